@@ -1,0 +1,42 @@
+//! The five kinds an error can be of.
+//!
+//! Every room has its own error type, made with `thiserror`, whose variants say
+//! exactly what was met. What a caller needs to decide what to do next (an
+//! exit code, a JSON field, whether another try can help) is the kind, and it is
+//! the same five everywhere.
+
+/// What an error means to whoever has to act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// Declined for safety: in use, sealed, no room, undo file does not match.
+    /// The medium is sound and nothing was written.
+    Refused,
+    /// The bytes contradict the format; nothing was written.
+    Damaged,
+    /// The bytes may be sound but are of a form this program does not handle;
+    /// nothing was written.
+    Unsupported,
+    /// The operating system or the device reported an error.
+    Io,
+    /// The request itself cannot be meant: unknown address, conflicting edits.
+    Usage,
+}
+
+impl ErrorKind {
+    /// The word used in JSON output (`error.kind`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Refused => "refused",
+            ErrorKind::Damaged => "damaged",
+            ErrorKind::Unsupported => "unsupported",
+            ErrorKind::Io => "io",
+            ErrorKind::Usage => "usage",
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,6 @@
+//! Reads and edits VMware ESXi boot media at block level, without mounting them.
+
+pub mod error;
+pub mod medium;
+
+pub(crate) mod bytes;

@@ -1,0 +1,114 @@
+//! What the bytes live on: image files, block devices, and stand-ins for tests.
+//!
+//! Everything above this room reads through [`ReadAt`] and never learns what is
+//! behind it. [`WriteAt`] is implemented by media that can be changed; the only
+//! caller of its methods is `commit/run.rs`.
+
+use std::io;
+
+/// Reads at a byte position; shared, so it takes `&self`.
+pub trait ReadAt {
+    /// Size of the whole medium in bytes.
+    fn size(&self) -> u64;
+
+    /// Fills `buf` from byte `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where `offset + buf.len()` runs past [`ReadAt::size`];
+    /// otherwise what the operating system reported.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// A medium that can be changed, in whole logical sectors.
+pub trait WriteAt: ReadAt {
+    /// Writes `data` at byte `offset`; both are multiples of the logical sector size.
+    ///
+    /// # Errors
+    /// What the operating system reported. Part of `data` may have reached the medium.
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns when everything written before is acknowledged as durable by the medium.
+    ///
+    /// # Errors
+    /// What the operating system reported. After an error it is unknown which of the
+    /// writes since the last successful sync reached the medium; trying again proves nothing.
+    fn sync(&self) -> io::Result<()>;
+
+    /// As [`ReadAt::read_at`], but past every cache this machine has a say in.
+    ///
+    /// # Errors
+    /// As [`ReadAt::read_at`].
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl<M: ReadAt + ?Sized> ReadAt for &M {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_at(buf, offset)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let source = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.get(start..start.checked_add(buf.len())?))
+            .ok_or_else(past_the_end)?;
+        buf.copy_from_slice(source);
+        Ok(())
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn size(&self) -> u64 {
+        self.as_slice().size()
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.as_slice().read_at(buf, offset)
+    }
+}
+
+/// A part of a medium, with positions counted from its own start: what a partition is
+/// to the volume inside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<M> {
+    medium: M,
+    start: u64,
+    len: u64,
+}
+
+impl<M: ReadAt> Window<M> {
+    /// The `len` bytes from byte `start` of `medium` on; `None` where they do not all exist.
+    pub fn new(medium: M, start: u64, len: u64) -> Option<Self> {
+        let end = start.checked_add(len)?;
+        (end <= medium.size()).then_some(Window { medium, start, len })
+    }
+
+    /// Byte position of this window on the medium below it.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+}
+
+impl<M: ReadAt> ReadAt for Window<M> {
+    fn size(&self) -> u64 {
+        self.len
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(past_the_end());
+        }
+        self.medium.read_at(buf, self.start + offset)
+    }
+}
+
+/// The error of a read that runs past the end of what is there.
+pub(crate) fn past_the_end() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "read past the end")
+}
