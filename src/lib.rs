@@ -1,5 +1,6 @@
 //! Reads and edits VMware ESXi boot media at block level, without mounting them.
 
+pub mod commit;
 pub mod error;
 pub mod medium;
 

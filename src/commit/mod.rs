@@ -1,0 +1,51 @@
+//! From "these sectors must change" to a medium on which they have.
+//!
+//! [`WriteSet`] is the change as data: ordered steps of sectors, each with its old and
+//! its new content. [`Overlay`] lays a write set over a medium in memory, so that the
+//! result can be read and judged before anything is written.
+
+mod overlay;
+mod write_set;
+
+pub use overlay::Overlay;
+pub use write_set::{Phase, Planner, SectorChange, Step, WriteSet};
+
+use crate::error::ErrorKind;
+
+/// Why a write set could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The old content of a sector could not be read.
+    #[error("cannot read sector {lba}: {source}")]
+    Read {
+        /// Sector number on the medium.
+        lba: u64,
+        /// What the medium reported.
+        source: std::io::Error,
+    },
+    /// A change was asked for outside the ranges a volume declared as its own to change.
+    #[error("sector {lba} lies outside the FATs, root directory and data area that may be changed")]
+    OutsideAllowed {
+        /// Sector number on the medium.
+        lba: u64,
+    },
+    /// The medium's size or the volume's position is no whole number of sectors.
+    #[error("byte {offset} is not at a sector boundary of {sector_size} bytes")]
+    Unaligned {
+        /// Byte position on the medium.
+        offset: u64,
+        /// Logical sector size in bytes.
+        sector_size: u32,
+    },
+}
+
+impl PlanError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            PlanError::Read { .. } => ErrorKind::Io,
+            PlanError::OutsideAllowed { .. } => ErrorKind::Refused,
+            PlanError::Unaligned { .. } => ErrorKind::Damaged,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A medium with a write set laid over it: what it will read as once the steps are done.
+//!
+//! Everything that reads a medium reads an overlay the same way, so the result of a plan is
+//! judged by the code that would read it back. There is no way to write through it.
+
+use super::WriteSet;
+use crate::medium::ReadAt;
+use std::collections::BTreeMap;
+use std::io;
+
+/// A medium seen through changed sectors held in memory.
+pub struct Overlay<'m> {
+    medium: &'m dyn ReadAt,
+    sector_size: u64,
+    sectors: BTreeMap<u64, Box<[u8]>>,
+}
+
+impl<'m> Overlay<'m> {
+    /// The medium as it reads after every step of `set`.
+    pub fn new(medium: &'m dyn ReadAt, set: &WriteSet) -> Self {
+        let sectors = set
+            .net_changes()
+            .into_iter()
+            .map(|(lba, (_, new))| (lba, new.into()))
+            .collect();
+        Self::from_sectors(medium, set.sector_size(), sectors)
+    }
+
+    pub(super) fn from_sectors(
+        medium: &'m dyn ReadAt,
+        sector_size: u32,
+        sectors: BTreeMap<u64, Box<[u8]>>,
+    ) -> Self {
+        Overlay {
+            medium,
+            sector_size: u64::from(sector_size),
+            sectors,
+        }
+    }
+}
+
+impl ReadAt for Overlay<'_> {
+    fn size(&self) -> u64 {
+        self.medium.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(buf.len() as u64);
+        let first = offset / self.sector_size;
+        let last = end.div_ceil(self.sector_size);
+        let changed = || self.sectors.range(first..last);
+        let wholly_changed = changed().count() as u64 == last.saturating_sub(first);
+        if !wholly_changed || end > self.size() {
+            self.medium.read_at(buf, offset)?;
+        }
+        for (&lba, sector) in changed() {
+            let start = lba.saturating_mul(self.sector_size);
+            let from = start.max(offset);
+            let to = (start + sector.len() as u64).min(end);
+            let (Ok(source), Ok(target), Ok(len)) = (
+                usize::try_from(from - start),
+                usize::try_from(from - offset),
+                usize::try_from(to.saturating_sub(from)),
+            ) else {
+                continue;
+            };
+            buf[target..target + len].copy_from_slice(&sector[source..source + len]);
+        }
+        Ok(())
+    }
+}

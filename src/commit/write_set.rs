@@ -1,0 +1,308 @@
+//! A change to a medium as data: ordered steps of sectors, old content and new.
+//!
+//! A write set is made by a [`Planner`], which reads the old content of each sector it is
+//! told to change and knows what earlier steps will have made of it. Nothing here writes.
+
+use super::{Overlay, PlanError};
+use crate::medium::ReadAt;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What a step does for the files it belongs to. The order of the variants is the order in
+/// which the steps of one volume are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Frees clusters that an interrupted run left allocated to nothing.
+    Reclaim,
+    /// Puts new content into clusters that are free.
+    Data,
+    /// Chains those clusters in every copy of the FAT; nothing refers to them yet.
+    Allocate,
+    /// Points a directory entry at the new chain. The commit point.
+    Switch,
+    /// Frees the old chain in every copy of the FAT.
+    Release,
+}
+
+impl Phase {
+    /// The word used for the phase in messages and in the undo file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Reclaim => "reclaim",
+            Phase::Data => "data",
+            Phase::Allocate => "allocate",
+            Phase::Switch => "switch",
+            Phase::Release => "release",
+        }
+    }
+}
+
+/// One sector before and after a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectorChange {
+    /// Content the sector has when the step begins.
+    pub old: Box<[u8]>,
+    /// Content the sector has when the step is done.
+    pub new: Box<[u8]>,
+}
+
+/// Sectors that may be written in any order among themselves, followed by one sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What the step does.
+    pub phase: Phase,
+    /// Number of the partition it changes.
+    pub partition: u32,
+    /// What for, in words: `new content of state.tgz`.
+    pub why: String,
+    /// By sector number on the medium. Sectors that would not change are not in here.
+    pub sectors: BTreeMap<u64, SectorChange>,
+}
+
+/// Ordered steps, and the old content of what they free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteSet {
+    sector_size: u32,
+    allowed: Vec<Range<u64>>,
+    steps: Vec<Step>,
+    preserved: BTreeMap<u64, Box<[u8]>>,
+}
+
+impl WriteSet {
+    /// A write set from its parts, as an undo file holds them. `allowed` are ranges of sector
+    /// numbers; a step with a sector outside them is refused.
+    ///
+    /// # Errors
+    /// [`PlanError::OutsideAllowed`] names the first such sector.
+    pub fn from_parts(
+        sector_size: u32,
+        allowed: Vec<Range<u64>>,
+        steps: Vec<Step>,
+        preserved: BTreeMap<u64, Box<[u8]>>,
+    ) -> Result<Self, PlanError> {
+        let set = WriteSet {
+            sector_size,
+            allowed,
+            steps,
+            preserved,
+        };
+        let written = set.steps.iter().flat_map(|step| step.sectors.keys());
+        for &lba in written.chain(set.preserved.keys()) {
+            set.check_allowed(lba)?;
+        }
+        Ok(set)
+    }
+
+    /// Logical sector size of the medium in bytes; every sector in here is of this length.
+    pub fn sector_size(&self) -> u32 {
+        self.sector_size
+    }
+
+    /// Ranges of sector numbers a step may change.
+    pub fn allowed(&self) -> &[Range<u64>] {
+        &self.allowed
+    }
+
+    /// The steps, first to last.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Old content of sectors that hold a replaced file: its clusters are free once the steps
+    /// are done and may be reused, so only this copy is sure to last. Keyed by sector number.
+    pub fn preserved(&self) -> &BTreeMap<u64, Box<[u8]>> {
+        &self.preserved
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Byte position of a sector on the medium; `None` past what 64 bits can count.
+    pub fn offset_of(&self, lba: u64) -> Option<u64> {
+        lba.checked_mul(u64::from(self.sector_size))
+    }
+
+    /// Number of bytes the steps write.
+    pub fn bytes_to_write(&self) -> u64 {
+        let sectors: usize = self.steps.iter().map(|step| step.sectors.len()).sum();
+        sectors as u64 * u64::from(self.sector_size)
+    }
+
+    /// Content each changed sector has before the first step and after the last one.
+    pub fn net_changes(&self) -> BTreeMap<u64, (&[u8], &[u8])> {
+        let mut net: BTreeMap<u64, (&[u8], &[u8])> = BTreeMap::new();
+        for (&lba, change) in self.steps.iter().flat_map(|step| &step.sectors) {
+            net.entry(lba)
+                .and_modify(|(_, new)| *new = &change.new)
+                .or_insert((&change.old, &change.new));
+        }
+        net
+    }
+
+    fn check_allowed(&self, lba: u64) -> Result<(), PlanError> {
+        if self.allowed.iter().any(|range| range.contains(&lba)) {
+            Ok(())
+        } else {
+            Err(PlanError::OutsideAllowed { lba })
+        }
+    }
+}
+
+/// Makes a [`WriteSet`] over a medium, step by step.
+pub struct Planner<'m> {
+    medium: &'m dyn ReadAt,
+    set: WriteSet,
+    after: BTreeMap<u64, Box<[u8]>>,
+}
+
+impl<'m> Planner<'m> {
+    /// An empty plan for `medium`, whose logical sectors are `sector_size` bytes.
+    pub fn new(medium: &'m dyn ReadAt, sector_size: u32) -> Self {
+        Planner {
+            medium,
+            set: WriteSet {
+                sector_size,
+                allowed: Vec::new(),
+                steps: Vec::new(),
+                preserved: BTreeMap::new(),
+            },
+            after: BTreeMap::new(),
+        }
+    }
+
+    /// Declares `bytes` (positions on the medium, whole sectors) as a range steps may change.
+    ///
+    /// # Errors
+    /// [`PlanError::Unaligned`] where the range is not made of whole sectors.
+    pub fn allow(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
+        let first = self.lba_at(bytes.start)?;
+        let end = self.lba_at(bytes.end)?;
+        self.set.allowed.push(first..end);
+        Ok(())
+    }
+
+    /// Begins the next step. Changes made from here on belong to it. A step that turns out to
+    /// change nothing is left out of the finished set.
+    pub fn begin(&mut self, phase: Phase, partition: u32, why: impl Into<String>) {
+        self.set.steps.push(Step {
+            phase,
+            partition,
+            why: why.into(),
+            sectors: BTreeMap::new(),
+        });
+    }
+
+    /// Puts `bytes` at byte `offset` of the medium as part of the current step; what else is in
+    /// the sectors touched stays as earlier steps leave it.
+    ///
+    /// # Errors
+    /// A sector outside the declared ranges, or one whose old content cannot be read.
+    pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), PlanError> {
+        let size = u64::from(self.set.sector_size);
+        let mut rest = bytes;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let lba = at / size;
+            let within = usize::try_from(at % size).unwrap_or(0);
+            let room = self.sector_len() - within;
+            let (now, later) = rest.split_at(rest.len().min(room));
+            let mut sector = self.current(lba)?;
+            sector[within..within + now.len()].copy_from_slice(now);
+            self.change(lba, sector)?;
+            at = at.saturating_add(now.len() as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Keeps the old content of the sectors that hold `bytes` (positions on the medium): what
+    /// a step of this plan sets free.
+    ///
+    /// # Errors
+    /// As [`Planner::put`].
+    pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
+        let size = u64::from(self.set.sector_size);
+        for lba in bytes.start / size..bytes.end.div_ceil(size) {
+            self.set.check_allowed(lba)?;
+            let old = self.read(lba)?;
+            self.set.preserved.insert(lba, old);
+        }
+        Ok(())
+    }
+
+    /// The medium as the steps so far leave it.
+    pub fn so_far(&self) -> Overlay<'m> {
+        Overlay::from_sectors(self.medium, self.set.sector_size, self.after.clone())
+    }
+
+    /// The finished set.
+    pub fn finish(mut self) -> WriteSet {
+        self.set.steps.retain(|step| !step.sectors.is_empty());
+        self.set
+    }
+
+    fn sector_len(&self) -> usize {
+        self.set.sector_size as usize
+    }
+
+    fn lba_at(&self, offset: u64) -> Result<u64, PlanError> {
+        let sector_size = self.set.sector_size;
+        if !offset.is_multiple_of(u64::from(sector_size)) {
+            return Err(PlanError::Unaligned {
+                offset,
+                sector_size,
+            });
+        }
+        Ok(offset / u64::from(sector_size))
+    }
+
+    /// The sector as the steps so far leave it.
+    fn current(&self, lba: u64) -> Result<Box<[u8]>, PlanError> {
+        match self.after.get(&lba) {
+            Some(sector) => Ok(sector.clone()),
+            None => self.read(lba),
+        }
+    }
+
+    fn read(&self, lba: u64) -> Result<Box<[u8]>, PlanError> {
+        let mut sector = vec![0; self.sector_len()].into_boxed_slice();
+        let offset = self
+            .set
+            .offset_of(lba)
+            .ok_or(PlanError::OutsideAllowed { lba })?;
+        self.medium
+            .read_at(&mut sector, offset)
+            .map_err(|source| PlanError::Read { lba, source })?;
+        Ok(sector)
+    }
+
+    fn change(&mut self, lba: u64, new: Box<[u8]>) -> Result<(), PlanError> {
+        self.set.check_allowed(lba)?;
+        let before = self.current(lba)?;
+        let Some(step) = self.set.steps.last_mut() else {
+            return Err(PlanError::OutsideAllowed { lba });
+        };
+        match step.sectors.get_mut(&lba) {
+            Some(change) => change.new = new.clone(),
+            None if before == new => return Ok(()),
+            None => {
+                let change = SectorChange {
+                    old: before,
+                    new: new.clone(),
+                };
+                step.sectors.insert(lba, change);
+            }
+        }
+        if step
+            .sectors
+            .get(&lba)
+            .is_some_and(|change| change.old == change.new)
+        {
+            step.sectors.remove(&lba);
+        }
+        self.after.insert(lba, new);
+        Ok(())
+    }
+}
