@@ -5,10 +5,15 @@
 //! result can be read and judged before anything is written.
 
 mod overlay;
+mod run;
+mod undo;
+mod undo_file;
 mod write_set;
 
 pub use overlay::Overlay;
-pub use write_set::{Phase, Planner, SectorChange, Step, WriteSet};
+pub use run::{CommitError, Committed, Failure, Holds, Operation, run};
+pub use undo::{Undo, UndoError};
+pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;
 

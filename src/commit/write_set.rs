@@ -10,7 +10,10 @@ use std::ops::Range;
 
 /// What a step does for the files it belongs to. The order of the variants is the order in
 /// which the steps of one volume are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Frees clusters that an interrupted run left allocated to nothing.
     Reclaim,
@@ -25,6 +28,21 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether a step of this phase changes what a reader of the volume finds: nothing before
+    /// the first of them does, and nothing after the last.
+    pub fn is_commitment(self) -> bool {
+        matches!(self, Phase::Switch)
+    }
+
+    /// The phase of the step that takes this one back.
+    pub fn reversed(self) -> Self {
+        match self {
+            Phase::Allocate | Phase::Reclaim => Phase::Release,
+            Phase::Release => Phase::Allocate,
+            Phase::Data | Phase::Switch => self,
+        }
+    }
+
     /// The word used for the phase in messages and in the undo file.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,13 +77,16 @@ pub struct Step {
     pub sectors: BTreeMap<u64, SectorChange>,
 }
 
+/// Old content of the sectors a plan sets free or overwrites, by partition and sector number.
+pub type Preserved = BTreeMap<u32, BTreeMap<u64, Box<[u8]>>>;
+
 /// Ordered steps, and the old content of what they free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteSet {
     sector_size: u32,
     allowed: Vec<Range<u64>>,
     steps: Vec<Step>,
-    preserved: BTreeMap<u64, Box<[u8]>>,
+    preserved: Preserved,
 }
 
 impl WriteSet {
@@ -78,7 +99,7 @@ impl WriteSet {
         sector_size: u32,
         allowed: Vec<Range<u64>>,
         steps: Vec<Step>,
-        preserved: BTreeMap<u64, Box<[u8]>>,
+        preserved: Preserved,
     ) -> Result<Self, PlanError> {
         let set = WriteSet {
             sector_size,
@@ -87,7 +108,7 @@ impl WriteSet {
             preserved,
         };
         let written = set.steps.iter().flat_map(|step| step.sectors.keys());
-        for &lba in written.chain(set.preserved.keys()) {
+        for &lba in written.chain(set.preserved.values().flat_map(BTreeMap::keys)) {
             set.check_allowed(lba)?;
         }
         Ok(set)
@@ -109,8 +130,8 @@ impl WriteSet {
     }
 
     /// Old content of sectors that hold a replaced file: its clusters are free once the steps
-    /// are done and may be reused, so only this copy is sure to last. Keyed by sector number.
-    pub fn preserved(&self) -> &BTreeMap<u64, Box<[u8]>> {
+    /// are done and may be reused, so only this copy is sure to last.
+    pub fn preserved(&self) -> &Preserved {
         &self.preserved
     }
 
@@ -218,16 +239,18 @@ impl<'m> Planner<'m> {
     }
 
     /// Keeps the old content of the sectors that hold `bytes` (positions on the medium): what
-    /// a step of this plan sets free.
+    /// the plan sets free. They belong to the partition of the current step.
     ///
     /// # Errors
     /// As [`Planner::put`].
     pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
         let size = u64::from(self.set.sector_size);
+        let partition = self.set.steps.last().map_or(0, |step| step.partition);
         for lba in bytes.start / size..bytes.end.div_ceil(size) {
             self.set.check_allowed(lba)?;
             let old = self.read(lba)?;
-            self.set.preserved.insert(lba, old);
+            let kept = self.set.preserved.entry(partition).or_default();
+            kept.insert(lba, old);
         }
         Ok(())
     }

@@ -1,0 +1,418 @@
+//! The one place that writes to a medium.
+//!
+//! # On-disk order
+//!
+//! Replacing a file of a FAT volume takes four steps, each ended by a sync:
+//!
+//! ```text
+//! 1 data       the new content goes into clusters that are free in both FAT copies
+//! 2 allocate   both FAT copies get the new chain; the old chain stays
+//! 3 switch     one directory sector: first cluster and size, bytes 26-31 of the entry
+//! 4 release    both FAT copies free the old chain
+//! ```
+//!
+//! Until step 3 is on the medium nothing that can be reached has changed, so any subset of
+//! the writes of steps 1 and 2 leaves the old file. A directory entry is 32 bytes long and
+//! entries start at multiples of 32, so bytes 24-31 of an entry are one aligned 8-byte word
+//! and a sector torn at any 8-byte boundary holds the old reference or the new one, never
+//! half of each. Step 4 touches only clusters nothing refers to any more. What a cut can
+//! leave behind is clusters allocated to nothing, or FAT copies that differ in such
+//! clusters: both are unreachable and are put right by the next plan or by reclaiming.
+//!
+//! # What this rests on
+//!
+//! A sync that returns means that what was written before it survives a power cut, and a
+//! write damages no sector it was not addressed to. Worn or counterfeit flash keeps neither
+//! promise reliably. That is why steps 1 to 3 are read back past this machine's caches (a
+//! medium that drops writes is caught before the switch in most cases) and why an undo file
+//! exists.
+//!
+//! Before the first write every sector of the set is compared with the content the plan was
+//! made from. An error of a write, a sync or a comparison ends the run at once; nothing is
+//! tried twice, because after a failed sync the kernel may have forgotten what was dirty.
+
+use super::{Phase, Step, WriteSet};
+use crate::error::ErrorKind;
+use crate::medium::WriteAt;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+
+/// Bytes moved by one call at the most, so that memory stays small whatever the file's size.
+const RUN_LIMIT: usize = 1 << 20;
+
+/// What a commit did.
+#[derive(Debug)]
+pub struct Committed {
+    /// Bytes written, counted as handed to the medium.
+    pub bytes_written: u64,
+    /// Steps that are on the medium, each ended by a sync.
+    pub steps_done: usize,
+    /// What went wrong after the last switch was on the medium. Every bank holds the new
+    /// content; clusters may be left allocated to nothing.
+    pub unfinished: Option<Failure>,
+}
+
+/// What a bank reads as, asked of the medium itself after something went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// The configuration from before.
+    Old,
+    /// The changed configuration.
+    New,
+    /// Of several files, some are old and some new.
+    Mixed,
+    /// A file was being rewritten where it lay: neither old nor new until undone.
+    Broken,
+    /// The directory could not be read, or is neither.
+    Unknown,
+}
+
+impl fmt::Display for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Holds::Old => "the old configuration",
+            Holds::New => "the new configuration",
+            Holds::Mixed => "the new configuration in some files and the old one in others",
+            Holds::Broken => "a configuration rewritten in part",
+            Holds::Unknown => "a configuration that cannot be told",
+        })
+    }
+}
+
+/// What was being done when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writing sectors.
+    Write,
+    /// Waiting for the medium to acknowledge them as durable.
+    Sync,
+    /// Reading them again past the caches.
+    ReadBack,
+    /// Comparing what was read with what was written.
+    Compare,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Write => "write",
+            Operation::Sync => "sync",
+            Operation::ReadBack => "read back",
+            Operation::Compare => "comparison with what was written",
+        })
+    }
+}
+
+/// A write, sync or comparison that failed, and what the banks hold since.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done.
+    pub operation: Operation,
+    /// Index of the step, from 0.
+    pub step: usize,
+    /// Number of steps in the set.
+    pub steps: usize,
+    /// What the step was for.
+    pub phase: Phase,
+    /// Partition the step changes.
+    pub partition: u32,
+    /// First sector concerned; `None` for a sync.
+    pub lba: Option<u64>,
+    /// What the medium reported.
+    pub source: io::Error,
+    /// What each bank of the set reads as now.
+    pub holds: Vec<(u32, Holds)>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "step {} of {} ({}) failed on partition {}: {}",
+            self.step + 1,
+            self.steps,
+            self.phase.as_str(),
+            self.partition,
+            self.operation
+        )?;
+        if let Some(lba) = self.lba {
+            write!(f, " at sector {lba}")?;
+        }
+        write!(f, ": {}", self.source)?;
+        for (partition, holds) in &self.holds {
+            write!(f, "; the bank on partition {partition} holds {holds}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a commit did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// A sector no longer holds what the plan was made from. Nothing was written.
+    #[error("sector {lba} changed after the plan was made; nothing was written")]
+    Changed {
+        /// Sector number on the medium.
+        lba: u64,
+    },
+    /// The last look before the first write failed. Nothing was written.
+    #[error("cannot read sector {lba} before writing: {source}; nothing was written")]
+    Check {
+        /// Sector number on the medium.
+        lba: u64,
+        /// What the medium reported.
+        source: io::Error,
+    },
+    /// Stopped by request before the first switch: every bank holds the old content.
+    #[error(
+        "interrupted before the switch, after {steps_done} of {steps} steps; the old configuration is in place"
+    )]
+    Interrupted {
+        /// Steps already on the medium.
+        steps_done: usize,
+        /// Number of steps in the set.
+        steps: usize,
+    },
+    /// The medium failed.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+impl CommitError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            CommitError::Changed { .. } | CommitError::Interrupted { .. } => ErrorKind::Refused,
+            CommitError::Check { .. } | CommitError::Failed(_) => ErrorKind::Io,
+        }
+    }
+}
+
+/// Carries out `set` on `medium`, step by step. `interrupted` is asked before every step up
+/// to the first switch and never after it.
+///
+/// # Errors
+/// [`CommitError`] says how far it came. A failure after the last switch is no error: it is
+/// in [`Committed::unfinished`].
+pub fn run(
+    medium: &dyn WriteAt,
+    set: &WriteSet,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Committed, CommitError> {
+    check_unchanged(medium, set)?;
+    let steps = set.steps();
+    let point_of_no_return = steps.iter().position(|step| step.phase.is_commitment());
+    let last_switch = steps.iter().rposition(|step| step.phase.is_commitment());
+    let mut bytes_written = 0;
+    for (index, step) in steps.iter().enumerate() {
+        if point_of_no_return.is_none_or(|first| index <= first) && interrupted() {
+            return Err(CommitError::Interrupted {
+                steps_done: index,
+                steps: steps.len(),
+            });
+        }
+        match carry_out(medium, set, step) {
+            Ok(bytes) => bytes_written += bytes,
+            Err(fault) => {
+                let failure = fault.at(medium, set, index);
+                if last_switch.is_none_or(|last| index <= last) {
+                    return Err(CommitError::Failed(failure));
+                }
+                return Ok(Committed {
+                    bytes_written,
+                    steps_done: index,
+                    unfinished: Some(failure),
+                });
+            }
+        }
+    }
+    Ok(Committed {
+        bytes_written,
+        steps_done: steps.len(),
+        unfinished: None,
+    })
+}
+
+/// Compares every sector of the set with what the plan was made from.
+fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitError> {
+    let expected: BTreeMap<u64, &[u8]> = set
+        .net_changes()
+        .into_iter()
+        .map(|(lba, (old, _))| (lba, old))
+        .collect();
+    for run in contiguous(&expected) {
+        let mut now = vec![0; run.bytes.len()];
+        let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
+        medium
+            .read_back(&mut now, offset)
+            .map_err(|source| CommitError::Check {
+                lba: run.lba,
+                source,
+            })?;
+        if let Some(index) = first_difference(&now, &run.bytes, set.sector_size()) {
+            return Err(CommitError::Changed {
+                lba: run.lba + index,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Writes the sectors of one step, syncs, and reads them back where something depends on them.
+fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, Fault> {
+    let sectors: BTreeMap<u64, &[u8]> = step
+        .sectors
+        .iter()
+        .map(|(&lba, change)| (lba, &*change.new))
+        .collect();
+    let mut bytes = 0;
+    for run in contiguous(&sectors) {
+        let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
+        medium
+            .write_at(&run.bytes, offset)
+            .map_err(|source| Fault::new(Operation::Write, Some(run.lba), source))?;
+        bytes += run.bytes.len() as u64;
+    }
+    medium
+        .sync()
+        .map_err(|source| Fault::new(Operation::Sync, None, source))?;
+    if step.phase != Phase::Release {
+        for run in contiguous(&sectors) {
+            read_back(medium, set, &run)?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Fault> {
+    let mut now = vec![0; run.bytes.len()];
+    let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
+    medium
+        .read_back(&mut now, offset)
+        .map_err(|source| Fault::new(Operation::ReadBack, Some(run.lba), source))?;
+    match first_difference(&now, &run.bytes, set.sector_size()) {
+        None => Ok(()),
+        Some(index) => Err(Fault::new(
+            Operation::Compare,
+            Some(run.lba + index),
+            io::Error::other("the medium did not keep what was written"),
+        )),
+    }
+}
+
+/// A failure before it is known where in the set it happened.
+struct Fault {
+    operation: Operation,
+    lba: Option<u64>,
+    source: io::Error,
+}
+
+impl Fault {
+    fn new(operation: Operation, lba: Option<u64>, source: io::Error) -> Self {
+        Fault {
+            operation,
+            lba,
+            source,
+        }
+    }
+
+    fn at(self, medium: &dyn WriteAt, set: &WriteSet, step: usize) -> Failure {
+        let (phase, partition) = match set.steps().get(step) {
+            Some(step) => (step.phase, step.partition),
+            None => (Phase::Release, 0),
+        };
+        Failure {
+            operation: self.operation,
+            step,
+            steps: set.steps().len(),
+            phase,
+            partition,
+            lba: self.lba,
+            source: self.source,
+            holds: what_banks_hold(medium, set),
+        }
+    }
+}
+
+/// Reads the switch sectors of each bank again and says what they are.
+fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
+    let mut holds: Vec<(u32, Holds)> = Vec::new();
+    for step in set.steps() {
+        if !step.phase.is_commitment() {
+            continue;
+        }
+        let here = step_holds(medium, set, step);
+        match holds.iter_mut().find(|(part, _)| *part == step.partition) {
+            None => holds.push((step.partition, here)),
+            Some((_, known)) if *known == here => {}
+            Some((_, known)) => *known = Holds::merge(*known, here),
+        }
+    }
+    holds
+}
+
+fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
+    let mut old = true;
+    let mut new = true;
+    for (&lba, change) in &step.sectors {
+        let mut now = vec![0; change.new.len()];
+        let offset = set.offset_of(lba).unwrap_or(u64::MAX);
+        if medium.read_back(&mut now, offset).is_err() {
+            return Holds::Unknown;
+        }
+        old &= *now == *change.old;
+        new &= *now == *change.new;
+    }
+    match (old, new) {
+        (true, _) => Holds::Old,
+        (false, true) => Holds::New,
+        (false, false) if step.phase == Phase::Switch => Holds::Unknown,
+        (false, false) => Holds::Broken,
+    }
+}
+
+impl Holds {
+    fn merge(a: Holds, b: Holds) -> Holds {
+        match (a, b) {
+            (Holds::Broken, _) | (_, Holds::Broken) => Holds::Broken,
+            (Holds::Unknown, _) | (_, Holds::Unknown) => Holds::Unknown,
+            _ => Holds::Mixed,
+        }
+    }
+}
+
+/// Neighbouring sectors as one piece.
+struct Run {
+    lba: u64,
+    bytes: Vec<u8>,
+}
+
+/// Cuts sectors into runs of neighbours, none longer than [`RUN_LIMIT`].
+fn contiguous<'a>(sectors: &'a BTreeMap<u64, &'a [u8]>) -> impl Iterator<Item = Run> + 'a {
+    let mut rest = sectors.iter().peekable();
+    std::iter::from_fn(move || {
+        let (&lba, first) = rest.next()?;
+        let mut bytes = first.to_vec();
+        let mut last = lba;
+        while let Some((next, sector)) =
+            rest.next_if(|(next, _)| Some(**next) == last.checked_add(1))
+        {
+            last = *next;
+            bytes.extend_from_slice(sector);
+            if bytes.len() >= RUN_LIMIT {
+                break;
+            }
+        }
+        Some(Run { lba, bytes })
+    })
+}
+
+/// Index of the first sector in which two runs of equal length differ.
+fn first_difference(a: &[u8], b: &[u8], sector_size: u32) -> Option<u64> {
+    let sector_size = sector_size as usize;
+    a.chunks(sector_size)
+        .zip(b.chunks(sector_size))
+        .position(|(a, b)| a != b)
+        .map(|index| index as u64)
+}

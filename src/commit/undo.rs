@@ -1,0 +1,309 @@
+//! The way back: from what a write set changed to the medium as it was.
+//!
+//! The way back plays the steps backwards and keeps to the same rule as the way there: what
+//! a directory entry refers to is never changed before the entry points elsewhere. It starts
+//! from any mix of before and after that a power cut can leave, of the run or of an undo, and
+//! writes only what differs.
+//!
+//! A medium is taken for the right one by its size and by what the sectors of the set hold,
+//! word by word: each aligned 8-byte word must be one that the sector had before, between or
+//! after the steps. Names, serials and UUIDs are not asked, because clones share them.
+
+use super::undo_file::FORMAT;
+use super::{Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
+use crate::error::ErrorKind;
+use crate::medium::ReadAt;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A tear leaves whole words of this many bytes.
+const WORD: usize = 8;
+
+/// A write set that was, or was about to be, carried out, with what identifies its medium.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// The set that was carried out.
+    pub set: WriteSet,
+    /// Size of its medium in bytes.
+    pub medium_size: u64,
+    /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive.
+    pub about: BTreeMap<String, String>,
+}
+
+/// Why an undo file cannot be used, or not on this medium.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// The file is no tar, or not a whole one.
+    #[error("not an undo file: {0}")]
+    NotAnUndoFile(String),
+    /// A member is missing.
+    #[error("the undo file has no member `{0}`")]
+    MissingMember(String),
+    /// A member's content does not match its checksum.
+    #[error("the undo file is damaged: checksum of `{0}` is wrong")]
+    Checksum(String),
+    /// The manifest is of another version.
+    #[error("the undo file has format `{0}`; this program reads `{FORMAT}`")]
+    Format(String),
+    /// The manifest contradicts itself or the other members.
+    #[error("the undo file is damaged: {0}")]
+    Inconsistent(String),
+    /// The medium is of another size.
+    #[error(
+        "the undo file is for a medium of {expected} bytes; this one has {actual}, so it is another one"
+    )]
+    OtherSize {
+        /// Size in the manifest.
+        expected: u64,
+        /// Size of the medium given.
+        actual: u64,
+    },
+    /// Sectors hold something that is neither from before nor from after the change.
+    #[error(
+        "{count} of the sectors to put back hold neither the old nor the new content, the first at sector {}: another medium, or changed since",
+        first.first().copied().unwrap_or_default()
+    )]
+    Mismatch {
+        /// How many.
+        count: usize,
+        /// The first few of them.
+        first: Vec<u64>,
+    },
+    /// A sector could not be read.
+    #[error("cannot read sector {lba}: {source}")]
+    Read {
+        /// Sector number on the medium.
+        lba: u64,
+        /// What the medium reported.
+        source: std::io::Error,
+    },
+    /// A step reaches outside the ranges the file itself declares.
+    #[error("the undo file is damaged: {0}")]
+    Plan(#[from] PlanError),
+}
+
+impl UndoError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            UndoError::NotAnUndoFile(_)
+            | UndoError::MissingMember(_)
+            | UndoError::Checksum(_)
+            | UndoError::Inconsistent(_)
+            | UndoError::Plan(_) => ErrorKind::Damaged,
+            UndoError::Format(_) => ErrorKind::Unsupported,
+            UndoError::OtherSize { .. } | UndoError::Mismatch { .. } => ErrorKind::Refused,
+            UndoError::Read { .. } => ErrorKind::Io,
+        }
+    }
+}
+
+impl Undo {
+    /// Every step must begin with what the one before left in the same sector.
+    pub(super) fn check_chain(&self) -> Result<(), UndoError> {
+        let mut current: BTreeMap<u64, &[u8]> = BTreeMap::new();
+        for (&lba, change) in self.set.steps().iter().flat_map(|step| &step.sectors) {
+            let inside = self.set.offset_of(lba).is_some_and(|offset| {
+                offset.saturating_add(change.old.len() as u64) <= self.medium_size
+            });
+            if !inside {
+                return Err(UndoError::Inconsistent(format!(
+                    "sector {lba} is past the end of the medium"
+                )));
+            }
+            if current
+                .insert(lba, &change.new)
+                .is_some_and(|before| *before != *change.old)
+            {
+                return Err(UndoError::Inconsistent(format!(
+                    "the steps disagree about sector {lba}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps that put `medium` back. Empty where it already is.
+    ///
+    /// With `force` the content of the medium is not compared; its size still is.
+    ///
+    /// # Errors
+    /// [`UndoError::OtherSize`] and [`UndoError::Mismatch`] where it is not the medium the
+    /// file was made for, or was changed since.
+    pub fn plan(&self, medium: &dyn ReadAt, force: bool) -> Result<WriteSet, UndoError> {
+        if medium.size() != self.medium_size {
+            return Err(UndoError::OtherSize {
+                expected: self.medium_size,
+                actual: medium.size(),
+            });
+        }
+        let mut current = self.read_all(medium)?;
+        if !force {
+            self.check_words(&current)?;
+            self.check_preserved(&current)?;
+        }
+        let begun = self.last_step_begun(&current);
+        let mut steps = Vec::new();
+        let mut kept = self.set.preserved().clone();
+        for step in self.set.steps()[..begun].iter().rev() {
+            if let Some(kept) = kept.remove(&step.partition) {
+                let kept = kept.iter().map(|(&lba, old)| (lba, &**old));
+                let why = "content of the replaced files back".to_owned();
+                steps.extend(put_back(
+                    &mut current,
+                    kept,
+                    Phase::Data,
+                    step.partition,
+                    why,
+                ));
+            }
+            let old = step
+                .sectors
+                .iter()
+                .map(|(&lba, change)| (lba, &*change.old));
+            let why = format!("undo: {}", step.why);
+            let phase = step.phase.reversed();
+            steps.extend(put_back(&mut current, old, phase, step.partition, why));
+        }
+        let allowed = self.set.allowed().to_vec();
+        let sector_size = self.set.sector_size();
+        Ok(WriteSet::from_parts(
+            sector_size,
+            allowed,
+            steps,
+            Preserved::new(),
+        )?)
+    }
+
+    /// One past the last step of which anything is on the medium: the ones behind it need no
+    /// undoing.
+    fn last_step_begun(&self, current: &BTreeMap<u64, Box<[u8]>>) -> usize {
+        let untouched = |step: &Step| {
+            let mut sectors = step.sectors.iter();
+            sectors.all(|(lba, change)| current.get(lba).is_some_and(|now| *now == change.old))
+        };
+        let steps = self.set.steps();
+        steps.len()
+            - steps
+                .iter()
+                .rev()
+                .take_while(|step| untouched(step))
+                .count()
+    }
+
+    fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
+        let sector_size = self.set.sector_size() as usize;
+        let changed = self.set.steps().iter().flat_map(|step| step.sectors.keys());
+        let kept = self.set.preserved().values().flat_map(BTreeMap::keys);
+        let lbas: BTreeSet<u64> = changed.chain(kept).copied().collect();
+        let mut current = BTreeMap::new();
+        for (first, count) in runs(lbas.iter()) {
+            let bytes = count.saturating_mul(sector_size as u64);
+            let mut run = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            let offset = self.set.offset_of(first).unwrap_or(u64::MAX);
+            medium
+                .read_at(&mut run, offset)
+                .map_err(|source| UndoError::Read { lba: first, source })?;
+            let sectors = run.chunks(sector_size).map(Box::from);
+            current.extend((first..).zip(sectors));
+        }
+        Ok(current)
+    }
+
+    /// Each word of each changed sector must be one the sector had at some time of the run.
+    fn check_words(&self, current: &BTreeMap<u64, Box<[u8]>>) -> Result<(), UndoError> {
+        let mut images: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
+        for (&lba, change) in self.set.steps().iter().flat_map(|step| &step.sectors) {
+            let known = images.entry(lba).or_insert_with(|| vec![&change.old]);
+            known.push(&change.new);
+        }
+        let known = |lba: &u64| {
+            let (Some(now), Some(images)) = (current.get(lba), images.get(lba)) else {
+                return false;
+            };
+            now.chunks(WORD).enumerate().all(|(index, word)| {
+                let at = index * WORD;
+                images
+                    .iter()
+                    .any(|image| image.get(at..at + word.len()) == Some(word))
+            })
+        };
+        mismatch(images.keys().copied().filter(|lba| !known(lba)).collect())
+    }
+
+    /// While the entries of a bank still refer to the old files, their content must be what it
+    /// was: otherwise somebody wrote to them since.
+    fn check_preserved(&self, current: &BTreeMap<u64, Box<[u8]>>) -> Result<(), UndoError> {
+        let holds =
+            |lba: &u64, content: &[u8]| current.get(lba).is_some_and(|now| **now == *content);
+        let mut odd = Vec::new();
+        for (partition, kept) in self.set.preserved() {
+            let here = self
+                .set
+                .steps()
+                .iter()
+                .filter(|step| step.partition == *partition);
+            let mut switches = here.filter(|step| step.phase.is_commitment());
+            let still_old = switches.all(|step| {
+                let mut sectors = step.sectors.iter();
+                sectors.all(|(lba, change)| holds(lba, &change.old))
+            });
+            if still_old {
+                odd.extend(
+                    kept.iter()
+                        .filter(|(lba, old)| !holds(lba, old))
+                        .map(|(&lba, _)| lba),
+                );
+            }
+        }
+        mismatch(odd)
+    }
+}
+
+fn mismatch(odd: Vec<u64>) -> Result<(), UndoError> {
+    if odd.is_empty() {
+        return Ok(());
+    }
+    Err(UndoError::Mismatch {
+        count: odd.len(),
+        first: odd.into_iter().take(8).collect(),
+    })
+}
+
+/// A step that gives the sectors these contents, or none where they have them.
+fn put_back<'a>(
+    current: &mut BTreeMap<u64, Box<[u8]>>,
+    target: impl Iterator<Item = (u64, &'a [u8])>,
+    phase: Phase,
+    partition: u32,
+    why: String,
+) -> Option<Step> {
+    let mut sectors = BTreeMap::new();
+    for (lba, new) in target {
+        let Some(now) = current.get_mut(&lba) else {
+            continue;
+        };
+        if **now != *new {
+            let old = std::mem::replace(now, new.into());
+            let new = now.clone();
+            sectors.insert(lba, SectorChange { old, new });
+        }
+    }
+    (!sectors.is_empty()).then_some(Step {
+        phase,
+        partition,
+        why,
+        sectors,
+    })
+}
+
+/// Sector numbers in ascending order as runs of (first, count).
+pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &lba in lbas {
+        match runs.last_mut() {
+            Some((first, count)) if first.checked_add(*count) == Some(lba) => *count += 1,
+            _ => runs.push((lba, 1)),
+        }
+    }
+    runs
+}

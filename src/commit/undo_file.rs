@@ -1,0 +1,264 @@
+//! The undo file: a write set as bytes.
+//!
+//! The file is an ordinary tar, to be read with ordinary tools:
+//!
+//! ```text
+//! manifest.json      what the medium is, the steps, and which sectors each changes
+//! step-0.old         their old content, one sector after the other, in the manifest's order
+//! step-0.new         their new content
+//! ...
+//! preserved-5.old    old content of the files replaced on partition 5
+//! SHA256SUMS         for all of the above; `sha256sum -c` reads it
+//! ```
+//!
+//! No clock and no random number goes into it: the same set gives the same bytes. This module
+//! turns a set into bytes and bytes into a set; reading and writing the file itself is for
+//! the caller.
+
+use super::undo::runs;
+use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Read as _;
+
+/// The manifest's `format` field; a reader refuses any other.
+pub(super) const FORMAT: &str = "bootbank.undo/1";
+/// Name of the checksum member.
+const SUMS: &str = "SHA256SUMS";
+/// Name of the manifest member.
+const MANIFEST: &str = "manifest.json";
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    format: String,
+    about: BTreeMap<String, String>,
+    medium_size: u64,
+    sector_size: u32,
+    /// Ranges of sectors the steps may change, as [first, end).
+    allowed: Vec<(u64, u64)>,
+    steps: Vec<ManifestStep>,
+    /// By partition: runs of sectors in `preserved-N.old`, as [first, count].
+    preserved: BTreeMap<u32, Vec<(u64, u64)>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ManifestStep {
+    phase: Phase,
+    partition: u32,
+    why: String,
+    /// Runs of sectors, as [first, count].
+    sectors: Vec<(u64, u64)>,
+}
+
+impl Undo {
+    /// The undo file, byte for byte the same for the same set.
+    ///
+    /// # Errors
+    /// [`UndoError::Inconsistent`] where a member is too long for a tar.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, UndoError> {
+        let mut members = Vec::new();
+        let mut steps = Vec::new();
+        for (index, step) in self.set.steps().iter().enumerate() {
+            steps.push(ManifestStep {
+                phase: step.phase,
+                partition: step.partition,
+                why: step.why.clone(),
+                sectors: runs(step.sectors.keys()),
+            });
+            let changes = step.sectors.values();
+            let old: Vec<&[u8]> = changes.clone().map(|change| &*change.old).collect();
+            let new: Vec<&[u8]> = changes.map(|change| &*change.new).collect();
+            members.push((format!("step-{index}.old"), old.concat()));
+            members.push((format!("step-{index}.new"), new.concat()));
+        }
+        let mut preserved = BTreeMap::new();
+        for (&partition, kept) in self.set.preserved() {
+            preserved.insert(partition, runs(kept.keys()));
+            let content: Vec<&[u8]> = kept.values().map(|old| &**old).collect();
+            members.push((format!("preserved-{partition}.old"), content.concat()));
+        }
+        let allowed = self.set.allowed();
+        let manifest = Manifest {
+            format: FORMAT.to_owned(),
+            about: self.about.clone(),
+            medium_size: self.medium_size,
+            sector_size: self.set.sector_size(),
+            allowed: allowed
+                .iter()
+                .map(|range| (range.start, range.end))
+                .collect(),
+            steps,
+            preserved,
+        };
+        let json = serde_json::to_vec_pretty(&manifest)
+            .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
+        members.insert(0, (MANIFEST.to_owned(), json));
+        let mut sums = String::new();
+        for (name, content) in &members {
+            let _ = writeln!(sums, "{}  {name}", hex_digest(content));
+        }
+        members.push((SUMS.to_owned(), sums.into_bytes()));
+        write_tar(&members).map_err(|error| UndoError::Inconsistent(error.to_string()))
+    }
+
+    /// Reads an undo file back, checking every checksum.
+    ///
+    /// # Errors
+    /// Each way the bytes can be something else has its own [`UndoError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
+        let mut members = read_tar(bytes)?;
+        check_sums(&members)?;
+        let manifest: Manifest = serde_json::from_slice(&take(&mut members, MANIFEST)?)
+            .map_err(|error| UndoError::Inconsistent(format!("manifest.json: {error}")))?;
+        if manifest.format != FORMAT {
+            return Err(UndoError::Format(manifest.format));
+        }
+        if !manifest.sector_size.is_power_of_two() || !(512..=4096).contains(&manifest.sector_size)
+        {
+            return Err(UndoError::Inconsistent(format!(
+                "sector size {}",
+                manifest.sector_size
+            )));
+        }
+        let sector_size = manifest.sector_size as usize;
+        let mut steps = Vec::new();
+        for (index, step) in manifest.steps.into_iter().enumerate() {
+            let old = take(&mut members, &format!("step-{index}.old"))?;
+            let new = take(&mut members, &format!("step-{index}.new"))?;
+            let old = sectors(&step.sectors, &old, sector_size)?;
+            let mut new = sectors(&step.sectors, &new, sector_size)?;
+            let changes = old.into_iter().filter_map(|(lba, old)| {
+                let new = new.remove(&lba)?;
+                Some((lba, SectorChange { old, new }))
+            });
+            steps.push(Step {
+                phase: step.phase,
+                partition: step.partition,
+                why: step.why,
+                sectors: changes.collect(),
+            });
+        }
+        let mut preserved = Preserved::new();
+        for (partition, runs) in manifest.preserved {
+            let content = take(&mut members, &format!("preserved-{partition}.old"))?;
+            preserved.insert(partition, sectors(&runs, &content, sector_size)?);
+        }
+        let allowed = manifest.allowed.iter().map(|&(first, end)| first..end);
+        let allowed = allowed.collect();
+        let set = WriteSet::from_parts(manifest.sector_size, allowed, steps, preserved)?;
+        let undo = Undo {
+            set,
+            medium_size: manifest.medium_size,
+            about: manifest.about,
+        };
+        undo.check_chain()?;
+        Ok(undo)
+    }
+}
+
+/// Hands the bytes of a member out to the sectors of its runs.
+fn sectors(
+    runs: &[(u64, u64)],
+    bytes: &[u8],
+    sector_size: usize,
+) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
+    let held = bytes.len() / sector_size;
+    let mut named: u64 = 0;
+    for (_, count) in runs {
+        named = named.saturating_add(*count);
+    }
+    if named != held as u64 || !bytes.len().is_multiple_of(sector_size) {
+        return Err(UndoError::Inconsistent(format!(
+            "{named} sectors are named and {} bytes are there",
+            bytes.len()
+        )));
+    }
+    let lbas = runs
+        .iter()
+        .flat_map(|&(first, count)| first..first.saturating_add(count));
+    let map: BTreeMap<u64, Box<[u8]>> = lbas
+        .zip(bytes.chunks(sector_size))
+        .map(|(lba, sector)| (lba, sector.into()))
+        .collect();
+    if map.len() != held {
+        return Err(UndoError::Inconsistent(
+            "a sector is named twice in one step".to_owned(),
+        ));
+    }
+    Ok(map)
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn write_tar(members: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, name, content.as_slice())?;
+    }
+    tar.into_inner()
+}
+
+fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
+    let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
+    let mut members = BTreeMap::new();
+    let mut archive = tar::Archive::new(bytes);
+    for entry in archive.entries().map_err(not_one)? {
+        let mut entry = entry.map_err(not_one)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let size = entry.size();
+        if size > bytes.len() as u64 {
+            return Err(UndoError::NotAnUndoFile(format!("`{name}` is cut off")));
+        }
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(not_one)?;
+        if content.len() as u64 != size {
+            return Err(UndoError::NotAnUndoFile(format!("`{name}` is cut off")));
+        }
+        members.insert(name, content);
+    }
+    Ok(members)
+}
+
+fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
+    let sums = members
+        .get(SUMS)
+        .ok_or_else(|| UndoError::MissingMember(SUMS.to_owned()))?;
+    let sums = String::from_utf8_lossy(sums);
+    let mut listed = 0;
+    for line in sums.lines() {
+        let Some((digest, name)) = line.split_once("  ") else {
+            return Err(UndoError::Inconsistent(format!("{SUMS}: `{line}`")));
+        };
+        let content = members
+            .get(name)
+            .ok_or_else(|| UndoError::MissingMember(name.to_owned()))?;
+        if hex_digest(content) != digest {
+            return Err(UndoError::Checksum(name.to_owned()));
+        }
+        listed += 1;
+    }
+    if listed + 1 != members.len() {
+        return Err(UndoError::Inconsistent(format!(
+            "{SUMS} lists {listed} of {} members",
+            members.len() - 1
+        )));
+    }
+    Ok(())
+}
+
+fn take(members: &mut BTreeMap<String, Vec<u8>>, name: &str) -> Result<Vec<u8>, UndoError> {
+    members
+        .remove(name)
+        .ok_or_else(|| UndoError::MissingMember(name.to_owned()))
+}
