@@ -9,12 +9,14 @@
 //! word by word: each aligned 8-byte word must be one that the sector had before, between or
 //! after the steps. Names, serials and UUIDs are not asked, because clones share them.
 
-use super::undo_file::FORMAT;
+use super::write_set::runs;
 use super::{Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The undo file's format; a reader refuses any other.
+pub(super) const FORMAT: &str = "bootbank.undo/1";
 /// A tear leaves whole words of this many bytes.
 const WORD: usize = 8;
 
@@ -174,20 +176,21 @@ impl Undo {
         )?)
     }
 
-    /// One past the last step of which anything is on the medium: the ones behind it need no
-    /// undoing.
+    /// One past the last step of which anything can be seen on the medium: the ones behind it
+    /// need no undoing. A step can be seen where a word is none that the sector had before it.
     fn last_step_begun(&self, current: &BTreeMap<u64, Box<[u8]>>) -> usize {
-        let untouched = |step: &Step| {
-            let mut sectors = step.sectors.iter();
-            sectors.all(|(lba, change)| current.get(lba).is_some_and(|now| *now == change.old))
-        };
-        let steps = self.set.steps();
-        steps.len()
-            - steps
-                .iter()
-                .rev()
-                .take_while(|step| untouched(step))
-                .count()
+        let mut images: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
+        let mut begun = 0;
+        for (index, step) in self.set.steps().iter().enumerate() {
+            for (&lba, change) in &step.sectors {
+                let before = images.entry(lba).or_insert_with(|| vec![&change.old]);
+                if !current.get(&lba).is_some_and(|now| is_mix_of(now, before)) {
+                    begun = index + 1;
+                }
+                before.push(&change.new);
+            }
+        }
+        begun
     }
 
     fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
@@ -216,16 +219,9 @@ impl Undo {
             let known = images.entry(lba).or_insert_with(|| vec![&change.old]);
             known.push(&change.new);
         }
-        let known = |lba: &u64| {
-            let (Some(now), Some(images)) = (current.get(lba), images.get(lba)) else {
-                return false;
-            };
-            now.chunks(WORD).enumerate().all(|(index, word)| {
-                let at = index * WORD;
-                images
-                    .iter()
-                    .any(|image| image.get(at..at + word.len()) == Some(word))
-            })
+        let known = |lba: &u64| match (current.get(lba), images.get(lba)) {
+            (Some(now), Some(images)) => is_mix_of(now, images),
+            _ => false,
         };
         mismatch(images.keys().copied().filter(|lba| !known(lba)).collect())
     }
@@ -257,6 +253,15 @@ impl Undo {
         }
         mismatch(odd)
     }
+}
+
+/// Whether each word of a sector is that of one of the images.
+fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
+    sector.chunks(WORD).enumerate().all(|(index, word)| {
+        let at = index * WORD;
+        let mut images = images.iter();
+        images.any(|image| image.get(at..at + word.len()) == Some(word))
+    })
 }
 
 fn mismatch(odd: Vec<u64>) -> Result<(), UndoError> {
@@ -294,16 +299,4 @@ fn put_back<'a>(
         why,
         sectors,
     })
-}
-
-/// Sector numbers in ascending order as runs of (first, count).
-pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for &lba in lbas {
-        match runs.last_mut() {
-            Some((first, count)) if first.checked_add(*count) == Some(lba) => *count += 1,
-            _ => runs.push((lba, 1)),
-        }
-    }
-    runs
 }

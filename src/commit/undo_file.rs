@@ -15,7 +15,8 @@
 //! turns a set into bytes and bytes into a set; reading and writing the file itself is for
 //! the caller.
 
-use super::undo::runs;
+use super::undo::FORMAT;
+use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,8 +24,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
 
-/// The manifest's `format` field; a reader refuses any other.
-pub(super) const FORMAT: &str = "bootbank.undo/1";
 /// Name of the checksum member.
 const SUMS: &str = "SHA256SUMS";
 /// Name of the manifest member.

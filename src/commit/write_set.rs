@@ -329,3 +329,15 @@ impl<'m> Planner<'m> {
         Ok(())
     }
 }
+
+/// Sector numbers in ascending order as runs of (first, count).
+pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &lba in lbas {
+        match runs.last_mut() {
+            Some((first, count)) if first.checked_add(*count) == Some(lba) => *count += 1,
+            _ => runs.push((lba, 1)),
+        }
+    }
+    runs
+}
