@@ -1,0 +1,222 @@
+//! What can be typed: the command line as clap reads it.
+//!
+//! Nothing is decided here; `options.rs` turns what was typed into what it means.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Edit VMware ESXi boot media at block level, without mounting them.
+#[derive(Debug, Parser)]
+#[command(name = "bootbank", version, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  bootbank info stick.img               what is on it, and which bank boots next
+  bootbank fix stick.img                give every passed-through device back to the VMkernel
+  bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
+  bootbank undo FILE stick.img          put back, byte for byte, what a change replaced
+
+The host must be powered off while its boot medium is changed: a running host overwrites the
+change from memory.")]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the partition table, the banks, which one boots next, and what their states are
+    Info(SticksArgs),
+    /// Check every layer from the partition table to the last archive member; write nothing
+    Verify(SticksArgs),
+    /// Give passed-through devices back to the VMkernel
+    #[command(after_help = "\
+Examples:
+  bootbank fix stick.img                     all of them
+  bootbank fix -d 0000:00:1a.7 stick.img     one, by its lspci address
+  bootbank fix -n --diff stick.img           show what would change
+  bootbank fix --check *.img                 exit 1 if any would change")]
+    Fix(FixArgs),
+    /// List devices and set who owns them
+    #[command(subcommand)]
+    Pci(PciCommand),
+    /// List what a bank and its state hold
+    Ls(LsArgs),
+    /// Write one file to standard output
+    Cat(CatArgs),
+    /// Put back, byte for byte, what a change replaced
+    Undo(UndoArgs),
+    /// Free what an interrupted run left allocated to nothing
+    Reclaim(ReclaimArgs),
+}
+
+/// `bootbank pci ...`
+#[derive(Debug, Subcommand)]
+pub enum PciCommand {
+    /// List every device the state names, its owner, and its address in every spelling
+    List(SticksArgs),
+    /// Set whether devices are passed through, as `esxcli hardware pci pcipassthru set`
+    #[command(after_help = "\
+Examples:
+  bootbank pci set stick.img -d 0000:00:1a.7 -e false     back to the VMkernel
+  bootbank pci set stick.img -d raw:000:26.7 -e true      passed through, by the raw key")]
+    Set(PciSetArgs),
+}
+
+/// Commands that only look.
+#[derive(Debug, Args)]
+pub struct SticksArgs {
+    /// Image files or block devices
+    #[arg(required = true, value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+}
+
+/// `bootbank fix`
+#[derive(Debug, Args)]
+pub struct FixArgs {
+    /// Image files or block devices
+    #[arg(required = true, value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+    /// Only this device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:`
+    /// before it chooses the reading (repeatable; default: every passed-through device)
+    #[arg(short, long = "device", value_name = "ADDR")]
+    pub device: Vec<String>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `bootbank pci set`
+#[derive(Debug, Args)]
+pub struct PciSetArgs {
+    /// Image files or block devices
+    #[arg(required = true, value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+    /// The device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:` before
+    /// it chooses the reading (repeatable)
+    #[arg(short, long = "device", value_name = "ADDR", required = true)]
+    pub device: Vec<String>,
+    /// true: passed through to virtual machines; false: owned by the VMkernel
+    #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
+    pub enable: bool,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `bootbank ls`
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Image file or block device
+    pub stick: PathBuf,
+    /// `bank:` or `bankN:` for a bank's files, or a directory as seen on the host
+    pub path: Option<String>,
+}
+
+/// `bootbank cat`
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Image file or block device
+    pub stick: PathBuf,
+    /// A path as seen on the host (etc/vmware/esx.conf), or a bank's file (bank:boot.cfg,
+    /// bank5:boot.cfg)
+    pub path: String,
+}
+
+/// `bootbank undo`
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The undo file a change left
+    pub file: PathBuf,
+    /// The medium; default: the path the undo file was made for
+    pub stick: Option<PathBuf>,
+    /// Put back although sectors hold neither the old nor the new content
+    #[arg(long)]
+    pub force: bool,
+    /// Plan and print; write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Ask nothing
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `bootbank reclaim`
+#[derive(Debug, Args)]
+pub struct ReclaimArgs {
+    /// Image files or block devices
+    #[arg(required = true, value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
+    /// Which banks: all that hold a state, the one that boots next, or a partition number
+    #[arg(long, global = true, value_name = "all|next|N", default_value = "all")]
+    pub bank: String,
+    /// Logical sector size of image files (detected when absent)
+    #[arg(long, global = true, value_name = "512|4096")]
+    pub sector_size: Option<u32>,
+    /// Limit for an unpacked archive, in bytes or with K, M, G
+    #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
+    pub max_unpacked: String,
+    /// JSON Lines on standard output, one object per target
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say less
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more (repeatable)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// `--color`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What every writing command understands.
+#[derive(Debug, Args)]
+pub struct ChangeArgs {
+    /// Plan, verify, print; write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Show the change of the configuration as a unified diff
+    #[arg(long)]
+    pub diff: bool,
+    /// Exit 1 if something would change; write nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Leave the target alone and write a patched copy (a directory, with several targets)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing output file
+    #[arg(long)]
+    pub force: bool,
+    /// Where the undo file goes (default: a file in $XDG_STATE_HOME/bootbank/undo)
+    #[arg(short = 'z', long, value_name = "FILE", conflicts_with = "no_undo")]
+    pub undo_file: Option<PathBuf>,
+    /// Make no undo file
+    #[arg(long)]
+    pub no_undo: bool,
+    /// Ask nothing, go ahead
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Never ask; without -y, refuse what would have been asked
+    #[arg(long)]
+    pub no_input: bool,
+}
