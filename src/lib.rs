@@ -2,6 +2,7 @@
 
 pub mod commit;
 pub mod error;
+pub mod fat;
 pub mod medium;
 
 pub(crate) mod bytes;

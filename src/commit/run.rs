@@ -346,7 +346,8 @@ fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
         match holds.iter_mut().find(|(part, _)| *part == step.partition) {
             None => holds.push((step.partition, here)),
             Some((_, known)) if *known == here => {}
-            Some((_, known)) => *known = Holds::merge(*known, here),
+            Some((_, known)) if step.phase == Phase::Switch => *known = known.merge(here),
+            Some((_, known)) => *known = Holds::Broken,
         }
     }
     holds
@@ -373,9 +374,9 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
 }
 
 impl Holds {
-    fn merge(a: Holds, b: Holds) -> Holds {
-        match (a, b) {
-            (Holds::Broken, _) | (_, Holds::Broken) => Holds::Broken,
+    /// Of two entries that were switched apart.
+    fn merge(self, other: Holds) -> Holds {
+        match (self, other) {
             (Holds::Unknown, _) | (_, Holds::Unknown) => Holds::Unknown,
             _ => Holds::Mixed,
         }

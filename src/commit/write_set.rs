@@ -19,10 +19,16 @@ pub enum Phase {
     Reclaim,
     /// Puts new content into clusters that are free.
     Data,
+    /// Puts new content over the clusters of the file itself, where there is no room for a
+    /// second copy. From its first write until the last step is done the file is neither old
+    /// nor new.
+    Overwrite,
     /// Chains those clusters in every copy of the FAT; nothing refers to them yet.
     Allocate,
     /// Points a directory entry at the new chain. The commit point.
     Switch,
+    /// Sets the size of a file whose clusters were overwritten.
+    Resize,
     /// Frees the old chain in every copy of the FAT.
     Release,
 }
@@ -31,7 +37,7 @@ impl Phase {
     /// Whether a step of this phase changes what a reader of the volume finds: nothing before
     /// the first of them does, and nothing after the last.
     pub fn is_commitment(self) -> bool {
-        matches!(self, Phase::Switch)
+        matches!(self, Phase::Switch | Phase::Overwrite | Phase::Resize)
     }
 
     /// The phase of the step that takes this one back.
@@ -39,7 +45,7 @@ impl Phase {
         match self {
             Phase::Allocate | Phase::Reclaim => Phase::Release,
             Phase::Release => Phase::Allocate,
-            Phase::Data | Phase::Switch => self,
+            Phase::Data | Phase::Overwrite | Phase::Switch | Phase::Resize => self,
         }
     }
 
@@ -48,8 +54,10 @@ impl Phase {
         match self {
             Phase::Reclaim => "reclaim",
             Phase::Data => "data",
+            Phase::Overwrite => "overwrite",
             Phase::Allocate => "allocate",
             Phase::Switch => "switch",
+            Phase::Resize => "resize",
             Phase::Release => "release",
         }
     }
@@ -194,13 +202,15 @@ impl<'m> Planner<'m> {
     }
 
     /// Declares `bytes` (positions on the medium, whole sectors) as a range steps may change.
+    /// Declaring a range again changes nothing.
     ///
     /// # Errors
     /// [`PlanError::Unaligned`] where the range is not made of whole sectors.
     pub fn allow(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
-        let first = self.lba_at(bytes.start)?;
-        let end = self.lba_at(bytes.end)?;
-        self.set.allowed.push(first..end);
+        let range = self.lba_at(bytes.start)?..self.lba_at(bytes.end)?;
+        if !self.set.allowed.contains(&range) {
+            self.set.allowed.push(range);
+        }
         Ok(())
     }
 
@@ -216,41 +226,39 @@ impl<'m> Planner<'m> {
     }
 
     /// Puts `bytes` at byte `offset` of the medium as part of the current step; what else is in
-    /// the sectors touched stays as earlier steps leave it.
+    /// the sectors touched stays as earlier steps leave it. The old content is read in one go.
     ///
     /// # Errors
     /// A sector outside the declared ranges, or one whose old content cannot be read.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), PlanError> {
         let size = u64::from(self.set.sector_size);
-        let mut rest = bytes;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let lba = at / size;
-            let within = usize::try_from(at % size).unwrap_or(0);
-            let room = self.sector_len() - within;
-            let (now, later) = rest.split_at(rest.len().min(room));
-            let mut sector = self.current(lba)?;
-            sector[within..within + now.len()].copy_from_slice(now);
-            self.change(lba, sector)?;
-            at = at.saturating_add(now.len() as u64);
-            rest = later;
+        let lbas = self.lbas_of(offset, bytes.len() as u64)?;
+        let mut before = self.read(&lbas)?;
+        self.lay_over(&mut before, &lbas);
+        let mut after = before.clone();
+        let within = usize::try_from(offset % size).unwrap_or(0);
+        after[within..within + bytes.len()].copy_from_slice(bytes);
+        let pairs = before
+            .chunks_exact(self.sector_len())
+            .zip(after.chunks_exact(self.sector_len()));
+        for (lba, (old, new)) in lbas.zip(pairs) {
+            self.change(lba, old, new)?;
         }
         Ok(())
     }
 
     /// Keeps the old content of the sectors that hold `bytes` (positions on the medium): what
-    /// the plan sets free. They belong to the partition of the current step.
+    /// the plan sets free. They belong to the partition of the current step. Read in one go.
     ///
     /// # Errors
     /// As [`Planner::put`].
     pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
-        let size = u64::from(self.set.sector_size);
+        let lbas = self.lbas_of(bytes.start, bytes.end.saturating_sub(bytes.start))?;
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
-        for lba in bytes.start / size..bytes.end.div_ceil(size) {
-            self.set.check_allowed(lba)?;
-            let old = self.read(lba)?;
-            let kept = self.set.preserved.entry(partition).or_default();
-            kept.insert(lba, old);
+        let old = self.read(&lbas)?;
+        let kept = self.set.preserved.entry(partition).or_default();
+        for (lba, sector) in lbas.zip(old.chunks_exact(self.set.sector_size as usize)) {
+            kept.insert(lba, sector.into());
         }
         Ok(())
     }
@@ -281,39 +289,55 @@ impl<'m> Planner<'m> {
         Ok(offset / u64::from(sector_size))
     }
 
-    /// The sector as the steps so far leave it.
-    fn current(&self, lba: u64) -> Result<Box<[u8]>, PlanError> {
-        match self.after.get(&lba) {
-            Some(sector) => Ok(sector.clone()),
-            None => self.read(lba),
+    /// The sectors that hold `len` bytes from byte `offset` on, all of them allowed to change.
+    fn lbas_of(&self, offset: u64, len: u64) -> Result<Range<u64>, PlanError> {
+        let size = u64::from(self.set.sector_size);
+        let lbas = offset / size..offset.saturating_add(len).div_ceil(size);
+        for lba in lbas.clone() {
+            self.set.check_allowed(lba)?;
+        }
+        Ok(lbas)
+    }
+
+    /// The sectors as they are on the medium.
+    fn read(&self, lbas: &Range<u64>) -> Result<Vec<u8>, PlanError> {
+        let lba = lbas.start;
+        let outside = PlanError::OutsideAllowed { lba };
+        let count = lbas.end.saturating_sub(lba);
+        let bytes = usize::try_from(count)
+            .ok()
+            .and_then(|count| count.checked_mul(self.sector_len()));
+        let (Some(offset), Some(bytes)) = (self.set.offset_of(lba), bytes) else {
+            return Err(outside);
+        };
+        let mut sectors = vec![0; bytes];
+        self.medium
+            .read_at(&mut sectors, offset)
+            .map_err(|source| PlanError::Read { lba, source })?;
+        Ok(sectors)
+    }
+
+    /// Puts what the steps so far change in the sectors `lbas` over their content.
+    fn lay_over(&self, sectors: &mut [u8], lbas: &Range<u64>) {
+        let len = self.sector_len();
+        for (lba, sector) in lbas.clone().zip(sectors.chunks_exact_mut(len)) {
+            if let Some(changed) = self.after.get(&lba) {
+                sector.copy_from_slice(changed);
+            }
         }
     }
 
-    fn read(&self, lba: u64) -> Result<Box<[u8]>, PlanError> {
-        let mut sector = vec![0; self.sector_len()].into_boxed_slice();
-        let offset = self
-            .set
-            .offset_of(lba)
-            .ok_or(PlanError::OutsideAllowed { lba })?;
-        self.medium
-            .read_at(&mut sector, offset)
-            .map_err(|source| PlanError::Read { lba, source })?;
-        Ok(sector)
-    }
-
-    fn change(&mut self, lba: u64, new: Box<[u8]>) -> Result<(), PlanError> {
-        self.set.check_allowed(lba)?;
-        let before = self.current(lba)?;
+    fn change(&mut self, lba: u64, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
         let Some(step) = self.set.steps.last_mut() else {
             return Err(PlanError::OutsideAllowed { lba });
         };
         match step.sectors.get_mut(&lba) {
-            Some(change) => change.new = new.clone(),
+            Some(change) => change.new = new.into(),
             None if before == new => return Ok(()),
             None => {
                 let change = SectorChange {
-                    old: before,
-                    new: new.clone(),
+                    old: before.into(),
+                    new: new.into(),
                 };
                 step.sectors.insert(lba, change);
             }
@@ -325,7 +349,7 @@ impl<'m> Planner<'m> {
         {
             step.sectors.remove(&lba);
         }
-        self.after.insert(lba, new);
+        self.after.insert(lba, new.into());
         Ok(())
     }
 }

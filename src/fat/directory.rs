@@ -1,0 +1,257 @@
+//! Directory slots: the 32-byte entries of a directory and the names in them.
+//!
+//! Long names are recognised, so as to be left alone, but not read: ESXi's loader knows a
+//! file by its 8.3 name only.
+
+use crate::bytes::{array, le16, le32};
+use std::fmt;
+
+/// Bytes of the entry that hold its first cluster and its size: what replacing a file's
+/// content changes. They lie inside one aligned 8-byte word.
+pub(super) const FIRST_CLUSTER_AT: usize = 26;
+pub(super) const SIZE_AT: usize = 28;
+
+const SLOT_LEN: usize = 32;
+const NAME_LEN: usize = 11;
+const DELETED: u8 = 0xe5;
+const DOT: &[u8; NAME_LEN] = b".          ";
+const DOT_DOT: &[u8; NAME_LEN] = b"..         ";
+
+const VOLUME_LABEL: u8 = 0x08;
+const DIRECTORY: u8 = 0x10;
+const LONG_NAME: u8 = 0x0f;
+
+/// One slot of a directory that is neither free nor deleted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    slot: [u8; SLOT_LEN],
+    offset: u64,
+}
+
+impl Entry {
+    /// The 8.3 name as people see it: `state.tgz`, in the case the entry records.
+    pub fn name(&self) -> String {
+        let case = self.slot[12];
+        let (base, extension) = self.slot[..NAME_LEN].split_at(8);
+        let mut shown = part(base, case & 0x08 != 0);
+        let extension = part(extension, case & 0x10 != 0);
+        if !extension.is_empty() {
+            shown.push('.');
+            shown.push_str(&extension);
+        }
+        shown
+    }
+
+    /// The eleven bytes of the name as they are on the medium.
+    pub fn raw_name(&self) -> [u8; 11] {
+        array(&self.slot, 0).unwrap_or_default()
+    }
+
+    /// All 32 bytes of the slot.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.slot
+    }
+
+    /// Size in bytes; 0 for directories.
+    pub fn size(&self) -> u32 {
+        if self.is_directory() {
+            return 0;
+        }
+        le32(&self.slot, SIZE_AT).unwrap_or_default()
+    }
+
+    /// Number of the first cluster as it stands in the entry: unchecked, 0 for an empty file.
+    pub fn first_cluster(&self) -> u16 {
+        le16(&self.slot, FIRST_CLUSTER_AT).unwrap_or_default()
+    }
+
+    /// Bytes 20 and 21: upper half of the first cluster's number in FAT32, unused here.
+    pub fn high_cluster(&self) -> u16 {
+        le16(&self.slot, 20).unwrap_or_default()
+    }
+
+    /// The attribute byte: 1 read-only, 2 hidden, 4 system, 16 directory, 32 archive.
+    pub fn attributes(&self) -> u8 {
+        self.slot[11]
+    }
+
+    /// Whether this is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.owns_clusters() && self.attributes() & DIRECTORY != 0
+    }
+
+    /// Where the slot is, in bytes from the volume's start.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the slot is a file or directory, not a volume label or part of a long name.
+    pub(super) fn owns_clusters(&self) -> bool {
+        self.attributes() & VOLUME_LABEL == 0
+    }
+
+    pub(super) fn is_label(&self) -> bool {
+        self.attributes() & VOLUME_LABEL != 0 && self.attributes() & LONG_NAME != LONG_NAME
+    }
+
+    /// What the slot is where it is no file.
+    pub(super) fn not_a_file(&self) -> Option<&'static str> {
+        if self.is_label() {
+            Some("a volume label")
+        } else if !self.owns_clusters() {
+            Some("part of a long name")
+        } else if self.is_directory() {
+            Some("a directory")
+        } else {
+            None
+        }
+    }
+
+    /// 1 for `.`, 2 for `..`.
+    pub(super) fn dots(&self) -> Option<usize> {
+        match &self.raw_name() {
+            DOT => Some(1),
+            DOT_DOT => Some(2),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name())
+            .field("attributes", &self.attributes())
+            .field("first_cluster", &self.first_cluster())
+            .field("size", &self.size())
+            .field("offset", &self.offset)
+            .finish()
+    }
+}
+
+/// One half of an 8.3 name as text. Bytes outside ASCII are in a code page nobody knows and
+/// are shown as `\xNN`.
+fn part(bytes: &[u8], lower: bool) -> String {
+    let used = bytes.iter().rposition(|&byte| byte != b' ');
+    let mut shown = String::new();
+    for &byte in bytes.iter().take(used.map_or(0, |last| last + 1)) {
+        match byte {
+            b' '..=b'~' if lower => shown.push(char::from(byte.to_ascii_lowercase())),
+            b' '..=b'~' => shown.push(char::from(byte)),
+            _ => shown.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    shown
+}
+
+/// The slots in use of `bytes`, a directory or the beginning of one. `offset_of` says where on
+/// the volume the byte at an index of the directory is. A slot that begins with 00 ends it.
+pub(super) fn entries<'b>(
+    bytes: &'b [u8],
+    offset_of: impl Fn(usize) -> u64 + 'b,
+) -> impl Iterator<Item = Entry> + 'b {
+    let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
+    slots
+        .take_while(|(_, slot)| slot[0] != 0)
+        .filter(|(_, slot)| slot[0] != DELETED)
+        .filter_map(move |(index, slot)| {
+            Some(Entry {
+                slot: slot.try_into().ok()?,
+                offset: offset_of(index * SLOT_LEN),
+            })
+        })
+}
+
+/// The eleven bytes a file of that name has in its entry; `None` where it has no 8.3 form.
+pub(super) fn short_name(name: &str) -> Option<[u8; NAME_LEN]> {
+    let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let fits = (1..=8).contains(&base.len()) && extension.len() <= 3;
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"*+,./:;<=>?[\\]|".contains(&byte);
+    if !fits || !base.bytes().chain(extension.bytes()).all(plain) {
+        return None;
+    }
+    let mut short = [b' '; NAME_LEN];
+    short[..base.len()].copy_from_slice(base.as_bytes());
+    short[8..8 + extension.len()].copy_from_slice(extension.as_bytes());
+    short.make_ascii_uppercase();
+    Some(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &[u8; 11], attributes: u8, case: u8) -> Entry {
+        let mut slot = [0; 32];
+        slot[..11].copy_from_slice(name);
+        slot[11] = attributes;
+        slot[12] = case;
+        Entry { slot, offset: 0 }
+    }
+
+    #[test]
+    fn names_are_shown_in_the_case_their_entry_records() {
+        let cases: [(&[u8; 11], u8, &str); 6] = [
+            (b"STATE   TGZ", 0x18, "state.tgz"),
+            (b"STATE   TGZ", 0x10, "STATE.tgz"),
+            (b"BOOT    CFG", 0, "BOOT.CFG"),
+            (b"B       B00", 8, "b.B00"),
+            (b"EFI        ", 0, "EFI"),
+            (b"A\xe9\x05     X\x07 ", 0, "A\\xe9\\x05.X\\x07"),
+        ];
+        for (raw, case, shown) in cases {
+            assert_eq!(entry(raw, 0x20, case).name(), shown);
+        }
+    }
+
+    #[test]
+    fn only_names_with_an_8_3_form_have_one() {
+        assert_eq!(short_name("state.tgz").as_ref(), Some(b"STATE   TGZ"));
+        assert_eq!(short_name("useropts.gz").as_ref(), Some(b"USEROPTSGZ "));
+        assert_eq!(short_name("EFI").as_ref(), Some(b"EFI        "));
+        for name in [
+            "",
+            ".",
+            "..",
+            ".cfg",
+            "longername.x",
+            "a.long",
+            "a b",
+            "a/b",
+            "é",
+            "a.b.c",
+        ] {
+            assert_eq!(short_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn deleted_slots_are_skipped_and_an_empty_one_ends_the_directory() {
+        let mut bytes = vec![0; 5 * 32];
+        for (slot, first) in bytes
+            .chunks_exact_mut(32)
+            .zip([b'A', DELETED, b'B', 0, b'C'])
+        {
+            slot[0] = first;
+            slot[1..11].fill(b' ');
+        }
+        let found: Vec<_> = entries(&bytes, |at| 1000 + at as u64)
+            .map(|entry| (entry.name(), entry.offset()))
+            .collect();
+        assert_eq!(found, [("A".into(), 1000), ("B".into(), 1064)]);
+    }
+
+    #[test]
+    fn labels_and_long_names_own_no_clusters() {
+        for (attributes, what) in [
+            (0x08, Some("a volume label")),
+            (0x28, Some("a volume label")),
+            (0x0f, Some("part of a long name")),
+            (0x10, Some("a directory")),
+            (0x27, None),
+        ] {
+            let entry = entry(b"STATE   TGZ", attributes, 0);
+            assert_eq!(entry.not_a_file(), what);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What can be wrong with a FAT volume, or stand in the way of changing one.
+
+use crate::commit::PlanError;
+use crate::error::ErrorKind;
+use std::io;
+
+/// Why a volume could not be read or a change to it not be planned. Offsets are in bytes from
+/// the volume's start; files are named by their path in the volume.
+#[derive(Debug, thiserror::Error)]
+pub enum FatError {
+    /// The medium did not give up some bytes.
+    #[error("cannot read {len} bytes of the FAT volume at byte {offset}: {source}")]
+    Read {
+        /// First byte asked for.
+        offset: u64,
+        /// Number of bytes asked for.
+        len: usize,
+        /// What the medium reported.
+        source: io::Error,
+    },
+    /// A field of the boot sector has a value no volume can have.
+    #[error("the boot sector's field {field} {value} {problem}")]
+    BootField {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A field of the boot sector has a value that is possible but not handled.
+    #[error("the boot sector's field {field} {value} is not handled, only {handled}")]
+    Layout {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The values that are.
+        handled: &'static str,
+    },
+    /// The volume was made for a disk of another sector size; ESXi does not boot from it.
+    #[error("the volume has sectors of {volume} bytes on a disk with sectors of {disk} bytes")]
+    SectorSize {
+        /// Bytes per sector of the boot sector.
+        volume: u16,
+        /// The disk's logical sector size in bytes.
+        disk: u32,
+    },
+    /// The volume has too many clusters for FAT16.
+    #[error("the volume is FAT32 ({clusters} clusters); only FAT12 and FAT16 are handled")]
+    Fat32 {
+        /// Number of clusters.
+        clusters: u64,
+    },
+    /// The FAT has no entry for some of the clusters.
+    #[error("a FAT of {sectors} sectors is too small for {clusters} clusters")]
+    FatTooSmall {
+        /// Sectors of one copy.
+        sectors: u16,
+        /// Number of clusters.
+        clusters: u16,
+    },
+    /// The volume does not fit its partition.
+    #[error("the volume needs {needed} bytes, its partition has {available}")]
+    PastPartition {
+        /// Size of the volume by its boot sector.
+        needed: u64,
+        /// Size of the partition.
+        available: u64,
+    },
+    /// The partition does not fit the medium.
+    #[error("the partition ends at byte {end}, the medium at {size}")]
+    PastMedium {
+        /// End of the partition in bytes from the medium's start.
+        end: u64,
+        /// Size of the medium.
+        size: u64,
+    },
+    /// The first directory slot of that name, the one ESXi's loader takes, is no file.
+    #[error("the first directory slot named {name} (byte {offset}) is {what}, not a file")]
+    NotAFile {
+        /// Name of the file looked for.
+        name: String,
+        /// Where the slot is.
+        offset: u64,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// Two directory slots have the same 8.3 name.
+    #[error("two directory slots are named {name} (bytes {first} and {second})")]
+    DuplicateName {
+        /// The name they share.
+        name: String,
+        /// Where the first one is.
+        first: u64,
+        /// Where the second one is.
+        second: u64,
+    },
+    /// The upper half of the first cluster's number, unused in FAT12 and FAT16, is not 0;
+    /// ESXi's loader would take it as part of the number.
+    #[error("the directory entry of {file} has {high:#06x} in bytes 20 and 21 where 0 must be")]
+    HighCluster {
+        /// Path of the file.
+        file: String,
+        /// Value of the two bytes.
+        high: u16,
+    },
+    /// The directory entry points at a cluster that does not exist.
+    #[error("{file} begins at cluster {cluster}, the volume has clusters 2 to {last}")]
+    FirstCluster {
+        /// Path of the file or directory.
+        file: String,
+        /// First cluster by its directory entry.
+        cluster: u16,
+        /// Number of the last cluster.
+        last: u16,
+    },
+    /// The chain goes on at a cluster that does not exist.
+    #[error("the chain of {file} goes from cluster {cluster} to {next}, which does not exist")]
+    ChainOutOfRange {
+        /// Path of the file or directory.
+        file: String,
+        /// The last cluster that exists.
+        cluster: u16,
+        /// The one it points at.
+        next: u16,
+    },
+    /// The chain runs into a cluster the FAT says is free.
+    #[error("the chain of {file} runs into the free cluster {cluster}")]
+    ChainFree {
+        /// Path of the file or directory.
+        file: String,
+        /// The free cluster.
+        cluster: u16,
+    },
+    /// The chain runs into a cluster marked as bad.
+    #[error("the chain of {file} runs into cluster {cluster}, which is marked as bad")]
+    ChainBad {
+        /// Path of the file or directory.
+        file: String,
+        /// The bad cluster.
+        cluster: u16,
+    },
+    /// The chain comes back to a cluster it already went through.
+    #[error("the chain of {file} loops back to cluster {cluster}")]
+    ChainLoop {
+        /// Path of the file or directory.
+        file: String,
+        /// The cluster met twice.
+        cluster: u16,
+    },
+    /// A cluster belongs to two files.
+    #[error("cluster {cluster} belongs to both {file} and {other}")]
+    ChainsCross {
+        /// Path of the file met later.
+        file: String,
+        /// Path of the file met first.
+        other: String,
+        /// The cluster both hold.
+        cluster: u16,
+    },
+    /// The chain ends before the file does.
+    #[error("{file} has {size} bytes but a chain of {clusters} clusters, which hold {held}")]
+    ChainShort {
+        /// Path of the file.
+        file: String,
+        /// Size by its directory entry in bytes.
+        size: u32,
+        /// Length of its chain.
+        clusters: usize,
+        /// Bytes these hold.
+        held: u64,
+    },
+    /// The copies of the FAT differ about a cluster in use.
+    #[error(
+        "the copies of the FAT differ in cluster {cluster} of {file}: {first:#x} and {second:#x}"
+    )]
+    CopiesDiffer {
+        /// Path of the file or directory.
+        file: String,
+        /// The cluster.
+        cluster: u16,
+        /// Its entry in the first copy.
+        first: u16,
+        /// Its entry in the second copy.
+        second: u16,
+    },
+    /// The entry `.` or `..` of a directory points elsewhere or is out of place.
+    #[error(
+        "an entry . or .. of {directory} (byte {offset}) is out of place or points at cluster {cluster}"
+    )]
+    DotEntry {
+        /// Path of the directory.
+        directory: String,
+        /// Where the slot is.
+        offset: u64,
+        /// Where it points.
+        cluster: u16,
+    },
+    /// There is more directory than any bank has.
+    #[error("{directory} brings the directories of the volume to {bytes} bytes, more than {limit}")]
+    DirectoryTooLarge {
+        /// Path of the directory at which the limit was met.
+        directory: String,
+        /// Bytes of directory so far.
+        bytes: u64,
+        /// Most bytes that are read.
+        limit: u64,
+    },
+    /// A file is larger than the caller wants in memory.
+    #[error("{file} has {size} bytes, more than the limit of {limit}")]
+    FileTooLarge {
+        /// Path of the file.
+        file: String,
+        /// Its size in bytes.
+        size: u32,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There are not enough free clusters for a second copy.
+    #[error(
+        "no room: the new content needs {needed} free clusters of {cluster_bytes} bytes, there are {free}"
+    )]
+    NoRoom {
+        /// Clusters needed, all files of the volume together.
+        needed: u64,
+        /// Clusters free in every copy of the FAT.
+        free: u64,
+        /// Bytes of one cluster.
+        cluster_bytes: u64,
+    },
+    /// The new content does not fit the clusters the file already has.
+    #[error("the new content of {file} needs {needed} clusters, the file has {have}")]
+    NoFit {
+        /// Path of the file.
+        file: String,
+        /// Clusters needed.
+        needed: u64,
+        /// Clusters of its chain.
+        have: u64,
+    },
+    /// The new content is empty or longer than a FAT volume can hold. ESXi starts with an
+    /// empty configuration where the state is empty.
+    #[error("the new content of {file} has {size} bytes, which must never be written")]
+    ContentSize {
+        /// Path of the file.
+        file: String,
+        /// Length of the content.
+        size: usize,
+    },
+    /// A file to be replaced is not, or not once, in the volume's root directory.
+    #[error("{file} is not one of the files of this root directory, or named twice")]
+    NotInRoot {
+        /// Name of the file.
+        file: String,
+    },
+    /// The change cannot be described.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The finished plan would change something it must not. A defect of this program, found
+    /// before anything was written.
+    #[error("the plan was rejected: {what} (byte {offset})")]
+    Rejected {
+        /// What the plan would do.
+        what: String,
+        /// Where.
+        offset: u64,
+    },
+    /// The second FAT reader does not agree about the finished plan.
+    #[error("the second FAT reader does not agree: {what}")]
+    SecondReader {
+        /// What it met.
+        what: String,
+    },
+}
+
+impl FatError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        use FatError as E;
+        match self {
+            E::Read { .. } => ErrorKind::Io,
+            E::Layout { .. }
+            | E::SectorSize { .. }
+            | E::Fat32 { .. }
+            | E::DirectoryTooLarge { .. } => ErrorKind::Unsupported,
+            E::FileTooLarge { .. }
+            | E::NoRoom { .. }
+            | E::NoFit { .. }
+            | E::ContentSize { .. }
+            | E::NotInRoot { .. }
+            | E::Rejected { .. }
+            | E::SecondReader { .. } => ErrorKind::Refused,
+            E::Plan(error) => error.kind(),
+            E::BootField { .. }
+            | E::FatTooSmall { .. }
+            | E::PastPartition { .. }
+            | E::PastMedium { .. }
+            | E::NotAFile { .. }
+            | E::DuplicateName { .. }
+            | E::HighCluster { .. }
+            | E::FirstCluster { .. }
+            | E::ChainOutOfRange { .. }
+            | E::ChainFree { .. }
+            | E::ChainBad { .. }
+            | E::ChainLoop { .. }
+            | E::ChainsCross { .. }
+            | E::ChainShort { .. }
+            | E::CopiesDiffer { .. }
+            | E::DotEntry { .. } => ErrorKind::Damaged,
+        }
+    }
+}

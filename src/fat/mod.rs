@@ -1,0 +1,26 @@
+//! FAT12 and FAT16 volumes: reading them, judging them, and a file's new content as steps.
+//!
+//! [`Volume`] is a volume opened: its boot sector is checked, its FATs and root directory are
+//! in memory, and files of the root directory can be read as ESXi's loader reads them.
+//! [`Volume::check`] walks every directory and yields a [`Reach`]: what is in use and what an
+//! interrupted run left over. [`replace`], [`replace_in_place`] and [`reclaim`] describe
+//! changes as steps of sectors, and [`judge`] holds a finished plan against what it may do,
+//! with the `fatfs` crate as a second, independent reader. Nothing here writes.
+
+mod directory;
+mod error;
+mod geometry;
+mod judge;
+mod reach;
+mod replace;
+mod second_reader;
+mod table;
+mod volume;
+
+pub use directory::Entry;
+pub use error::FatError;
+pub use geometry::{ClusterId, FatKind, Geometry};
+pub use judge::judge;
+pub use reach::{Leftovers, Node, Reach};
+pub use replace::{Method, Replacement, reclaim, replace, replace_in_place};
+pub use volume::{DirtyMarks, KnownHead, Volume, VolumeUuid, vmware_uuid};
