@@ -4,5 +4,6 @@ pub mod commit;
 pub mod error;
 pub mod fat;
 pub mod medium;
+pub mod state;
 
 pub(crate) mod bytes;
