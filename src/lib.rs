@@ -4,6 +4,7 @@ pub mod commit;
 pub mod error;
 pub mod fat;
 pub mod medium;
+pub mod ownership;
 pub mod pci;
 pub mod state;
 

@@ -1,0 +1,483 @@
+//! The database itself: SQLite over bytes in memory, on its guard.
+//!
+//! The file comes from a medium nobody vouches for. So its header is checked before SQLite sees it,
+//! schema code (triggers, views, virtual tables, foreign keys) is off or refused, and one
+//! budget of work proportional to the file's size covers everything asked of it. Header fields
+//! are those of the published SQLite file format.
+
+use std::collections::BTreeSet;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::{Cell, Row, RowKey, Step, ValueColumn};
+use crate::bytes::array;
+use crate::ownership::OwnershipError;
+
+/// Hundreds of times what a real host's store takes (132 KB).
+const MAX_SIZE: usize = 64 << 20;
+/// Instructions of SQLite's virtual machine granted to any store, and per byte of it.
+const BUDGET: u64 = 10_000_000;
+const BUDGET_PER_BYTE: u64 = 20;
+/// Instructions between two looks at the budget.
+const STRIDE: i32 = 10_000;
+/// The longest statement of a schema; the real store's longest is under 500 bytes.
+const MAX_SQL: i32 = 1 << 20;
+/// The format version bytes: 1 for a rollback journal, 2 for a write-ahead log.
+const VERSIONS: std::ops::Range<usize> = 18..20;
+
+/// The columns of table `Config`, as a real 7.0.2 store has them.
+const COLUMNS: [&str; 14] = [
+    "Component",
+    "ConfigGroup",
+    "Name",
+    "Identifier",
+    "AutoConfValue",
+    "UserValue",
+    "VitalValue",
+    "CachedValue",
+    "DesiredValue",
+    "ModifiedTime",
+    "CreationTime",
+    "Version",
+    "Success",
+    "Revision",
+];
+
+pub(super) struct Database {
+    connection: Connection,
+    /// The version bytes to put back: an in-memory database cannot be in WAL mode.
+    versions: Vec<u8>,
+}
+
+impl Database {
+    /// Checks the header and hands the bytes to SQLite.
+    pub(super) fn open(bytes: &[u8]) -> Result<Database, OwnershipError> {
+        check_header(bytes)?;
+        let mut image = bytes.to_vec();
+        let versions = image.get(VERSIONS).unwrap_or_default().to_vec();
+        for version in image.iter_mut().take(VERSIONS.end).skip(VERSIONS.start) {
+            *version = 1;
+        }
+        let connection = connect(&image).map_err(sqlite("opening the ConfigStore"))?;
+        Ok(Database {
+            connection,
+            versions,
+        })
+    }
+
+    /// `Config` must be a real table with the known columns, and nothing in the schema may be virtual.
+    pub(super) fn check_schema(&self) -> Result<(), OwnershipError> {
+        let failed = sqlite("reading the schema of the ConfigStore");
+        let refuse = |what: String| Err(OwnershipError::StoreSchema { what });
+        let mut found = false;
+        let mut statement = self
+            .connection
+            .prepare("SELECT type, name, rootpage FROM main.sqlite_schema")
+            .map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let kind: String = row.get(0).map_err(failed)?;
+            let name: String = row.get(1).map_err(failed)?;
+            let root: Option<i64> = row.get(2).map_err(failed)?;
+            if kind == "table" && root.unwrap_or(0) == 0 {
+                return refuse(format!("`{name}` is a virtual table"));
+            }
+            if name.eq_ignore_ascii_case("Config") {
+                if kind != "table" {
+                    return refuse(format!("`{name}` is a {kind}, not a table"));
+                }
+                found = true;
+            }
+        }
+        if !found {
+            return refuse("there is no table `Config`".to_owned());
+        }
+        self.check_columns()
+    }
+
+    fn check_columns(&self) -> Result<(), OwnershipError> {
+        let failed = sqlite("reading the columns of table Config");
+        let mut statement = self
+            .connection
+            .prepare("SELECT name, hidden FROM pragma_table_xinfo('Config', 'main')")
+            .map_err(failed)?;
+        let columns: Vec<(String, i64)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .and_then(Iterator::collect)
+            .map_err(failed)?;
+        for (name, hidden) in &columns {
+            if *hidden != 0 {
+                let what = format!("column `{name}` of table Config is generated");
+                return Err(OwnershipError::StoreSchema { what });
+            }
+        }
+        let lacking = COLUMNS
+            .iter()
+            .find(|known| !columns.iter().any(|(name, _)| name == *known));
+        match lacking {
+            Some(name) => Err(OwnershipError::StoreSchema {
+                what: format!("table Config lacks the column `{name}`"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// SQLite's own check of every page, row and index.
+    pub(super) fn check_integrity(&self, when: &'static str) -> Result<(), OwnershipError> {
+        let finding: String = self
+            .connection
+            .query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))
+            .map_err(sqlite("checking the integrity of the ConfigStore"))?;
+        if finding == "ok" {
+            return Ok(());
+        }
+        Err(OwnershipError::StoreIntegrity { when, finding })
+    }
+
+    /// Every row of table `Config`, in the table's order.
+    pub(super) fn rows(&self) -> Result<Vec<Row>, OwnershipError> {
+        let failed = sqlite("reading table Config");
+        let query = format!("SELECT {} FROM main.Config NOT INDEXED", COLUMNS.join(", "));
+        let mut statement = self.connection.prepare(&query).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let mut cells = Vec::with_capacity(COLUMNS.len());
+            for index in 0..COLUMNS.len() {
+                cells.push(cell(row.get_ref(index).map_err(failed)?));
+            }
+            let row = row_of(cells).ok_or(OwnershipError::RowKey {
+                row: found.len().saturating_add(1),
+            })?;
+            found.push(row);
+        }
+        Ok(found)
+    }
+
+    /// The pages, from 1, of every table and index other than `Config` and its own.
+    pub(super) fn foreign_pages(&self) -> Result<BTreeSet<u32>, OwnershipError> {
+        let failed = sqlite("listing the pages of the ConfigStore");
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT pageno FROM dbstat WHERE name NOT IN \
+                 (SELECT name FROM main.sqlite_schema WHERE tbl_name = 'Config' COLLATE NOCASE)",
+            )
+            .map_err(failed)?;
+        statement
+            .query_map([], |row| row.get(0))
+            .and_then(Iterator::collect)
+            .map_err(failed)
+    }
+
+    /// Carries out the steps in one transaction, one statement each.
+    pub(super) fn apply(&mut self, steps: &[Step]) -> Result<(), OwnershipError> {
+        let failed = sqlite("changing table Config");
+        let transaction = self.connection.transaction().map_err(failed)?;
+        for step in steps {
+            let (key, changed) = match step {
+                Step::Update { old, new } => (&old.key, update(&transaction, old, new)),
+                Step::Insert(row) => (&row.key, insert(&transaction, row)),
+                Step::Delete(key) => (key, delete(&transaction, key)),
+            };
+            let changed = changed.map_err(failed)?;
+            if changed != 1 {
+                let what = format!("{changed} rows match the key {key}");
+                return Err(OwnershipError::UnexpectedChange { what });
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// The database as a file again, in the journal mode it came in.
+    pub(super) fn into_bytes(mut self) -> Result<Vec<u8>, OwnershipError> {
+        let data = self
+            .connection
+            .serialize("main")
+            .map_err(sqlite("writing the ConfigStore"))?;
+        let mut bytes = data.to_vec();
+        if let Some(versions) = bytes.get_mut(VERSIONS) {
+            versions.copy_from_slice(&self.versions);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The file format of SQLite, as far as it can be checked before SQLite reads the file.
+fn check_header(bytes: &[u8]) -> Result<(), OwnershipError> {
+    let bad = |offset, why: &str| OwnershipError::StoreHeader {
+        offset,
+        why: why.to_owned(),
+    };
+    let word = |offset| array(bytes, offset).map_or(0, u32::from_be_bytes);
+    let size = bytes.len();
+    if size > MAX_SIZE {
+        return Err(OwnershipError::StoreTooLarge {
+            size,
+            limit: MAX_SIZE,
+        });
+    }
+    let Some(header) = array::<100>(bytes, 0) else {
+        return Err(bad(0, "the file is shorter than a header"));
+    };
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(bad(0, "it does not begin with `SQLite format 3`"));
+    }
+    let page_size = match array(bytes, 16).map(u16::from_be_bytes) {
+        Some(1) => 65536,
+        Some(size @ 512..=32768) if size.is_power_of_two() => u32::from(size),
+        _ => {
+            return Err(bad(
+                16,
+                "the page size is not a power of two from 512 to 65536",
+            ));
+        }
+    };
+    if !header[VERSIONS].iter().all(|v| matches!(v, 1 | 2)) {
+        return Err(bad(18, "the format version is neither 1 nor 2"));
+    }
+    if page_size.saturating_sub(u32::from(header[20])) < 480 {
+        return Err(bad(20, "a page has less than 480 usable bytes"));
+    }
+    if header[21..24] != [64, 32, 32] {
+        return Err(bad(21, "the payload fractions are not 64, 32, 32"));
+    }
+    if !matches!(word(44), 1..=4) {
+        return Err(bad(44, "the schema format is not 1 to 4"));
+    }
+    if word(56) != 1 {
+        return Err(bad(56, "the text encoding is not UTF-8"));
+    }
+    // The page count counts only where the writer that set it also set the change counter.
+    let whole = u32::try_from(size).unwrap_or(u32::MAX);
+    let counted = word(28) != 0 && word(24) == word(92);
+    let pages = if counted { word(28) } else { whole / page_size };
+    if pages.checked_mul(page_size) != Some(whole) {
+        return Err(OwnershipError::StoreSize {
+            size,
+            pages,
+            page_size,
+        });
+    }
+    Ok(())
+}
+
+fn connect(image: &[u8]) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false),
+    ] {
+        connection.set_db_config(setting, on)?;
+    }
+    let longest = i32::try_from(image.len()).unwrap_or(i32::MAX);
+    for (limit, value) in [
+        (Limit::SQLITE_LIMIT_LENGTH, longest.saturating_add(MAX_SQL)),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL),
+        (Limit::SQLITE_LIMIT_COLUMN, 100),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 50),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 10),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        connection.set_limit(limit, value)?;
+    }
+    let bytes = u64::try_from(image.len()).unwrap_or(u64::MAX);
+    let budget = BUDGET.saturating_add(bytes.saturating_mul(BUDGET_PER_BYTE));
+    let mut left = budget / u64::from(STRIDE.unsigned_abs());
+    connection.progress_handler(
+        STRIDE,
+        Some(move || {
+            left = left.saturating_sub(1);
+            left == 0
+        }),
+    )?;
+    connection.deserialize_read_exact("main", image, image.len(), false)?;
+    // Nothing may reach a disk, and a page is not rewritten to wipe what was in it.
+    connection.execute_batch(
+        "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; PRAGMA secure_delete = OFF;",
+    )?;
+    Ok(connection)
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Other("text that is not UTF-8"),
+        },
+        ValueRef::Real(_) => Cell::Other("a floating-point number"),
+        ValueRef::Blob(_) => Cell::Other("a blob"),
+    }
+}
+
+/// The row made of the cells of [`COLUMNS`]; `None` when its key is not text.
+fn row_of(cells: Vec<Cell>) -> Option<Row> {
+    let cells: [Cell; COLUMNS.len()] = cells.try_into().ok()?;
+    let [component, group, name, identifier, rest @ ..] = cells;
+    let [auto_conf, user, vital, cached, desired, rest @ ..] = rest;
+    let [modified, created, version, success, revision] = rest;
+    let text = |cell| match cell {
+        Cell::Text(text) => Some(text),
+        _ => None,
+    };
+    Some(Row {
+        key: RowKey {
+            component: text(component)?,
+            group: text(group)?,
+            name: text(name)?,
+            identifier: text(identifier)?,
+        },
+        values: [auto_conf, user, vital, cached, desired],
+        modified,
+        created,
+        version,
+        success,
+        revision,
+    })
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Cell::Null => Ok(ToSqlOutput::Owned(Value::Null)),
+            Cell::Text(text) => text.to_sql(),
+            Cell::Integer(number) => number.to_sql(),
+            // Only changed cells are bound, and none is changed to this.
+            Cell::Other(what) => Err(rusqlite::Error::ToSqlConversionFailure((*what).into())),
+        }
+    }
+}
+
+/// The collation is named so that a column declared with another one still matches exactly.
+const MATCH_KEY: &str = "WHERE Component = ? COLLATE BINARY AND ConfigGroup = ? COLLATE BINARY \
+     AND Name = ? COLLATE BINARY AND Identifier = ? COLLATE BINARY";
+
+fn update(connection: &Connection, old: &Row, new: &Row) -> rusqlite::Result<usize> {
+    let mut cells: Vec<(&str, &Cell, &Cell)> = ValueColumn::ALL
+        .into_iter()
+        .map(|column| (column.as_str(), old.value(column), new.value(column)))
+        .collect();
+    cells.push(("ModifiedTime", &old.modified, &new.modified));
+    cells.push(("Revision", &old.revision, &new.revision));
+    cells.retain(|(_, old, new)| old != new);
+    let set: Vec<String> = cells
+        .iter()
+        .map(|(name, ..)| format!("{name} = ?"))
+        .collect();
+    let RowKey {
+        component,
+        group,
+        name,
+        identifier,
+    } = &old.key;
+    let key: [&dyn ToSql; 4] = [component, group, name, identifier];
+    let values = cells
+        .iter()
+        .map(|(_, _, new)| *new as &dyn ToSql)
+        .chain(key);
+    connection.execute(
+        &format!("UPDATE main.Config SET {} {MATCH_KEY}", set.join(", ")),
+        params_from_iter(values),
+    )
+}
+
+fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<usize> {
+    let key = &row.key;
+    let head: [&dyn ToSql; 4] = [&key.component, &key.group, &key.name, &key.identifier];
+    let tail: [&dyn ToSql; 5] = [
+        &row.modified,
+        &row.created,
+        &row.version,
+        &row.success,
+        &row.revision,
+    ];
+    let values = row.values.iter().map(|cell| cell as &dyn ToSql);
+    connection.execute(
+        &format!(
+            "INSERT INTO main.Config ({}) VALUES ({})",
+            COLUMNS.join(", "),
+            ["?"; COLUMNS.len()].join(", ")
+        ),
+        params_from_iter(head.into_iter().chain(values).chain(tail)),
+    )
+}
+
+fn delete(connection: &Connection, key: &RowKey) -> rusqlite::Result<usize> {
+    connection.execute(
+        &format!("DELETE FROM main.Config {MATCH_KEY}"),
+        params![key.component, key.group, key.name, key.identifier],
+    )
+}
+
+/// Pages of other tables must be the same before and after. Page 1 also holds the header, whose counters,
+/// sizes and list of free pages move.
+pub(super) fn check_foreign_pages(
+    before: &[u8],
+    after: &[u8],
+    foreign: &BTreeSet<u32>,
+) -> Result<(), OwnershipError> {
+    let page_size = match array(before, 16).map(u16::from_be_bytes) {
+        Some(1) => 65536,
+        Some(size) => usize::from(size),
+        None => 0,
+    };
+    let page = |bytes: &[u8], number: u32| -> Option<Vec<u8>> {
+        let start = usize::try_from(number.checked_sub(1)?)
+            .ok()?
+            .checked_mul(page_size)?;
+        let mut page = bytes.get(start..start.checked_add(page_size)?)?.to_vec();
+        if number == 1 {
+            for range in [24..40, 92..100] {
+                page.get_mut(range)?.fill(0);
+            }
+        }
+        Some(page)
+    };
+    for number in foreign {
+        let old = page(before, *number);
+        if old.is_none() || old != page(after, *number) {
+            let what = format!("page {number} of the ConfigStore, which belongs to another table");
+            return Err(OwnershipError::UnexpectedChange { what });
+        }
+    }
+    Ok(())
+}
+
+/// The point in time as the store writes it: `2021-08-11 07:33:45`, UTC.
+pub(super) fn datetime(seconds: u64) -> Result<String, OwnershipError> {
+    /// 9999-12-31 23:59:59, the last second SQLite's functions know.
+    const LAST: u64 = 253_402_300_799;
+    let known = i64::try_from(seconds).ok().filter(|_| seconds <= LAST);
+    let known = known.ok_or(OwnershipError::BadTime { seconds })?;
+    Connection::open_in_memory()
+        .and_then(|connection| {
+            connection.query_row("SELECT datetime(?1, 'unixepoch')", [known], |row| {
+                row.get(0)
+            })
+        })
+        .map_err(sqlite("writing a time"))
+}
+
+fn sqlite(doing: &'static str) -> impl Fn(rusqlite::Error) -> OwnershipError + Copy {
+    move |error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            OwnershipError::StoreTooMuchWork { doing }
+        }
+        _ => OwnershipError::Sqlite {
+            doing,
+            message: error.to_string(),
+        },
+    }
+}

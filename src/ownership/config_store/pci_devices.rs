@@ -1,0 +1,272 @@
+//! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data` for
+//! the names of adapters.
+
+use std::collections::BTreeMap;
+
+use super::{Cell, ConfigStore, Row, RowKey, ValueColumn};
+use crate::ownership::json_span::{string_member, with_string_member};
+use crate::ownership::{
+    Alias, DeviceOwner, Owner, OwnershipError, Source, bus_address, logical_address, tie_aliases,
+};
+use crate::pci::PciAddress;
+
+/// The key of the row that says who owns the device `identifier`.
+pub(super) fn key(identifier: &str) -> RowKey {
+    RowKey::new("esx", "hardware", "pci_devices", identifier)
+}
+
+fn is_pci_device(row: &Row) -> bool {
+    row.key == key(&row.key.identifier)
+}
+
+fn is_device_data(row: &Row) -> bool {
+    let RowKey {
+        component,
+        group,
+        name,
+        ..
+    } = &row.key;
+    (component.as_str(), group.as_str(), name.as_str()) == ("esx", "system", "device_data")
+}
+
+impl ConfigStore {
+    /// Every device that has a `pci_devices` row, in the table's order.
+    ///
+    /// A device is passed through when any value column says so; the owner shown is then that
+    /// one, else that of the column the host's own settings go to first.
+    ///
+    /// # Errors
+    /// [`OwnershipError::RowValue`] for a row with a value column that is not a JSON object, has
+    /// several owners or one that is not a string.
+    pub fn devices(&self) -> Result<Vec<DeviceOwner>, OwnershipError> {
+        let mut devices = Vec::new();
+        for row in self.rows().iter().filter(|row| is_pci_device(row)) {
+            devices.push(device(row)?);
+        }
+        tie_aliases(&mut devices, &self.aliases());
+        Ok(devices)
+    }
+
+    /// The adapters that `device_data` rows tie to an address, PCI rows before logical ones.
+    ///
+    /// Rows whose bus address names a slot (`m01000300`) and rows that are not as the host writes them tell no
+    /// address and are left out.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let mut found = Vec::new();
+        let mut logical = Vec::new();
+        for data in self.rows().iter().filter_map(DeviceData::read) {
+            let name = data.alias;
+            match data.bus_type.as_str() {
+                "pci" => found
+                    .extend(bus_address(&data.bus_address).map(|address| Alias { address, name })),
+                "logical" => logical.extend(
+                    logical_address(&data.bus_address)
+                        .map(|(address, number)| (number, Alias { address, name })),
+                ),
+                _ => {}
+            }
+        }
+        logical.sort_by_key(|(number, _)| *number);
+        found.extend(logical.into_iter().map(|(_, alias)| alias));
+        found
+    }
+
+    /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence each.
+    ///
+    /// # Errors
+    /// As [`ConfigStore::devices`].
+    pub fn notes(&self) -> Result<Vec<String>, OwnershipError> {
+        let mut notes = Vec::new();
+        for row in self.rows().iter().filter(|row| is_pci_device(row)) {
+            let device = device(row)?;
+            let identifier = &row.key.identifier;
+            if device.addresses.is_empty() {
+                notes.push(format!("row {} names no PCI address", row.key));
+            }
+            if !device.shadowed.is_empty() {
+                notes.push(format!(
+                    "the columns of row {} name different owners",
+                    row.key
+                ));
+            }
+            for column in ValueColumn::ALL {
+                let sbdf = match row.value(column).text() {
+                    Some(json) => string_member(json, "sbdf").ok().flatten(),
+                    None => None,
+                };
+                if let Some(other) = sbdf.filter(|sbdf| sbdf.value != *identifier) {
+                    let (column, other) = (column.as_str(), other.value);
+                    notes.push(format!("column {column} of row {} names {other}", row.key));
+                }
+            }
+        }
+        Ok(notes)
+    }
+}
+
+/// The columns in the order in which an owner is shown: what a user set comes first.
+const SHOWN_FIRST: [ValueColumn; 5] = [
+    ValueColumn::User,
+    ValueColumn::AutoConf,
+    ValueColumn::Vital,
+    ValueColumn::Cached,
+    ValueColumn::Desired,
+];
+
+fn device(row: &Row) -> Result<DeviceOwner, OwnershipError> {
+    let identifier = &row.key.identifier;
+    let mut device = DeviceOwner::new(Source::ConfigStore, identifier.clone(), identifier);
+    let mut owners = Vec::new();
+    for column in SHOWN_FIRST {
+        owners.extend(owner_in(row, column)?);
+    }
+    let passed_through = Owner::Passthru.spelled(Source::ConfigStore);
+    device.passthrough = owners.iter().any(|owner| owner == passed_through);
+    device.owner = if device.passthrough {
+        Some(passed_through.to_owned())
+    } else {
+        owners.first().cloned()
+    };
+    owners.retain(|owner| Some(owner) != device.owner.as_ref());
+    device.shadowed = owners;
+    Ok(device)
+}
+
+/// The owner one column names.
+fn owner_in(row: &Row, column: ValueColumn) -> Result<Option<String>, OwnershipError> {
+    let json = match row.value(column) {
+        Cell::Null => return Ok(None),
+        Cell::Text(json) if json.is_empty() => return Ok(None),
+        Cell::Text(json) => json,
+        Cell::Integer(_) => return Err(row.bad_value(column, "holds an integer".to_owned())),
+        Cell::Other(what) => return Err(row.bad_value(column, format!("holds {what}"))),
+    };
+    match string_member(json, "owner") {
+        Ok(member) => Ok(member.map(|member| member.value)),
+        Err(error) => Err(row.bad_value(column, error.describe("owner"))),
+    }
+}
+
+/// Sets the owner in each column that has one; see [`super::Change::SetOwner`].
+pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipError> {
+    let mut owned = Vec::new();
+    for column in ValueColumn::ALL {
+        owned.extend(owner_in(row, column)?.map(|value| (column, value)));
+    }
+    if owned.is_empty() && owner == Owner::Passthru {
+        let identifier = &row.key.identifier;
+        if PciAddress::from_sbdf(identifier).is_none() {
+            return Err(OwnershipError::CannotAddRow {
+                identifier: identifier.clone(),
+                why: "the Identifier is no PCI address",
+            });
+        }
+        if row.value(ValueColumn::User).text().is_none() {
+            let json = format!("{{\"sbdf\":\"{identifier}\"}}");
+            *row.value_mut(ValueColumn::User) = Cell::Text(json);
+        }
+        return put_owner(row, ValueColumn::User, owner);
+    }
+    for (column, value) in owned {
+        if Owner::meant_by(Source::ConfigStore, &value) != owner {
+            put_owner(row, column, owner)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_owner(row: &mut Row, column: ValueColumn, owner: Owner) -> Result<(), OwnershipError> {
+    let json = row.value(column).text().unwrap_or_default();
+    match with_string_member(json, "owner", owner.spelled(Source::ConfigStore)) {
+        Ok(json) => {
+            *row.value_mut(column) = Cell::Text(json);
+            Ok(())
+        }
+        Err(error) => Err(row.bad_value(column, error.describe("owner"))),
+    }
+}
+
+/// A row for a device that has none, passed through.
+///
+/// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a `device_data` row names
+/// the device by its address; it may also name a slot, and then nothing here tells which device that is. The schema version
+/// is that of the store's other `pci_devices` rows, the times are `time` or those of the
+/// `device_data` row.
+pub(super) fn new_row(
+    rows: &BTreeMap<RowKey, Row>,
+    address: PciAddress,
+    time: Option<&str>,
+) -> Result<Row, OwnershipError> {
+    let identifier = address.to_string();
+    let key = key(&identifier);
+    if rows.contains_key(&key) {
+        return Err(OwnershipError::RowExists {
+            row: key.to_string(),
+        });
+    }
+    let refuse = |why| OwnershipError::CannotAddRow {
+        identifier: identifier.clone(),
+        why,
+    };
+    let (data, row) = rows
+        .values()
+        .filter_map(|row| Some((DeviceData::read(row)?, row)))
+        .find(|(data, _)| data.bus_type == "pci" && bus_address(&data.bus_address) == Some(address))
+        .ok_or_else(|| {
+            refuse("no device_data row tells its dl_bus_address, which the schema requires")
+        })?;
+    let sibling = rows
+        .values()
+        .find(|row| is_pci_device(row))
+        .ok_or_else(|| {
+            refuse("the store has no other pci_devices row to tell the version of their schema")
+        })?;
+    let owner = Owner::Passthru.spelled(Source::ConfigStore);
+    let user = format!("{{\"sbdf\":\"{identifier}\",\"owner\":\"{owner}\"}}");
+    let vital = format!(
+        "{{\"sbdf\":\"{identifier}\",\"dl_bus_address\":\"{}\"}}",
+        data.bus_address
+    );
+    let at = |known: &Cell| time.map_or_else(|| known.clone(), |time| Cell::Text(time.to_owned()));
+    Ok(Row {
+        key,
+        values: [
+            Cell::Null,
+            Cell::Text(user),
+            Cell::Text(vital),
+            Cell::Null,
+            Cell::Null,
+        ],
+        modified: at(&row.modified),
+        created: at(&row.created),
+        version: sibling.version.clone(),
+        success: Cell::Integer(1),
+        revision: Cell::Integer(0),
+    })
+}
+
+/// What a `device_data` row says, as seen in a real 7.0.2 state:
+/// `{"alias":"vmhba1","alias_pending":false,"bus_type":"pci","bus_address":"p0000:00:07.1"}` in VitalValue.
+struct DeviceData {
+    alias: String,
+    bus_type: String,
+    bus_address: String,
+}
+
+impl DeviceData {
+    fn read(row: &Row) -> Option<DeviceData> {
+        if !is_device_data(row) {
+            return None;
+        }
+        let columns = [ValueColumn::Vital, ValueColumn::User, ValueColumn::AutoConf];
+        columns.into_iter().find_map(|column| {
+            let json = row.value(column).text()?;
+            let member = |name| Some(string_member(json, name).ok()??.value);
+            Some(DeviceData {
+                alias: member("alias").filter(|alias| !alias.is_empty())?,
+                bus_type: member("bus_type")?,
+                bus_address: member("bus_address")?,
+            })
+        })
+    }
+}

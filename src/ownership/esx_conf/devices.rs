@@ -1,0 +1,254 @@
+//! The `/device` lines of esx.conf: owners, aliases, and the spelling a new line takes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::line::{NoteKind, device_key};
+use super::{EsxConf, OwnershipError};
+use crate::ownership::{
+    Alias, DeviceOwner, Owner, Source, bus_address, logical_address, tie_aliases,
+};
+use crate::pci::{Class, PciAddress, Radix, Spelling, readings};
+
+impl EsxConf {
+    /// Every device that has a `/device` line, in the order of the file.
+    ///
+    /// Where several lines give one device an owner, it counts as passed through if any of them
+    /// says so: that the last one wins is inferred.
+    pub fn devices(&self) -> Vec<DeviceOwner> {
+        let mut devices: Vec<DeviceOwner> = Vec::new();
+        let mut index: HashMap<&str, usize> = HashMap::new();
+        for entry in self.entries() {
+            let Some((written, leaf)) = device_key(entry.key) else {
+                continue;
+            };
+            let at = *index.entry(written).or_insert_with(|| {
+                let key = format!("/device/{written}/owner");
+                devices.push(DeviceOwner::new(Source::EsxConf, key, written));
+                devices.len().saturating_sub(1)
+            });
+            if let Some(device) = devices.get_mut(at) {
+                take_leaf(device, leaf, entry.value);
+            }
+        }
+        for device in &mut devices {
+            let owner = device.owner.clone();
+            device
+                .shadowed
+                .retain(|value| Some(value) != owner.as_ref());
+        }
+        tie_aliases(&mut devices, &self.aliases());
+        devices
+    }
+
+    /// The adapters that `/vmkdevmgr` lines tie to an address.
+    ///
+    /// Only bus addresses of the form `p0000:00:1f.2` name one; those that name a slot
+    /// (`m00008901`, `s00000002.00`) are left out. PCI lines come before logical ones, which
+    /// number the adapters of one function.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let mut found = Vec::new();
+        let mut logical = Vec::new();
+        for entry in self.entries() {
+            let Some(path) = entry
+                .key
+                .strip_prefix("/vmkdevmgr/")
+                .and_then(|path| path.strip_suffix("/alias"))
+            else {
+                continue;
+            };
+            let name = entry.value.to_owned();
+            if let Some(address) = path.strip_prefix("pci/").and_then(bus_address) {
+                found.push(Alias { address, name });
+            } else if let Some((address, number)) =
+                path.strip_prefix("logical/").and_then(logical_address)
+            {
+                logical.push((number, Alias { address, name }));
+            }
+        }
+        logical.sort_by_key(|(number, _)| *number);
+        found.extend(logical.into_iter().map(|(_, alias)| alias));
+        found
+    }
+
+    /// Sets the owner at each of `keys` (`/device/000:26.7/owner`), in every line that has the key and
+    /// means the other one.
+    ///
+    /// Only the bytes between the quotes change. A value that already means `owner` is left
+    /// as it is, whatever its wording; with nothing to change the result equals `self`.
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSuchKey`] without such a line; [`OwnershipError::OddLine`] where a line not of
+    /// the exact form has the key; [`OwnershipError::BadKey`] for a key that is no device's owner.
+    pub fn set_owner(&self, keys: &[&str], owner: Owner) -> Result<EsxConf, OwnershipError> {
+        let wanted: HashSet<&str> = keys.iter().copied().collect();
+        if let Some(odd) = self
+            .odd
+            .iter()
+            .find(|odd| wanted.contains(odd.key.as_str()))
+        {
+            return Err(OwnershipError::OddLine {
+                key: super::shortened(&odd.key),
+                line: odd.number,
+            });
+        }
+        let mut found: HashSet<&str> = HashSet::new();
+        let mut edits = Vec::new();
+        for line in &self.lines {
+            let Some(key) = wanted.get(self.text(&line.key)) else {
+                continue;
+            };
+            found.insert(key);
+            if Owner::meant_by(Source::EsxConf, self.text(&line.value)) != owner {
+                edits.push((
+                    line.value.clone(),
+                    owner.spelled(Source::EsxConf).to_owned(),
+                ));
+            }
+        }
+        for key in keys {
+            let shown = || super::shortened(key);
+            if !matches!(device_key(key), Some((_, "owner"))) {
+                return Err(OwnershipError::BadKey {
+                    key: shown(),
+                    why: "it is not of the form /device/ADDRESS/owner",
+                });
+            }
+            if !found.contains(key) {
+                return Err(OwnershipError::NoSuchKey { key: shown() });
+            }
+        }
+        self.spliced(edits)
+    }
+
+    /// Gives a device without an owner line one, and returns the new key with the result.
+    ///
+    /// The address is written as the file's other `/device` keys write theirs. A device that has
+    /// an owner line is set as by [`EsxConf::set_owner`].
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSpelling`] where the other keys do not tell how to write this address;
+    /// else as [`EsxConf::set_owner`].
+    pub fn add_owner(
+        &self,
+        address: PciAddress,
+        owner: Owner,
+    ) -> Result<(EsxConf, String), OwnershipError> {
+        let devices = self.devices();
+        let written = self.spelling_for(&devices, address)?;
+        let key = format!("/device/{written}/owner");
+        let edited = if self.get(&key).is_some() {
+            self.set_owner(&[&key], owner)?
+        } else {
+            self.set(&key, owner.spelled(Source::EsxConf))?
+        };
+        Ok((edited, key))
+    }
+
+    fn spelling_for(
+        &self,
+        devices: &[DeviceOwner],
+        address: PciAddress,
+    ) -> Result<String, OwnershipError> {
+        let refuse = |why| {
+            Err(OwnershipError::NoSpelling {
+                address: address.to_string(),
+                why,
+            })
+        };
+        let named: Vec<&DeviceOwner> = devices
+            .iter()
+            .filter(|d| !d.virtual_function && d.addresses == [address])
+            .collect();
+        match named.as_slice() {
+            [device] => return Ok(device.written.clone()),
+            [] => {}
+            _ => return refuse("several of them can be this device"),
+        }
+        if devices
+            .iter()
+            .any(|d| !d.virtual_function && d.addresses.contains(&address))
+        {
+            return refuse("one of them may be this device or another");
+        }
+        let spelled: BTreeSet<String> = spellings_in_use(devices)
+            .into_iter()
+            .filter_map(|spelling| address.spelled(spelling))
+            .collect();
+        let mut spelled = spelled.into_iter();
+        match (spelled.next(), spelled.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => refuse("there are none whose spelling can be told"),
+            (Some(_), Some(_)) => refuse("they allow more than one spelling"),
+        }
+    }
+
+    pub(super) fn note_duplicate_owners(&mut self) {
+        let mut first: HashMap<&str, &str> = HashMap::new();
+        let mut differing = Vec::new();
+        for entry in self.entries() {
+            if !matches!(device_key(entry.key), Some((_, "owner"))) {
+                continue;
+            }
+            let seen = first.entry(entry.key).or_insert(entry.value);
+            if *seen != entry.value {
+                differing.push((entry.line, format!("{} = \"{}\"", entry.key, entry.value)));
+            }
+        }
+        for (line, text) in differing {
+            self.note(line, NoteKind::DuplicateOwner, text.as_bytes());
+        }
+    }
+}
+
+/// Every spelling the device keys may be using: for each width the bases its keys admit. A key only
+/// one base can read settles the base of its width; keys that contradict each other settle none.
+fn spellings_in_use(devices: &[DeviceOwner]) -> BTreeSet<Spelling> {
+    let mut by_width: BTreeMap<(u8, u8), BTreeSet<Spelling>> = BTreeMap::new();
+    let mut settled: BTreeMap<(u8, u8), BTreeSet<Radix>> = BTreeMap::new();
+    for device in devices.iter().filter(|d| !d.virtual_function) {
+        let found = readings(&device.written);
+        for reading in &found {
+            let spelling = reading.spelling;
+            let width = (spelling.segment_digits, spelling.bus_digits);
+            by_width.entry(width).or_default().insert(spelling);
+            if found.len() == 1 {
+                settled.entry(width).or_default().insert(spelling.radix);
+            }
+        }
+    }
+    by_width
+        .into_iter()
+        .flat_map(|(width, spellings)| {
+            let radixes = settled.get(&width).cloned().unwrap_or_default();
+            spellings
+                .into_iter()
+                .filter(move |spelling| radixes.len() != 1 || radixes.contains(&spelling.radix))
+        })
+        .collect()
+}
+
+fn take_leaf(device: &mut DeviceOwner, leaf: &str, value: &str) {
+    let text = Some(value.to_owned()).filter(|v| !v.is_empty());
+    match leaf {
+        "owner" => take_owner(device, value),
+        "vmkname" => device.alias = text,
+        "name" => device.name = text,
+        "class" => device.class = Class::from_hex(value),
+        "vendor" => device.vendor_id = text,
+        "devID" => device.device_id = text,
+        _ => {}
+    }
+}
+
+fn take_owner(device: &mut DeviceOwner, value: &str) {
+    if let Some(before) = device.owner.take() {
+        device.shadowed.push(before);
+    }
+    if device.passthrough {
+        device.shadowed.push(value.to_owned());
+        device.owner = Some(Owner::Passthru.spelled(Source::EsxConf).to_owned());
+        return;
+    }
+    device.passthrough = Owner::meant_by(Source::EsxConf, value) == Owner::Passthru;
+    device.owner = Some(value.to_owned());
+}

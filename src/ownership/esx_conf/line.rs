@@ -1,0 +1,197 @@
+//! One line of esx.conf: what it is, and where its key and value lie.
+
+use std::ops::Range;
+
+/// The longest key or value ESXi 6.7's parser takes, in bytes.
+pub(super) const MAX_FIELD: usize = 8191;
+
+/// A line of the exact form; byte ranges into the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) number: usize,
+    pub(super) whole: Range<usize>,
+    pub(super) key: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+/// Why a line is remarkable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoteKind {
+    /// Not of the form `KEY = "VALUE"`.
+    Unparsed,
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// A `"` inside the value, where ESXi's parser ends it.
+    StrayQuote,
+    /// A key or value of more than 8191 bytes.
+    TooLong,
+    /// Speaks of passthrough for a device, but is not an owner line ESXi is known to read.
+    OddOwner,
+    /// Several lines give one device different owners.
+    DuplicateOwner,
+}
+
+impl NoteKind {
+    pub(super) fn concerns_an_owner(self) -> bool {
+        matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
+    }
+
+    /// A fragment that ends the sentence "line N ...".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoteKind::Unparsed => "is not of the form KEY = \"VALUE\" and is kept as it is",
+            NoteKind::NotUtf8 => "is not UTF-8 text and is kept as it is",
+            NoteKind::StrayQuote => "has a stray quote in its value and is kept as it is",
+            NoteKind::TooLong => "has a key or value of more than 8191 bytes and is kept as it is",
+            NoteKind::OddOwner => {
+                "looks like a passed-through device but is not of the exact form; \
+                 what ESXi makes of it is not known, and it is kept as it is"
+            }
+            NoteKind::DuplicateOwner => {
+                "gives a device an owner that another line of the same key contradicts"
+            }
+        }
+    }
+}
+
+/// What one line is; ranges count from its first byte.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Parsed<'a> {
+    /// Nothing, or a comment.
+    Blank,
+    /// Of the exact form.
+    Entry {
+        key: Range<usize>,
+        value: Range<usize>,
+    },
+    /// Anything else, with its key where one can be told.
+    Odd {
+        kind: NoteKind,
+        key: Option<&'a str>,
+    },
+}
+
+/// Parses one line, its ending included.
+pub(super) fn parse(line: &[u8]) -> Parsed<'_> {
+    let text = trimmed(line, 0..line.len());
+    match line.get(text.start) {
+        _ if text.is_empty() => return Parsed::Blank,
+        Some(b'#') => return Parsed::Blank,
+        _ => {}
+    }
+    let key = key_of(line, &text);
+    match value_of(line, &text) {
+        Ok((key_range, value)) if key.is_some() => Parsed::Entry {
+            key: key_range,
+            value,
+        },
+        Ok(_) => odd(line, NoteKind::Unparsed, key),
+        Err(kind) => odd(line, kind, key),
+    }
+}
+
+fn odd<'a>(line: &[u8], kind: NoteKind, key: Option<&'a str>) -> Parsed<'a> {
+    let speaks_of_passthrough =
+        contains_ignoring_case(line, b"/device/") && contains_ignoring_case(line, b"passthru");
+    Parsed::Odd {
+        kind: if speaks_of_passthrough {
+            NoteKind::OddOwner
+        } else {
+            kind
+        },
+        key,
+    }
+}
+
+/// The key in front of the first `=`, where there is one.
+fn key_of<'a>(line: &'a [u8], text: &Range<usize>) -> Option<&'a str> {
+    let bytes = line.get(text.clone())?;
+    let end = bytes.iter().position(|b| *b == b'=')?;
+    let key = trimmed(bytes, 0..end);
+    let key = std::str::from_utf8(bytes.get(key)?).ok()?;
+    (key.starts_with('/') && !key.contains('"')).then_some(key)
+}
+
+/// Where key and value lie, once the whole line has been found to be of the form.
+fn value_of(line: &[u8], text: &Range<usize>) -> Result<(Range<usize>, Range<usize>), NoteKind> {
+    let bytes = line.get(text.clone()).ok_or(NoteKind::Unparsed)?;
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(NoteKind::NotUtf8);
+    }
+    if bytes.contains(&0) {
+        return Err(NoteKind::Unparsed);
+    }
+    let equals = bytes
+        .iter()
+        .position(|b| *b == b'=')
+        .and_then(|at| at.checked_add(text.start))
+        .ok_or(NoteKind::Unparsed)?;
+    let key = trimmed(line, text.start..equals);
+    let quoted = trimmed(line, equals.saturating_add(1)..text.end);
+    let value = match line.get(quoted.clone()) {
+        Some([b'"', inner @ .., b'"']) => {
+            let start = quoted.start.saturating_add(1);
+            if inner.contains(&b'"') {
+                return Err(NoteKind::StrayQuote);
+            }
+            start..start.saturating_add(inner.len())
+        }
+        _ => return Err(NoteKind::Unparsed),
+    };
+    if key.len() > MAX_FIELD || value.len() > MAX_FIELD {
+        return Err(NoteKind::TooLong);
+    }
+    Ok((key, value))
+}
+
+/// `range` without the blanks and line ends at both its ends.
+fn trimmed(line: &[u8], range: Range<usize>) -> Range<usize> {
+    let Some(bytes) = line.get(range.clone()) else {
+        return 0..0;
+    };
+    let is_text = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    match (
+        bytes.iter().position(is_text),
+        bytes.iter().rposition(is_text),
+    ) {
+        (Some(first), Some(last)) => {
+            let at = |offset: usize| range.start.saturating_add(offset);
+            at(first)..at(last).saturating_add(1)
+        }
+        _ => range.start..range.start,
+    }
+}
+
+/// Whether an entry speaks of a passed-through device without being an owner line ESXi is
+/// known to read: another case, blanks in the value, another depth of path.
+pub(super) fn is_nearly_an_owner(line: &[u8], key: &Range<usize>, value: &Range<usize>) -> bool {
+    let (Some(key), Some(value)) = (line.get(key.clone()), line.get(value.clone())) else {
+        return false;
+    };
+    if !contains_ignoring_case(value, b"passthru") {
+        return false;
+    }
+    match device_key(std::str::from_utf8(key).unwrap_or_default()) {
+        Some((_, "owner")) => value != b"passthru",
+        Some((_, leaf)) => leaf.eq_ignore_ascii_case("owner"),
+        None => {
+            let lower = key.to_ascii_lowercase();
+            lower.starts_with(b"/device/") && lower.ends_with(b"/owner")
+        }
+    }
+}
+
+/// Splits `/device/ADDRESS/LEAF`.
+pub(super) fn device_key(key: &str) -> Option<(&str, &str)> {
+    let (address, leaf) = key.strip_prefix("/device/")?.split_once('/')?;
+    let sound = !address.is_empty()
+        && !leaf.is_empty()
+        && !leaf.contains('/')
+        && !key.contains([' ', '\t']);
+    sound.then_some((address, leaf))
+}
+
+fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len())
+        .any(|w| w.eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,327 @@
+//! esx.conf: the text file ESXi 3.5 to 6.x keeps its configuration in, passthrough included.
+//!
+//! The format is `KEY = "VALUE"`, one line each, as ESXi 6.7's own parser reads it: no header, no
+//! includes, no escapes, so a value cannot hold a `"`; `#` begins a comment where a key may
+//! begin; key and value are at most 8191 bytes; order has no meaning. That the last of several
+//! lines with one key wins is inferred, so an edit makes all of them agree.
+//!
+//! Every byte is kept except the values that are set. A line that is not of the exact form is
+//! kept, reported as a [`Note`] and never written. Blanks around the `=` and at both
+//! ends of a line are taken as ESXi's own lines with different spacing; that a host reads them so is inferred.
+
+mod devices;
+mod line;
+
+use std::ops::Range;
+
+use super::OwnershipError;
+pub use line::NoteKind;
+use line::{Line, MAX_FIELD, Parsed};
+
+/// Larger than any host writes (10 to 40 KB is usual) by a factor of hundreds.
+const MAX_SIZE: usize = 16 << 20;
+/// More notes than this are counted, not kept. Notes on owners are always kept.
+const MAX_NOTES: usize = 1000;
+/// Characters of a line that a note shows.
+const NOTE_TEXT: usize = 160;
+
+/// An esx.conf as parsed. Edits return a new one and leave this as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EsxConf {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+    odd: Vec<OddLine>,
+    notes: Vec<Note>,
+    notes_left_out: usize,
+}
+
+/// One key and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The whole key, `/system/uuid`.
+    pub key: &'a str,
+    /// The text between the quotes.
+    pub value: &'a str,
+    /// Line number, from 1.
+    pub line: usize,
+}
+
+/// Something about a line that a person should know. The line is kept as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What is remarkable.
+    pub kind: NoteKind,
+    /// The beginning of the line, with bytes that are not UTF-8 replaced.
+    pub text: String,
+}
+
+/// A line that is not of the exact form but begins with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OddLine {
+    number: usize,
+    key: String,
+}
+
+impl EsxConf {
+    /// Parses the file. No content of a line is an error; see [`EsxConf::notes`].
+    ///
+    /// # Errors
+    /// [`OwnershipError::ConfTooLarge`] above 16 MiB.
+    pub fn parse(bytes: Vec<u8>) -> Result<EsxConf, OwnershipError> {
+        if bytes.len() > MAX_SIZE {
+            return Err(OwnershipError::ConfTooLarge {
+                size: bytes.len(),
+                limit: MAX_SIZE,
+            });
+        }
+        let mut conf = EsxConf {
+            bytes: Vec::new(),
+            lines: Vec::new(),
+            odd: Vec::new(),
+            notes: Vec::new(),
+            notes_left_out: 0,
+        };
+        let mut start = 0;
+        for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+            conf.take_line(index.saturating_add(1), start, line);
+            start = start.saturating_add(line.len());
+        }
+        conf.bytes = bytes;
+        conf.note_duplicate_owners();
+        Ok(conf)
+    }
+
+    fn take_line(&mut self, number: usize, start: usize, line: &[u8]) {
+        match line::parse(line) {
+            Parsed::Blank => {}
+            Parsed::Entry { key, value } => {
+                if line::is_nearly_an_owner(line, &key, &value) {
+                    self.note(number, NoteKind::OddOwner, line);
+                }
+                let shift =
+                    |r: Range<usize>| r.start.saturating_add(start)..r.end.saturating_add(start);
+                self.lines.push(Line {
+                    number,
+                    whole: start..start.saturating_add(line.len()),
+                    key: shift(key),
+                    value: shift(value),
+                });
+            }
+            Parsed::Odd { kind, key } => {
+                self.note(number, kind, line);
+                if let Some(key) = key {
+                    self.odd.push(OddLine {
+                        number,
+                        key: key.to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, line: usize, kind: NoteKind, text: &[u8]) {
+        if self.notes.len() >= MAX_NOTES && !kind.concerns_an_owner() {
+            self.notes_left_out = self.notes_left_out.saturating_add(1);
+            return;
+        }
+        let shown = text.get(..text.len().min(4 * NOTE_TEXT)).unwrap_or(text);
+        let text = String::from_utf8_lossy(shown);
+        self.notes.push(Note {
+            line,
+            kind,
+            text: text.trim_end().chars().take(NOTE_TEXT).collect(),
+        });
+    }
+
+    /// The file as it is to be written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Consumes the parsed file and returns its bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Lines a person should know of, in the order of the file, duplicate owners last.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// How many notes were left out because there are very many.
+    pub fn notes_left_out(&self) -> usize {
+        self.notes_left_out
+    }
+
+    /// Every line of the exact form, in the order of the file, duplicates included.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.lines.iter().map(|line| Entry {
+            key: self.text(&line.key),
+            value: self.text(&line.value),
+            line: line.number,
+        })
+    }
+
+    /// The value of `key`: the last line's, where several have it.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let last = self.lines_with(key).last()?;
+        Some(self.text(&last.value))
+    }
+
+    /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing else; a new
+    /// key is put behind the last line that shares the most of its path, with that line's ending.
+    ///
+    /// # Errors
+    /// [`OwnershipError::BadKey`], [`OwnershipError::BadValue`] for what the format cannot hold;
+    /// [`OwnershipError::OddLine`] where a line not of the exact form has the key.
+    pub fn set(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
+        check_value(key, value)?;
+        self.refuse_odd_line(key)?;
+        let edits: Vec<_> = self
+            .lines_with(key)
+            .map(|line| (line.value.clone(), value.to_owned()))
+            .collect();
+        if edits.is_empty() {
+            return self.insert(key, value);
+        }
+        self.spliced(edits)
+    }
+
+    /// Removes every line that has `key`.
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSuchKey`] if there is none; [`OwnershipError::OddLine`] where a line not
+    /// of the exact form has the key.
+    pub fn unset(&self, key: &str) -> Result<EsxConf, OwnershipError> {
+        self.refuse_odd_line(key)?;
+        let edits: Vec<_> = self
+            .lines_with(key)
+            .map(|line| (line.whole.clone(), String::new()))
+            .collect();
+        if edits.is_empty() {
+            return Err(OwnershipError::NoSuchKey {
+                key: shortened(key),
+            });
+        }
+        self.spliced(edits)
+    }
+
+    fn insert(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
+        check_key(key)?;
+        let neighbour = self
+            .lines
+            .iter()
+            .map(|line| (shared_parts(self.text(&line.key), key), line))
+            .filter(|(shared, _)| *shared > 0)
+            .max_by_key(|(shared, line)| (*shared, line.number))
+            .map(|(_, line)| line.whole.clone());
+        let before = match &neighbour {
+            Some(line) => self.slice(line),
+            None => &self.bytes,
+        };
+        let ending = if before.ends_with(b"\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        };
+        let lead = if before.is_empty() || before.ends_with(b"\n") {
+            ""
+        } else {
+            "\n"
+        };
+        let at = neighbour.map_or(self.bytes.len(), |line| line.end);
+        self.spliced(vec![(at..at, format!("{lead}{key} = \"{value}\"{ending}"))])
+    }
+
+    /// Replaces each range, which must be in order and apart, and parses the result.
+    fn spliced(&self, edits: Vec<(Range<usize>, String)>) -> Result<EsxConf, OwnershipError> {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut done = 0;
+        for (range, text) in edits {
+            bytes.extend_from_slice(self.slice(&(done..range.start)));
+            bytes.extend_from_slice(text.as_bytes());
+            done = range.end;
+        }
+        bytes.extend_from_slice(self.slice(&(done..self.bytes.len())));
+        EsxConf::parse(bytes)
+    }
+
+    fn refuse_odd_line(&self, key: &str) -> Result<(), OwnershipError> {
+        match self.odd.iter().find(|odd| odd.key == key) {
+            Some(odd) => Err(OwnershipError::OddLine {
+                key: shortened(key),
+                line: odd.number,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn lines_with<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Line> {
+        self.lines
+            .iter()
+            .filter(move |line| self.slice(&line.key) == key.as_bytes())
+    }
+
+    fn slice(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The text of a range that the parser found to be UTF-8.
+    fn text(&self, range: &Range<usize>) -> &str {
+        std::str::from_utf8(self.slice(range)).unwrap_or_default()
+    }
+}
+
+/// How many leading parts of their paths two keys share.
+fn shared_parts(a: &str, b: &str) -> usize {
+    // Both begin with `/`, so the first part of each is empty and says nothing.
+    let parts = a.split('/').zip(b.split('/')).skip(1);
+    parts.take_while(|(a, b)| a == b).count()
+}
+
+fn check_key(key: &str) -> Result<(), OwnershipError> {
+    let why = if !key.starts_with('/') {
+        "it does not begin with `/`"
+    } else if key.len() > MAX_FIELD {
+        "it is longer than 8191 bytes"
+    } else if key.split('/').skip(1).any(str::is_empty) {
+        "a part of it is empty"
+    } else if key
+        .chars()
+        .any(|c| c == '"' || c == '=' || c.is_whitespace() || c.is_control())
+    {
+        "it holds a blank, a control character, `\"` or `=`"
+    } else {
+        return Ok(());
+    };
+    Err(OwnershipError::BadKey {
+        key: shortened(key),
+        why,
+    })
+}
+
+fn check_value(key: &str, value: &str) -> Result<(), OwnershipError> {
+    let why = if value.contains('"') {
+        "it holds a `\"`, for which the format has no escape"
+    } else if value.contains(['\n', '\r', '\0']) {
+        "it holds a line break or a NUL"
+    } else if value.len() > MAX_FIELD {
+        "it is longer than 8191 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(OwnershipError::BadValue {
+        key: shortened(key),
+        why,
+    })
+}
+
+/// A key for a message, which may have come from anywhere.
+fn shortened(key: &str) -> String {
+    key.chars().take(NOTE_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Finds one member of a JSON object by its place in the text, so that its value can be replaced and
+//! every other byte kept.
+//!
+//! The text is first checked as a whole by `serde_json`; what walks it here may therefore
+//! rely on sound JSON, and still never panics on other text. Only the top level is looked at.
+
+use std::ops::Range;
+
+/// Why a text is no object whose member can be edited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SpanError {
+    /// Not JSON.
+    NotJson(String),
+    /// JSON, but not an object.
+    NotAnObject,
+    /// The member occurs more than once.
+    Duplicate,
+    /// The member's value is not a string.
+    NotAString,
+}
+
+impl SpanError {
+    /// A fragment that says what was met about the member `name`.
+    pub(super) fn describe(&self, name: &str) -> String {
+        match self {
+            SpanError::NotJson(why) => format!("is not JSON: {why}"),
+            SpanError::NotAnObject => "is JSON but not an object".to_owned(),
+            SpanError::Duplicate => format!("has `{name}` more than once"),
+            SpanError::NotAString => format!("has a `{name}` that is not a string"),
+        }
+    }
+}
+
+/// A member whose value is a string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StringMember {
+    /// The value with escapes resolved.
+    pub(super) value: String,
+    /// Where the value stands in the text, its quotes included.
+    pub(super) span: Range<usize>,
+}
+
+/// The string member `name` of the object `text`, if it has one.
+pub(super) fn string_member(text: &str, name: &str) -> Result<Option<StringMember>, SpanError> {
+    let mut found = None;
+    for (key, span) in members(text)? {
+        if unquoted(text, &key).as_deref() != Some(name) {
+            continue;
+        }
+        if found.is_some() {
+            return Err(SpanError::Duplicate);
+        }
+        let value = unquoted(text, &span).ok_or(SpanError::NotAString)?;
+        found = Some(StringMember { value, span });
+    }
+    Ok(found)
+}
+
+/// `text` with the string member `name` set to `value`, which must need no escapes: its value replaced
+/// where it has one, else the member put at the end of the object.
+pub(super) fn with_string_member(text: &str, name: &str, value: &str) -> Result<String, SpanError> {
+    let mut edited = text.to_owned();
+    match string_member(text, name)? {
+        Some(member) => edited.replace_range(member.span, &format!("\"{value}\"")),
+        None => {
+            let at = text.rfind('}').ok_or(SpanError::NotAnObject)?;
+            let lead = if members(text)?.is_empty() { "" } else { "," };
+            edited.insert_str(at, &format!("{lead}\"{name}\":\"{value}\""));
+        }
+    }
+    Ok(edited)
+}
+
+type Member = (Range<usize>, Range<usize>);
+
+/// Key and value of every member of the top level, as ranges of `text`.
+fn members(text: &str) -> Result<Vec<Member>, SpanError> {
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|e| SpanError::NotJson(e.to_string()))?;
+    if !value.is_object() {
+        return Err(SpanError::NotAnObject);
+    }
+    let mut tokens = Tokens {
+        bytes: text.as_bytes(),
+        at: 0,
+    };
+    tokens.next(); // the opening brace
+    let mut found = Vec::new();
+    loop {
+        let Some(key) = tokens.next() else { break };
+        if text.as_bytes().get(key.start) != Some(&b'"') {
+            break; // the closing brace
+        }
+        tokens.next(); // the colon
+        let Some(value) = tokens.value() else { break };
+        found.push((key, value));
+        let Some(comma) = tokens.next() else { break };
+        if text.as_bytes().get(comma.start) != Some(&b',') {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The string at `span`, its escapes resolved; `None` when it is no string.
+fn unquoted(text: &str, span: &Range<usize>) -> Option<String> {
+    serde_json::from_str(text.get(span.clone())?).ok()
+}
+
+struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Tokens<'_> {
+    /// The next token: a string, a punctuation mark, or a run of anything else.
+    fn next(&mut self) -> Option<Range<usize>> {
+        while matches!(self.bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r') {
+            self.step();
+        }
+        let start = self.at;
+        let first = *self.bytes.get(start)?;
+        self.step();
+        match first {
+            b'"' => self.finish_string(),
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => {}
+            _ => {
+                while let Some(byte) = self.bytes.get(self.at) {
+                    if b" \t\r\n{}[],:\"".contains(byte) {
+                        break;
+                    }
+                    self.step();
+                }
+            }
+        }
+        Some(start..self.at)
+    }
+
+    /// The next value whole, with everything in its brackets.
+    fn value(&mut self) -> Option<Range<usize>> {
+        let first = self.next()?;
+        let mut depth = self.opens(&first);
+        let mut end = first.end;
+        while depth > 0 {
+            let token = self.next()?;
+            depth = match self.bytes.get(token.start) {
+                Some(b'}' | b']') => depth.saturating_sub(1),
+                _ => depth.saturating_add(self.opens(&token)),
+            };
+            end = token.end;
+        }
+        Some(first.start..end)
+    }
+
+    fn opens(&self, token: &Range<usize>) -> usize {
+        usize::from(matches!(self.bytes.get(token.start), Some(b'{' | b'[')))
+    }
+
+    fn finish_string(&mut self) {
+        while let Some(byte) = self.bytes.get(self.at) {
+            self.step();
+            match byte {
+                b'"' => return,
+                b'\\' => self.step(),
+                _ => {}
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.at = self.at.saturating_add(1).min(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_value_of_the_top_level_member_changes() {
+        let cases = [
+            (
+                r#"{"sbdf":"0000:00:1a.0","owner":"OWNER_PASSTHRU"}"#,
+                r#"{"sbdf":"0000:00:1a.0","owner":"NEW"}"#,
+            ),
+            (
+                "{ \"owner\" :\t\"x\" , \"max_vfs\" : 1.50e3 }\n",
+                "{ \"owner\" :\t\"NEW\" , \"max_vfs\" : 1.50e3 }\n",
+            ),
+            (
+                r#"{"a":{"owner":"no"},"b":["owner",{"owner":"no"}],"owner":"","c":"\"owner\":\"no\""}"#,
+                r#"{"a":{"owner":"no"},"b":["owner",{"owner":"no"}],"owner":"NEW","c":"\"owner\":\"no\""}"#,
+            ),
+            (
+                r#"{"\u006fwner":"OWNER\u005fX"}"#,
+                r#"{"\u006fwner":"NEW"}"#,
+            ),
+            (r#"{"a":"\\","owner":"b\\"}"#, r#"{"a":"\\","owner":"NEW"}"#),
+            ("{}", r#"{"owner":"NEW"}"#),
+            ("{ }", r#"{ "owner":"NEW"}"#),
+            (r#"{"sbdf":"}"}"#, r#"{"sbdf":"}","owner":"NEW"}"#),
+        ];
+        for (before, after) in cases {
+            assert_eq!(with_string_member(before, "owner", "NEW").unwrap(), after);
+        }
+    }
+
+    #[test]
+    fn escapes_in_key_and_value_are_resolved() {
+        let member = string_member(r#"{"\u006fwner":"OWNER\u005fX"}"#, "owner").unwrap();
+        assert_eq!(member.unwrap().value, "OWNER_X");
+    }
+
+    #[test]
+    fn what_cannot_be_edited_safely_is_named() {
+        let error = |text| string_member(text, "owner").unwrap_err();
+        assert_eq!(error(r#"{"owner":"a","owner":"b"}"#), SpanError::Duplicate);
+        assert_eq!(
+            error(r#"{"owner":"a","\u006Fwner":"a"}"#),
+            SpanError::Duplicate
+        );
+        assert_eq!(error(r#"{"owner":null}"#), SpanError::NotAString);
+        assert_eq!(error(r#"{"owner":{"owner":"a"}}"#), SpanError::NotAString);
+        assert_eq!(error("[1]"), SpanError::NotAnObject);
+        assert_eq!(error("null"), SpanError::NotAnObject);
+        for text in ["", "owner", "{", r#"{"a":1}}"#, r#"{"a":1,}"#, r#"{'a':1}"#] {
+            assert!(matches!(error(text), SpanError::NotJson(_)), "{text}");
+        }
+        assert!(matches!(error(&"[".repeat(100_000)), SpanError::NotJson(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn setting_a_member_gives_what_a_json_library_would(
+            keys in proptest::collection::hash_map("[a-z\"\\\\é]{0,6}", "[ -~]{0,12}", 0..6),
+            old in proptest::option::of("[ -~]{0,12}"),
+            pretty: bool,
+        ) {
+            let mut object: serde_json::Map<String, serde_json::Value> =
+                keys.into_iter().map(|(k, v)| (k, v.into())).collect();
+            object.remove("owner");
+            if let Some(old) = old {
+                object.insert("owner".into(), old.into());
+            }
+            let text = if pretty {
+                serde_json::to_string_pretty(&object)
+            } else {
+                serde_json::to_string(&object)
+            }.unwrap();
+            let edited = with_string_member(&text, "owner", "NEW").unwrap();
+            object.insert("owner".into(), "NEW".into());
+            let parsed: serde_json::Value = serde_json::from_str(&edited).unwrap();
+            prop_assert_eq!(parsed, serde_json::Value::Object(object));
+        }
+
+        #[test]
+        fn no_text_makes_the_walk_fail(text in "[{}\\[\\]:,\"\\\\a ]{0,40}") {
+            let _ = with_string_member(&text, "owner", "NEW");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Who owns each PCI device: the VMkernel, or a virtual machine it is passed through to.
+//!
+//! Two places in an ESXi state say so: `/device/.../owner` lines of esx.conf (3.5 to 6.x, and
+//! hosts upgraded from there) and the `pci_devices` rows of the ConfigStore (7.0 and later). A
+//! state may hold both, and which one a 7.0 host believes is not known, so both are shown and
+//! both are changed. Bytes in, values out: archives and files are the business of other rooms.
+
+mod config_store;
+mod error;
+mod esx_conf;
+mod json_span;
+
+pub use config_store::{Cell, Change, ConfigStore, Row, RowKey, ValueColumn, forbidden_sidecars};
+pub use error::OwnershipError;
+pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
+
+use crate::pci::{Class, PciAddress};
+
+/// Which file of the state an owner was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// `etc/vmware/esx.conf`.
+    EsxConf,
+    /// `var/lib/vmware/configstore/backup/current-store-1`.
+    ConfigStore,
+}
+
+impl Source {
+    /// The word used in output: `esx.conf` or `configstore`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::EsxConf => "esx.conf",
+            Source::ConfigStore => "configstore",
+        }
+    }
+}
+
+/// What an owner can be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// The device belongs to the host.
+    Vmkernel,
+    /// The device is passed through to a virtual machine.
+    Passthru,
+}
+
+impl Owner {
+    /// The value as `source` spells it. Both owners have the same length in either.
+    pub fn spelled(self, source: Source) -> &'static str {
+        match (source, self) {
+            (Source::EsxConf, Owner::Vmkernel) => "vmkernel",
+            (Source::EsxConf, Owner::Passthru) => "passthru",
+            (Source::ConfigStore, Owner::Vmkernel) => "OWNER_VMKERNEL",
+            (Source::ConfigStore, Owner::Passthru) => "OWNER_PASSTHRU",
+        }
+    }
+
+    /// What the text `raw` means in `source`: passed through when it is exactly that word, the
+    /// VMkernel for anything else, as ESXi 6.7 decides it.
+    pub fn meant_by(source: Source, raw: &str) -> Owner {
+        if raw == Owner::Passthru.spelled(source) {
+            Owner::Passthru
+        } else {
+            Owner::Vmkernel
+        }
+    }
+}
+
+/// One device as one source names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceOwner {
+    /// Where it was read.
+    pub source: Source,
+    /// What names the owner there, as written: the esx.conf key (`/device/000:26.7/owner`) or the
+    /// row's Identifier (`0000:00:1a.7`).
+    pub key: String,
+    /// The address as written: `000:26.7`, also with its `.vf`.
+    pub written: String,
+    /// Every address `written` can stand for; empty when it is none.
+    pub addresses: Vec<PciAddress>,
+    /// The owner as written; `None` when the source names the device but no owner, which means
+    /// the VMkernel.
+    pub owner: Option<String>,
+    /// Whether the device is passed through. True when any of a row's columns says so.
+    pub passthrough: bool,
+    /// Values of other lines or columns for the same device that differ from `owner`.
+    pub shadowed: Vec<String>,
+    /// The adapter's name (`vmhba32`, `vmnic0`) where one is tied to this address.
+    pub alias: Option<String>,
+    /// The device's name, where the file holds it (esx.conf of 4.x).
+    pub name: Option<String>,
+    /// The class code, where the file holds it.
+    pub class: Option<Class>,
+    /// The vendor id as written, where the file holds it.
+    pub vendor_id: Option<String>,
+    /// The device id as written, where the file holds it.
+    pub device_id: Option<String>,
+    /// Whether the key is that of an SR-IOV virtual function.
+    pub virtual_function: bool,
+}
+
+impl DeviceOwner {
+    fn new(source: Source, key: String, written: &str) -> DeviceOwner {
+        let (place, virtual_function) = split_virtual_function(written);
+        let addresses = match source {
+            Source::EsxConf => crate::pci::addresses(place),
+            Source::ConfigStore => PciAddress::from_sbdf(place).into_iter().collect(),
+        };
+        DeviceOwner {
+            source,
+            key,
+            written: written.to_owned(),
+            addresses,
+            owner: None,
+            passthrough: false,
+            shadowed: Vec::new(),
+            alias: None,
+            name: None,
+            class: None,
+            vendor_id: None,
+            device_id: None,
+            virtual_function,
+        }
+    }
+
+    /// A storage adapter, by its alias or its class.
+    pub fn is_storage(&self) -> bool {
+        let aliased = self
+            .alias
+            .as_deref()
+            .is_some_and(|a| a.starts_with("vmhba"));
+        aliased || self.class.is_some_and(Class::is_storage)
+    }
+}
+
+/// Cuts the `.vf` part off an address: ESXi 6.7 treats a key that has one as a virtual function.
+pub fn split_virtual_function(written: &str) -> (&str, bool) {
+    match written.split_once(".vf") {
+        Some((place, _)) => (place, true),
+        None => (written, false),
+    }
+}
+
+/// An adapter's name and the address the state ties it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The address of the adapter's PCI function.
+    pub address: PciAddress,
+    /// `vmhba32`, `vmnic0`.
+    pub name: String,
+}
+
+/// Reads a bus address of ESXi's device layer: `p` and a hexadecimal address (`p0000:00:07.1`).
+///
+/// The forms that begin with `m` or `s` name a slot by firmware tables and tell no address.
+fn bus_address(text: &str) -> Option<PciAddress> {
+    PciAddress::from_sbdf(text.strip_prefix('p')?)
+}
+
+/// Reads a logical bus address, `pci#p0000:00:07.1#0`: the PCI function and the adapter's number on it.
+fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
+    let (place, number) = text.strip_prefix("pci#")?.rsplit_once('#')?;
+    Some((bus_address(place)?, number.parse().ok()?))
+}
+
+/// Gives each device that has no alias the first of `aliases` that is certainly its own: the alias's address
+/// is one of the device's, and of no other device of the same source.
+pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
+    let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
+        std::collections::HashMap::new();
+    for device in devices.iter().filter(|d| !d.virtual_function) {
+        for address in &device.addresses {
+            let count = claims.entry((device.source, *address)).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    let mut names = std::collections::HashMap::new();
+    for alias in aliases {
+        names.entry(alias.address).or_insert(alias.name.as_str());
+    }
+    for device in devices.iter_mut() {
+        if device.alias.is_some() || device.virtual_function {
+            continue;
+        }
+        let mut named = device
+            .addresses
+            .iter()
+            .filter_map(|a| Some((a, *names.get(a)?)));
+        if let (Some((address, name)), None) = (named.next(), named.next())
+            && claims.get(&(device.source, *address)) == Some(&1)
+        {
+            device.alias = Some(name.to_owned());
+        }
+    }
+}
+
+/// A device that esx.conf gives to one owner and the ConfigStore to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disagreement<'a> {
+    /// The address both name.
+    pub address: PciAddress,
+    /// What esx.conf says.
+    pub esx_conf: &'a DeviceOwner,
+    /// What the ConfigStore says.
+    pub config_store: &'a DeviceOwner,
+}
+
+/// The devices both sources name and give to different owners, in the order of `esx_conf`.
+///
+/// A device only one of them names is no disagreement. Where an esx.conf key can stand for
+/// two addresses and the store agrees with it at one of them, none is reported.
+pub fn disagreements<'a>(
+    esx_conf: &'a [DeviceOwner],
+    config_store: &'a [DeviceOwner],
+) -> Vec<Disagreement<'a>> {
+    let mut rows: std::collections::HashMap<(PciAddress, bool), &DeviceOwner> =
+        std::collections::HashMap::new();
+    for row in config_store {
+        for address in &row.addresses {
+            rows.entry((*address, row.virtual_function)).or_insert(row);
+        }
+    }
+    let mut found = Vec::new();
+    for device in esx_conf {
+        let shared: Vec<(PciAddress, &DeviceOwner)> = device
+            .addresses
+            .iter()
+            .filter_map(|a| Some((*a, *rows.get(&(*a, device.virtual_function))?)))
+            .collect();
+        if let Some((address, row)) = shared.first()
+            && shared
+                .iter()
+                .all(|(_, row)| row.passthrough != device.passthrough)
+        {
+            found.push(Disagreement {
+                address: *address,
+                esx_conf: device,
+                config_store: row,
+            });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
