@@ -3,6 +3,7 @@
 pub mod commit;
 pub mod error;
 pub mod fat;
+pub mod host;
 pub mod medium;
 pub mod ownership;
 pub mod pci;

@@ -3,6 +3,32 @@
 //! Everything above this room reads through [`ReadAt`] and never learns what is
 //! behind it. [`WriteAt`] is implemented by media that can be changed; the only
 //! caller of its methods is `commit/run.rs`.
+//!
+//! [`Target`] is what a command opens: an image file mapped for reading ([`MappedImage`]) or
+//! claimed for writing ([`ImageFile`]), or a whole disk ([`BlockDevice`]). [`CachedReads`]
+//! keeps what was read and counts what that cost; [`OutputFile`] is a patched copy in the
+//! making. Nothing here mounts, partitions, or sets up loop devices, and nothing re-reads a
+//! partition table.
+
+mod cache;
+mod content;
+mod copy;
+mod device;
+mod error;
+mod image;
+mod map;
+mod node;
+mod target;
+
+pub use cache::CachedReads;
+pub use content::Content;
+pub use copy::OutputFile;
+pub use device::BlockDevice;
+pub use error::{Access, MediumError, NodePermissions, ReadOnlyReason};
+pub use image::ImageFile;
+pub use map::MappedImage;
+pub use node::Identity;
+pub use target::{Target, TargetKind};
 
 use std::io;
 
@@ -100,11 +126,18 @@ impl<M: ReadAt> ReadAt for Window<M> {
         self.len
     }
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buf.len() as u64);
-        if end.is_none_or(|end| end > self.len) {
-            return Err(past_the_end());
-        }
+        check_range(offset, buf.len(), self.len)?;
         self.medium.read_at(buf, self.start + offset)
+    }
+}
+
+/// Refuses a range of `len` bytes from `offset` on that does not lie within `size` bytes.
+fn check_range(offset: u64, len: usize, size: u64) -> io::Result<()> {
+    let end = offset.checked_add(len as u64);
+    if end.is_some_and(|end| end <= size) {
+        Ok(())
+    } else {
+        Err(past_the_end())
     }
 }
 

@@ -1,0 +1,134 @@
+//! Who holds a file: locks from `proc/locks`, open files from `proc/<pid>/fd`.
+
+use super::{DeviceNumber, Host, entries, value_of};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of the kernel's kinds of file lock one is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockClass {
+    /// `flock(2)`: the whole file, belongs to an open file.
+    Flock,
+    /// `fcntl(2)`: a range of bytes, belongs to a process.
+    Posix,
+    /// `fcntl(2)`, `F_OFD_SETLK`: a range of bytes, belongs to an open file. QEMU's kind.
+    OpenFile,
+}
+
+/// A lock somebody holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLock {
+    /// Its kind.
+    pub class: LockClass,
+    /// Whether it shuts out readers as well as writers.
+    pub exclusive: bool,
+    /// The holder; not known for [`LockClass::OpenFile`].
+    pub pid: Option<u32>,
+    /// Device number of the file system the file is on.
+    pub device: DeviceNumber,
+    /// Inode number of the file.
+    pub inode: u64,
+    /// First byte locked.
+    pub start: u64,
+    /// Last byte locked; `None` means to the end of the file and beyond.
+    pub last: Option<u64>,
+}
+
+impl FileLock {
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split_whitespace().skip(1);
+        let class = match fields.next()? {
+            "FLOCK" => LockClass::Flock,
+            "POSIX" => LockClass::Posix,
+            "OFDLCK" => LockClass::OpenFile,
+            // "->" is one who waits; leases are no locks.
+            _ => return None,
+        };
+        let exclusive = fields.nth(1)? == "WRITE";
+        let pid = fields.next()?.parse().ok();
+        let mut file = fields.next()?.split(':');
+        let mut hex = || u32::from_str_radix(file.next()?, 16).ok();
+        let device = DeviceNumber {
+            major: hex()?,
+            minor: hex()?,
+        };
+        let inode = file.next()?.parse().ok()?;
+        let start = fields.next()?.parse().ok()?;
+        let last = match fields.next()? {
+            "EOF" => None,
+            last => Some(last.parse().ok()?),
+        };
+        Some(FileLock {
+            class,
+            exclusive,
+            pid,
+            device,
+            inode,
+            start,
+            last,
+        })
+    }
+
+    /// Whether the lock covers the byte at `position`.
+    pub fn covers(&self, position: u64) -> bool {
+        self.start <= position && self.last.is_none_or(|last| position <= last)
+    }
+}
+
+/// A running process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, as the kernel keeps it: at most 15 bytes.
+    pub name: Option<String>,
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "process {} ({name})", self.pid),
+            None => write!(f, "process {}", self.pid),
+        }
+    }
+}
+
+impl Host {
+    /// The locks on one file. Some file systems (btrfs, overlays) give their files another
+    /// device number here than in `stat`; there none are found.
+    pub fn locks_on(&self, device: DeviceNumber, inode: u64) -> Vec<FileLock> {
+        let table = self.text("/proc/locks").unwrap_or_default();
+        let locks = table.lines().filter_map(FileLock::parse);
+        locks
+            .filter(|lock| lock.device == device && lock.inode == inode)
+            .collect()
+    }
+
+    /// The process with this number.
+    pub fn process(&self, pid: u32) -> Process {
+        Process {
+            pid,
+            name: value_of(&self.below_root(format!("/proc/{pid}/comm"))),
+        }
+    }
+
+    /// Processes other than this one that have one of these paths open. An ordinary user sees
+    /// only their own processes.
+    pub fn processes_with_open(&self, paths: &[PathBuf]) -> Vec<Process> {
+        let processes = entries(&self.below_root("/proc")).into_iter();
+        processes
+            .filter_map(|(name, dir)| Some((name.parse().ok()?, dir)))
+            .filter(|&(pid, _)| pid != std::process::id())
+            .filter(|(_, dir)| has_open(dir, paths))
+            .map(|(pid, _)| self.process(pid))
+            .collect()
+    }
+}
+
+/// Compares link texts only: following the links could wait on a dead network mount.
+fn has_open(process: &Path, paths: &[PathBuf]) -> bool {
+    entries(&process.join("fd"))
+        .into_values()
+        .filter_map(|link| fs::read_link(link).ok())
+        .any(|open| paths.contains(&open))
+}

@@ -1,0 +1,249 @@
+//! Reads remembered, and counted.
+
+use super::{ReadAt, WriteAt, check_range};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Unit of what is remembered, in bytes: a page, and a whole number of logical sectors.
+const BLOCK: usize = 4096;
+const BLOCK_U64: u64 = BLOCK as u64;
+
+/// Most bytes asked of the medium at once.
+const LONGEST_READ: u64 = 8 << 20;
+
+/// Bytes remembered before all of it is forgotten.
+const DEFAULT_LIMIT: usize = 64 << 20;
+
+/// A medium whose blocks are read once.
+///
+/// Neighbouring blocks that are missing are read together. A write drops the blocks it touches;
+/// [`WriteAt::read_back`] neither uses nor fills what is remembered.
+#[derive(Debug)]
+pub struct CachedReads<M> {
+    medium: M,
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By position in blocks. The last block of a medium may be short.
+    blocks: BTreeMap<u64, Box<[u8]>>,
+    bytes_read: u64,
+    reads: u64,
+}
+
+impl<M> CachedReads<M> {
+    /// Remembers up to 64 MiB of `medium`.
+    pub fn new(medium: M) -> Self {
+        Self::with_limit(medium, DEFAULT_LIMIT)
+    }
+
+    /// Remembers up to `limit` bytes of `medium`.
+    pub fn with_limit(medium: M, limit: usize) -> Self {
+        CachedReads {
+            medium,
+            limit,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Bytes that were read from the medium itself.
+    pub fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
+    }
+
+    /// Reads that reached the medium itself.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
+    /// Drops everything remembered, so that the next reads see the medium as it is then.
+    pub fn forget(&self) {
+        self.state().blocks.clear();
+    }
+
+    /// The medium below.
+    pub fn medium(&self) -> &M {
+        &self.medium
+    }
+
+    /// The medium below, given back.
+    pub fn into_inner(self) -> M {
+        self.medium
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: ReadAt> CachedReads<M> {
+    /// Reads those of the blocks that are not remembered, each run of them together.
+    fn fetch(&self, state: &mut State, blocks: std::ops::Range<u64>) -> io::Result<()> {
+        let mut next = blocks.start;
+        while next < blocks.end {
+            if state.blocks.contains_key(&next) {
+                next += 1;
+                continue;
+            }
+            let known = state.blocks.range(next..blocks.end).next();
+            let end = known.map_or(blocks.end, |(&block, _)| block);
+            let end = end.min(next.saturating_add(LONGEST_READ / BLOCK_U64));
+            let start = next.saturating_mul(BLOCK_U64);
+            let stop = end.saturating_mul(BLOCK_U64).min(self.medium.size());
+            let len = usize::try_from(stop.saturating_sub(start)).map_err(io::Error::other)?;
+            let mut run = vec![0; len];
+            self.read_counted(state, &mut run, start)?;
+            for (block, bytes) in (next..).zip(run.chunks(BLOCK)) {
+                state.blocks.insert(block, bytes.into());
+            }
+            next = end;
+        }
+        Ok(())
+    }
+
+    fn read_counted(&self, state: &mut State, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        state.reads += 1;
+        state.bytes_read += buf.len() as u64;
+        self.medium.read_at(buf, offset)
+    }
+}
+
+impl<M: ReadAt> ReadAt for CachedReads<M> {
+    fn size(&self) -> u64 {
+        self.medium.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(offset, buf.len(), self.size())?;
+        let state = &mut *self.state();
+        // Its blocks at most reach one block further at either end.
+        let worst = buf.len().saturating_add(2 * BLOCK);
+        if worst > self.limit {
+            return self.read_counted(state, buf, offset);
+        }
+        if state.blocks.len().saturating_mul(BLOCK) > self.limit - worst {
+            state.blocks.clear();
+        }
+        let end = offset + buf.len() as u64;
+        let blocks = offset / BLOCK_U64..end.div_ceil(BLOCK_U64);
+        self.fetch(state, blocks.clone())?;
+        let mut rest = buf;
+        let mut within = usize::try_from(offset % BLOCK_U64).map_err(io::Error::other)?;
+        for (_, block) in state.blocks.range(blocks) {
+            let source = block.get(within..).unwrap_or_default();
+            let (target, later) = rest.split_at_mut(rest.len().min(source.len()));
+            target.copy_from_slice(&source[..target.len()]);
+            rest = later;
+            within = 0;
+        }
+        Ok(())
+    }
+}
+
+impl<M: WriteAt> WriteAt for CachedReads<M> {
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(data.len() as u64);
+        let touched = offset / BLOCK_U64..end.div_ceil(BLOCK_U64);
+        let state = &mut *self.state();
+        // Dropped before as well as after a write that fails: what the medium holds is unknown.
+        state.blocks.retain(|block, _| !touched.contains(block));
+        self.medium.write_at(data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.medium.sync()
+    }
+
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let state = &mut *self.state();
+        state.reads += 1;
+        state.bytes_read += buf.len() as u64;
+        self.medium.read_back(buf, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn medium(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at / 7 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn a_block_is_read_once_and_the_rest_of_it_costs_nothing() {
+        let bytes = medium(20_000);
+        let cached = CachedReads::new(&bytes[..]);
+        let mut word = [0; 4];
+        cached.read_at(&mut word, 5000).unwrap();
+        cached.read_at(&mut word, 8188).unwrap();
+        assert_eq!(word, bytes[8188..8192]);
+        assert_eq!((cached.reads(), cached.bytes_read()), (1, 4096));
+    }
+
+    #[test]
+    fn a_run_of_missing_blocks_is_one_read_and_known_ones_are_left_out() {
+        let bytes = medium(20_000);
+        let cached = CachedReads::new(&bytes[..]);
+        cached.read_at(&mut [0; 1], 8192).unwrap();
+        let mut all = vec![0; 20_000];
+        cached.read_at(&mut all, 0).unwrap();
+        assert_eq!(all, bytes);
+        assert_eq!((cached.reads(), cached.bytes_read()), (3, 20_000));
+    }
+
+    #[test]
+    fn forgetting_shows_what_the_medium_holds_now() {
+        let medium = Mutex::new(vec![1_u8; 8192]);
+        struct Shared<'a>(&'a Mutex<Vec<u8>>);
+        impl ReadAt for Shared<'_> {
+            fn size(&self) -> u64 {
+                8192
+            }
+            fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+                self.0.lock().unwrap().read_at(buf, offset)
+            }
+        }
+        let cached = CachedReads::new(Shared(&medium));
+        let mut byte = [0; 1];
+        cached.read_at(&mut byte, 100).unwrap();
+        medium.lock().unwrap()[100] = 2;
+        cached.read_at(&mut byte, 100).unwrap();
+        assert_eq!(byte, [1]);
+        cached.forget();
+        cached.read_at(&mut byte, 100).unwrap();
+        assert_eq!(byte, [2]);
+    }
+
+    #[test]
+    fn a_read_past_the_end_is_refused_and_costs_nothing() {
+        let cached = CachedReads::new(medium(100));
+        for (len, offset) in [(1, 100), (101, 0), (1, u64::MAX)] {
+            let error = cached.read_at(&mut vec![0; len], offset).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+        assert_eq!(cached.reads(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_read_gives_what_the_medium_holds_and_memory_stays_bounded(
+            reads in prop::collection::vec((0_usize..70_000, 0_usize..30_000), 1..30),
+        ) {
+            let bytes = medium(70_001);
+            let limit = 32 << 10;
+            let cached = CachedReads::with_limit(&bytes[..], limit);
+            for (offset, len) in reads {
+                let len = len.min(bytes.len() - offset);
+                let mut buf = vec![0; len];
+                cached.read_at(&mut buf, offset as u64).unwrap();
+                prop_assert_eq!(&buf[..], &bytes[offset..offset + len]);
+                prop_assert!(cached.state().blocks.len() * BLOCK <= limit);
+            }
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! A patched copy in the making: a new file that gets its name when it is complete.
+//!
+//! It is filled under a name of its own in the same directory, synced once, then renamed. What
+//! a cut leaves is that other file (`.bootbank-….partial`), never half an output. Blocks of
+//! zeros are not written, so the copy takes no more room than what is on the disk, however the
+//! source was stored.
+
+use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, SeekFrom};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Granularity of holes in bytes.
+const BLOCK: usize = 4096;
+const ZEROS: [u8; BLOCK] = [0; BLOCK];
+
+/// Bytes held at once while copying.
+const CHUNK: usize = 1 << 20;
+
+/// Other partial files of the same process that may be in the way.
+const MOST_NAMES: u32 = 1000;
+
+/// A new file that nobody sees until it is published, and that is removed if it never is.
+#[derive(Debug)]
+pub struct OutputFile {
+    file: File,
+    partial: Option<PathBuf>,
+    path: PathBuf,
+    /// The file that publishing replaces.
+    replaces: Option<Identity>,
+    force: bool,
+    size: u64,
+}
+
+impl OutputFile {
+    /// Begins a file that is to be called `path`, with permission bits `mode` less the umask. A
+    /// file that has the name already is replaced with `force`, and stays as it is until then;
+    /// where it is a link, what it leads to is replaced.
+    ///
+    /// # Errors
+    /// [`MediumError::Exists`] without `force`; a directory or device of that name; what the
+    /// operating system reported.
+    pub fn create(path: &Path, force: bool, mode: u32) -> Result<Self, MediumError> {
+        let (path, replaces) = final_place(path, force)?;
+        let directory = directory_of(&path);
+        for attempt in 0..MOST_NAMES {
+            let name = format!(".bootbank-{}-{attempt}.partial", std::process::id());
+            let partial = directory.join(name);
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let mode = Mode::from_raw_mode(mode & 0o666);
+            match rustix::fs::open(&partial, flags | OFlags::NOFOLLOW, mode) {
+                Ok(file) => {
+                    return Ok(OutputFile {
+                        file: file.into(),
+                        partial: Some(partial),
+                        path,
+                        replaces,
+                        force,
+                        size: 0,
+                    });
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(create_error(&path, errno)),
+            }
+        }
+        Err(create_error(&path, Errno::EXIST))
+    }
+
+    /// The name it will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Copies all of a medium into this file, by sharing its blocks where the file system can.
+    /// `progress` is told the position reached, in bytes, and may break the copy off.
+    ///
+    /// # Errors
+    /// [`MediumError::SameFile`] where publishing would replace the source itself,
+    /// [`MediumError::NoSpace`], [`MediumError::Interrupted`], and what the operating system
+    /// reported.
+    pub fn fill_from(
+        &mut self,
+        source: &Target,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), MediumError> {
+        if self.replaces == Some(source.identity()) {
+            let path = self.path.clone();
+            return Err(MediumError::SameFile { path });
+        }
+        let size = source.size();
+        let file = source.file();
+        if file.is_none_or(|file| rustix::fs::ioctl_ficlone(&self.file, file).is_err()) {
+            let mut buf = vec![0; CHUNK];
+            let mut position = 0;
+            while let Some(data) = next_data(file, position, size) {
+                position = data.start;
+                while position < data.end {
+                    let rest = usize::try_from(data.end - position).unwrap_or(CHUNK);
+                    let piece = &mut buf[..rest.min(CHUNK)];
+                    source
+                        .read_at(piece, position)
+                        .map_err(|error| io_error("copy", source.path(), error))?;
+                    self.write_sparse(piece, position)?;
+                    position += piece.len() as u64;
+                    self.report(progress, position)?;
+                }
+            }
+        }
+        self.set_size(size)?;
+        self.report(progress, size)
+    }
+
+    /// Fills this file with all a reader gives: an unpacked image. `progress` as for
+    /// [`OutputFile::fill_from`]. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// As [`OutputFile::fill_from`]; what the reader reported is a [`MediumError::Io`].
+    pub fn fill_from_reader(
+        &mut self,
+        reader: &mut dyn Read,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<u64, MediumError> {
+        let mut buf = Vec::with_capacity(CHUNK);
+        let mut position = 0;
+        loop {
+            buf.clear();
+            let mut chunk = (&mut *reader).take(CHUNK as u64);
+            let got = chunk
+                .read_to_end(&mut buf)
+                .map_err(|error| io_error("unpack into", &self.path, error))?;
+            if got == 0 {
+                break;
+            }
+            self.write_sparse(&buf, position)?;
+            position += got as u64;
+            self.report(progress, position)?;
+        }
+        self.set_size(position)?;
+        Ok(position)
+    }
+
+    /// Syncs the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`MediumError::Exists`] where a file of that name appeared meanwhile and there is no
+    /// `force`; what the operating system reported. The file is then gone.
+    pub fn publish(mut self) -> Result<(), MediumError> {
+        let Some(partial) = &self.partial else {
+            return Ok(());
+        };
+        self.file
+            .sync_all()
+            .map_err(|error| self.write_error(error))?;
+        if self.force {
+            rename(partial, &self.path, RenameFlags::empty())
+        } else {
+            rename_to_new(partial, &self.path)
+        }
+        .map_err(|errno| create_error(&self.path, errno))?;
+        self.partial = None;
+        // Best effort: the file is whole and has its name; not every file system can sync the
+        // directory, and a cut now leaves either the name or the partial file.
+        if let Ok(directory) = File::open(directory_of(&self.path)) {
+            let _ = directory.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Writes what is not zero; the file is still all holes at and after `position`.
+    fn write_sparse(&mut self, bytes: &[u8], position: u64) -> Result<(), MediumError> {
+        let is_zero = |block: &[u8]| ZEROS.starts_with(block);
+        let mut at = position;
+        for run in bytes
+            .chunks(BLOCK)
+            .collect::<Vec<_>>()
+            .chunk_by(|left, right| is_zero(left) == is_zero(right))
+        {
+            let len: usize = run.iter().map(|block| block.len()).sum();
+            if !run.first().is_some_and(|block| is_zero(block)) {
+                let start = usize::try_from(at - position).unwrap_or(bytes.len());
+                let data = bytes.get(start..start + len).unwrap_or_default();
+                self.file
+                    .write_all_at(data, at)
+                    .map_err(|error| self.write_error(error))?;
+            }
+            at += len as u64;
+        }
+        Ok(())
+    }
+
+    fn set_size(&mut self, size: u64) -> Result<(), MediumError> {
+        self.file
+            .set_len(size)
+            .map_err(|error| self.write_error(error))?;
+        self.size = size;
+        Ok(())
+    }
+
+    fn report(
+        &self,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+        position: u64,
+    ) -> Result<(), MediumError> {
+        match progress(position) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(MediumError::Interrupted {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    fn write_error(&self, source: io::Error) -> MediumError {
+        let path = self.path.clone();
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                MediumError::NoSpace { path, source }
+            }
+            _ => io_error("write", &path, source),
+        }
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            let _ = std::fs::remove_file(partial);
+        }
+    }
+}
+
+impl ReadAt for OutputFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(offset, buf.len(), self.size)?;
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+/// A file without a name has nothing to lose, so nothing is synced before it is published.
+impl WriteAt for OutputFile {
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        check_range(offset, data.len(), self.size)?;
+        self.file.write_all_at(data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_at(buf, offset)
+    }
+}
+
+/// Where a file of this name goes, and what is there now.
+fn final_place(path: &Path, force: bool) -> Result<(PathBuf, Option<Identity>), MediumError> {
+    if path.symlink_metadata().is_err() {
+        return Ok((path.to_owned(), None));
+    }
+    let Ok(metadata) = path.metadata() else {
+        // A link that leads nowhere.
+        return match force {
+            true => Ok((path.to_owned(), None)),
+            false => Err(MediumError::Exists { path: path.into() }),
+        };
+    };
+    if metadata.is_dir() {
+        return Err(MediumError::IsDirectory { path: path.into() });
+    }
+    if !metadata.is_file() {
+        return Err(MediumError::NotRegular {
+            path: path.into(),
+            what: "device, pipe or socket",
+        });
+    }
+    if !force {
+        return Err(MediumError::Exists { path: path.into() });
+    }
+    let full = path
+        .canonicalize()
+        .map_err(|error| io_error("look up", path, error))?;
+    Ok((full, Some(Identity::of_file(&metadata))))
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The next range of a file that is not a hole, from `position` on; all of what is left where
+/// there is no file, or a file system that does not tell.
+fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
+    if position >= size {
+        return None;
+    }
+    let Some(file) = file else {
+        return Some(position..size);
+    };
+    match rustix::fs::seek(file, SeekFrom::Data(position)) {
+        Ok(start) if start >= size => None,
+        Ok(start) => {
+            let hole = rustix::fs::seek(file, SeekFrom::Hole(start));
+            Some(start..hole.unwrap_or(size).clamp(start + 1, size))
+        }
+        Err(Errno::NXIO) => None,
+        Err(_) => Some(position..size),
+    }
+}
+
+fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {
+    rustix::fs::renameat_with(CWD, from, CWD, to, flags)
+}
+
+/// Renames unless there is something by that name. File systems without such a rename get a
+/// look first, and the moment between.
+fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
+    match rename(from, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => match to.symlink_metadata() {
+            Ok(_) => Err(Errno::EXIST),
+            Err(_) => rename(from, to, RenameFlags::empty()),
+        },
+        done => done,
+    }
+}
+
+fn create_error(path: &Path, errno: Errno) -> MediumError {
+    let path = path.to_owned();
+    match errno {
+        Errno::EXIST => MediumError::Exists { path },
+        Errno::NOSPC | Errno::DQUOT => MediumError::NoSpace {
+            path,
+            source: errno.into(),
+        },
+        _ => io_error("create", &path, errno.into()),
+    }
+}
+
+fn io_error(op: &'static str, path: &Path, source: io::Error) -> MediumError {
+    MediumError::Io {
+        op,
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,282 @@
+//! Why a medium cannot be opened, claimed, copied or trusted further.
+
+use super::Content;
+use crate::error::ErrorKind;
+use crate::host::{Process, Use};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// What a medium was to be opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Only to be read.
+    Read,
+    /// To be read and changed.
+    Write,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Access::Read => "read",
+            Access::Write => "write",
+        })
+    }
+}
+
+/// Who may do what with a file or device node: what somebody without the right to it needs to
+/// know to get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePermissions {
+    /// Number of the owning user.
+    pub owner: u32,
+    /// Number of the owning group.
+    pub group: u32,
+    /// Name of the owning group, `disk`.
+    pub group_name: Option<String>,
+    /// The permission bits, `0o660`.
+    pub mode: u32,
+}
+
+/// Why a medium takes no writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadOnlyReason {
+    /// Nobody has the permission to write: the file's owner made it read-only.
+    NoWritePermission,
+    /// It lies on a file system that is mounted read-only.
+    FileSystem,
+    /// The file is marked as immutable or append-only, or something else that permissions do
+    /// not show forbids it.
+    Immutable,
+    /// The kernel takes no writes for the device: a write-protect switch, a worn-out stick that
+    /// declared itself read-only, a loop device set up that way.
+    Device,
+}
+
+impl fmt::Display for ReadOnlyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadOnlyReason::NoWritePermission => "nobody has permission to write it",
+            ReadOnlyReason::FileSystem => "its file system is mounted read-only",
+            ReadOnlyReason::Immutable => "it is marked as immutable",
+            ReadOnlyReason::Device => "the device is write-protected",
+        })
+    }
+}
+
+/// Why a medium cannot be opened, claimed, copied or trusted further.
+#[derive(Debug, thiserror::Error)]
+pub enum MediumError {
+    /// There is nothing by that name.
+    #[error("{} does not exist", path.display())]
+    NotFound {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// The permissions of the node do not allow it.
+    #[error("no permission to {access} {}", path.display())]
+    PermissionDenied {
+        /// What was asked for.
+        path: PathBuf,
+        /// What for.
+        access: Access,
+        /// Whom the node does allow it; `None` where a directory above keeps it out of sight.
+        node: Option<NodePermissions>,
+    },
+    /// A directory.
+    #[error("{} is a directory", path.display())]
+    IsDirectory {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Neither a regular file nor a block device.
+    #[error("{} is a {what}, not a regular file or a block device", path.display())]
+    NotRegular {
+        /// What was asked for.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It takes no writes.
+    #[error("{} is read-only: {why}", path.display())]
+    ReadOnly {
+        /// What was asked for.
+        path: PathBuf,
+        /// Why that is.
+        why: ReadOnlyReason,
+    },
+    /// Another process holds a lock on it.
+    #[error("{} is locked by {}", path.display(), holders(by))]
+    Locked {
+        /// What was asked for.
+        path: PathBuf,
+        /// Who may hold the lock, as far as this user can see.
+        by: Vec<Process>,
+    },
+    /// The kernel does not grant an exclusive claim.
+    #[error("{} is in use: {}", path.display(), uses_in_words(uses))]
+    Busy {
+        /// What was asked for.
+        path: PathBuf,
+        /// What keeps it busy, what must end first coming first. Empty where nothing shows.
+        uses: Vec<Use>,
+    },
+    /// An image file that the kernel uses as a disk.
+    #[error("{} is attached to {}", path.display(), loop_device.display())]
+    AttachedToLoop {
+        /// What was asked for.
+        path: PathBuf,
+        /// Node of the loop device.
+        loop_device: PathBuf,
+    },
+    /// A partition where a whole disk is needed.
+    #[error("{} is a partition of {}", path.display(), disk.display())]
+    PartitionNode {
+        /// What was asked for.
+        path: PathBuf,
+        /// Node of the disk it is on.
+        disk: PathBuf,
+    },
+    /// The running system needs it.
+    #[error("{} holds the running system: {}", path.display(), paths_in_words(holds))]
+    SystemDisk {
+        /// What was asked for.
+        path: PathBuf,
+        /// Mount points and swap that lie on it.
+        holds: Vec<PathBuf>,
+    },
+    /// An empty file, or a drive without a medium.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// A file that has to be unpacked or converted before it is a disk.
+    #[error("{} is {content}, not the bytes of a disk", path.display())]
+    Compressed {
+        /// What was asked for.
+        path: PathBuf,
+        /// What it is instead.
+        content: Content,
+    },
+    /// A device with sectors that cannot be.
+    #[error("{} has logical sectors of {size} bytes", path.display())]
+    SectorSize {
+        /// What was asked for.
+        path: PathBuf,
+        /// Their size in bytes.
+        size: u32,
+    },
+    /// Something else changed the size since the medium was opened.
+    #[error("{} was {was} bytes when opened and is {is} bytes now", path.display())]
+    SizeChanged {
+        /// Which medium.
+        path: PathBuf,
+        /// Bytes then.
+        was: u64,
+        /// Bytes now.
+        is: u64,
+    },
+    /// The device is no longer there.
+    #[error("{} has gone while {op} at byte {offset}: {source}", path.display())]
+    Vanished {
+        /// Which device.
+        path: PathBuf,
+        /// What was being done.
+        op: &'static str,
+        /// Where.
+        offset: u64,
+        /// What the kernel reported.
+        source: io::Error,
+    },
+    /// An output file that is there already.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// Name of the output.
+        path: PathBuf,
+    },
+    /// An output file that is the source as well.
+    #[error("{} is the source itself", path.display())]
+    SameFile {
+        /// Name of the output.
+        path: PathBuf,
+    },
+    /// The file system of an output file is full, or its quota or size limit is reached.
+    #[error("no room to write {}: {source}", path.display())]
+    NoSpace {
+        /// Name of the output.
+        path: PathBuf,
+        /// What the kernel reported.
+        source: io::Error,
+    },
+    /// The caller stopped a copy.
+    #[error("copying to {} was interrupted", path.display())]
+    Interrupted {
+        /// Name of the output.
+        path: PathBuf,
+    },
+    /// Anything else the operating system reported.
+    #[error("cannot {op} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as an imperative.
+        op: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the kernel reported.
+        source: io::Error,
+    },
+}
+
+impl MediumError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            MediumError::PermissionDenied { .. }
+            | MediumError::ReadOnly { .. }
+            | MediumError::Locked { .. }
+            | MediumError::Busy { .. }
+            | MediumError::AttachedToLoop { .. }
+            | MediumError::SystemDisk { .. }
+            | MediumError::Exists { .. }
+            | MediumError::SameFile { .. }
+            | MediumError::Interrupted { .. } => ErrorKind::Refused,
+            MediumError::NotFound { .. }
+            | MediumError::IsDirectory { .. }
+            | MediumError::NotRegular { .. }
+            | MediumError::PartitionNode { .. } => ErrorKind::Usage,
+            MediumError::Empty { .. } => ErrorKind::Damaged,
+            MediumError::Compressed { .. } | MediumError::SectorSize { .. } => {
+                ErrorKind::Unsupported
+            }
+            MediumError::SizeChanged { .. }
+            | MediumError::Vanished { .. }
+            | MediumError::NoSpace { .. }
+            | MediumError::Io { .. } => ErrorKind::Io,
+        }
+    }
+}
+
+fn holders(by: &[Process]) -> String {
+    if by.is_empty() {
+        return "another process".to_owned();
+    }
+    let names: Vec<String> = by.iter().map(Process::to_string).collect();
+    names.join(", ")
+}
+
+fn uses_in_words(uses: &[Use]) -> String {
+    if uses.is_empty() {
+        return "another process or driver has claimed it".to_owned();
+    }
+    let words: Vec<String> = uses.iter().map(Use::to_string).collect();
+    words.join("; ")
+}
+
+fn paths_in_words(paths: &[PathBuf]) -> String {
+    let words: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    words.join(", ")
+}

@@ -1,0 +1,214 @@
+//! Image files read and written by position, under locks held as long as they are open.
+//!
+//! Three kinds of lock meet on an image. `flock(2)` is what two runs of this program, and
+//! util-linux' `flock`, keep each other out with. QEMU takes `fcntl(2)` byte-range locks, read
+//! locks on byte 100+n for each permission it uses and on 200+n for each it grants nobody else;
+//! a write lock on the whole file, asked for here, conflicts with any of them, and keeps QEMU
+//! out in turn. Loop devices take no lock at all: sysfs tells.
+//!
+//! All of these are advisory: nothing stops a program that does not ask.
+
+use super::node::Node;
+use super::{Access, Identity, MediumError, ReadAt, WriteAt, check_range};
+use crate::host::{FileLock, LockClass, Process};
+use rustix::fs::{Advice, FlockOperation};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes QEMU locks while it may write (100 + 1) or resize (100 + 3) an image, or wants its
+/// content left alone by nobody (200). Holders of the others do not disturb a reader.
+const QEMU_BYTES_AGAINST_READERS: [u64; 3] = [101, 103, 200];
+
+/// An image file accessed by position.
+#[derive(Debug)]
+pub struct ImageFile {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    identity: Identity,
+    access: Access,
+}
+
+impl ImageFile {
+    /// Opens an image to be changed and claims it: no other run of this program, no QEMU and no
+    /// loop device has it, and none but the last can get it until this value is dropped. The
+    /// byte-range lock is lost earlier where this process opens and closes the file again.
+    pub(super) fn open_write(node: &Node<'_>) -> Result<Self, MediumError> {
+        let file = node.open_file(Access::Write)?;
+        refuse_attached(node)?;
+        claim(node, &file)?;
+        Self::new(node, file, Access::Write)
+    }
+
+    /// Opens an image to be read by position, where it cannot be mapped; under a shared lock
+    /// where the file system has locks.
+    pub(super) fn open_read(node: &Node<'_>) -> Result<Self, MediumError> {
+        let file = node.open_file(Access::Read)?;
+        lock_shared(node, &file)?;
+        Self::new(node, file, Access::Read)
+    }
+
+    fn new(node: &Node<'_>, file: File, access: Access) -> Result<Self, MediumError> {
+        let size = node.check_content(&file)?;
+        Ok(ImageFile {
+            file,
+            path: node.path().to_owned(),
+            size,
+            identity: node.file_identity(),
+            access,
+        })
+    }
+
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The name it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl ReadAt for ImageFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(offset, buf.len(), self.size)?;
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+impl WriteAt for ImageFile {
+    /// Never makes the file longer.
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if self.access == Access::Read {
+            return Err(opened_for_reading());
+        }
+        check_range(offset, data.len(), self.size)?;
+        self.file.write_all_at(data, offset)
+    }
+
+    /// Also finds out whether something else cut or extended the file meanwhile.
+    fn sync(&self) -> io::Result<()> {
+        rustix::fs::fdatasync(&self.file)?;
+        check_size(&self.file, &self.path, self.size)
+    }
+
+    /// Asks the kernel to forget the file's pages and reads. Pages that are dirty, or mapped by
+    /// another process, stay; on tmpfs all do; and what a drive below the file system keeps in
+    /// its own memory is out of reach. A difference found this way is real, its absence shows
+    /// that the kernel and the file system, not necessarily the drive, have the bytes.
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        // The whole file: a range leaves those large folios that reach out of it.
+        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
+        self.read_at(buf, offset)
+    }
+}
+
+/// The error of a write to something that was opened only to be read.
+pub(super) fn opened_for_reading() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "the medium was opened for reading only",
+    )
+}
+
+/// Compares the size of an open file with what it was.
+pub(super) fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
+    let is = file.metadata()?.len();
+    if is == was {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(io::Error::other(MediumError::SizeChanged { path, was, is }))
+}
+
+/// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
+/// take; returns whether it was taken.
+pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumError> {
+    let against_readers = |lock: &FileLock| match lock.class {
+        LockClass::Flock => false,
+        LockClass::Posix | LockClass::OpenFile => {
+            let covers = |&byte: &u64| lock.covers(byte);
+            lock.exclusive || QEMU_BYTES_AGAINST_READERS.iter().any(covers)
+        }
+    };
+    if locks_on(node).iter().any(against_readers) {
+        return Err(locked(node, LockClass::OpenFile));
+    }
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Err(locked(node, LockClass::Flock)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Takes both exclusive locks. The byte-range one first, since on NFS the kernel makes a
+/// byte-range lock of `flock` too, and would then refuse the other to its own holder; for the
+/// same reason it is let go again should `flock` be refused.
+fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
+    let record = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+    // Any other error: a file system without such locks, where nobody else has one.
+    if matches!(record, Err(Errno::AGAIN | Errno::ACCESS)) {
+        return Err(locked(node, LockClass::OpenFile));
+    }
+    let lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    let retry = |_| {
+        rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock)?;
+        lock()
+    };
+    lock().or_else(retry).map_err(|errno| match errno {
+        Errno::WOULDBLOCK => locked(node, LockClass::Flock),
+        other => node.io_error("lock", other.into()),
+    })
+}
+
+fn refuse_attached(node: &Node<'_>) -> Result<(), MediumError> {
+    let is_this = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|found| Identity::of_file(&found) == node.file_identity())
+    };
+    match node.host().loop_device_of(is_this) {
+        None => Ok(()),
+        Some(loop_device) => Err(MediumError::AttachedToLoop {
+            path: node.path().to_owned(),
+            loop_device,
+        }),
+    }
+}
+
+fn locks_on(node: &Node<'_>) -> Vec<FileLock> {
+    match node.file_identity() {
+        Identity::File { device, inode } => node.host().locks_on(device, inode),
+        Identity::Disk(_) => Vec::new(),
+    }
+}
+
+/// The error of a lock that somebody else has. The kernel names the holder of some kinds of
+/// lock; for the others everybody who has the file open is named.
+pub(super) fn locked(node: &Node<'_>, class: LockClass) -> MediumError {
+    let host = node.host();
+    let of_class =
+        |lock: &FileLock| (lock.class == LockClass::Flock) == (class == LockClass::Flock);
+    let locks = locks_on(node).into_iter().filter(of_class);
+    let pids: std::collections::BTreeSet<u32> = locks.filter_map(|lock| lock.pid).collect();
+    let mut by: Vec<Process> = pids.into_iter().map(|pid| host.process(pid)).collect();
+    if by.is_empty()
+        && let Ok(full) = std::fs::canonicalize(node.path())
+    {
+        by = host.processes_with_open(&[full]);
+    }
+    MediumError::Locked {
+        path: node.path().to_owned(),
+        by,
+    }
+}
