@@ -1,11 +1,13 @@
 //! Reads and edits VMware ESXi boot media at block level, without mounting them.
 
+pub mod bank;
 pub mod commit;
 pub mod error;
 pub mod fat;
 pub mod host;
 pub mod medium;
 pub mod ownership;
+pub mod partition;
 pub mod pci;
 pub mod state;
 

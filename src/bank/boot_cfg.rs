@@ -1,0 +1,412 @@
+//! boot.cfg as ESXi's own loader reads it.
+//!
+//! The file is read twice at boot: by safeboot, which chooses the bank (`build`, `updated`,
+//! `bootstate`, `quickboot`), and by mboot, which loads the kernel and its modules. Both use
+//! one parser, known from the loader's published source and from running it on probe files:
+//!
+//! - lines end at LF; a NUL ends a line's text; runs of blanks (CR among them) become one
+//!   space and are trimmed; `#` begins a comment line
+//! - the key is all before the first `=`, so a space before the `=` belongs to it
+//! - a key is compared without case, and also sets an option whose name it only begins
+//!   (`u=1` sets `updated`), the first in the loader's order
+//! - the last line that sets an option counts; an empty value unsets it
+//! - a number is digits with an optional leading `-`; anything else rejects the file
+//! - there is no quoting; unknown keys are ignored
+//!
+//! Nothing is refused here: what the loader would trip over is listed as problems, and
+//! `choice` draws the conclusions.
+
+use super::kernelopt::KerneloptEdit;
+
+/// The loader rewrites the bootstate digit within this many bytes and no further.
+const REWRITABLE: usize = 512;
+
+/// Options of safeboot, in the order in which it tries them.
+const SAFEBOOT: [(&str, ValueKind); 4] = [
+    ("build", ValueKind::Text),
+    ("updated", ValueKind::Number),
+    ("bootstate", ValueKind::Number),
+    ("quickboot", ValueKind::Number),
+];
+
+/// Options of mboot, in the order in which it tries them.
+const MBOOT: [(&str, ValueKind); 16] = [
+    ("kernel", ValueKind::Text),
+    ("kernelopt", ValueKind::Text),
+    ("modules", ValueKind::Text),
+    ("title", ValueKind::Text),
+    ("prefix", ValueKind::Text),
+    ("nobootif", ValueKind::Number),
+    ("timeout", ValueKind::Number),
+    ("noquirks", ValueKind::Number),
+    ("norts", ValueKind::Number),
+    ("crypto", ValueKind::Text),
+    ("runtimewd", ValueKind::Number),
+    ("tftpblksize", ValueKind::Number),
+    ("acpitables", ValueKind::Text),
+    ("runtimewdtimeout", ValueKind::Number),
+    ("skip", ValueKind::Number),
+    ("errtimeout", ValueKind::Number),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ValueKind {
+    Text,
+    Number,
+}
+
+/// One entry of the `modules` list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// File, relative to `prefix` or to the directory of boot.cfg.
+    pub path: String,
+    /// What follows the file name, up to the next `---`; empty without options.
+    pub options: String,
+}
+
+/// Something in a boot.cfg that the loader trips over or that readers disagree about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BootCfgProblem {
+    /// A number safeboot cannot read: the whole bank is dropped.
+    #[error("line {line}: {key} is {value:?}, which is no number, so the loader drops the bank")]
+    Rejected {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A number mboot cannot read: the bank is chosen, and then its boot stops.
+    #[error("line {line}: {key} is {value:?}, which is no number, so a boot of the bank stops")]
+    Fatal {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A number that does not fit the loader's 32 bits.
+    #[error("line {line}: {key} is {value}, which does not fit 32 bits")]
+    OutOfRange {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// One option set by several lines; the last is believed.
+    #[error("line {line}: {key} is set again, the last line counts")]
+    Duplicate {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+    },
+    /// A line whose key is only the beginning of an option's name, and sets it.
+    #[error("line {line}: the loader takes {written:?} for {key}")]
+    PrefixKey {
+        /// Line, from 1.
+        line: usize,
+        /// Key as written.
+        written: String,
+        /// Option it sets.
+        key: &'static str,
+    },
+    /// A line that would set an option but for a blank or a byte order mark.
+    #[error("line {line}: the loader does not see {key}, because of {because}")]
+    Unseen {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line seems to set.
+        key: &'static str,
+        /// What hides it.
+        because: &'static str,
+    },
+}
+
+/// A boot.cfg: its bytes, and what the loader makes of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootCfg {
+    raw: Vec<u8>,
+    /// `build`, such as `6.7.0-8169922`; `None` where missing or empty.
+    pub build: Option<String>,
+    /// `updated`, the number that ranks the banks, in the loader's 32 bits; 0 where missing.
+    pub updated: u32,
+    /// `bootstate`: 0 valid, 1 upgrading, 2 dirty, 3 invalid; 0 where missing.
+    pub bootstate: i32,
+    /// `quickboot` is other than 0: a bank for one use, never booted by the loader.
+    pub quickboot: bool,
+    /// `title`.
+    pub title: Option<String>,
+    /// `prefix`, the directory that kernel and modules are relative to.
+    pub prefix: Option<String>,
+    /// `kernel`.
+    pub kernel: Option<String>,
+    /// `kernelopt`, blanks merged as the loader does.
+    pub kernelopt: Option<String>,
+    /// `modules`, in the order of the list.
+    pub modules: Vec<Module>,
+    /// What the loader trips over, and what readers disagree about, in line order.
+    pub problems: Vec<BootCfgProblem>,
+}
+
+impl BootCfg {
+    /// Reads a boot.cfg. Bytes that are not UTF-8 are shown as U+FFFD; [`BootCfg::raw`] keeps them.
+    pub fn parse(bytes: &[u8]) -> BootCfg {
+        let mut reader = Reader::default();
+        for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+            reader.line(number, line);
+        }
+        let mut cfg = reader.cfg;
+        cfg.raw = bytes.to_vec();
+        cfg
+    }
+
+    /// The bytes of the file.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The problem for which safeboot drops the bank, if there is one.
+    pub fn rejected(&self) -> Option<&BootCfgProblem> {
+        self.problems
+            .iter()
+            .find(|problem| matches!(problem, BootCfgProblem::Rejected { .. }))
+    }
+
+    /// The problem for which mboot stops after the bank has been chosen, if there is one.
+    pub fn fatal(&self) -> Option<&BootCfgProblem> {
+        self.problems
+            .iter()
+            .find(|problem| matches!(problem, BootCfgProblem::Fatal { .. }))
+    }
+
+    /// Whether `modules` loads the file `name` of the bank's root directory. Case is ignored,
+    /// as the loader's FAT reader does.
+    pub fn lists_module(&self, name: &str) -> bool {
+        let prefix = self.prefix.as_deref().unwrap_or("");
+        self.modules.iter().any(|module| {
+            let absolute = module.path.starts_with(['/', '\\']);
+            let directory = if absolute { "" } else { prefix };
+            let mut parts = [directory, &module.path]
+                .into_iter()
+                .flat_map(|path| path.split(['/', '\\']))
+                .filter(|part| !part.is_empty());
+            let file = parts.next();
+            file.is_some_and(|file| file.eq_ignore_ascii_case(name)) && parts.next().is_none()
+        })
+    }
+
+    /// Byte position of the bootstate digit that the loader overwrites at boot: that of the
+    /// FIRST line that spells `bootstate` out, while the value believed is that of the last.
+    /// `None` where the loader finds no digit 0 to 3 within the first 512 bytes; it then drops
+    /// a bank whose state it has to change.
+    pub fn bootstate_digit_at(&self) -> Option<usize> {
+        bootstate_digit_at(&self.raw)
+    }
+
+    /// The file with its kernel options edited and every other byte kept.
+    ///
+    /// Applying the same edits again changes nothing.
+    ///
+    /// # Errors
+    /// [`super::KerneloptError`] where an option is no single word, one to be replaced is not
+    /// there, or the bootstate digit would move out of the loader's reach.
+    pub fn with_kernelopt(
+        &self,
+        edits: &[KerneloptEdit],
+    ) -> Result<Vec<u8>, super::KerneloptError> {
+        super::kernelopt::edit(&self.raw, edits)
+    }
+}
+
+/// See [`BootCfg::bootstate_digit_at`].
+pub(super) fn bootstate_digit_at(raw: &[u8]) -> Option<usize> {
+    const KEY: &[u8] = b"bootstate";
+    let reach = raw.get(..REWRITABLE).unwrap_or(raw);
+    let skip_blanks = |from: usize| {
+        let rest = reach.get(from..)?;
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        Some(from + blanks.count())
+    };
+    let value_at = reach
+        .windows(KEY.len())
+        .enumerate()
+        .filter(|(_, window)| window.eq_ignore_ascii_case(KEY))
+        .filter(|&(at, _)| {
+            let before = reach[..at].rsplit(|&byte| byte == b'\n').next();
+            before.is_some_and(|before| before.iter().copied().all(is_space))
+        })
+        .find_map(|(at, _)| {
+            let equals = skip_blanks(at + KEY.len())?;
+            (reach.get(equals) == Some(&b'=')).then(|| skip_blanks(equals + 1))?
+        })?;
+    matches!(reach.get(value_at), Some(b'0'..=b'3')).then_some(value_at)
+}
+
+/// Reads lines one after the other into `cfg`.
+#[derive(Default)]
+struct Reader {
+    cfg: BootCfg,
+    seen: Vec<&'static str>,
+}
+
+impl Reader {
+    fn line(&mut self, line: usize, bytes: &[u8]) {
+        let text = merge_spaces(bytes);
+        if text.is_empty() || text.starts_with(b"#") {
+            return;
+        }
+        let Some(equals) = text.iter().position(|&byte| byte == b'=') else {
+            return;
+        };
+        let (key, value) = (&text[..equals], &text[equals + 1..]);
+        let value = String::from_utf8_lossy(value.strip_prefix(b" ").unwrap_or(value)).into_owned();
+        let [safeboot, mboot] = [option_set_by(&SAFEBOOT, key), option_set_by(&MBOOT, key)];
+        for (name, kind) in [safeboot, mboot].into_iter().flatten() {
+            self.set(line, name, kind, key, &value);
+        }
+        if safeboot.is_none() && mboot.is_none() {
+            self.note_unseen(line, key);
+        }
+    }
+
+    fn set(&mut self, line: usize, key: &'static str, kind: ValueKind, written: &[u8], value: &str) {
+        let problems = &mut self.cfg.problems;
+        if written.len() < key.len() {
+            let written = String::from_utf8_lossy(written).into_owned();
+            problems.push(BootCfgProblem::PrefixKey { line, written, key });
+        }
+        if self.seen.contains(&key) {
+            problems.push(BootCfgProblem::Duplicate { line, key });
+        } else {
+            self.seen.push(key);
+        }
+        match kind {
+            ValueKind::Text => self.set_text(key, value),
+            ValueKind::Number => self.set_number(line, key, value),
+        }
+    }
+
+    fn set_text(&mut self, key: &'static str, value: &str) {
+        let text = (!value.is_empty()).then(|| value.to_owned());
+        let cfg = &mut self.cfg;
+        match key {
+            "build" => cfg.build = text,
+            "title" => cfg.title = text,
+            "prefix" => cfg.prefix = text,
+            "kernel" => cfg.kernel = text,
+            "kernelopt" => cfg.kernelopt = text,
+            "modules" => cfg.modules = modules(value),
+            _ => {}
+        }
+    }
+
+    fn set_number(&mut self, line: usize, key: &'static str, value: &str) {
+        let problems = &mut self.cfg.problems;
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let value = value.to_owned();
+            problems.push(if SAFEBOOT.iter().any(|&(name, _)| name == key) {
+                BootCfgProblem::Rejected { line, key, value }
+            } else {
+                BootCfgProblem::Fatal { line, key, value }
+            });
+            return;
+        }
+        let magnitude = digits.bytes().fold(0_i64, |sum, digit| {
+            sum.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+        });
+        let number = if digits.len() < value.len() { -magnitude } else { magnitude };
+        let fits = i32::try_from(number).is_ok() || u32::try_from(number).is_ok();
+        if !fits {
+            let value = value.to_owned();
+            problems.push(BootCfgProblem::OutOfRange { line, key, value });
+        }
+        let low: [u8; 4] = crate::bytes::array(&number.to_le_bytes(), 0).unwrap_or_default();
+        match key {
+            "updated" => self.cfg.updated = u32::from_le_bytes(low),
+            "bootstate" => self.cfg.bootstate = i32::from_le_bytes(low),
+            "quickboot" => self.cfg.quickboot = low != [0; 4],
+            _ => {}
+        }
+    }
+
+    /// Lines people believe in and the loader does not.
+    fn note_unseen(&mut self, line: usize, key: &[u8]) {
+        let (bare, because) = if let Some(rest) = key.strip_prefix(b"\xEF\xBB\xBF") {
+            (rest, "a byte order mark")
+        } else {
+            (key, "a blank before the =")
+        };
+        let bare = bare.trim_ascii_end();
+        let named = SAFEBOOT.iter().chain(&MBOOT);
+        for &(key, _) in named.filter(|(name, _)| name.as_bytes().eq_ignore_ascii_case(bare)) {
+            let problem = BootCfgProblem::Unseen { line, key, because };
+            self.cfg.problems.push(problem);
+        }
+    }
+}
+
+/// The option a line with this key sets: the first whose name begins with it.
+fn option_set_by(
+    options: &[(&'static str, ValueKind)],
+    key: &[u8],
+) -> Option<(&'static str, ValueKind)> {
+    options.iter().copied().find(|(name, _)| {
+        name.as_bytes()
+            .get(..key.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(key))
+    })
+}
+
+/// Whether a line with this key sets mboot's `kernelopt`.
+pub(super) fn sets_kernelopt(key: &[u8]) -> bool {
+    option_set_by(&MBOOT, key).is_some_and(|(name, _)| name == "kernelopt")
+}
+
+/// The text of a line up to a NUL, trimmed, each run of blanks as one space.
+fn merge_spaces(line: &[u8]) -> Vec<u8> {
+    let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    let words = text.split(|&byte| is_space(byte));
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+    words.join(&b' ')
+}
+
+/// C's `isspace`, which also counts the vertical tab.
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Splits `a x --- b --- c`. Like the loader, skips one more character after a separator
+/// that has nothing before it.
+fn modules(list: &str) -> Vec<Module> {
+    const SEPARATOR: &str = "---";
+    let mut modules = Vec::new();
+    let mut rest = list.trim_start_matches(' ');
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(SEPARATOR) {
+            let mut after = after.chars();
+            after.next();
+            rest = after.as_str();
+        } else {
+            let (item, after) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));
+            let item = item.trim_end_matches(' ');
+            let (path, options) = item.split_once(' ').unwrap_or((item, ""));
+            modules.push(Module {
+                path: path.to_owned(),
+                options: options.to_owned(),
+            });
+            rest = after;
+        }
+        rest = rest.trim_start_matches(' ');
+    }
+    modules
+}
+
+#[cfg(test)]
+#[path = "boot_cfg_tests.rs"]
+mod tests;

@@ -1,0 +1,185 @@
+//! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
+
+use super::boot_cfg::{bootstate_digit_at, is_space, sets_kernelopt};
+use crate::error::ErrorKind;
+use std::ops::Range;
+
+/// One change to the kernel options. An option is one word: `name` or `name=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KerneloptEdit {
+    /// Adds the option at the end, unless the very same word is there.
+    Append(String),
+    /// Takes out every occurrence of the very same word; none is fine.
+    Delete(String),
+    /// Puts `new` where `old` is; fine without `old` where `new` is there already.
+    Replace {
+        /// Word to look for.
+        old: String,
+        /// Word to put in its place.
+        new: String,
+    },
+}
+
+/// Why the kernel options could not be edited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KerneloptError {
+    /// An option with blanks or control characters, or an empty one.
+    #[error("{word:?} is not a single kernel option")]
+    NotAWord {
+        /// What was given.
+        word: String,
+    },
+    /// Neither the option to be replaced nor its replacement is there.
+    #[error("kernel option {word:?} is not there to be replaced")]
+    NotThere {
+        /// Option that was looked for.
+        word: String,
+    },
+    /// The loader changes the bootstate digit only within the first 512 bytes.
+    #[error("the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader cannot reach it")]
+    BootstateOutOfReach,
+}
+
+impl KerneloptError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            KerneloptError::NotAWord { .. } | KerneloptError::NotThere { .. } => ErrorKind::Usage,
+            KerneloptError::BootstateOutOfReach => ErrorKind::Refused,
+        }
+    }
+}
+
+/// `raw` with `edits` made one after the other.
+pub(super) fn edit(raw: &[u8], edits: &[KerneloptEdit]) -> Result<Vec<u8>, KerneloptError> {
+    let mut bytes = raw.to_vec();
+    for edit in edits {
+        apply(&mut bytes, edit)?;
+    }
+    let lost = bootstate_digit_at(raw).is_some() && bootstate_digit_at(&bytes).is_none();
+    if lost {
+        return Err(KerneloptError::BootstateOutOfReach);
+    }
+    Ok(bytes)
+}
+
+fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError> {
+    match edit {
+        KerneloptEdit::Append(word) => {
+            check_word(word)?;
+            if occurrence(bytes, word).is_none() {
+                append(bytes, word);
+            }
+        }
+        KerneloptEdit::Delete(word) => {
+            check_word(word)?;
+            while let Some(at) = occurrence(bytes, word) {
+                delete(bytes, at);
+            }
+        }
+        KerneloptEdit::Replace { old, new } => {
+            check_word(old)?;
+            check_word(new)?;
+            if old != new && let Some(at) = occurrence(bytes, old) {
+                match occurrence(bytes, new) {
+                    Some(_) => delete(bytes, at),
+                    None => drop(bytes.splice(at, new.bytes())),
+                }
+                return apply(bytes, &KerneloptEdit::Delete(old.clone()));
+            }
+            if occurrence(bytes, new).is_none() {
+                let word = old.clone();
+                return Err(KerneloptError::NotThere { word });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_word(word: &str) -> Result<(), KerneloptError> {
+    let plain = |byte: u8| byte > b' ' && byte != 0x7F;
+    if !word.is_empty() && word.bytes().all(plain) {
+        return Ok(());
+    }
+    let word = word.to_owned();
+    Err(KerneloptError::NotAWord { word })
+}
+
+/// The value of the last line that sets kernelopt, without the blanks around it.
+fn value_range(bytes: &[u8]) -> Option<Range<usize>> {
+    let mut found = None;
+    let mut start = 0;
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
+        let key_at = text.iter().take_while(|&&byte| is_space(byte)).count();
+        let key_end = text.iter().position(|&byte| byte == b'=');
+        if let Some(key_end) = key_end
+            && text.get(key_at) != Some(&b'#')
+            && sets_kernelopt(text.get(key_at..key_end).unwrap_or_default())
+        {
+            let value = &text[key_end + 1..];
+            let blanks = value.iter().take_while(|&&byte| is_space(byte)).count();
+            let length = value.len() - value.iter().rev().take_while(|&&b| is_space(b)).count();
+            let value_at = start + key_end + 1;
+            // An all-blank value begins and ends right after the `=`.
+            found = Some(if blanks == value.len() {
+                value_at..value_at
+            } else {
+                value_at + blanks..value_at + length
+            });
+        }
+        start += line.len() + 1;
+    }
+    found
+}
+
+/// Where `word` stands among the options for the first time.
+fn occurrence(bytes: &[u8], word: &str) -> Option<Range<usize>> {
+    let value = value_range(bytes)?;
+    let mut start = value.start;
+    for part in bytes[value].split(|&byte| is_space(byte)) {
+        let end = start + part.len();
+        if part == word.as_bytes() {
+            return Some(start..end);
+        }
+        start = end + 1;
+    }
+    None
+}
+
+/// Takes a word out together with the blanks before it, or after it where it is the first.
+fn delete(bytes: &mut Vec<u8>, at: Range<usize>) {
+    let Some(value) = value_range(bytes) else {
+        return;
+    };
+    let blank = |byte: &&u8| is_space(**byte);
+    let range = if at.start > value.start {
+        let before = bytes[value.start..at.start].iter().rev();
+        at.start - before.take_while(blank).count()..at.end
+    } else {
+        let after = bytes[at.end..value.end].iter();
+        at.start..at.end + after.take_while(blank).count()
+    };
+    drop(bytes.drain(range));
+}
+
+fn append(bytes: &mut Vec<u8>, word: &str) {
+    match value_range(bytes) {
+        Some(value) => {
+            let blank = if value.is_empty() { "" } else { " " };
+            let added = format!("{blank}{word}");
+            drop(bytes.splice(value.end..value.end, added.into_bytes()));
+        }
+        None => {
+            let padding = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
+            let end = bytes.len() - padding;
+            let newline = if bytes[..end].is_empty() || bytes[..end].ends_with(b"\n") {
+                ""
+            } else {
+                "\n"
+            };
+            let added = format!("{newline}kernelopt={word}\n");
+            drop(bytes.splice(end..end, added.into_bytes()));
+        }
+    }
+}

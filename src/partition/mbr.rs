@@ -1,0 +1,186 @@
+//! The master boot record and the chain of logical partitions, as ESXi's own loader reads them.
+//!
+//! Primaries are 1 to 4. The first extended partition (05, 0f, 85) holds a chain of extended
+//! boot records: entry 1 is the logical partition, relative to its own record; entry 2 leads
+//! to the next record, relative to the extended partition. Every record takes a number from 5
+//! upwards, also one whose entry 1 is empty. Cylinder, head and sector fields are not read.
+
+use super::{Partition, PartitionType, TableError, TableWarning, read};
+use crate::bytes::le32;
+use crate::medium::ReadAt;
+use std::ops::Range;
+
+const ENTRIES_AT: usize = 446;
+const ENTRY_SIZE: usize = 16;
+const SIGNATURE_AT: usize = 510;
+/// Far more than any layout has; the ones VMware makes have four.
+const MAX_LOGICALS: u32 = 128;
+const GPT_PROTECTIVE: u8 = 0xEE;
+
+/// One of the four entries of a boot record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) flags: u8,
+    pub(super) type_byte: u8,
+    pub(super) start: u32,
+    pub(super) sectors: u32,
+}
+
+impl Entry {
+    fn in_use(self) -> bool {
+        self.type_byte != 0 && self.sectors != 0
+    }
+
+    fn is_extended(self) -> bool {
+        matches!(self.type_byte, 0x05 | 0x0F | 0x85)
+    }
+
+    /// Whether this, as entry 1, makes ESXi's loader read the GPT.
+    pub(super) fn is_protective(self) -> bool {
+        self.is_gpt() && self.start == 1 && self.flags == 0
+    }
+
+    pub(super) fn is_gpt(self) -> bool {
+        self.type_byte == GPT_PROTECTIVE
+    }
+}
+
+/// The four entries of a boot record; empty ones where `sector` is too short.
+pub(super) fn entries(sector: &[u8]) -> [Entry; 4] {
+    [0, 1, 2, 3].map(|slot| {
+        let at = ENTRIES_AT + slot * ENTRY_SIZE;
+        let byte = |offset: usize| sector.get(at + offset).copied().unwrap_or(0);
+        Entry {
+            flags: byte(0),
+            type_byte: byte(4),
+            start: le32(sector, at + 8).unwrap_or(0),
+            sectors: le32(sector, at + 12).unwrap_or(0),
+        }
+    })
+}
+
+/// Whether a boot record ends in 55 aa.
+pub(super) fn has_signature(sector: &[u8]) -> bool {
+    sector.get(SIGNATURE_AT..SIGNATURE_AT + 2) == Some(&[0x55, 0xAA])
+}
+
+/// Whether at least one entry is such that a partitioning tool can have made it. The loader
+/// does not look at flags; but where every entry in use has odd ones, what stands there is
+/// the boot code of an unpartitioned volume.
+pub(super) fn plausible(entries: &[Entry; 4]) -> bool {
+    entries
+        .iter()
+        .any(|entry| entry.in_use() && matches!(entry.flags, 0 | 0x80))
+}
+
+/// As much of the table as could be read, and what ended it early.
+pub(super) struct Mbr {
+    pub(super) partitions: Vec<Partition>,
+    /// Sectors of the MBR and of every extended boot record.
+    pub(super) table: Vec<Range<u64>>,
+    pub(super) warnings: Vec<TableWarning>,
+    pub(super) error: Option<TableError>,
+}
+
+/// Reads primaries from `sector0` and logicals from the medium.
+pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) -> Mbr {
+    let mut mbr = Mbr {
+        partitions: Vec::new(),
+        table: vec![0..1],
+        warnings: Vec::new(),
+        error: None,
+    };
+    let mut extended = None;
+    for (slot, entry) in (1..).zip(entries(sector0)) {
+        if !entry.in_use() {
+            continue;
+        }
+        if !matches!(entry.flags, 0 | 0x80) {
+            let flags = entry.flags;
+            mbr.warnings.push(TableWarning::MbrFlags { slot, flags });
+        }
+        if !entry.is_extended() {
+            mbr.partitions.push(partition(slot, entry, 0));
+        } else if extended.is_none() {
+            extended = Some(entry);
+        } else {
+            mbr.warnings.push(TableWarning::SecondExtended { slot });
+        }
+    }
+    if let Some(extended) = extended {
+        mbr.error = walk(medium, sector_size, extended, &mut mbr).err();
+    }
+    mbr
+}
+
+/// Follows the chain of extended boot records.
+fn walk(
+    medium: &dyn ReadAt,
+    sector_size: u32,
+    extended: Entry,
+    mbr: &mut Mbr,
+) -> Result<(), TableError> {
+    let sectors = medium.size() / u64::from(sector_size);
+    let first_lba = u64::from(extended.start);
+    let last_lba = first_lba + u64::from(extended.sectors) - 1;
+    let mut lba = first_lba;
+    for number in 5..5 + MAX_LOGICALS {
+        if !(first_lba..=last_lba).contains(&lba) {
+            return Err(TableError::EbrOutsideExtended {
+                lba,
+                first_lba,
+                last_lba,
+            });
+        }
+        if mbr.table.contains(&(lba..lba + 1)) {
+            return Err(TableError::EbrLoop { lba });
+        }
+        if lba >= sectors {
+            return Err(TableError::EbrPastEnd { lba, sectors });
+        }
+        let sector = read(medium, lba * u64::from(sector_size), sector_size as usize)?;
+        if !has_signature(&sector) {
+            return Err(TableError::EbrSignature { lba });
+        }
+        mbr.table.push(lba..lba + 1);
+        let [logical, next, ..] = entries(&sector);
+        if logical.is_extended() {
+            return Err(TableError::NestedExtended { lba });
+        }
+        if logical.in_use() {
+            let logical = partition(number, logical, lba);
+            if logical.first_lba < first_lba || logical.last_lba > last_lba {
+                return Err(TableError::LogicalOutsideExtended {
+                    number,
+                    first_lba: logical.first_lba,
+                    last_lba: logical.last_lba,
+                    extended_first: first_lba,
+                    extended_last: last_lba,
+                });
+            }
+            mbr.partitions.push(logical);
+        } else if next.start != 0 {
+            mbr.warnings.push(TableWarning::EmptyLogical { number });
+        }
+        if next.start == 0 {
+            return Ok(());
+        }
+        lba = first_lba + u64::from(next.start);
+    }
+    Err(TableError::EbrChainTooLong {
+        limit: MAX_LOGICALS,
+    })
+}
+
+/// `entry` is in use, so its length is at least one sector.
+fn partition(number: u32, entry: Entry, relative_to: u64) -> Partition {
+    let first_lba = relative_to + u64::from(entry.start);
+    Partition {
+        number,
+        partition_type: PartitionType::Mbr(entry.type_byte),
+        name: String::new(),
+        first_lba,
+        last_lba: first_lba + u64::from(entry.sectors) - 1,
+        boot_flag: entry.flags == 0x80,
+    }
+}
