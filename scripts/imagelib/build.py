@@ -153,8 +153,9 @@ class Builder:
         entries = hostfiles.entries(
             seed, conf, one.conf_mode, when, one.counter, store, None if key is None else key.info()
         )
-        if state.FLAVOURS[one.flavour].links:
-            entries[12:12] = hostfiles.linked_entries(seed)
+        how = state.FLAVOURS[one.flavour]
+        if how.links:
+            entries[12:12] = hostfiles.linked_entries(seed, hard_links=how.tar == "gnu")
         local = state.local_tgz(self.tools, entries, one.flavour, when, work)
         truth |= {
             "esx_conf": conf.decode(),
@@ -172,7 +173,7 @@ class Builder:
             inner = [("local.tgz.ve", sealed, 0o644), (one.info_name, key.info(), 0o600)]
             if one.info_first:
                 inner = [inner[1], inner[0], ("notes.txt", b"another member, to be kept\n", 0o640)]
-        outer = "host" if state.FLAVOURS[one.flavour].tar == "busybox" else one.flavour
+        outer = "host" if how.tar == "busybox" else one.flavour
         packed = state.state_tgz(self.tools, inner, outer, when, work)
         return {"data": packed.data, "truth": {**truth, "outer_members": packed.members}}
 

@@ -53,12 +53,15 @@ def make(tools, volume):
         raise ValueError(f"{volume.label}: too few clusters for FAT16")
     tools.run(
         "mkfs.fat", "-a", "-F", volume.bits, "-S", volume.sector, "-s", per_cluster, "-R", 2, "-f", 2, "-r", 512,
-        "-h", 0, "-g", "64/32", "-M", "0xf8", "-i", payload.random_bytes(f"{volume.seed}/id", 4).hex(),
-        "-n", volume.label, f"--offset={volume.first}", volume.image, volume.sectors * volume.sector // 1024,
+        "-h", 0, "-g", "64/32", "-M", "0xf8",
+        "-n", volume.label, "--invariant", f"--offset={volume.first}", volume.image, volume.sectors * volume.sector // 1024,
     )
     with open(volume.image, "r+b") as disk:
         disk.seek(volume.offset + 3)
         disk.write(b"MSDOS5.0")
+        # --invariant fixes the label's time, but the volume id too.
+        disk.seek(volume.offset + 39)
+        disk.write(payload.random_bytes(f"{volume.seed}/id", 4))
         if volume.magic:
             disk.seek(volume.offset + volume.sector)
             disk.write(b"VMWARE FAT16    " + volume.uuid)

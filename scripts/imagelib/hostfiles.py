@@ -122,12 +122,13 @@ def entries(seed, conf, conf_mode, when, count, store=None, info=None):
     return found
 
 
-def linked_entries(seed):
+def linked_entries(seed, hard_links):
     """What makes an archive hard to carry over unharmed: links, odd modes, names past 100 bytes."""
     deep = "etc/vmware/invented/" + "/".join(f"level-{n:02d}-of-a-deep-tree" for n in range(5))
+    links = [Entry("etc/vmware/hostd/config-copy.xml", kind="hardlink", target="etc/vmware/hostd/config.xml")]
     return [
         Entry("etc/localtime", kind="symlink", target="/usr/share/zoneinfo/UTC"),
-        Entry("etc/vmware/hostd/config-copy.xml", kind="hardlink", target="etc/vmware/hostd/config.xml"),
+        *(links if hard_links else []),
         Entry("etc/vmware/long-link", kind="symlink", target="/" + "/".join(["somewhere-else"] * 9)),
         Entry(f"{deep}/{'x' * 40}.conf", payload.filler(f"{seed}/deep", 700)),
         Entry("etc/vmware/setuid-tool", b"#!/bin/sh\n", 0o4755),

@@ -55,9 +55,9 @@ def local_tgz(tools, entries, flavour, when, stage):
     else:
         options = [f"--format={'posix' if how.tar == 'pax' else 'gnu'}", "--owner=root:0", "--group=root:0"]
         if how.tar == "pax":
-            options += [
-                "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime,comment:=invented",
-            ]
+            # atime is kept so that every member has a pax header of its own. (A second name of a file
+            # would show when tar read the first one, so there are no hard links here.)
+            options.append("--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=ctime,comment:=invented")
         archive = tools.run(
             "tar", *options, "-b", how.blocking, "--no-recursion", "-c", "-f", "-", *names, cwd=root
         )
@@ -99,6 +99,7 @@ def _lay_out(root, entries, how, when):
     for folder, mode in sorted(folders.items(), reverse=True):
         os.chmod(os.path.join(root, folder), mode)
         set_time(os.path.join(root, folder), when - 900)
+    os.chmod(root, 0o755)
     set_time(root, when - 900)
     return names
 

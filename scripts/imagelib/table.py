@@ -121,6 +121,8 @@ def write(tools, image, parts, label, sector, seed):
     script = _script(parts, label, sector, seed)
     if sector == 512:
         tools.run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", image, stdin=script.encode())
+        if label == "dos":
+            _place_boot_records(image, parts)
         return
     # sfdisk takes an image file to have 512-byte sectors; fdisk can be told otherwise and reads the same script.
     path = f"{image}.sfdisk"
@@ -151,6 +153,27 @@ def _script(parts, label, sector, seed):
             fields.append("bootable")
         lines.append(f"disk{part.number} : {', '.join(fields)}")
     return "\n".join(lines) + "\n"
+
+
+def _place_boot_records(image, parts):
+    """Moves each extended boot record to 32 sectors before its partition, where ESXi's installer has it.
+
+    sfdisk puts it into the sector just before the partition. Entry 1 counts from
+    the record itself, entry 2 from the extended partition.
+    """
+    extended = next(p for p in parts if p.kind == "extended")
+    logical = sorted((p for p in parts if p.number >= 5), key=lambda p: p.number)
+    no_geometry = b"\xfe\xff\xff"
+    with open(image, "r+b") as disk:
+        for part, following in zip(logical, [*logical[1:], None]):
+            disk.seek((part.first - 1) * 512)
+            disk.write(bytes(512))
+            entries = struct.pack("<B3sB3sII", 0, no_geometry, int(part.type, 16), no_geometry, 32, part.sectors)
+            if following is not None:
+                start, size = following.first - 32 - extended.first, following.sectors + 32
+                entries += struct.pack("<B3sB3sII", 0, no_geometry, 5, no_geometry, start, size)
+            disk.seek((part.first - 32) * 512)
+            disk.write((bytes(446) + entries).ljust(510, b"\0") + b"\x55\xaa")
 
 
 def drop_backup_gpt(image):
