@@ -2,6 +2,7 @@
 
 pub mod bank;
 pub mod commit;
+pub mod edit;
 pub mod error;
 pub mod fat;
 pub mod host;
@@ -10,5 +11,6 @@ pub mod ownership;
 pub mod partition;
 pub mod pci;
 pub mod state;
+pub mod stick;
 
 pub(crate) mod bytes;

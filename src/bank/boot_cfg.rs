@@ -274,7 +274,14 @@ impl Reader {
         }
     }
 
-    fn set(&mut self, line: usize, key: &'static str, kind: ValueKind, written: &[u8], value: &str) {
+    fn set(
+        &mut self,
+        line: usize,
+        key: &'static str,
+        kind: ValueKind,
+        written: &[u8],
+        value: &str,
+    ) {
         let problems = &mut self.cfg.problems;
         if written.len() < key.len() {
             let written = String::from_utf8_lossy(written).into_owned();
@@ -318,9 +325,14 @@ impl Reader {
             return;
         }
         let magnitude = digits.bytes().fold(0_i64, |sum, digit| {
-            sum.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+            sum.saturating_mul(10)
+                .saturating_add(i64::from(digit - b'0'))
         });
-        let number = if digits.len() < value.len() { -magnitude } else { magnitude };
+        let number = if digits.len() < value.len() {
+            -magnitude
+        } else {
+            magnitude
+        };
         let fits = i32::try_from(number).is_ok() || u32::try_from(number).is_ok();
         if !fits {
             let value = value.to_owned();
@@ -408,5 +420,4 @@ fn modules(list: &str) -> Vec<Module> {
 }
 
 #[cfg(test)]
-#[path = "boot_cfg_tests.rs"]
 mod tests;

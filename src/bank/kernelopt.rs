@@ -36,7 +36,9 @@ pub enum KerneloptError {
         word: String,
     },
     /// The loader changes the bootstate digit only within the first 512 bytes.
-    #[error("the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader cannot reach it")]
+    #[error(
+        "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader cannot reach it"
+    )]
     BootstateOutOfReach,
 }
 
@@ -80,7 +82,9 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
         KerneloptEdit::Replace { old, new } => {
             check_word(old)?;
             check_word(new)?;
-            if old != new && let Some(at) = occurrence(bytes, old) {
+            if old != new
+                && let Some(at) = occurrence(bytes, old)
+            {
                 match occurrence(bytes, new) {
                     Some(_) => delete(bytes, at),
                     None => drop(bytes.splice(at, new.bytes())),
@@ -183,3 +187,6 @@ fn append(bytes: &mut Vec<u8>, word: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,113 @@
-//! A bank: a FAT volume that holds a boot.cfg and the files ESXi boots from.
+//! A bank: a FAT volume of VMware's with a `boot.cfg` in its root, one of the two or three
+//! system images a boot medium holds.
+//!
+//! A bank is known by its content, never by the number of its partition. The EFI partition
+//! carries VMware's mark as well but holds no `boot.cfg`, so it is none.
 
 mod boot_cfg;
 mod choice;
+mod error;
 mod kernelopt;
 
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
 pub use choice::{BankInput, BankVerdict, Choice, ChoiceWarning, WhyNot, choose};
+pub use error::BankError;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
+
+use crate::fat::{Entry, Volume, VolumeUuid, vmware_uuid};
+use crate::medium::ReadAt;
+use std::ops::Range;
+
+/// The file that makes a volume a bank.
+pub const BOOT_CFG: &str = "boot.cfg";
+
+/// Files of a bank that can hold a host's configuration: the state since 4.0, and the bare
+/// archive 4.x kept on USB sticks.
+pub const STATE_FILES: [&str; 2] = ["state.tgz", "local.tgz"];
+
+/// The largest `boot.cfg` that is read, in bytes. Real ones are around 5 KB.
+const BOOT_CFG_LIMIT: u64 = 1 << 20;
+
+/// What a partition that may hold a bank turned out to hold.
+#[derive(Debug)]
+pub enum Content<'m> {
+    /// A bank.
+    Bank(Box<Bank<'m>>),
+    /// A FAT volume of VMware's without `boot.cfg`: the EFI partition, or a store.
+    Volume(Box<Volume<'m>>),
+    /// Something else.
+    Other,
+}
+
+/// A bank opened for reading.
+#[derive(Debug)]
+pub struct Bank<'m> {
+    volume: Volume<'m>,
+    uuid: VolumeUuid,
+    boot_cfg: BootCfg,
+}
+
+impl<'m> Bank<'m> {
+    /// Looks at `partition` (bytes on the medium) and opens it where it is VMware's.
+    ///
+    /// # Errors
+    /// A volume that carries VMware's mark and is damaged, or a `boot.cfg` that cannot be read.
+    pub fn probe(
+        medium: &'m dyn ReadAt,
+        partition: Range<u64>,
+        sector_size: u32,
+    ) -> Result<Content<'m>, BankError> {
+        let Some(uuid) = vmware_uuid(medium, partition.clone(), sector_size)? else {
+            return Ok(Content::Other);
+        };
+        let volume = Volume::open(medium, partition, sector_size)?;
+        let Some(entry) = volume.find(BOOT_CFG)? else {
+            return Ok(Content::Volume(Box::new(volume)));
+        };
+        let boot_cfg = BootCfg::parse(&volume.read_file(&entry, BOOT_CFG_LIMIT)?);
+        Ok(Content::Bank(Box::new(Bank {
+            volume,
+            uuid,
+            boot_cfg,
+        })))
+    }
+
+    /// The volume the bank lives in.
+    pub fn volume(&self) -> &Volume<'m> {
+        &self.volume
+    }
+
+    /// The identity VMware gave the volume.
+    pub fn uuid(&self) -> VolumeUuid {
+        self.uuid
+    }
+
+    /// What its `boot.cfg` says.
+    pub fn boot_cfg(&self) -> &BootCfg {
+        &self.boot_cfg
+    }
+
+    /// The file of that name in the bank's root, as ESXi's loader would find it.
+    ///
+    /// # Errors
+    /// A name the loader would take for something else, or a reference it would stop at.
+    pub fn find(&self, name: &str) -> Result<Option<Entry>, BankError> {
+        Ok(self.volume.find(name)?)
+    }
+
+    /// The state files there are, by name; the one that `modules=` lists comes last, so that
+    /// what the host loads is switched last.
+    ///
+    /// # Errors
+    /// As [`Bank::find`].
+    pub fn states(&self) -> Result<Vec<(&'static str, Entry)>, BankError> {
+        let mut states = Vec::new();
+        for name in STATE_FILES {
+            if let Some(entry) = self.find(name)? {
+                states.push((name, entry));
+            }
+        }
+        states.sort_by_key(|(name, _)| self.boot_cfg.lists_module(name));
+        Ok(states)
+    }
+}

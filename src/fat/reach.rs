@@ -57,6 +57,13 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
+    /// Number of clusters concerned, each counted once.
+    pub fn len(&self) -> usize {
+        let known = |cluster: &&ClusterId| self.allocated.binary_search(cluster).is_ok();
+        let both = self.differing.iter().filter(known);
+        self.allocated.len() + self.differing.len() - both.count()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.allocated.is_empty() && self.differing.is_empty()

@@ -12,6 +12,7 @@
 mod devices;
 mod line;
 
+use std::fmt;
 use std::ops::Range;
 
 use super::OwnershipError;
@@ -55,6 +56,20 @@ pub struct Note {
     pub kind: NoteKind,
     /// The beginning of the line, with bytes that are not UTF-8 replaced.
     pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            NoteKind::Unparsed => "is not of the form KEY = \"VALUE\" and is kept as it is",
+            NoteKind::NotUtf8 => "is not UTF-8 and is kept as it is",
+            NoteKind::StrayQuote => "has a quote inside its value and is kept as it is",
+            NoteKind::TooLong => "is longer than ESXi reads and is kept as it is",
+            NoteKind::OddOwner => "speaks of passthrough in a form that is not changed",
+            NoteKind::DuplicateOwner => "is one of several that give a device different owners",
+        };
+        write!(f, "line {} {what}: {}", self.line, self.text.trim_end())
+    }
 }
 
 /// A line that is not of the exact form but begins with a key.

@@ -1,0 +1,21 @@
+//! What can be wrong with a bank.
+
+use crate::error::ErrorKind;
+use crate::fat::FatError;
+
+/// Why a bank could not be opened or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BankError {
+    /// The volume it lives in.
+    #[error(transparent)]
+    Fat(#[from] FatError),
+}
+
+impl BankError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            BankError::Fat(error) => error.kind(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A state's configuration opened: what its files say of the owners of devices.
+
+use super::EditError;
+use crate::ownership::{
+    ConfigStore, DeviceOwner, EsxConf, Source, disagreements, forbidden_sidecars, tie_aliases,
+};
+use crate::state::State;
+
+/// Where esx.conf lies in the archive.
+pub const ESX_CONF: &str = "etc/vmware/esx.conf";
+/// Where the ConfigStore lies in the archive, from 7.0 on.
+pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
+
+/// The parts of a state that say who owns which device.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Name of the bank's file it was opened from.
+    pub file: String,
+    /// esx.conf, where the state holds one.
+    pub esx_conf: Option<EsxConf>,
+    /// The ConfigStore, where the state holds one.
+    pub store: Option<ConfigStore>,
+}
+
+impl Configuration {
+    /// Opens what `state` holds.
+    ///
+    /// # Errors
+    /// A sealed state; a state with neither file; a ConfigStore that is damaged or lies beside
+    /// a journal.
+    pub fn open(state: &State) -> Result<Self, EditError> {
+        let esx_conf = match state.content(ESX_CONF)? {
+            Some(bytes) => Some(EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF))?),
+            None => None,
+        };
+        let store = match state.content(CONFIG_STORE)? {
+            Some(bytes) => {
+                refuse_sidecars(state)?;
+                Some(ConfigStore::open(bytes.to_vec()).map_err(inside(CONFIG_STORE))?)
+            }
+            None => None,
+        };
+        if esx_conf.is_none() && store.is_none() {
+            return Err(EditError::NoConfiguration);
+        }
+        Ok(Configuration {
+            file: state.file_name().to_owned(),
+            esx_conf,
+            store,
+        })
+    }
+
+    /// What was looked into, as `state.tgz:etc/vmware/esx.conf`.
+    pub fn searched(&self) -> Vec<String> {
+        let conf = self.esx_conf.iter().map(|_| ESX_CONF);
+        let store = self.store.iter().map(|_| CONFIG_STORE);
+        conf.chain(store)
+            .map(|path| format!("{}:{path}", self.file))
+            .collect()
+    }
+
+    /// Every device either file names, those of esx.conf first. An alias that only one of them
+    /// knows is shown at both.
+    ///
+    /// # Errors
+    /// A row of the ConfigStore whose owner cannot be told.
+    pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
+        let mut devices = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::devices);
+        let mut aliases = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::aliases);
+        if let Some(store) = &self.store {
+            devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
+            aliases.extend(store.aliases());
+        }
+        tie_aliases(&mut devices, &aliases);
+        Ok(devices)
+    }
+
+    /// What is odd, in words: lines kept as they are, rows that contradict themselves, devices
+    /// the two files give to different owners.
+    ///
+    /// # Errors
+    /// As [`Configuration::devices`].
+    pub fn warnings(&self) -> Result<Vec<String>, EditError> {
+        let mut warnings = Vec::new();
+        if let Some(conf) = &self.esx_conf {
+            let at = format!("{}:{ESX_CONF}", self.file);
+            let notes = conf.notes().iter();
+            warnings.extend(notes.map(|note| format!("{at}: {note}")));
+            if conf.notes_left_out() > 0 {
+                let more = conf.notes_left_out();
+                warnings.push(format!("{at}: and {more} more lines like these"));
+            }
+        }
+        if let Some(store) = &self.store {
+            let notes = store.notes().map_err(inside(CONFIG_STORE))?.into_iter();
+            let at = format!("{}:{CONFIG_STORE}", self.file);
+            warnings.extend(notes.map(|note| format!("{at}: {note}")));
+        }
+        let devices = self.devices()?;
+        let of = |source| -> Vec<DeviceOwner> {
+            let here = devices.iter().filter(|device| device.source == source);
+            here.cloned().collect()
+        };
+        let (conf, store) = (of(Source::EsxConf), of(Source::ConfigStore));
+        for disagreement in disagreements(&conf, &store) {
+            warnings.push(format!(
+                "{}: esx.conf and the ConfigStore disagree about {}: {} and {}",
+                self.file,
+                disagreement.address,
+                disagreement.esx_conf.owner.as_deref().unwrap_or("vmkernel"),
+                disagreement
+                    .config_store
+                    .owner
+                    .as_deref()
+                    .unwrap_or("OWNER_VMKERNEL"),
+            ));
+        }
+        Ok(warnings)
+    }
+}
+
+/// A journal beside the store holds changes SQLite has yet to carry over.
+fn refuse_sidecars(state: &State) -> Result<(), EditError> {
+    for name in forbidden_sidecars(CONFIG_STORE) {
+        if state.find(&name)?.is_some() {
+            return Err(EditError::Sidecar { name });
+        }
+    }
+    Ok(())
+}
+
+/// Says in which file of the state an error of [`crate::ownership`] was met.
+pub(super) fn inside(path: &'static str) -> impl Fn(crate::ownership::OwnershipError) -> EditError {
+    move |source| EditError::Ownership { path, source }
+}

@@ -1,0 +1,282 @@
+//! Who owns devices: which ones are meant, and the change in esx.conf and in the ConfigStore.
+//!
+//! Which of the two a 7.0 host believes is not known, so a device both name is changed in both.
+
+use super::configuration::inside;
+use super::selector::{SelectError, Selector, select};
+use super::{
+    CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
+};
+use crate::ownership::{
+    Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source, ValueColumn,
+};
+use crate::pci::PciAddress;
+use crate::state::MemberEdit;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// Gives devices to an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerEdit {
+    /// Which devices.
+    pub devices: Devices,
+    /// The owner they get.
+    pub owner: Owner,
+}
+
+/// Which devices an edit is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// Every one that is passed through now.
+    PassedThrough,
+    /// Those named.
+    Named(Vec<Selector>),
+}
+
+impl OwnerEdit {
+    /// Makes the change in `configuration` and notes it in `edited`.
+    pub(super) fn make(
+        &self,
+        configuration: &mut Configuration,
+        context: Context,
+        edited: &mut Edited,
+    ) -> Result<(), EditError> {
+        let devices = configuration.devices()?;
+        let (chosen, missing) = self.choose(&devices)?;
+        self.warn_of_one_sided(&chosen, configuration, edited);
+        let mut in_conf = Vec::new();
+        let mut in_store = Vec::new();
+        for device in chosen
+            .into_iter()
+            .filter(|device| self.is_to_change(device))
+        {
+            edited.changes.push(self.change_of(device));
+            match device.source {
+                Source::EsxConf => in_conf.push(device),
+                Source::ConfigStore => in_store.push(StoreChange::SetOwner {
+                    identifier: device.key.clone(),
+                    owner: self.owner,
+                }),
+            }
+        }
+        for error in missing {
+            match (self.owner, self.named_address(&error)) {
+                (Owner::Passthru, Some(address)) if configuration.store.is_some() => {
+                    in_store.push(StoreChange::AddPassthru { address });
+                    edited.changes.push(self.added(
+                        Source::ConfigStore,
+                        address.to_string(),
+                        address,
+                    ));
+                }
+                (Owner::Passthru, Some(address)) => {
+                    self.add_line(configuration, address, edited)?
+                }
+                _ => edited.unmatched.push(error),
+            }
+        }
+        self.set_lines(configuration, &in_conf)?;
+        if let Some(store) = configuration
+            .store
+            .as_mut()
+            .filter(|_| !in_store.is_empty())
+        {
+            let changed = store.edit(&in_store, context.time);
+            *store = changed.map_err(inside(CONFIG_STORE))?;
+        }
+        Ok(())
+    }
+
+    /// The devices meant, and the selectors that no device answers to.
+    fn choose<'d>(
+        &self,
+        devices: &'d [DeviceOwner],
+    ) -> Result<(Vec<&'d DeviceOwner>, Vec<SelectError>), EditError> {
+        let selectors = match &self.devices {
+            Devices::PassedThrough => {
+                let passed = devices.iter().filter(|device| {
+                    let owners = device.owner.iter().chain(&device.shadowed);
+                    let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+                    meant.any(|owner| owner == Owner::Passthru)
+                });
+                return Ok((passed.collect(), Vec::new()));
+            }
+            Devices::Named(selectors) => selectors,
+        };
+        let mut chosen = BTreeSet::new();
+        let mut missing = Vec::new();
+        for selector in selectors {
+            match select(devices, std::slice::from_ref(selector)) {
+                Ok(found) => chosen.extend(found),
+                Err(error @ SelectError::NoSuchDevice { .. }) => missing.push(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let chosen = chosen.into_iter().filter_map(|index| devices.get(index));
+        Ok((chosen.collect(), missing))
+    }
+
+    /// Whether any line or column names the other owner, or passing through needs one that is
+    /// not there.
+    fn is_to_change(&self, device: &DeviceOwner) -> bool {
+        let owners = device.owner.iter().chain(&device.shadowed);
+        let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+        meant.any(|owner| owner != self.owner)
+            || (device.owner.is_none() && self.owner == Owner::Passthru)
+    }
+
+    fn change_of(&self, device: &DeviceOwner) -> Change {
+        let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
+        let owners = device.owner.iter().chain(&device.shadowed);
+        Change {
+            source: device.source,
+            key: device.key.clone(),
+            addresses: device.addresses.clone(),
+            alias: device.alias.clone(),
+            from: owners.clone().find(contrary).cloned(),
+            to: Some(self.owner.spelled(device.source).to_owned()),
+        }
+    }
+
+    fn added(&self, source: Source, key: String, address: PciAddress) -> Change {
+        Change {
+            source,
+            key,
+            addresses: vec![address],
+            alias: None,
+            from: None,
+            to: Some(self.owner.spelled(source).to_owned()),
+        }
+    }
+
+    /// The one address a selector that matched nothing stands for.
+    fn named_address(&self, missing: &SelectError) -> Option<PciAddress> {
+        let Devices::Named(selectors) = &self.devices else {
+            return None;
+        };
+        let text = missing.selector();
+        let selector = selectors
+            .iter()
+            .find(|selector| selector.to_string() == text)?;
+        match selector.addresses() {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+
+    fn add_line(
+        &self,
+        configuration: &mut Configuration,
+        address: PciAddress,
+        edited: &mut Edited,
+    ) -> Result<(), EditError> {
+        let Some(conf) = &mut configuration.esx_conf else {
+            return Err(EditError::NoConfiguration);
+        };
+        let (with_line, key) = conf
+            .add_owner(address, self.owner)
+            .map_err(inside(ESX_CONF))?;
+        *conf = with_line;
+        edited
+            .changes
+            .push(self.added(Source::EsxConf, key, address));
+        Ok(())
+    }
+
+    fn set_lines(
+        &self,
+        configuration: &mut Configuration,
+        devices: &[&DeviceOwner],
+    ) -> Result<(), EditError> {
+        let Some(conf) = &mut configuration.esx_conf else {
+            return Ok(());
+        };
+        let (with, without): (Vec<&DeviceOwner>, Vec<&DeviceOwner>) =
+            devices.iter().partition(|device| device.owner.is_some());
+        let keys: Vec<&str> = with.iter().map(|device| device.key.as_str()).collect();
+        *conf = conf
+            .set_owner(&keys, self.owner)
+            .map_err(inside(ESX_CONF))?;
+        for device in without {
+            let owner = self.owner.spelled(Source::EsxConf);
+            *conf = conf.set(&device.key, owner).map_err(inside(ESX_CONF))?;
+        }
+        Ok(())
+    }
+
+    /// A device to be passed through that only esx.conf names, in a state with a ConfigStore:
+    /// a host that reads only the store will not see it.
+    fn warn_of_one_sided(
+        &self,
+        chosen: &[&DeviceOwner],
+        configuration: &Configuration,
+        edited: &mut Edited,
+    ) {
+        if self.owner != Owner::Passthru || configuration.store.is_none() {
+            return;
+        }
+        let (conf, store): (Vec<&DeviceOwner>, Vec<&DeviceOwner>) = chosen
+            .iter()
+            .partition(|device| device.source == Source::EsxConf);
+        for device in conf {
+            let known = |row: &&DeviceOwner| {
+                row.addresses
+                    .iter()
+                    .any(|address| device.addresses.contains(address))
+            };
+            if !store.iter().any(|row| known(row)) {
+                edited.warnings.push(format!(
+                    "{}: only esx.conf names {}; a host that reads the ConfigStore alone will not see this change",
+                    configuration.file, device.key
+                ));
+            }
+        }
+    }
+}
+
+/// Notes the members in which `after` differs from `before`.
+pub(super) fn members(before: &Configuration, after: &Configuration, edited: &mut Edited) {
+    if let (Some(old), Some(new)) = (&before.esx_conf, &after.esx_conf)
+        && old.as_bytes() != new.as_bytes()
+    {
+        let text = |conf: &EsxConf| String::from_utf8_lossy(conf.as_bytes()).into_owned();
+        note(ESX_CONF, text(old), text(new), new.as_bytes(), edited);
+    }
+    if let (Some(old), Some(new)) = (&before.store, &after.store)
+        && old.as_bytes() != new.as_bytes()
+    {
+        note(
+            CONFIG_STORE,
+            rows_as_text(old),
+            rows_as_text(new),
+            new.as_bytes(),
+            edited,
+        );
+    }
+}
+
+fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut Edited) {
+    let path = path.to_owned();
+    edited.members.push(MemberEdit::Replace {
+        path: path.clone(),
+        content: content.to_vec(),
+    });
+    edited.texts.push(TextChange {
+        path,
+        before,
+        after,
+    });
+}
+
+/// A store as text, one line for each value of each row.
+fn rows_as_text(store: &ConfigStore) -> String {
+    let mut text = String::new();
+    for row in store.rows() {
+        for column in ValueColumn::ALL {
+            if let Some(value) = row.value(column).text() {
+                let _ = writeln!(text, "{} {} {value}", row.key, column.as_str());
+            }
+        }
+    }
+    text
+}

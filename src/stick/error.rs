@@ -1,0 +1,144 @@
+//! An error with where it happened: which partition, which file.
+
+use crate::bank::BankError;
+use crate::commit::{CommitError, PlanError, UndoError};
+use crate::edit::EditError;
+use crate::error::ErrorKind;
+use crate::fat::FatError;
+use crate::ownership::OwnershipError;
+use crate::partition::TableError;
+use crate::state::StateError;
+use std::fmt;
+use std::sync::Arc;
+
+/// What went wrong on a stick, and where.
+#[derive(Debug)]
+pub struct Error {
+    /// What.
+    pub cause: Cause,
+    /// On which partition, where one is concerned.
+    pub partition: Option<u32>,
+    /// In which file of the bank, or which member of its state (`state.tgz:etc/vmware/esx.conf`).
+    pub path: Option<String>,
+}
+
+/// What can go wrong, by room, and what only the whole shows.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The partition table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A bank.
+    #[error(transparent)]
+    Bank(#[from] BankError),
+    /// A FAT volume.
+    #[error(transparent)]
+    Fat(#[from] FatError),
+    /// A state archive.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// esx.conf or the ConfigStore.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
+    /// What was asked for.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Turning changes into sectors.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Writing.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The undo file, or the medium it is for.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// The bank could not be opened in the first place.
+    #[error(transparent)]
+    Unopened(Arc<Error>),
+    /// No partition is a bank.
+    #[error("no bank found: {0}")]
+    NoBank(String),
+    /// There are banks, and none of those chosen holds a state.
+    #[error("none of the banks ({0}) holds a state: there is no configuration to change")]
+    NoState(String),
+    /// `--bank N` names no bank.
+    #[error("partition {asked} is no bank; the banks are on {banks}")]
+    NoSuchBank {
+        /// The number asked for.
+        asked: u32,
+        /// The numbers there are.
+        banks: String,
+    },
+    /// `--bank next`, and no bank boots.
+    #[error("no bank of this medium boots: {0}")]
+    NoneBoots(String),
+    /// There is no such file.
+    #[error("no such file")]
+    NoSuchFile,
+    /// The finished plan did not stand up to being read back.
+    #[error("the plan was given up because its result did not stand up: {0}; nothing was written")]
+    Verification(String),
+}
+
+impl Error {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match &self.cause {
+            Cause::Table(error) => error.kind(),
+            Cause::Bank(error) => error.kind(),
+            Cause::Fat(error) => error.kind(),
+            Cause::State(error) => error.kind(),
+            Cause::Ownership(error) => error.kind(),
+            Cause::Edit(error) => error.kind(),
+            Cause::Plan(error) => error.kind(),
+            Cause::Commit(error) => error.kind(),
+            Cause::Undo(error) => error.kind(),
+            Cause::Unopened(error) => error.kind(),
+            Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
+            Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
+            Cause::NoneBoots(_) | Cause::Verification(_) => ErrorKind::Refused,
+        }
+    }
+
+    /// The same, known to be about this partition unless it already names one.
+    #[must_use]
+    pub fn on(mut self, partition: u32) -> Self {
+        self.partition.get_or_insert(partition);
+        self
+    }
+
+    /// The same, known to be about this file unless it already names one.
+    #[must_use]
+    pub fn in_file(mut self, path: impl Into<String>) -> Self {
+        self.path.get_or_insert_with(|| path.into());
+        self
+    }
+}
+
+impl<E: Into<Cause>> From<E> for Error {
+    fn from(cause: E) -> Self {
+        Error {
+            cause: cause.into(),
+            partition: None,
+            path: None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(partition) = self.partition {
+            write!(f, "partition {partition}: ")?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, "{path}: ")?;
+        }
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.cause)
+    }
+}

@@ -1,0 +1,361 @@
+//! From edits to a verified plan.
+//!
+//! A plan is finished only after its result was read back: the write set is laid over the
+//! medium in memory, the whole chain is opened again on that, each changed file must read as
+//! intended by our reader and by the `fatfs` crate, and the same edits must find nothing left
+//! to do.
+
+use super::{BankChoice, Cause, Error, Slot, StateFile, Stick, numbers};
+use crate::commit::{Overlay, Planner, WriteSet};
+use crate::edit::{self, Change, Context, Edit, Edited, TextChange};
+use crate::fat::{self, FatError, Method, Reach, Replacement, Volume};
+use crate::state::{Effort, State};
+
+/// How to plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which banks.
+    pub banks: BankChoice,
+    /// Into free clusters, or over the ones a file has.
+    pub method: Method,
+    /// What the edits depend on besides the medium.
+    pub context: Context,
+}
+
+/// What a set of edits comes to on one medium: what is changed, and the sectors for it.
+#[derive(Debug)]
+pub struct Plan {
+    /// The steps. Empty where nothing has to change.
+    pub set: WriteSet,
+    /// The banks looked into, in the order they are changed.
+    pub banks: Vec<BankPlan>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// What happens to one bank.
+#[derive(Debug)]
+pub struct BankPlan {
+    /// Number of its partition.
+    pub partition: u32,
+    /// Whether it boots next.
+    pub boots_next: bool,
+    /// Its state files; empty where it holds none.
+    pub files: Vec<FilePlan>,
+    /// Clusters an interrupted run left allocated to nothing, which the plan frees.
+    pub leftovers: usize,
+}
+
+/// What happens to one file of a bank.
+#[derive(Debug)]
+pub struct FilePlan {
+    /// Its name in the bank.
+    pub file: String,
+    /// What was looked into: `state.tgz:etc/vmware/esx.conf`.
+    pub searched: Vec<String>,
+    /// What changes in it.
+    pub changes: Vec<Change>,
+    /// The same as texts before and after.
+    pub texts: Vec<TextChange>,
+    /// Its new content; `None` where it stays.
+    pub content: Option<Vec<u8>>,
+}
+
+impl Plan {
+    /// Whether anything has to be written.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Everything that was looked into, each once, in order.
+    pub fn searched(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for name in self.files().flat_map(|file| &file.searched) {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        all
+    }
+
+    /// Number of settings that change.
+    pub fn change_count(&self) -> usize {
+        self.files().map(|file| file.changes.len()).sum()
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FilePlan> {
+        self.banks.iter().flat_map(|bank| &bank.files)
+    }
+}
+
+impl Stick<'_, '_> {
+    /// What `edits` come to in the chosen banks. Reads, computes and verifies; writes nothing.
+    ///
+    /// # Errors
+    /// Any bank that cannot be treated fails the whole: nothing is done by halves.
+    pub fn plan(&self, edits: &[Edit], request: Request) -> Result<Plan, Error> {
+        let chosen = self.chosen(request.banks)?;
+        let mut work = Vec::new();
+        for slot in &chosen {
+            let mut files = Vec::new();
+            slot.opened()?;
+            for file in &slot.states {
+                let state = self.open_state(slot, file)?;
+                let edited = edit::apply(&state, edits, request.context)
+                    .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
+                files.push(FileWork {
+                    file,
+                    state,
+                    edited,
+                });
+            }
+            work.push((*slot, files));
+        }
+        if work.iter().all(|(_, files)| files.is_empty()) {
+            let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
+            return Err(Cause::NoState(banks).into());
+        }
+        let files = || work.iter().flat_map(|(_, files)| files);
+        let unmatched: Vec<_> = files()
+            .map(|file| file.edited.unmatched.as_slice())
+            .collect();
+        edit::check_unmatched(&unmatched)?;
+        let mut plan = self.lay_out(&work, request)?;
+        if !plan.is_empty() {
+            self.verify(&plan, edits, request)?;
+        }
+        let oddities =
+            files().flat_map(|file| [file.state.warnings(), file.edited.warnings.clone()]);
+        for warning in oddities.flatten() {
+            if !plan.warnings.contains(&warning) {
+                plan.warnings.push(warning);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The plan that frees what interrupted runs left allocated to nothing, and nothing else.
+    ///
+    /// # Errors
+    /// A volume that is damaged, or cannot be read.
+    pub fn plan_reclaim(&self, request: Request) -> Result<Plan, Error> {
+        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let mut banks = Vec::new();
+        for slot in self.chosen(request.banks)? {
+            let volume = slot.opened()?.volume();
+            let on = |error: FatError| Error::from(error).on(slot.partition);
+            let reach = volume.check().map_err(on)?;
+            fat::reclaim(volume, &reach, &mut planner, slot.partition).map_err(on)?;
+            banks.push((slot, reach));
+        }
+        let set = planner.finish();
+        let mut plans = Vec::new();
+        for (slot, reach) in &banks {
+            let volume = slot.opened()?.volume();
+            fat::judge(volume, reach, &set, &[], Method::SecondCopy)
+                .map_err(|error| Error::from(error).on(slot.partition))?;
+            plans.push(BankPlan::new(slot, reach, Vec::new()));
+        }
+        Ok(Plan {
+            set,
+            banks: plans,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Packs the changed states and finds the sectors for them.
+    fn lay_out(
+        &self,
+        work: &[(&Slot<'_>, Vec<FileWork<'_>>)],
+        request: Request,
+    ) -> Result<Plan, Error> {
+        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let mut banks = Vec::new();
+        for (slot, files) in work {
+            let volume = slot.opened()?.volume();
+            let on = |error: FatError| Error::from(error).on(slot.partition);
+            if files.iter().all(|file| file.edited.members.is_empty()) {
+                banks.push((BankPlan::unchanged(slot, files), None));
+                continue;
+            }
+            let reach = volume.check().map_err(on)?;
+            let mut contents = pack(slot, files, Effort::Usual)?;
+            let replacements = replacements(files, &contents);
+            let laid = replace(
+                volume,
+                &reach,
+                &mut planner,
+                slot.partition,
+                &replacements,
+                request.method,
+            );
+            if let Err(error @ (FatError::NoRoom { .. } | FatError::NoFit { .. })) = laid {
+                // The tightest packing may be what fits; where it is not, the first error stands.
+                contents = pack(slot, files, Effort::Tightest)?;
+                let tighter = self::replacements(files, &contents);
+                replace(
+                    volume,
+                    &reach,
+                    &mut planner,
+                    slot.partition,
+                    &tighter,
+                    request.method,
+                )
+                .map_err(|_| on(error))?;
+            } else {
+                laid.map_err(on)?;
+            }
+            let plans = files
+                .iter()
+                .zip(contents)
+                .map(|(file, content)| file.plan(content));
+            let plan = BankPlan::new(slot, &reach, plans.collect());
+            banks.push((plan, Some(reach)));
+        }
+        let set = planner.finish();
+        for ((slot, files), (plan, reach)) in work.iter().zip(&banks) {
+            let Some(reach) = reach else { continue };
+            let contents: Vec<Option<Vec<u8>>> =
+                plan.files.iter().map(|f| f.content.clone()).collect();
+            let volume = slot.opened()?.volume();
+            fat::judge(
+                volume,
+                reach,
+                &set,
+                &replacements(files, &contents),
+                request.method,
+            )
+            .map_err(|error| Error::from(error).on(slot.partition))?;
+        }
+        Ok(Plan {
+            set,
+            banks: banks.into_iter().map(|(plan, _)| plan).collect(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Opens the result of a plan and holds it against what was intended.
+    fn verify(&self, plan: &Plan, edits: &[Edit], request: Request) -> Result<(), Error> {
+        let overlay = Overlay::new(self.medium(), &plan.set);
+        let settings = super::Settings {
+            sector_size: Some(self.table().sector_size),
+            ..self.settings()
+        };
+        let after = Stick::open(&overlay, settings)?;
+        let fails = |what: String| Error::from(Cause::Verification(what));
+        if after.boots_next().map(|slot| slot.partition)
+            != self.boots_next().map(|slot| slot.partition)
+        {
+            return Err(fails("another bank would boot".to_owned()));
+        }
+        for bank in &plan.banks {
+            let slot = after
+                .slots()
+                .iter()
+                .find(|slot| slot.partition == bank.partition);
+            let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
+            for planned in bank.files.iter().filter(|file| file.content.is_some()) {
+                let found = slot.states.iter().find(|file| file.name == planned.file);
+                let file = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
+                let content = after.read(slot, &file.entry)?;
+                if Some(&content) != planned.content.as_ref() {
+                    return Err(fails(format!("{} reads differently", planned.file)));
+                }
+                let state = after.open_state(slot, file)?;
+                let again = edit::apply(&state, edits, request.context)?;
+                if !again.members.is_empty() {
+                    return Err(fails(format!("{} still wants the change", planned.file)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BankPlan {
+    fn new(slot: &Slot<'_>, reach: &Reach, files: Vec<FilePlan>) -> Self {
+        BankPlan {
+            partition: slot.partition,
+            boots_next: slot.verdict.boots_next,
+            files,
+            leftovers: reach.leftovers().len(),
+        }
+    }
+
+    fn unchanged(slot: &Slot<'_>, files: &[FileWork<'_>]) -> Self {
+        BankPlan {
+            partition: slot.partition,
+            boots_next: slot.verdict.boots_next,
+            files: files.iter().map(|file| file.plan(None)).collect(),
+            leftovers: 0,
+        }
+    }
+}
+
+/// A state file opened and edited, not yet packed.
+struct FileWork<'s> {
+    file: &'s StateFile,
+    state: State,
+    edited: Edited,
+}
+
+impl FileWork<'_> {
+    fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
+        FilePlan {
+            file: self.file.name.to_owned(),
+            searched: self.edited.searched.clone(),
+            changes: self.edited.changes.clone(),
+            texts: self.edited.texts.clone(),
+            content,
+        }
+    }
+}
+
+/// The new content of each file; `None` for those that stay.
+fn pack(
+    slot: &Slot<'_>,
+    files: &[FileWork<'_>],
+    effort: Effort,
+) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    let pack = |file: &FileWork<'_>| {
+        if file.edited.members.is_empty() {
+            return Ok(None);
+        }
+        let packed = file.state.edit(&file.edited.members, effort);
+        packed.map(Some).map_err(|error| {
+            Error::from(error)
+                .on(slot.partition)
+                .in_file(file.file.name)
+        })
+    };
+    files.iter().map(pack).collect()
+}
+
+fn replacements<'c>(
+    files: &[FileWork<'_>],
+    contents: &'c [Option<Vec<u8>>],
+) -> Vec<Replacement<'c>> {
+    let changed = files.iter().zip(contents);
+    let changed = changed.filter_map(|(file, content)| Some((file, content.as_ref()?)));
+    changed
+        .map(|(file, content)| Replacement {
+            entry: file.file.entry.clone(),
+            content,
+            why: format!("new content of {}", file.file.name),
+        })
+        .collect()
+}
+
+fn replace(
+    volume: &Volume<'_>,
+    reach: &Reach,
+    planner: &mut Planner<'_>,
+    partition: u32,
+    files: &[Replacement<'_>],
+    method: Method,
+) -> Result<(), FatError> {
+    match method {
+        Method::SecondCopy => fat::replace(volume, reach, planner, partition, files),
+        Method::InPlace => fat::replace_in_place(volume, reach, planner, partition, files),
+    }
+}
