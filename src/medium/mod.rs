@@ -17,6 +17,7 @@ mod device;
 mod error;
 mod image;
 mod map;
+mod meter;
 mod node;
 mod target;
 
@@ -27,6 +28,7 @@ pub use device::BlockDevice;
 pub use error::{Access, MediumError, NodePermissions, ReadOnlyReason};
 pub use image::ImageFile;
 pub use map::MappedImage;
+pub use meter::Meter;
 pub use node::Identity;
 pub use target::{Target, TargetKind};
 
@@ -73,6 +75,18 @@ impl<M: ReadAt + ?Sized> ReadAt for &M {
     }
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_at(buf, offset)
+    }
+}
+
+impl<M: WriteAt + ?Sized> WriteAt for &M {
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_at(data, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        (**self).sync()
+    }
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_back(buf, offset)
     }
 }
 

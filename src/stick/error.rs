@@ -130,10 +130,12 @@ impl fmt::Display for Error {
         if let Some(partition) = self.partition {
             write!(f, "partition {partition}: ")?;
         }
-        if let Some(path) = &self.path {
-            write!(f, "{path}: ")?;
+        let cause = self.cause.to_string();
+        match &self.path {
+            // The errors of a state begin with the file already.
+            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}"),
+            _ => f.write_str(&cause),
         }
-        self.cause.fmt(f)
     }
 }
 

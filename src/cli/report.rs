@@ -1,0 +1,310 @@
+//! The one place where errors become messages, hints and exit codes.
+
+use super::exit::Exit;
+use super::json::{ErrorObject, FailedObject};
+use super::ui::{Ui, shown};
+use crate::commit::{CommitError, UndoError};
+use crate::edit::EditError;
+use crate::error::ErrorKind;
+use crate::fat::FatError;
+use crate::host::Use;
+use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use crate::partition::TableError;
+use crate::state::StateError;
+use crate::stick::{Cause, Error};
+use std::path::Path;
+
+/// Why a target could not be treated, ready to be shown.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    kind: ErrorKind,
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+    partition: Option<u32>,
+    path: Option<String>,
+    offset: Option<u64>,
+}
+
+impl Failure {
+    /// A failure of that kind, with the exit code that goes with it.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure {
+            kind,
+            exit: kind.into(),
+            message: message.into(),
+            hint: None,
+            partition: None,
+            path: None,
+            offset: None,
+        }
+    }
+
+    /// The request cannot be meant.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// Declined for safety.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Refused, message)
+    }
+
+    /// The operating system reported an error.
+    pub fn io(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Io, message)
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, with one more sentence of what to do next.
+    #[must_use]
+    pub fn and_hint(mut self, more: &str) -> Self {
+        self.hint = Some(match self.hint.take() {
+            Some(hint) => format!("{hint}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
+    /// The same, about a path.
+    #[must_use]
+    pub fn path(mut self, path: &Path) -> Self {
+        self.path = Some(path.display().to_string());
+        self
+    }
+
+    /// The same, with another exit code than that of its kind.
+    #[must_use]
+    pub fn exit_with(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What and where, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// As it appears in JSON.
+    pub fn object(&self) -> ErrorObject {
+        ErrorObject {
+            kind: self.kind.as_str(),
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            partition: self.partition,
+            path: self.path.clone(),
+            offset: self.offset,
+        }
+    }
+
+    /// Shows it, as the error of one target.
+    pub fn show(&self, ui: &Ui, schema: &'static str, target: &str) {
+        self.say(ui, target);
+        ui.json(&FailedObject {
+            schema,
+            target: target.to_owned(),
+            error: self.object(),
+        });
+    }
+
+    /// Says it on standard error.
+    pub fn say(&self, ui: &Ui, target: &str) {
+        let message = shown(&self.message);
+        // The message of a medium begins with its path already.
+        let message = if target.is_empty() || message.contains(target) {
+            message
+        } else {
+            format!("{target}: {message}")
+        };
+        ui.error(&message, self.hint.as_deref());
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut failure = Failure::new(error.kind(), error.to_string());
+        failure.partition = error.partition;
+        failure.path.clone_from(&error.path);
+        failure.hint = hint(&error.cause);
+        if let Cause::Commit(CommitError::Interrupted { .. }) = error.cause {
+            failure.exit = Exit::Interrupted;
+        }
+        if let Cause::Unopened(inner) = &error.cause {
+            failure.partition = failure.partition.or(inner.partition);
+            failure.path = failure.path.or_else(|| inner.path.clone());
+        }
+        failure
+    }
+}
+
+impl From<MediumError> for Failure {
+    fn from(error: MediumError) -> Self {
+        let mut failure = Failure::new(error.kind(), error.to_string());
+        failure.hint = medium_hint(&error);
+        failure
+    }
+}
+
+/// What to do about an error of a stick.
+fn hint(cause: &Cause) -> Option<String> {
+    let text = match cause {
+        Cause::Table(error) => return table_hint(error),
+        Cause::Fat(error) => return fat_hint(error),
+        Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
+        Cause::State(error) => return state_hint(error),
+        Cause::Edit(EditError::State(error)) => return state_hint(error),
+        Cause::Edit(EditError::Select(_)) => {
+            "`bootbank pci list` shows every device; `raw:`, `hex:` or `dec:` before an address chooses one reading"
+        }
+        Cause::Edit(EditError::Sidecar { .. }) => {
+            "the host was not shut down cleanly; start and shut it down once, or use its own tools"
+        }
+        Cause::Unopened(error) => return hint(&error.cause),
+        Cause::NoBank(_) => {
+            "is this an ESXi boot medium? It needs the whole disk, not one partition of it"
+        }
+        Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
+        Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
+        Cause::Undo(UndoError::Mismatch { .. }) => {
+            "if it is certain that this is the medium and that what was written to it since may be lost: --force"
+        }
+        Cause::Commit(CommitError::Changed { .. }) => {
+            "something else writes to this medium; make sure that nothing does, and run it again"
+        }
+        Cause::Commit(CommitError::Interrupted { .. }) => {
+            "run the command again, or `bootbank reclaim` to free what it left allocated"
+        }
+        Cause::Verification(_) => {
+            "this is a defect of bootbank or a kind of volume it does not know: please report it"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn table_hint(error: &TableError) -> Option<String> {
+    let text = match error {
+        TableError::SectorSizeAmbiguous { .. } => "say which it is: --sector-size 512 or 4096",
+        TableError::Gpt(_) | TableError::NotProtective { .. } => {
+            "ESXi's own loader refuses this table as well: such a medium does not boot. bootbank does not repair tables"
+        }
+        TableError::Read { .. } => return None,
+        _ => "nothing was written; bootbank needs a raw image or the node of a whole disk",
+    };
+    Some(text.to_owned())
+}
+
+fn fat_hint(error: &FatError) -> Option<String> {
+    let text = match error {
+        FatError::NoRoom { .. } => {
+            "nothing was written; free room in the bank, or see whether `bootbank reclaim` finds clusters left over"
+        }
+        _ if error.kind() == ErrorKind::Damaged => {
+            "nothing was written; repair the volume first, for instance with fsck.fat on a copy"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn state_hint(error: &StateError) -> Option<String> {
+    let text = match error {
+        StateError::Sealed { .. } => {
+            "the key is in the host's TPM, so this state cannot be opened offline. What is left: give the device back on the running host \
+             (esxcli hardware pci pcipassthru set -d ADDR -e false -a), re-link the bank and run auto-backup.sh; start the host \
+             with the boot option encryptionRecoveryKey= and a key noted earlier; or reinstall and keep the datastores"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn medium_hint(error: &MediumError) -> Option<String> {
+    let text = match error {
+        MediumError::PermissionDenied {
+            path, access, node, ..
+        } => permission_hint(path, *access, node.as_ref()),
+        MediumError::ReadOnly { path, why } => match why {
+            ReadOnlyReason::NoWritePermission => {
+                format!("chmod u+w {}, or leave it alone and use -o FILE", path.display())
+            }
+            ReadOnlyReason::Device => {
+                "look for a write-protect switch; some worn-out sticks make themselves read-only. -o FILE writes a patched copy".to_owned()
+            }
+            _ => "-o FILE writes a patched copy elsewhere".to_owned(),
+        },
+        MediumError::Locked { .. } => {
+            "another program works on it; wait for it, or stop it".to_owned()
+        }
+        MediumError::Busy { uses, .. } => busy_hint(uses),
+        MediumError::AttachedToLoop { loop_device, .. } => {
+            format!("losetup -d {}", loop_device.display())
+        }
+        MediumError::PartitionNode { disk, .. } => {
+            format!("name the whole disk: {}", disk.display())
+        }
+        MediumError::Compressed { content, path } => compressed_hint(*content, path),
+        MediumError::Exists { .. } => "--force replaces it".to_owned(),
+        MediumError::IsDirectory { .. } => {
+            "name an image file or the node of a whole disk".to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
+    let path = path.display();
+    let right = match access {
+        Access::Read => "r",
+        Access::Write => "rw",
+    };
+    let group = node
+        .and_then(|node| node.group_name.as_deref())
+        .map(|group| format!("join the group `{group}`, or "))
+        .unwrap_or_default();
+    format!(
+        "root is not needed, permission is: {group}sudo setfacl -m u:$USER:{right} {path}; for every USB disk a udev rule: \
+         SUBSYSTEM==\"block\", ENV{{ID_BUS}}==\"usb\", TAG+=\"uaccess\""
+    )
+}
+
+fn busy_hint(uses: &[Use]) -> String {
+    let lines: Vec<String> = uses.iter().filter_map(Use::release_command).collect();
+    if lines.is_empty() {
+        "close whatever has it open".to_owned()
+    } else {
+        lines.join("; ")
+    }
+}
+
+fn compressed_hint(content: Content, path: &Path) -> String {
+    let path = path.display();
+    match content {
+        Content::Gzip | Content::Zstd => {
+            "a compressed image can be the source of -o FILE; to look into it, unpack it first".to_owned()
+        }
+        Content::Qcow2 | Content::Vmdk | Content::Vhdx => {
+            let format = match content {
+                Content::Qcow2 => "qcow2",
+                Content::Vmdk => "vmdk",
+                _ => "vhdx",
+            };
+            format!(
+                "qemu-img convert -O raw {path} stick.img, work on stick.img, and back: qemu-img convert -O {format} stick.img {path}"
+            )
+        }
+        _ => "unpack it first".to_owned(),
+    }
+}
