@@ -186,7 +186,9 @@ fn without_a_valid_bank_nothing_boots() {
 fn a_choice_that_older_loaders_would_not_make_is_a_warning() {
     let old = "build=6.7.0-1\nupdated=1";
     let newer = "build=6.7.0-1\nupdated=3";
-    let cases: [(&[(u32, &str)], Option<u32>, &[&str]); 5] = [
+    // Banks, the one that boots, warnings.
+    type Case<'a> = (&'a [(u32, &'a str)], Option<u32>, &'a [&'a str]);
+    let cases: [Case<'_>; 5] = [
         (
             &[(5, old), (6, GOOD), (7, newer)],
             Some(7),
