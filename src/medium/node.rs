@@ -59,7 +59,9 @@ pub(super) struct Node<'a> {
 impl<'a> Node<'a> {
     pub(super) fn look_up(path: &Path, host: &'a Host) -> Result<Self, MediumError> {
         let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => MediumError::NotFound { path: path.into() },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                MediumError::NotFound { path: path.into() }
+            }
             io::ErrorKind::PermissionDenied => MediumError::PermissionDenied {
                 path: path.into(),
                 access: Access::Read,
