@@ -131,22 +131,22 @@ impl BlockDevice {
             return Ok(());
         }
         let mut sector = vec![0; self.logical_sector_size as usize];
-        let io_error = |op, source| MediumError::Io {
-            op,
+        let read = match self.read_at(&mut sector, 0) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.give_up_direct(),
+            read => read,
+        };
+        read.map_err(|source| MediumError::Io {
+            op: "read the first sector of",
             path: self.path.clone(),
             source,
-        };
-        match self.read_at(&mut sector, 0) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let flags = rustix::fs::fcntl_getfl(&self.file)
-                    .and_then(|flags| rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT));
-                flags.map_err(|errno| io_error("set up", errno.into()))?;
-                self.bounce = None;
-                Ok(())
-            }
-            Err(source) => Err(io_error("read the first sector of", source)),
-            Ok(()) => Ok(()),
-        }
+        })
+    }
+
+    fn give_up_direct(&mut self) -> io::Result<()> {
+        let flags = rustix::fs::fcntl_getfl(&self.file)?;
+        rustix::fs::fcntl_setfl(&self.file, flags - OFlags::DIRECT)?;
+        self.bounce = None;
+        Ok(())
     }
 
     /// Which disk it is.
@@ -395,16 +395,4 @@ fn flush_buffers(file: &File) -> Result<(), Errno> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_for_direct_transfers_starts_at_a_page() {
-        let mut bounce = Bounce::new();
-        for len in [512, 4096, TRANSFER, 1] {
-            let memory = bounce.get(len).unwrap();
-            assert_eq!(memory.len(), len);
-            assert_eq!(memory.as_ptr().addr() % ALIGNMENT, 0);
-        }
-    }
-}
+mod tests;

@@ -18,8 +18,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes QEMU locks while it may write (100 + 1) or resize (100 + 3) an image, or wants its
-/// content left alone by nobody (200). Holders of the others do not disturb a reader.
+/// Bytes QEMU locks while it may write (100 + 1) or resize (100 + 3) an image, or grants nobody
+/// else a consistent view of it (200 + 0). Holders of the others do not disturb a reader.
 const QEMU_BYTES_AGAINST_READERS: [u64; 3] = [101, 103, 200];
 
 /// An image file accessed by position.
@@ -33,9 +33,10 @@ pub struct ImageFile {
 }
 
 impl ImageFile {
-    /// Opens an image to be changed and claims it: no other run of this program, no QEMU and no
-    /// loop device has it, and none but the last can get it until this value is dropped. The
-    /// byte-range lock is lost earlier where this process opens and closes the file again.
+    /// Opens an image to be changed and claims it until this value is dropped: no other run of
+    /// this program, no QEMU and no loop device has it. Of these only a loop device, which asks
+    /// for no lock, can still be set up on it. The lock that keeps QEMU out is lost earlier where
+    /// this process opens and closes the file a second time: the kernel has it so.
     pub(super) fn open_write(node: &Node<'_>) -> Result<Self, MediumError> {
         let file = node.open_file(Access::Write)?;
         refuse_attached(node)?;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-const SIZE: usize = 8 << 20;
+const SIZE: usize = 4 << 20;
 
 struct Disk {
     device: LoopDevice,
@@ -41,7 +41,7 @@ fn disk(options: &[&str]) -> Option<Disk> {
 fn partitioned() -> Option<Disk> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("disk");
-    fs::write(&file, vec![0; SIZE]).unwrap();
+    fs::write(&file, vec![0; 2 * SIZE]).unwrap();
     let status = Command::new("sgdisk")
         .args(["-n", "1:2048:0"])
         .arg(&file)

@@ -220,6 +220,7 @@ fn qemu_itself_and_this_program_keep_each_other_out() {
         opened.is_err().then(|| lock_holders(opened))
     });
     assert_eq!(holders, Some(vec![running.id()]));
+    assert_eq!(lock_holders(open_read(&path)), [running.id()]);
     running.kill().unwrap();
     running.wait().unwrap();
     let _claim = open_write(&path).unwrap();

@@ -1,4 +1,9 @@
 //! Media as they are: real files, real locks, and disks by way of loop devices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy takes the functions that tests share for production code"
+)]
 
 #[path = "../common/holder.rs"]
 mod holder;
@@ -13,13 +18,10 @@ use bootbank::host::Host;
 use bootbank::medium::{MediumError, Target};
 use std::path::Path;
 
-/// Bytes of which no two sectors are alike.
+/// Bytes of which no two sectors are alike. `len` is cut to a multiple of 8.
 fn pattern(len: usize) -> Vec<u8> {
-    let sectors = (0..len).map(|at| at / 512);
-    let bytes = sectors.zip(0..len);
-    bytes
-        .map(|(sector, at)| (sector.wrapping_mul(31) ^ at).to_le_bytes()[0])
-        .collect()
+    let words = (0..len / 8).map(|word| word.wrapping_mul(0x9E37_79B1));
+    words.flat_map(usize::to_le_bytes).collect()
 }
 
 fn open_read(path: &Path) -> Result<Target, MediumError> {
