@@ -11,6 +11,7 @@ use super::directory::{Entry, entries};
 use super::geometry::{ClusterId, SLOT_BYTES};
 use super::table::Link;
 use super::volume::Volume;
+use std::fmt;
 
 /// Most bytes of one directory: 65536 slots, as in Microsoft's description.
 const MAX_DIRECTORY: u64 = 65536 * SLOT_BYTES;
@@ -71,7 +72,7 @@ impl Leftovers {
 }
 
 /// What is in use and what is not, in a volume without damage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reach {
     nodes: Vec<Node>,
     leftovers: Leftovers,
@@ -125,6 +126,17 @@ impl Reach {
     /// Clusters that are free in every copy of the FAT, lowest first. Leftovers are not.
     pub fn free(&self) -> &[ClusterId] {
         &self.free
+    }
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach")
+            .field("nodes", &self.nodes.len())
+            .field("leftovers", &self.leftovers)
+            .field("bad", &self.bad)
+            .field("free", &self.free.len())
+            .finish()
     }
 }
 

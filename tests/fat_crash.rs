@@ -1,0 +1,126 @@
+//! Every state a cut run can leave reads as old or as new, by this program and by others.
+
+#![allow(clippy::cast_possible_truncation, reason = "the volumes are small")]
+
+#[path = "common/crash.rs"]
+mod crash;
+#[path = "common/fat_volume.rs"]
+mod fat_volume;
+
+use bootbank::commit::{Phase, Planner, WriteSet};
+use bootbank::fat::{Method, Replacement, Volume, judge, replace, replace_in_place};
+use fat_volume::{FORMATS, Format, Made, pattern};
+
+const LIMIT: u64 = 1 << 20;
+
+/// Of so many states, one is also shown to mtools and fsck.fat, which are slow.
+const SAMPLE: usize = 23;
+
+fn open<'m>(bytes: &'m Vec<u8>, format: Format) -> Volume<'m> {
+    Volume::open(bytes, 0..bytes.len() as u64, format.sector_size).expect("a sound volume")
+}
+
+fn read(bytes: &Vec<u8>, format: Format, name: &str) -> Vec<u8> {
+    let volume = open(bytes, format);
+    let entry = volume.find(name).unwrap().unwrap();
+    volume.read_file(&entry, LIMIT).unwrap()
+}
+
+/// A judged plan that gives `state.tgz` new content, whatever a cut left behind.
+fn plan(bytes: &Vec<u8>, format: Format, method: Method, content: &[u8]) -> WriteSet {
+    let volume = open(bytes, format);
+    let reach = volume.check().unwrap();
+    let entry = volume.find("state.tgz").unwrap().unwrap();
+    let why = "new content of state.tgz".into();
+    let files = [Replacement {
+        entry,
+        content,
+        why,
+    }];
+    let mut planner = Planner::new(bytes, format.sector_size);
+    match method {
+        Method::SecondCopy => replace(&volume, &reach, &mut planner, 5, &files).unwrap(),
+        Method::InPlace => replace_in_place(&volume, &reach, &mut planner, 5, &files).unwrap(),
+    }
+    let set = planner.finish();
+    judge(&volume, &reach, &set, &files, method).unwrap();
+    set
+}
+
+#[test]
+fn every_cut_leaves_the_old_file_or_the_new_one_and_all_others() {
+    for format in FORMATS {
+        let cluster = (format.sector_size * format.sectors_per_cluster) as usize;
+        let made = Made::bank(format, cluster * 3 + 5);
+        let old = made.files["state.tgz"].clone();
+        let new = pattern(cluster * 4 + 9, 200);
+        let base = made.bytes();
+        let first = plan(&base, format, Method::SecondCopy, &new);
+        // A second run over what a first one left: with a reclaim step before the others.
+        let mut cut = base.clone();
+        crash::apply(&mut cut, &first.steps()[0], format.sector_size);
+        crash::apply(&mut cut, &first.steps()[1], format.sector_size);
+        let second = plan(&cut, format, Method::SecondCopy, &new);
+        assert_eq!(second.steps()[0].phase, Phase::Reclaim);
+
+        for (base, set) in [(&base, &first), (&cut, &second)] {
+            let mut count = 0;
+            crash::each_state(base, set, 12, |medium, cut| {
+                let medium = medium.to_vec();
+                let switch = set.steps().iter().position(|it| it.phase == Phase::Switch);
+                let state = read(&medium, format, "state.tgz");
+                let expected: &[&[u8]] = match Some(cut.step).cmp(&switch) {
+                    std::cmp::Ordering::Less => &[&old],
+                    std::cmp::Ordering::Equal => &[&old, &new],
+                    std::cmp::Ordering::Greater => &[&new],
+                };
+                assert!(expected.contains(&&*state), "{}: {cut:?}", format.name);
+                let healing = plan(&medium, format, Method::SecondCopy, &new);
+                count += 1;
+                if count % SAMPLE == 0 {
+                    by_other_tools(&made, &medium, expected, &healing, &new);
+                }
+            });
+            assert!(count > 20, "{count} states of {}", format.name);
+        }
+    }
+}
+
+/// What mtools reads, also after fsck.fat repaired the volume; then the next run completes it.
+fn by_other_tools(made: &Made, medium: &[u8], expected: &[&[u8]], healing: &WriteSet, new: &[u8]) {
+    let judged = made.judge(medium);
+    assert!(expected.contains(&&*judged.content("state.tgz")));
+    judged.others_are_untouched(&["state.tgz"]);
+    judged.repaired();
+    assert!(
+        expected.contains(&&*judged.content("state.tgz")),
+        "after fsck.fat -a"
+    );
+    judged.others_are_untouched(&["state.tgz"]);
+
+    let mut healed = medium.to_vec();
+    crash::apply_all(&mut healed, healing);
+    let judged = made.judge(&healed);
+    judged.is_clean();
+    assert!(judged.content("state.tgz") == new);
+}
+
+#[test]
+fn a_cut_in_place_is_always_put_back_by_the_old_sectors() {
+    for format in FORMATS {
+        let cluster = (format.sector_size * format.sectors_per_cluster) as usize;
+        let made = Made::bank(format, cluster * 3 + 5);
+        let base = made.bytes();
+        let set = plan(&base, format, Method::InPlace, &pattern(cluster + 9, 200));
+        crash::each_state(&base, &set, 12, |medium, cut| {
+            let mut medium = medium.to_vec();
+            for step in set.steps().iter().rev() {
+                for (&lba, change) in &step.sectors {
+                    let at = lba as usize * format.sector_size as usize;
+                    medium[at..at + change.old.len()].copy_from_slice(&change.old);
+                }
+            }
+            assert!(medium == base, "{}: {cut:?}", format.name);
+        });
+    }
+}
