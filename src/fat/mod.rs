@@ -3,8 +3,8 @@
 //! [`Volume`] is a volume opened: its boot sector is checked, its FATs and root directory are
 //! in memory, and files of the root directory can be read as ESXi's loader reads them.
 //! [`Volume::check`] walks every directory and yields a [`Reach`]: what is in use and what an
-//! interrupted run left over. [`replace`], [`replace_in_place`] and [`reclaim`] describe
-//! changes as steps of sectors, and [`judge`] holds a finished plan against what it may do,
+//! interrupted run left over. [`replace()`], [`replace_in_place`] and [`reclaim`] describe
+//! changes as steps of sectors, and [`judge()`] holds a finished plan against what it may do,
 //! with the `fatfs` crate as a second, independent reader. Nothing here writes.
 
 mod directory;

@@ -1,6 +1,6 @@
 //! A file's new content as ordered steps, so that a cut at any point leaves old or new.
 //!
-//! What is written where, and why in this order ([`replace`]):
+//! What is written where, and why in this order ([`replace()`]):
 //!
 //! | step | sectors | if it is cut, in any mixture |
 //! |---|---|---|

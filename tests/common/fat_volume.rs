@@ -4,9 +4,14 @@
     dead_code,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "shared by several test programs, none of which uses all; volumes are small"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "shared by test programs, none of which uses all; one that cannot go on fails"
 )]
 
+use bootbank::fat::Volume;
+use bootbank::medium::ReadAt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,6 +57,11 @@ const fn format(
         kib,
         fats,
     }
+}
+
+/// Opens a medium that is one volume from end to end.
+pub fn open(medium: &dyn ReadAt, format: Format) -> Volume<'_> {
+    Volume::open(medium, 0..medium.size(), format.sector_size).expect("a sound boot sector")
 }
 
 /// A volume in a file of a private directory, together with what was put into it.
