@@ -242,7 +242,7 @@ def _devices(one):
                     "address": device.address,
                     "owner": device.owner,
                     "passthrough": device.passthrough,
-                    "alias": device.vmkname or None,
+                    "alias": device.vmkname or device.alias or None,
                 }
             )
     for row in one.rows or ():

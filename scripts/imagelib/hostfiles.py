@@ -22,27 +22,42 @@ class Entry:
 
 @dataclass(frozen=True)
 class Device:
-    """One `/device/KEY/...` group of esx.conf; `address` is the device it means, as lspci writes it."""
+    """One `/device/KEY/...` group of esx.conf; `address` is the device it means, as lspci writes it.
+
+    A name of the device stands in its group (`vmkname`), or, since 5.5, in lines of
+    the device manager (`alias`).
+    """
 
     key: str
     address: str
     owner: str = ""
     vmkname: str = ""
+    alias: str = ""
 
     @property
     def passthrough(self):
         return self.owner == "passthru"
 
-    def lines(self):
+    def lines(self, described):
+        """`described`: with what 4.x keeps besides the owner."""
+        if described:
+            yield f'/device/{self.key}/class = "0c0320"'
+            yield f'/device/{self.key}/devID = "{payload.number(self.key, 65536):04x}"'
+            yield f'/device/{self.key}/name = "Invented device with a passthru owner"'
+            yield f'/device/{self.key}/options = ""'
         if self.owner:
             yield f'/device/{self.key}/owner = "{self.owner}"'
         if self.vmkname:
             yield f'/device/{self.key}/vmkname = "{self.vmkname}"'
+        if self.alias:
+            yield f'/vmkdevmgr/pci/p{self.address}/alias = "{self.alias}"'
+            yield f'/vmkdevmgr/logical/pci#p{self.address}#0/alias = "{self.alias}"'
 
 
-def esx_conf(seed, build, devices, extra=()):
+def esx_conf(seed, build, devices):
     """The text of esx.conf; device lines stand in the middle, not sorted, as on real hosts."""
     version = build.split("-")[0]
+    generation = int(version.split(".")[0])
     mac = payload.random_bytes(f"{seed}/mac", 3).hex(":")
     head = [
         f'/system/uuid = "{payload.guid(seed + "/system")}"',
@@ -60,7 +75,10 @@ def esx_conf(seed, build, devices, extra=()):
         f'/net/pnic/child[0000]/mac = "00:0c:29:{mac}"',
         '/net/pnic/child[0000]/name = "vmnic0"',
     ]
-    device_lines = [line for device in devices for line in device.lines()]
+    device_lines = [line for device in devices for line in device.lines(generation == 4)]
+    if generation in (5, 6):
+        # Named by slot: no address can be told from it.
+        device_lines.append('/vmkdevmgr/pci/m01000b00/alias = "vmnic7"')
     options = [
         f'/adv/Invented/Group{n // 8}/Option{n:03d} = "{payload.number(f"{seed}/adv{n}", 65536)}"' for n in range(160)
     ]
@@ -68,7 +86,7 @@ def esx_conf(seed, build, devices, extra=()):
         f'/advUserOptions/options[{n:04d}]/description = "Don\'t take this invented option {n} (of 12) for a real one"'
         for n in range(12)
     ]
-    lines = [*head, *options[:90], *device_lines, *options[90:], *tail, *extra]
+    lines = [*head, *options[:90], *device_lines, *options[90:], *tail]
     return ("\n".join(lines) + "\n").encode()
 
 
