@@ -23,6 +23,9 @@ CREATE TABLE DefaultConfig(Component TEXT,ConfigGroup TEXT,Name TEXT,Value TEXT,
  Success BOOLEAN DEFAULT 1,PRIMARY KEY(Component, ConfigGroup, Name, Identifier));
 CREATE TABLE KVTable(Key TEXT, Value TEXT, ModifiedTime DATETIME DEFAULT (datetime(CURRENT_TIMESTAMP)),
  CreationTime DATETIME,PRIMARY KEY(Key));
+CREATE TABLE UpgradeStatus(Component TEXT,ConfigGroup TEXT,Name TEXT,Value TEXT,Identifier TEXT NOT NULL DEFAULT '',
+ ModifiedTime DATETIME DEFAULT (datetime(CURRENT_TIMESTAMP)),CreationTime DATETIME,Version TEXT DEFAULT '',
+ Success BOOLEAN DEFAULT 1, LibName TEXT, PRIMARY KEY(LibName));
 CREATE TABLE Config(Component TEXT,ConfigGroup TEXT,Name TEXT,Identifier TEXT NOT NULL DEFAULT '',
  ModifiedTime DATETIME DEFAULT (datetime(CURRENT_TIMESTAMP)),CreationTime DATETIME,Version TEXT DEFAULT '',
  Success BOOLEAN DEFAULT 1,AutoConfValue TEXT, UserValue TEXT, VitalValue TEXT, CachedValue TEXT, DesiredValue TEXT,
@@ -33,7 +36,7 @@ CREATE TRIGGER updateModifiedTime AFTER UPDATE ON Config BEGIN
 CREATE TRIGGER updateRevision AFTER UPDATE OF AutoConfValue,UserValue,VitalValue,CachedValue ON Config BEGIN
  UPDATE Config SET Revision=OLD.Revision + 1 WHERE Name=NEW.Name and Component=NEW.Component
  and ConfigGroup=New.ConfigGroup and Identifier=NEW.Identifier; END;
-"""
+""".replace("\n ", " ")  # each statement is one line in a real file
 
 # Which library wrote the file last, bytes 96 to 99 of the header: as in the real
 # sample, so that the bytes do not follow the release of the sqlite3 program.
