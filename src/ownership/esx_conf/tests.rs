@@ -1,1 +1,544 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::error::ErrorKind;
+use crate::ownership::Owner;
+use crate::pci::PciAddress;
+
+fn conf(text: impl AsRef<[u8]>) -> EsxConf {
+    EsxConf::parse(text.as_ref().to_vec()).unwrap()
+}
+
+fn text(conf: &EsxConf) -> &str {
+    std::str::from_utf8(conf.as_bytes()).unwrap()
+}
+
+fn address(text: &str) -> PciAddress {
+    text.parse().unwrap()
+}
+
+/// Lines as published from a 4.0 host, with a neighbour of another kind.
+const PUBLISHED: &str = concat!(
+    "/system/uuid = \"5fb27665-83f4-b1f5-3e9f-000c29801686\"\n",
+    "/device/000:26.7/owner = \"vmkernel\"\n",
+    "/device/000:27.0/owner = \"passthru\"\n",
+    "/device/000:30.0/owner = \"passthru\"\n",
+    "/device/001:00.0/owner = \"passthru\"\n",
+    "/device/000:31.2/vmkname = \"vmhba0\"\n",
+);
+
+#[test]
+fn the_devices_of_a_published_file_are_read_with_owner_address_and_alias() {
+    let devices = conf(PUBLISHED).devices();
+    let seen: Vec<_> = devices
+        .iter()
+        .map(|d| {
+            (
+                d.key.as_str(),
+                d.addresses[0].lspci(),
+                d.passthrough,
+                d.alias.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("/device/000:26.7/owner", "00:1a.7".to_owned(), false, None),
+            ("/device/000:27.0/owner", "00:1b.0".to_owned(), true, None),
+            ("/device/000:30.0/owner", "00:1e.0".to_owned(), true, None),
+            ("/device/001:00.0/owner", "01:00.0".to_owned(), true, None),
+            (
+                "/device/000:31.2/owner",
+                "00:1f.2".to_owned(),
+                false,
+                Some("vmhba0")
+            ),
+        ]
+    );
+    assert_eq!(devices[4].owner, None);
+    assert!(devices[4].is_storage() && !devices[1].is_storage());
+}
+
+#[test]
+fn giving_devices_back_changes_eight_bytes_each_and_nothing_else() {
+    let before = conf(PUBLISHED);
+    let keys = ["/device/000:27.0/owner", "/device/001:00.0/owner"];
+    let after = before.set_owner(&keys, Owner::Vmkernel).unwrap();
+    let expected = PUBLISHED
+        .replace("27.0/owner = \"passthru", "27.0/owner = \"vmkernel")
+        .replace("001:00.0/owner = \"passthru", "001:00.0/owner = \"vmkernel");
+    assert_eq!(text(&after), expected);
+    assert_eq!(after.set_owner(&keys, Owner::Vmkernel).unwrap(), after);
+    assert_eq!(after.set_owner(&keys, Owner::Passthru).unwrap(), before);
+}
+
+#[test]
+fn only_exactly_passthru_means_passed_through_and_other_values_are_kept() {
+    for value in [
+        "Passthru",
+        "passthru ",
+        "",
+        "passthrough",
+        "OWNER_PASSTHRU",
+        "module",
+    ] {
+        let file = conf(format!("/device/000:26.7/owner = \"{value}\"\n"));
+        let device = &file.devices()[0];
+        assert_eq!(
+            (device.passthrough, device.owner.as_deref()),
+            (false, Some(value))
+        );
+        let key = device.key.clone();
+        assert_eq!(file.set_owner(&[&key], Owner::Vmkernel).unwrap(), file);
+        let set = file.set_owner(&[&key], Owner::Passthru).unwrap();
+        assert_eq!(text(&set), "/device/000:26.7/owner = \"passthru\"\n");
+    }
+}
+
+#[test]
+fn what_a_4x_host_writes_about_a_device_is_shown() {
+    let file = conf(concat!(
+        "/device/000:26.7/class = \"0c0320\"\n/device/000:26.7/devID = \"3a3c\"\n",
+        "/device/000:26.7/name = \"USB2 EHCI Controller\"\n/device/000:26.7/options = \"\"\n",
+        "/device/000:26.7/owner = \"passthru\"\n/device/000:26.7/vendor = \"8086\"\n",
+    ));
+    let devices = file.devices();
+    let [device] = devices.as_slice() else {
+        panic!("one device expected: {devices:?}")
+    };
+    assert_eq!(device.name.as_deref(), Some("USB2 EHCI Controller"));
+    assert!(device.class.unwrap().is_usb());
+    assert_eq!(device.vendor_id.as_deref(), Some("8086"));
+    assert_eq!(device.device_id.as_deref(), Some("3a3c"));
+}
+
+#[test]
+fn every_line_of_a_duplicate_owner_is_made_to_agree() {
+    let file = conf(concat!(
+        "/device/000:26.7/owner = \"passthru\"\n/device/000:27.0/owner = \"vmkernel\"\n",
+        "/device/000:26.7/owner = \"vmkernel\"\n/device/000:26.7/owner = \"passthru\"\n",
+    ));
+    let device = &file.devices()[0];
+    assert!(device.passthrough);
+    assert_eq!(device.owner.as_deref(), Some("passthru"));
+    assert_eq!(device.shadowed, ["vmkernel"]);
+    let notes: Vec<_> = file.notes().iter().map(|n| (n.line, n.kind)).collect();
+    assert_eq!(notes, [(3, NoteKind::DuplicateOwner)]);
+    let fixed = file
+        .set_owner(&["/device/000:26.7/owner"], Owner::Vmkernel)
+        .unwrap();
+    assert_eq!(text(&fixed), text(&file).replace("passthru", "vmkernel"));
+    assert!(!fixed.devices()[0].passthrough);
+}
+
+#[test]
+fn a_device_counts_as_passed_through_whichever_of_its_lines_says_so() {
+    for values in [["passthru", "vmkernel"], ["vmkernel", "passthru"]] {
+        let [first, second] = values.map(|v| format!("/device/000:26.7/owner = \"{v}\"\n"));
+        let device = conf(first + &second).devices().remove(0);
+        assert!(device.passthrough);
+        assert_eq!(
+            (device.owner.as_deref(), device.shadowed),
+            (Some("passthru"), vec!["vmkernel".into()])
+        );
+    }
+}
+
+#[test]
+fn spacing_line_ends_and_a_missing_last_newline_are_kept() {
+    let before = "\t/device/000:26.7/owner=\"passthru\" \r\n\r\n# /device/000:29.7/owner = \"passthru\"\r\n \
+                  /a/b   =\t\"\"\r\n/device/000:29.7/owner = \"passthru\"";
+    let file = conf(before);
+    assert_eq!(file.notes(), []);
+    assert_eq!(file.get("/a/b"), Some(""));
+    let keys = ["/device/000:26.7/owner", "/device/000:29.7/owner"];
+    let after = file.set_owner(&keys, Owner::Vmkernel).unwrap();
+    let expected = before
+        .replace("=\"passthru\" ", "=\"vmkernel\" ")
+        .replace("29.7/owner = \"passthru\"", "29.7/owner = \"vmkernel\"")
+        .replace(
+            "# /device/000:29.7/owner = \"vmkernel\"",
+            "# /device/000:29.7/owner = \"passthru\"",
+        );
+    assert_eq!(text(&after), expected);
+}
+
+#[test]
+fn lines_that_are_not_of_the_form_are_kept_noted_and_never_changed() {
+    let long = format!("/a/long = \"{}\"\n", "x".repeat(8192));
+    let cases: [(&[u8], NoteKind); 14] = [
+        (b"gibberish\n", NoteKind::Unparsed),
+        (b"key = \"no slash\"\n", NoteKind::Unparsed),
+        (b"/a/b = unquoted\n", NoteKind::Unparsed),
+        (b"/a/b = \"open\n", NoteKind::Unparsed),
+        (b"/a/b = \"\n", NoteKind::Unparsed),
+        (b"/a/b \"x\"\n", NoteKind::Unparsed),
+        (b"/a/b = \"nul\0\"\n", NoteKind::Unparsed),
+        (b"/a/b = \"\xff\xfe\"\n", NoteKind::NotUtf8),
+        (b"/a/b = \"say \"hello\" there\"\n", NoteKind::StrayQuote),
+        (long.as_bytes(), NoteKind::TooLong),
+        (b"/device/000:29.7/owner = \"passthru\n", NoteKind::OddOwner),
+        (
+            b"/device/000:29.7/owner = \"pass\"thru\" \"passthru\"\n",
+            NoteKind::OddOwner,
+        ),
+        (b"/device/000:29.7/owner = passthru\n", NoteKind::OddOwner),
+        (
+            b"\xef\xbb\xbf/device/000:29.7/owner = \"passthru\"\n",
+            NoteKind::OddOwner,
+        ),
+    ];
+    for (odd, kind) in cases {
+        let shown = String::from_utf8_lossy(odd);
+        let mut bytes = odd.to_vec();
+        bytes.extend_from_slice(b"/device/000:26.7/owner = \"passthru\"\n");
+        let file = conf(&bytes);
+        let notes: Vec<_> = file.notes().iter().map(|n| (n.line, n.kind)).collect();
+        assert_eq!(notes, [(1, kind)], "{shown}");
+        assert_eq!(file.devices().len(), 1, "{shown}");
+        let fixed = file
+            .set_owner(&["/device/000:26.7/owner"], Owner::Vmkernel)
+            .unwrap();
+        assert!(fixed.as_bytes().starts_with(odd), "{shown}");
+        assert_eq!(fixed.as_bytes().len(), bytes.len(), "{shown}");
+        assert!(!fixed.devices()[0].passthrough, "{shown}");
+    }
+}
+
+#[test]
+fn a_line_that_nearly_passes_a_device_through_is_never_silent() {
+    for line in [
+        "/device/000:29.7/owner = \"Passthru\"",
+        "/device/000:29.7/owner = \" passthru\"",
+        "/device/000:29.7/Owner = \"passthru\"",
+        "/device/000:29.7/extra/owner = \"passthru\"",
+        "/device/000:29.7 /owner = \"passthru\"",
+        "/DEVICE/000:29.7/owner = \"passthru\" \"",
+        "/device/000:29.7/owner = \"passthru\"; /device/000:26.7/owner = \"passthru\"",
+        "/device/000:29.7/owner = \"passthru\"\r/a/b = \"c\"",
+    ] {
+        let notes = conf(line).notes().to_vec();
+        assert_eq!(notes.len(), 1, "{line}");
+        assert_eq!(
+            (notes[0].line, notes[0].kind),
+            (1, NoteKind::OddOwner),
+            "{line}"
+        );
+        assert_eq!(notes[0].text, line);
+    }
+}
+
+#[test]
+fn text_that_merely_mentions_passthru_is_no_concern() {
+    let file = conf(concat!(
+        "/system/uservars/note = \"usb owner = passthru by mistake\"\n",
+        "/vmkernel/module/pciPassthru/options = \"passthru\"\n",
+        "/device/003:00.0/name = \"Tesla T4 (passthru capable)\"\n",
+        "# /device/000:26.7/owner = \"passthru\"\n",
+    ));
+    assert_eq!(file.notes(), []);
+    assert!(file.devices().iter().all(|d| !d.passthrough));
+}
+
+#[test]
+fn a_key_that_also_stands_in_an_odd_line_is_not_changed() {
+    let file = conf("/device/000:26.7/owner = \"passthru\"\n/device/000:26.7/owner = \"a\"b\"\n");
+    let error = file
+        .set_owner(&["/device/000:26.7/owner"], Owner::Vmkernel)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(
+        error.to_string(),
+        "line 2 of esx.conf names `/device/000:26.7/owner` but is not of the form KEY = \"VALUE\""
+    );
+    assert_eq!(file.unset("/device/000:26.7/owner").unwrap_err(), error);
+    assert_eq!(file.set("/device/000:26.7/owner", "x").unwrap_err(), error);
+}
+
+#[test]
+fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
+    let cases: &[(&[&str], &str, Result<&str, &str>)] = &[
+        (&["000:26.7"], "00:1d.7", Ok("000:29.7")),
+        (&["00000:000:26.7"], "0001:00:1d.7", Ok("00001:000:29.7")),
+        (&["0000:00:31.2"], "00:1d.7", Ok("0000:00:29.7")),
+        (&["0000:00:1f.2"], "00:11.0", Ok("0000:00:11.0")),
+        (&["0000:03:00.0"], "04:00.0", Ok("0000:04:00.0")),
+        (
+            &["000:26.7"],
+            "0001:00:1d.7",
+            Err("there are none whose spelling can be told"),
+        ),
+        (
+            &[],
+            "00:1d.7",
+            Err("there are none whose spelling can be told"),
+        ),
+        (
+            &["0000:03:00.0"],
+            "00:1d.7",
+            Err("they allow more than one spelling"),
+        ),
+        (
+            &["0000:00:1f.2", "0000:00:31.2"],
+            "00:1d.7",
+            Err("they allow more than one spelling"),
+        ),
+        (
+            &["000:26.7", "00000:000:26.7"],
+            "00:1d.7",
+            Err("they allow more than one spelling"),
+        ),
+        (
+            &["0000:00:17.0"],
+            "00:11.0",
+            Err("one of them may be this device or another"),
+        ),
+    ];
+    for (keys, new, expected) in cases {
+        let before: String = keys
+            .iter()
+            .map(|key| format!("/device/{key}/owner = \"vmkernel\"\n"))
+            .collect::<String>()
+            + "/z/z = \"1\"\n";
+        let result = conf(&before).add_owner(address(new), Owner::Passthru);
+        match (result, expected) {
+            (Ok((after, key)), Ok(written)) => {
+                assert_eq!(key, format!("/device/{written}/owner"));
+                let added = format!("{key} = \"passthru\"\n/z/z");
+                assert_eq!(text(&after), before.replace("/z/z", &added));
+                assert!(after.devices().last().unwrap().passthrough);
+            }
+            (Err(OwnershipError::NoSpelling { why, .. }), Err(expected)) => {
+                assert_eq!(why, *expected, "{keys:?}");
+            }
+            (result, _) => panic!("{keys:?} {new}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_device_known_by_its_alias_alone_gets_its_owner_beside_it() {
+    let (after, key) = conf(PUBLISHED)
+        .add_owner(address("00:1f.2"), Owner::Passthru)
+        .unwrap();
+    assert_eq!(key, "/device/000:31.2/owner");
+    assert_eq!(
+        text(&after),
+        format!("{PUBLISHED}/device/000:31.2/owner = \"passthru\"\n")
+    );
+}
+
+#[test]
+fn aliases_are_tied_to_an_address_or_not_at_all() {
+    let file = conf(concat!(
+        "/device/00000:002:00.0/owner = \"vmkernel\"\n/device/00000:002:00.1/owner = \"vmkernel\"\n",
+        "/device/00000:003:00.0/owner = \"vmkernel\"\n/device/00000:004:00.0/owner = \"vmkernel\"\n",
+        "/vmkdevmgr/pci/m00008901/alias = \"vmhba0\"\n/vmkdevmgr/pci/s00000002.00/alias = \"vmnic0\"\n",
+        "/vmkdevmgr/pci/p0000:02:00.1/alias = \"vmnic1\"\n",
+        "/vmkdevmgr/logical/pci#p0000:03:00.0#1/alias = \"vmhba65\"\n",
+        "/vmkdevmgr/logical/pci#p0000:03:00.0#0/alias = \"vmhba2\"\n",
+        "/vmkdevmgr/logical/pci#s00000002.00#0/alias = \"vmnic0\"\n",
+    ));
+    let aliases: Vec<_> = file.devices().into_iter().map(|d| d.alias).collect();
+    assert_eq!(
+        aliases,
+        [
+            None,
+            Some("vmnic1".to_owned()),
+            Some("vmhba2".to_owned()),
+            None
+        ]
+    );
+}
+
+#[test]
+fn an_alias_that_two_devices_could_have_goes_to_neither() {
+    let file = conf(concat!(
+        "/device/0000:00:11.0/owner = \"vmkernel\"\n/device/0000:00:17.0/owner = \"vmkernel\"\n",
+        "/vmkdevmgr/pci/p0000:00:11.0/alias = \"vmhba1\"\n",
+    ));
+    assert!(file.devices().iter().all(|d| d.alias.is_none()));
+}
+
+#[test]
+fn a_value_is_replaced_in_place_and_a_new_key_goes_beside_its_siblings() {
+    let file =
+        conf("/adv/Misc/A = \"1\"\n/adv/Net/B = \"2\"\n/zzz/c = \"3\"\n/adv/Misc/A = \"4\"\n");
+    assert_eq!(file.get("/adv/Misc/A"), Some("4"));
+    let set = file.set("/adv/Misc/A", "a longer value").unwrap();
+    assert_eq!(
+        text(&set),
+        text(&file)
+            .replace("\"1\"", "\"a longer value\"")
+            .replace("\"4\"", "\"a longer value\"")
+    );
+    let added = file.set("/adv/Net/D", "").unwrap();
+    assert_eq!(
+        text(&added),
+        text(&file).replace("\"2\"\n", "\"2\"\n/adv/Net/D = \"\"\n")
+    );
+    let alone = file.set("/new/key", "x y = #").unwrap();
+    assert_eq!(
+        text(&alone),
+        format!("{}/new/key = \"x y = #\"\n", text(&file))
+    );
+    assert_eq!(alone.get("/new/key"), Some("x y = #"));
+    assert_eq!(text(&conf("").set("/a/b", "c").unwrap()), "/a/b = \"c\"\n");
+    assert_eq!(
+        text(&conf("/a/b = \"c\"").set("/a/d", "e").unwrap()),
+        "/a/b = \"c\"\n/a/d = \"e\"\n"
+    );
+    assert_eq!(
+        text(
+            &conf("/a/b = \"c\"\r\n/z/z = \"\"\n")
+                .set("/a/d", "e")
+                .unwrap()
+        ),
+        "/a/b = \"c\"\r\n/a/d = \"e\"\r\n/z/z = \"\"\n"
+    );
+}
+
+#[test]
+fn unset_removes_every_line_of_the_key_and_no_other() {
+    let file = conf("/a/b = \"1\"\n/a/bb = \"2\"\r\n/a/b = \"3\"");
+    assert_eq!(text(&file.unset("/a/b").unwrap()), "/a/bb = \"2\"\r\n");
+    let error = file.unset("/a/c").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Usage, "esx.conf has no line `/a/c`".into())
+    );
+}
+
+#[test]
+fn keys_and_values_the_format_cannot_hold_are_refused() {
+    let file = conf("/a/b = \"1\"\n");
+    for value in ["a\"b", "a\nb", "a\rb", "a\0b", &"x".repeat(8192)] {
+        let error = file.set("/a/b", value).unwrap_err();
+        assert!(matches!(error, OwnershipError::BadValue { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    let long = format!("/{}", "x".repeat(8191));
+    for key in [
+        "", "a/b", "/", "/a//b", "/a/", "/a b", "/a\"b", "/a=b", "/a\nb", "/a\tb", &long,
+    ] {
+        let error = file.set(key, "v").unwrap_err();
+        assert!(
+            matches!(error, OwnershipError::BadKey { .. }),
+            "{key:?}: {error}"
+        );
+    }
+    let longest = file.set(&long[..8191], &"x".repeat(8191)).unwrap();
+    assert_eq!(longest.notes(), []);
+    assert_eq!(longest.get(&long[..8191]).unwrap().len(), 8191);
+}
+
+#[test]
+fn setting_the_owner_needs_an_owner_line() {
+    let file = conf(PUBLISHED);
+    let error = |key| file.set_owner(&[key], Owner::Vmkernel).unwrap_err();
+    assert!(matches!(
+        error("/device/000:31.2/owner"),
+        OwnershipError::NoSuchKey { .. }
+    ));
+    assert!(matches!(
+        error("/system/uuid"),
+        OwnershipError::BadKey { .. }
+    ));
+    assert!(matches!(
+        error("/device/000:31.2/vmkname"),
+        OwnershipError::BadKey { .. }
+    ));
+}
+
+#[test]
+fn a_file_no_host_writes_is_bounded() {
+    let error = EsxConf::parse(vec![b'x'; MAX_SIZE + 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let file = conf("junk\n".repeat(MAX_NOTES + 5) + "/device/1/owner = passthru\n");
+    assert_eq!(
+        (file.notes().len(), file.notes_left_out()),
+        (MAX_NOTES + 1, 5)
+    );
+    assert_eq!(file.notes()[MAX_NOTES].kind, NoteKind::OddOwner);
+}
+
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "(/[a-z]{1,4}){1,3} ?= ?\"[ -!#-~]{0,8}\"".prop_map(String::into_bytes),
+        "/device/000:[0-3][0-9]\\.[0-7]/(owner|vmkname) = \"(passthru|vmkernel|x\"y)\""
+            .prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..24),
+    ]
+}
+
+fn any_file() -> impl Strategy<Value = Vec<u8>> {
+    let ending = prop_oneof![Just(&b"\n"[..]), Just(&b"\r\n"[..])];
+    proptest::collection::vec((any_line(), ending), 0..20).prop_map(|lines| {
+        lines
+            .into_iter()
+            .flat_map(|(line, end)| [line, end.to_vec()].concat())
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_parsed_file_gives_its_bytes_back(bytes in any_file()) {
+        let file = conf(&bytes);
+        prop_assert_eq!(file.as_bytes(), bytes.as_slice());
+        prop_assert_eq!(conf(file.as_bytes()), file);
+    }
+
+    #[test]
+    fn setting_a_value_changes_the_bytes_between_its_quotes_alone(
+        bytes in any_file(), pick: prop::sample::Index, value in "[ -!#-~é]{0,12}"
+    ) {
+        let file = conf(&bytes);
+        let keys: Vec<String> = file.entries().map(|e| e.key.to_owned()).collect();
+        prop_assume!(!keys.is_empty());
+        let key = &keys[pick.index(keys.len())];
+        let Ok(after) = file.set(key, &value) else { return Ok(()) };
+        // Every line but those of the key is untouched, and those differ only inside the quotes.
+        let (old, new) = (lines(file.as_bytes()), lines(after.as_bytes()));
+        prop_assert_eq!(old.len(), new.len());
+        let changed: Vec<usize> = file.entries().filter(|e| e.key == key).map(|e| e.line - 1).collect();
+        for (index, (old, new)) in old.iter().zip(&new).enumerate() {
+            if changed.contains(&index) {
+                let quote = old.iter().position(|b| *b == b'"').unwrap();
+                let close = old.iter().rposition(|b| *b == b'"').unwrap();
+                let expected = [&old[..=quote], value.as_bytes(), &old[close..]].concat();
+                prop_assert_eq!(new, &expected);
+            } else {
+                prop_assert_eq!(old, new);
+            }
+        }
+        prop_assert_eq!(after.get(key), Some(value.as_str()));
+    }
+
+    #[test]
+    fn a_new_key_adds_one_line_and_unset_takes_it_away(bytes in any_file(), value in "[a-z ]{0,8}") {
+        let file = conf(&bytes);
+        prop_assume!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        let added = file.set("/zz/new", &value);
+        let Ok(added) = added else { return Ok(()) };
+        prop_assume!(file.get("/zz/new").is_none());
+        prop_assert_eq!(added.get("/zz/new"), Some(value.as_str()));
+        prop_assert_eq!(added.unset("/zz/new").unwrap(), file);
+    }
+
+    #[test]
+    fn after_giving_every_device_back_none_is_passed_through(bytes in any_file()) {
+        let file = conf(&bytes);
+        let passed: Vec<String> =
+            file.devices().into_iter().filter(|d| d.passthrough).map(|d| d.key).collect();
+        let keys: Vec<&str> = passed.iter().map(String::as_str).collect();
+        let Ok(fixed) = file.set_owner(&keys, Owner::Vmkernel) else { return Ok(()) };
+        prop_assert!(fixed.devices().iter().all(|d| !d.passthrough));
+        prop_assert_eq!(fixed.as_bytes().len(), bytes.len());
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
+    bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+}
