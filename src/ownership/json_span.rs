@@ -86,18 +86,14 @@ fn members(text: &str) -> Result<Vec<Member>, SpanError> {
     };
     tokens.next(); // the opening brace
     let mut found = Vec::new();
-    loop {
-        let Some(key) = tokens.next() else { break };
+    while let Some(key) = tokens.next() {
         if text.as_bytes().get(key.start) != Some(&b'"') {
             break; // the closing brace
         }
         tokens.next(); // the colon
         let Some(value) = tokens.value() else { break };
         found.push((key, value));
-        let Some(comma) = tokens.next() else { break };
-        if text.as_bytes().get(comma.start) != Some(&b',') {
-            break;
-        }
+        tokens.next(); // the comma, or the closing brace
     }
     Ok(found)
 }

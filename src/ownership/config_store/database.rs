@@ -174,14 +174,14 @@ impl Database {
     }
 
     /// Carries out the steps in one transaction, one statement each.
-    pub(super) fn apply(&mut self, steps: &[Step]) -> Result<(), OwnershipError> {
+    pub(super) fn apply(&mut self, steps: &[Step<'_>]) -> Result<(), OwnershipError> {
         let failed = sqlite("changing table Config");
         let transaction = self.connection.transaction().map_err(failed)?;
         for step in steps {
             let (key, changed) = match step {
                 Step::Update { old, new } => (&old.key, update(&transaction, old, new)),
                 Step::Insert(row) => (&row.key, insert(&transaction, row)),
-                Step::Delete(key) => (key, delete(&transaction, key)),
+                Step::Delete(key) => (*key, delete(&transaction, key)),
             };
             let changed = changed.map_err(failed)?;
             if changed != 1 {

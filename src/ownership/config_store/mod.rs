@@ -285,7 +285,12 @@ impl ConfigStore {
         for change in changes {
             make(change, &mut wanted, time.as_deref())?;
         }
-        let steps = self.steps_to(&mut wanted, time.as_deref());
+        for old in &self.rows {
+            if let Some(new) = wanted.get_mut(&old.key).filter(|new| *new != old) {
+                keep_the_books(old, new, time.as_deref());
+            }
+        }
+        let steps = self.steps_to(&wanted);
         if steps.is_empty() {
             return Ok(self.clone());
         }
@@ -308,35 +313,29 @@ impl ConfigStore {
         Ok(edited)
     }
 
-    /// One step for each row that `wanted` has otherwise, which also gets its new Revision and ModifiedTime there.
-    fn steps_to(&self, wanted: &mut BTreeMap<RowKey, Row>, time: Option<&str>) -> Vec<Step> {
+    /// One step for each row that `wanted` has otherwise.
+    fn steps_to<'a>(&'a self, wanted: &'a BTreeMap<RowKey, Row>) -> Vec<Step<'a>> {
         let mut steps = Vec::new();
         let mut known = HashSet::new();
-        for row in &self.rows {
-            known.insert(&row.key);
-            match wanted.get_mut(&row.key) {
-                None => steps.push(Step::Delete(row.key.clone())),
-                Some(new) if new != row => {
-                    keep_the_books(row, new, time);
-                    steps.push(Step::Update {
-                        old: row.clone(),
-                        new: new.clone(),
-                    });
-                }
+        for old in &self.rows {
+            known.insert(&old.key);
+            match wanted.get(&old.key) {
+                None => steps.push(Step::Delete(&old.key)),
+                Some(new) if new != old => steps.push(Step::Update { old, new }),
                 Some(_) => {}
             }
         }
         let added = wanted.values().filter(|row| !known.contains(&row.key));
-        steps.extend(added.map(|row| Step::Insert(row.clone())));
+        steps.extend(added.map(Step::Insert));
         steps
     }
 }
 
 /// One statement, on one row.
-enum Step {
-    Update { old: Row, new: Row },
-    Insert(Row),
-    Delete(RowKey),
+enum Step<'a> {
+    Update { old: &'a Row, new: &'a Row },
+    Insert(&'a Row),
+    Delete(&'a RowKey),
 }
 
 /// Does to a changed row what the triggers updateRevision and updateModifiedTime do.

@@ -1,1 +1,716 @@
+//! Databases here are made and judged by the sqlite3 program, never by our own code.
 
+use std::fs;
+use std::process::Command;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::ownership::{DeviceOwner, Source};
+
+/// Tables and triggers as a real 7.0.2 host has them.
+const SCHEMA: &str = "
+PRAGMA page_size = 4096; PRAGMA user_version = 2;
+CREATE TABLE KVTable(Key TEXT, Value TEXT, PRIMARY KEY(Key));
+CREATE TABLE Config(Component TEXT,ConfigGroup TEXT,Name TEXT,Identifier TEXT NOT NULL DEFAULT '',
+  ModifiedTime DATETIME DEFAULT (datetime(CURRENT_TIMESTAMP)),CreationTime DATETIME,Version TEXT DEFAULT '',
+  Success BOOLEAN DEFAULT 1,AutoConfValue TEXT, UserValue TEXT, VitalValue TEXT, CachedValue TEXT,
+  DesiredValue TEXT, Revision INTEGER DEFAULT 0, PRIMARY KEY(Component, ConfigGroup, Name, Identifier));
+CREATE TRIGGER updateModifiedTime AFTER UPDATE ON Config BEGIN
+  UPDATE Config SET ModifiedTime=(datetime(CURRENT_TIMESTAMP)) WHERE Name=NEW.Name and
+  Component=NEW.Component and ConfigGroup=New.ConfigGroup and Identifier=NEW.Identifier; END;
+CREATE TRIGGER updateRevision AFTER UPDATE OF AutoConfValue,UserValue,VitalValue,CachedValue ON Config BEGIN
+  UPDATE Config SET Revision=OLD.Revision + 1 WHERE Name=NEW.Name and Component=NEW.Component and
+  ConfigGroup=New.ConfigGroup and Identifier=NEW.Identifier; END;
+INSERT INTO KVTable VALUES ('note', printf('%.3000c', 'k')), ('more', printf('%.3000c', 'm'));
+";
+
+/// A dozen devices, two of them passed through, adapters and an unrelated row of several pages.
+fn contents() -> String {
+    let mut sql = String::from(SCHEMA);
+    for device in 0..12 {
+        let owner = match device {
+            3 | 7 => r#"'{"sbdf":"@","owner":"OWNER_PASSTHRU"}'"#,
+            5 => r#"'{"sbdf":"@","owner":"OWNER_VMKERNEL","max_vfs":4}'"#,
+            _ => "NULL",
+        };
+        let sbdf = format!("0000:00:{:02x}.{}", 0x14 + device, device % 8);
+        sql += &format!(
+            "INSERT INTO Config VALUES('esx','hardware','pci_devices','{sbdf}','2021-08-11 07:33:45',
+             '2021-07-01 08:00:16','proposed',1,NULL,{},'{{\"sbdf\":\"{sbdf}\",\"dl_bus_address\":\"p{sbdf}\"}}',
+             NULL,NULL,{});",
+            owner.replace('@', &sbdf),
+            100 + device
+        );
+    }
+    for (id, alias, bus, address) in [
+        ("52 a8", "vmhba1", "pci", "p0000:00:17.3"),
+        ("52 a9", "vmhba64", "logical", "pci#p0000:00:17.3#1"),
+        ("52 aa", "vmnic7", "logical", "pci#p0000:00:1b.7#0"),
+        ("52 ab", "vmhba0", "pci", "m01000300"),
+        ("52 ac", "vmhba9", "pci", "p0000:6e:0c.3"),
+    ] {
+        sql += &format!(
+            "INSERT INTO Config VALUES('esx','system','device_data','{id}','2021-08-11 07:33:46','2021-07-01 08:00:17',
+             '1.0',0,NULL,NULL,'{{\"alias\":\"{alias}\",\"alias_pending\":false,\"bus_type\":\"{bus}\",\"bus_address\":\"{address}\"}}',
+             NULL,NULL,10);"
+        );
+    }
+    sql += "INSERT INTO Config VALUES('esx','system','big','','2021-08-11 07:33:45','2021-07-01 08:00:16','1.0',1,
+            NULL,printf('{\"x\":\"%.9000c\"}','y'),NULL,NULL,NULL,1);";
+    sql
+}
+
+/// Runs the sqlite3 program on `bytes` and returns its output and the database afterwards.
+fn sqlite3(bytes: &[u8], sql: &str) -> (String, Vec<u8>) {
+    sqlite3_in_mode("list", bytes, sql)
+}
+
+fn sqlite3_in_mode(mode: &str, bytes: &[u8], sql: &str) -> (String, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    fs::write(&path, bytes).unwrap();
+    let output = Command::new("sqlite3")
+        .args(["-batch", "-bail", &format!("-{mode}")])
+        .arg(&path)
+        .arg(sql)
+        .output()
+        .expect("these tests need the sqlite3 program");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (
+        String::from_utf8(output.stdout).unwrap(),
+        fs::read(&path).unwrap(),
+    )
+}
+
+fn database(more: &str) -> Vec<u8> {
+    sqlite3(&[], &(contents() + more)).1
+}
+
+fn store(more: &str) -> ConfigStore {
+    ConfigStore::open(database(more)).unwrap()
+}
+
+const USB: &str = "0000:00:17.3";
+
+fn set_owner(identifier: &str, owner: Owner) -> Change {
+    Change::SetOwner {
+        identifier: identifier.to_owned(),
+        owner,
+    }
+}
+
+fn give_back(store: &ConfigStore) -> Result<ConfigStore, OwnershipError> {
+    store.edit(&[set_owner(USB, Owner::Vmkernel)], None)
+}
+
+fn device<'a>(devices: &'a [DeviceOwner], key: &str) -> &'a DeviceOwner {
+    devices.iter().find(|d| d.key == key).unwrap()
+}
+
+/// Every row of every table as sqlite3 prints it.
+fn dump(bytes: &[u8]) -> Vec<String> {
+    let (text, _) = sqlite3_in_mode(
+        "quote",
+        bytes,
+        "SELECT * FROM Config; SELECT * FROM KVTable; PRAGMA user_version;",
+    );
+    text.lines().map(abridged).collect()
+}
+
+/// Padding is cut short, so that a failing comparison can be read.
+fn abridged(line: &str) -> String {
+    let padding = ["k", "m", "y"].map(|letter| letter.repeat(1000));
+    padding
+        .iter()
+        .fold(line.to_owned(), |line, run| line.replace(run, "~"))
+}
+
+fn changed_pages(before: &[u8], after: &[u8]) -> usize {
+    assert_eq!(before.len(), after.len());
+    before
+        .chunks(4096)
+        .zip(after.chunks(4096))
+        .filter(|(a, b)| a != b)
+        .count()
+}
+
+#[test]
+fn devices_are_read_with_owner_and_alias() {
+    let store = store("");
+    let devices = store.devices().unwrap();
+    assert_eq!(devices.len(), 12);
+    let usb = device(&devices, USB);
+    assert_eq!(usb.source, Source::ConfigStore);
+    assert_eq!(usb.addresses[0].to_string(), USB);
+    assert_eq!(usb.owner.as_deref(), Some("OWNER_PASSTHRU"));
+    assert_eq!(
+        (usb.passthrough, usb.alias.as_deref()),
+        (true, Some("vmhba1"))
+    );
+    assert!(usb.is_storage());
+    assert_eq!(
+        device(&devices, "0000:00:1b.7").alias.as_deref(),
+        Some("vmnic7")
+    );
+    let plain = device(&devices, "0000:00:14.0");
+    assert_eq!(
+        (plain.passthrough, &plain.owner, &plain.alias),
+        (false, &None, &None)
+    );
+    assert_eq!(devices.iter().filter(|d| d.passthrough).count(), 2);
+    assert_eq!(store.notes().unwrap(), [""; 0]);
+}
+
+#[test]
+fn giving_a_device_back_changes_its_owner_and_revision_and_two_pages() {
+    let before = store("");
+    let after = give_back(&before).unwrap();
+    let mut expected = dump(before.as_bytes());
+    let line = expected.iter_mut().find(|l| l.contains(USB)).unwrap();
+    *line = line
+        .replace("OWNER_PASSTHRU", "OWNER_VMKERNEL")
+        .replace(",103", ",104");
+    assert_eq!(dump(after.as_bytes()), expected);
+    assert_eq!(
+        sqlite3(after.as_bytes(), "PRAGMA integrity_check").0,
+        "ok\n"
+    );
+    assert_eq!(changed_pages(before.as_bytes(), after.as_bytes()), 2);
+    let counter = |s: &ConfigStore| s.as_bytes()[24..28].to_vec();
+    assert_ne!(counter(&before), counter(&after));
+    assert!(!device(&after.devices().unwrap(), USB).passthrough);
+}
+
+#[test]
+fn the_result_is_what_the_hosts_own_triggers_would_leave_but_for_the_time() {
+    let before = store("");
+    let time = 1_700_000_000;
+    let after = before
+        .edit(&[set_owner(USB, Owner::Vmkernel)], Some(time))
+        .unwrap();
+    let by_host = format!(
+        "UPDATE Config SET UserValue=replace(UserValue,'PASSTHRU','VMKERNEL') WHERE Identifier='{USB}' AND Name='pci_devices';"
+    );
+    let clocked: Vec<String> = dump(&sqlite3(before.as_bytes(), &by_host).1);
+    let ours = dump(after.as_bytes());
+    let row = |dump: &[String]| dump.iter().find(|l| l.contains(USB)).unwrap().clone();
+    let without_time = |line: &str| {
+        line.split(',')
+            .enumerate()
+            .filter(|(at, _)| *at != 4)
+            .map(|(_, cell)| cell.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(without_time(&row(&ours)), without_time(&row(&clocked)));
+    assert!(
+        row(&ours).contains("'2023-11-14 22:13:20'"),
+        "{}",
+        row(&ours)
+    );
+}
+
+#[test]
+fn the_same_edit_gives_the_same_bytes_and_a_second_one_changes_nothing() {
+    let before = store("");
+    let after = give_back(&before).unwrap();
+    assert_eq!(give_back(&before).unwrap(), after);
+    assert_eq!(give_back(&after).unwrap(), after);
+    assert_eq!(before.edit(&[], Some(0)).unwrap(), before);
+    let there_and_back = [
+        set_owner(USB, Owner::Vmkernel),
+        set_owner(USB, Owner::Passthru),
+    ];
+    assert_eq!(before.edit(&there_and_back, Some(0)).unwrap(), before);
+}
+
+#[test]
+fn several_devices_are_one_transaction_and_one_revision_each() {
+    let before = store("");
+    let changes = [USB, "0000:00:1b.7"].map(|id| set_owner(id, Owner::Vmkernel));
+    let after = before.edit(&changes, None).unwrap();
+    assert!(after.devices().unwrap().iter().all(|d| !d.passthrough));
+    let counter = |s: &ConfigStore| u32::from_be_bytes(s.as_bytes()[24..28].try_into().unwrap());
+    assert_eq!(counter(&after), counter(&before) + 1);
+    let revision =
+        |s: &ConfigStore, id: &str| s.row(&pci_devices::key(id)).unwrap().revision.clone();
+    assert_eq!(revision(&after, USB), Cell::Integer(104));
+    assert_eq!(revision(&after, "0000:00:1b.7"), Cell::Integer(108));
+}
+
+#[test]
+fn a_row_without_an_owner_gets_one_in_its_user_value() {
+    let before = store("");
+    let user = |store: &ConfigStore, id: &str| {
+        store
+            .row(&pci_devices::key(id))
+            .unwrap()
+            .value(ValueColumn::User)
+            .clone()
+    };
+    let pass = |id: &str| {
+        before
+            .edit(&[set_owner(id, Owner::Passthru)], None)
+            .unwrap()
+    };
+    assert_eq!(
+        user(&pass("0000:00:14.0"), "0000:00:14.0"),
+        Cell::Text(r#"{"sbdf":"0000:00:14.0","owner":"OWNER_PASSTHRU"}"#.to_owned())
+    );
+    assert_eq!(
+        user(&pass("0000:00:19.5"), "0000:00:19.5"),
+        Cell::Text(r#"{"sbdf":"0000:00:19.5","owner":"OWNER_PASSTHRU","max_vfs":4}"#.to_owned())
+    );
+    let same = before
+        .edit(&[set_owner("0000:00:14.0", Owner::Vmkernel)], None)
+        .unwrap();
+    assert_eq!(same, before);
+}
+
+#[test]
+fn every_column_that_holds_an_owner_is_set_and_json_is_kept_to_the_byte() {
+    let odd =
+        r#"{ "max_vfs" : 4.50 ,\t"owner": "OWNER_PASSTHRU", "hardware_label":"\u00e9 \"owner\"" }"#;
+    let sql = format!(
+        "UPDATE Config SET AutoConfValue='{odd}', CachedValue='{{\"owner\":\"OWNER_PASSTHRU\"}}',
+         DesiredValue='{{\"owner\":\"OWNER_PASSTHRU\"}}', UserValue='{{\"owner\":\"OWNER_VMKERNEL\"}}' WHERE Identifier='{USB}' AND Name='pci_devices';",
+        odd = odd.replace("\\t", "\t")
+    );
+    let before = store(&sql);
+    let seen = device(&before.devices().unwrap(), USB).clone();
+    assert_eq!(
+        (seen.passthrough, seen.owner.as_deref()),
+        (true, Some("OWNER_PASSTHRU"))
+    );
+    assert_eq!(seen.shadowed, ["OWNER_VMKERNEL"]);
+    assert_eq!(
+        before.notes().unwrap(),
+        [format!(
+            "the columns of row esx/hardware/pci_devices/{USB} name different owners"
+        )]
+    );
+    let after = give_back(&before).unwrap();
+    let replaced: Vec<String> = dump(before.as_bytes())
+        .into_iter()
+        .map(|line| {
+            if !line.contains(USB) {
+                return line;
+            }
+            let revised = line
+                .strip_suffix(",104")
+                .map(|l| format!("{l},105"))
+                .unwrap_or(line.clone());
+            revised.replace("OWNER_PASSTHRU", "OWNER_VMKERNEL")
+        })
+        .collect();
+    assert_eq!(dump(after.as_bytes()), replaced);
+}
+
+#[test]
+fn a_change_of_the_desired_value_alone_is_no_revision() {
+    let before = store("");
+    let change = Change::SetValue {
+        key: pci_devices::key(USB),
+        column: ValueColumn::Desired,
+        json: Some("{}".to_owned()),
+    };
+    let after = before.edit(&[change], None).unwrap();
+    let row = after.row(&pci_devices::key(USB)).unwrap();
+    assert_eq!(
+        (row.value(ValueColumn::Desired), &row.revision),
+        (&Cell::Text("{}".into()), &Cell::Integer(103))
+    );
+}
+
+#[test]
+fn rows_are_set_and_deleted_by_key() {
+    let before = store("");
+    let key = RowKey::new("esx", "system", "big", "");
+    assert_eq!(key.to_string(), "esx/system/big");
+    let json = format!("{{\"x\":\"{}\"}}", "z".repeat(30_000));
+    let set = Change::SetValue {
+        key: key.clone(),
+        column: ValueColumn::User,
+        json: Some(json.clone()),
+    };
+    let after = before.edit(&[set], None).unwrap();
+    assert_eq!(
+        after.row(&key).unwrap().value(ValueColumn::User).text(),
+        Some(json.as_str())
+    );
+    assert_eq!(
+        sqlite3(after.as_bytes(), "PRAGMA integrity_check").0,
+        "ok\n"
+    );
+    let deleted = after
+        .edit(&[Change::Delete { key: key.clone() }], None)
+        .unwrap();
+    assert_eq!(deleted.row(&key), None);
+    assert_eq!(deleted.rows().len(), before.rows().len() - 1);
+    assert_eq!(
+        sqlite3(
+            deleted.as_bytes(),
+            "PRAGMA integrity_check; SELECT count(*) FROM KVTable"
+        )
+        .0,
+        "ok\n2\n"
+    );
+    for change in [
+        Change::Delete {
+            key: RowKey::new("esx", "system", "nothing", ""),
+        },
+        set_owner("0000:ff:00.0", Owner::Vmkernel),
+    ] {
+        let error = before.edit(&[change], None).unwrap_err();
+        assert!(matches!(error, OwnershipError::NoSuchRow { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    let bad = Change::SetValue {
+        key,
+        column: ValueColumn::User,
+        json: Some("{".to_owned()),
+    };
+    assert!(
+        before
+            .edit(&[bad], None)
+            .unwrap_err()
+            .to_string()
+            .contains("would not be JSON")
+    );
+}
+
+#[test]
+fn a_row_is_added_only_where_its_bus_address_is_known() {
+    let before = store("");
+    let add = |address: &str, time| {
+        before.edit(
+            &[Change::AddPassthru {
+                address: address.parse().unwrap(),
+            }],
+            time,
+        )
+    };
+    let known = "0000:6e:0c.3";
+    for (time, modified, created) in [
+        (None, "2021-08-11 07:33:46", "2021-07-01 08:00:17"),
+        (Some(0), "1970-01-01 00:00:00", "1970-01-01 00:00:00"),
+    ] {
+        let after = add(known, time).unwrap();
+        let seen = device(&after.devices().unwrap(), known).clone();
+        assert_eq!(
+            (seen.passthrough, seen.alias.as_deref()),
+            (true, Some("vmhba9"))
+        );
+        let (row, _) = sqlite3(
+            after.as_bytes(),
+            &format!("SELECT * FROM Config WHERE Identifier='{known}'"),
+        );
+        assert_eq!(
+            row,
+            format!(
+                "esx|hardware|pci_devices|{known}|{modified}|{created}|proposed|1||\
+                 {{\"sbdf\":\"{known}\",\"owner\":\"OWNER_PASSTHRU\"}}|\
+                 {{\"sbdf\":\"{known}\",\"dl_bus_address\":\"p{known}\"}}|||0\n"
+            )
+        );
+        let mut others = dump(after.as_bytes());
+        others.retain(|line| !line.contains("'hardware','pci_devices','0000:6e:0c.3'"));
+        assert_eq!(others, dump(before.as_bytes()));
+    }
+    let error = add("0000:05:00.0", None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(
+        error.to_string(),
+        "a pci_devices row for 0000:05:00.0 cannot be added: no device_data row tells its \
+         dl_bus_address, which the schema requires"
+    );
+    assert!(matches!(
+        add(USB, None),
+        Err(OwnershipError::RowExists { .. })
+    ));
+    let empty = store("DELETE FROM Config WHERE Name='pci_devices';");
+    let change = Change::AddPassthru {
+        address: known.parse().unwrap(),
+    };
+    assert!(
+        empty
+            .edit(&[change], None)
+            .unwrap_err()
+            .to_string()
+            .contains("version of their schema")
+    );
+}
+
+#[test]
+fn a_store_in_wal_mode_is_edited_and_stays_in_it() {
+    let bytes = database("PRAGMA journal_mode=WAL;");
+    assert_eq!(bytes[18..20], [2, 2]);
+    let after = give_back(&ConfigStore::open(bytes.clone()).unwrap()).unwrap();
+    assert_eq!(after.as_bytes()[18..20], [2, 2]);
+    assert_eq!(changed_pages(&bytes, after.as_bytes()), 2);
+    let (text, _) = sqlite3(
+        after.as_bytes(),
+        "PRAGMA journal_mode; PRAGMA integrity_check; SELECT count(*) FROM Config WHERE UserValue LIKE '%PASSTHRU%'",
+    );
+    assert_eq!(text, "wal\nok\n1\n");
+}
+
+#[test]
+fn value_columns_that_cannot_be_trusted_are_named_and_refused() {
+    let cases = [
+        (
+            "'not json'",
+            "is not JSON: expected ident at line 1 column 2",
+        ),
+        ("'[1]'", "is JSON but not an object"),
+        ("'null'", "is JSON but not an object"),
+        (
+            r#"'{"owner":"OWNER_PASSTHRU","owner":"OWNER_VMKERNEL"}'"#,
+            "has `owner` more than once",
+        ),
+        (
+            r#"'{"owner":"OWNER_PASSTHRU","\u006fwner":"OWNER_VMKERNEL"}'"#,
+            "has `owner` more than once",
+        ),
+        (r#"'{"owner":1}'"#, "has a `owner` that is not a string"),
+        ("x'7b7d'", "holds a blob"),
+        ("CAST(x'22ff22' AS TEXT)", "holds text that is not UTF-8"),
+    ];
+    for (value, why) in cases {
+        let sql = format!(
+            "UPDATE Config SET CachedValue={value} WHERE Name='pci_devices' AND Identifier='{USB}';"
+        );
+        let store = store(&sql);
+        for error in [store.devices().unwrap_err(), give_back(&store).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Damaged);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "column CachedValue of the ConfigStore row esx/hardware/pci_devices/{USB} {why}"
+                )
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_none_of_our_business_may_hold_anything() {
+    let store = store("UPDATE Config SET UserValue=x'00ff', Revision='x' WHERE Name='big';");
+    let after = give_back(&store).unwrap();
+    assert_eq!(
+        after
+            .row(&RowKey::new("esx", "system", "big", ""))
+            .unwrap()
+            .value(ValueColumn::User),
+        &Cell::Other("a blob")
+    );
+}
+
+#[test]
+fn an_odd_identifier_is_shown_noted_and_kept() {
+    let store = store(
+        "INSERT INTO Config(Component,ConfigGroup,Name,Identifier,UserValue) VALUES
+         ('esx','hardware','pci_devices','00:1a.7','{\"sbdf\":\"0000:00:1a.7\",\"owner\":\"OWNER_PASSTHRU\"}');",
+    );
+    let devices = store.devices().unwrap();
+    let odd = device(&devices, "00:1a.7");
+    assert_eq!((odd.passthrough, odd.addresses.len()), (true, 0));
+    assert_eq!(
+        store.notes().unwrap(),
+        [
+            "row esx/hardware/pci_devices/00:1a.7 names no PCI address",
+            "column UserValue of row esx/hardware/pci_devices/00:1a.7 names 0000:00:1a.7"
+        ]
+    );
+    let after = store
+        .edit(&[set_owner("00:1a.7", Owner::Vmkernel)], None)
+        .unwrap();
+    assert!(!device(&after.devices().unwrap(), "00:1a.7").passthrough);
+}
+
+#[test]
+fn a_damaged_header_is_named_by_its_offset() {
+    let sound = database("");
+    let cases: [(usize, &[u8], &str); 8] = [
+        (
+            0,
+            b"X",
+            "at offset 0: it does not begin with `SQLite format 3`",
+        ),
+        (16, &[0x10, 0x01], "at offset 16: the page size is not"),
+        (16, &[0, 0], "at offset 16: the page size is not"),
+        (
+            18,
+            &[3],
+            "at offset 18: the format version is neither 1 nor 2",
+        ),
+        (20, &[255], "pages of 4096"),
+        (21, &[65], "at offset 21: the payload fractions"),
+        (44, &[0, 0, 0, 9], "at offset 44: the schema format"),
+        (
+            56,
+            &[0, 0, 0, 2],
+            "at offset 56: the text encoding is not UTF-8",
+        ),
+    ];
+    for (offset, bytes, message) in cases {
+        let mut damaged = sound.clone();
+        damaged[offset..offset + bytes.len()].copy_from_slice(bytes);
+        if offset == 20 {
+            damaged.truncate(sound.len() - 4096);
+        }
+        let error = ConfigStore::open(damaged).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    for length in [0, 99, 100, 4096, sound.len() - 1, sound.len() - 4096] {
+        let error = ConfigStore::open(sound[..length].to_vec()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{length}: {error}");
+    }
+    let longer = [sound.as_slice(), &[0; 4096]].concat();
+    assert!(matches!(
+        ConfigStore::open(longer),
+        Err(OwnershipError::StoreSize { .. })
+    ));
+}
+
+#[test]
+fn damage_inside_is_found_before_anything_is_changed() {
+    let sound = database("");
+    let (root, _) = sqlite3(
+        &sound,
+        "SELECT rootpage FROM sqlite_schema WHERE name='sqlite_autoindex_Config_1'",
+    );
+    let page: usize = root.trim().parse().unwrap();
+    let mut damaged = sound;
+    damaged[page * 4096 - 200..page * 4096].fill(0x41);
+    let error = ConfigStore::open(damaged).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(
+        error
+            .to_string()
+            .starts_with("the ConfigStore is damaged (before the change)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_schema_that_is_not_a_config_stores_is_refused_by_name() {
+    let rebuilt = |sql: &str| {
+        ConfigStore::open(database(&format!(
+            "ALTER TABLE Config RENAME TO Other; {sql}"
+        )))
+    };
+    let cases = [
+        (
+            "CREATE VIEW Config AS SELECT * FROM Other;",
+            "`Config` is a view, not a table",
+        ),
+        ("", "there is no table `Config`"),
+        (
+            "CREATE VIRTUAL TABLE Config USING fts5(a);",
+            "`Config` is a virtual table",
+        ),
+        (
+            "CREATE TABLE Config(Component TEXT);",
+            "table Config lacks the column `ConfigGroup`",
+        ),
+        (
+            "CREATE TABLE Config AS SELECT * FROM Other; ALTER TABLE Config DROP COLUMN Revision;",
+            "table Config lacks the column `Revision`",
+        ),
+        (
+            "CREATE TABLE Config AS SELECT * FROM Other; ALTER TABLE Config ADD COLUMN x AS (Revision+1);",
+            "column `x` of table Config is generated",
+        ),
+    ];
+    for (sql, message) in cases {
+        let error = rebuilt(sql).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().ends_with(message), "{error}");
+    }
+    let twice = "CREATE TABLE Config AS SELECT * FROM Other UNION ALL SELECT * FROM Other WHERE Identifier='0000:00:17.3';";
+    assert!(matches!(
+        rebuilt(twice),
+        Err(OwnershipError::DuplicateRow { .. })
+    ));
+    let unkeyed =
+        "CREATE TABLE Config AS SELECT * FROM Other; UPDATE Config SET Name=NULL WHERE Name='big';";
+    assert!(matches!(
+        rebuilt(unkeyed),
+        Err(OwnershipError::RowKey { .. })
+    ));
+}
+
+#[test]
+fn code_in_the_schema_does_not_run() {
+    let hostile = store(
+        "CREATE TRIGGER steal AFTER UPDATE ON Config BEGIN DELETE FROM KVTable; END;
+         CREATE TABLE child(k REFERENCES KVTable(Key) ON DELETE CASCADE);
+         CREATE VIEW forever AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT n FROM c;",
+    );
+    let after = give_back(&hostile).unwrap();
+    assert_eq!(
+        sqlite3(after.as_bytes(), "SELECT count(*) FROM KVTable").0,
+        "2\n"
+    );
+}
+
+#[test]
+fn a_check_that_never_ends_runs_out_of_budget_or_is_refused() {
+    let bytes = database(
+        "ALTER TABLE Config RENAME TO Other;
+         CREATE TABLE Config AS SELECT * FROM Other;
+         CREATE INDEX slow ON Config(length(replace(hex(zeroblob(100000)), '0', Name)));",
+    );
+    let started = std::time::Instant::now();
+    let _ = ConfigStore::open(bytes);
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn no_single_damaged_byte_makes_a_store_panic_or_an_edit_touch_other_tables() {
+    let sound = database("");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..400 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let mut damaged = sound.clone();
+        let at = usize::try_from(state >> 8).unwrap() % damaged.len();
+        damaged[at] ^= u8::try_from(state & 0xff).unwrap() | 1;
+        if let Ok(store) = ConfigStore::open(damaged) {
+            let _ = store.devices();
+            let _ = give_back(&store);
+        }
+    }
+}
+
+#[test]
+fn times_past_the_year_9999_are_refused() {
+    assert_eq!(
+        database::datetime(253_402_300_799).unwrap(),
+        "9999-12-31 23:59:59"
+    );
+    for seconds in [253_402_300_800, u64::MAX] {
+        assert_eq!(
+            database::datetime(seconds).unwrap_err(),
+            OwnershipError::BadTime { seconds }
+        );
+    }
+}
+
+#[test]
+fn a_write_ahead_log_or_journal_beside_the_store_is_named() {
+    let names = forbidden_sidecars("var/lib/vmware/configstore/backup/current-store-1");
+    assert_eq!(
+        names,
+        [
+            "var/lib/vmware/configstore/backup/current-store-1-wal",
+            "var/lib/vmware/configstore/backup/current-store-1-journal"
+        ]
+    );
+}
