@@ -1,7 +1,7 @@
 //! Which device a user means by an address.
 //!
-//! People write what they have at hand: the line of esx.conf, the output of `lspci` or of `esxcli`, or
-//! an address as esx.conf spells it. A [`Selector`] stands for every address its text can mean;
+//! People write what they have at hand: the line of esx.conf, the output of `lspci` or of `esxcli`,
+//! or an address as esx.conf spells it. A [`Selector`] stands for every address its text can mean;
 //! [`select`] finds the device, and refuses to choose where more than one fits.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -50,7 +50,8 @@ pub enum SelectError {
     NoSuchDevice {
         /// The text as given.
         selector: String,
-        /// Devices in the same place but for the function, or on the same bus; else the ones passed through.
+        /// Devices in the same place but for the function, or on the same bus; else the ones passed
+        /// through.
         near: Vec<String>,
     },
     /// More than one device fits.
@@ -80,8 +81,9 @@ fn listing(lead: &str, items: &[String]) -> String {
 impl FromStr for Selector {
     type Err = SelectError;
 
-    /// Reads a selector: a key (`/device/000:26.7/owner`), an address in any spelling, or
-    /// either behind `raw:`, `hex:` or `dec:`, which says how it is to be taken. An address may end in `.vf`.
+    /// Reads a selector: a key (`/device/000:26.7/owner`), an address in any spelling, or either
+    /// behind `raw:`, `hex:` or `dec:`, which says how it is to be taken. An address may end in
+    /// `.vf`.
     fn from_str(text: &str) -> Result<Selector, SelectError> {
         let refuse = || SelectError::NotADevice {
             selector: text.to_owned(),
@@ -177,7 +179,8 @@ impl fmt::Display for Selector {
 /// selected together. `devices` is what one state says; select in each state separately.
 ///
 /// # Errors
-/// [`SelectError::NoSuchDevice`] and [`SelectError::Ambiguous`], for the first selector that names no device or more than one.
+/// [`SelectError::NoSuchDevice`] and [`SelectError::Ambiguous`], for the first selector that names
+/// no device or more than one.
 pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usize>, SelectError> {
     let mut selected = BTreeSet::new();
     for selector in selectors {
@@ -203,8 +206,9 @@ pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usi
     Ok(selected.into_iter().collect())
 }
 
-/// Whether all of `matching` can be one and the same device: they share an address the selector stands for, and
-/// no two of them are different keys of one source and one form, which name different devices.
+/// Whether all of `matching` can be one and the same device: they share an address the selector
+/// stands for, and no two of them are different keys of one source and one form, which name
+/// different devices.
 fn are_one_device(selector: &Selector, matching: &[(usize, &DeviceOwner)]) -> bool {
     if let Meaning::Raw(_) = selector.meaning {
         let keys: HashSet<&str> = matching.iter().map(|(_, d)| d.key.as_str()).collect();

@@ -46,7 +46,8 @@ pub enum OwnershipError {
         /// Line number, from 1.
         line: usize,
     },
-    /// A device without a line is to be set, and the file's other lines do not tell how to write its address.
+    /// A device without a line is to be set, and the file's other lines do not tell how to write
+    /// its address.
     #[error("the `/device` lines of esx.conf do not tell how to write {address}: {why}")]
     NoSpelling {
         /// The address as esxcli writes it.
@@ -132,7 +133,8 @@ pub enum OwnershipError {
         /// The row's key.
         row: String,
     },
-    /// A value column holds something other than a JSON object, or one that cannot be edited safely.
+    /// A value column holds something other than a JSON object, or one that cannot be edited
+    /// safely.
     #[error("column {column} of the ConfigStore row {row} {why}")]
     RowValue {
         /// The row's key.

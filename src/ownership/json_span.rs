@@ -1,5 +1,5 @@
-//! Finds one member of a JSON object by its place in the text, so that its value can be replaced and
-//! every other byte kept.
+//! Finds one member of a JSON object by its place in the text, so that its value can be replaced
+//! and every other byte kept.
 //!
 //! The text is first checked as a whole by `serde_json`; what walks it here may therefore
 //! rely on sound JSON, and still never panics on other text. Only the top level is looked at.
@@ -56,8 +56,8 @@ pub(super) fn string_member(text: &str, name: &str) -> Result<Option<StringMembe
     Ok(found)
 }
 
-/// `text` with the string member `name` set to `value`, which must need no escapes: its value replaced
-/// where it has one, else the member put at the end of the object.
+/// `text` with the string member `name` set to `value`, which must need no escapes: its value
+/// replaced where it has one, else the member put at the end of the object.
 pub(super) fn with_string_member(text: &str, name: &str, value: &str) -> Result<String, SpanError> {
     let mut edited = text.to_owned();
     match string_member(text, name)? {

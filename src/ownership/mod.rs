@@ -157,14 +157,15 @@ fn bus_address(text: &str) -> Option<PciAddress> {
     PciAddress::from_sbdf(text.strip_prefix('p')?)
 }
 
-/// Reads a logical bus address, `pci#p0000:00:07.1#0`: the PCI function and the adapter's number on it.
+/// Reads a logical bus address, `pci#p0000:00:07.1#0`: the PCI function and the adapter's number on
+/// it.
 fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
     let (place, number) = text.strip_prefix("pci#")?.rsplit_once('#')?;
     Some((bus_address(place)?, number.parse().ok()?))
 }
 
-/// Gives each device that has no alias the first of `aliases` that is certainly its own: the alias's address
-/// is one of the device's, and of no other device of the same source.
+/// Gives each device that has no alias the first of `aliases` that is certainly its own: the
+/// alias's address is one of the device's, and of no other device of the same source.
 pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
     let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
         std::collections::HashMap::new();

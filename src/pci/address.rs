@@ -97,7 +97,8 @@ pub enum AddressError {
 }
 
 impl AddressError {
-    /// Always [`ErrorKind::Usage`]: addresses in files are read with [`readings`], which does not fail.
+    /// Always [`ErrorKind::Usage`]: addresses in files are read with [`readings`], which does not
+    /// fail.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Usage
     }

@@ -2,8 +2,7 @@
 //!
 //! The file comes from a medium nobody vouches for. So its header is checked before SQLite sees it,
 //! schema code (triggers, views, virtual tables, foreign keys) is off or refused, and one
-//! budget of work proportional to the file's size covers everything asked of it. Header fields
-//! are those of the published SQLite file format.
+//! budget of work proportional to the file's size covers everything asked of it.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +11,9 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{Cell, Row, RowKey, Step, ValueColumn};
-use crate::bytes::array;
+use super::{Cell, Row, RowKey, Step, ValueColumn, header};
 use crate::ownership::OwnershipError;
 
-/// Hundreds of times what a real host's store takes (132 KB).
-const MAX_SIZE: usize = 64 << 20;
 /// Instructions of SQLite's virtual machine granted to any store, and per byte of it.
 const BUDGET: u64 = 10_000_000;
 const BUDGET_PER_BYTE: u64 = 20;
@@ -25,9 +21,6 @@ const BUDGET_PER_BYTE: u64 = 20;
 const STRIDE: i32 = 10_000;
 /// The longest statement of a schema; the real store's longest is under 500 bytes.
 const MAX_SQL: i32 = 1 << 20;
-/// The format version bytes: 1 for a rollback journal, 2 for a write-ahead log.
-const VERSIONS: std::ops::Range<usize> = 18..20;
-
 /// The columns of table `Config`, as a real 7.0.2 store has them.
 const COLUMNS: [&str; 14] = [
     "Component",
@@ -46,6 +39,26 @@ const COLUMNS: [&str; 14] = [
     "Revision",
 ];
 
+/// What a schema may hold that makes SQLite evaluate expressions of the file's own, and the query
+/// that finds it.
+const COMPUTED: [(&str, &str); 3] = [
+    (
+        "index",
+        "SELECT s.name FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x \
+         WHERE s.type = 'index' AND x.cid = -2",
+    ),
+    (
+        "index",
+        "SELECT l.name FROM main.sqlite_schema s, pragma_index_list(s.name, 'main') l \
+         WHERE s.type = 'table' AND l.partial",
+    ),
+    (
+        "column",
+        "SELECT x.name FROM main.sqlite_schema s, pragma_table_xinfo(s.name, 'main') x \
+         WHERE s.type = 'table' AND x.hidden <> 0",
+    ),
+];
+
 pub(super) struct Database {
     connection: Connection,
     /// The version bytes to put back: an in-memory database cannot be in WAL mode.
@@ -55,10 +68,14 @@ pub(super) struct Database {
 impl Database {
     /// Checks the header and hands the bytes to SQLite.
     pub(super) fn open(bytes: &[u8]) -> Result<Database, OwnershipError> {
-        check_header(bytes)?;
+        header::check(bytes)?;
         let mut image = bytes.to_vec();
-        let versions = image.get(VERSIONS).unwrap_or_default().to_vec();
-        for version in image.iter_mut().take(VERSIONS.end).skip(VERSIONS.start) {
+        let versions = image.get(header::VERSIONS).unwrap_or_default().to_vec();
+        for version in image
+            .iter_mut()
+            .take(header::VERSIONS.end)
+            .skip(header::VERSIONS.start)
+        {
             *version = 1;
         }
         let connection = connect(&image).map_err(sqlite("opening the ConfigStore"))?;
@@ -68,7 +85,8 @@ impl Database {
         })
     }
 
-    /// `Config` must be a real table with the known columns, and nothing in the schema may be virtual.
+    /// `Config` must be a real table with the known columns, and nothing in the schema may be
+    /// virtual.
     pub(super) fn check_schema(&self) -> Result<(), OwnershipError> {
         let failed = sqlite("reading the schema of the ConfigStore");
         let refuse = |what: String| Err(OwnershipError::StoreSchema { what });
@@ -95,28 +113,39 @@ impl Database {
         if !found {
             return refuse("there is no table `Config`".to_owned());
         }
+        self.check_expressions()?;
         self.check_columns()
+    }
+
+    /// No index and no column may be computed: the integrity check would run the expressions, and
+    /// one of them can take hours within a single instruction. (CHECK constraints are off.)
+    fn check_expressions(&self) -> Result<(), OwnershipError> {
+        for (what, query) in COMPUTED {
+            let failed = sqlite("looking for computed indexes and columns");
+            let mut statement = self.connection.prepare(query).map_err(failed)?;
+            let mut rows = statement.query([]).map_err(failed)?;
+            if let Some(row) = rows.next().map_err(failed)? {
+                let name: String = row.get(0).map_err(failed)?;
+                let what = format!("{what} `{name}` is computed by an expression");
+                return Err(OwnershipError::StoreSchema { what });
+            }
+        }
+        Ok(())
     }
 
     fn check_columns(&self) -> Result<(), OwnershipError> {
         let failed = sqlite("reading the columns of table Config");
         let mut statement = self
             .connection
-            .prepare("SELECT name, hidden FROM pragma_table_xinfo('Config', 'main')")
+            .prepare("SELECT name FROM pragma_table_info('Config', 'main')")
             .map_err(failed)?;
-        let columns: Vec<(String, i64)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        let columns: Vec<String> = statement
+            .query_map([], |row| row.get(0))
             .and_then(Iterator::collect)
             .map_err(failed)?;
-        for (name, hidden) in &columns {
-            if *hidden != 0 {
-                let what = format!("column `{name}` of table Config is generated");
-                return Err(OwnershipError::StoreSchema { what });
-            }
-        }
         let lacking = COLUMNS
             .iter()
-            .find(|known| !columns.iter().any(|(name, _)| name == *known));
+            .find(|known| !columns.iter().any(|name| name == *known));
         match lacking {
             Some(name) => Err(OwnershipError::StoreSchema {
                 what: format!("table Config lacks the column `{name}`"),
@@ -199,70 +228,11 @@ impl Database {
             .serialize("main")
             .map_err(sqlite("writing the ConfigStore"))?;
         let mut bytes = data.to_vec();
-        if let Some(versions) = bytes.get_mut(VERSIONS) {
+        if let Some(versions) = bytes.get_mut(header::VERSIONS) {
             versions.copy_from_slice(&self.versions);
         }
         Ok(bytes)
     }
-}
-
-/// The file format of SQLite, as far as it can be checked before SQLite reads the file.
-fn check_header(bytes: &[u8]) -> Result<(), OwnershipError> {
-    let bad = |offset, why: &str| OwnershipError::StoreHeader {
-        offset,
-        why: why.to_owned(),
-    };
-    let word = |offset| array(bytes, offset).map_or(0, u32::from_be_bytes);
-    let size = bytes.len();
-    if size > MAX_SIZE {
-        return Err(OwnershipError::StoreTooLarge {
-            size,
-            limit: MAX_SIZE,
-        });
-    }
-    let Some(header) = array::<100>(bytes, 0) else {
-        return Err(bad(0, "the file is shorter than a header"));
-    };
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(bad(0, "it does not begin with `SQLite format 3`"));
-    }
-    let page_size = match array(bytes, 16).map(u16::from_be_bytes) {
-        Some(1) => 65536,
-        Some(size @ 512..=32768) if size.is_power_of_two() => u32::from(size),
-        _ => {
-            return Err(bad(
-                16,
-                "the page size is not a power of two from 512 to 65536",
-            ));
-        }
-    };
-    if !header[VERSIONS].iter().all(|v| matches!(v, 1 | 2)) {
-        return Err(bad(18, "the format version is neither 1 nor 2"));
-    }
-    if page_size.saturating_sub(u32::from(header[20])) < 480 {
-        return Err(bad(20, "a page has less than 480 usable bytes"));
-    }
-    if header[21..24] != [64, 32, 32] {
-        return Err(bad(21, "the payload fractions are not 64, 32, 32"));
-    }
-    if !matches!(word(44), 1..=4) {
-        return Err(bad(44, "the schema format is not 1 to 4"));
-    }
-    if word(56) != 1 {
-        return Err(bad(56, "the text encoding is not UTF-8"));
-    }
-    // The page count counts only where the writer that set it also set the change counter.
-    let whole = u32::try_from(size).unwrap_or(u32::MAX);
-    let counted = word(28) != 0 && word(24) == word(92);
-    let pages = if counted { word(28) } else { whole / page_size };
-    if pages.checked_mul(page_size) != Some(whole) {
-        return Err(OwnershipError::StoreSize {
-            size,
-            pages,
-            page_size,
-        });
-    }
-    Ok(())
 }
 
 fn connect(image: &[u8]) -> rusqlite::Result<Connection> {
@@ -304,7 +274,8 @@ fn connect(image: &[u8]) -> rusqlite::Result<Connection> {
     connection.deserialize_read_exact("main", image, image.len(), false)?;
     // Nothing may reach a disk, and a page is not rewritten to wipe what was in it.
     connection.execute_batch(
-        "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; PRAGMA secure_delete = OFF;",
+        "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; PRAGMA secure_delete = OFF; \
+         PRAGMA ignore_check_constraints = ON;",
     )?;
     Ok(connection)
 }
@@ -419,40 +390,6 @@ fn delete(connection: &Connection, key: &RowKey) -> rusqlite::Result<usize> {
         &format!("DELETE FROM main.Config {MATCH_KEY}"),
         params![key.component, key.group, key.name, key.identifier],
     )
-}
-
-/// Pages of other tables must be the same before and after. Page 1 also holds the header, whose counters,
-/// sizes and list of free pages move.
-pub(super) fn check_foreign_pages(
-    before: &[u8],
-    after: &[u8],
-    foreign: &BTreeSet<u32>,
-) -> Result<(), OwnershipError> {
-    let page_size = match array(before, 16).map(u16::from_be_bytes) {
-        Some(1) => 65536,
-        Some(size) => usize::from(size),
-        None => 0,
-    };
-    let page = |bytes: &[u8], number: u32| -> Option<Vec<u8>> {
-        let start = usize::try_from(number.checked_sub(1)?)
-            .ok()?
-            .checked_mul(page_size)?;
-        let mut page = bytes.get(start..start.checked_add(page_size)?)?.to_vec();
-        if number == 1 {
-            for range in [24..40, 92..100] {
-                page.get_mut(range)?.fill(0);
-            }
-        }
-        Some(page)
-    };
-    for number in foreign {
-        let old = page(before, *number);
-        if old.is_none() || old != page(after, *number) {
-            let what = format!("page {number} of the ConfigStore, which belongs to another table");
-            return Err(OwnershipError::UnexpectedChange { what });
-        }
-    }
-    Ok(())
 }
 
 /// The point in time as the store writes it: `2021-08-11 07:33:45`, UTC.

@@ -11,6 +11,7 @@
 //! bytes out; nothing here touches a file or the clock.
 
 mod database;
+mod header;
 mod pci_devices;
 
 use std::collections::{BTreeMap, HashSet};
@@ -27,7 +28,8 @@ pub struct ConfigStore {
     rows: Vec<Row>,
 }
 
-/// What names a row: component, group and key as `configstorecli -c -g -k` take them, and the instance.
+/// What names a row: component, group and key as `configstorecli -c -g -k` take them, and the
+/// instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
     /// `esx`.
@@ -183,8 +185,8 @@ impl Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Set the owner of the `pci_devices` row with this Identifier, in every column that holds an
-    /// owner. In a row that holds none, [`Owner::Passthru`] is put into `UserValue` and [`Owner::Vmkernel`],
-    /// the schema's default, changes nothing.
+    /// owner. In a row that holds none, [`Owner::Passthru`] is put into `UserValue` and
+    /// [`Owner::Vmkernel`], the schema's default, changes nothing.
     SetOwner {
         /// The row's Identifier.
         identifier: String,
@@ -222,8 +224,9 @@ impl ConfigStore {
     /// Checks the database and reads table `Config`.
     ///
     /// # Errors
-    /// A damaged header or size, a failed integrity check, a schema other than a ConfigStore's, a row without a
-    /// proper key: each its own [`OwnershipError`]. Value columns are judged when they are used.
+    /// A damaged header or size, a failed integrity check, a schema other than a ConfigStore's, a
+    /// row without a proper key: each its own [`OwnershipError`]. Value columns are judged when
+    /// they are used.
     pub fn open(bytes: Vec<u8>) -> Result<ConfigStore, OwnershipError> {
         ConfigStore::open_checked(bytes, "before")
     }
@@ -264,13 +267,13 @@ impl ConfigStore {
 
     /// The store with `changes` made, in their order.
     ///
-    /// A changed row is treated as the host's own triggers would: its Revision grows by one. Its ModifiedTime becomes
-    /// `time` (seconds since 1970, UTC) where one is given and else stays, for there is no clock here. With
-    /// nothing to change the result equals `self`, byte for byte.
+    /// A changed row is treated as the host's own triggers would: its Revision grows by one. Its
+    /// ModifiedTime becomes `time` (seconds since 1970, UTC) where one is given and else stays, for
+    /// there is no clock here. With nothing to change the result equals `self`, byte for byte.
     ///
     /// # Errors
-    /// A row that is not there, holds values that cannot be edited safely, or cannot be made; a result that is not
-    /// exactly the intended one.
+    /// A row that is not there, holds values that cannot be edited safely, or cannot be made; a
+    /// result that is not exactly the intended one.
     pub fn edit(
         &self,
         changes: &[Change],
@@ -298,7 +301,7 @@ impl ConfigStore {
         let foreign = database.foreign_pages()?;
         database.apply(&steps)?;
         let bytes = database.into_bytes()?;
-        database::check_foreign_pages(&self.bytes, &bytes, &foreign)?;
+        header::check_foreign_pages(&self.bytes, &bytes, &foreign)?;
         let edited = ConfigStore::open_checked(bytes, "after")?;
         let as_intended = edited.rows.len() == wanted.len()
             && edited

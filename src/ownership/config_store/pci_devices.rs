@@ -1,5 +1,5 @@
-//! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data` for
-//! the names of adapters.
+//! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data`
+//! for the names of adapters.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,8 @@ impl ConfigStore {
 
     /// The adapters that `device_data` rows tie to an address, PCI rows before logical ones.
     ///
-    /// Rows whose bus address names a slot (`m01000300`) and rows that are not as the host writes them tell no
-    /// address and are left out.
+    /// Rows whose bus address names a slot (`m01000300`) and rows that are not as the host writes
+    /// them tell no address and are left out.
     pub fn aliases(&self) -> Vec<Alias> {
         let mut found = Vec::new();
         let mut logical = Vec::new();
@@ -71,7 +71,8 @@ impl ConfigStore {
         found
     }
 
-    /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence each.
+    /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence
+    /// each.
     ///
     /// # Errors
     /// As [`ConfigStore::devices`].
@@ -188,10 +189,10 @@ fn put_owner(row: &mut Row, column: ValueColumn, owner: Owner) -> Result<(), Own
 
 /// A row for a device that has none, passed through.
 ///
-/// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a `device_data` row names
-/// the device by its address; it may also name a slot, and then nothing here tells which device that is. The schema version
-/// is that of the store's other `pci_devices` rows, the times are `time` or those of the
-/// `device_data` row.
+/// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a
+/// `device_data` row names the device by its address; it may also name a slot, and then nothing
+/// here tells which device that is. The schema version is that of the store's other `pci_devices`
+/// rows, the times are `time` or those of the `device_data` row.
 pub(super) fn new_row(
     rows: &BTreeMap<RowKey, Row>,
     address: PciAddress,
@@ -246,7 +247,8 @@ pub(super) fn new_row(
 }
 
 /// What a `device_data` row says, as seen in a real 7.0.2 state:
-/// `{"alias":"vmhba1","alias_pending":false,"bus_type":"pci","bus_address":"p0000:00:07.1"}` in VitalValue.
+/// `{"alias":"vmhba1","alias_pending":false,"bus_type":"pci","bus_address":"p0000:00:07.1"}` in
+/// VitalValue.
 struct DeviceData {
     alias: String,
     bus_type: String,

@@ -70,15 +70,16 @@ impl EsxConf {
         found
     }
 
-    /// Sets the owner at each of `keys` (`/device/000:26.7/owner`), in every line that has the key and
-    /// means the other one.
+    /// Sets the owner at each of `keys` (`/device/000:26.7/owner`), in every line that has the key
+    /// and means the other one.
     ///
     /// Only the bytes between the quotes change. A value that already means `owner` is left
     /// as it is, whatever its wording; with nothing to change the result equals `self`.
     ///
     /// # Errors
-    /// [`OwnershipError::NoSuchKey`] without such a line; [`OwnershipError::OddLine`] where a line not of
-    /// the exact form has the key; [`OwnershipError::BadKey`] for a key that is no device's owner.
+    /// [`OwnershipError::NoSuchKey`] without such a line; [`OwnershipError::OddLine`] where a line
+    /// not of the exact form has the key; [`OwnershipError::BadKey`] for a key that is no device's
+    /// owner.
     pub fn set_owner(&self, keys: &[&str], owner: Owner) -> Result<EsxConf, OwnershipError> {
         let wanted: HashSet<&str> = keys.iter().copied().collect();
         if let Some(odd) = self

@@ -5,9 +5,9 @@
 //! begin; key and value are at most 8191 bytes; order has no meaning. That the last of several
 //! lines with one key wins is inferred, so an edit makes all of them agree.
 //!
-//! Every byte is kept except the values that are set. A line that is not of the exact form is
-//! kept, reported as a [`Note`] and never written. Blanks around the `=` and at both
-//! ends of a line are taken as ESXi's own lines with different spacing; that a host reads them so is inferred.
+//! Every byte is kept except the values that are set. A line that is not of the exact form is kept,
+//! reported as a [`Note`] and never written. Blanks around the `=` and at both ends of a line are
+//! taken as ESXi's own lines with different spacing; that a host reads them so is inferred.
 
 mod devices;
 mod line;
@@ -185,8 +185,9 @@ impl EsxConf {
         Some(self.text(&last.value))
     }
 
-    /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing else; a new
-    /// key is put behind the last line that shares the most of its path, with that line's ending.
+    /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing
+    /// else; a new key is put behind the last line that shares the most of its path, with that
+    /// line's ending.
     ///
     /// # Errors
     /// [`OwnershipError::BadKey`], [`OwnershipError::BadValue`] for what the format cannot hold;
