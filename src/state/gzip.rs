@@ -310,10 +310,27 @@ fn inflate(bytes: &[u8], start: usize, limit: u64) -> Result<(Vec<u8>, usize), G
 /// # Errors
 /// [`GzipError::Compress`] if the compressor fails, which is not known to happen.
 pub fn pack(header: &Header, data: &[u8], effort: Effort) -> Result<Vec<u8>, GzipError> {
-    let level = match effort {
-        Effort::Usual => header.level(),
-        Effort::Tightest => 9,
+    let mut file = match effort {
+        Effort::Usual => deflate(header, data, header.level())?,
+        Effort::Tightest => {
+            // The highest level is not always the smallest.
+            let mut best = deflate(header, data, 9)?;
+            for level in [8, 7, 6] {
+                let file = deflate(header, data, level)?;
+                if file.len() < best.len() {
+                    best = file;
+                }
+            }
+            best
+        }
     };
+    file.extend_from_slice(&crc32(data).to_le_bytes());
+    file.extend_from_slice(&size_field(data).to_le_bytes());
+    Ok(file)
+}
+
+/// The header and, behind it, `data` as one deflate stream.
+fn deflate(header: &Header, data: &[u8], level: u32) -> Result<Vec<u8>, GzipError> {
     let mut deflater = Compress::new(Compression::new(level), false);
     let mut file = header.0.clone();
     let mut chunk = vec![0u8; CHUNK];
@@ -335,8 +352,6 @@ pub fn pack(header: &Header, data: &[u8], effort: Effort) -> Result<Vec<u8>, Gzi
             return Err(GzipError::Compress);
         }
     }
-    file.extend_from_slice(&crc32(data).to_le_bytes());
-    file.extend_from_slice(&size_field(data).to_le_bytes());
     Ok(file)
 }
 

@@ -11,6 +11,8 @@
 pub mod archive;
 pub mod envelope;
 mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod gzip;
 pub mod key_store;
 

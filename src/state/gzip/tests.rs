@@ -1,1 +1,227 @@
+use super::*;
+use crate::state::fixtures;
+use proptest::prelude::*;
 
+const TEXT: &[u8] = b"/system/uuid = \"5fb27665-83f4-b1f5-3e9f-000c29801686\"\n";
+
+/// A member with optional header fields, announced by `flags`.
+fn with_header(flags: u8, fields: &[u8]) -> Vec<u8> {
+    let plain = fixtures::gzip(TEXT);
+    let mut bytes = vec![0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 4, 3];
+    bytes.extend_from_slice(fields);
+    if flags & FHCRC != 0 {
+        let crc = crc32(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&crc[..2]);
+    }
+    bytes.extend_from_slice(&plain[10..]);
+    bytes
+}
+
+#[test]
+fn every_optional_header_field_is_read_and_kept() {
+    let cases: [(u8, &[u8], usize); 6] = [
+        (0, b"", 10),
+        (0x01, b"", 10),
+        (FEXTRA, b"\x05\0abcde", 17),
+        (FNAME, b"local.tgz\0", 20),
+        (FCOMMENT, b"by hand\0", 18),
+        (0x1f, b"\x02\0xyname\0comment\0", 29),
+    ];
+    for (flags, fields, len) in cases {
+        let file = with_header(flags, fields);
+        let gzip = unpack(&file, 1000).unwrap();
+        assert_eq!(gzip.data, TEXT, "flags {flags:#x}");
+        assert_eq!(gzip.header.as_bytes(), &file[..len], "flags {flags:#x}");
+        let packed = pack(&gzip.header, b"other", Effort::Usual).unwrap();
+        assert_eq!(packed[..len], file[..len], "flags {flags:#x}");
+        assert_eq!(unpack(&packed, 1000).unwrap().data, b"other");
+    }
+}
+
+#[test]
+fn each_lie_a_gzip_file_tells_has_its_own_error() {
+    let good = fixtures::gzip(TEXT);
+    let len = good.len();
+    let changed = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        bytes
+    };
+    let then = |more: &[u8]| [good.as_slice(), more].concat();
+    let cut = |part, len| GzipError::Truncated { part, len };
+    let crc = crc32(TEXT);
+    let size = u32::try_from(TEXT.len()).unwrap();
+    let mut header_crc = with_header(FHCRC, b"");
+    header_crc[10] ^= 1;
+    let cases: Vec<(&str, Vec<u8>, GzipError)> = vec![
+        ("empty", vec![], GzipError::Empty),
+        (
+            "not-gzip",
+            b"BZh9".to_vec(),
+            GzipError::NotGzip {
+                found: b"BZ".to_vec(),
+            },
+        ),
+        (
+            "one-byte",
+            vec![0x1f],
+            GzipError::NotGzip { found: vec![0x1f] },
+        ),
+        ("magic-only", good[..2].to_vec(), cut("header", 2)),
+        ("header-cut", good[..9].to_vec(), cut("header", 9)),
+        (
+            "name-without-end",
+            [&[0x1f, 0x8b, 8, FNAME, 0, 0, 0, 0, 0, 3], &b"abc"[..]].concat(),
+            cut("header", 13),
+        ),
+        (
+            "extra-past-end",
+            vec![0x1f, 0x8b, 8, FEXTRA, 0, 0, 0, 0, 0, 3, 0xff, 0xff],
+            cut("header", 12),
+        ),
+        ("no-data", good[..10].to_vec(), cut("data", 10)),
+        ("data-cut", good[..len - 9].to_vec(), cut("data", len - 9)),
+        (
+            "no-trailer",
+            good[..len - 8].to_vec(),
+            cut("trailer", len - 8),
+        ),
+        (
+            "trailer-cut",
+            good[..len - 1].to_vec(),
+            cut("trailer", len - 1),
+        ),
+        (
+            "method-unknown",
+            changed(2, 7),
+            GzipError::Method { method: 7 },
+        ),
+        (
+            "reserved-flag",
+            changed(3, 0x20),
+            GzipError::ReservedFlags { flags: 0x20 },
+        ),
+        (
+            "reserved-flags",
+            changed(3, 0xc0),
+            GzipError::ReservedFlags { flags: 0xc0 },
+        ),
+        (
+            "block-type-3",
+            changed(10, 7),
+            GzipError::Deflate { offset: 10 },
+        ),
+        (
+            "crc-wrong",
+            changed(len - 8, crc.to_le_bytes()[0] ^ 1),
+            GzipError::BadCrc {
+                stored: crc ^ 1,
+                computed: crc,
+            },
+        ),
+        (
+            "size-wrong",
+            changed(len - 4, size.to_le_bytes()[0] ^ 1),
+            GzipError::BadSize {
+                stored: size ^ 1,
+                actual: size,
+            },
+        ),
+        (
+            "second-member",
+            then(&good),
+            GzipError::SecondMember { offset: len },
+        ),
+        (
+            "trailing-zero",
+            then(b"\0"),
+            GzipError::TrailingBytes {
+                offset: len,
+                count: 1,
+            },
+        ),
+        (
+            "trailing-newline",
+            then(b"\n"),
+            GzipError::TrailingBytes {
+                offset: len,
+                count: 1,
+            },
+        ),
+        (
+            "trailing-sector",
+            then(&[0; 512]),
+            GzipError::TrailingBytes {
+                offset: len,
+                count: 512,
+            },
+        ),
+    ];
+    for (lie, bytes, want) in cases {
+        assert_eq!(unpack(&bytes, 1 << 20), Err(want), "{lie}");
+    }
+    let got = unpack(&header_crc, 1 << 20);
+    assert!(matches!(got, Err(GzipError::HeaderCrc { .. })), "{got:?}");
+}
+
+#[test]
+fn unpacking_stops_at_the_limit_and_not_before() {
+    let bomb = pack(&Header::host(), &vec![0; 1 << 20], Effort::Tightest).unwrap();
+    assert!(bomb.len() < 2000);
+    let limit = (1 << 20) - 1;
+    assert_eq!(unpack(&bomb, limit), Err(GzipError::OverLimit { limit }));
+    assert_eq!(unpack(&bomb, 1 << 20).unwrap().data.len(), 1 << 20);
+    assert_eq!(GzipError::OverLimit { limit }.kind(), ErrorKind::Refused);
+}
+
+#[test]
+fn the_level_follows_the_header_unless_the_tightest_is_asked_for() {
+    let data: Vec<u8> = (0..60_000u32).flat_map(|i| (i * i).to_le_bytes()).collect();
+    let header = |xfl| Header(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, xfl, 3]);
+    let len = |xfl, effort| pack(&header(xfl), &data, effort).unwrap().len();
+    let [fast, normal, best] = [4, 0, 2].map(|xfl| len(xfl, Effort::Usual));
+    assert!(fast > normal && fast > best, "{fast} {normal} {best}");
+    let tightest = len(4, Effort::Tightest);
+    assert!(tightest <= normal.min(best), "{tightest}");
+}
+
+/// The compressor must not take its way by the machine's instructions or the allocator's whims.
+/// A new version of it may change this number.
+#[test]
+fn the_same_data_pack_to_the_same_bytes_everywhere() {
+    let mut seed = 1u32;
+    let data: Vec<u8> = (0..300_000)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed.to_be_bytes()[0] & 0x1f
+        })
+        .collect();
+    let crcs = [0, 2, 4].map(|xfl| {
+        let header = Header(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, xfl, 3]);
+        crc32(&pack(&header, &data, Effort::Usual).unwrap())
+    });
+    assert_eq!(crcs, PACKED_CRCS);
+}
+
+const PACKED_CRCS: [u32; 3] = [122_152_776, 4_207_200_532, 3_211_444_768];
+
+proptest! {
+    #[test]
+    fn what_is_packed_unpacks_to_the_same(data: Vec<u8>, tight: bool) {
+        let effort = if tight { Effort::Tightest } else { Effort::Usual };
+        let file = pack(&Header::host(), &data, effort).unwrap();
+        let gzip = unpack(&file, data.len() as u64).unwrap();
+        prop_assert_eq!(gzip.data, data);
+        prop_assert_eq!(gzip.header, Header::host());
+    }
+
+    #[test]
+    fn any_bytes_are_an_error_or_one_member(bytes: Vec<u8>, flip in 0usize..90) {
+        let _ = unpack(&bytes, 1000);
+        let mut file = fixtures::gzip(TEXT);
+        if let Some(byte) = file.get_mut(flip) {
+            *byte ^= 0x41;
+        }
+        let _ = unpack(&file, 1000);
+    }
+}
