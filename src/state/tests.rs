@@ -1,1 +1,320 @@
+use super::fixtures::{self, KEY_STORE};
+use super::*;
+use crate::error::ErrorKind;
 
+const CONF: &str = "etc/vmware/esx.conf";
+const OLD: &[u8] = b"/device/000:26.7/owner = \"passthru\"\n";
+const NEW: &[u8] = b"/device/000:26.7/owner = \"vmkernel\"\n";
+
+fn local_tgz() -> Vec<u8> {
+    fixtures::gzip(&fixtures::files(&[
+        ("etc/passwd", b"root"),
+        (CONF, OLD),
+        ("etc/hosts", b"::1"),
+    ]))
+}
+
+fn plain() -> Vec<u8> {
+    fixtures::gzip(&fixtures::files(&[("local.tgz", &local_tgz())]))
+}
+
+/// Members in an order of their own, with others among them.
+fn encrypted_with(key_store: &str, store: &[u8], envelope: &[u8]) -> Vec<u8> {
+    fixtures::gzip(&fixtures::files(&[
+        (key_store, store),
+        ("whatever", b"else"),
+        ("./local.tgz.ve", envelope),
+    ]))
+}
+
+fn encrypted() -> Vec<u8> {
+    let envelope = fixtures::envelope(&local_tgz());
+    encrypted_with("encryption.info", KEY_STORE.as_bytes(), &envelope)
+}
+
+fn open(file_name: &str, bytes: &[u8]) -> Result<State, StateError> {
+    State::open(file_name, bytes, &Limits::default(), &KeyCache::new())
+}
+
+fn give_back() -> MemberEdit {
+    MemberEdit::Replace {
+        path: CONF.to_owned(),
+        content: NEW.to_vec(),
+    }
+}
+
+#[test]
+fn every_form_opens_to_the_same_members_and_takes_the_same_edit() {
+    let forms = [
+        ("state.tgz", plain(), Form::Plain, vec!["local.tgz"]),
+        (
+            "STATE.TGZ",
+            encrypted(),
+            Form::Encrypted,
+            vec!["encryption.info", "whatever", "local.tgz.ve"],
+        ),
+        ("local.tgz", local_tgz(), Form::Plain, vec![]),
+    ];
+    for (name, bytes, form, outer) in forms {
+        let old = open(name, &bytes).unwrap();
+        assert_eq!(old.form(), form, "{name}");
+        assert_eq!(old.seal_mode(), None);
+        let found: Vec<_> = old.outer_members().iter().map(Member::path).collect();
+        assert_eq!(found, outer);
+        assert_eq!(old.content(CONF), Ok(Some(OLD)));
+        assert_eq!(old.warnings(), Vec::<String>::new());
+        for effort in [Effort::Usual, Effort::Tightest] {
+            let file = old.edit(&[give_back()], effort).unwrap();
+            assert_eq!(file, old.edit(&[give_back()], effort).unwrap());
+            let new = open(name, &file).unwrap();
+            assert_eq!(new.form(), form);
+            assert_eq!(new.content(CONF), Ok(Some(NEW)));
+            assert_eq!(new.content("etc/passwd"), Ok(Some(b"root".as_slice())));
+            assert_eq!(new.members().unwrap(), old.members().unwrap());
+            assert_eq!(new.outer_content("whatever"), old.outer_content("whatever"));
+        }
+    }
+}
+
+#[test]
+fn edits_that_change_nothing_give_the_file_as_it_was() {
+    let same = MemberEdit::Replace {
+        path: CONF.to_owned(),
+        content: OLD.to_vec(),
+    };
+    for bytes in [plain(), encrypted()] {
+        let state = open("state.tgz", &bytes).unwrap();
+        assert_eq!(
+            state
+                .edit(std::slice::from_ref(&same), Effort::Usual)
+                .unwrap(),
+            bytes
+        );
+        assert_eq!(state.edit(&[], Effort::Tightest).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_key_is_derived_once_for_many_states_and_their_edits() {
+    let keys = KeyCache::new();
+    for _ in 0..5 {
+        let state = State::open("state.tgz", &encrypted(), &Limits::default(), &keys).unwrap();
+        state.edit(&[give_back()], Effort::Usual).unwrap();
+    }
+    assert_eq!(keys.derivations(), 1);
+}
+
+#[test]
+fn a_sealed_state_says_so_and_stays_shut() {
+    let store = b"mode = \"TPM\"\n";
+    let bytes = encrypted_with("encryption.info", store, b"no matter what");
+    let state = open("state.tgz", &bytes).unwrap();
+    assert_eq!(
+        (state.form(), state.seal_mode()),
+        (Form::Sealed, Some("TPM"))
+    );
+    assert_eq!(state.form().as_str(), "sealed");
+    assert_eq!(state.outer_members().len(), 3);
+    assert_eq!(
+        state.outer_content("encryption.info"),
+        Ok(Some(store.as_slice()))
+    );
+    let sealed = StateError::Sealed {
+        at: "state.tgz".to_owned(),
+        mode: "TPM".to_owned(),
+    };
+    assert_eq!(
+        (sealed.kind(), sealed.layer()),
+        (ErrorKind::Refused, "envelope")
+    );
+    assert_eq!(state.members(), Err(sealed.clone()));
+    assert_eq!(state.content(CONF), Err(sealed.clone()));
+    assert_eq!(state.edit(&[give_back()], Effort::Usual), Err(sealed));
+}
+
+#[test]
+fn the_hidden_name_of_the_key_store_is_understood() {
+    let envelope = fixtures::envelope(&local_tgz());
+    let bytes = encrypted_with(".#encryption.info", KEY_STORE.as_bytes(), &envelope);
+    let state = open("state.tgz", &bytes).unwrap();
+    assert_eq!(state.content(CONF), Ok(Some(OLD)));
+    let both = fixtures::gzip(&fixtures::files(&[
+        (".#encryption.info", b"garbage"),
+        ("encryption.info", KEY_STORE.as_bytes()),
+        ("local.tgz.ve", &envelope),
+    ]));
+    let state = open("state.tgz", &both).unwrap();
+    let want = "state.tgz: holds .#encryption.info beside encryption.info";
+    assert_eq!(state.warnings(), [want]);
+}
+
+#[test]
+fn warnings_name_the_layer_they_come_from() {
+    let local = fixtures::gzip(&fixtures::files(&[(CONF, b"1"), (CONF, OLD)]));
+    let bytes = fixtures::gzip(&fixtures::files(&[
+        ("local.tgz", b"old"),
+        ("local.tgz", &local),
+    ]));
+    let state = open("state.tgz", &bytes).unwrap();
+    let twice = "is in the archive more than once; the last one counts";
+    let want = [
+        format!("state.tgz: local.tgz {twice}"),
+        format!("state.tgz:local.tgz: {CONF} {twice}"),
+    ];
+    assert_eq!(state.warnings(), want);
+    let file = state.edit(&[give_back()], Effort::Usual).unwrap();
+    let new = open("state.tgz", &file).unwrap();
+    assert_eq!(new.content(CONF), Ok(Some(NEW)));
+    assert_eq!(new.members().unwrap().len(), 2);
+}
+
+#[test]
+fn each_layer_reports_its_own_damage() {
+    use ErrorKind::*;
+    let outer = |members: &[(&str, &[u8])]| fixtures::gzip(&fixtures::files(members));
+    let envelope = fixtures::envelope(&local_tgz());
+    let not_an_archive = fixtures::envelope(b"no archive");
+    let mut altered = envelope.clone();
+    altered[5000] ^= 1;
+    let store = KEY_STORE.as_bytes();
+    let cut = &local_tgz()[..100];
+    let big = [0; 2048];
+    let cases: Vec<(&str, Vec<u8>, ErrorKind, &str, &str)> = vec![
+        (
+            "empty",
+            vec![],
+            Damaged,
+            "gzip",
+            "state.tgz: the file is empty",
+        ),
+        (
+            "trailing",
+            [plain(), vec![0]].concat(),
+            Damaged,
+            "gzip",
+            "state.tgz: 1 bytes follow the gzip trailer",
+        ),
+        (
+            "not-tar",
+            fixtures::gzip(&[1; 512]),
+            Damaged,
+            "tar",
+            "state.tgz: tar checksum wrong in the header at offset 0",
+        ),
+        (
+            "no-inner",
+            outer(&[(CONF, OLD)]),
+            Damaged,
+            "tar",
+            "state.tgz: holds neither local.tgz nor local.tgz.ve",
+        ),
+        (
+            "both",
+            outer(&[("local.tgz", cut), ("local.tgz.ve", cut)]),
+            Unsupported,
+            "tar",
+            "state.tgz: holds both local.tgz and local.tgz.ve",
+        ),
+        (
+            "inner-cut",
+            outer(&[("local.tgz", cut)]),
+            Damaged,
+            "gzip",
+            "state.tgz:local.tgz: gzip is cut off",
+        ),
+        (
+            "inner-not-tar",
+            outer(&[("local.tgz", &fixtures::gzip(&big[..1]))]),
+            Damaged,
+            "tar",
+            "state.tgz:local.tgz: archive stops at offset 0",
+        ),
+        (
+            "no-key-store",
+            outer(&[("local.tgz.ve", &envelope)]),
+            Damaged,
+            "envelope",
+            "state.tgz: holds local.tgz.ve but no encryption.info",
+        ),
+        (
+            "key-store-broken",
+            encrypted_with("encryption.info", b"mode", &envelope),
+            Damaged,
+            "envelope",
+            "state.tgz:encryption.info: line 1",
+        ),
+        (
+            "hidden-key-store-broken",
+            encrypted_with(".#encryption.info", b"mode", &envelope),
+            Damaged,
+            "envelope",
+            "state.tgz:.#encryption.info: line 1",
+        ),
+        (
+            "envelope-altered",
+            encrypted_with("encryption.info", store, &altered),
+            Damaged,
+            "envelope",
+            "state.tgz:local.tgz.ve: authentication tag is wrong",
+        ),
+        (
+            "envelope-holds-no-gzip",
+            encrypted_with("encryption.info", store, &not_an_archive),
+            Damaged,
+            "gzip",
+            "state.tgz:local.tgz.ve: not gzip",
+        ),
+    ];
+    for (lie, bytes, kind, layer, message) in cases {
+        let err = open("state.tgz", &bytes).unwrap_err();
+        assert!(err.to_string().starts_with(message), "{lie}: {err}");
+        assert_eq!((err.kind(), err.layer()), (kind, layer), "{lie}");
+    }
+    let err = open("state.txt", &plain()).unwrap_err();
+    assert_eq!(err.kind(), Usage);
+    let dir = fixtures::gzip(&fixtures::archive(&[fixtures::member(
+        "local.tgz/",
+        b'5',
+        b"",
+    )]));
+    let err = open("state.tgz", &dir).unwrap_err();
+    assert_eq!(err.not_a_file(), Some(MemberKind::Directory));
+}
+
+#[test]
+fn both_archives_are_held_to_the_limit() {
+    let open = |bytes: &[u8], max_unpacked| {
+        State::open(
+            "state.tgz",
+            bytes,
+            &Limits { max_unpacked },
+            &KeyCache::new(),
+        )
+        .map(|_| ())
+    };
+    let inner_bomb = gzip::pack(
+        &gzip::Header::host(),
+        &fixtures::files(&[("zeros", &vec![0; 1 << 20])]),
+        Effort::Tightest,
+    )
+    .unwrap();
+    let bytes = fixtures::gzip(&fixtures::files(&[("local.tgz", &inner_bomb)]));
+    assert_eq!(open(&bytes, 2 << 20), Ok(()));
+    for (limit, at) in [(1 << 20, "state.tgz:local.tgz"), (1000, "state.tgz")] {
+        let want = StateError::Gzip {
+            at: at.to_owned(),
+            source: gzip::GzipError::OverLimit { limit },
+        };
+        assert_eq!(open(&bytes, limit), Err(want));
+    }
+    let limits = Limits {
+        max_unpacked: 16 << 10,
+    };
+    let state = State::open("state.tgz", &plain(), &limits, &KeyCache::new()).unwrap();
+    let large = MemberEdit::Replace {
+        path: CONF.to_owned(),
+        content: vec![0; 16 << 10],
+    };
+    let err = state.edit(&[large], Effort::Usual).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Refused);
+}

@@ -221,7 +221,7 @@ fn member(
     offset: usize,
     pending: Pending,
 ) -> Result<RawMember, ArchiveError> {
-    let pax = pending.pax.unwrap_or_default();
+    let mut pax = pending.pax.unwrap_or_default();
     check_names_agree(&pax, pending.long_name, pending.long_link, offset)?;
     let mut kind = kind_of(header);
     if pax.sparse {
@@ -251,8 +251,8 @@ fn member(
     }
     let (data, end) = place(bytes, offset, data, size)?;
     if kind == MemberKind::GlobalPax {
-        let global = read_pax(extension_payload(bytes, offset, data, size)?, offset)?;
-        check_global(&global, offset)?;
+        pax = read_pax(extension_payload(bytes, offset, data, size)?, offset)?;
+        check_global(&pax, offset)?;
     }
     Ok(RawMember {
         start: pending.start.unwrap_or(offset),

@@ -1,1 +1,731 @@
+use super::*;
+use crate::error::ErrorKind;
+use crate::state::fixtures::{archive, files, header, member, with_checksum};
+use proptest::prelude::*;
 
+const CONF: &str = "etc/vmware/esx.conf";
+
+fn replace(path: &str, content: &[u8]) -> MemberEdit {
+    MemberEdit::Replace {
+        path: path.to_owned(),
+        content: content.to_vec(),
+    }
+}
+
+fn add(path: &str, content: &[u8]) -> MemberEdit {
+    MemberEdit::Add {
+        path: path.to_owned(),
+        content: content.to_vec(),
+        mode: 0o644,
+        mtime: 0o14104745010,
+    }
+}
+
+fn remove(path: &str) -> MemberEdit {
+    MemberEdit::Remove {
+        path: path.to_owned(),
+    }
+}
+
+fn parse(parts: &[Vec<u8>]) -> Archive {
+    Archive::parse(archive(parts)).unwrap()
+}
+
+fn file(name: &str, data: &[u8]) -> Vec<u8> {
+    member(name, b'0', data)
+}
+
+/// A pax header with these records.
+fn pax(kind: u8, records: &[(&str, &str)]) -> Vec<u8> {
+    let record = |(key, value): &(&str, &str)| {
+        let rest = format!(" {key}={value}\n");
+        let mut len = rest.len() + 1;
+        while len != rest.len() + len.to_string().len() {
+            len += 1;
+        }
+        format!("{len}{rest}")
+    };
+    let records: String = records.iter().map(record).collect();
+    member("PaxHeaders/x", kind, records.as_bytes())
+}
+
+/// A header changed and given a right checksum again.
+fn altered(name: &str, kind: u8, size: usize, change: impl Fn(&mut [u8; 512])) -> Vec<u8> {
+    let mut bytes = header(name, kind, size);
+    change(&mut bytes);
+    with_checksum(bytes).to_vec()
+}
+
+#[test]
+fn members_are_found_under_every_spelling_of_their_path() {
+    let archive = parse(&[
+        member("./", b'5', b""),
+        member("./etc//vmware/", b'5', b""),
+        file("./etc/vmware//esx.conf", b"one"),
+        file("/etc/hosts", b"two"),
+    ]);
+    for path in [CONF, "/etc/vmware/esx.conf", "./etc/./vmware//esx.conf"] {
+        assert_eq!(archive.content(path), Ok(Some(b"one".as_slice())), "{path}");
+    }
+    assert_eq!(archive.content("etc/hosts"), Ok(Some(b"two".as_slice())));
+    assert_eq!(archive.content("etc/hostname"), Ok(None));
+    assert_eq!(archive.content("etc/../etc/hosts"), Ok(None));
+    let found = archive.find(CONF).unwrap();
+    assert_eq!(found.path(), CONF);
+    assert!(found.is_at("/etc/vmware/esx.conf"));
+    assert_eq!(found.name, b"./etc/vmware//esx.conf");
+    assert_eq!((found.mode, found.mtime), (0o644, 0o14104745010));
+    assert_eq!(
+        (found.uname.as_str(), found.gname.as_str()),
+        ("root", "root")
+    );
+    assert_eq!(found.kind, MemberKind::Regular);
+}
+
+#[test]
+fn the_last_of_several_members_counts_and_is_the_one_edited() {
+    let parts = [
+        file(CONF, b"old"),
+        file("a", b"a"),
+        file("./etc/vmware/esx.conf", b"new"),
+    ];
+    let archive = parse(&parts);
+    assert_eq!(archive.content(CONF), Ok(Some(b"new".as_slice())));
+    assert_eq!(
+        archive.warnings(),
+        [format!(
+            "{CONF} is in the archive more than once; the last one counts"
+        )]
+    );
+    let edited = archive.edit(&[replace(CONF, b"newest")]).unwrap();
+    let want = [
+        &parts[0],
+        &parts[1],
+        &file("./etc/vmware/esx.conf", b"newest"),
+    ];
+    assert_eq!(edited.as_bytes(), crate::state::fixtures::archive(&want));
+    let removed = archive.edit(&[remove(CONF)]).unwrap();
+    assert_eq!(removed.as_bytes(), files(&[("a", b"a")]));
+}
+
+#[test]
+fn links_are_followed_for_reading_and_refused_for_writing() {
+    let link = |name, kind, to: &str| {
+        altered(name, kind, 0, |header| {
+            header[157..157 + to.len()].copy_from_slice(to.as_bytes())
+        })
+    };
+    let archive = parse(&[
+        file("etc/a", b"content"),
+        link("etc/hard", b'1', "./etc/a"),
+        link("etc/soft", b'2', "a"),
+        link("etc/lost", b'1', "etc/none"),
+        link("etc/loop", b'1', "etc/loop"),
+        member("etc/dir/", b'5', b""),
+        member("etc/old-dir/", b'0', b""),
+    ]);
+    assert_eq!(archive.content("etc/hard"), Ok(Some(b"content".as_slice())));
+    let not_a_file = |path: &str, kind| ArchiveError::NotAFile {
+        path: path.to_owned(),
+        kind,
+    };
+    let lost = ArchiveError::NotFound {
+        path: "etc/none".to_owned(),
+    };
+    assert_eq!(archive.content("etc/lost"), Err(lost));
+    for (path, kind) in [
+        ("etc/soft", MemberKind::Symlink),
+        ("etc/loop", MemberKind::HardLink),
+        ("etc/dir", MemberKind::Directory),
+        ("etc/old-dir", MemberKind::Directory),
+    ] {
+        assert_eq!(archive.content(path), Err(not_a_file(path, kind)));
+        let got = archive.edit(&[replace(path, b"x")]).map(|_| ());
+        assert_eq!(got, Err(not_a_file(path, kind)));
+    }
+    let linked = archive.edit(&[remove("etc/a")]).map(|_| ()).unwrap_err();
+    assert_eq!(linked.kind(), ErrorKind::Refused);
+    assert_eq!(
+        linked.to_string(),
+        "etc/a cannot be removed: etc/hard is a hard link to it"
+    );
+    let edited = archive.edit(&[replace("etc/a", b"changed")]).unwrap();
+    assert_eq!(edited.content("etc/hard"), Ok(Some(b"changed".as_slice())));
+}
+
+#[test]
+fn every_field_but_size_and_checksum_of_an_edited_member_stays() {
+    let old = altered("etc/x", b'0', 5, |header| {
+        header[100..108].copy_from_slice(b" 101644 ");
+        header[108..124].copy_from_slice(b"   765   24 \0\0\0\0");
+        header[124..136].copy_from_slice(b"          5 ");
+        header[136..148].copy_from_slice(b"\0\0\0\0\0\0\0\0\0\0\0\0");
+        header[257..265].fill(0);
+        header[500..512].copy_from_slice(b"star archive");
+    });
+    // Checksums of the seventh edition end in space, NUL.
+    let mut old = old;
+    let sum: u32 = old.iter().map(|&b| u32::from(b)).sum::<u32>()
+        - old[148..156].iter().map(|&b| u32::from(b)).sum::<u32>()
+        + 256;
+    old[148..156].copy_from_slice(format!("{sum:6o} \0").as_bytes());
+    let mut part = old.clone();
+    part.extend_from_slice(b"12345");
+    part.resize(1024, 0);
+    let tail = b"left by another program";
+    let bytes = [archive(&[part]), tail.to_vec()].concat();
+    let archive = Archive::parse(bytes).unwrap();
+    assert_eq!(archive.find("etc/x").unwrap().mode, 0o1644);
+    assert_eq!(
+        archive.warnings(),
+        ["23 bytes that are not all zero follow the end of the archive"]
+    );
+    let edited = archive.edit(&[replace("etc/x", &[7; 600])]).unwrap();
+    let new = edited.as_bytes();
+    assert_eq!(new[..124], old[..124]);
+    assert_eq!(&new[124..136], b"       1130 ");
+    assert_eq!(new[136..148], old[136..148]);
+    assert_eq!(&new[154..156], b" \0");
+    assert_eq!(new[156..512], old[156..512]);
+    assert_eq!(new[512..1112], [7; 600]);
+    assert_eq!(new[1112..1536 + 1024], [0; 424 + 1024]);
+    assert_eq!(&new[2560..], tail);
+}
+
+#[test]
+fn equal_content_changes_nothing_even_around_odd_padding() {
+    let mut bytes = files(&[("a", b"1"), ("b", b"2")]);
+    bytes[700] = 0xee;
+    let archive = Archive::parse(bytes.clone()).unwrap();
+    let edited = archive.edit(&[replace("a", b"1")]).unwrap();
+    assert_eq!(edited.as_bytes(), bytes);
+    let edited = archive.edit(&[replace("b", b"3")]).unwrap();
+    assert_eq!(edited.as_bytes()[700], 0xee);
+    assert_eq!(archive.edit(&[]).unwrap().as_bytes(), bytes);
+}
+
+#[test]
+fn long_names_and_pax_records_are_read_and_kept() {
+    let long = format!("etc/{}/file", "d".repeat(140));
+    let longer = format!("etc/{}/file", "e".repeat(200));
+    let parts = [
+        member("././@LongLink", b'L', format!("{long}\0").as_bytes()),
+        file(&long[..100], b"gnu"),
+        pax(b'x', &[("path", &longer), ("comment", "kept")]),
+        file("etc/short", b"pax"),
+    ];
+    let archive = parse(&parts);
+    assert_eq!(archive.content(&long), Ok(Some(b"gnu".as_slice())));
+    assert_eq!(archive.content(&longer), Ok(Some(b"pax".as_slice())));
+    let edited = archive
+        .edit(&[replace(&long, b"changed"), replace(&longer, &[1; 513])])
+        .unwrap();
+    assert_eq!(edited.content(&long), Ok(Some(b"changed".as_slice())));
+    assert_eq!(edited.as_bytes()[..1024], parts[0]);
+    assert_eq!(edited.as_bytes()[2048..3072], parts[2]);
+    let removed = archive.edit(&[remove(&long)]).unwrap();
+    assert_eq!(
+        removed.as_bytes(),
+        crate::state::fixtures::archive(&parts[2..])
+    );
+}
+
+#[test]
+fn records_that_contradict_a_change_refuse_it() {
+    let refused = |parts: &[Vec<u8>], edit: MemberEdit| {
+        let archive = parse(parts);
+        assert!(archive.content("a").is_ok());
+        let err = archive.edit(&[edit]).map(|_| ()).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Unsupported, "{err}");
+        err.to_string()
+    };
+    let base256 = altered("a", b'0', 0, |header| {
+        header[124..136].copy_from_slice(b"\x80\0\0\0\0\0\0\0\0\0\0\0");
+    });
+    let narrow = altered("a", b'0', 0, |header| {
+        header[124..136].copy_from_slice(b"0\0\0\0\0\0\0\0\0\0\0\0");
+    });
+    let cases: [(&[Vec<u8>], MemberEdit, &str); 6] = [
+        (
+            &[pax(b'x', &[("size", "1")]), file("a", b"1")],
+            replace("a", b"2"),
+            "a cannot be changed: a pax record sets its size",
+        ),
+        (
+            &[pax(b'x', &[("mtime", "1.5")]), file("a", b"1")],
+            replace("a", b"2"),
+            "a cannot be changed: a pax record sets its mtime",
+        ),
+        (
+            &[pax(b'g', &[("mtime", "1.5")]), file("a", b"1")],
+            replace("a", b"2"),
+            "a cannot be changed: a pax record sets its mtime",
+        ),
+        (
+            &[pax(b'g', &[("comment", "x")]), file("a", b"1")],
+            add("b", b"2"),
+            "b cannot be added: the archive holds a global pax header",
+        ),
+        (
+            &[base256],
+            replace("a", b"2"),
+            "a: the size field is in base-256 form, which is not written",
+        ),
+        (
+            &[narrow],
+            replace("a", &[1; 8]),
+            "a: 8 does not fit the size field of 1 octal digits",
+        ),
+    ];
+    for (parts, edit, want) in cases {
+        assert_eq!(refused(parts, edit), want);
+    }
+    let sparse = parse(&[
+        pax(
+            b'x',
+            &[("GNU.sparse.name", "real"), ("GNU.sparse.size", "9")],
+        ),
+        file("fake", b"1"),
+    ]);
+    assert_eq!(sparse.find("real").unwrap().kind, MemberKind::Sparse);
+    assert!(sparse.edit(&[replace("real", b"2")]).is_err());
+    assert!(sparse.content("real").is_err());
+}
+
+#[test]
+fn each_lie_an_archive_tells_has_its_own_error() {
+    use ArchiveError::*;
+    let good = files(&[("a", b"12345")]);
+    let bytes = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        bytes
+    };
+    let text = |text: &str| text.to_owned();
+    let one = |header: Vec<u8>| archive(&[header]);
+    let field = |field, value: &str| Field {
+        offset: 0,
+        field,
+        value: text(value),
+    };
+    let sum = scan::checksum(block(&good, 0).unwrap());
+    let stored = format!("{:06o}", sum - 1);
+    let number = |range: std::ops::Range<usize>, value: &'static [u8]| {
+        one(altered("a", b'0', 0, |header| {
+            header[range.clone()].copy_from_slice(value)
+        }))
+    };
+    let ext = |kind, data: &[u8]| member("ext", kind, data);
+    let empty = || file("a", b"");
+    let ambiguous = |offset, key: &str, fault| PaxAmbiguous {
+        offset,
+        key: text(key),
+        fault,
+    };
+    let stray = |offset, fault| StrayExtension { offset, fault };
+    let huge = ExtensionTooLarge {
+        offset: 0,
+        size: 1_048_577,
+        limit: 1_048_576,
+    };
+    let cases: Vec<(&str, Vec<u8>, ArchiveError)> = vec![
+        ("empty", vec![], NoEnd { offset: 0 }),
+        ("half-a-block", vec![0; 511], NoEnd { offset: 0 }),
+        ("no-end", good[..1024].to_vec(), NoEnd { offset: 1024 }),
+        (
+            "cut-in-header",
+            good[..1030].to_vec(),
+            NoEnd { offset: 1024 },
+        ),
+        (
+            "cut-in-data",
+            good[..514].to_vec(),
+            PastEnd {
+                offset: 0,
+                size: 5,
+                len: 514,
+            },
+        ),
+        (
+            "cut-in-padding",
+            good[..600].to_vec(),
+            PastEnd {
+                offset: 0,
+                size: 5,
+                len: 600,
+            },
+        ),
+        (
+            "lone-zero-block",
+            [&good[..1536], &good].concat(),
+            LoneZeroBlock { offset: 1024 },
+        ),
+        (
+            "lone-zero-then-crumb",
+            [&good[..1536], b"x"].concat(),
+            LoneZeroBlock { offset: 1024 },
+        ),
+        (
+            "checksum-wrong",
+            bytes(&|b| b[148..154].copy_from_slice(stored.as_bytes())),
+            Checksum {
+                offset: 0,
+                stored: stored.clone(),
+                computed: sum,
+            },
+        ),
+        (
+            "checksum-blank",
+            bytes(&|b| b[148..156].fill(0)),
+            Checksum {
+                offset: 0,
+                stored: text(""),
+                computed: sum,
+            },
+        ),
+        (
+            "name-altered",
+            bytes(&|b| b[0] += 1),
+            Checksum {
+                offset: 0,
+                stored: format!("{sum:06o}"),
+                computed: sum + 1,
+            },
+        ),
+        (
+            "not-tar",
+            vec![b'x'; 2048],
+            Checksum {
+                offset: 0,
+                stored: text("xxxxxxxx"),
+                computed: 504 * 120 + 256,
+            },
+        ),
+        (
+            "size-not-octal",
+            number(124..136, b"00000000009\0"),
+            field("size", "00000000009"),
+        ),
+        ("size-blank", number(124..136, &[0; 12]), field("size", "")),
+        (
+            "size-negative",
+            number(124..136, &[0xff; 12]),
+            field("size", "\u{fffd}".repeat(12).as_str()),
+        ),
+        (
+            "size-past-end",
+            one(header("a", b'0', 4096).to_vec()),
+            PastEnd {
+                offset: 0,
+                size: 4096,
+                len: 1536,
+            },
+        ),
+        (
+            "size-2^63",
+            number(124..136, b"\x80\0\0\0\x80\0\0\0\0\0\0\0"),
+            PastEnd {
+                offset: 0,
+                size: 1 << 63,
+                len: 1536,
+            },
+        ),
+        (
+            "mode-not-octal",
+            number(100..108, b"rw-r--r-"),
+            field("mode", "rw-r--r-"),
+        ),
+        (
+            "mtime-not-octal",
+            number(136..148, b"yesterday   "),
+            field("mtime", "yesterday   "),
+        ),
+        (
+            "symlink-with-data",
+            archive(&[member("a", b'2', b"x")]),
+            SizedSpecial {
+                offset: 0,
+                kind: MemberKind::Symlink,
+                size: 1,
+            },
+        ),
+        (
+            "directory-with-data",
+            archive(&[member("a/", b'5', b"x")]),
+            SizedSpecial {
+                offset: 0,
+                kind: MemberKind::Directory,
+                size: 1,
+            },
+        ),
+        (
+            "long-name-of-nothing",
+            archive(&[ext(b'L', b"b\0")]),
+            stray(0, "belongs to no member"),
+        ),
+        (
+            "two-long-names",
+            archive(&[ext(b'L', b"b\0"), ext(b'L', b"c\0"), empty()]),
+            stray(1024, "is the second of its kind for one member"),
+        ),
+        (
+            "two-pax-headers",
+            archive(&[pax(b'x', &[]), pax(b'x', &[]), empty()]),
+            stray(512, "is the second of its kind for one member"),
+        ),
+        (
+            "global-between",
+            archive(&[pax(b'x', &[]), pax(b'g', &[]), empty()]),
+            stray(512, "stands between a member and its own extension header"),
+        ),
+        (
+            "long-name-huge",
+            archive(&[ext(b'L', &vec![b'n'; 1_048_577]), empty()]),
+            huge,
+        ),
+        (
+            "pax-no-length",
+            archive(&[ext(b'x', b"path=b\n"), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-length-wrong",
+            archive(&[ext(b'x', b"99 path=b\n"), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-length-0",
+            archive(&[ext(b'x', b"0 path=b\n"), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-no-newline",
+            archive(&[ext(b'x', b"9 path=bb"), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-no-equals",
+            archive(&[ext(b'x', b"7 path\n"), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-size-signed",
+            archive(&[pax(b'x', &[("size", "+0")]), empty()]),
+            PaxRecord { offset: 0 },
+        ),
+        (
+            "pax-size-past-end",
+            archive(&[pax(b'x', &[("size", "9999")]), empty()]),
+            PastEnd {
+                offset: 1024,
+                size: 9999,
+                len: 2560,
+            },
+        ),
+        (
+            "pax-path-twice",
+            archive(&[pax(b'x', &[("path", "b"), ("path", "c")]), empty()]),
+            ambiguous(0, "path", "twice"),
+        ),
+        (
+            "pax-and-long-name",
+            archive(&[pax(b'x', &[("path", "b")]), ext(b'L', b"c\0"), empty()]),
+            ambiguous(2048, "path", "beside a GNU long name"),
+        ),
+        (
+            "global-size",
+            archive(&[pax(b'g', &[("size", "1")]), empty()]),
+            ambiguous(0, "size", "for all members at once"),
+        ),
+        (
+            "too-many",
+            archive(&vec![empty(); 65_537]),
+            TooManyMembers { limit: 65_536 },
+        ),
+    ];
+    for (lie, bytes, want) in cases {
+        let got = Archive::parse(bytes).map(|archive| archive.members().len());
+        assert_eq!(got, Err(want), "{lie}");
+    }
+}
+
+#[test]
+fn what_two_readers_understand_differently_is_refused() {
+    // An extension type with a magic that only one of them takes for GNU's.
+    let odd = altered("x", b'L', 0, |header| {
+        header[257..265].copy_from_slice(b"ustar!!!")
+    });
+    let got = Archive::parse(archive(&[odd, file("a", b"")])).map(|_| ());
+    assert!(
+        matches!(got, Err(ArchiveError::ReadersDisagree { .. })),
+        "{got:?}"
+    );
+    // A sparse map that does not add up.
+    let sparse = altered("s", b'S', 0, |header| {
+        header[483..495].copy_from_slice(b"00000001000\0")
+    });
+    let got = Archive::parse(archive(&[sparse])).map(|_| ());
+    assert!(
+        matches!(got, Err(ArchiveError::ReadersDisagree { .. })),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn one_zero_block_at_the_very_end_is_enough_but_said() {
+    let bytes = files(&[("a", b"1")]);
+    let archive = Archive::parse(bytes[..1536].to_vec()).unwrap();
+    assert_eq!(
+        archive.warnings(),
+        ["the archive ends with one zero block at offset 1024 instead of two"]
+    );
+    let edited = archive.edit(&[replace("a", b"2")]).unwrap();
+    assert_eq!(edited.as_bytes().len(), 1536);
+}
+
+#[test]
+fn an_added_member_comes_last_in_the_style_of_the_host() {
+    let old = parse(&[file("a", b"1")]);
+    let new = old
+        .edit(&[add("/etc//vmware/new", b"content"), add("b", b"")])
+        .unwrap();
+    let want = files(&[("a", b"1"), ("etc/vmware/new", b"content"), ("b", b"")]);
+    assert_eq!(new.as_bytes(), want);
+    let back = new.edit(&[remove("b"), remove("etc/vmware/new")]).unwrap();
+    assert_eq!(back.as_bytes(), old.as_bytes());
+    let empty = Archive::parse(vec![0; 1024]).unwrap();
+    assert_eq!(
+        empty.edit(&[add("a", b"1")]).unwrap().as_bytes(),
+        old.as_bytes()
+    );
+}
+
+#[test]
+fn edits_that_cannot_be_meant_are_refused_one_by_one() {
+    let archive = parse(&[file("etc/a", b"1"), member("dir/", b'5', b"")]);
+    let long = "x".repeat(5000);
+    let mode = MemberEdit::Add {
+        path: "b".to_owned(),
+        content: vec![],
+        mode: 0o10000,
+        mtime: 0,
+    };
+    let mtime = MemberEdit::Add {
+        path: "b".to_owned(),
+        content: vec![],
+        mode: 0,
+        mtime: 1 << 33,
+    };
+    let cases: [(Vec<MemberEdit>, &str); 15] = [
+        (vec![replace("none", b"")], "none is not in the archive"),
+        (vec![remove("none")], "none is not in the archive"),
+        (
+            vec![remove("dir")],
+            "dir is a directory, not a regular file",
+        ),
+        (
+            vec![add("./etc/a", b"")],
+            "./etc/a is in the archive already",
+        ),
+        (
+            vec![add("b", b""), add("./b", b"")],
+            "./b is changed twice at once",
+        ),
+        (
+            vec![remove("etc/a"), replace("etc/a", b"")],
+            "etc/a is changed twice at once",
+        ),
+        (vec![add("", b"")], "\"\" cannot be added: it names no file"),
+        (
+            vec![add("b/", b"")],
+            "\"b/\" cannot be added: it names no file",
+        ),
+        (
+            vec![add("b/../c", b"")],
+            "\"b/../c\" cannot be added: it has a .. component or a NUL",
+        ),
+        (
+            vec![add("b\0c", b"")],
+            "\"b\\0c\" cannot be added: it has a .. component or a NUL",
+        ),
+        (
+            vec![add("etc/a/b", b"")],
+            "\"etc/a/b\" cannot be added: etc/a is not a directory",
+        ),
+        (
+            vec![add("etc", b"")],
+            "\"etc\" cannot be added: other members have it as their directory",
+        ),
+        (
+            vec![add("b", b""), add("b/c", b"")],
+            "\"b/c\" cannot be added: b is not a directory",
+        ),
+        (
+            vec![mode],
+            "b: 4096 does not fit the mode field of 4 octal digits",
+        ),
+        (
+            vec![mtime],
+            "b: 8589934592 does not fit the mtime field of 11 octal digits",
+        ),
+    ];
+    for (edits, want) in cases {
+        assert_eq!(
+            archive.edit(&edits).map(|_| ()).unwrap_err().to_string(),
+            want
+        );
+    }
+    assert!(archive.edit(&[add(&long, b"")]).is_err());
+    assert!(archive.edit(&[add("dir/c", b"")]).is_ok());
+}
+
+fn contents() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let content = prop::collection::vec(any::<u8>(), 0..1500);
+    prop::collection::vec(content, 1..8)
+}
+
+proptest! {
+    #[test]
+    fn any_member_replaced_by_any_content_is_the_archive_written_with_it(
+        old in contents(),
+        new in contents(),
+        first: prop::sample::Index,
+        tail in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        let names: Vec<String> = (0..old.len()).map(|i| format!("etc/member-{i}")).collect();
+        let build = |contents: &[Vec<u8>]| {
+            let parts: Vec<_> = names.iter().zip(contents).map(|(n, c)| file(n, c)).collect();
+            [archive(&parts), tail.clone()].concat()
+        };
+        let mut want = old.clone();
+        let mut edits = Vec::new();
+        // Edits in another order than the members are.
+        for (content, index) in new.iter().zip((0..old.len()).rev()) {
+            let index = (index + first.index(old.len())) % old.len();
+            want[index].clone_from(content);
+            edits.push(replace(&names[index], content));
+        }
+        let edited = Archive::parse(build(&old)).unwrap().edit(&edits).unwrap();
+        prop_assert_eq!(edited.as_bytes(), build(&want));
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(
+        noise in prop::collection::vec((0usize..3072, any::<u8>()), 0..6),
+        len in 0usize..3584,
+        fix_checksums: bool,
+    ) {
+        let mut bytes = files(&[("etc/a", b"1"), ("etc/b", &[2; 600])]);
+        for (at, value) in noise {
+            bytes[at] = value;
+        }
+        if fix_checksums {
+            let fixed = with_checksum(*block(&bytes, 0).unwrap());
+            bytes[..512].copy_from_slice(&fixed);
+        }
+        bytes.truncate(len);
+        if let Ok(archive) = Archive::parse(bytes) {
+            let _ = archive.edit(&[replace("etc/b", b"3"), add("etc/c", b"4")]);
+        }
+    }
+}
