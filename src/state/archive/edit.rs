@@ -322,8 +322,9 @@ fn new_header(
     mtime: u64,
 ) -> Result<[u8; BLOCK], ArchiveError> {
     let mut header = [0; BLOCK];
-    // Of a long name the header holds the beginning, without a final NUL.
-    for (slot, byte) in header[at::NAME].iter_mut().zip(name) {
+    // Of a long name the header holds the beginning.
+    let begins = name.iter().take(NAME_IN_HEADER);
+    for (slot, byte) in header[at::NAME].iter_mut().zip(begins) {
         *slot = *byte;
     }
     let numbers: [(&str, Range<usize>, u64); 5] = [

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_number_is_written_in_the_width_and_terminator_it_replaces() {
-        let cases: [(&[u8], u64, Result<&[u8], PutError>); 8] = [
+        type Case = (&'static [u8], u64, Result<&'static [u8], PutError>);
+        let cases: [Case; 8] = [
             (b"00000031067\0", 0o7, Ok(b"00000000007\0")),
             (b"      31067 ", 0o1234567, Ok(b"    1234567 ")),
             (b"000000031067", 0, Ok(b"000000000000")),
