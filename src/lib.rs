@@ -1,6 +1,8 @@
 //! Reads and edits VMware ESXi boot media at block level, without mounting them.
 
 pub mod bank;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod commit;
 pub mod edit;
 pub mod error;

@@ -46,6 +46,9 @@ pub struct Info {
     pub table: &'static str,
     pub partitions: Vec<Partition>,
     pub banks: Vec<Bank>,
+    /// How the device says it treats a flush; nothing for image files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_cache: Option<&'static str>,
     pub warnings: Vec<String>,
 }
 
@@ -64,9 +67,10 @@ pub struct Partition {
 pub struct Bank {
     pub partition: u32,
     pub uuid: Option<String>,
+    pub label: Option<String>,
     pub build: Option<String>,
-    pub updated: Option<i64>,
-    pub bootstate: Option<i64>,
+    pub updated: Option<u32>,
+    pub bootstate: Option<i32>,
     pub bootable: bool,
     pub boots_next: bool,
     pub why_not: Option<String>,
@@ -77,6 +81,9 @@ pub struct Bank {
 pub struct State {
     pub file: String,
     pub form: Option<&'static str>,
+    /// Where the key of a sealed state is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
     pub listed_in_modules: bool,
     pub size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +114,9 @@ pub struct Device {
     pub owner: String,
     pub passthrough: bool,
     pub alias: Option<String>,
+    pub storage: bool,
+    pub virtual_function: bool,
+    pub name: Option<String>,
 }
 
 /// Every writing command.

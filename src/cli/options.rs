@@ -2,18 +2,8 @@
 
 use super::args::{ChangeArgs, CommonArgs};
 use super::report::Failure;
+use crate::stick::BankChoice;
 use std::path::PathBuf;
-
-/// Which banks a command is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BankChoice {
-    /// All that hold a state.
-    All,
-    /// The one that boots next.
-    Next,
-    /// The one on this partition.
-    Partition(u32),
-}
 
 /// The options every command shares.
 #[derive(Clone, Debug)]
@@ -164,7 +154,16 @@ mod tests {
         for (text, expected) in [("1", 1), ("4K", 4096), ("256M", 256 << 20), ("2g", 2 << 30)] {
             assert_eq!(size(text).ok(), Some(expected), "{text}");
         }
-        for text in ["", "M", "-1", "0", "1T", "99999999999999999999", "20000000000G", "1.5G"] {
+        for text in [
+            "",
+            "M",
+            "-1",
+            "0",
+            "1T",
+            "99999999999999999999",
+            "20000000000G",
+            "1.5G",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }

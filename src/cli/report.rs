@@ -91,11 +91,6 @@ impl Failure {
         self.exit
     }
 
-    /// What and where, in words.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
     /// As it appears in JSON.
     pub fn object(&self) -> ErrorObject {
         ErrorObject {
@@ -293,7 +288,8 @@ fn compressed_hint(content: Content, path: &Path) -> String {
     let path = path.display();
     match content {
         Content::Gzip | Content::Zstd => {
-            "a compressed image can be the source of -o FILE; to look into it, unpack it first".to_owned()
+            "a compressed image can be the source of -o FILE; to look into it, unpack it first"
+                .to_owned()
         }
         Content::Qcow2 | Content::Vmdk | Content::Vhdx => {
             let format = match content {

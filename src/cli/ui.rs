@@ -42,11 +42,6 @@ impl Ui {
         self.json
     }
 
-    /// How often `-v` was given.
-    pub fn verbosity(&self) -> u8 {
-        self.verbose
-    }
-
     /// Writes text to standard output; nothing with `--json`.
     pub fn text(&self, text: &str) {
         if !self.json {

@@ -365,3 +365,57 @@ pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_starts_from_what_earlier_steps_leave() {
+        let medium: Vec<u8> = (0..8u8).flat_map(|sector| [sector; 512]).collect();
+        let mut planner = Planner::new(&medium, 512);
+        planner.allow(512..2048).unwrap();
+        planner.allow(512..2048).unwrap();
+        planner.begin(Phase::Data, 1, "first");
+        planner.put(1000, &[9; 100]).unwrap();
+        planner.begin(Phase::Switch, 1, "second");
+        planner.put(1024, &[8; 512]).unwrap();
+        planner.begin(Phase::Release, 1, "nothing");
+        planner.put(1536, &[3; 512]).unwrap();
+        let set = planner.finish();
+
+        assert_eq!(set.allowed(), std::slice::from_ref(&(1..4)));
+        let changed = |step: &Step| step.sectors.keys().copied().collect::<Vec<_>>();
+        let steps: Vec<_> = set.steps().iter().map(changed).collect();
+        assert_eq!(steps, [vec![1, 2], vec![2]]);
+        let between = &set.steps()[1].sectors[&2].old;
+        assert_eq!(between[..76], [9; 76]);
+        assert_eq!(between[76..], [2; 512 - 76]);
+        assert_eq!(set.net_changes()[&2], (&[2; 512][..], &[8; 512][..]));
+    }
+
+    #[test]
+    fn nothing_outside_the_declared_ranges_can_be_put_or_kept() {
+        let medium = vec![0; 4096];
+        let mut planner = Planner::new(&medium, 512);
+        planner.allow(512..1024).unwrap();
+        planner.begin(Phase::Data, 1, "first");
+        for outside in [0, 511, 1024, 4095, u64::MAX - 1] {
+            let put = planner.put(outside, &[1]);
+            assert!(
+                matches!(put, Err(PlanError::OutsideAllowed { .. })),
+                "{outside}"
+            );
+            assert!(planner.preserve(outside..outside + 1).is_err(), "{outside}");
+        }
+        let straddling = planner.put(1023, &[1, 1]);
+        assert!(matches!(
+            straddling,
+            Err(PlanError::OutsideAllowed { lba: 2 })
+        ));
+        assert!(
+            planner.finish().is_empty(),
+            "a refused change leaves nothing behind"
+        );
+    }
+}

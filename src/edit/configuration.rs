@@ -2,10 +2,13 @@
 
 use super::EditError;
 use crate::ownership::{
-    ConfigStore, DeviceOwner, EsxConf, Source, disagreements, forbidden_sidecars, tie_aliases,
+    ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, disagreements, forbidden_sidecars,
+    tie_aliases,
 };
 use crate::state::State;
 
+/// Line numbers a sentence names at the most.
+const LINES_NAMED: usize = 5;
 /// Where esx.conf lies in the archive.
 pub const ESX_CONF: &str = "etc/vmware/esx.conf";
 /// Where the ConfigStore lies in the archive, from 7.0 on.
@@ -84,12 +87,12 @@ impl Configuration {
         let mut warnings = Vec::new();
         if let Some(conf) = &self.esx_conf {
             let at = format!("{}:{ESX_CONF}", self.file);
-            let notes = conf.notes().iter();
-            warnings.extend(notes.map(|note| format!("{at}: {note}")));
-            if conf.notes_left_out() > 0 {
-                let more = conf.notes_left_out();
-                warnings.push(format!("{at}: and {more} more lines like these"));
-            }
+            let (plain, grave): (Vec<&Note>, Vec<&Note>) = conf
+                .notes()
+                .iter()
+                .partition(|note| note.kind.is_only_kept());
+            warnings.extend(grave.iter().map(|note| format!("{at}: {note}")));
+            warnings.extend(kept_lines(&at, &plain, conf.notes_left_out()));
         }
         if let Some(store) = &self.store {
             let notes = store.notes().map_err(inside(CONFIG_STORE))?.into_iter();
@@ -117,6 +120,39 @@ impl Configuration {
         }
         Ok(warnings)
     }
+}
+
+/// One sentence for all lines of one kind: there can be dozens, and they stay as they are.
+fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
+    let mut kinds: Vec<NoteKind> = notes.iter().map(|note| note.kind).collect();
+    kinds.dedup();
+    kinds.sort_by_key(|kind| kind.as_str());
+    kinds.dedup();
+    let of_kind = |kind: NoteKind| {
+        let lines = notes.iter().filter(|note| note.kind == kind);
+        let numbers: Vec<String> = lines.map(|note| note.line.to_string()).collect();
+        match numbers.as_slice() {
+            [line] => format!("{at}: line {line} {}", kind.as_str()),
+            many => {
+                let first = many
+                    .get(..many.len().min(LINES_NAMED))
+                    .unwrap_or_default()
+                    .join(", ");
+                let more = if many.len() > LINES_NAMED {
+                    ", ..."
+                } else {
+                    ""
+                };
+                let what = kind.as_str();
+                format!("{at}: each of {} lines ({first}{more}) {what}", many.len())
+            }
+        }
+    };
+    let mut sentences: Vec<String> = kinds.into_iter().map(of_kind).collect();
+    if left_out > 0 {
+        sentences.push(format!("{at}: and {left_out} more lines like these"));
+    }
+    sentences
 }
 
 /// A journal beside the store holds changes SQLite has yet to carry over.

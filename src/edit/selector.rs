@@ -65,6 +65,15 @@ pub enum SelectError {
 }
 
 impl SelectError {
+    /// The text that could not be resolved, as given.
+    pub fn selector(&self) -> &str {
+        match self {
+            SelectError::NotADevice { selector }
+            | SelectError::NoSuchDevice { selector, .. }
+            | SelectError::Ambiguous { selector, .. } => selector,
+        }
+    }
+
     /// Always [`ErrorKind::Usage`]: the request cannot be meant as it stands.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Usage

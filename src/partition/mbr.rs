@@ -86,7 +86,7 @@ pub(super) struct Mbr {
 pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) -> Mbr {
     let mut mbr = Mbr {
         partitions: Vec::new(),
-        table: vec![0..1],
+        table: std::iter::once(0..1).collect(),
         warnings: Vec::new(),
         error: None,
     };

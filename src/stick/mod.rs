@@ -4,10 +4,14 @@
 //! each volume and each `boot.cfg`; states are opened when asked for. Nothing here writes:
 //! changes become a [`Plan`], which `commit::run` carries out.
 
+mod check;
 mod error;
+mod path;
 mod plan;
 
+pub use check::{Finding, Severity, check};
 pub use error::{Cause, Error};
+pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 
 use crate::bank::{Bank, BankInput, BankVerdict, Choice, ChoiceWarning, Content, choose};
@@ -316,4 +320,37 @@ fn describe_absence(table: &PartitionTable, marked: &[u32]) -> String {
 pub(crate) fn numbers(numbers: impl Iterator<Item = u32>) -> String {
     let texts: Vec<String> = numbers.map(|number| number.to_string()).collect();
     texts.join(", ")
+}
+
+/// The sectors that plans for this medium may change: FATs, root directory and data area of
+/// every volume in a partition that may hold a bank. For undoing, where a state may be damaged
+/// but tables and boot sectors, which no plan changes, are not.
+///
+/// # Errors
+/// A table that is damaged or none.
+pub fn declared_ranges(
+    medium: &dyn ReadAt,
+    settings: Settings<'_>,
+) -> Result<Vec<std::ops::Range<u64>>, Error> {
+    let table = PartitionTable::read(medium, settings.sector_size)?;
+    let size = u64::from(table.sector_size);
+    let mut declared = Vec::new();
+    for partition in table.bank_candidates() {
+        let Some(range) = partition.byte_range(table.sector_size) else {
+            continue;
+        };
+        // A volume that cannot be opened declares nothing, and so nothing in it is written.
+        if let Ok(volume) = crate::fat::Volume::open(medium, range, table.sector_size) {
+            let geometry = volume.geometry();
+            let mut ranges = geometry.fat_ranges();
+            ranges.extend([geometry.root_range(), geometry.data_range()]);
+            let lba = |at: u64| (volume.start() + at) / size;
+            declared.extend(
+                ranges
+                    .into_iter()
+                    .map(|range| lba(range.start)..lba(range.end)),
+            );
+        }
+    }
+    Ok(declared)
 }

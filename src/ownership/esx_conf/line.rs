@@ -36,6 +36,11 @@ impl NoteKind {
         matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
     }
 
+    /// Whether such a line has nothing to do with owners: it is kept, and that is all.
+    pub fn is_only_kept(self) -> bool {
+        !matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
+    }
+
     /// A fragment that ends the sentence "line N ...".
     pub fn as_str(self) -> &'static str {
         match self {

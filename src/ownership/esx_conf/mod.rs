@@ -60,14 +60,7 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            NoteKind::Unparsed => "is not of the form KEY = \"VALUE\" and is kept as it is",
-            NoteKind::NotUtf8 => "is not UTF-8 and is kept as it is",
-            NoteKind::StrayQuote => "has a quote inside its value and is kept as it is",
-            NoteKind::TooLong => "is longer than ESXi reads and is kept as it is",
-            NoteKind::OddOwner => "speaks of passthrough in a form that is not changed",
-            NoteKind::DuplicateOwner => "is one of several that give a device different owners",
-        };
+        let what = self.kind.as_str();
         write!(f, "line {} {what}: {}", self.line, self.text.trim_end())
     }
 }

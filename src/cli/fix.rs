@@ -1,0 +1,62 @@
+//! `bootbank fix`: give passed-through devices back to the VMkernel.
+
+use super::args::FixArgs;
+use super::change::{Job, Work};
+use super::exit::Exit;
+use super::options::Change;
+use super::report::Failure;
+use super::session::Session;
+use crate::edit::{Devices, Edit, OwnerEdit, Selector};
+use crate::ownership::Owner;
+use crate::stick::Plan;
+
+/// # Errors
+/// Arguments that cannot be meant; the rest is reported target by target.
+pub fn run(session: &Session, args: &FixArgs) -> Result<Exit, Failure> {
+    let devices = if args.device.is_empty() {
+        Devices::PassedThrough
+    } else {
+        Devices::Named(selectors(&args.device)?)
+    };
+    let asks = devices == Devices::PassedThrough;
+    let edit = OwnerEdit {
+        devices,
+        owner: Owner::Vmkernel,
+    };
+    let job = Job {
+        session,
+        work: Work::Edits(vec![Edit::Owner(edit)]),
+        change: Change::new(&args.change, args.sticks.len())?,
+        asks,
+        explain,
+    };
+    Ok(job.run(&args.sticks))
+}
+
+/// Devices as the command line names them.
+///
+/// # Errors
+/// Text that is neither an address nor a key.
+pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
+    let parse = |text: &String| {
+        text.parse().map_err(|error: crate::edit::SelectError| {
+            Failure::usage(error.to_string()).hint(
+                "addresses look like 0000:00:1a.7, 00:1a.7 or 000:26.7; a key like /device/000:26.7/owner",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Which bank boots, and what comes next.
+pub fn explain(plan: &Plan) -> Option<String> {
+    let next = plan.banks.iter().find(|bank| bank.boots_next);
+    let boots = match next {
+        Some(bank) => format!("The bank on partition {} boots next.", bank.partition),
+        None => "None of the changed banks is the one that boots next.".to_owned(),
+    };
+    Some(format!(
+        "{boots} Put the medium back while the host is powered off, then start it: configuration is saved again, \
+         and the console keyboard and the VMware Tools images are back if these devices had taken them away."
+    ))
+}

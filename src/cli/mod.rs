@@ -1,0 +1,104 @@
+//! The command line: what was asked, and what a person or a script gets to see.
+//!
+//! Tables, JSON, questions, file names and the clock live here and nowhere below. Each command
+//! has a file of its own; `change.rs` is the way all writing commands go, `report.rs` the one
+//! place where errors become messages, hints and exit codes.
+
+mod args;
+mod cat;
+mod change;
+mod diff;
+mod exit;
+mod fix;
+mod info;
+mod json;
+mod ls;
+mod options;
+mod output;
+mod pci;
+mod reclaim;
+mod report;
+mod session;
+mod signals;
+mod ui;
+mod undo;
+mod undo_store;
+mod verify;
+
+use crate::host::Host;
+use crate::state::KeyCache;
+use args::{Cli, Command, PciCommand};
+use clap::Parser as _;
+use exit::Exit;
+use options::Common;
+use report::Failure;
+use session::Session;
+use signals::Interrupt;
+use std::process::ExitCode;
+use ui::Ui;
+
+/// The program and its version, as undo files name it.
+const PROGRAM: &str = concat!("bootbank ", env!("CARGO_PKG_VERSION"));
+
+/// Runs the program on the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors and come here too; clap knows which is which.
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return exit.into();
+        }
+    };
+    let common = &cli.common;
+    let ui = Ui::new(common.json, common.quiet, common.verbose, common.color);
+    let exit = run(cli, ui).unwrap_or_else(|(failure, ui)| {
+        failure.say(&ui, "");
+        failure.exit()
+    });
+    exit.into()
+}
+
+/// Carries out one command. What goes wrong before any target is looked at is the error; the
+/// rest is reported target by target.
+fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
+    let prepared = Common::new(&cli.common).and_then(|common| {
+        let interrupt = Interrupt::listen()
+            .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
+        Ok((common, interrupt))
+    });
+    let (common, interrupt) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return Err((failure, ui)),
+    };
+    let session = Session {
+        ui,
+        common,
+        keys: KeyCache::default(),
+        host: Host::default(),
+        interrupt,
+    };
+    let done = match cli.command {
+        Command::Info(args) => Ok(info::run(&session, &args.sticks)),
+        Command::Verify(args) => Ok(verify::run(&session, &args.sticks)),
+        Command::Fix(args) => fix::run(&session, &args),
+        Command::Pci(PciCommand::List(args)) => Ok(pci::list(&session, &args.sticks)),
+        Command::Pci(PciCommand::Set(args)) => pci::set(&session, &args),
+        Command::Ls(args) => Ok(ls::run(&session, &args)),
+        Command::Cat(args) => cat::run(&session, &args),
+        Command::Undo(args) => undo::run(&session, &args),
+        Command::Reclaim(args) => reclaim::run(&session, &args),
+    };
+    done.map_err(|failure| (failure, session.ui))
+}
+
+/// Seconds since 1970 that stand for the present where a time has to be invented, as agreed
+/// among reproducible builds; `None` where the environment does not say.
+fn source_date_epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()
+}

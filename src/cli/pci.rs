@@ -1,0 +1,181 @@
+//! `bootbank pci`: list the devices a state names, and set who owns them.
+
+use super::args::PciSetArgs;
+use super::change::{Job, Work};
+use super::exit::Exit;
+use super::fix::{explain, selectors};
+use super::json;
+use super::options::Change;
+use super::report::Failure;
+use super::session::{Session, distinct};
+use super::ui::{shown, table};
+use crate::edit::{Configuration, Devices, Edit, OwnerEdit};
+use crate::ownership::{DeviceOwner, Owner};
+use crate::stick::{Slot, StateFile, Stick};
+use std::path::{Path, PathBuf};
+
+/// `bootbank pci set`
+///
+/// # Errors
+/// Arguments that cannot be meant; the rest is reported target by target.
+pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
+    let owner = if args.enable {
+        Owner::Passthru
+    } else {
+        Owner::Vmkernel
+    };
+    let edit = OwnerEdit {
+        devices: Devices::Named(selectors(&args.device)?),
+        owner,
+    };
+    let job = Job {
+        session,
+        work: Work::Edits(vec![Edit::Owner(edit)]),
+        change: Change::new(&args.change, args.sticks.len())?,
+        asks: false,
+        explain: if args.enable { |_| None } else { explain },
+    };
+    Ok(job.run(&args.sticks))
+}
+
+/// `bootbank pci list`
+pub fn list(session: &Session, sticks: &[PathBuf]) -> Exit {
+    let sticks = distinct(sticks, &session.ui);
+    let exits: Vec<Exit> = sticks
+        .iter()
+        .map(|stick| list_one(session, stick))
+        .collect();
+    Exit::of_all(&exits)
+}
+
+fn list_one(session: &Session, path: &Path) -> Exit {
+    let target = path.display().to_string();
+    let listed = session.look_into(path, |stick, _| gather(session, stick, &target));
+    match listed {
+        Ok((object, failures)) => {
+            session.ui.text(&in_words(&object));
+            for warning in &object.warnings {
+                session.ui.warn(&shown(warning));
+            }
+            session.ui.json(&object);
+            for failure in &failures {
+                failure.say(&session.ui, &target);
+            }
+            let exits: Vec<Exit> = failures.iter().map(Failure::exit).collect();
+            exits.first().copied().unwrap_or(Exit::Done)
+        }
+        Err(failure) => {
+            failure.show(&session.ui, json::PCI, &target);
+            failure.exit()
+        }
+    }
+}
+
+/// The devices of every chosen bank. A state that cannot be opened does not hide the others.
+fn gather(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    target: &str,
+) -> Result<(json::Pci, Vec<Failure>), Failure> {
+    let mut object = json::Pci {
+        schema: json::PCI,
+        target: target.to_owned(),
+        banks: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut failures = Vec::new();
+    let mut chosen = stick.chosen(session.common.bank)?;
+    chosen.sort_by_key(|slot| slot.partition);
+    for slot in chosen {
+        let mut devices = Vec::new();
+        if let Err(error) = slot.opened() {
+            failures.push(error.into());
+        }
+        for file in &slot.states {
+            match devices_of(stick, slot, file, &mut object.warnings) {
+                Ok(found) => devices.extend(found),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        object.banks.push(json::PciBank {
+            partition: slot.partition,
+            devices,
+        });
+    }
+    Ok((object, failures))
+}
+
+fn devices_of(
+    stick: &Stick<'_, '_>,
+    slot: &Slot<'_>,
+    file: &StateFile,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<json::Device>, Failure> {
+    let inside = |error| {
+        crate::stick::Error::from(error)
+            .on(slot.partition)
+            .in_file(file.name)
+    };
+    let state = stick.open_state(slot, file)?;
+    let configuration = Configuration::open(&state).map_err(inside)?;
+    for warning in configuration.warnings().map_err(inside)? {
+        warnings.push(format!("partition {}: {warning}", slot.partition));
+    }
+    let devices = configuration.devices().map_err(inside)?;
+    Ok(devices
+        .iter()
+        .map(|device| object(device, file.name))
+        .collect())
+}
+
+fn object(device: &DeviceOwner, file: &str) -> json::Device {
+    json::Device {
+        file: file.to_owned(),
+        source: device.source.as_str(),
+        key: device.key.clone(),
+        addresses: device.addresses.iter().map(ToString::to_string).collect(),
+        owner: device.owner.clone().unwrap_or_default(),
+        passthrough: device.passthrough,
+        alias: device.alias.clone(),
+        storage: device.is_storage(),
+        virtual_function: device.virtual_function,
+        name: device.name.clone(),
+    }
+}
+
+fn in_words(object: &json::Pci) -> String {
+    let mut text = format!("{}\n", object.target);
+    for bank in &object.banks {
+        text.push_str(&format!("  bank on partition {}\n", bank.partition));
+        if bank.devices.is_empty() {
+            text.push_str("    no devices\n");
+            continue;
+        }
+        let heading = [
+            "    file", "source", "address", "owner", "alias", "key", "device",
+        ];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        for device in &bank.devices {
+            let owner = if device.owner.is_empty() {
+                "(default: vmkernel)".to_owned()
+            } else {
+                shown(&device.owner)
+            };
+            let mut what = device.name.as_deref().map(shown).unwrap_or_default();
+            if device.storage {
+                what = format!("{what} [storage]");
+            }
+            rows.push(vec![
+                format!("    {}", device.file),
+                device.source.to_owned(),
+                device.addresses.join(" or "),
+                owner,
+                device.alias.as_deref().map(shown).unwrap_or_default(),
+                shown(&device.key),
+                what.trim().to_owned(),
+            ]);
+        }
+        text.push_str(&table(&rows));
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! `bootbank undo`: put back, byte for byte, what a change replaced.
+
+use super::args::UndoArgs;
+use super::exit::Exit;
+use super::json::{self, Outcome};
+use super::report::Failure;
+use super::session::Session;
+use crate::commit::{self, Undo, WriteSet};
+use crate::medium::{CachedReads, Meter, ReadAt, Target};
+use crate::stick::{Error, declared_ranges};
+use std::path::{Path, PathBuf};
+
+/// The largest undo file that is read, in bytes: twice the largest state, and then some.
+const LARGEST: u64 = 2 << 30;
+
+/// # Errors
+/// An undo file that cannot be used; what concerns the medium is reported for it.
+pub fn run(session: &Session, args: &UndoArgs) -> Result<Exit, Failure> {
+    let undo = read(&args.file)?;
+    let path = match (&args.stick, undo.about.get("target")) {
+        (Some(stick), _) => stick.clone(),
+        (None, Some(target)) => PathBuf::from(target),
+        (None, None) => {
+            return Err(Failure::usage(
+                "the undo file names no target; name the medium as well",
+            ));
+        }
+    };
+    let mut object = super::change::empty(&path);
+    let result = put_back(session, args, &undo, &path, &mut object);
+    let exit = result.unwrap_or_else(|failure| {
+        failure.say(&session.ui, &object.target);
+        if object.outcome != Outcome::Partial {
+            object.outcome = Outcome::Failed;
+        }
+        object.error = Some(failure.object());
+        failure.exit()
+    });
+    session.ui.json(&object);
+    Ok(exit)
+}
+
+fn read(path: &Path) -> Result<Undo, Failure> {
+    let failed = |error: std::io::Error| {
+        let text = format!("cannot read {}: {error}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::usage(text),
+            _ => Failure::io(text),
+        }
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST {
+        return Err(Failure::refused(format!(
+            "{} has {size} bytes, more than any undo file",
+            path.display()
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    Undo::from_bytes(&bytes).map_err(|error| Failure::from(Error::from(error)).path(path))
+}
+
+fn put_back(
+    session: &Session,
+    args: &UndoArgs,
+    undo: &Undo,
+    path: &Path,
+    object: &mut json::Change,
+) -> Result<Exit, Failure> {
+    let target = if args.dry_run {
+        Target::open_read(path, &session.host)?
+    } else {
+        Target::open_write(path, &session.host)?
+    };
+    let meter = Meter::new(&target);
+    let medium = CachedReads::new(&meter);
+    check_ranges(session, undo, &medium, &target)?;
+    let set = undo.plan(&medium, args.force).map_err(Error::from)?;
+    if set.is_empty() {
+        session
+            .ui
+            .text(&format!("{}: already as it was before\n", object.target));
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    }
+    describe(session, undo, &set, object);
+    object.outcome = Outcome::WouldChange;
+    if args.dry_run {
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    }
+    let working = session.interrupt.working();
+    let interrupted = || session.interrupt.requested();
+    let result = commit::run(&meter, &set, &interrupted);
+    drop(working);
+    object.bytes_read = meter.bytes_read();
+    object.bytes_written = meter.bytes_written();
+    let again = "run the same undo again: it goes on from wherever it was cut";
+    match result {
+        Ok(done) => match done.unfinished {
+            None => {
+                object.outcome = Outcome::Changed;
+                session.ui.say(&format!("{}: put back", object.target));
+                Ok(Exit::Done)
+            }
+            Some(failure) => {
+                object.outcome = Outcome::Partial;
+                let text = format!("the old configuration is back, but not every byte: {failure}");
+                Err(Failure::io(text).hint(again))
+            }
+        },
+        Err(error) => {
+            object.outcome = super::change::outcome_of(&error);
+            Err(Failure::from(Error::from(error)).and_hint(again))
+        }
+    }
+}
+
+/// An undo file may only reach where the volumes of this medium say that files are kept.
+fn check_ranges(
+    session: &Session,
+    undo: &Undo,
+    medium: &dyn ReadAt,
+    target: &Target,
+) -> Result<(), Failure> {
+    let sector_size = undo.set.sector_size();
+    if let Some(actual) = target
+        .logical_sector_size()
+        .filter(|size| *size != sector_size)
+    {
+        return Err(Failure::refused(format!(
+            "the undo file is for sectors of {sector_size} bytes and this device has sectors of {actual}"
+        )));
+    }
+    let declared = declared_ranges(medium, session.settings(Some(sector_size)))?;
+    let inside = |lba: u64| declared.iter().any(|range| range.contains(&lba));
+    let changed = undo.set.steps().iter().flat_map(|step| step.sectors.keys());
+    let kept = undo.set.preserved().values().flat_map(|kept| kept.keys());
+    match changed.chain(kept).find(|lba| !inside(**lba)) {
+        None => Ok(()),
+        Some(lba) => Err(Failure::refused(format!(
+            "the undo file wants to write sector {lba}, which is outside the FATs, root directories and data areas of this medium's banks: another medium, or a damaged one"
+        ))),
+    }
+}
+
+fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut json::Change) {
+    let ui = &session.ui;
+    ui.text(&format!(
+        "{}: {} bytes to put back in {} steps\n",
+        object.target,
+        set.bytes_to_write(),
+        set.steps().len()
+    ));
+    for (name, value) in &undo.about {
+        ui.detail(&format!("  {name}: {}", super::ui::shown(value)));
+    }
+    let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    object.banks = partitions
+        .into_iter()
+        .map(|partition| json::ChangedBank {
+            partition,
+            changes: Vec::new(),
+        })
+        .collect();
+}

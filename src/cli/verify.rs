@@ -1,0 +1,74 @@
+//! `bootbank verify`: every layer checked, from the partition table to the last member of the
+//! archive.
+
+use super::exit::Exit;
+use super::json;
+use super::session::{Session, distinct};
+use super::ui::shown;
+use crate::stick::{Finding, Severity};
+use std::path::{Path, PathBuf};
+
+/// Checks each target.
+pub fn run(session: &Session, sticks: &[PathBuf]) -> Exit {
+    let sticks = distinct(sticks, &session.ui);
+    let exits: Vec<Exit> = sticks.iter().map(|stick| check(session, stick)).collect();
+    Exit::of_all(&exits)
+}
+
+fn check(session: &Session, path: &Path) -> Exit {
+    let name = path.display().to_string();
+    let target = match crate::medium::Target::open_read(path, &session.host) {
+        Ok(target) => target,
+        Err(error) => {
+            let failure = super::report::Failure::from(error);
+            failure.show(&session.ui, json::VERIFY, &name);
+            return failure.exit();
+        }
+    };
+    let medium = crate::medium::CachedReads::new(&target);
+    let settings = session.settings(target.logical_sector_size());
+    let findings = crate::stick::check(&medium, settings);
+    let ok = findings
+        .iter()
+        .all(|finding| finding.severity != Severity::Error);
+    let mut text = String::new();
+    for finding in &findings {
+        text.push_str(&in_words(finding));
+    }
+    let verdict = if ok { "sound" } else { "damaged" };
+    session.ui.text(&format!("{name}: {verdict}\n{text}"));
+    session.ui.json(&json::Verify {
+        schema: json::VERIFY,
+        target: name,
+        ok,
+        findings: findings.iter().map(object).collect(),
+    });
+    let io = findings.iter().any(|finding| finding.is_io);
+    match (ok, io) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Io,
+        (false, false) => Exit::Damaged,
+    }
+}
+
+fn object(finding: &Finding) -> json::Finding {
+    json::Finding {
+        severity: finding.severity.as_str(),
+        layer: finding.layer,
+        partition: finding.partition,
+        message: finding.message.clone(),
+    }
+}
+
+fn in_words(finding: &Finding) -> String {
+    let place = match finding.partition {
+        Some(partition) => format!("partition {partition}: "),
+        None => String::new(),
+    };
+    format!(
+        "  {} [{}] {place}{}\n",
+        finding.severity.as_str(),
+        finding.layer,
+        shown(&finding.message)
+    )
+}

@@ -1,0 +1,124 @@
+//! Paths into a stick: a bank's own file, or a file of its configuration.
+
+use super::{BankChoice, Error, Slot, Stick};
+
+/// Where a file lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A file of a bank: `bank:boot.cfg` of the one that boots next, `bank5:boot.cfg` of the
+    /// one on partition 5. The name may be empty: the bank itself.
+    Bank {
+        /// Which bank; `None` for the one that boots next.
+        partition: Option<u32>,
+        /// The file's name.
+        name: String,
+    },
+    /// A file of the configuration, as the host sees it: `etc/vmware/esx.conf`.
+    State(String),
+}
+
+impl Path {
+    /// Reads a path as a user writes it.
+    pub fn parse(text: &str) -> Path {
+        if let Some((bank, name)) = text.split_once(':')
+            && let Some(number) = bank.strip_prefix("bank")
+        {
+            let partition = number.parse().ok();
+            if number.is_empty() || partition.is_some() {
+                return Path::Bank {
+                    partition,
+                    name: name.to_owned(),
+                };
+            }
+        }
+        Path::State(text.trim_start_matches('/').to_owned())
+    }
+}
+
+impl<'m> Stick<'m, '_> {
+    /// The bank a path is in. A configuration is that of the bank that boots next unless
+    /// `choice` says otherwise; where none boots, that of the first bank.
+    ///
+    /// # Errors
+    /// A bank that is not there.
+    pub fn bank_of(&self, path: &Path, choice: BankChoice) -> Result<&Slot<'m>, Error> {
+        let choice = match (path, choice) {
+            (
+                Path::Bank {
+                    partition: Some(number),
+                    ..
+                },
+                _,
+            ) => BankChoice::Partition(*number),
+            (
+                Path::Bank {
+                    partition: None, ..
+                }
+                | Path::State(_),
+                BankChoice::All,
+            ) => BankChoice::Next,
+            (_, given) => given,
+        };
+        let chosen = self.chosen(choice)?;
+        chosen
+            .into_iter()
+            .next()
+            .ok_or_else(|| super::Cause::NoneBoots("there is no bank".to_owned()).into())
+    }
+
+    /// The content of a file; `None` where there is none. Of two states in a bank the one its
+    /// `modules=` lists is looked into first.
+    ///
+    /// # Errors
+    /// Whatever opening the bank, or its state, meets.
+    pub fn content(&self, path: &Path, choice: BankChoice) -> Result<Option<Vec<u8>>, Error> {
+        let slot = self.bank_of(path, choice)?;
+        match path {
+            Path::Bank { name, .. } => {
+                let on = |error: crate::bank::BankError| Error::from(error).on(slot.partition);
+                match slot.opened()?.find(name).map_err(on)? {
+                    Some(entry) => self.read(slot, &entry).map(Some),
+                    None => Ok(None),
+                }
+            }
+            Path::State(name) => {
+                for file in slot.states.iter().rev() {
+                    let state = self.open_state(slot, file)?;
+                    let inside = |error: crate::state::StateError| {
+                        Error::from(error).on(slot.partition).in_file(file.name)
+                    };
+                    if let Some(content) = state.content(name).map_err(inside)? {
+                        return Ok(Some(content.to_vec()));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Path;
+
+    #[test]
+    fn a_path_is_in_a_bank_or_in_its_state() {
+        let bank = |partition, name: &str| Path::Bank {
+            partition,
+            name: name.to_owned(),
+        };
+        let cases = [
+            ("bank:boot.cfg", bank(None, "boot.cfg")),
+            ("bank5:state.tgz", bank(Some(5), "state.tgz")),
+            ("bank6:", bank(Some(6), "")),
+            (
+                "/etc/vmware/esx.conf",
+                Path::State("etc/vmware/esx.conf".to_owned()),
+            ),
+            ("bankrupt:x", Path::State("bankrupt:x".to_owned())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Path::parse(text), expected, "{text}");
+        }
+    }
+}
