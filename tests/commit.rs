@@ -242,6 +242,20 @@ fn undo_restores_every_byte_from_every_cut_and_can_itself_be_cut() {
 }
 
 #[test]
+fn a_failed_undo_calls_old_what_was_old_before_the_change() {
+    let bytes = medium();
+    let set = plan(&bytes);
+    let changed = Recorder::new(bytes.clone());
+    run(&changed, &set, &|| false).unwrap();
+    let back = undo(set).plan(&changed, false).unwrap();
+    let faulty = Faulty::new(&changed, Counts::Writes, 0, Fault::Errno(5));
+    let Err(CommitError::Failed(failure)) = run(&faulty, &back, &|| false) else {
+        panic!("the fault was not reported");
+    };
+    assert_eq!(failure.holds, [(5, Holds::New)]);
+}
+
+#[test]
 fn undo_refuses_a_medium_that_is_another_one_or_changed_since() {
     let bytes = medium();
     let set = plan(&bytes);

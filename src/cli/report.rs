@@ -190,7 +190,7 @@ fn hint(cause: &Cause) -> Option<String> {
 
 fn table_hint(error: &TableError) -> Option<String> {
     let text = match error {
-        TableError::SectorSizeAmbiguous { .. } => "say which it is: --sector-size 512 or 4096",
+        TableError::SectorSizeAmbiguous => "say which it is: --sector-size 512 or 4096",
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
             "ESXi's own loader refuses this table as well: such a medium does not boot. bootbank does not repair tables"
         }

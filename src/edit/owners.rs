@@ -224,7 +224,7 @@ impl OwnerEdit {
                     .iter()
                     .any(|address| device.addresses.contains(address))
             };
-            if !store.iter().any(|row| known(row)) {
+            if !store.iter().any(known) {
                 edited.warnings.push(format!(
                     "{}: only esx.conf names {}; a host that reads the ConfigStore alone will not see this change",
                     configuration.file, device.key
