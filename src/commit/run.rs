@@ -23,9 +23,8 @@
 //!
 //! A sync that returns means that what was written before it survives a power cut, and a
 //! write damages no sector it was not addressed to. Worn or counterfeit flash keeps neither
-//! promise reliably. That is why steps 1 to 3 are read back past this machine's caches (a
-//! medium that drops writes is caught before the switch in most cases) and why an undo file
-//! exists.
+//! promise reliably. That is why every step is read back past this machine's caches (a medium
+//! that drops writes is caught before the switch in most cases) and why an undo file exists.
 //!
 //! Before the first write every sector of the set is compared with the content the plan was
 //! made from. An error of a write, a sync or a comparison ends the run at once; nothing is
@@ -140,6 +139,9 @@ impl fmt::Display for Failure {
             write!(f, " at sector {lba}")?;
         }
         write!(f, ": {}", self.source)?;
+        if self.holds.is_empty() {
+            f.write_str("; no configuration is changed by these steps")?;
+        }
         for (partition, holds) in &self.holds {
             write!(f, "; the bank on partition {partition} holds {holds}")?;
         }
@@ -259,7 +261,7 @@ fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitErr
     Ok(())
 }
 
-/// Writes the sectors of one step, syncs, and reads them back where something depends on them.
+/// Writes the sectors of one step, syncs, and reads them back.
 fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, Fault> {
     let sectors: BTreeMap<u64, &[u8]> = step
         .sectors
@@ -277,10 +279,8 @@ fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, F
     medium
         .sync()
         .map_err(|source| Fault::new(Operation::Sync, None, source))?;
-    if step.phase != Phase::Release {
-        for run in contiguous(&sectors) {
-            read_back(medium, set, &run)?;
-        }
+    for run in contiguous(&sectors) {
+        read_back(medium, set, &run)?;
     }
     Ok(bytes)
 }

@@ -222,29 +222,34 @@ impl Undo {
         mismatch(images.keys().copied().filter(|lba| !known(lba)).collect())
     }
 
-    /// While the entries of a bank still refer to the old files, their content must be what it
-    /// was: otherwise somebody wrote to them since.
+    /// The old files' content may differ from what was kept only where their clusters have been
+    /// given up: once the release is on the medium as a whole, and no entry refers to the old
+    /// files. In every other state a cut can leave they hold it still. Where they do not, the
+    /// clusters belong to something else by now, even if its chain and its entry look the same.
     fn check_preserved(&self, current: &BTreeMap<u64, Box<[u8]>>) -> Result<(), UndoError> {
         let holds =
             |lba: &u64, content: &[u8]| current.get(lba).is_some_and(|now| **now == *content);
+        let steps = self.set.steps();
+        // What a step overwrites was compared word by word.
+        let written: BTreeSet<u64> = steps
+            .iter()
+            .flat_map(|step| step.sectors.keys())
+            .copied()
+            .collect();
         let mut odd = Vec::new();
         for (partition, kept) in self.set.preserved() {
-            let here = self
-                .set
-                .steps()
-                .iter()
-                .filter(|step| step.partition == *partition);
-            let mut switches = here.filter(|step| step.phase.is_commitment());
-            let still_old = switches.all(|step| {
-                let mut sectors = step.sectors.iter();
-                sectors.all(|(lba, change)| holds(lba, &change.old))
-            });
-            if still_old {
-                odd.extend(
-                    kept.iter()
-                        .filter(|(lba, old)| !holds(lba, old))
-                        .map(|(&lba, _)| lba),
-                );
+            let here = || steps.iter().filter(|step| step.partition == *partition);
+            let still_old = here()
+                .filter(|step| step.phase.is_commitment())
+                .all(|step| step.sectors.iter().all(|(lba, it)| holds(lba, &it.old)));
+            let given_up = here()
+                .filter(|step| step.phase == Phase::Release)
+                .all(|step| step.sectors.iter().all(|(lba, it)| holds(lba, &it.new)));
+            if still_old || !given_up {
+                let differing = kept
+                    .iter()
+                    .filter(|(lba, old)| !written.contains(lba) && !holds(lba, old));
+                odd.extend(differing.map(|(&lba, _)| lba));
             }
         }
         mismatch(odd)

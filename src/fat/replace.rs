@@ -138,9 +138,10 @@ pub fn replace_in_place(
     }
     let mut steps = Steps::begin(volume, planner, partition)?;
     steps.reclaim(reach)?;
-    steps.keep(&old)?;
     let why = all_reasons(files);
     steps.planner.begin(Phase::Overwrite, partition, &why);
+    // What is kept belongs to the partition of the step that has begun.
+    steps.keep(&old)?;
     for (file, (used, _)) in files.iter().zip(&parts) {
         steps.put_content(used, file.content)?;
     }

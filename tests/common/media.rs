@@ -95,8 +95,8 @@ pub enum Fault {
 /// Fails one operation, counted from 0 over all reads, writes and syncs (or over those of one
 /// kind), and works otherwise. With `dead_after` every later operation fails too, as when a
 /// stick is pulled.
-pub struct Faulty<'m> {
-    pub inner: &'m Recorder,
+pub struct Faulty<'m, M = Recorder> {
+    pub inner: &'m M,
     pub fault: Fault,
     pub at: usize,
     pub dead_after: bool,
@@ -112,8 +112,8 @@ pub enum Counts {
     Syncs,
 }
 
-impl<'m> Faulty<'m> {
-    pub fn new(inner: &'m Recorder, counts: Counts, at: usize, fault: Fault) -> Self {
+impl<'m, M> Faulty<'m, M> {
+    pub fn new(inner: &'m M, counts: Counts, at: usize, fault: Fault) -> Self {
         Faulty {
             inner,
             fault,
@@ -142,7 +142,7 @@ impl<'m> Faulty<'m> {
     }
 }
 
-impl ReadAt for Faulty<'_> {
+impl<M: ReadAt> ReadAt for Faulty<'_, M> {
     fn size(&self) -> u64 {
         self.inner.size()
     }
@@ -155,7 +155,7 @@ impl ReadAt for Faulty<'_> {
     }
 }
 
-impl WriteAt for Faulty<'_> {
+impl<M: WriteAt> WriteAt for Faulty<'_, M> {
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         match self.due(Counts::Writes) {
             None => self.inner.write_at(data, offset),

@@ -1,0 +1,457 @@
+//! Every state that cutting a real run can leave, judged.
+
+use crate::judges::{Scratch, list_state};
+use crate::media::Recorder;
+use crate::replay::{Cow, Cut, each_state, epochs};
+use crate::sticks::{FIX, FileName, Image, Layout};
+use crate::{long, table};
+use bootbank::commit::{Phase, Undo, UndoError, WriteSet, run};
+use bootbank::fat::Method;
+use bootbank::medium::ReadAt;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Of so many states one is shown to the other programs and carried on from, besides the
+/// first of each class.
+const SAMPLE: usize = 29;
+
+/// What a command comes to on a medium in any state.
+type Act<'a> = &'a dyn Fn(&dyn ReadAt) -> Result<WriteSet, String>;
+
+/// A real run, recorded, and everything needed to judge its states.
+pub struct Run<'a> {
+    pub image: &'a Image,
+    pub layout: Layout,
+    pub set: WriteSet,
+    pub act: Act<'a>,
+    /// The undo file; `None` for a run that is itself an undo.
+    pub undo: Option<Undo>,
+    /// The same file read again after the run, and what the run came to in sectors.
+    pub recorder: Recorder,
+    pub old: BTreeMap<FileName, Vec<u8>>,
+    pub new: BTreeMap<FileName, Vec<u8>>,
+    /// Whether a cut may leave neither, until undone.
+    pub in_place: bool,
+}
+
+/// What the files of the banks are in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Found {
+    Old,
+    New,
+    /// Some old, some new, none else.
+    Between,
+    Neither,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(image: &'a Image, act: Act<'a>) -> Self {
+        let set = act(&image.bytes).unwrap();
+        assert!(!set.is_empty(), "the command has something to do");
+        let recorder = Recorder::new(image.bytes.clone());
+        let done = run(&recorder, &set, &|| false).unwrap();
+        assert!(done.unfinished.is_none());
+        let undo = image.undo_file(&set);
+        Run {
+            image,
+            layout: image.layout(),
+            act,
+            undo: Some(undo),
+            old: image.states(&image.bytes).unwrap(),
+            new: image.states(&recorder.bytes()).unwrap(),
+            recorder,
+            set,
+            in_place: false,
+        }
+    }
+
+    /// What a state holds by this program's own reader; an error where it cannot be read.
+    pub fn found(&self, medium: &dyn ReadAt) -> Found {
+        match self.image.states(medium) {
+            Ok(states) => self.compare(&states),
+            Err(_) => Found::Neither,
+        }
+    }
+
+    fn compare(&self, states: &BTreeMap<FileName, Vec<u8>>) -> Found {
+        if *states == self.new && self.new != self.old {
+            Found::New
+        } else if *states == self.old {
+            Found::Old
+        } else if states.len() == self.old.len()
+            && states
+                .iter()
+                .all(|(name, content)| [&self.old[name], &self.new[name]].contains(&content))
+        {
+            Found::Between
+        } else {
+            Found::Neither
+        }
+    }
+
+    /// Replays the run, judges every state and compares the counts with the documented ones:
+    /// steps, states, torn, old, new, between, neither.
+    fn judge_all(&self, name: &str) {
+        let sector = self.image.sector;
+        let epochs = epochs(&self.image.bytes, &self.recorder.log(), sector);
+        assert_eq!(epochs.len(), self.set.steps().len(), "one sync a step");
+        let is_data = |lba| self.layout.is_data(lba);
+        let mut judge = Judge::of(self);
+        let mut counts = BTreeMap::new();
+        let (mut torn, mut count) = (0, 0);
+        each_state(
+            &self.image.bytes,
+            sector,
+            &epochs,
+            &is_data,
+            &mut |state, cut| {
+                let found = judge.state(state, cut);
+                *counts.entry(found).or_insert(0) += 1;
+                torn += usize::from(cut.torn);
+                count += 1;
+            },
+        );
+        let of = |found| counts.get(&found).copied().unwrap_or_default();
+        let (old, new) = (of(Found::Old), of(Found::New));
+        let (between, neither) = (of(Found::Between), of(Found::Neither));
+        let cells = [epochs.len(), count, torn, old, new, between, neither];
+        table::expect(name, &cells);
+    }
+}
+
+struct Judge<'r> {
+    run: &'r Run<'r>,
+    /// What the run came to, as sectors that differ from the image.
+    end: BTreeMap<u64, Vec<u8>>,
+    scratch: BTreeMap<u32, Scratch>,
+    others: BTreeMap<u32, BTreeMap<String, Vec<u8>>>,
+    seen: BTreeSet<(usize, bool, Found)>,
+    count: usize,
+}
+
+impl<'r> Judge<'r> {
+    fn of(run: &'r Run<'r>) -> Self {
+        let end = Cow::new(&run.image.bytes, run.image.sector);
+        bootbank::commit::run(&end, &run.set, &|| false).unwrap();
+        let volumes = run.layout.volumes.iter();
+        let scratch: BTreeMap<u32, Scratch> = volumes
+            .map(|(&number, range)| (number, Scratch::new(run.image, range.clone())))
+            .collect();
+        let others = scratch
+            .iter()
+            .map(|(&number, volume)| (number, volume.others(&changed(run, number))));
+        for content in run.old.values().chain(run.new.values()) {
+            assert!(!list_state(content).is_empty());
+        }
+        Judge {
+            end: end.kept(),
+            others: others.collect(),
+            scratch,
+            run,
+            seen: BTreeSet::new(),
+            count: 0,
+        }
+    }
+
+    fn state(&mut self, state: &Cow<'_>, cut: &Cut) -> Found {
+        let run = self.run;
+        let found = run.found(state);
+        self.check_position(found, cut);
+        self.undone(state, cut);
+        self.count += 1;
+        let class = (cut.epoch, cut.torn, found);
+        if self.seen.insert(class) || self.count.is_multiple_of(SAMPLE) || long() {
+            if found != Found::Neither {
+                self.by_other_programs(state, found, cut);
+            }
+            self.carried_on(state, cut);
+            self.repaired(state, found, cut);
+        }
+        found
+    }
+
+    /// Nothing changes before the first switch, and nothing after the last.
+    fn check_position(&self, found: Found, cut: &Cut) {
+        let steps = self.run.set.steps();
+        let is_commitment = |at: &usize| steps[*at].phase.is_commitment();
+        let mut commitments = (0..steps.len()).filter(is_commitment);
+        let first = commitments.next();
+        let last = commitments.next_back().or(first);
+        let changes = self.run.old != self.run.new;
+        if first.is_none_or(|first| cut.epoch < first) {
+            assert_eq!(found, Found::Old, "{cut:?}");
+        }
+        if changes && last.is_some_and(|last| cut.epoch > last) {
+            assert_eq!(found, Found::New, "{cut:?}");
+        }
+        if !self.run.in_place {
+            assert_ne!(found, Found::Neither, "{cut:?}");
+        }
+    }
+
+    /// The undo file gives back every byte.
+    fn undone(&self, state: &Cow<'_>, cut: &Cut) {
+        let Some(undo) = &self.run.undo else { return };
+        let medium = state.copy();
+        let back = undo.plan(&medium, false);
+        let back = back.unwrap_or_else(|error| panic!("{error} at {cut:?}"));
+        let done = run(&medium, &back, &|| false).unwrap();
+        assert!(done.unfinished.is_none());
+        let wrong = medium.differences(&BTreeMap::new());
+        assert_eq!(wrong, [0u64; 0], "undone from {cut:?}");
+    }
+
+    fn by_other_programs(&mut self, state: &Cow<'_>, found: Found, cut: &Cut) {
+        for (number, scratch) in &mut self.scratch {
+            scratch.set(state);
+            let changed = changed(self.run, *number);
+            let others = scratch.others(&changed);
+            assert!(others == self.others[number], "other files at {cut:?}");
+        }
+        assert_eq!(self.by_mtools(), found, "{cut:?}");
+    }
+
+    fn by_mtools(&self) -> Found {
+        let names = self.run.old.keys();
+        let states = names.map(|&(number, name)| {
+            let content = self.scratch[&number].content(name);
+            ((number, name), content.unwrap_or_default())
+        });
+        self.run.compare(&states.collect())
+    }
+
+    /// The same command again completes the change; then the undo file of the first run either
+    /// still gives back every byte or is refused.
+    fn carried_on(&self, state: &Cow<'_>, cut: &Cut) {
+        let medium = state.copy();
+        if self.carry_on(&medium, cut)
+            && let Some(undo) = &self.run.undo
+        {
+            match undo.plan(&medium, false) {
+                Ok(back) => {
+                    run(&medium, &back, &|| false).unwrap();
+                    let wrong = medium.differences(&BTreeMap::new());
+                    assert_eq!(wrong, [0u64; 0], "first undo file, {cut:?}");
+                }
+                Err(error) => assert!(matches!(error, UndoError::Mismatch { .. }), "{error}"),
+            }
+        }
+    }
+
+    fn carry_on(&self, medium: &Cow<'_>, cut: &Cut) -> bool {
+        let again = match (self.run.act)(medium) {
+            Ok(again) => again,
+            Err(_) if self.run.in_place => return false,
+            Err(error) => panic!("{error} at {cut:?}"),
+        };
+        let done = run(medium, &again, &|| false).unwrap();
+        assert!(done.unfinished.is_none());
+        let states = self.run.image.states(medium).unwrap();
+        assert!(states == self.run.new, "carried on from {cut:?}");
+        if self.run.undo.is_none() {
+            let wrong = medium.differences(&self.end);
+            assert_eq!(wrong, [0u64; 0], "the undo carried on from {cut:?}");
+        }
+        true
+    }
+
+    /// What the host's own repair makes of it is no worse, and can be completed and undone.
+    fn repaired(&mut self, state: &Cow<'_>, found: Found, cut: &Cut) {
+        let medium = state.copy();
+        for scratch in self.scratch.values_mut() {
+            scratch.set(&medium);
+            scratch.repair(&medium);
+        }
+        self.undone_after_repair(&medium.copy(), cut);
+        if !self.run.in_place {
+            assert_eq!(self.run.found(&medium), found, "repaired, {cut:?}");
+            assert_eq!(self.by_mtools(), found, "repaired, {cut:?}");
+            let healed = medium.copy();
+            let again = (self.run.act)(&healed);
+            // An undo may find that the repair changed more than it knows of.
+            if let Ok(again) = again {
+                run(&healed, &again, &|| false).unwrap();
+                let states = self.run.image.states(&healed).unwrap();
+                assert!(states == self.run.new, "healed after repair, {cut:?}");
+                self.is_clean(&healed, cut);
+            } else {
+                assert!(self.run.undo.is_none(), "{again:?}");
+            }
+        }
+    }
+
+    fn is_clean(&mut self, medium: &Cow<'_>, cut: &Cut) {
+        for scratch in self.scratch.values_mut() {
+            scratch.set(medium);
+            // An undo brings back what was left over before.
+            assert!(self.run.undo.is_none() || scratch.is_clean(), "{cut:?}");
+        }
+    }
+
+    /// fsck.fat makes files of chains that nothing refers to. Where it did, undo is refused;
+    /// else it gives back the old files.
+    fn undone_after_repair(&self, medium: &Cow<'_>, cut: &Cut) {
+        let Some(undo) = &self.run.undo else { return };
+        match undo.plan(medium, false) {
+            Ok(back) => {
+                run(medium, &back, &|| false).unwrap();
+                let states = self.run.image.states(medium).unwrap();
+                assert!(states == self.run.old, "undone after repair, {cut:?}");
+            }
+            Err(UndoError::Mismatch { .. }) => {
+                let salvaged = self
+                    .scratch
+                    .values()
+                    .any(|it| it.content("FSCK0000.REC").is_some());
+                assert!(salvaged, "refused after repair, {cut:?}");
+            }
+            Err(error) => panic!("{error}, repaired, {cut:?}"),
+        }
+    }
+}
+
+/// The state files of a partition, which a run may change.
+fn changed<'r>(run: &'r Run<'_>, number: u32) -> Vec<&'r str> {
+    let names = run.old.keys().filter(|(partition, _)| *partition == number);
+    names.map(|(_, name)| *name).collect()
+}
+
+fn text<T>(result: Result<T, impl ToString>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+fn fix_of(name: &str, row: &str) {
+    let image = Image::bundled(name);
+    let act = |medium: &dyn ReadAt| text(image.fix(medium, FIX));
+    Run::new(&image, &act).judge_all(row);
+}
+
+#[test]
+fn a_cut_fix_of_one_bank_leaves_old_or_new() {
+    fix_of("esxi67-fresh", "fix, one bank");
+}
+
+#[test]
+fn a_cut_fix_of_two_banks_and_three_files_leaves_each_old_or_new() {
+    fix_of("esxi40-mbr", "fix, two banks, one with two files (MBR)");
+}
+
+#[test]
+fn a_cut_fix_of_a_fragmented_state_leaves_old_or_new() {
+    fix_of("esxi55-fragmented", "fix, fragmented");
+}
+
+#[test]
+fn a_cut_fix_with_4096_byte_sectors_leaves_old_or_new() {
+    fix_of("esxi67-4kn", "fix, 4096-byte sectors");
+}
+
+#[test]
+fn a_cut_fix_of_fat12_leaves_old_or_new() {
+    fix_of("esxi67-fat12", "fix, FAT12");
+}
+
+#[test]
+fn a_cut_fix_of_two_directory_sectors_leaves_each_file_old_or_new() {
+    fix_of(
+        "esxi67-two-sectors",
+        "fix, entries in two directory sectors",
+    );
+}
+
+#[test]
+fn a_cut_fix_of_an_encrypted_state_leaves_old_or_new() {
+    fix_of("esxi702-encrypted", "fix, encrypted state");
+}
+
+#[test]
+fn a_cut_fix_of_both_sources_leaves_old_or_new() {
+    fix_of("esxi70u1-both", "fix, esx.conf and ConfigStore");
+}
+
+#[test]
+fn a_cut_pci_set_leaves_old_or_new() {
+    let image = Image::bundled("esxi67-fresh");
+    let on = |medium: &dyn ReadAt| text(image.pci_set(medium, "0000:03:00.0", true));
+    let run = Run::new(&image, &on);
+    run.judge_all("pci set -e true");
+
+    let image = image.with(run.recorder.bytes());
+    let off = |medium: &dyn ReadAt| text(image.pci_set(medium, "0000:03:00.0", false));
+    Run::new(&image, &off).judge_all("pci set -e false");
+}
+
+/// An image on which a fix was cut while its chain was being allocated: one copy of the FAT
+/// has it, the other has half of it.
+pub fn with_leftovers(image: &Image) -> Image {
+    let set = image.fix(&image.bytes, FIX).unwrap();
+    let medium = Cow::new(&image.bytes, image.sector);
+    for step in &set.steps()[..2] {
+        let keep = match step.phase {
+            Phase::Data => step.sectors.len(),
+            _ => step.sectors.len() / 2 + 1,
+        };
+        for (&lba, change) in step.sectors.iter().take(keep) {
+            medium.put(lba, &change.new);
+        }
+    }
+    image.with(medium.bytes(0..medium.size()))
+}
+
+#[test]
+fn a_cut_fix_over_leftovers_leaves_old_or_new() {
+    let image = with_leftovers(&Image::bundled("esxi55-fragmented"));
+    let act = |medium: &dyn ReadAt| text(image.fix(medium, FIX));
+    let run = Run::new(&image, &act);
+    assert_eq!(run.set.steps()[0].phase, Phase::Reclaim);
+    run.judge_all("fix, over leftovers");
+}
+
+#[test]
+fn a_cut_reclaim_changes_no_file() {
+    let image = with_leftovers(&Image::bundled("esxi55-fragmented"));
+    let act = |medium: &dyn ReadAt| text(image.reclaim(medium));
+    let run = Run::new(&image, &act);
+    run.judge_all("reclaim");
+}
+
+/// Undo of a whole run, after which somebody wrote into the freed clusters and deleted it.
+fn undo_of(name: &str, row: &str) {
+    let image = Image::bundled(name);
+    let set = image.fix(&image.bytes, FIX).unwrap();
+    let fixed = Cow::new(&image.bytes, image.sector);
+    run(&fixed, &set, &|| false).unwrap();
+    for (at, lba) in set.preserved().values().flatten().enumerate() {
+        if at % 3 == 0 {
+            fixed.put(*lba.0, &vec![0xe5; image.sector]);
+        }
+    }
+    let undo = image.undo_file(&set);
+    let fixed = image.with(fixed.bytes(0..fixed.size()));
+    let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
+    let mut undoing = Run::new(&fixed, &act);
+    assert!(
+        undoing.recorder.bytes() == image.bytes,
+        "every byte is back"
+    );
+    undoing.undo = None;
+    undoing.judge_all(row);
+}
+
+#[test]
+fn a_cut_undo_leaves_old_or_new_and_can_be_run_again() {
+    undo_of("esxi67-fresh", "undo, one bank");
+}
+
+#[test]
+fn a_cut_undo_of_two_banks_can_be_run_again() {
+    undo_of("esxi40-mbr", "undo, two banks, one with two files");
+}
+
+#[test]
+fn a_cut_fix_in_place_is_always_undone() {
+    let image = Image::bundled("esxi67-fresh");
+    let act = |medium: &dyn ReadAt| text(image.fix(medium, Method::InPlace));
+    let mut run = Run::new(&image, &act);
+    run.in_place = true;
+    run.judge_all("fix --in-place");
+}

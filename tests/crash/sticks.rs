@@ -1,0 +1,164 @@
+//! Bundled images, and what each writing command makes of a medium in any state.
+
+use bootbank::commit::{Undo, WriteSet};
+use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
+use bootbank::fat::Method;
+use bootbank::medium::ReadAt;
+use bootbank::ownership::Owner;
+use bootbank::state::{KeyCache, Limits};
+use bootbank::stick::{BankChoice, Error, Plan, Request, Settings, Stick};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::Path;
+
+/// A bundled image, unpacked.
+pub struct Image {
+    pub bytes: Vec<u8>,
+    pub sector: usize,
+    pub keys: KeyCache,
+}
+
+/// Where files are kept on an image, and which sectors hold their content.
+pub struct Layout {
+    /// By partition: where its volume lies, in bytes.
+    pub volumes: BTreeMap<u32, Range<u64>>,
+    /// Data areas, in sectors.
+    pub data: Vec<Range<u64>>,
+}
+
+/// A file of a bank, by partition and name.
+pub type FileName = (u32, &'static str);
+
+pub const FIX: Method = Method::SecondCopy;
+
+impl Image {
+    pub fn bundled(name: &str) -> Self {
+        let path = format!("{}/testimages/{name}.img.gz", env!("CARGO_MANIFEST_DIR"));
+        let packed = std::fs::read(Path::new(&path)).expect(&path);
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(packed.as_slice())
+            .read_to_end(&mut bytes)
+            .expect(&path);
+        let sector = if name == "esxi67-4kn" { 4096 } else { 512 };
+        Image {
+            bytes,
+            sector,
+            keys: KeyCache::new(),
+        }
+    }
+
+    pub fn open<'m>(&self, medium: &'m dyn ReadAt) -> Result<Stick<'m, '_>, Error> {
+        let settings = Settings {
+            sector_size: u32::try_from(self.sector).ok(),
+            limits: Limits::default(),
+            keys: &self.keys,
+        };
+        Stick::open(medium, settings)
+    }
+
+    pub fn layout(&self) -> Layout {
+        let stick = self.open(&self.bytes).expect("a sound image");
+        let mut layout = Layout {
+            volumes: BTreeMap::new(),
+            data: Vec::new(),
+        };
+        for slot in stick.slots() {
+            let volume = slot.opened().expect("a sound bank").volume();
+            let start = volume.start();
+            let range = start..start + volume.geometry().total_bytes();
+            layout.volumes.insert(slot.partition, range);
+            let data = volume.geometry().data_range();
+            let lba = |at: u64| (start + at) / self.sector as u64;
+            layout.data.push(lba(data.start)..lba(data.end));
+        }
+        layout
+    }
+
+    /// The content of every state file, each read as the loader would.
+    pub fn states(&self, medium: &dyn ReadAt) -> Result<BTreeMap<FileName, Vec<u8>>, Error> {
+        let stick = self.open(medium)?;
+        let mut states = BTreeMap::new();
+        for slot in stick.slots() {
+            for file in &slot.states {
+                let content = stick.read(slot, &file.entry)?;
+                states.insert((slot.partition, file.name), content);
+            }
+        }
+        Ok(states)
+    }
+
+    /// What `fix` comes to on a medium.
+    pub fn fix(&self, medium: &dyn ReadAt, method: Method) -> Result<WriteSet, Error> {
+        let devices = Devices::PassedThrough;
+        let owner = Owner::Vmkernel;
+        self.edit(medium, OwnerEdit { devices, owner }, method)
+    }
+
+    /// What `pci set -d DEVICE -e true|false` comes to.
+    pub fn pci_set(
+        &self,
+        medium: &dyn ReadAt,
+        device: &str,
+        passthru: bool,
+    ) -> Result<WriteSet, Error> {
+        let devices = Devices::Named(vec![device.parse().expect("an address")]);
+        let owner = if passthru {
+            Owner::Passthru
+        } else {
+            Owner::Vmkernel
+        };
+        self.edit(medium, OwnerEdit { devices, owner }, FIX)
+    }
+
+    /// What `reclaim` comes to.
+    pub fn reclaim(&self, medium: &dyn ReadAt) -> Result<WriteSet, Error> {
+        let stick = self.open(medium)?;
+        stick.plan_reclaim(request(FIX)).map(|plan: Plan| plan.set)
+    }
+
+    fn edit(
+        &self,
+        medium: &dyn ReadAt,
+        edit: OwnerEdit,
+        method: Method,
+    ) -> Result<WriteSet, Error> {
+        let stick = self.open(medium)?;
+        let plan = stick.plan(&[Edit::Owner(edit)], request(method))?;
+        Ok(plan.set)
+    }
+
+    /// The undo file of a run, written and read again.
+    pub fn undo_file(&self, set: &WriteSet) -> Undo {
+        let undo = Undo {
+            set: set.clone(),
+            medium_size: self.bytes.len() as u64,
+            about: BTreeMap::new(),
+        };
+        let file = undo.to_bytes().expect("an undo file");
+        Undo::from_bytes(&file).expect("the undo file just written")
+    }
+
+    /// The same stick holding something else.
+    pub fn with(&self, bytes: Vec<u8>) -> Image {
+        Image {
+            bytes,
+            sector: self.sector,
+            keys: KeyCache::new(),
+        }
+    }
+}
+
+impl Layout {
+    pub fn is_data(&self, lba: u64) -> bool {
+        self.data.iter().any(|range| range.contains(&lba))
+    }
+}
+
+fn request(method: Method) -> Request {
+    Request {
+        banks: BankChoice::All,
+        method,
+        context: Context::default(),
+    }
+}
