@@ -219,6 +219,10 @@ pub struct ChangeArgs {
     /// Make no undo file
     #[arg(long)]
     pub no_undo: bool,
+    /// Where a bank has no room for a second copy of a file: write over the old one. A cut in
+    /// the middle leaves the host unbootable until `bootbank undo`
+    #[arg(long)]
+    pub in_place: bool,
     /// Ask nothing, go ahead
     #[arg(short, long)]
     pub yes: bool,

@@ -8,6 +8,7 @@ use super::output;
 use super::report::Failure;
 use super::session::{Session, distinct};
 use super::ui::shown;
+use super::undo_place;
 use super::undo_store;
 use crate::commit::{self, CommitError, Committed, Undo};
 use crate::edit::{Context, Edit};
@@ -42,6 +43,12 @@ pub struct Job<'s> {
     pub asks: bool,
     /// Said after a change: what it means and what to do next.
     pub explain: fn(&Plan) -> Option<String>,
+}
+
+/// An undo file about to be written.
+struct UndoFile {
+    path: PathBuf,
+    content: Vec<u8>,
 }
 
 /// What became of one target.
@@ -125,7 +132,11 @@ impl Job<'_> {
 
     /// The change itself, on the target.
     fn change_in_place(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
-        let target = Target::open_write(path, &self.session.host)?;
+        let host = &self.session.host;
+        let target = Target::open_write(path, host).map_err(|error| {
+            let failure = Failure::from(error);
+            undo_place::of_unclaimed(failure, &self.change.undo, path, host)
+        })?;
         let meter = Meter::new(&target);
         let medium = CachedReads::new(&meter);
         let stick = self
@@ -138,15 +149,18 @@ impl Job<'_> {
             return Ok(Exit::Done);
         }
         object.outcome = Outcome::WouldChange;
-        self.confirm(&target)?;
+        let undo = self.prepare_undo(&plan, &stick, &target)?;
+        self.confirm(&target, &plan, undo.as_ref())?;
         let working = self.session.interrupt.working();
-        let undo = self.keep_undo(&plan, &stick, &target)?;
-        object.undo = undo.as_ref().map(|path| path.display().to_string());
+        if let Some(undo) = &undo {
+            undo_store::write(&undo.path, &undo.content)?;
+            object.undo = Some(undo.path.display().to_string());
+        }
         let result = self.commit(&meter, &plan, object);
         object.bytes_read = meter.bytes_read();
         object.bytes_written = meter.bytes_written();
         drop(working);
-        let result = result.map_err(|failure| name_undo(failure, object));
+        let result = result.map_err(|failure| name_undo(failure, &plan, object));
         if result.is_ok() {
             self.conclude(&plan, object);
         }
@@ -262,7 +276,7 @@ impl Job<'_> {
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
         let request = Request {
             banks: self.session.common.bank,
-            method: Method::SecondCopy,
+            method: self.change.method,
             context: Context {
                 time: super::source_date_epoch(),
             },
@@ -282,46 +296,62 @@ impl Job<'_> {
         })
     }
 
-    /// Writes the undo file, if one is wanted, before anything else is written.
-    fn keep_undo(
+    /// The undo file, if one is wanted, and its place, found fit for it. Writes nothing.
+    fn prepare_undo(
         &self,
         plan: &Plan,
         stick: &Stick<'_, '_>,
         target: &Target,
-    ) -> Result<Option<PathBuf>, Failure> {
+    ) -> Result<Option<UndoFile>, Failure> {
         let undo = Undo {
             set: plan.set.clone(),
             medium_size: target.size(),
             about: about(plan, stick, target),
         };
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let place = undo_store::choose(&self.change.undo, &content)?;
-        if let Some(path) = &place {
-            if undo_store::is_in_memory(path) {
-                self.session.ui.warn(&format!(
-                    "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
-                    path.display()
-                ));
-            }
-            undo_store::write(path, &content)?;
+        let Some(path) = undo_store::choose(&self.change.undo, &content)? else {
+            return Ok(None);
+        };
+        let in_memory = undo_place::check(&path, plan, target, &self.session.host)?;
+        if in_memory {
+            self.session.ui.warn(&format!(
+                "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
+                path.display()
+            ));
         }
-        Ok(place)
+        Ok(Some(UndoFile { path, content }))
     }
 
-    /// Asks before a change whose devices were not named one by one.
-    fn confirm(&self, target: &Target) -> Result<(), Failure> {
-        if !self.asks || self.change.yes {
+    /// Asks before a change whose devices were not named one by one, and before any that
+    /// overwrites files where they lie.
+    fn confirm(
+        &self,
+        target: &Target,
+        plan: &Plan,
+        undo: Option<&UndoFile>,
+    ) -> Result<(), Failure> {
+        let ui = &self.session.ui;
+        let path = target.path().display();
+        let danger = undo.and_then(|undo| in_place_in_words(plan, target, &undo.path));
+        if self.change.yes || !(self.asks || danger.is_some()) {
+            if let Some(danger) = &danger {
+                ui.warn(danger);
+            }
             return Ok(());
         }
-        let path = target.path().display();
         let answer = if self.change.no_input {
             None
         } else {
-            self.session.ui.ask(&format!("Change {path}?"))
+            let danger = danger.as_ref().map(|text| format!("{text}\n"));
+            ui.ask(&format!("{}Change {path}?", danger.unwrap_or_default()))
         };
         match answer {
             Some(true) => Ok(()),
             Some(false) => Err(Failure::refused("not confirmed; nothing was written")),
+            None if danger.is_some() => Err(Failure::usage(format!(
+                "{path} would be written over in place, and there is no terminal to ask on; nothing was written"
+            ))
+            .hint("a cut in the middle leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
             None if target.kind() == TargetKind::Image => Ok(()),
             None => Err(Failure::usage(format!(
                 "{path} is a block device and there is no terminal to ask on; nothing was written"
@@ -456,9 +486,32 @@ pub(super) fn outcome_of(error: &CommitError) -> Outcome {
     }
 }
 
+/// What overwriting files where they lie puts at risk; `None` where none is.
+fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Option<String> {
+    let banks: Vec<String> = plan
+        .in_place()
+        .map(|bank| bank.partition.to_string())
+        .collect();
+    (!banks.is_empty()).then(|| {
+        format!(
+            "partition {} has no room for a second copy, so the old files are written over where they lie. If that is cut in the middle, \
+             the host does not boot until this is run: bootbank undo {} {}",
+            banks.join(", "),
+            undo.display(),
+            target.path().display()
+        )
+    })
+}
+
 /// A failure after the undo file was written names it.
-fn name_undo(failure: Failure, object: &json::Change) -> Failure {
+fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) -> Failure {
+    let in_place = plan.in_place().next().is_some();
     match (&object.undo, failure.exit()) {
+        (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
+            .and_hint(&format!(
+                "a bank that was being written over does not boot until the old content is back: bootbank undo {undo} {}",
+                object.target
+            )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
             "to go back: bootbank undo {undo} {}; to go on: run the command again",
             object.target
@@ -507,6 +560,7 @@ fn changed_bank(bank: &crate::stick::BankPlan) -> json::ChangedBank {
     });
     json::ChangedBank {
         partition: bank.partition,
+        in_place: bank.method == Method::InPlace,
         changes: changes.collect(),
     }
 }
@@ -534,11 +588,18 @@ fn bank_in_words(bank: &crate::stick::BankPlan) -> String {
         1 => "    1 leftover cluster is freed\n".to_owned(),
         many => format!("    {many} leftover clusters are freed\n"),
     };
+    let in_place = match bank.method {
+        Method::SecondCopy => "",
+        Method::InPlace => "    written over in place: there is no room for a second copy\n",
+    };
     if bank.files.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: holds no state, left alone\n");
     }
     if rows.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: nothing to change\n");
     }
-    format!("{heading}\n{}{leftovers}", super::ui::table(&rows))
+    format!(
+        "{heading}\n{}{leftovers}{in_place}",
+        super::ui::table(&rows)
+    )
 }

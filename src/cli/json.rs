@@ -151,6 +151,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct ChangedBank {
     pub partition: u32,
+    /// Whether its files are overwritten where they lie, for want of room beside them.
+    pub in_place: bool,
     pub changes: Vec<ChangeItem>,
 }
 

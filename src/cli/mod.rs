@@ -22,6 +22,7 @@ mod session;
 mod signals;
 mod ui;
 mod undo;
+mod undo_place;
 mod undo_store;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 use super::args::{ChangeArgs, CommonArgs};
 use super::report::Failure;
+use crate::fat::Method;
 use crate::stick::BankChoice;
 use std::path::PathBuf;
 
@@ -103,6 +104,8 @@ pub struct Change {
     pub diff: bool,
     /// Where the undo file goes.
     pub undo: UndoPlace,
+    /// Where new content may go.
+    pub method: Method,
     /// Go ahead without asking.
     pub yes: bool,
     /// Never ask.
@@ -130,6 +133,12 @@ impl Change {
                 "--undo-file names one file and there are several targets; leave it out to have one made for each",
             ));
         }
+        let on_a_copy = matches!(mode, Mode::Output { .. });
+        if args.in_place && args.no_undo && !on_a_copy {
+            return Err(Failure::refused(
+                "--in-place does not go with --no-undo: until it is done, the undo file is all there is of the old configuration",
+            ));
+        }
         let undo = match &args.undo_file {
             Some(file) => UndoPlace::File(file.clone()),
             None if args.no_undo => UndoPlace::None,
@@ -139,6 +148,11 @@ impl Change {
             mode,
             diff: args.diff,
             undo,
+            method: if args.in_place {
+                Method::InPlace
+            } else {
+                Method::SecondCopy
+            },
             yes: args.yes,
             no_input: args.no_input,
         })

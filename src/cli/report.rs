@@ -203,7 +203,7 @@ fn table_hint(error: &TableError) -> Option<String> {
 fn fat_hint(error: &FatError) -> Option<String> {
     let text = match error {
         FatError::NoRoom { .. } => {
-            "nothing was written; free room in the bank, or see whether `bootbank reclaim` finds clusters left over"
+            "nothing was written; --in-place writes over the old file instead: safe on a copy (-o FILE), while on the medium a cut in the middle leaves the host unbootable until `bootbank undo`"
         }
         _ if error.kind() == ErrorKind::Damaged => {
             "nothing was written; repair the volume first, for instance with fsck.fat on a copy"

@@ -161,6 +161,7 @@ fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut json::C
         .into_iter()
         .map(|partition| json::ChangedBank {
             partition,
+            in_place: false,
             changes: Vec::new(),
         })
         .collect();

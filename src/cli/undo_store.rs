@@ -90,16 +90,6 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Whether a path lies on a file system that is gone after a reboot.
-pub fn is_in_memory(path: &Path) -> bool {
-    /// File system types that live in RAM: tmpfs and ramfs, as in statfs(2).
-    const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
-    let existing = path.ancestors().find(|ancestor| ancestor.exists());
-    existing.is_some_and(|at| {
-        rustix::fs::statfs(at).is_ok_and(|found| IN_MEMORY.contains(&found.f_type))
-    })
-}
-
 fn digest(content: &[u8]) -> String {
     let digest = Sha256::digest(content);
     digest

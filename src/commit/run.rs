@@ -73,7 +73,7 @@ impl fmt::Display for Holds {
             Holds::Old => "the old configuration",
             Holds::New => "the new configuration",
             Holds::Mixed => "the new configuration in some files and the old one in others",
-            Holds::Broken => "a configuration rewritten in part",
+            Holds::Broken => "neither the old configuration nor the new one",
             Holds::Unknown => "a configuration that cannot be told",
         })
     }

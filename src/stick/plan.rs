@@ -8,7 +8,7 @@
 use super::{BankChoice, Cause, Error, Slot, StateFile, Stick, numbers};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{self, Change, Context, Edit, Edited, TextChange};
-use crate::fat::{self, FatError, Method, Reach, Replacement, Volume};
+use crate::fat::{self, FatError, Method, Reach, Replacement};
 use crate::state::{Effort, State};
 
 /// How to plan.
@@ -16,7 +16,9 @@ use crate::state::{Effort, State};
 pub struct Request {
     /// Which banks.
     pub banks: BankChoice,
-    /// Into free clusters, or over the ones a file has.
+    /// Where new content may go. [`Method::InPlace`] allows it for those banks that have no
+    /// room for a second copy, leftovers freed and the content packed as tightly as can be;
+    /// the others are still changed the safe way.
     pub method: Method,
     /// What the edits depend on besides the medium.
     pub context: Context,
@@ -44,6 +46,9 @@ pub struct BankPlan {
     pub files: Vec<FilePlan>,
     /// Clusters an interrupted run left allocated to nothing, which the plan frees.
     pub leftovers: usize,
+    /// How its files are replaced. [`Method::InPlace`]: from the first write to the last the
+    /// bank is neither old nor new, and a cut leaves it so until it is undone.
+    pub method: Method,
 }
 
 /// What happens to one file of a bank.
@@ -76,6 +81,12 @@ impl Plan {
             }
         }
         all
+    }
+
+    /// The banks whose files are overwritten where they lie.
+    pub fn in_place(&self) -> impl Iterator<Item = &BankPlan> {
+        let banks = self.banks.iter();
+        banks.filter(|bank| bank.method == Method::InPlace)
     }
 
     /// Number of settings that change.
@@ -154,7 +165,7 @@ impl Stick<'_, '_> {
             let volume = slot.opened()?.volume();
             fat::judge(volume, reach, &set, &[], Method::SecondCopy)
                 .map_err(|error| Error::from(error).on(slot.partition))?;
-            plans.push(BankPlan::new(slot, reach, Vec::new()));
+            plans.push(BankPlan::new(slot, reach, Vec::new(), Method::SecondCopy));
         }
         Ok(Plan {
             set,
@@ -179,37 +190,12 @@ impl Stick<'_, '_> {
                 continue;
             }
             let reach = volume.check().map_err(on)?;
-            let mut contents = pack(slot, files, Effort::Usual)?;
-            let replacements = replacements(files, &contents);
-            let laid = replace(
-                volume,
-                &reach,
-                &mut planner,
-                slot.partition,
-                &replacements,
-                request.method,
-            );
-            if let Err(error @ (FatError::NoRoom { .. } | FatError::NoFit { .. })) = laid {
-                // The tightest packing may be what fits; where it is not, the first error stands.
-                contents = pack(slot, files, Effort::Tightest)?;
-                let tighter = self::replacements(files, &contents);
-                replace(
-                    volume,
-                    &reach,
-                    &mut planner,
-                    slot.partition,
-                    &tighter,
-                    request.method,
-                )
-                .map_err(|_| on(error))?;
-            } else {
-                laid.map_err(on)?;
-            }
+            let (contents, method) = lay_out_bank(slot, &reach, &mut planner, files, request)?;
             let plans = files
                 .iter()
                 .zip(contents)
                 .map(|(file, content)| file.plan(content));
-            let plan = BankPlan::new(slot, &reach, plans.collect());
+            let plan = BankPlan::new(slot, &reach, plans.collect(), method);
             banks.push((plan, Some(reach)));
         }
         let set = planner.finish();
@@ -223,7 +209,7 @@ impl Stick<'_, '_> {
                 reach,
                 &set,
                 &replacements(files, &contents),
-                request.method,
+                plan.method,
             )
             .map_err(|error| Error::from(error).on(slot.partition))?;
         }
@@ -273,12 +259,13 @@ impl Stick<'_, '_> {
 }
 
 impl BankPlan {
-    fn new(slot: &Slot<'_>, reach: &Reach, files: Vec<FilePlan>) -> Self {
+    fn new(slot: &Slot<'_>, reach: &Reach, files: Vec<FilePlan>, method: Method) -> Self {
         BankPlan {
             partition: slot.partition,
             boots_next: slot.verdict.boots_next,
             files,
             leftovers: reach.leftovers().len(),
+            method,
         }
     }
 
@@ -288,6 +275,7 @@ impl BankPlan {
             boots_next: slot.verdict.boots_next,
             files: files.iter().map(|file| file.plan(None)).collect(),
             leftovers: 0,
+            method: Method::SecondCopy,
         }
     }
 }
@@ -346,16 +334,36 @@ fn replacements<'c>(
         .collect()
 }
 
-fn replace(
-    volume: &Volume<'_>,
+/// Finds sectors for the new content of one bank's files: beside the old content packed as
+/// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
+/// the content that fits and how it is put there.
+fn lay_out_bank(
+    slot: &Slot<'_>,
     reach: &Reach,
     planner: &mut Planner<'_>,
-    partition: u32,
-    files: &[Replacement<'_>],
-    method: Method,
-) -> Result<(), FatError> {
-    match method {
-        Method::SecondCopy => fat::replace(volume, reach, planner, partition, files),
-        Method::InPlace => fat::replace_in_place(volume, reach, planner, partition, files),
+    files: &[FileWork<'_>],
+    request: Request,
+) -> Result<(Vec<Option<Vec<u8>>>, Method), Error> {
+    let volume = slot.opened()?.volume();
+    let partition = slot.partition;
+    let on = |error: FatError| Error::from(error).on(partition);
+    let usual = pack(slot, files, Effort::Usual)?;
+    let replacements_of_usual = replacements(files, &usual);
+    let first = match fat::replace(volume, reach, planner, partition, &replacements_of_usual) {
+        Ok(()) => return Ok((usual, Method::SecondCopy)),
+        Err(error @ FatError::NoRoom { .. }) => error,
+        Err(error) => return Err(on(error)),
+    };
+    let tightest = pack(slot, files, Effort::Tightest)?;
+    let replacements = replacements(files, &tightest);
+    match fat::replace(volume, reach, planner, partition, &replacements) {
+        Ok(()) => return Ok((tightest, Method::SecondCopy)),
+        Err(FatError::NoRoom { .. }) => {}
+        Err(error) => return Err(on(error)),
     }
+    if request.method == Method::SecondCopy {
+        return Err(on(first));
+    }
+    fat::replace_in_place(volume, reach, planner, partition, &replacements).map_err(on)?;
+    Ok((tightest, Method::InPlace))
 }

@@ -1,0 +1,20 @@
+//! The program on media as they come: claimed, attached, read-only, full, interrupted.
+//!
+//! What needs root (loop devices, mounts) says so and is over without it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "../common/crash.rs"]
+mod crash;
+#[path = "../common/holder.rs"]
+mod holder;
+mod in_place;
+#[path = "../common/loops.rs"]
+mod loops;
+#[path = "../common/media.rs"]
+mod media;
+mod program;
