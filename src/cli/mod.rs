@@ -7,6 +7,7 @@
 mod args;
 mod cat;
 mod change;
+mod confine;
 mod diff;
 mod exit;
 mod fix;
@@ -30,6 +31,7 @@ use crate::host::Host;
 use crate::state::KeyCache;
 use args::{Cli, Command, PciCommand};
 use clap::Parser as _;
+use confine::Needs;
 use exit::Exit;
 use options::Common;
 use report::Failure;
@@ -78,10 +80,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Err(failure) => return Err((failure, ui)),
     };
     let session = Session {
+        host: confine_to(&cli.command, &ui),
         ui,
         common,
         keys: KeyCache::default(),
-        host: Host::default(),
         interrupt,
     };
     let done = match cli.command {
@@ -96,6 +98,16 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Reclaim(args) => reclaim::run(&session, &args),
     };
     done.map_err(|failure| (failure, session.ui))
+}
+
+/// Gives up what the command does not need. Who has the targets open can only be seen before.
+fn confine_to(command: &Command, ui: &Ui) -> Host {
+    let needs = Needs::of(command);
+    let mut host = Host::default();
+    host.note_open_files(&needs.targets());
+    let confined = confine::confine(&needs);
+    ui.detail(&confine::in_words(&confined, &needs));
+    host
 }
 
 /// Seconds since 1970 that stand for the present where a time has to be invented, as agreed

@@ -40,6 +40,12 @@ pub fn run(session: &Session, args: &UndoArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// The target an undo file names.
+pub fn named_target(file: &Path) -> Option<PathBuf> {
+    let undo = read(file).ok()?;
+    undo.about.get("target").map(PathBuf::from)
+}
+
 fn read(path: &Path) -> Result<Undo, Failure> {
     let failed = |error: std::io::Error| {
         let text = format!("cannot read {}: {error}", path.display());

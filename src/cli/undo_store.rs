@@ -48,6 +48,26 @@ pub fn directory() -> Result<PathBuf, Failure> {
     Ok(state.join("bootbank/undo"))
 }
 
+/// The directory an undo file goes to.
+pub fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Makes a directory for undo files, for its owner alone, where there is none.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path)
+}
+
 /// Writes the undo file and waits until it is on the disk under its name.
 ///
 /// # Errors
@@ -63,15 +83,8 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
             _ => failure.hint("nothing was written to the target; name another place with -z FILE"),
         }
     };
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    if !parent.exists() {
-        builder.create(parent).map_err(failed)?;
-    }
+    let parent = directory_of(path);
+    make_directory(&parent).map_err(failed)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -82,7 +95,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let written = file
         .write_all(content)
         .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(parent)?.sync_all());
+        .and_then(|()| File::open(&parent)?.sync_all());
     written.map_err(|error| {
         // A cut-off undo file would be refused later; better none than one that misleads.
         let _ = fs::remove_file(path);

@@ -3,6 +3,7 @@
 use super::{DeviceNumber, Host, entries, value_of};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Which of the kernel's kinds of file lock one is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,20 +116,49 @@ impl Host {
     /// Processes other than this one that have one of these paths open. An ordinary user sees
     /// only their own processes.
     pub fn processes_with_open(&self, paths: &[PathBuf]) -> Vec<Process> {
-        let processes = entries(&self.below_root("/proc")).into_iter();
-        processes
-            .filter_map(|(name, dir)| Some((name.parse().ok()?, dir)))
-            .filter(|&(pid, _)| pid != std::process::id())
-            .filter(|(_, dir)| has_open(dir, paths))
-            .map(|(pid, _)| self.process(pid))
-            .collect()
+        if let Some(noted) = &self.open_files {
+            let has_one = |open: &&OpenFiles| open.paths.iter().any(|path| paths.contains(path));
+            let found = noted.iter().filter(has_one);
+            return found.map(|open| open.process.clone()).collect();
+        }
+        let open = self.open_files_where(|path| paths.iter().any(|it| it == path));
+        open.into_iter().map(|open| open.process).collect()
+    }
+
+    /// Notes who has device nodes, or one of `files`, open, for every later question after
+    /// that: a process that confines itself with Landlock sees nobody else's open files.
+    pub fn note_open_files(&mut self, files: &[PathBuf]) {
+        let noted = self.open_files_where(|path| {
+            path.starts_with("/dev") && !path.starts_with("/dev/pts")
+                || files.iter().any(|file| file == path)
+        });
+        self.open_files = Some(Arc::new(noted));
+    }
+
+    /// What processes other than this one have open, as far as it is `wanted`. Compares link
+    /// texts only: following the links could wait on a dead network mount.
+    fn open_files_where(&self, wanted: impl Fn(&Path) -> bool) -> Vec<OpenFiles> {
+        let mut found = Vec::new();
+        for (name, dir) in entries(&self.below_root("/proc")) {
+            let Ok(pid) = name.parse() else { continue };
+            if pid == std::process::id() {
+                continue;
+            }
+            let links = entries(&dir.join("fd")).into_values();
+            let open = links.filter_map(|link| fs::read_link(link).ok());
+            let paths: Vec<PathBuf> = open.filter(|path| wanted(path)).collect();
+            if !paths.is_empty() {
+                let process = self.process(pid);
+                found.push(OpenFiles { process, paths });
+            }
+        }
+        found
     }
 }
 
-/// Compares link texts only: following the links could wait on a dead network mount.
-fn has_open(process: &Path, paths: &[PathBuf]) -> bool {
-    entries(&process.join("fd"))
-        .into_values()
-        .filter_map(|link| fs::read_link(link).ok())
-        .any(|open| paths.contains(&open))
+/// A process and what of interest it has open.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFiles {
+    process: Process,
+    paths: Vec<PathBuf>,
 }

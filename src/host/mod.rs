@@ -16,11 +16,13 @@ pub use locks::{FileLock, LockClass, Process};
 pub use mounts::Mount;
 pub use uses::Use;
 
+use locks::OpenFiles;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most bytes read of any one file: container hosts have mount tables of megabytes.
 const TEXT_LIMIT: u64 = 16 << 20;
@@ -63,6 +65,8 @@ impl fmt::Display for DeviceNumber {
 #[derive(Clone, Debug)]
 pub struct Host {
     root: PathBuf,
+    /// Open files as they were noted, for when they cannot be looked at any more.
+    open_files: Option<Arc<Vec<OpenFiles>>>,
 }
 
 impl Default for Host {
@@ -74,7 +78,10 @@ impl Default for Host {
 impl Host {
     /// The machine whose `sys`, `proc`, `dev` and `etc` lie below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Host { root: root.into() }
+        Host {
+            root: root.into(),
+            open_files: None,
+        }
     }
 
     /// Name of a group of users by number, from `etc/group`.

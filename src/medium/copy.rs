@@ -70,6 +70,15 @@ impl OutputFile {
         Err(create_error(&path, Errno::EXIST))
     }
 
+    /// The directory in which a file that is to be called `path` is made.
+    pub fn directory_for(path: &Path) -> PathBuf {
+        match path.canonicalize() {
+            Ok(full) if full.is_dir() => full,
+            Ok(full) => directory_of(&full),
+            Err(_) => directory_of(path),
+        }
+    }
+
     /// The name it will have.
     pub fn path(&self) -> &Path {
         &self.path

@@ -201,8 +201,7 @@ impl Stick<'_, '_> {
         let set = planner.finish();
         for ((slot, files), (plan, reach)) in work.iter().zip(&banks) {
             let Some(reach) = reach else { continue };
-            let contents: Vec<Option<Vec<u8>>> =
-                plan.files.iter().map(|f| f.content.clone()).collect();
+            let contents: Contents = plan.files.iter().map(|f| f.content.clone()).collect();
             let volume = slot.opened()?.volume();
             fat::judge(
                 volume,
@@ -300,11 +299,10 @@ impl FileWork<'_> {
 }
 
 /// The new content of each file; `None` for those that stay.
-fn pack(
-    slot: &Slot<'_>,
-    files: &[FileWork<'_>],
-    effort: Effort,
-) -> Result<Vec<Option<Vec<u8>>>, Error> {
+type Contents = Vec<Option<Vec<u8>>>;
+
+/// Packs the changed states.
+fn pack(slot: &Slot<'_>, files: &[FileWork<'_>], effort: Effort) -> Result<Contents, Error> {
     let pack = |file: &FileWork<'_>| {
         if file.edited.members.is_empty() {
             return Ok(None);
@@ -343,7 +341,7 @@ fn lay_out_bank(
     planner: &mut Planner<'_>,
     files: &[FileWork<'_>],
     request: Request,
-) -> Result<(Vec<Option<Vec<u8>>>, Method), Error> {
+) -> Result<(Contents, Method), Error> {
     let volume = slot.opened()?.volume();
     let partition = slot.partition;
     let on = |error: FatError| Error::from(error).on(partition);

@@ -15,6 +15,7 @@ mod holder;
 mod in_place;
 #[path = "../common/loops.rs"]
 mod loops;
+#[allow(dead_code, reason = "shared; not all of it is used here")]
 #[path = "../common/media.rs"]
 mod media;
 mod program;
