@@ -244,7 +244,7 @@ fn medium_hint(error: &MediumError) -> Option<String> {
         }
         MediumError::Busy { uses, .. } => busy_hint(uses),
         MediumError::AttachedToLoop { loop_device, .. } => {
-            format!("losetup -d {}", loop_device.display())
+            format!("to free it: losetup -d {}", loop_device.display())
         }
         MediumError::PartitionNode { disk, .. } => {
             format!("name the whole disk: {}", disk.display())
@@ -280,7 +280,7 @@ fn busy_hint(uses: &[Use]) -> String {
     if lines.is_empty() {
         "close whatever has it open".to_owned()
     } else {
-        lines.join("; ")
+        format!("to free it: {}", lines.join("; "))
     }
 }
 

@@ -10,6 +10,7 @@
 
 #[path = "../common/crash.rs"]
 mod crash;
+mod disk;
 #[path = "../common/holder.rs"]
 mod holder;
 mod in_place;
