@@ -17,7 +17,8 @@ use crate::medium::{
     CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, Target, TargetKind, WriteAt,
 };
 use crate::pci::PciAddress;
-use crate::stick::{Plan, Request, Stick};
+use crate::state::Form;
+use crate::stick::{BankChoice, Plan, Request, Stick};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,11 @@ impl Job<'_> {
         }
         object.outcome = Outcome::WouldChange;
         self.show_steps(&plan);
+        self.session.ui.say(&format!(
+            "{}: nothing was written; {} bytes would be",
+            object.target,
+            plan.set.bytes_to_write()
+        ));
         Ok(match self.change.mode {
             Mode::Check => Exit::Differs,
             _ => Exit::Done,
@@ -250,6 +256,9 @@ impl Job<'_> {
         self.show(&plan, object);
         if !plan.is_empty() {
             self.commit(&meter, &plan, object)?;
+            if let Some(text) = (self.explain)(&plan) {
+                self.session.ui.say(&text);
+            }
         }
         object.bytes_read = meter.bytes_read();
         object.bytes_written = meter.bytes_written();
@@ -286,12 +295,18 @@ impl Job<'_> {
             Work::Reclaim => stick.plan_reclaim(request),
         };
         plan.map_err(|error| {
-            let concerns_one_bank = error.partition.is_some() && stick.slots().len() > 1;
+            let others = match error.partition {
+                Some(partition) if self.session.common.bank == BankChoice::All => {
+                    treatable(stick, partition)
+                }
+                _ => Vec::new(),
+            };
             let failure = Failure::from(error);
-            if concerns_one_bank {
-                failure.and_hint("--bank N limits the command to one bank")
-            } else {
-                failure
+            match others.as_slice() {
+                [] => failure,
+                [other, ..] => failure.and_hint(&format!(
+                    "--bank {other} limits the command to the bank on partition {other}"
+                )),
             }
         })
     }
@@ -402,10 +417,20 @@ impl Job<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            Work::Edits(_) => format!(
-                "nothing to change; looked into {}",
-                plan.searched().join(", ")
-            ),
+            Work::Edits(_) => {
+                let searched = plan.searched().join(", ");
+                match plan.doubtful() {
+                    0 => format!("nothing to change; looked into {searched}"),
+                    1 => format!(
+                        "nothing changed, but this is not certain to be right: 1 line looks like a passed-through device \
+                         and is not of the form that can be changed, see the warning; looked into {searched}"
+                    ),
+                    many => format!(
+                        "nothing changed, but this is not certain to be right: {many} lines look like passed-through devices \
+                         and are not of the form that can be changed, see the warnings; looked into {searched}"
+                    ),
+                }
+            }
         }
     }
 
@@ -471,6 +496,19 @@ pub(super) fn empty(target: &Path) -> json::Change {
         warnings: Vec::new(),
         error: None,
     }
+}
+
+/// The banks besides that on `partition` whose states can all be opened and changed.
+fn treatable(stick: &Stick<'_, '_>, partition: u32) -> Vec<u32> {
+    let others = stick.slots().iter();
+    let others = others.filter(|slot| slot.partition != partition && !slot.states.is_empty());
+    let fit = others.filter(|slot| {
+        slot.states.iter().all(|file| {
+            let state = stick.open_state(slot, file);
+            state.is_ok_and(|state| state.form() != Form::Sealed)
+        })
+    });
+    fit.map(|slot| slot.partition).collect()
 }
 
 /// Whether some banks are new and others old.
@@ -598,8 +636,25 @@ fn bank_in_words(bank: &crate::stick::BankPlan) -> String {
     if rows.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: nothing to change\n");
     }
-    format!(
-        "{heading}\n{}{leftovers}{in_place}",
-        super::ui::table(&rows)
-    )
+    let table = super::ui::table(&rows);
+    let loaded = loaded_in_words(bank);
+    format!("{heading}\n{table}{loaded}{leftovers}{in_place}")
+}
+
+/// Of several state files in one bank, the one the host loads.
+fn loaded_in_words(bank: &crate::stick::BankPlan) -> String {
+    let name = |file: &&crate::stick::FilePlan| file.file.clone();
+    let (listed, others): (Vec<_>, Vec<_>) = bank.files.iter().partition(|file| file.listed);
+    match (listed.as_slice(), others.as_slice()) {
+        ([listed], [other]) => format!(
+            "    modules= names {}: that is the one the host loads; {} is kept in step with it\n",
+            name(listed),
+            name(other)
+        ),
+        ([], [other]) => format!(
+            "    modules= does not name {}: the host does not load it\n",
+            name(other)
+        ),
+        _ => String::new(),
+    }
 }

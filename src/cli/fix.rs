@@ -8,6 +8,7 @@ use super::report::Failure;
 use super::session::Session;
 use crate::edit::{Devices, Edit, OwnerEdit, Selector};
 use crate::ownership::Owner;
+use crate::state::Form;
 use crate::stick::Plan;
 
 /// # Errors
@@ -55,8 +56,16 @@ pub fn explain(plan: &Plan) -> Option<String> {
         Some(bank) => format!("The bank on partition {} boots next.", bank.partition),
         None => "None of the changed banks is the one that boots next.".to_owned(),
     };
+    let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
+    let mut encrypted = encrypted.filter(|file| file.content.is_some());
+    let caution = if encrypted.any(|file| file.form == Form::Encrypted) {
+        " The state is encrypted and was encrypted anew, in a form taken from a real host: keep the undo file until this host has started \
+         with it."
+    } else {
+        ""
+    };
     Some(format!(
-        "{boots} Put the medium back while the host is powered off, then start it: configuration is saved again, \
-         and the console keyboard and the VMware Tools images are back if these devices had taken them away."
+        "{boots} Next: while the host is powered off, put the changed medium in, then start it: configuration is saved again, \
+         and the console keyboard and the VMware Tools images are back if these devices had taken them away.{caution}"
     ))
 }

@@ -8,7 +8,8 @@ use super::ui::{shown, table};
 use crate::edit::Configuration;
 use crate::host::WriteCache;
 use crate::medium::Target;
-use crate::state::{Form, State};
+use crate::state::envelope::Envelope;
+use crate::state::{Form, LOCAL_ENCRYPTED, State};
 use crate::stick::{Error, Slot, StateFile, Stick};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,9 @@ use std::path::{Path, PathBuf};
 /// What `info` gathers about one target.
 struct Found {
     object: json::Info,
-    /// Devices passed through in the bank that boots next; `None` where that cannot be told.
-    passed_through: Option<usize>,
+    /// Devices passed through in the bank that boots next, by address and alias; `None` where
+    /// that cannot be told.
+    passed_through: Option<Vec<String>>,
     /// How the device treats a flush, in words; nothing for an image file.
     device: Option<String>,
 }
@@ -51,12 +53,17 @@ fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
     let mut banks = Vec::new();
     for slot in stick.slots() {
         let mut states = Vec::new();
+        let none_listed = !slot.states.iter().any(|file| file.listed);
         for file in &slot.states {
             let opened = stick.open_state(slot, file);
-            if slot.verdict.boots_next && file.listed {
-                passed_through = count_passed_through(&opened);
+            let passed = opened.as_ref().ok().and_then(passed_through_in);
+            let counts = passed.as_ref().map(Vec::len);
+            if slot.verdict.boots_next && (file.listed || none_listed) {
+                passed_through = passed;
             }
-            states.push(state_object(file, &opened, slot.partition, &mut warnings));
+            let mut object = state_object(file, &opened, slot.partition, &mut warnings);
+            object.passed_through = counts;
+            states.push(object);
         }
         banks.push(bank_object(slot, states));
     }
@@ -120,6 +127,11 @@ fn state_object(
             .as_ref()
             .ok()
             .and_then(|state| state.seal_mode().map(str::to_owned)),
+        outside: match opened {
+            Ok(state) if state.form() == Form::Sealed => outside(state),
+            _ => Vec::new(),
+        },
+        passed_through: None,
         listed_in_modules: file.listed,
         size: u64::from(file.entry.size()),
         error: opened.as_ref().err().map(|error| {
@@ -130,13 +142,43 @@ fn state_object(
     }
 }
 
-fn count_passed_through(opened: &Result<State, Error>) -> Option<usize> {
-    let configuration = Configuration::open(opened.as_ref().ok()?).ok()?;
-    let devices = configuration.devices().ok()?;
-    let mut passed: Vec<_> = devices.iter().filter(|device| device.passthrough).collect();
-    // A device both files name is one device.
-    passed.dedup_by(|a, b| !a.addresses.is_empty() && a.addresses == b.addresses);
-    Some(passed.len())
+/// The devices a state passes through, each once, as `0000:00:14.0 (vmhba32)`.
+fn passed_through_in(state: &State) -> Option<Vec<String>> {
+    let configuration = Configuration::open(state).ok()?;
+    let mut names: Vec<String> = Vec::new();
+    for device in configuration.devices().ok()? {
+        if !device.passthrough {
+            continue;
+        }
+        let addresses: Vec<String> = device.addresses.iter().map(ToString::to_string).collect();
+        let mut name = match addresses.is_empty() {
+            true => shown(&device.key),
+            false => addresses.join(" or "),
+        };
+        if let Some(alias) = &device.alias {
+            name = format!("{name} ({})", shown(alias));
+        }
+        // A device that esx.conf and the ConfigStore both name is one device.
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Some(names)
+}
+
+/// What can be told of a sealed state without its key: the members of its outer archive, and
+/// which key it wants.
+fn outside(state: &State) -> Vec<String> {
+    let members = state.outer_members().iter();
+    let mut known: Vec<String> = members
+        .map(|member| format!("{}, {} bytes", member.path(), member.size))
+        .collect();
+    if let Ok(Some(sealed)) = state.outer_content(LOCAL_ENCRYPTED)
+        && let Ok(envelope) = Envelope::parse(sealed)
+    {
+        known.push(format!("key {}", envelope.key_info()));
+    }
+    known
 }
 
 fn flush_in_words(cache: WriteCache) -> String {
@@ -155,16 +197,18 @@ fn in_words(found: &Found) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{}: {} bytes, {} table, sectors of {} bytes",
+        "{}: {} bytes ({}), {} table, sectors of {} bytes",
         object.target,
         object.size,
+        rounded(object.size),
         object.table.to_uppercase(),
         object.sector_size
     );
     if let Some(device) = &found.device {
         let _ = writeln!(text, "  {device}");
     }
-    let mut rows = Vec::new();
+    let heading = ["  partition", "holds", "sectors", "type", "name"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
     for partition in &object.partitions {
         rows.push(vec![
             format!("  {}", partition.number),
@@ -210,45 +254,102 @@ fn bank_in_words(bank: &json::Bank) -> String {
         );
     }
     for state in &bank.states {
-        let form = match (state.form, &state.seal, &state.error) {
-            (Some("sealed"), Some(mode), _) => {
-                format!("sealed (mode {}): cannot be opened offline", shown(mode))
-            }
-            (Some(form), _, _) => form.to_owned(),
-            (None, _, Some(error)) => format!("cannot be opened: {}", shown(&error.message)),
-            (None, _, None) => "unknown".to_owned(),
-        };
-        let listed = if state.listed_in_modules {
-            ""
-        } else {
-            ", not listed in modules: the host does not load it"
-        };
         let _ = writeln!(
             text,
-            "  {}: {} bytes, {form}{listed}",
-            state.file, state.size
+            "  {}: {} bytes, {}; {}",
+            state.file,
+            state.size,
+            form_in_words(state),
+            match state.listed_in_modules {
+                true => "named in modules=, so the host loads it",
+                false => "not named in modules=, so the host does not load it",
+            }
         );
+        for known in &state.outside {
+            let _ = writeln!(text, "    {}", shown(known));
+        }
     }
     text
 }
 
-/// What the passed-through devices of the bank that boots next can have done to the host.
-fn symptoms(found: &Found) -> String {
-    let sealed = found.object.banks.iter().any(|bank| {
-        let mut states = bank.states.iter();
-        bank.boots_next && states.any(|state| state.form == Some(Form::Sealed.as_str()))
-    });
-    match found.passed_through {
-        Some(0) => "No device is passed through in the bank that boots next.\n".to_owned(),
-        Some(count) => format!(
-            "{count} {} passed through in the bank that boots next. If one of these devices is the controller this medium hangs on, \
-             the host cannot save its configuration and the VMware Tools images are gone; if it is the USB controller of the \
-             keyboard, the console is dead. `bootbank pci list` names them, `bootbank fix` gives them back, with the host powered off.\n",
-            if count == 1 { "device is" } else { "devices are" }
-        ),
-        None if sealed => {
-            "What is passed through cannot be told: the state of the bank that boots next is sealed.\n".to_owned()
-        }
+fn form_in_words(state: &json::State) -> String {
+    let passed = match state.passed_through {
+        Some(0) => ", no device passed through".to_owned(),
+        Some(1) => ", 1 device passed through".to_owned(),
+        Some(many) => format!(", {many} devices passed through"),
         None => String::new(),
+    };
+    match (state.form, &state.seal, &state.error) {
+        (Some("sealed"), Some(mode), _) => format!(
+            "sealed (mode {}): the key is not on this medium but in the host's TPM or wherever the mode says, \
+             so what is inside can be neither shown nor changed offline",
+            shown(mode)
+        ),
+        (Some("encrypted"), _, _) => {
+            format!("encrypted, with its key beside it, so it can be opened and changed{passed}")
+        }
+        (Some(form), _, _) => format!("{form}{passed}"),
+        (None, _, Some(error)) => format!("cannot be opened: {}", shown(&error.message)),
+        (None, _, None) => "unknown".to_owned(),
     }
+}
+
+/// A size in the unit a person would use.
+fn rounded(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS.iter().find(|(size, _)| bytes >= *size);
+    match unit {
+        Some((size, name)) => {
+            let tenths = bytes / (size / 10).max(1);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// What the passed-through devices of the bank that boots next can have done to the host, and
+/// what to do next.
+fn symptoms(found: &Found) -> String {
+    let target = &found.object.target;
+    let Some(bank) = found.object.banks.iter().find(|bank| bank.boots_next) else {
+        return String::new();
+    };
+    let passed = match &found.passed_through {
+        Some(passed) => passed,
+        None if bank.states.is_empty() => {
+            return "The bank that boots next holds no state: the host starts with default settings.\n"
+                .to_owned();
+        }
+        None if bank.states.iter().any(|state| state.form == Some("sealed")) => {
+            return format!(
+                "What is passed through cannot be told: the state of the bank that boots next is sealed. \
+                 `bootbank fix {target}` says which ways are left.\n"
+            );
+        }
+        None => {
+            return format!(
+                "What is passed through cannot be told: the state of the bank that boots next cannot be opened. \
+                 `bootbank verify {target}` says more.\n"
+            );
+        }
+    };
+    if passed.is_empty() {
+        return "No device is passed through in the bank that boots next.\n".to_owned();
+    }
+    let count = match passed.len() {
+        1 => "1 device is".to_owned(),
+        many => format!("{many} devices are"),
+    };
+    let mut text = format!("{count} passed through in the bank that boots next:\n");
+    for name in passed {
+        let _ = writeln!(text, "  {name}");
+    }
+    let _ = write!(
+        text,
+        "If one of them is the controller this medium hangs on, the host starts but saves no configuration any more,\n\
+         and the VMware Tools images are gone. If one is the USB controller of the keyboard, the console is dead.\n\
+         Next: with the host powered off, `bootbank fix {target}` gives them all back;\n\
+         `bootbank fix -d ADDR {target}` one. `bootbank pci list {target}` shows every device.\n"
+    );
+    text
 }

@@ -86,6 +86,12 @@ pub struct State {
     pub seal: Option<String>,
     pub listed_in_modules: bool,
     pub size: u64,
+    /// Devices it passes through; nothing where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_through: Option<usize>,
+    /// What can be told of a sealed state without its key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorObject>,
 }
@@ -97,12 +103,18 @@ pub struct Pci {
     pub target: String,
     pub banks: Vec<PciBank>,
     pub warnings: Vec<String>,
+    /// The first of the banks' errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PciBank {
     pub partition: u32,
     pub devices: Vec<Device>,
+    /// Why a state of the bank could not be looked into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
 }
 
 #[derive(Clone, Debug, Serialize)]

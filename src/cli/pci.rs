@@ -58,8 +58,9 @@ fn list_one(session: &Session, path: &Path) -> Exit {
                 session.ui.warn(&shown(warning));
             }
             session.ui.json(&object);
+            let mut hints = Vec::new();
             for failure in &failures {
-                failure.say(&session.ui, &target);
+                failure.say_once(&session.ui, &target, &mut hints);
             }
             let exits: Vec<Exit> = failures.iter().map(Failure::exit).collect();
             exits.first().copied().unwrap_or(Exit::Done)
@@ -82,12 +83,14 @@ fn gather(
         target: target.to_owned(),
         banks: Vec::new(),
         warnings: Vec::new(),
+        error: None,
     };
-    let mut failures = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
     let mut chosen = stick.chosen(session.common.bank)?;
     chosen.sort_by_key(|slot| slot.partition);
     for slot in chosen {
         let mut devices = Vec::new();
+        let before = failures.len();
         if let Err(error) = slot.opened() {
             failures.push(error.into());
         }
@@ -100,8 +103,10 @@ fn gather(
         object.banks.push(json::PciBank {
             partition: slot.partition,
             devices,
+            error: failures.get(before).map(Failure::object),
         });
     }
+    object.error = failures.first().map(Failure::object);
     Ok((object, failures))
 }
 
@@ -147,8 +152,12 @@ fn in_words(object: &json::Pci) -> String {
     let mut text = format!("{}\n", object.target);
     for bank in &object.banks {
         text.push_str(&format!("  bank on partition {}\n", bank.partition));
-        if bank.devices.is_empty() {
+        if let Some(error) = &bank.error {
+            text.push_str(&format!("    cannot be told: {}\n", shown(&error.message)));
+        } else if bank.devices.is_empty() {
             text.push_str("    no devices\n");
+        }
+        if bank.devices.is_empty() {
             continue;
         }
         let heading = [

@@ -113,6 +113,19 @@ impl Failure {
         });
     }
 
+    /// Says it on standard error, without a hint that is among `said` already.
+    pub fn say_once(&self, ui: &Ui, target: &str, said: &mut Vec<String>) {
+        let mut failure = self.clone();
+        if let Some(hint) = &self.hint {
+            if said.contains(hint) {
+                failure.hint = None;
+            } else {
+                said.push(hint.clone());
+            }
+        }
+        failure.say(ui, target);
+    }
+
     /// Says it on standard error.
     pub fn say(&self, ui: &Ui, target: &str) {
         let message = shown(&self.message);
@@ -190,6 +203,11 @@ fn hint(cause: &Cause) -> Option<String> {
 
 fn table_hint(error: &TableError) -> Option<String> {
     let text = match error {
+        TableError::SectorSizeWrong { found, .. } => {
+            return Some(format!(
+                "leave the option out, or say --sector-size {found}"
+            ));
+        }
         TableError::SectorSizeAmbiguous => "say which it is: --sector-size 512 or 4096",
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
             "ESXi's own loader refuses this table as well: such a medium does not boot. bootbank does not repair tables"
@@ -216,10 +234,16 @@ fn fat_hint(error: &FatError) -> Option<String> {
 fn state_hint(error: &StateError) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
-            "the key is in the host's TPM, so this state cannot be opened offline. What is left: give the device back on the running host \
-             (esxcli hardware pci pcipassthru set -d ADDR -e false -a), re-link the bank and run auto-backup.sh; start the host \
-             with the boot option encryptionRecoveryKey= and a key noted earlier; or reinstall and keep the datastores"
+            "the key is in the host's TPM, not on this medium, and nothing was written. Three ways are left, each on the host itself: \
+             (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
+             `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
+             (2) with the recovery key noted earlier, start it with the boot option encryptionRecoveryKey=; \
+             (3) reinstall and keep the datastores"
         }
+        StateError::Gzip {
+            source: crate::state::gzip::GzipError::OverLimit { .. },
+            ..
+        } => "nothing was written; where such a size is right, allow it with --max-unpacked SIZE",
         _ => return None,
     };
     Some(text.to_owned())

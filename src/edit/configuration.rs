@@ -78,6 +78,13 @@ impl Configuration {
         Ok(devices)
     }
 
+    /// Number of lines that look like passed-through devices but are not of the form that can be
+    /// changed.
+    pub fn doubtful(&self) -> usize {
+        let notes = self.esx_conf.iter().flat_map(EsxConf::notes);
+        notes.filter(|note| note.kind == NoteKind::OddOwner).count()
+    }
+
     /// What is odd, in words: lines kept as they are, rows that contradict themselves, devices
     /// the two files give to different owners.
     ///

@@ -71,6 +71,9 @@ pub struct Edited {
     pub searched: Vec<String>,
     /// What is odd about it.
     pub warnings: Vec<String>,
+    /// Lines that look like passed-through devices, but not of the form that can be changed.
+    /// Where there are any, "nothing to change" is not the whole truth.
+    pub doubtful: usize,
     /// Selectors that no device of this state answers to. Whether that is an error depends on
     /// the other states of the medium.
     pub unmatched: Vec<SelectError>,
@@ -126,6 +129,7 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
     let mut edited = Edited {
         searched: before.searched(),
         warnings: before.warnings()?,
+        doubtful: before.doubtful(),
         ..Edited::default()
     };
     let mut after = Configuration::open(state)?;

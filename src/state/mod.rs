@@ -28,7 +28,8 @@ use std::sync::Arc;
 
 const STATE: &str = "state.tgz";
 const LOCAL: &str = "local.tgz";
-const LOCAL_ENCRYPTED: &str = "local.tgz.ve";
+/// Member of `state.tgz` that holds the encrypted inner archive, from 7.0 U2 on.
+pub const LOCAL_ENCRYPTED: &str = "local.tgz.ve";
 /// The names under which the key store has been seen; the first is the usual one.
 const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
 

@@ -14,7 +14,9 @@ pub use error::{Cause, Error};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 
-use crate::bank::{Bank, BankInput, BankVerdict, Choice, ChoiceWarning, Content, choose};
+use crate::bank::{
+    Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,
+};
 use crate::fat::Entry;
 use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
@@ -155,11 +157,23 @@ impl<'m, 'k> Stick<'m, 'k> {
     pub fn warnings(&self) -> Vec<String> {
         let table = self.table.warnings.iter().map(ToString::to_string);
         let choice = self.choice_warnings.iter().map(ToString::to_string);
+        let problems = self.slots.iter().flat_map(|slot| {
+            let bank = slot.bank.as_ref().ok();
+            let problems = bank.into_iter().flat_map(|bank| &bank.boot_cfg().problems);
+            // Those that decide the choice are told as part of it.
+            let others = problems.filter(|problem| {
+                !matches!(
+                    problem,
+                    BootCfgProblem::Rejected { .. } | BootCfgProblem::Fatal { .. }
+                )
+            });
+            others.map(|problem| format!("bank {}: boot.cfg {problem}", slot.partition))
+        });
         let damaged = self.slots.iter().filter_map(|slot| {
             let error = slot.bank.as_ref().err()?;
             Some(format!("the bank cannot be opened: {error}"))
         });
-        table.chain(choice).chain(damaged).collect()
+        table.chain(choice).chain(problems).chain(damaged).collect()
     }
 
     /// The banks a choice means, in the order they are to be changed: the one that boots next

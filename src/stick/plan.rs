@@ -9,7 +9,7 @@ use super::{BankChoice, Cause, Error, Slot, StateFile, Stick, numbers};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{self, Change, Context, Edit, Edited, TextChange};
 use crate::fat::{self, FatError, Method, Reach, Replacement};
-use crate::state::{Effort, State};
+use crate::state::{Effort, Form, State};
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +56,15 @@ pub struct BankPlan {
 pub struct FilePlan {
     /// Its name in the bank.
     pub file: String,
+    /// Whether `modules=` of the bank's boot.cfg names it: a file it does not name is not loaded.
+    pub listed: bool,
+    /// The form in which it holds the configuration.
+    pub form: Form,
     /// What was looked into: `state.tgz:etc/vmware/esx.conf`.
     pub searched: Vec<String>,
+    /// Lines that look like passed-through devices and are left alone, because they are not of
+    /// the form that can be changed.
+    pub doubtful: usize,
     /// What changes in it.
     pub changes: Vec<Change>,
     /// The same as texts before and after.
@@ -92,6 +99,11 @@ impl Plan {
     /// Number of settings that change.
     pub fn change_count(&self) -> usize {
         self.files().map(|file| file.changes.len()).sum()
+    }
+
+    /// Lines that look like passed-through devices and are left alone.
+    pub fn doubtful(&self) -> usize {
+        self.files().map(|file| file.doubtful).sum()
     }
 
     fn files(&self) -> impl Iterator<Item = &FilePlan> {
@@ -290,7 +302,10 @@ impl FileWork<'_> {
     fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
         FilePlan {
             file: self.file.name.to_owned(),
+            listed: self.file.listed,
+            form: self.state.form(),
             searched: self.edited.searched.clone(),
+            doubtful: self.edited.doubtful,
             changes: self.edited.changes.clone(),
             texts: self.edited.texts.clone(),
             content,

@@ -40,8 +40,14 @@ fn an_output_is_what_a_change_in_place_makes_and_the_source_stays() {
     );
     assert_eq!(stamp(&source), before);
     let grown = blocks(&out).saturating_sub(blocks(&source)) * 512;
-    assert!(grown < 1 << 20, "the copy has {grown} bytes more on the disk");
-    assert_eq!(bench.done(&args!["fix", "--no-undo", source])["undo"], json!(null));
+    assert!(
+        grown < 1 << 20,
+        "the copy has {grown} bytes more on the disk"
+    );
+    assert_eq!(
+        bench.done(&args!["fix", "--no-undo", source])["undo"],
+        json!(null)
+    );
     assert_eq!(digest(&out), digest(&source));
     assert!(!bench.file("xdg").exists());
     let mode = fs::metadata(&out).unwrap().permissions().mode();
@@ -65,7 +71,10 @@ fn compressed_sources_give_the_same_copy() {
         assert_eq!(object["outcome"], "changed");
         assert_eq!(digest(&out), digest(&plain), "{name}");
         assert_eq!(fs::read(&source).unwrap(), before);
-        assert!(blocks(&out) <= blocks(&image.path) + 256, "{name} is sparse");
+        assert!(
+            blocks(&out) <= blocks(&image.path) + 256,
+            "{name} is sparse"
+        );
         // A directory gives the copy the name of what was in the package.
         fs::create_dir_all(bench.file("copies")).unwrap();
         bench.done(&args!["fix", source, "-o", bench.file("copies"), "--force"]);
@@ -126,8 +135,14 @@ fn a_full_bank_is_refused_and_the_other_can_still_be_chosen() {
     let (objects, code) = bench.json(&args!["fix", stick]);
     let error = &objects[0]["error"];
     assert_eq!(code, 3, "{error}");
-    assert_eq!((&error["kind"], &error["partition"]), (&json!("refused"), &json!(5)));
-    assert!(error["hint"].as_str().unwrap().contains("--bank"), "{error}");
+    assert_eq!(
+        (&error["kind"], &error["partition"]),
+        (&json!("refused"), &json!(5))
+    );
+    assert!(
+        error["hint"].as_str().unwrap().contains("--bank"),
+        "{error}"
+    );
     assert_eq!(stamp(&stick), before);
     assert!(!bench.file("xdg").exists());
     let undo = bench.file("x.undo");
@@ -155,7 +170,10 @@ fn undo_files_go_where_they_belong() {
     fs::write(&taken, "mine").unwrap();
     let at = stamp(&stick);
     let ran_over = bench.run(&args!["fix", stick, "-z", taken]);
-    assert_eq!((ran_over.code, fs::read(&taken).unwrap()), (5, b"mine".to_vec()));
+    assert_eq!(
+        (ran_over.code, fs::read(&taken).unwrap()),
+        (5, b"mine".to_vec())
+    );
     let missing = bench.run(&args!["fix", stick, "-z", bench.file("absent/x.undo")]);
     assert!([0, 5].contains(&missing.code));
     bench.run(&args!["undo", bench.file("absent/x.undo"), stick]);
@@ -194,7 +212,10 @@ fn of_several_targets_one_failure_makes_exit_six_and_stops_no_other() {
     let at = stamp(&junk);
     let (objects, code) = bench.json(&args!["fix", junk, stick, bench.file("absent.img")]);
     assert_eq!(code, 6);
-    let outcomes: Vec<&str> = objects.iter().map(|o| o["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<&str> = objects
+        .iter()
+        .map(|o| o["outcome"].as_str().unwrap())
+        .collect();
     assert_eq!(outcomes, ["failed", "changed", "failed"]);
     assert_eq!(stamp(&junk), at);
     let (checked, code) = bench.json(&args!["fix", "--check", stick, image.path]);
@@ -258,8 +279,16 @@ fn an_archive_may_unpack_to_so_much_and_no_more() {
     assert_eq!(bomb.code, 3, "{}", bomb.stderr);
     assert!(bomb.stderr.contains("--max-unpacked"), "{}", bomb.stderr);
     assert_eq!(stamp(&stick), before);
-    assert_eq!(bench.run(&args!["fix", stick, "--max-unpacked", "1G"]).code, 0);
-    assert_eq!(bench.run(&args!["fix", stick, "--max-unpacked", "much"]).code, 2);
+    assert_eq!(
+        bench.run(&args!["fix", stick, "--max-unpacked", "1G"]).code,
+        0
+    );
+    assert_eq!(
+        bench
+            .run(&args!["fix", stick, "--max-unpacked", "much"])
+            .code,
+        2
+    );
 }
 
 #[test]
@@ -286,7 +315,10 @@ fn the_same_bytes_come_out_wherever_and_whenever() {
             fs::create_dir(&again).unwrap();
             let stick = image.copy_to(&again);
             // The undo file names its target; from the same place it is the same bytes.
-            run(undo.current_dir(&again).args(["fix", "stick.img", "-z"]).arg(&file));
+            run(undo
+                .current_dir(&again)
+                .args(["fix", "stick.img", "-z"])
+                .arg(&file));
             bench.done(&args!["undo", file, stick]);
             assert_eq!(digest(&stick), digest(&image.path));
         }
@@ -303,7 +335,11 @@ fn a_reader_that_goes_away_stops_no_change() {
     let undo = bench.file("x.undo");
     let mut command = bench.command();
     command.args(["fix", "--diff", "-z"]).arg(&undo).arg(&stick);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
     judge_fixed(&image, &stick, &undo, "", None);
@@ -328,13 +364,21 @@ fn files_come_out_of_a_bank_and_its_state_as_they_are() {
         let members = bank["states"][0]["local_members"].as_array().unwrap();
         for member in members {
             let same = |e: &&serde_json::Value| e["path"] == member["name"];
-            let entry = entries.iter().find(same).unwrap_or_else(|| panic!("no {member}"));
+            let entry = entries
+                .iter()
+                .find(same)
+                .unwrap_or_else(|| panic!("no {member}"));
             assert_eq!(entry["size"], member["size"]);
             let mode = member["mode"].as_str().unwrap().strip_prefix('0').unwrap();
             assert_eq!(entry["mode"], mode);
         }
         let absent = bench.run(&args!["cat", image.path, "etc/absent"]);
-        assert_eq!((absent.code, absent.stdout.as_str()), (2, ""), "{}", absent.stderr);
+        assert_eq!(
+            (absent.code, absent.stdout.as_str()),
+            (2, ""),
+            "{}",
+            absent.stderr
+        );
     }
 }
 

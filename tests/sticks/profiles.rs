@@ -52,7 +52,10 @@ fn no_profile_is_left_out() {
     let listed = String::from_utf8(listed).unwrap();
     for line in listed.lines() {
         let name = line.split_whitespace().next().unwrap();
-        assert!(TESTED.contains(&name) || ELSEWHERE.contains(&name), "{name}");
+        assert!(
+            TESTED.contains(&name) || ELSEWHERE.contains(&name),
+            "{name}"
+        );
     }
 }
 
@@ -85,7 +88,10 @@ fn the_judge_notices_what_is_not_a_fix() {
     };
     let (stick, undo) = judged("one.undo", &["fix", "-d", "0000:00:14.0"]);
     let found = finds(&stick, &undo);
-    assert!(found.contains("nothing is passed through any more"), "{found}");
+    assert!(
+        found.contains("nothing is passed through any more"),
+        "{found}"
+    );
     assert!(found.contains("esx.conf changes in the owners"), "{found}");
     let (stick, undo) = judged("all.undo", &["fix"]);
     assert_eq!(finds(&stick, &undo), "");
@@ -144,7 +150,14 @@ fn info_agrees(bench: &Bench, image: &Image, stick: &Path) {
                 ("04", _) => "fat",
                 (_, kind) => kind.as_str().unwrap(),
             };
-            json!([p["number"], p["first_lba"], p["last_lba"], kind, p["name"], type_of(p)])
+            json!([
+                p["number"],
+                p["first_lba"],
+                p["last_lba"],
+                kind,
+                p["name"],
+                type_of(p)
+            ])
         };
         let mut all: Vec<Value> = list(&of["partitions"]).iter().map(fields).collect();
         // The extended partition is a frame for others and holds nothing itself.
@@ -154,20 +167,39 @@ fn info_agrees(bench: &Bench, image: &Image, stick: &Path) {
     assert_eq!(partitions(&info), partitions(truth));
     let bank = |bank: &Value| {
         let states = list(&bank["states"]).iter().map(|state| {
-            json!([state["file"], state["form"], state["listed_in_modules"], state["size"]])
+            json!([
+                state["file"],
+                state["form"],
+                state["listed_in_modules"],
+                state["size"]
+            ])
         });
         let mut states: Vec<Value> = states.collect();
         states.sort_by_key(Value::to_string);
-        let keys = ["partition", "label", "build", "updated", "bootstate", "boots_next"];
+        let keys = [
+            "partition",
+            "label",
+            "build",
+            "updated",
+            "bootstate",
+            "boots_next",
+        ];
         json!([keys.map(|key| &bank[key]), states])
     };
     let banks = |of: &Value| -> Vec<Value> { list(&of["banks"]).iter().map(bank).collect() };
     assert_eq!(banks(&info), banks_of_truth(truth, bank));
     for (told, found) in list(&truth["banks"]).iter().zip(list(&info["banks"])) {
-        assert_eq!(found["uuid"], json!(vmware_form(told["uuid"].as_str().unwrap())));
+        assert_eq!(
+            found["uuid"],
+            json!(vmware_form(told["uuid"].as_str().unwrap()))
+        );
         let fit = [json!(0), json!(1)].contains(&told["bootstate"]) && told["build"] != "";
         assert_eq!(found["bootable"], json!(fit));
-        assert_eq!(found["why_not"].is_null(), told["boots_next"] == true, "{found}");
+        assert_eq!(
+            found["why_not"].is_null(),
+            told["boots_next"] == true,
+            "{found}"
+        );
     }
 }
 
@@ -186,7 +218,11 @@ fn banks_of_truth(truth: &Value, bank: impl Fn(&Value) -> Value) -> Vec<Value> {
 fn type_of(partition: &Value) -> String {
     let text = partition["type"].as_str().unwrap().to_lowercase();
     let text = text.strip_prefix("0x").unwrap_or(&text).to_owned();
-    if text.len() == 1 { format!("0{text}") } else { text }
+    if text.len() == 1 {
+        format!("0{text}")
+    } else {
+        text
+    }
 }
 
 /// 16 bytes in hex as VMware shows them: two little-endian words, a half word, six bytes.
@@ -195,14 +231,22 @@ fn vmware_form(hex: &str) -> String {
         let bytes: Vec<&str> = range.step_by(2).map(|at| &hex[at..at + 2]).collect();
         bytes.into_iter().rev().collect()
     };
-    format!("{}-{}-{}-{}", turned(0..8), turned(8..16), turned(16..20), &hex[20..32])
+    format!(
+        "{}-{}-{}-{}",
+        turned(0..8),
+        turned(8..16),
+        turned(16..20),
+        &hex[20..32]
+    )
 }
 
 /// `pci list --json` against what went in: every device, and none that is passed through besides.
 fn devices_agree(bench: &Bench, image: &Image, stick: &Path) {
     let listed = bench.done(&args!["pci", "list", stick]);
     assert_eq!(listed["schema"], "bootbank.pci/1");
-    let banks = list(&image.truth["banks"]).iter().zip(list(&listed["banks"]));
+    let banks = list(&image.truth["banks"])
+        .iter()
+        .zip(list(&listed["banks"]));
     for (told, found) in banks {
         assert_eq!(found["partition"], told["partition"]);
         let mut unknown = list(&found["devices"]).to_vec();
@@ -212,15 +256,24 @@ fn devices_agree(bench: &Bench, image: &Image, stick: &Path) {
                 let at = unknown.iter().position(same);
                 let found = unknown.remove(at.unwrap_or_else(|| panic!("no {device}")));
                 assert_eq!(found["source"], device["source"], "{device}");
-                assert!(list(&found["addresses"]).contains(&device["address"]), "{found}");
+                assert!(
+                    list(&found["addresses"]).contains(&device["address"]),
+                    "{found}"
+                );
                 let owner = device["owner"].as_str().unwrap_or_default();
                 assert_eq!(found["owner"], owner, "{device}");
                 assert_eq!(found["passthrough"], device["passthrough"], "{device}");
-                assert!(device["alias"].is_null() || found["alias"] == device["alias"], "{found}");
+                assert!(
+                    device["alias"].is_null() || found["alias"] == device["alias"],
+                    "{found}"
+                );
             }
         }
         for device in unknown {
-            assert_eq!((&device["owner"], &device["passthrough"]), (&json!(""), &json!(false)));
+            assert_eq!(
+                (&device["owner"], &device["passthrough"]),
+                (&json!(""), &json!(false))
+            );
         }
     }
 }
@@ -228,7 +281,12 @@ fn devices_agree(bench: &Bench, image: &Image, stick: &Path) {
 /// Neither a dry run nor a check writes.
 fn only_looked_at(bench: &Bench, stick: &Path, before: &str) {
     let dry = bench.run(&args!["fix", "-n", "--diff", stick]);
-    assert_eq!((dry.code, dry.stdout.contains("+++ b/bank")), (0, true), "{}", dry.stderr);
+    assert_eq!(
+        (dry.code, dry.stdout.contains("+++ b/bank")),
+        (0, true),
+        "{}",
+        dry.stderr
+    );
     let (check, code) = bench.json(&args!["fix", "--check", stick]);
     assert_eq!((&check[0]["outcome"], code), (&json!("would-change"), 1));
     assert_eq!(digest(stick), before);
@@ -243,7 +301,9 @@ fn change_agrees(image: &Image, change: &Value, outcome: &str) {
     for bank in list(&image.truth["banks"]) {
         for state in list(&bank["states"]) {
             size += state["size"].as_u64().unwrap();
-            let passed = list(&state["devices"]).iter().filter(|d| d["passthrough"] == true);
+            let passed = list(&state["devices"])
+                .iter()
+                .filter(|d| d["passthrough"] == true);
             wanted.extend(passed.map(|device| {
                 let conf = device["source"] == "esx.conf";
                 let (from, to) = if conf {
@@ -251,43 +311,73 @@ fn change_agrees(image: &Image, change: &Value, outcome: &str) {
                 } else {
                     ("OWNER_PASSTHRU", "OWNER_VMKERNEL")
                 };
-                json!([bank["partition"], state["file"], device["source"], device["key"], from, to])
+                json!([
+                    bank["partition"],
+                    state["file"],
+                    device["source"],
+                    device["key"],
+                    from,
+                    to
+                ])
             }));
         }
     }
     let mut found = Vec::new();
     for bank in list(&change["banks"]) {
         found.extend(list(&bank["changes"]).iter().map(|c| {
-            json!([bank["partition"], c["file"], c["source"], c["key"], c["from"], c["to"]])
+            json!([
+                bank["partition"],
+                c["file"],
+                c["source"],
+                c["key"],
+                c["from"],
+                c["to"]
+            ])
         }));
     }
     wanted.sort_by_key(Value::to_string);
     found.sort_by_key(Value::to_string);
     assert_eq!(found, wanted);
     let written = change["bytes_written"].as_u64().unwrap();
-    assert!((size / 2..size + (128 << 10)).contains(&written), "{written} for {size}");
+    assert!(
+        (size / 2..size + (128 << 10)).contains(&written),
+        "{written} for {size}"
+    );
 }
 
 /// Sets a device to be passed through, takes it back, and undoes both.
 fn there_and_back(bench: &Bench, image: &Image, stick: &Path) {
-    let bank = list(&image.truth["banks"]).iter().find(|bank| bank["boots_next"] == true);
+    let bank = list(&image.truth["banks"])
+        .iter()
+        .find(|bank| bank["boots_next"] == true);
     let bank = bank.unwrap();
-    let Some(state) = list(&bank["states"]).iter().find(|s| s["file"] == "state.tgz") else {
+    let Some(state) = list(&bank["states"])
+        .iter()
+        .find(|s| s["file"] == "state.tgz")
+    else {
         return;
     };
-    let device = list(&state["devices"]).iter().find(|d| d["passthrough"] == true).unwrap();
+    let device = list(&state["devices"])
+        .iter()
+        .find(|d| d["passthrough"] == true)
+        .unwrap();
     let address = device["address"].as_str().unwrap();
     let content = || {
         let mut command = judge();
-        command.arg("content").arg(stick).arg(bank["offset"].to_string());
+        command
+            .arg("content")
+            .arg(stick)
+            .arg(bank["offset"].to_string());
         let text = String::from_utf8(run(&mut command)).unwrap();
-        let without_revision = text.lines().map(|line| match line.split_once("\"Revision\": ") {
-            Some((before, after)) => {
-                let digits = after.trim_start_matches(|c: char| c.is_ascii_digit());
-                format!("{before}{digits}")
-            }
-            None => line.to_owned(),
-        });
+        let without_revision = text
+            .lines()
+            .map(|line| match line.split_once("\"Revision\": ") {
+                Some((before, after)) => {
+                    let digits = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                    format!("{before}{digits}")
+                }
+                None => line.to_owned(),
+            });
         without_revision.collect::<Vec<String>>()
     };
     let before = content();
