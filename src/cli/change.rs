@@ -214,11 +214,11 @@ impl Job<'_> {
             let stop = &mut |_| self.proceed();
             copy.fill_from_reader(&mut reader, stop)
                 .map_err(|error| interrupted_copy(error, source))?;
-            let exit = self.patch(&copy, None, object)?;
+            let explained = self.patch(&copy, None, object)?;
             copy.publish()?;
             drop(working);
-            self.published(path, object);
-            return Ok(exit);
+            self.published(path, explained, object);
+            return Ok(Exit::Done);
         }
         let target = Target::open_read(source, &self.session.host)?;
         // What is wrong with the source is found before a byte of it is copied.
@@ -227,11 +227,11 @@ impl Job<'_> {
         let mut copy = OutputFile::create(path, force, 0o666)?;
         copy.fill_from(&target, &mut |_| self.proceed())
             .map_err(|error| interrupted_copy(error, source))?;
-        let exit = self.patch(&copy, target.logical_sector_size(), object)?;
+        let explained = self.patch(&copy, target.logical_sector_size(), object)?;
         copy.publish()?;
         drop(working);
-        self.published(path, object);
-        Ok(exit)
+        self.published(path, explained, object);
+        Ok(Exit::Done)
     }
 
     fn preview_copy(&self, target: &Target) -> Result<(), Failure> {
@@ -242,13 +242,13 @@ impl Job<'_> {
         self.plan(&stick).map(drop)
     }
 
-    /// Makes the change in a copy nobody sees yet.
+    /// Makes the change in a copy nobody sees yet; what is to be said of it.
     fn patch(
         &self,
         copy: &OutputFile,
         sector_size: Option<u32>,
         object: &mut json::Change,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(copy);
         let medium = CachedReads::new(&meter);
         let stick = self.session.open_stick(&medium, sector_size)?;
@@ -256,22 +256,23 @@ impl Job<'_> {
         self.show(&plan, object);
         if !plan.is_empty() {
             self.commit(&meter, &plan, object)?;
-            if let Some(text) = (self.explain)(&plan) {
-                self.session.ui.say(&text);
-            }
         }
         object.bytes_read = meter.bytes_read();
         object.bytes_written = meter.bytes_written();
-        Ok(Exit::Done)
+        let changed = !plan.is_empty();
+        Ok(changed.then(|| (self.explain)(&plan)).flatten())
     }
 
-    fn published(&self, path: &Path, object: &mut json::Change) {
+    fn published(&self, path: &Path, explained: Option<String>, object: &mut json::Change) {
         object.output = Some(path.display().to_string());
         let done = match object.outcome {
             Outcome::Changed => "written with the change",
             _ => "written; there was nothing to change",
         };
         self.session.ui.say(&format!("{}: {done}", path.display()));
+        if let Some(text) = explained {
+            self.session.ui.say(&text);
+        }
     }
 
     fn proceed(&self) -> ControlFlow<()> {

@@ -153,7 +153,10 @@ fn in_words(object: &json::Pci) -> String {
     for bank in &object.banks {
         text.push_str(&format!("  bank on partition {}\n", bank.partition));
         if let Some(error) = &bank.error {
-            text.push_str(&format!("    cannot be told: {}\n", shown(&error.message)));
+            let place = format!("partition {}: ", bank.partition);
+            let why = error.message.strip_prefix(&place);
+            let why = shown(why.unwrap_or(&error.message));
+            text.push_str(&format!("    cannot be told: {why}\n"));
         } else if bank.devices.is_empty() {
             text.push_str("    no devices\n");
         }

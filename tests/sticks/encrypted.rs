@@ -1,1 +1,276 @@
-//!
+//! ESXi 7 and later: encrypted, sealed, kept in two places at once; and a real state.
+
+use super::images::{self, Image, run};
+use super::profiles::whole_way;
+use super::program::{Bench, digest, judge, judge_fixed};
+use crate::args;
+use serde_json::{Value, json};
+use std::process::Command;
+
+#[test]
+fn a_sealed_state_is_described_and_refused() {
+    let image = images::profile("esxi702-sealed");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let info = bench.done(&args!["info", stick]);
+    for bank in info["banks"].as_array().unwrap() {
+        let state = &bank["states"][0];
+        assert_eq!(
+            (&state["form"], &state["seal"]),
+            (&json!("sealed"), &json!("TPM"))
+        );
+        let outside = state["outside"].as_array().unwrap();
+        assert!(
+            outside
+                .iter()
+                .any(|known| known.as_str().unwrap().starts_with("key "))
+        );
+    }
+    let (listed, code) = bench.json(&args!["pci", "list", stick]);
+    assert_eq!(code, 3);
+    assert_eq!(listed[0]["error"]["kind"], "refused");
+    assert_eq!(listed[0]["banks"][0]["error"]["partition"], 5);
+    for command in [
+        args!["fix", stick].to_vec(),
+        args!["fix", stick, "--bank", "next"].to_vec(),
+        args!["pci", "set", stick, "-d", "0000:00:14.0", "-e", "false"].to_vec(),
+        args!["pci", "set", stick, "-d", "0000:00:14.0", "-e", "true"].to_vec(),
+        args!["fix", stick, "-o", bench.file("out.img")].to_vec(),
+        args!["fix", stick, "--check"].to_vec(),
+    ] {
+        let (objects, code) = bench.json(&command);
+        assert_eq!(code, 3, "{command:?}");
+        let error = &objects[0]["error"];
+        assert_eq!(error["kind"], "refused");
+        assert_eq!(error["path"], "state.tgz");
+        let hint = error["hint"].as_str().unwrap();
+        for way in [
+            "TPM",
+            "pcipassthru set",
+            "encryptionRecoveryKey",
+            "reinstall",
+        ] {
+            assert!(hint.contains(way), "{way}: {hint}");
+        }
+        // No other bank could be treated, so none is offered.
+        assert!(!hint.contains("--bank"), "{hint}");
+    }
+    let cat = bench.run(&args!["cat", stick, "etc/vmware/esx.conf"]);
+    assert_eq!((cat.code, cat.stdout.as_str()), (3, ""));
+    assert_eq!(bench.run(&args!["verify", stick]).code, 0);
+    assert_eq!(digest(&stick), before);
+    assert_eq!(std::fs::read_dir(bench.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn one_sealed_bank_stops_all_until_the_other_is_chosen() {
+    let image = images::profile("esxi702-one-sealed");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let (objects, code) = bench.json(&args!["fix", stick]);
+    let error = &objects[0]["error"];
+    assert_eq!((code, &error["partition"]), (3, &json!(6)));
+    assert!(
+        error["hint"].as_str().unwrap().contains("--bank 5"),
+        "{error}"
+    );
+    assert_eq!(digest(&stick), before);
+    let (listed, code) = bench.json(&args!["pci", "list", stick]);
+    assert_eq!(code, 3);
+    assert_eq!(
+        listed[0]["banks"][0]["devices"].as_array().unwrap().len(),
+        3
+    );
+    assert_eq!(bench.json(&args!["pci", "list", stick, "--bank", "5"]).1, 0);
+    for choice in ["5", "next"] {
+        let stick = image.copy_to(bench.path());
+        let undo = bench.file(choice);
+        bench.done(&args!["fix", stick, "--bank", choice, "-z", undo]);
+        judge_fixed(&image, &stick, &undo, "5", None);
+    }
+}
+
+#[test]
+fn two_sources_that_disagree_are_said_to_and_both_are_changed() {
+    let image = images::small("esxi70u1-both");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let disagree = "esx.conf and the ConfigStore disagree about 0000:00:14.0";
+    let warned = |object: &Value| object["warnings"].to_string().contains(disagree);
+    assert!(warned(&bench.done(&args!["pci", "list", stick])));
+    let change = bench.done(&args!["fix", stick, "--bank", "5", "-z", bench.file("x")]);
+    assert!(warned(&change));
+    let changed: Vec<String> = change["banks"][0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| {
+            format!(
+                "{} {}",
+                c["source"].as_str().unwrap(),
+                c["key"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "esx.conf /device/0000:00:31.2/owner",
+            "esx.conf /device/0000:00:29.0/owner",
+            "configstore 0000:00:14.0"
+        ]
+    );
+    let after = bench.done(&args!["pci", "list", stick, "--bank", "5"]);
+    assert_eq!(after["warnings"], json!([]));
+    // One that both name is set in both.
+    bench.done(&args![
+        "pci", "set", stick, "-d", "00:14.0", "-e", "true", "--bank", "5"
+    ]);
+    let listed = bench.done(&args!["pci", "list", stick, "--bank", "5"]);
+    let passed = listed["banks"][0]["devices"].as_array().unwrap().iter();
+    let passed: Vec<&Value> = passed.filter(|d| d["passthrough"] == true).collect();
+    assert_eq!(passed.len(), 2);
+    assert!(
+        passed
+            .iter()
+            .all(|d| d["addresses"] == json!(["0000:00:14.0"]))
+    );
+}
+
+#[test]
+fn aliases_are_shown_and_storage_is_marked() {
+    let image = images::profile("esxi702-encrypted");
+    let bench = Bench::new();
+    let listed = bench.done(&args!["pci", "list", image.path, "--bank", "5"]);
+    let devices = listed["banks"][0]["devices"].as_array().unwrap();
+    let of = |key: &str| devices.iter().find(|d| d["key"] == key).unwrap();
+    for (key, alias, storage) in [
+        ("0000:00:14.0", json!("vmhba32"), true),
+        ("0000:00:1f.2", json!("vmhba0"), true),
+        ("0000:03:00.0", json!("vmnic1"), false),
+        ("0000:01:00.0", json!(null), false),
+    ] {
+        let device = of(key);
+        assert_eq!(
+            (&device["alias"], &device["storage"]),
+            (&alias, &json!(storage)),
+            "{key}"
+        );
+    }
+    // An alias whose bus address is no PCI address belongs to no device.
+    assert!(devices.iter().all(|d| d["alias"] != "vmnic0"));
+}
+
+#[test]
+fn the_time_of_a_change_is_the_one_the_environment_gives() {
+    for name in ["esxi702-encrypted", "esxi70u1-both"] {
+        let image = images::made(name, &["--set", "layout=small"]);
+        let bench = Bench::new();
+        let stick = image.copy_to(bench.path());
+        let undo = bench.file("x.undo");
+        let mut command = bench.command();
+        command.env("SOURCE_DATE_EPOCH", "1700000000").arg("fix");
+        run(command.arg("-z").arg(&undo).arg(&stick));
+        judge_fixed(&image, &stick, &undo, "", Some("1700000000"));
+        // Without it the times that are there stay.
+        let stick = image.copy_to(bench.path());
+        let undo = bench.file("y.undo");
+        bench.done(&args!["fix", stick, "-z", undo]);
+        judge_fixed(&image, &stick, &undo, "", None);
+    }
+}
+
+#[test]
+fn a_real_state_goes_the_whole_way() {
+    let Some(real) = images::real_state() else {
+        eprintln!("skipped: scripts/fetch-real-state has fetched no real state");
+        return;
+    };
+    let option = format!("real-state={}", real.display());
+    let image = images::made("esxi702-real", &["--set", &option]);
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let info = bench.done(&args!["info", stick]);
+    assert_eq!(info["banks"][0]["states"][0]["form"], "encrypted");
+    let none = bench.done(&args!["fix", stick]);
+    assert_eq!(none["outcome"], "unchanged");
+    assert_eq!(digest(&stick), before);
+    // The sample passes nothing through: a device is made for the test, and given back.
+    let (there, back) = (bench.file("there.undo"), bench.file("back.undo"));
+    let added = bench.done(&args![
+        "pci",
+        "set",
+        stick,
+        "-d",
+        "0000:13:00.0",
+        "-e",
+        "true",
+        "-z",
+        there
+    ]);
+    assert_eq!(added["outcome"], "changed");
+    let passed = bench.file("passed");
+    std::fs::create_dir(&passed).unwrap();
+    let made = Image {
+        path: passed.join("stick.img"),
+        truth_file: image.truth_file.clone(),
+        truth: image.truth.clone(),
+    };
+    run(Command::new("cp")
+        .arg("--sparse=always")
+        .arg(&stick)
+        .arg(&made.path));
+    let change = bench.done(&args!["fix", stick, "-z", back]);
+    assert_eq!(change["banks"].as_array().unwrap().len(), 2);
+    truth_of_now(&made, &bench, &change);
+    let now = Image {
+        truth_file: bench.file("truth.json"),
+        ..made
+    };
+    judge_fixed(&now, &stick, &back, "", None);
+    bench.done(&args!["undo", back, stick]);
+    bench.done(&args!["undo", there, stick]);
+    assert_eq!(digest(&stick), before);
+}
+
+/// The truth of an image whose states were changed on purpose: where the files lie now, and
+/// the one device that was added.
+fn truth_of_now(image: &Image, bench: &Bench, change: &Value) {
+    let mut truth = image.truth.clone();
+    for bank in truth["banks"].as_array_mut().unwrap() {
+        let of_bank = |b: &&Value| b["partition"] == bank["partition"];
+        let changed = change["banks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(of_bank)
+            .unwrap();
+        let device = &changed["changes"][0];
+        bank["states"][0]["devices"] = json!([{
+            "source": device["source"],
+            "key": device["key"],
+            "address": "0000:13:00.0",
+            "owner": device["from"],
+            "passthrough": true,
+        }]);
+    }
+    std::fs::write(bench.file("truth.json"), truth.to_string()).unwrap();
+}
+
+#[test]
+fn a_bare_archive_of_4x_is_changed_with_the_one_it_lies_beside() {
+    let image = images::made("esxi40-mbr", &["--set", "modules=local.tgz"]);
+    let bench = Bench::new();
+    let fixed = bench.run(&args!["fix", "-n", image.path]);
+    assert!(
+        fixed.stdout.contains("modules= names local.tgz"),
+        "{}",
+        fixed.stdout
+    );
+    whole_way(&image);
+    let text = run(judge().arg("digest").arg(&image.path));
+    assert!(!text.is_empty());
+}
