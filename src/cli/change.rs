@@ -402,6 +402,7 @@ impl Job<'_> {
                 for file in &bank.files {
                     for change in &file.texts {
                         let name = format!("bank{}:{}:{}", bank.partition, file.file, change.path);
+                        let name = name.trim_end_matches(':');
                         let (before, after) = (format!("a/{name}"), format!("b/{name}"));
                         ui.text(&diff::unified(
                             &before,
@@ -645,7 +646,8 @@ fn bank_in_words(bank: &crate::stick::BankPlan) -> String {
 /// Of several state files in one bank, the one the host loads.
 fn loaded_in_words(bank: &crate::stick::BankPlan) -> String {
     let name = |file: &&crate::stick::FilePlan| file.file.clone();
-    let (listed, others): (Vec<_>, Vec<_>) = bank.files.iter().partition(|file| file.listed);
+    let states = bank.files.iter().filter(|file| file.form.is_some());
+    let (listed, others): (Vec<_>, Vec<_>) = states.partition(|file| file.listed);
     match (listed.as_slice(), others.as_slice()) {
         ([listed], [other]) => format!(
             "    modules= names {}: that is the one the host loads; {} is kept in step with it\n",

@@ -58,7 +58,7 @@ pub fn explain(plan: &Plan) -> Option<String> {
     };
     let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
     let mut encrypted = encrypted.filter(|file| file.content.is_some());
-    let caution = if encrypted.any(|file| file.form == Form::Encrypted) {
+    let caution = if encrypted.any(|file| file.form == Some(Form::Encrypted)) {
         " The state is encrypted and was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, until this host has started \
          with it."
     } else {

@@ -172,8 +172,19 @@ fn hint(cause: &Cause) -> Option<String> {
         Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
         Cause::State(error) => return state_hint(error),
         Cause::Edit(EditError::State(error)) => return state_hint(error),
-        Cause::Edit(EditError::Select(_)) => {
+        Cause::Edit(
+            EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
+        ) => {
             "`bootbank pci list` shows every device; `raw:`, `hex:` or `dec:` before an address chooses one reading"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Key(_))) => {
+            "`bootbank conf list` shows every key"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Row(_))) => {
+            "`bootbank store list` shows every row"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
+            "`bootbank ls` shows every file"
         }
         Cause::Edit(EditError::Sidecar { .. }) => {
             "the host was not shut down cleanly; start and shut it down once, or use its own tools"

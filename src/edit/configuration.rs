@@ -14,8 +14,11 @@ pub const ESX_CONF: &str = "etc/vmware/esx.conf";
 /// Where the ConfigStore lies in the archive, from 7.0 on.
 pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
 
+/// Where the host keeps the schemas of what is in the ConfigStore.
+pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";
+
 /// The parts of a state that say who owns which device.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Configuration {
     /// Name of the bank's file it was opened from.
     pub file: String,

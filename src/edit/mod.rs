@@ -3,24 +3,114 @@
 //! [`apply`] works out what edits come to in one opened state: which members get which new
 //! content, and what that means in words. Pure: bytes in, values out.
 
+mod conf;
 mod configuration;
+mod files;
+mod kernelopt;
 mod owners;
+pub mod secrets;
 pub mod selector;
+mod store;
 
-pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF};
-pub use owners::{Devices, OwnerEdit};
+pub use conf::ConfEdit;
+pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
+pub use files::{FileEdit, fingerprint};
+pub use kernelopt::apply_to_boot_cfg;
+pub use owners::{Devices, OwnerEdit, rows_as_text};
 pub use selector::{SelectError, Selector};
+pub use store::StoreEdit;
 
+use crate::bank::{KerneloptEdit, KerneloptError};
 use crate::error::ErrorKind;
-use crate::ownership::{OwnershipError, Source};
+use crate::ownership::{OwnershipError, SchemaStore, Source};
 use crate::pci::PciAddress;
-use crate::state::{MemberEdit, State, StateError};
+use crate::state::{MemberEdit, MemberKind, State, StateError};
+use configuration::inside;
 
 /// One thing to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// Who owns devices.
     Owner(OwnerEdit),
+    /// A setting of esx.conf.
+    Conf(ConfEdit),
+    /// A row of the ConfigStore.
+    Store(StoreEdit),
+    /// A file of the configuration.
+    File(FileEdit),
+    /// Kernel options of the bank's `boot.cfg`.
+    Kernelopt(KerneloptEdit),
+}
+
+impl Edit {
+    /// Whether it changes the `boot.cfg` of a bank; every other edit changes its states.
+    pub fn is_of_boot_cfg(&self) -> bool {
+        matches!(self, Edit::Kernelopt(_))
+    }
+}
+
+/// Where a setting that changes is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChangeSource {
+    /// A line of `etc/vmware/esx.conf`.
+    EsxConf,
+    /// A row of the ConfigStore.
+    ConfigStore,
+    /// A line of the bank's `boot.cfg`.
+    BootCfg,
+    /// A file as a whole.
+    File,
+}
+
+impl ChangeSource {
+    /// The word used in output: `esx.conf`, `configstore`, `boot.cfg` or `file`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChangeSource::EsxConf => Source::EsxConf.as_str(),
+            ChangeSource::ConfigStore => Source::ConfigStore.as_str(),
+            ChangeSource::BootCfg => "boot.cfg",
+            ChangeSource::File => "file",
+        }
+    }
+}
+
+impl From<Source> for ChangeSource {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::EsxConf => ChangeSource::EsxConf,
+            Source::ConfigStore => ChangeSource::ConfigStore,
+        }
+    }
+}
+
+/// What an edit names and one state, or one `boot.cfg`, does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmatched {
+    /// A device.
+    #[error(transparent)]
+    Device(#[from] SelectError),
+    /// A key of esx.conf.
+    #[error("esx.conf has no line `{0}`")]
+    Key(String),
+    /// A row of the ConfigStore.
+    #[error("the ConfigStore has no row {0}")]
+    Row(String),
+    /// A file of the configuration.
+    #[error("the state holds no file {0}")]
+    File(String),
+    /// A kernel option that was to be replaced.
+    #[error("kernel option {0:?} is not there to be replaced")]
+    Option(String),
+}
+
+impl Unmatched {
+    /// Whether `other` means the same, though it may be said of another state.
+    fn is_same(&self, other: &Unmatched) -> bool {
+        match (self, other) {
+            (Unmatched::Device(one), Unmatched::Device(two)) => one.selector() == two.selector(),
+            _ => self == other,
+        }
+    }
 }
 
 /// What the edits depend on besides the state: nothing is taken from a clock.
@@ -34,7 +124,7 @@ pub struct Context {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Where it is kept.
-    pub source: Source,
+    pub source: ChangeSource,
     /// What it is called there.
     pub key: String,
     /// The devices that can be meant, for a device's owner.
@@ -50,7 +140,7 @@ pub struct Change {
 /// A member as text before and after, for a diff. A database is shown as its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextChange {
-    /// Path of the member.
+    /// Path of the member; empty where the bank's own file is meant.
     pub path: String,
     /// Text before.
     pub before: String,
@@ -74,9 +164,9 @@ pub struct Edited {
     /// Lines that look like passed-through devices, but not of the form that can be changed.
     /// Where there are any, "nothing to change" is not the whole truth.
     pub doubtful: usize,
-    /// Selectors that no device of this state answers to. Whether that is an error depends on
+    /// What the edits name and this state does not hold. Whether that is an error depends on
     /// the other states of the medium.
-    pub unmatched: Vec<SelectError>,
+    pub unmatched: Vec<Unmatched>,
 }
 
 /// Why edits cannot be made in a state.
@@ -96,6 +186,58 @@ pub enum EditError {
     /// What was asked for.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// What was asked for is nowhere on the medium.
+    #[error(transparent)]
+    Unmatched(#[from] Unmatched),
+    /// The kernel options.
+    #[error(transparent)]
+    Kernelopt(#[from] KerneloptError),
+    /// The loader would read more than the options otherwise.
+    #[error(
+        "the change would make ESXi's loader read more of boot.cfg differently than its kernel options"
+    )]
+    BootCfg,
+    /// The file an edit is about is not in the state.
+    #[error("the state holds no {path}")]
+    Missing {
+        /// Which.
+        path: &'static str,
+    },
+    /// A value that is no JSON.
+    #[error("the value for {row} is not JSON: {why}")]
+    NotJson {
+        /// The row.
+        row: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A host without this file does not find its configuration.
+    #[error("{path} is needed to boot with this configuration and is not removed")]
+    Needed {
+        /// Which.
+        path: String,
+    },
+    /// Something that is no regular file.
+    #[error("{path} is a {kind}; only regular files are put in and taken out")]
+    NotAFile {
+        /// Which.
+        path: String,
+        /// What it is.
+        kind: MemberKind,
+    },
+    /// Another mode is asked for than the one a file has.
+    #[error("{path} has mode {kept:04o}, which a new content keeps; mode {mode:04o} was asked for")]
+    ModeKept {
+        /// Which.
+        path: String,
+        /// The mode it has.
+        kept: u32,
+        /// The mode asked for.
+        mode: u32,
+    },
+    /// An esx.conf without a single setting.
+    #[error("the content for {ESX_CONF} holds no line of the form KEY = \"VALUE\"")]
+    NoEntries,
     /// Neither file that could name an owner is there.
     #[error("the state holds neither {ESX_CONF} nor a ConfigStore")]
     NoConfiguration,
@@ -114,13 +256,22 @@ impl EditError {
             EditError::State(error) => error.kind(),
             EditError::Ownership { source, .. } => source.kind(),
             EditError::Select(error) => error.kind(),
+            EditError::Kernelopt(error) => error.kind(),
+            EditError::Unmatched(_)
+            | EditError::Missing { .. }
+            | EditError::NotJson { .. }
+            | EditError::ModeKept { .. }
+            | EditError::NoEntries => ErrorKind::Usage,
+            EditError::Needed { .. } | EditError::NotAFile { .. } | EditError::BootCfg => {
+                ErrorKind::Refused
+            }
             EditError::NoConfiguration => ErrorKind::Damaged,
             EditError::Sidecar { .. } => ErrorKind::Unsupported,
         }
     }
 }
 
-/// What `edits` come to in `state`.
+/// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
 /// # Errors
 /// [`EditError`]: a state that cannot be opened to the bottom, or an edit it cannot take.
@@ -132,28 +283,46 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
         doubtful: before.doubtful(),
         ..Edited::default()
     };
-    let mut after = Configuration::open(state)?;
+    let mut after = before.clone();
+    let mut files = files::Files::default();
+    let schema = schema_for(state, edits)?;
     for edit in edits {
         match edit {
             Edit::Owner(owners) => owners.make(&mut after, context, &mut edited)?,
+            Edit::Conf(conf) => conf.make(&mut after, &mut edited)?,
+            Edit::Store(store) => store.make(&mut after, schema.as_ref(), context, &mut edited)?,
+            Edit::File(file) => file.make(state, &mut after, &mut files, &mut edited)?,
+            Edit::Kernelopt(_) => {}
         }
     }
     owners::members(&before, &after, &mut edited);
+    files.note(state, context, &mut edited)?;
     Ok(edited)
 }
 
-/// Looks at what several states made of the same edits: a selector that no device of any of
-/// them answers to is an error.
+/// The host's own description of its settings, where an edit needs it and the state has it.
+fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, EditError> {
+    let sets_value = |edit: &Edit| matches!(edit, Edit::Store(StoreEdit::Set { .. }));
+    if !edits.iter().any(sets_value) {
+        return Ok(None);
+    }
+    let Some(bytes) = state.content(SCHEMA_STORE)? else {
+        return Ok(None);
+    };
+    let schema = SchemaStore::open(bytes).map_err(inside(SCHEMA_STORE))?;
+    Ok(Some(schema))
+}
+
+/// Looks at what several states made of the same edits: what none of them holds is an error.
 ///
 /// # Errors
-/// [`SelectError::NoSuchDevice`], as the first state put it.
-pub fn check_unmatched(unmatched: &[&[SelectError]]) -> Result<(), EditError> {
+/// [`EditError::Unmatched`], as the first state put it.
+pub fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<(), EditError> {
     let Some((first, others)) = unmatched.split_first() else {
         return Ok(());
     };
     let nowhere = first.iter().find(|missing| {
-        let selector = missing.selector();
-        let missing_too = |list: &&[SelectError]| list.iter().any(|m| m.selector() == selector);
+        let missing_too = |list: &&[Unmatched]| list.iter().any(|other| other.is_same(missing));
         others.iter().all(missing_too)
     });
     match nowhere {

@@ -72,7 +72,7 @@ impl OwnerEdit {
                 (Owner::Passthru, Some(address)) => {
                     self.add_line(configuration, address, edited)?
                 }
-                _ => edited.unmatched.push(error),
+                _ => edited.unmatched.push(error.into()),
             }
         }
         self.set_lines(configuration, &in_conf)?;
@@ -129,7 +129,7 @@ impl OwnerEdit {
         let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
         let owners = device.owner.iter().chain(&device.shadowed);
         Change {
-            source: device.source,
+            source: device.source.into(),
             key: device.key.clone(),
             addresses: device.addresses.clone(),
             alias: device.alias.clone(),
@@ -140,7 +140,7 @@ impl OwnerEdit {
 
     fn added(&self, source: Source, key: String, address: PciAddress) -> Change {
         Change {
-            source,
+            source: source.into(),
             key,
             addresses: vec![address],
             alias: None,
@@ -269,7 +269,7 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
 }
 
 /// A store as text, one line for each value of each row.
-fn rows_as_text(store: &ConfigStore) -> String {
+pub fn rows_as_text(store: &ConfigStore) -> String {
     let mut text = String::new();
     for row in store.rows() {
         for column in ValueColumn::ALL {

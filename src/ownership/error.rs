@@ -144,6 +144,24 @@ pub enum OwnershipError {
         /// What was met.
         why: String,
     },
+    /// A value that the host's own schema does not allow.
+    #[error("the value for {row} breaks the host's schema: {at} {why}")]
+    BreaksSchema {
+        /// The row's key.
+        row: String,
+        /// The property, as a path: `ip.ipv6_enabled`.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The schema store holds no schema for a row, or one that cannot be read.
+    #[error("the schema store {why} for {row}")]
+    NoSchema {
+        /// The row's key.
+        row: String,
+        /// What was met.
+        why: String,
+    },
     /// A row cannot be made because what it must hold is not known.
     #[error("a pci_devices row for {identifier} cannot be added: {why}")]
     CannotAddRow {
@@ -178,6 +196,8 @@ impl OwnershipError {
             | E::NoSuchKey { .. }
             | E::NoSuchRow { .. }
             | E::RowExists { .. }
+            | E::BreaksSchema { .. }
+            | E::NoSchema { .. }
             | E::BadTime { .. } => ErrorKind::Usage,
             E::OddLine { .. }
             | E::NoSpelling { .. }

@@ -10,7 +10,9 @@ mod error;
 mod esx_conf;
 mod json_span;
 
-pub use config_store::{Cell, Change, ConfigStore, Row, RowKey, ValueColumn, forbidden_sidecars};
+pub use config_store::{
+    Cell, Change, ConfigStore, Row, RowKey, SchemaStore, ValueColumn, forbidden_sidecars,
+};
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
 

@@ -1,5 +1,6 @@
 //! An error with where it happened: which partition, which file.
 
+use super::TransferError;
 use crate::bank::BankError;
 use crate::commit::{CommitError, PlanError, UndoError};
 use crate::edit::EditError;
@@ -43,6 +44,9 @@ pub enum Cause {
     /// What was asked for.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// A state that is to take the place of another.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// Turning changes into sectors.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -90,6 +94,7 @@ impl Error {
             Cause::State(error) => error.kind(),
             Cause::Ownership(error) => error.kind(),
             Cause::Edit(error) => error.kind(),
+            Cause::Transfer(error) => error.kind(),
             Cause::Plan(error) => error.kind(),
             Cause::Commit(error) => error.kind(),
             Cause::Undo(error) => error.kind(),

@@ -8,11 +8,14 @@ mod check;
 mod error;
 mod path;
 mod plan;
+mod transfer;
+mod work;
 
 pub use check::{Finding, Severity, check};
 pub use error::{Cause, Error};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
+pub use transfer::TransferError;
 
 use crate::bank::{
     Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,
@@ -22,6 +25,9 @@ use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
 use crate::state::{KeyCache, Limits, State};
 use std::sync::Arc;
+
+/// The state of every host since 4.0.
+const STATE: &str = "state.tgz";
 
 /// How to open a stick.
 #[derive(Clone, Copy, Debug)]

@@ -5,11 +5,12 @@
 //! intended by our reader and by the `fatfs` crate, and the same edits must find nothing left
 //! to do.
 
-use super::{BankChoice, Cause, Error, Slot, StateFile, Stick, numbers};
+use super::work::{FileWork, Task, pack, replacements};
+use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{self, Change, Context, Edit, Edited, TextChange};
-use crate::fat::{self, FatError, Method, Reach, Replacement};
-use crate::state::{Effort, Form, State};
+use crate::edit::{Change, Context, Edit, TextChange};
+use crate::fat::{self, FatError, Method, Reach};
+use crate::state::{Effort, Form};
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct BankPlan {
     pub partition: u32,
     /// Whether it boots next.
     pub boots_next: bool,
-    /// Its state files; empty where it holds none.
+    /// The files looked into; empty where it holds no state.
     pub files: Vec<FilePlan>,
     /// Clusters an interrupted run left allocated to nothing, which the plan frees.
     pub leftovers: usize,
@@ -59,7 +60,7 @@ pub struct FilePlan {
     /// Whether `modules=` of the bank's boot.cfg names it: a file it does not name is not loaded.
     pub listed: bool,
     /// The form in which it holds the configuration.
-    pub form: Form,
+    pub form: Option<Form>,
     /// What was looked into: `state.tgz:etc/vmware/esx.conf`.
     pub searched: Vec<String>,
     /// Lines that look like passed-through devices and are left alone, because they are not of
@@ -117,39 +118,35 @@ impl Stick<'_, '_> {
     /// # Errors
     /// Any bank that cannot be treated fails the whole: nothing is done by halves.
     pub fn plan(&self, edits: &[Edit], request: Request) -> Result<Plan, Error> {
+        self.plan_task(Task::Edits(edits), request)
+    }
+
+    /// What putting `state`, a `state.tgz` as a file, into the chosen banks comes to.
+    ///
+    /// # Errors
+    /// As [`Stick::plan`]; a state that is sealed, damaged, or of another form than the one it
+    /// takes the place of.
+    pub fn plan_import(&self, state: &[u8], request: Request) -> Result<Plan, Error> {
+        self.plan_task(Task::Import(state), request)
+    }
+
+    fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
         let chosen = self.chosen(request.banks)?;
         let mut work = Vec::new();
         for slot in &chosen {
-            let mut files = Vec::new();
-            slot.opened()?;
-            for file in &slot.states {
-                let state = self.open_state(slot, file)?;
-                let edited = edit::apply(&state, edits, request.context)
-                    .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
-                files.push(FileWork {
-                    file,
-                    state,
-                    edited,
-                });
-            }
-            work.push((*slot, files));
+            work.push((*slot, self.work_on(slot, task, request.context)?));
         }
         if work.iter().all(|(_, files)| files.is_empty()) {
             let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
             return Err(Cause::NoState(banks).into());
         }
         let files = || work.iter().flat_map(|(_, files)| files);
-        let unmatched: Vec<_> = files()
-            .map(|file| file.edited.unmatched.as_slice())
-            .collect();
-        edit::check_unmatched(&unmatched)?;
+        FileWork::check_unmatched(files())?;
         let mut plan = self.lay_out(&work, request)?;
         if !plan.is_empty() {
-            self.verify(&plan, edits, request)?;
+            self.verify(&plan, task, request)?;
         }
-        let oddities =
-            files().flat_map(|file| [file.state.warnings(), file.edited.warnings.clone()]);
-        for warning in oddities.flatten() {
+        for warning in files().flat_map(FileWork::warnings) {
             if !plan.warnings.contains(&warning) {
                 plan.warnings.push(warning);
             }
@@ -189,7 +186,7 @@ impl Stick<'_, '_> {
     /// Packs the changed states and finds the sectors for them.
     fn lay_out(
         &self,
-        work: &[(&Slot<'_>, Vec<FileWork<'_>>)],
+        work: &[(&Slot<'_>, Vec<FileWork>)],
         request: Request,
     ) -> Result<Plan, Error> {
         let mut planner = Planner::new(self.medium(), self.table().sector_size);
@@ -197,7 +194,7 @@ impl Stick<'_, '_> {
         for (slot, files) in work {
             let volume = slot.opened()?.volume();
             let on = |error: FatError| Error::from(error).on(slot.partition);
-            if files.iter().all(|file| file.edited.members.is_empty()) {
+            if !files.iter().any(FileWork::changes) {
                 banks.push((BankPlan::unchanged(slot, files), None));
                 continue;
             }
@@ -232,7 +229,7 @@ impl Stick<'_, '_> {
     }
 
     /// Opens the result of a plan and holds it against what was intended.
-    fn verify(&self, plan: &Plan, edits: &[Edit], request: Request) -> Result<(), Error> {
+    fn verify(&self, plan: &Plan, task: Task<'_>, request: Request) -> Result<(), Error> {
         let overlay = Overlay::new(self.medium(), &plan.set);
         let settings = super::Settings {
             sector_size: Some(self.table().sector_size),
@@ -252,16 +249,18 @@ impl Stick<'_, '_> {
                 .find(|slot| slot.partition == bank.partition);
             let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
             for planned in bank.files.iter().filter(|file| file.content.is_some()) {
-                let found = slot.states.iter().find(|file| file.name == planned.file);
-                let file = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
-                let content = after.read(slot, &file.entry)?;
-                if Some(&content) != planned.content.as_ref() {
+                let found = slot.opened()?.find(&planned.file)?;
+                let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
+                if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
                     return Err(fails(format!("{} reads differently", planned.file)));
                 }
-                let state = after.open_state(slot, file)?;
-                let again = edit::apply(&state, edits, request.context)?;
-                if !again.members.is_empty() {
-                    return Err(fails(format!("{} still wants the change", planned.file)));
+            }
+            if bank.files.iter().all(|file| file.content.is_none()) {
+                continue;
+            }
+            for again in after.work_on(slot, task, request.context)? {
+                if again.changes() {
+                    return Err(fails(format!("{} still wants the change", again.name)));
                 }
             }
         }
@@ -280,7 +279,7 @@ impl BankPlan {
         }
     }
 
-    fn unchanged(slot: &Slot<'_>, files: &[FileWork<'_>]) -> Self {
+    fn unchanged(slot: &Slot<'_>, files: &[FileWork]) -> Self {
         BankPlan {
             partition: slot.partition,
             boots_next: slot.verdict.boots_next,
@@ -291,61 +290,8 @@ impl BankPlan {
     }
 }
 
-/// A state file opened and edited, not yet packed.
-struct FileWork<'s> {
-    file: &'s StateFile,
-    state: State,
-    edited: Edited,
-}
-
-impl FileWork<'_> {
-    fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
-        FilePlan {
-            file: self.file.name.to_owned(),
-            listed: self.file.listed,
-            form: self.state.form(),
-            searched: self.edited.searched.clone(),
-            doubtful: self.edited.doubtful,
-            changes: self.edited.changes.clone(),
-            texts: self.edited.texts.clone(),
-            content,
-        }
-    }
-}
-
 /// The new content of each file; `None` for those that stay.
 type Contents = Vec<Option<Vec<u8>>>;
-
-/// Packs the changed states.
-fn pack(slot: &Slot<'_>, files: &[FileWork<'_>], effort: Effort) -> Result<Contents, Error> {
-    let pack = |file: &FileWork<'_>| {
-        if file.edited.members.is_empty() {
-            return Ok(None);
-        }
-        let packed = file.state.edit(&file.edited.members, effort);
-        packed.map(Some).map_err(|error| {
-            Error::from(error)
-                .on(slot.partition)
-                .in_file(file.file.name)
-        })
-    };
-    files.iter().map(pack).collect()
-}
-
-fn replacements<'c>(
-    files: &[FileWork<'_>],
-    contents: &'c [Option<Vec<u8>>],
-) -> Vec<Replacement<'c>> {
-    let changed = files.iter().zip(contents);
-    let changed = changed.filter_map(|(file, content)| Some((file, content.as_ref()?)));
-    changed
-        .map(|(file, content)| Replacement {
-            entry: file.file.entry.clone(),
-            content,
-            why: format!("new content of {}", file.file.name),
-        })
-        .collect()
-}
 
 /// Finds sectors for the new content of one bank's files: beside the old content packed as
 /// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
@@ -354,7 +300,7 @@ fn lay_out_bank(
     slot: &Slot<'_>,
     reach: &Reach,
     planner: &mut Planner<'_>,
-    files: &[FileWork<'_>],
+    files: &[FileWork],
     request: Request,
 ) -> Result<(Contents, Method), Error> {
     let volume = slot.opened()?.volume();

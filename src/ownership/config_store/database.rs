@@ -59,6 +59,9 @@ const COMPUTED: [(&str, &str); 3] = [
     ),
 ];
 
+/// Component, group and name of a setting.
+pub(super) type SchemaName = (String, String, String);
+
 pub(super) struct Database {
     connection: Connection,
     /// The version bytes to put back: an in-memory database cannot be in WAL mode.
@@ -88,6 +91,15 @@ impl Database {
     /// `Config` must be a real table with the known columns, and nothing in the schema may be
     /// virtual.
     pub(super) fn check_schema(&self) -> Result<(), OwnershipError> {
+        self.check_table("Config", &COLUMNS)
+    }
+
+    /// `table` must be a real one with these columns, and nothing in the schema may be virtual.
+    pub(super) fn check_table(
+        &self,
+        table: &'static str,
+        columns: &[&str],
+    ) -> Result<(), OwnershipError> {
         let failed = sqlite("reading the schema of the ConfigStore");
         let refuse = |what: String| Err(OwnershipError::StoreSchema { what });
         let mut found = false;
@@ -103,7 +115,7 @@ impl Database {
             if kind == "table" && root.unwrap_or(0) == 0 {
                 return refuse(format!("`{name}` is a virtual table"));
             }
-            if name.eq_ignore_ascii_case("Config") {
+            if name.eq_ignore_ascii_case(table) {
                 if kind != "table" {
                     return refuse(format!("`{name}` is a {kind}, not a table"));
                 }
@@ -111,10 +123,10 @@ impl Database {
             }
         }
         if !found {
-            return refuse("there is no table `Config`".to_owned());
+            return refuse(format!("there is no table `{table}`"));
         }
         self.check_expressions()?;
-        self.check_columns()
+        self.check_columns(table, columns)
     }
 
     /// No index and no column may be computed: the integrity check would run the expressions, and
@@ -133,22 +145,22 @@ impl Database {
         Ok(())
     }
 
-    fn check_columns(&self) -> Result<(), OwnershipError> {
-        let failed = sqlite("reading the columns of table Config");
+    fn check_columns(&self, table: &str, known: &[&str]) -> Result<(), OwnershipError> {
+        let failed = sqlite("reading the columns of a table");
         let mut statement = self
             .connection
-            .prepare("SELECT name FROM pragma_table_info('Config', 'main')")
+            .prepare("SELECT name FROM pragma_table_info(?, 'main')")
             .map_err(failed)?;
         let columns: Vec<String> = statement
-            .query_map([], |row| row.get(0))
+            .query_map([table], |row| row.get(0))
             .and_then(Iterator::collect)
             .map_err(failed)?;
-        let lacking = COLUMNS
+        let lacking = known
             .iter()
             .find(|known| !columns.iter().any(|name| name == *known));
         match lacking {
             Some(name) => Err(OwnershipError::StoreSchema {
-                what: format!("table Config lacks the column `{name}`"),
+                what: format!("table {table} lacks the column `{name}`"),
             }),
             None => Ok(()),
         }
@@ -182,6 +194,28 @@ impl Database {
                 row: found.len().saturating_add(1),
             })?;
             found.push(row);
+        }
+        Ok(found)
+    }
+
+    /// Every row of a schema store: component, group and name, and the schema as JSON. Rows that
+    /// are not text describe nothing.
+    pub(super) fn schemas(&self) -> Result<Vec<(SchemaName, String)>, OwnershipError> {
+        let failed = sqlite("reading table ConfigSchema");
+        let query = "SELECT Component, ConfigGroup, Name, Value FROM main.ConfigSchema NOT INDEXED";
+        let mut statement = self.connection.prepare(query).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let mut texts = Vec::with_capacity(4);
+            for index in 0..4 {
+                if let Cell::Text(text) = cell(row.get_ref(index).map_err(failed)?) {
+                    texts.push(text);
+                }
+            }
+            if let Ok([component, group, name, schema]) = <[String; 4]>::try_from(texts) {
+                found.push(((component, group, name), schema));
+            }
         }
         Ok(found)
     }

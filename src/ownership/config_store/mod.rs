@@ -13,6 +13,8 @@
 mod database;
 mod header;
 mod pci_devices;
+mod schema;
+mod schema_store;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -20,6 +22,7 @@ use std::fmt;
 use super::{Owner, OwnershipError};
 use crate::pci::PciAddress;
 use database::Database;
+pub use schema_store::SchemaStore;
 
 /// A ConfigStore that passed every check. Edits return a new one and leave this as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -178,6 +178,11 @@ impl EsxConf {
         Some(self.text(&last.value))
     }
 
+    /// Whether a line that is not of the exact form begins with `key`.
+    pub fn has_odd_line(&self, key: &str) -> bool {
+        self.odd.iter().any(|odd| odd.key == key)
+    }
+
     /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing
     /// else; a new key is put behind the last line that shares the most of its path, with that
     /// line's ending.

@@ -1,0 +1,274 @@
+//! Files of the configuration: put in, or taken out.
+
+use super::configuration::inside;
+use super::secrets::is_secret_path;
+use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, ESX_CONF, EditError};
+use super::{Edited, TextChange, Unmatched};
+use crate::ownership::{ConfigStore, EsxConf};
+use crate::state::{MemberEdit, MemberKind, State};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Permission bits of a file that is new in a state.
+const NEW_FILE_MODE: u32 = 0o644;
+/// What a host needs to find its configuration again.
+const NEEDED: [&str; 4] = [
+    ESX_CONF,
+    "etc/vmware/.backup.counter",
+    "etc/vmware/encryption.info",
+    "var/lib/vmware/configstore",
+];
+
+/// A change to a file of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileEdit {
+    /// Gives a file this content. One that is there keeps its mode, owner, time and place; a
+    /// new one is added as the host's own are.
+    Put {
+        /// Where: `etc/motd`.
+        path: String,
+        /// Its content.
+        content: Vec<u8>,
+        /// Permission bits of a new file, 0644 where not given.
+        mode: Option<u32>,
+    },
+    /// Takes a file out.
+    Remove {
+        /// Which.
+        path: String,
+        /// Whether a file that is not there is fine. Where it is not, no state of the medium
+        /// having the file is an error.
+        absent_ok: bool,
+    },
+}
+
+/// What a file is to become.
+enum Wanted {
+    Content(Vec<u8>, Option<u32>),
+    Nothing,
+}
+
+/// The files that edits change, other than those [`Configuration`] opens.
+#[derive(Default)]
+pub(super) struct Files {
+    wanted: BTreeMap<String, Wanted>,
+}
+
+impl FileEdit {
+    /// Notes the change in `files`, or makes it in `configuration` where the file is one that
+    /// is opened there.
+    pub(super) fn make(
+        &self,
+        state: &State,
+        configuration: &mut Configuration,
+        files: &mut Files,
+        edited: &mut Edited,
+    ) -> Result<(), EditError> {
+        match self {
+            FileEdit::Put {
+                path,
+                content,
+                mode,
+            } => {
+                let path = plain_path(path);
+                refuse_others(state, &path)?;
+                match path.as_str() {
+                    ESX_CONF => put_esx_conf(configuration, content, edited)?,
+                    CONFIG_STORE => put_store(configuration, content, edited)?,
+                    _ => {
+                        let wanted = Wanted::Content(content.clone(), *mode);
+                        files.wanted.insert(path, wanted);
+                    }
+                }
+            }
+            FileEdit::Remove { path, absent_ok } => {
+                let path = plain_path(path);
+                let is_needed = |needed: &&str| {
+                    let rest = path.strip_prefix(*needed);
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
+                if NEEDED.iter().any(|needed| is_needed(&needed)) {
+                    return Err(EditError::Needed { path });
+                }
+                refuse_others(state, &path)?;
+                let there = match files.wanted.get(&path) {
+                    Some(wanted) => matches!(wanted, Wanted::Content(..)),
+                    None => state.find(&path)?.is_some(),
+                };
+                if there {
+                    files.wanted.insert(path, Wanted::Nothing);
+                } else if !absent_ok {
+                    edited.unmatched.push(Unmatched::File(path));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Files {
+    /// Notes what differs from `state`.
+    pub(super) fn note(
+        self,
+        state: &State,
+        context: Context,
+        edited: &mut Edited,
+    ) -> Result<(), EditError> {
+        for (path, wanted) in self.wanted {
+            let before = state.content(&path)?;
+            match (before, wanted) {
+                (Some(old), Wanted::Content(new, mode)) => {
+                    let kept = state.find(&path)?.map(|member| member.mode);
+                    if let (Some(kept), Some(mode)) = (kept, mode)
+                        && kept != mode
+                    {
+                        return Err(EditError::ModeKept { path, kept, mode });
+                    }
+                    if old != new.as_slice() {
+                        note_change(&path, Some(old), Some(&new), edited);
+                        edited
+                            .members
+                            .push(MemberEdit::Replace { path, content: new });
+                    }
+                }
+                (None, Wanted::Content(content, mode)) => {
+                    note_change(&path, None, Some(&content), edited);
+                    warn_of_added(&path, edited);
+                    edited.members.push(MemberEdit::Add {
+                        path,
+                        content,
+                        mode: mode.unwrap_or(NEW_FILE_MODE),
+                        mtime: added_time(state, context)?,
+                    });
+                }
+                (Some(old), Wanted::Nothing) => {
+                    note_change(&path, Some(old), None, edited);
+                    edited.members.push(MemberEdit::Remove { path });
+                }
+                (None, Wanted::Nothing) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Only a regular file may be replaced or removed: what a link means to a host that unpacks
+/// the archive depends on what else it has.
+fn refuse_others(state: &State, path: &str) -> Result<(), EditError> {
+    match state.find(path)? {
+        Some(member) if member.kind != MemberKind::Regular => Err(EditError::NotAFile {
+            path: path.to_owned(),
+            kind: member.kind,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn put_esx_conf(
+    configuration: &mut Configuration,
+    content: &[u8],
+    edited: &mut Edited,
+) -> Result<(), EditError> {
+    let Some(conf) = &mut configuration.esx_conf else {
+        return Err(EditError::Missing { path: ESX_CONF });
+    };
+    if conf.as_bytes() == content {
+        return Ok(());
+    }
+    let new = EsxConf::parse(content.to_vec()).map_err(inside(ESX_CONF))?;
+    if new.entries().next().is_none() {
+        return Err(EditError::NoEntries);
+    }
+    note_settings(ESX_CONF, conf.as_bytes(), content, edited);
+    *conf = new;
+    Ok(())
+}
+
+fn put_store(
+    configuration: &mut Configuration,
+    content: &[u8],
+    edited: &mut Edited,
+) -> Result<(), EditError> {
+    let Some(store) = &mut configuration.store else {
+        return Err(EditError::Missing { path: CONFIG_STORE });
+    };
+    if store.as_bytes() == content {
+        return Ok(());
+    }
+    let new = ConfigStore::open(content.to_vec()).map_err(inside(CONFIG_STORE))?;
+    note_settings(CONFIG_STORE, store.as_bytes(), content, edited);
+    *store = new;
+    Ok(())
+}
+
+/// As [`note_change`], without the text: the configuration's own diff shows it.
+fn note_settings(path: &str, before: &[u8], after: &[u8], edited: &mut Edited) {
+    edited.changes.push(change(path, Some(before), Some(after)));
+}
+
+fn note_change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, edited: &mut Edited) {
+    edited.changes.push(change(path, before, after));
+    edited.texts.push(TextChange {
+        path: path.to_owned(),
+        before: before.map(|bytes| as_text(path, bytes)).unwrap_or_default(),
+        after: after.map(|bytes| as_text(path, bytes)).unwrap_or_default(),
+    });
+}
+
+fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
+    Change {
+        source: ChangeSource::File,
+        key: path.to_owned(),
+        addresses: Vec::new(),
+        alias: None,
+        from: before.map(fingerprint),
+        to: after.map(fingerprint),
+    }
+}
+
+/// A file for a diff: itself where it is text and no secret, else what it can be told by.
+fn as_text(path: &str, bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !is_secret_path(path) && !text.contains('\0') => text.to_owned(),
+        _ => format!("({})\n", fingerprint(bytes)),
+    }
+}
+
+/// Size and digest of a file's content: `12 bytes, sha256 1f2e...`.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    let mut text = format!("{} bytes, sha256 ", bytes.len());
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The time an added file gets: the one given, else that of the newest member.
+fn added_time(state: &State, context: Context) -> Result<u64, EditError> {
+    if let Some(time) = context.time {
+        return Ok(time);
+    }
+    let times = state.members()?.iter().map(|member| member.mtime);
+    Ok(times.max().unwrap_or(0))
+}
+
+/// From 4.1 on the host's backup.sh saves the files below /etc that it has a `.#` twin of, made
+/// for files it ships with the sticky bit; others are in the state until it is written again.
+fn warn_of_added(path: &str, edited: &mut Edited) {
+    let sentence = if path.starts_with("etc/") {
+        "the host unpacks it at boot, and is known to save it again only if it is one of the files under /etc it ships to be saved"
+    } else {
+        "the host is known to save only files under /etc and its ConfigStore, so it will be gone once the host has written its state"
+    };
+    edited.warnings.push(format!("{path} is new: {sentence}"));
+}
+
+/// A path as the archive compares it.
+pub(super) fn plain_path(path: &str) -> String {
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    parts.join("/")
+}

@@ -1,0 +1,86 @@
+//! The schema store: the host's own description of every setting, a SQLite database as well.
+//!
+//! Seen in a real 7.0.2 state: table `ConfigSchema` with one row per setting, `Value` its schema
+//! as JSON. Only read.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::database::{Database, SchemaName};
+use super::schema::{Broken, RowSchema};
+use super::{Row, RowKey, ValueColumn};
+use crate::ownership::OwnershipError;
+
+/// The schemas of one host.
+#[derive(Clone, Debug)]
+pub struct SchemaStore {
+    schemas: BTreeMap<SchemaName, String>,
+}
+
+impl SchemaStore {
+    /// Reads the database.
+    ///
+    /// # Errors
+    /// As of [`super::ConfigStore::open`]; the schemas themselves are judged when they are used.
+    pub fn open(bytes: &[u8]) -> Result<SchemaStore, OwnershipError> {
+        let database = Database::open(bytes)?;
+        database.check_table(
+            "ConfigSchema",
+            &["Component", "ConfigGroup", "Name", "Value"],
+        )?;
+        database.check_integrity("before")?;
+        let schemas = database.schemas()?.into_iter().collect();
+        Ok(SchemaStore { schemas })
+    }
+
+    /// Number of settings it describes.
+    pub fn len(&self) -> usize {
+        self.schemas.len()
+    }
+
+    /// Whether it describes none.
+    pub fn is_empty(&self) -> bool {
+        self.schemas.is_empty()
+    }
+
+    /// The schema of a setting, as JSON.
+    pub fn schema(&self, key: &RowKey) -> Option<&str> {
+        let name = (key.component.clone(), key.group.clone(), key.name.clone());
+        self.schemas.get(&name).map(String::as_str)
+    }
+
+    /// Checks `value`, which is to be the content of `column` of `row`.
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSchema`], [`OwnershipError::BreaksSchema`].
+    pub fn check(
+        &self,
+        row: &Row,
+        column: ValueColumn,
+        value: &Value,
+    ) -> Result<(), OwnershipError> {
+        let no_schema = |why: String| OwnershipError::NoSchema {
+            row: row.key.to_string(),
+            why,
+        };
+        let text = self
+            .schema(&row.key)
+            .ok_or_else(|| no_schema("holds no schema".to_owned()))?;
+        let schema: Value = serde_json::from_str(text)
+            .map_err(|error| no_schema(format!("holds a schema that is not JSON ({error})")))?;
+        let others = ValueColumn::ALL
+            .into_iter()
+            .filter(|other| *other != column);
+        let others: Vec<Value> = others
+            .filter_map(|other| serde_json::from_str(row.value(other).text()?).ok())
+            .collect();
+        RowSchema::of(&schema)
+            .check(&row.key.identifier, column, value, &others)
+            .map_err(|Broken { at, why }| OwnershipError::BreaksSchema {
+                row: row.key.to_string(),
+                at,
+                why,
+            })
+    }
+}

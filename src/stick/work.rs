@@ -1,0 +1,219 @@
+//! What a task makes of the files of one bank, before sectors are thought of.
+
+use super::{Error, FilePlan, Slot, StateFile, Stick};
+use crate::bank::BOOT_CFG;
+use crate::edit::{self, Change, ChangeSource, Context, Edit, Edited};
+use crate::fat::{Entry, Replacement};
+use crate::state::{Effort, State};
+
+/// What is to be done to a bank.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'t> {
+    /// These changes.
+    Edits(&'t [Edit]),
+    /// This file in place of its `state.tgz`.
+    Import(&'t [u8]),
+}
+
+/// A file of a bank opened and edited, not yet packed.
+pub(super) struct FileWork {
+    /// Its name in the bank.
+    pub(super) name: &'static str,
+    /// Whether `modules=` names it.
+    listed: bool,
+    entry: Entry,
+    edited: Edited,
+    result: Outcome,
+}
+
+/// What becomes of a file.
+enum Outcome {
+    /// A state, whose members the edits change.
+    State(Box<State>),
+    /// A file that gets this content as a whole; `None` where it stays.
+    Whole(Option<Vec<u8>>),
+}
+
+impl Stick<'_, '_> {
+    /// What `task` makes of the files of a bank, in the order they are to be switched: what the
+    /// host's configuration is in comes last.
+    pub(super) fn work_on(
+        &self,
+        slot: &Slot<'_>,
+        task: Task<'_>,
+        context: Context,
+    ) -> Result<Vec<FileWork>, Error> {
+        slot.opened()?;
+        let edits = match task {
+            Task::Edits(edits) => edits,
+            Task::Import(content) => return self.import_work(slot, content),
+        };
+        let mut files = Vec::new();
+        if edits.iter().any(Edit::is_of_boot_cfg) {
+            files.extend(self.boot_cfg_work(slot, edits)?);
+        }
+        if !edits.iter().all(Edit::is_of_boot_cfg) || edits.is_empty() {
+            for file in &slot.states {
+                files.push(self.state_work(slot, file, edits, context)?);
+            }
+        }
+        Ok(files)
+    }
+
+    fn boot_cfg_work(&self, slot: &Slot<'_>, edits: &[Edit]) -> Result<Option<FileWork>, Error> {
+        let bank = slot.opened()?;
+        let on = |error: Error| error.on(slot.partition).in_file(BOOT_CFG);
+        let found = bank.find(BOOT_CFG).map_err(|error| on(error.into()))?;
+        let Some(entry) = found else {
+            return Ok(None);
+        };
+        let (edited, content) =
+            edit::apply_to_boot_cfg(bank.boot_cfg(), edits).map_err(|error| on(error.into()))?;
+        Ok(Some(FileWork {
+            name: BOOT_CFG,
+            listed: false,
+            entry,
+            edited,
+            result: Outcome::Whole(content),
+        }))
+    }
+
+    fn state_work(
+        &self,
+        slot: &Slot<'_>,
+        file: &StateFile,
+        edits: &[Edit],
+        context: Context,
+    ) -> Result<FileWork, Error> {
+        let state = self.open_state(slot, file)?;
+        let edited = edit::apply(&state, edits, context)
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
+        Ok(FileWork {
+            name: file.name,
+            listed: file.listed,
+            entry: file.entry.clone(),
+            edited,
+            result: Outcome::State(Box::new(state)),
+        })
+    }
+
+    /// A state put in place of the bank's own. A bare `local.tgz` beside it stays.
+    fn import_work(&self, slot: &Slot<'_>, content: &[u8]) -> Result<Vec<FileWork>, Error> {
+        let Some(file) = slot.states.iter().find(|file| file.name == super::STATE) else {
+            return Ok(Vec::new());
+        };
+        let old = self.read(slot, &file.entry)?;
+        let mut edited = Edited {
+            searched: vec![file.name.to_owned()],
+            ..Edited::default()
+        };
+        let changes = old != content;
+        if changes {
+            let new = self.imported(slot, content)?;
+            edited.warnings = new.warnings();
+            edited.changes.push(Change {
+                source: ChangeSource::File,
+                key: file.name.to_owned(),
+                addresses: Vec::new(),
+                alias: None,
+                from: Some(edit::fingerprint(&old)),
+                to: Some(edit::fingerprint(content)),
+            });
+        }
+        Ok(vec![FileWork {
+            name: file.name,
+            listed: file.listed,
+            entry: file.entry.clone(),
+            edited,
+            result: Outcome::Whole(changes.then(|| content.to_vec())),
+        }])
+    }
+}
+
+impl FileWork {
+    /// Whether the file gets new content.
+    pub(super) fn changes(&self) -> bool {
+        match &self.result {
+            Outcome::State(_) => !self.edited.members.is_empty(),
+            Outcome::Whole(content) => content.is_some(),
+        }
+    }
+
+    /// What a person should know.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = match &self.result {
+            Outcome::State(state) => state.warnings(),
+            Outcome::Whole(_) => Vec::new(),
+        };
+        warnings.extend(self.edited.warnings.iter().cloned());
+        warnings
+    }
+
+    /// The plan for the file, given its new content.
+    pub(super) fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
+        FilePlan {
+            file: self.name.to_owned(),
+            listed: self.listed,
+            form: match &self.result {
+                Outcome::State(state) => Some(state.form()),
+                Outcome::Whole(_) => None,
+            },
+            searched: self.edited.searched.clone(),
+            doubtful: self.edited.doubtful,
+            changes: self.edited.changes.clone(),
+            texts: self.edited.texts.clone(),
+            content,
+        }
+    }
+
+    /// What the edits name and no file of its kind holds is an error.
+    pub(super) fn check_unmatched<'f>(
+        files: impl Iterator<Item = &'f FileWork>,
+    ) -> Result<(), Error> {
+        let (boot_cfgs, states): (Vec<&FileWork>, Vec<&FileWork>) =
+            files.partition(|file| file.name == BOOT_CFG);
+        for files in [boot_cfgs, states] {
+            let unmatched: Vec<_> = files
+                .iter()
+                .map(|file| file.edited.unmatched.as_slice())
+                .collect();
+            edit::check_unmatched(&unmatched)?;
+        }
+        Ok(())
+    }
+}
+
+/// The new content of each file; `None` for those that stay.
+pub(super) fn pack(
+    slot: &Slot<'_>,
+    files: &[FileWork],
+    effort: Effort,
+) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    let pack = |file: &FileWork| match &file.result {
+        Outcome::Whole(content) => Ok(content.clone()),
+        Outcome::State(_) if !file.changes() => Ok(None),
+        Outcome::State(state) => {
+            let packed = state.edit(&file.edited.members, effort);
+            packed
+                .map(Some)
+                .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))
+        }
+    };
+    files.iter().map(pack).collect()
+}
+
+/// Those of the files that change, for the volume.
+pub(super) fn replacements<'c>(
+    files: &[FileWork],
+    contents: &'c [Option<Vec<u8>>],
+) -> Vec<Replacement<'c>> {
+    let changed = files.iter().zip(contents);
+    let changed = changed.filter_map(|(file, content)| Some((file, content.as_ref()?)));
+    changed
+        .map(|(file, content)| Replacement {
+            entry: file.entry.clone(),
+            content,
+            why: format!("new content of {}", file.name),
+        })
+        .collect()
+}
