@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here; `options.rs` turns what was typed into what it means.
 
+use super::content_args::{ConfCommand, GetArgs, KerneloptCommand, PutArgs, RmArgs, StoreCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -47,6 +48,21 @@ Examples:
     Ls(LsArgs),
     /// Write one file to standard output
     Cat(CatArgs),
+    /// Copy one file out
+    Get(GetArgs),
+    /// Put one file into the configuration
+    Put(PutArgs),
+    /// Take one file out of the configuration
+    Rm(RmArgs),
+    /// Show and change the settings of esx.conf
+    #[command(subcommand)]
+    Conf(ConfCommand),
+    /// Show and change the rows of the ConfigStore
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Show and change the kernel options of the banks
+    #[command(subcommand)]
+    Kernelopt(KerneloptCommand),
     /// Put back, byte for byte, what a change replaced
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing

@@ -11,7 +11,7 @@ use super::ui::shown;
 use super::undo_place;
 use super::undo_store;
 use crate::commit::{self, CommitError, Committed, Undo};
-use crate::edit::{Context, Edit};
+use crate::edit::{ChangeSource, Context, Edit};
 use crate::fat::Method;
 use crate::medium::{
     CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, Target, TargetKind, WriteAt,
@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 pub enum Work {
     /// Change the configuration.
     Edits(Vec<Edit>),
+    /// Put this `state.tgz` in place of the banks' own.
+    Import(Vec<u8>),
     /// Free what interrupted runs left allocated to nothing.
     Reclaim,
 }
@@ -293,6 +295,7 @@ impl Job<'_> {
         };
         let plan = match &self.work {
             Work::Edits(edits) => stick.plan(edits, request),
+            Work::Import(state) => stick.plan_import(state, request),
             Work::Reclaim => stick.plan_reclaim(request),
         };
         plan.map_err(|error| {
@@ -419,7 +422,7 @@ impl Job<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            Work::Edits(_) => {
+            Work::Edits(_) | Work::Import(_) => {
                 let searched = plan.searched().join(", ");
                 match plan.doubtful() {
                     0 => format!("nothing to change; looked into {searched}"),
@@ -605,6 +608,16 @@ fn changed_bank(bank: &crate::stick::BankPlan) -> json::ChangedBank {
     }
 }
 
+/// Where a change is made: `state.tgz:esx.conf`, `boot.cfg`.
+fn place_of(file: &str, source: ChangeSource) -> String {
+    match source {
+        ChangeSource::BootCfg | ChangeSource::File => file.to_owned(),
+        ChangeSource::EsxConf | ChangeSource::ConfigStore => {
+            format!("{file}:{}", source.as_str())
+        }
+    }
+}
+
 /// A bank's changes as lines.
 fn bank_in_words(bank: &crate::stick::BankPlan) -> String {
     let next = if bank.boots_next { ", boots next" } else { "" };
@@ -614,7 +627,7 @@ fn bank_in_words(bank: &crate::stick::BankPlan) -> String {
             let addresses: Vec<String> = change.addresses.iter().map(ToString::to_string).collect();
             let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("(none)"));
             rows.push(vec![
-                format!("    {}:{}", file.file, change.source.as_str()),
+                format!("    {}", place_of(&file.file, change.source)),
                 shown(&change.key),
                 addresses.join(" or "),
                 change.alias.clone().unwrap_or_default(),

@@ -10,10 +10,7 @@
 //! What is open already (standard output, the terminal) stays usable. Where a file is looked up
 //! is not restricted by Landlock; opening and changing it is.
 
-use super::args::{ChangeArgs, Command, PciCommand};
-use super::undo;
-use super::undo_store;
-use crate::medium::OutputFile;
+use super::needs::Needs;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
@@ -22,82 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// What tells about the machine: disks, mounts, locks and processes, the names of groups.
 const ABOUT_THE_MACHINE: [&str; 4] = ["/proc", "/sys", "/etc/group", "/dev/urandom"];
-
-/// What a run of the program has to get at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Files and devices that are read.
-    pub reads: Vec<PathBuf>,
-    /// Files and devices that are read and changed.
-    pub writes: Vec<PathBuf>,
-    /// Directories in which files are made, renamed and removed.
-    pub makes_in: Vec<PathBuf>,
-}
-
-impl Needs {
-    /// What a command needs. Directories for undo files are made here, while that is allowed.
-    pub fn of(command: &Command) -> Self {
-        match command {
-            Command::Info(args) | Command::Verify(args) | Command::Pci(PciCommand::List(args)) => {
-                Needs::to_read(&args.sticks)
-            }
-            Command::Ls(args) => Needs::to_read([&args.stick]),
-            Command::Cat(args) => Needs::to_read([&args.stick]),
-            Command::Fix(args) => Needs::to_change(&args.sticks, &args.change),
-            Command::Pci(PciCommand::Set(args)) => Needs::to_change(&args.sticks, &args.change),
-            Command::Reclaim(args) => Needs::to_change(&args.sticks, &args.change),
-            Command::Undo(args) => {
-                let mut needs = Needs::to_read([&args.file]);
-                let named = || undo::named_target(&args.file);
-                needs.writes.extend(args.stick.clone().or_else(named));
-                needs
-            }
-        }
-    }
-
-    /// Commands that only look.
-    pub fn to_read<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Self {
-        Needs {
-            reads: paths.into_iter().cloned().collect(),
-            ..Needs::default()
-        }
-    }
-
-    /// Commands that change targets, or copies of them.
-    pub fn to_change(targets: &[PathBuf], change: &ChangeArgs) -> Self {
-        if let Some(output) = &change.output {
-            let mut needs = Needs::to_read(targets);
-            needs.makes_in.push(OutputFile::directory_for(output));
-            return needs;
-        }
-        if change.dry_run || change.check {
-            return Needs::to_read(targets);
-        }
-        let mut needs = Needs {
-            writes: targets.to_vec(),
-            ..Needs::default()
-        };
-        if !change.no_undo {
-            let directory = match &change.undo_file {
-                Some(file) => Some(undo_store::directory_of(file)),
-                None => undo_store::directory().ok(),
-            };
-            if let Some(directory) = directory {
-                // What goes wrong here goes wrong again when the file is written, and is said
-                // then, if there is one to write at all.
-                let _ = undo_store::make_directory(&directory);
-                needs.makes_in.push(directory);
-            }
-        }
-        needs
-    }
-
-    /// The targets by the names the kernel knows them by.
-    pub fn targets(&self) -> Vec<PathBuf> {
-        let named = self.reads.iter().chain(&self.writes);
-        named.filter_map(|path| path.canonicalize().ok()).collect()
-    }
-}
 
 /// Confines this thread, and all that it starts from now on, to `needs`. There is no way back.
 ///

@@ -7,13 +7,20 @@
 mod args;
 mod cat;
 mod change;
+mod conf;
 mod confine;
+mod content_args;
 mod diff;
 mod exit;
+mod files;
 mod fix;
 mod info;
+mod input;
 mod json;
+mod kernelopt;
+mod look;
 mod ls;
+mod needs;
 mod options;
 mod output;
 mod pci;
@@ -21,6 +28,7 @@ mod reclaim;
 mod report;
 mod session;
 mod signals;
+mod store;
 mod ui;
 mod undo;
 mod undo_place;
@@ -31,8 +39,8 @@ use crate::host::Host;
 use crate::state::KeyCache;
 use args::{Cli, Command, PciCommand};
 use clap::Parser as _;
-use confine::Needs;
 use exit::Exit;
+use needs::Needs;
 use options::Common;
 use report::Failure;
 use session::Session;
@@ -94,6 +102,12 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Pci(PciCommand::Set(args)) => pci::set(&session, &args),
         Command::Ls(args) => Ok(ls::run(&session, &args)),
         Command::Cat(args) => cat::run(&session, &args),
+        Command::Get(args) => files::get(&session, &args),
+        Command::Put(args) => files::put(&session, &args),
+        Command::Rm(args) => files::rm(&session, &args),
+        Command::Conf(command) => conf::run(&session, &command),
+        Command::Store(command) => store::run(&session, &command),
+        Command::Kernelopt(command) => kernelopt::run(&session, &command),
         Command::Undo(args) => undo::run(&session, &args),
         Command::Reclaim(args) => reclaim::run(&session, &args),
     };

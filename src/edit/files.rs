@@ -84,11 +84,11 @@ impl FileEdit {
             }
             FileEdit::Remove { path, absent_ok } => {
                 let path = plain_path(path);
-                let is_needed = |needed: &&str| {
-                    let rest = path.strip_prefix(*needed);
+                let is_needed = |needed: &str| {
+                    let rest = path.strip_prefix(needed);
                     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 };
-                if NEEDED.iter().any(|needed| is_needed(&needed)) {
+                if NEEDED.iter().any(|needed| is_needed(needed)) {
                     return Err(EditError::Needed { path });
                 }
                 refuse_others(state, &path)?;

@@ -132,9 +132,19 @@ impl Stick<'_, '_> {
 
     fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
         let chosen = self.chosen(request.banks)?;
+        // All banks means those in use: an empty one, as a fresh install has, gets its boot.cfg
+        // from the next upgrade.
+        let some_in_use = chosen.iter().any(|slot| !slot.states.is_empty());
+        let in_use_only = request.banks == BankChoice::All && some_in_use;
         let mut work = Vec::new();
         for slot in &chosen {
-            work.push((*slot, self.work_on(slot, task, request.context)?));
+            let left_alone = in_use_only && slot.states.is_empty() && slot.bank.is_ok();
+            let files = if left_alone {
+                Vec::new()
+            } else {
+                self.work_on(slot, task, request.context)?
+            };
+            work.push((*slot, files));
         }
         if work.iter().all(|(_, files)| files.is_empty()) {
             let banks = numbers(work.iter().map(|(slot, _)| slot.partition));

@@ -1,0 +1,213 @@
+//! What can be typed for the commands that look into a configuration and change it.
+
+use super::args::ChangeArgs;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `bootbank conf ...`
+#[derive(Debug, Subcommand)]
+pub enum ConfCommand {
+    /// List the settings of esx.conf
+    #[command(after_help = "\
+Examples:
+  bootbank conf list stick.img                  all of them
+  bootbank conf list stick.img /system          those at and below /system
+  bootbank conf list stick.img '*/mac'          those whose whole key fits the pattern")]
+    List {
+        /// Image file or block device
+        stick: PathBuf,
+        /// A key, for it and those below it, or a pattern with * and ?
+        key: Option<String>,
+    },
+    /// Write the value of one key to standard output
+    Get {
+        /// Image file or block device
+        stick: PathBuf,
+        /// The whole key
+        key: String,
+    },
+    /// Set one key; a new one goes beside its siblings
+    #[command(after_help = "\
+Examples:
+  bootbank conf set stick.img /adv/Misc/HostName esx7.example.org
+  bootbank conf set -n --diff stick.img /system/uuid \"\"")]
+    Set {
+        /// Image file or block device
+        stick: PathBuf,
+        /// The whole key
+        key: String,
+        /// Its value; the format has no way to write a double quote
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Take out one key
+    Unset {
+        /// Image file or block device
+        stick: PathBuf,
+        /// The whole key
+        key: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// A row of the ConfigStore, or part of its name.
+#[derive(Debug, Args)]
+pub struct RowArgs {
+    /// Component, `esx`
+    #[arg(short, long, value_name = "C")]
+    pub component: Option<String>,
+    /// Configuration group, `hardware`
+    #[arg(short, long, value_name = "G")]
+    pub group: Option<String>,
+    /// Key, `pci_devices`
+    #[arg(short, long, value_name = "K")]
+    pub key: Option<String>,
+    /// Identifier, of settings there are several of
+    #[arg(short, long, value_name = "ID")]
+    pub id: Option<String>,
+}
+
+/// `--column`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColumnArg {
+    /// What the system configured by itself.
+    Auto,
+    /// What the user set.
+    User,
+    /// What the host must not lose.
+    Vital,
+    /// What the host keeps for a while.
+    Cached,
+    /// What is wanted.
+    Desired,
+}
+
+/// `bootbank store ...`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List rows of the ConfigStore
+    List {
+        /// Image file or block device
+        stick: PathBuf,
+        #[command(flatten)]
+        row: RowArgs,
+    },
+    /// Write one value of a row to standard output, as JSON
+    Get {
+        /// Image file or block device
+        stick: PathBuf,
+        #[command(flatten)]
+        row: RowArgs,
+        /// Which column (default: the user's, or the only one with a value)
+        #[arg(long, value_enum)]
+        column: Option<ColumnArg>,
+    },
+    /// Set one value of a row, checked against the host's own schema
+    #[command(after_help = "\
+Examples:
+  bootbank store set stick.img -c esx -g system -k keyboard '{\"layout\":\"German\"}'
+  bootbank store set stick.img -c esx -g network -k firewall -f firewall.json")]
+    Set {
+        /// Image file or block device
+        stick: PathBuf,
+        #[command(flatten)]
+        row: RowArgs,
+        /// The value, as JSON
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        value: Option<String>,
+        /// Read the value from a file, or from standard input with -
+        #[arg(short, long, value_name = "FILE|-")]
+        file: Option<PathBuf>,
+        /// Which column
+        #[arg(long, value_enum, default_value = "user")]
+        column: ColumnArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Delete a row
+    Delete {
+        /// Image file or block device
+        stick: PathBuf,
+        #[command(flatten)]
+        row: RowArgs,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// `bootbank kernelopt ...`
+#[derive(Debug, Subcommand)]
+pub enum KerneloptCommand {
+    /// Show the kernel options of each bank
+    Show {
+        /// Image file or block device
+        stick: PathBuf,
+    },
+    /// Change kernel options; options that are as wanted already stay as they are
+    #[command(after_help = "\
+Examples:
+  bootbank kernelopt modify stick.img -a allowLegacyCPU=true
+  bootbank kernelopt modify stick.img -d runweasel -r systemMediaSize=max=systemMediaSize=min")]
+    Modify {
+        /// Image file or block device
+        stick: PathBuf,
+        /// Append this option unless it is there (repeatable)
+        #[arg(short, long, value_name = "X")]
+        append: Vec<String>,
+        /// Delete this option (repeatable)
+        #[arg(short = 'd', long, value_name = "X")]
+        delete: Vec<String>,
+        /// Put NEW in place of OLD (repeatable); where OLD has a = itself, OLD and NEW are the
+        /// halves that have equally many
+        #[arg(short, long, value_name = "OLD=NEW")]
+        replace: Vec<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// `bootbank get`
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// Image file or block device
+    pub stick: PathBuf,
+    /// A path as seen on the host, or a bank's file (bank:boot.cfg, bank5:state.tgz)
+    pub path: String,
+    /// Where to write it; - is standard output
+    #[arg(value_name = "FILE|-")]
+    pub file: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `bootbank put`
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// Image file or block device
+    pub stick: PathBuf,
+    /// What to put in; - is standard input
+    #[arg(value_name = "FILE|-")]
+    pub file: PathBuf,
+    /// A path as seen on the host (etc/motd)
+    pub path: String,
+    /// Permission bits of a new file, octal (default: 0644); one that is there keeps its own
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `bootbank rm`
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Image file or block device
+    pub stick: PathBuf,
+    /// A path as seen on the host
+    pub path: String,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
