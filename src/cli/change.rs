@@ -17,7 +17,6 @@ use crate::medium::{
     CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, Target, TargetKind, WriteAt,
 };
 use crate::pci::PciAddress;
-use crate::state::Form;
 use crate::stick::{BankChoice, Plan, Request, Stick};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -286,32 +285,46 @@ impl Job<'_> {
     }
 
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
+        let chosen = self.session.common.bank;
+        self.plan_for(stick, chosen).map_err(|error| {
+            let other = error
+                .partition
+                .filter(|_| chosen == BankChoice::All)
+                .and_then(|partition| self.treatable_without(stick, partition));
+            let failure = Failure::from(error);
+            match other {
+                None => failure,
+                Some(other) => failure.and_hint(&format!(
+                    "--bank {other} limits the command to the bank on partition {other}"
+                )),
+            }
+        })
+    }
+
+    fn plan_for(
+        &self,
+        stick: &Stick<'_, '_>,
+        banks: BankChoice,
+    ) -> Result<Plan, crate::stick::Error> {
         let request = Request {
-            banks: self.session.common.bank,
+            banks,
             method: self.change.method,
             context: Context {
                 time: super::source_date_epoch(),
             },
         };
-        let plan = match &self.work {
+        match &self.work {
             Work::Edits(edits) => stick.plan(edits, request),
             Work::Import(state) => stick.plan_import(state, request),
             Work::Reclaim => stick.plan_reclaim(request),
-        };
-        plan.map_err(|error| {
-            let others = match error.partition {
-                Some(partition) if self.session.common.bank == BankChoice::All => {
-                    treatable(stick, partition)
-                }
-                _ => Vec::new(),
-            };
-            let failure = Failure::from(error);
-            match others.as_slice() {
-                [] => failure,
-                [other, ..] => failure.and_hint(&format!(
-                    "--bank {other} limits the command to the bank on partition {other}"
-                )),
-            }
+        }
+    }
+
+    /// A bank besides that on `partition` which could be treated alone.
+    fn treatable_without(&self, stick: &Stick<'_, '_>, partition: u32) -> Option<u32> {
+        let mut others = stick.slots().iter().map(|slot| slot.partition);
+        others.find(|other| {
+            *other != partition && self.plan_for(stick, BankChoice::Partition(*other)).is_ok()
         })
     }
 
@@ -501,19 +514,6 @@ pub(super) fn empty(target: &Path) -> json::Change {
         warnings: Vec::new(),
         error: None,
     }
-}
-
-/// The banks besides that on `partition` whose states can all be opened and changed.
-fn treatable(stick: &Stick<'_, '_>, partition: u32) -> Vec<u32> {
-    let others = stick.slots().iter();
-    let others = others.filter(|slot| slot.partition != partition && !slot.states.is_empty());
-    let fit = others.filter(|slot| {
-        slot.states.iter().all(|file| {
-            let state = stick.open_state(slot, file);
-            state.is_ok_and(|state| state.form() != Form::Sealed)
-        })
-    });
-    fit.map(|slot| slot.partition).collect()
 }
 
 /// Whether some banks are new and others old.

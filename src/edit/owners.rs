@@ -24,6 +24,13 @@ pub struct OwnerEdit {
     pub owner: Owner,
 }
 
+/// The addresses that the text of a selector can stand for.
+enum Named<'s> {
+    Nothing,
+    One(PciAddress),
+    Several(&'s [PciAddress]),
+}
+
 /// Which devices an edit is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Devices {
@@ -61,7 +68,14 @@ impl OwnerEdit {
         }
         for error in missing {
             match (self.owner, self.named_address(&error)) {
-                (Owner::Passthru, Some(address)) if configuration.store.is_some() => {
+                (Owner::Passthru, Named::Several(readings)) => {
+                    let several = SelectError::SeveralReadings {
+                        selector: error.selector().to_owned(),
+                        readings: readings.iter().map(PciAddress::to_string).collect(),
+                    };
+                    edited.unmatched.push(several.into());
+                }
+                (Owner::Passthru, Named::One(address)) if configuration.store.is_some() => {
                     in_store.push(StoreChange::AddPassthru { address });
                     edited.changes.push(self.added(
                         Source::ConfigStore,
@@ -69,7 +83,7 @@ impl OwnerEdit {
                         address,
                     ));
                 }
-                (Owner::Passthru, Some(address)) => {
+                (Owner::Passthru, Named::One(address)) => {
                     self.add_line(configuration, address, edited)?
                 }
                 _ => edited.unmatched.push(error.into()),
@@ -149,18 +163,20 @@ impl OwnerEdit {
         }
     }
 
-    /// The one address a selector that matched nothing stands for.
-    fn named_address(&self, missing: &SelectError) -> Option<PciAddress> {
-        let Devices::Named(selectors) = &self.devices else {
-            return None;
+    /// What a selector that matched nothing stands for.
+    fn named_address(&self, missing: &SelectError) -> Named<'_> {
+        let selectors = match &self.devices {
+            Devices::Named(selectors) => selectors.as_slice(),
+            Devices::PassedThrough => &[],
         };
         let text = missing.selector();
         let selector = selectors
             .iter()
-            .find(|selector| selector.to_string() == text)?;
-        match selector.addresses() {
-            [only] => Some(*only),
-            _ => None,
+            .find(|selector| selector.to_string() == text);
+        match selector.map_or(&[][..], Selector::addresses) {
+            [] => Named::Nothing,
+            [only] => Named::One(*only),
+            several => Named::Several(several),
         }
     }
 

@@ -54,6 +54,14 @@ pub enum SelectError {
         /// through.
         near: Vec<String>,
     },
+    /// No device fits, and which one it would be cannot be told from the text.
+    #[error("no device matches `{selector}`, and as a new one it can be read in several ways: {}", .readings.join(" or "))]
+    SeveralReadings {
+        /// The text as given.
+        selector: String,
+        /// The addresses it can stand for.
+        readings: Vec<String>,
+    },
     /// More than one device fits.
     #[error("`{selector}` matches more than one device{}", listing(":", .matches))]
     Ambiguous {
@@ -70,6 +78,7 @@ impl SelectError {
         match self {
             SelectError::NotADevice { selector }
             | SelectError::NoSuchDevice { selector, .. }
+            | SelectError::SeveralReadings { selector, .. }
             | SelectError::Ambiguous { selector, .. } => selector,
         }
     }
@@ -117,10 +126,17 @@ impl FromStr for Selector {
         if found.is_empty() {
             return Err(refuse());
         }
+        // Hexadecimal and decimal are the same address where every field is below ten.
+        let mut readings: Vec<PciAddress> = Vec::new();
+        for reading in found {
+            if !readings.contains(&reading.address) {
+                readings.push(reading.address);
+            }
+        }
         Ok(Selector {
             text: text.to_owned(),
             meaning: Meaning::Address {
-                readings: found.into_iter().map(|r| r.address).collect(),
+                readings,
                 any_segment,
                 virtual_function,
             },

@@ -205,7 +205,7 @@ fn a_real_state_goes_the_whole_way() {
         "set",
         stick,
         "-d",
-        "0000:13:00.0",
+        "0000:00:07.1",
         "-e",
         "true",
         "-z",
@@ -252,12 +252,41 @@ fn truth_of_now(image: &Image, bench: &Bench, change: &Value) {
         bank["states"][0]["devices"] = json!([{
             "source": device["source"],
             "key": device["key"],
-            "address": "0000:13:00.0",
+            "address": "0000:00:07.1",
             "owner": device["from"],
             "passthrough": true,
         }]);
     }
     std::fs::write(bench.file("truth.json"), truth.to_string()).unwrap();
+}
+
+#[test]
+fn a_row_is_added_only_where_it_can_be_filled_truthfully() {
+    let image = images::made("esxi702-encrypted", &["--set", "layout=small"]);
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let refused = bench.run(&args!["pci", "set", stick, "-d", "0a:00.0", "-e", "true"]);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("dl_bus_address"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("--bank"), "{}", refused.stderr);
+    let unclear = bench.run(&args![
+        "pci",
+        "set",
+        stick,
+        "-d",
+        "0000:13:00.0",
+        "-e",
+        "true"
+    ]);
+    assert_eq!(unclear.code, 2, "{}", unclear.stderr);
+    let readings = "0000:13:00.0 or 0000:0d:00.0";
+    assert!(unclear.stderr.contains(readings), "{}", unclear.stderr);
+    assert_eq!(digest(&stick), before);
 }
 
 #[test]
