@@ -26,6 +26,7 @@ done
 needed=(
   sgdisk:gdisk sfdisk:fdisk fdisk:fdisk mkfs.fat:dosfstools fsck.fat:dosfstools mcopy:mtools tar:tar busybox:busybox
   gzip:gzip zstd:zstd openssl:openssl sqlite3:sqlite3 python3:python3
+  mke2fs:e2fsprogs script:bsdutils setpriv:util-linux strace:strace
 )
 
 # An interpreter that can import `cryptography`: the python3 first on PATH need not be Debian's.

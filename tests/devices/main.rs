@@ -20,3 +20,6 @@ mod loops;
 #[path = "../common/media.rs"]
 mod media;
 mod program;
+mod signals;
+mod terminal;
+mod undo_file;

@@ -89,6 +89,15 @@ impl Bench {
         image
     }
 
+    /// The names of all files right in this directory.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let listing = fs::read_dir(self.dir.path()).unwrap();
+        let names = listing.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
     /// Makes an image from a profile.
     pub(crate) fn made(&self, profile: &str) -> PathBuf {
         let image = self.path("stick.img");

@@ -1,0 +1,105 @@
+//! What is said and asked on a terminal, by way of script(1), which makes one.
+
+use crate::program::{Bench, sha256, text};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Runs the program on a terminal where `answer` is typed; its exit code and all that the
+/// terminal showed. `None` where there is no script(1).
+fn on_a_terminal(bench: &Bench, arguments: &str, answer: &str) -> Option<(i32, String)> {
+    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_bootbank"));
+    let started = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env("XDG_STATE_HOME", bench.path("state"))
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut script) = started else {
+        eprintln!("skipped: no script(1) to make a terminal");
+        return None;
+    };
+    let mut keyboard = script.stdin.take().unwrap();
+    keyboard.write_all(answer.as_bytes()).unwrap();
+    let output = script.wait_with_output().unwrap();
+    drop(keyboard);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some((output.status.code().unwrap(), shown))
+}
+
+#[test]
+fn cat_warns_of_a_secret_on_a_terminal_and_not_in_a_pipe() {
+    let bench = Bench::new();
+    let image = bench.bundled("esxi67-fresh");
+    let image = text(&image);
+    let piped = bench
+        .command()
+        .args(["cat", image, "etc/shadow"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&piped.stderr), "");
+    for (path, is_secret) in [("etc/shadow", true), ("etc/hosts", false)] {
+        let Some((code, shown)) = on_a_terminal(&bench, &format!("cat {image} {path}"), "") else {
+            return;
+        };
+        assert_eq!(code, 0, "{shown}");
+        assert_eq!(
+            shown.contains("holds a secret of the host"),
+            is_secret,
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn fix_asks_on_a_terminal_and_takes_no_for_an_answer() {
+    let bench = Bench::new();
+    let image = bench.bundled("esxi67-fresh");
+    let before = sha256(&image);
+    let arguments = format!("fix {}", text(&image));
+    for answer in ["n\n", "\n", "\u{4}"] {
+        let Some((code, shown)) = on_a_terminal(&bench, &arguments, answer) else {
+            return;
+        };
+        assert_eq!(code, 3, "{shown}");
+        assert!(shown.contains("[y/N]"), "{shown}");
+        assert!(
+            shown.contains("not confirmed; nothing was written"),
+            "{shown}"
+        );
+        assert_eq!(sha256(&image), before);
+        assert_eq!(bench.undo_files().len(), 0);
+    }
+    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
+        return;
+    };
+    assert_eq!(code, 0, "{shown}");
+    assert_ne!(sha256(&image), before);
+}
+
+#[test]
+fn a_change_in_place_is_asked_about_though_the_device_was_named() {
+    let bench = Bench::new();
+    let image = bench.made("esxi67-fullbank");
+    let before = sha256(&image);
+    let arguments = format!("fix --in-place -d 0000:00:14.0 {}", text(&image));
+    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "n\n") else {
+        return;
+    };
+    assert_eq!(code, 3, "{shown}");
+    let one_line = shown.replace("\r\n", " ");
+    for part in [
+        "no room for a second copy",
+        "the host does not boot until",
+        "bootbank undo /",
+        "[y/N]",
+    ] {
+        assert!(one_line.contains(part), "no `{part}` in {shown}");
+    }
+    assert_eq!(sha256(&image), before);
+    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
+        return;
+    };
+    assert_eq!(code, 0, "{shown}");
+    assert_ne!(sha256(&image), before);
+}
