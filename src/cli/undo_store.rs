@@ -12,7 +12,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often, and how long apart, another name for an undo file is tried: names differ by the
+/// second.
+const NAME_TRIES: u32 = 24;
+const NAME_PAUSE: Duration = Duration::from_millis(50);
 
 /// The file an undo goes to, decided before anything is written; `None` with `--no-undo`.
 ///
@@ -23,8 +28,20 @@ pub fn choose(place: &UndoPlace, content: &[u8]) -> Result<Option<PathBuf>, Fail
         UndoPlace::None => Ok(None),
         UndoPlace::File(file) => Ok(Some(file.clone())),
         UndoPlace::Default => {
-            let name = format!("{}-{}.undo", utc(SystemTime::now()), digest(content));
-            Ok(Some(directory()?.join(name)))
+            let directory = directory()?;
+            let digest = digest(content);
+            let name = || format!("{}-{digest}.undo", utc(SystemTime::now()));
+            let mut path = directory.join(name());
+            // The same change of the same target in the same second: the run before was
+            // interrupted, or undone. The next second has a name of its own.
+            for _ in 0..NAME_TRIES {
+                if path.symlink_metadata().is_err() {
+                    break;
+                }
+                std::thread::sleep(NAME_PAUSE);
+                path = directory.join(name());
+            }
+            Ok(Some(path))
         }
     }
 }
@@ -71,18 +88,10 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 /// Writes the undo file and waits until it is on the disk under its name.
 ///
 /// # Errors
-/// What the operating system reported; nothing of the file is left then.
+/// Refused where there is something already, no room or no right to write; else what the
+/// operating system reported. Nothing of the file is left then.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        let text = format!("cannot write the undo file {}: {error}", path.display());
-        let failure = Failure::io(text).path(path);
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                failure.hint("an undo file is never overwritten; name another with -z")
-            }
-            _ => failure.hint("nothing was written to the target; name another place with -z FILE"),
-        }
-    };
+    let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
     make_directory(&parent).map_err(failed)?;
     let mut file = OpenOptions::new()
@@ -101,6 +110,28 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
         let _ = fs::remove_file(path);
         failed(error)
     })
+}
+
+/// Without the way back there is no change: most reasons are for the user to remove, and
+/// none of them has touched the target.
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    use io::ErrorKind::{
+        AlreadyExists, FileTooLarge, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    let text = format!("cannot write the undo file {}: {error}", path.display());
+    let nothing = "nothing was written to the target";
+    match error.kind() {
+        AlreadyExists => Failure::refused(text).hint(format!(
+            "{nothing}; an undo file is never overwritten, name another with -z FILE"
+        )),
+        StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied
+        | NotFound | NotADirectory | IsADirectory => {
+            Failure::refused(text).hint(format!("{nothing}; name another place with -z FILE"))
+        }
+        _ => Failure::io(text).hint(format!("{nothing}; name another place with -z FILE")),
+    }
+    .path(path)
 }
 
 fn digest(content: &[u8]) -> String {
@@ -139,7 +170,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_utc_calendar_dates() {
