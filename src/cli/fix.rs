@@ -53,8 +53,11 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
 pub fn explain(plan: &Plan) -> Option<String> {
     let next = plan.banks.iter().find(|bank| bank.boots_next);
     let boots = match next {
-        Some(bank) => format!("The bank on partition {} boots next.", bank.partition),
-        None => "None of the changed banks is the one that boots next.".to_owned(),
+        Some(bank) => format!(
+            "The bank on partition {} is the one that boots.",
+            bank.partition
+        ),
+        None => "The bank that boots next is none of these.".to_owned(),
     };
     let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
     let mut encrypted = encrypted.filter(|file| file.content.is_some());
@@ -65,7 +68,7 @@ pub fn explain(plan: &Plan) -> Option<String> {
         ""
     };
     Some(format!(
-        "{boots} Next: while the host is powered off, put the changed medium in, then start it: configuration is saved again, \
+        "{boots} While the host is powered off, put the changed medium in, then start it: configuration is saved again, \
          and the console keyboard and the VMware Tools images are back if these devices had taken them away.{caution}"
     ))
 }

@@ -107,6 +107,10 @@ fn bank_object(slot: &Slot<'_>, states: Vec<json::State>) -> json::Bank {
         boots_next: slot.verdict.boots_next,
         why_not: slot.verdict.why_not.as_ref().map(ToString::to_string),
         states,
+        error: slot
+            .opened()
+            .err()
+            .map(|error| Failure::from(error).object()),
     }
 }
 
@@ -236,6 +240,15 @@ fn bank_in_words(bank: &json::Bank) -> String {
         (Some(why), false) => format!("does not boot next: {}", shown(why)),
         (None, false) => "does not boot next".to_owned(),
     };
+    if let Some(error) = &bank.error {
+        let place = format!("partition {}: ", bank.partition);
+        let why = error.message.strip_prefix(&place);
+        let why = shown(why.unwrap_or(&error.message));
+        let partition = bank.partition;
+        return format!(
+            "bank on partition {partition}: cannot be opened, so it does not boot: {why}\n"
+        );
+    }
     let build = bank
         .build
         .as_deref()

@@ -75,6 +75,9 @@ pub struct Bank {
     pub boots_next: bool,
     pub why_not: Option<String>,
     pub states: Vec<State>,
+    /// Why the bank cannot be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -94,14 +94,14 @@ fn bank_files(slot: &Slot<'_>) -> Result<Vec<json::ListEntry>, Failure> {
     Ok(files.collect())
 }
 
-/// The members of a bank's states at or below `directory`.
+/// The members of a bank's state at or below `directory`: of two states in a bank those of the
+/// one its `modules=` lists, where it has any there, as `cat` looks for them.
 fn members(
     stick: &Stick<'_, '_>,
     slot: &Slot<'_>,
     directory: &str,
 ) -> Result<Vec<json::ListEntry>, Failure> {
-    let mut entries = Vec::new();
-    for file in &slot.states {
+    for file in slot.states.iter().rev() {
         let state = stick.open_state(slot, file)?;
         let found = state
             .members()
@@ -109,9 +109,12 @@ fn members(
         let wanted = found
             .iter()
             .filter(|member| is_below(&member.path(), directory));
-        entries.extend(wanted.map(member_entry));
+        let entries: Vec<json::ListEntry> = wanted.map(member_entry).collect();
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
     }
-    Ok(entries)
+    Ok(Vec::new())
 }
 
 fn is_below(path: &str, directory: &str) -> bool {

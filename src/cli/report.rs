@@ -198,6 +198,9 @@ fn hint(cause: &Cause) -> Option<String> {
         Cause::Undo(UndoError::Mismatch { .. }) => {
             "if it is certain that this is the medium and that what was written to it since may be lost: --force"
         }
+        Cause::Undo(UndoError::NotAnUndoFile(_)) => {
+            "the undo file comes first, then the medium: bootbank undo FILE STICK"
+        }
         Cause::Commit(CommitError::Changed { .. }) => {
             "something else writes to this medium; make sure that nothing does, and run it again"
         }
@@ -233,6 +236,9 @@ fn fat_hint(error: &FatError) -> Option<String> {
     let text = match error {
         FatError::NoRoom { .. } => {
             "nothing was written; --in-place writes over the old file instead: safe on a copy (-o FILE), while on the medium a cut in the middle leaves the host unbootable until `bootbank undo`"
+        }
+        FatError::FileTooLarge { .. } => {
+            "nothing was written; where such a size is right, allow it with --max-unpacked SIZE"
         }
         _ if error.kind() == ErrorKind::Damaged => {
             "nothing was written; repair the volume first, for instance with fsck.fat on a copy"

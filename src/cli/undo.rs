@@ -91,6 +91,9 @@ fn put_back(
     describe(session, undo, &set, object);
     object.outcome = Outcome::WouldChange;
     if args.dry_run {
+        session
+            .ui
+            .say(&format!("{}: nothing was written", object.target));
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
@@ -151,18 +154,19 @@ fn check_ranges(
 
 fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut json::Change) {
     let ui = &session.ui;
+    let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
     ui.text(&format!(
-        "{}: {} bytes to put back in {} steps\n",
+        "{}: {} bytes to put back in {} steps, on partition {}\n",
         object.target,
         set.bytes_to_write(),
-        set.steps().len()
+        set.steps().len(),
+        crate::stick::numbers(partitions.iter().copied())
     ));
     for (name, value) in &undo.about {
         ui.detail(&format!("  {name}: {}", super::ui::shown(value)));
     }
-    let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
-    partitions.sort_unstable();
-    partitions.dedup();
     object.banks = partitions
         .into_iter()
         .map(|partition| json::ChangedBank {
