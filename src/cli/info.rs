@@ -20,6 +20,8 @@ struct Found {
     /// Devices passed through in the bank that boots next, by address and alias; `None` where
     /// that cannot be told.
     passed_through: Option<Vec<String>>,
+    /// Lines in it that look like passed-through devices and are of no known form.
+    doubtful: usize,
     /// How the device treats a flush, in words; nothing for an image file.
     device: Option<String>,
 }
@@ -50,18 +52,28 @@ fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
     let table = stick.table();
     let mut warnings = stick.warnings();
     let mut passed_through = None;
+    let mut doubtful = 0;
     let mut banks = Vec::new();
     for slot in stick.slots() {
         let mut states = Vec::new();
         let none_listed = !slot.states.iter().any(|file| file.listed);
         for file in &slot.states {
             let opened = stick.open_state(slot, file);
-            let passed = opened.as_ref().ok().and_then(passed_through_in);
+            let configuration = opened
+                .as_ref()
+                .ok()
+                .and_then(|s| Configuration::open(s).ok());
+            let passed = configuration.as_ref().and_then(passed_through_in);
             let counts = passed.as_ref().map(Vec::len);
             if slot.verdict.boots_next && (file.listed || none_listed) {
                 passed_through = passed;
+                doubtful = configuration.as_ref().map_or(0, Configuration::doubtful);
             }
             let mut object = state_object(file, &opened, slot.partition, &mut warnings);
+            if let Some(Ok(odd)) = configuration.map(|configuration| configuration.warnings()) {
+                let odd = odd.into_iter();
+                warnings.extend(odd.map(|text| format!("partition {}: {text}", slot.partition)));
+            }
             object.passed_through = counts;
             states.push(object);
         }
@@ -89,6 +101,7 @@ fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
     Found {
         object,
         passed_through,
+        doubtful,
         device: target.write_cache().map(flush_in_words),
     }
 }
@@ -147,8 +160,7 @@ fn state_object(
 }
 
 /// The devices a state passes through, each once, as `0000:00:14.0 (vmhba32)`.
-fn passed_through_in(state: &State) -> Option<Vec<String>> {
-    let configuration = Configuration::open(state).ok()?;
+fn passed_through_in(configuration: &Configuration) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for device in configuration.devices().ok()? {
         if !device.passthrough {
@@ -346,6 +358,11 @@ fn symptoms(found: &Found) -> String {
             );
         }
     };
+    if passed.is_empty() && found.doubtful > 0 {
+        return "Whether a device is passed through in the bank that boots next is not certain: some lines of esx.conf look like it, \
+                but are not of a form known to be read. See the warnings.\n"
+            .to_owned();
+    }
     if passed.is_empty() {
         return "No device is passed through in the bank that boots next.\n".to_owned();
     }

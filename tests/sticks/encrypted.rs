@@ -2,9 +2,10 @@
 
 use super::images::{self, Image, run};
 use super::profiles::whole_way;
-use super::program::{Bench, digest, judge, judge_fixed};
+use super::program::{Bench, digest, judge, judge_fixed, script};
 use crate::args;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -198,66 +199,56 @@ fn a_real_state_goes_the_whole_way() {
     let none = bench.done(&args!["fix", stick]);
     assert_eq!(none["outcome"], "unchanged");
     assert_eq!(digest(&stick), before);
-    // The sample passes nothing through: a device is made for the test, and given back.
-    let (there, back) = (bench.file("there.undo"), bench.file("back.undo"));
-    let added = bench.done(&args![
-        "pci",
-        "set",
-        stick,
-        "-d",
-        "0000:00:07.1",
-        "-e",
-        "true",
-        "-z",
-        there
-    ]);
-    assert_eq!(added["outcome"], "changed");
-    let passed = bench.file("passed");
-    std::fs::create_dir(&passed).unwrap();
-    let made = Image {
-        path: passed.join("stick.img"),
-        truth_file: image.truth_file.clone(),
-        truth: image.truth.clone(),
-    };
-    run(Command::new("cp")
-        .arg("--sparse=always")
-        .arg(&stick)
-        .arg(&made.path));
-    let change = bench.done(&args!["fix", stick, "-z", back]);
+    assert_eq!(bench.run(&args!["pci", "list", stick]).code, 0);
+
+    // The sample passes nothing through: a row is made for the test, with other tools.
+    const ADDRESS: &str = "0000:00:07.1";
+    let banks = image.truth["banks"].as_array().unwrap();
+    let mut with_row = script("with_row.py");
+    with_row.arg(&stick).arg(ADDRESS);
+    run(with_row.args(banks.iter().map(|bank| bank["offset"].to_string())));
+    let passed = passed_through(&image, &stick, &bench, ADDRESS);
+    let undo = bench.file("x.undo");
+    let change = bench.done(&args!["fix", stick, "-z", undo]);
     assert_eq!(change["banks"].as_array().unwrap().len(), 2);
-    truth_of_now(&made, &bench, &change);
-    let now = Image {
-        truth_file: bench.file("truth.json"),
-        ..made
-    };
-    judge_fixed(&now, &stick, &back, "", None);
-    bench.done(&args!["undo", back, stick]);
-    bench.done(&args!["undo", there, stick]);
-    assert_eq!(digest(&stick), before);
+    judge_fixed(&passed, &stick, &undo, "", None);
+    let fixed = digest(&stick);
+
+    // With the row there, it can be passed through and given back.
+    for (enable, undo) in [("true", "there.undo"), ("false", "back.undo")] {
+        let set = bench.done(&args![
+            "pci", "set", stick, "-d", ADDRESS, "-e", enable, "-z", undo
+        ]);
+        assert_eq!(set["outcome"], "changed");
+    }
+    bench.done(&args!["undo", "back.undo", stick]);
+    bench.done(&args!["undo", "there.undo", stick]);
+    assert_eq!(digest(&stick), fixed);
+    bench.done(&args!["undo", undo, stick]);
+    assert_eq!(digest(&stick), digest(&passed.path));
 }
 
-/// The truth of an image whose states were changed on purpose: where the files lie now, and
-/// the one device that was added.
-fn truth_of_now(image: &Image, bench: &Bench, change: &Value) {
+/// The image as it is now, with a truth that knows of the row in each bank.
+fn passed_through(image: &Image, stick: &Path, bench: &Bench, address: &str) -> Image {
     let mut truth = image.truth.clone();
     for bank in truth["banks"].as_array_mut().unwrap() {
-        let of_bank = |b: &&Value| b["partition"] == bank["partition"];
-        let changed = change["banks"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(of_bank)
-            .unwrap();
-        let device = &changed["changes"][0];
         bank["states"][0]["devices"] = json!([{
-            "source": device["source"],
-            "key": device["key"],
-            "address": "0000:00:07.1",
-            "owner": device["from"],
+            "source": "configstore",
+            "key": address,
+            "address": address,
+            "owner": "OWNER_PASSTHRU",
             "passthrough": true,
         }]);
     }
-    std::fs::write(bench.file("truth.json"), truth.to_string()).unwrap();
+    let now = Image {
+        path: bench.file("passed.img"),
+        truth_file: bench.file("passed.json"),
+        truth,
+    };
+    std::fs::write(&now.truth_file, now.truth.to_string()).unwrap();
+    let mut copy = Command::new("cp");
+    run(copy.arg("--sparse=always").arg(stick).arg(&now.path));
+    now
 }
 
 #[test]

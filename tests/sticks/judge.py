@@ -264,17 +264,24 @@ def compare_archives(before, after, what, may_change):
     return changed
 
 
-def open_envelope(sealed, info):
-    """The plain text, its padding length, and the parts that must not change."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+def key_of(info):
+    """The key that encryption.info keeps; none where it is sealed."""
     values = dict(re.findall(r'^(\S+) = "(.*)"$', info.decode(), re.M))
     if values["mode"] != "NONE":
         return None
     fields = dict(f.split("=", 1) for f in urllib.parse.unquote(values["ConfigEncData"]).split(":"))
     one, two = base64.b64decode(fields["data1"]), base64.b64decode(fields["data2"])
     phrase = b"This is obfuscation, not encryption. If you want encryption, use TPM."
-    key = hashlib.pbkdf2_hmac("sha256", one + phrase, two, 100000)
+    return hashlib.pbkdf2_hmac("sha256", one + phrase, two, 100000)
+
+
+def open_envelope(sealed, info):
+    """The plain text, its padding length, and the parts that must not change."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    key = key_of(info)
+    if key is None:
+        return None
     header, body, footer = sealed[:4096], sealed[4096:-4096], sealed[-4096:]
     nonce_at = header.index(b"vmware.iv\0") + 18
     hash_at = header.index(b"vmware.keyHash\0") + 23

@@ -107,10 +107,15 @@ pub fn judge_fixed(image: &Image, after: &Path, undo: &Path, banks: &str, epoch:
     run(&mut command);
 }
 
-/// The Python that has `cryptography`, with the judge as its script.
+/// The judge, ready for arguments.
 pub fn judge() -> Command {
+    script("judge.py")
+}
+
+/// The Python that has `cryptography`, with a script that lies beside the tests.
+pub fn script(name: &str) -> Command {
     let python = std::env::var("BOOTBANK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut command = Command::new(python);
-    command.arg("-B").arg(manifest("tests/sticks/judge.py"));
+    command.arg("-B").arg(manifest("tests/sticks").join(name));
     command
 }

@@ -141,6 +141,7 @@ fn errors_in_words() {
         args!["fix", stick, "other.img", "-o", "copy.img"].to_vec(),
         args!["fix", "-n", "--check", stick].to_vec(),
         args!["fix", "stray.img", "-z", "stray.undo"].to_vec(),
+        args!["info", "stray.img"].to_vec(),
         args!["verify", "stray.img"].to_vec(),
         args!["cat", stick, "etc/absent"].to_vec(),
         args!["undo", "absent.undo"].to_vec(),
