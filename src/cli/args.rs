@@ -2,7 +2,9 @@
 //!
 //! Nothing is decided here; `options.rs` turns what was typed into what it means.
 
-use super::content_args::{ConfCommand, GetArgs, KerneloptCommand, PutArgs, RmArgs, StoreCommand};
+use super::content_args::{
+    ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, StateCommand, StoreCommand,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -63,6 +65,11 @@ Examples:
     /// Show and change the kernel options of the banks
     #[command(subcommand)]
     Kernelopt(KerneloptCommand),
+    /// Compare two sticks, images or states by what they configure; exit 1 if they differ
+    Diff(DiffArgs),
+    /// Copy the state of a bank out as one file, or put one in
+    #[command(subcommand)]
+    State(StateCommand),
     /// Put back, byte for byte, what a change replaced
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing

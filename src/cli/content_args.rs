@@ -211,3 +211,42 @@ pub struct RmArgs {
     #[command(flatten)]
     pub change: ChangeArgs,
 }
+
+/// `bootbank diff`
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Image file, block device, state.tgz, local.tgz or configBundle.tgz
+    pub a: PathBuf,
+    /// The other one
+    pub b: PathBuf,
+    /// Show keys, password hashes and other secrets
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// `bootbank state ...`
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Copy the state out, as the one file it is; every layer of it is checked
+    Export {
+        /// Image file, block device, or a configBundle.tgz
+        stick: PathBuf,
+        /// Where to write it; - is standard output
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        /// Replace an existing file
+        #[arg(long)]
+        force: bool,
+    },
+    /// Put a state in place of the banks' own; it is checked first, and must be of the same
+    /// generation of ESXi
+    Import {
+        /// Image file or block device
+        stick: PathBuf,
+        /// A state.tgz or configBundle.tgz; - is standard input
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}

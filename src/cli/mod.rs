@@ -7,6 +7,7 @@
 mod args;
 mod cat;
 mod change;
+mod compare;
 mod conf;
 mod confine;
 mod content_args;
@@ -28,6 +29,8 @@ mod reclaim;
 mod report;
 mod session;
 mod signals;
+mod source;
+mod state;
 mod store;
 mod ui;
 mod undo;
@@ -108,6 +111,8 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Conf(command) => conf::run(&session, &command),
         Command::Store(command) => store::run(&session, &command),
         Command::Kernelopt(command) => kernelopt::run(&session, &command),
+        Command::Diff(args) => Ok(compare::run(&session, &args)),
+        Command::State(command) => state::run(&session, &command),
         Command::Undo(args) => undo::run(&session, &args),
         Command::Reclaim(args) => reclaim::run(&session, &args),
     };

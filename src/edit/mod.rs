@@ -6,6 +6,7 @@
 mod conf;
 mod configuration;
 mod files;
+pub mod inventory;
 mod kernelopt;
 mod owners;
 pub mod secrets;

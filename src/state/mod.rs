@@ -9,6 +9,7 @@
 //! out: no file, clock or random number is used, and the same edit gives the same bytes.
 
 pub mod archive;
+mod bundle;
 pub mod envelope;
 mod error;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub mod gzip;
 pub mod key_store;
 
 pub use archive::{Member, MemberEdit, MemberKind};
+pub use bundle::state_in;
 pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
@@ -203,6 +205,11 @@ impl State {
     /// The name of the file it was opened from.
     pub fn file_name(&self) -> &str {
         &self.file_name
+    }
+
+    /// The whole file.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.file
     }
 
     /// The form in which it holds the configuration.

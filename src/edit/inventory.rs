@@ -1,0 +1,285 @@
+//! What a bank configures as items that can be compared, however it is packed.
+//!
+//! Order, times, compression, the ConfigStore's bookkeeping (Revision, ModifiedTime) and tables
+//! other than `Config` are none of it.
+
+use super::files::fingerprint;
+use super::secrets::{is_secret_name, is_secret_path};
+use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
+use crate::bank::BootCfg;
+use crate::ownership::{EsxConf, Row, ValueColumn};
+use crate::state::{Member, MemberKind, State};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Shown in place of a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ItemKind {
+    /// The owner of a PCI device.
+    Owner,
+    /// A key of esx.conf.
+    Conf,
+    /// One value of a row of the ConfigStore.
+    Store,
+    /// A kernel option.
+    Kernelopt,
+    /// Another key of `boot.cfg`.
+    BootCfg,
+    /// A file of the configuration.
+    File,
+    /// A file of the bank.
+    BankFile,
+}
+
+impl ItemKind {
+    /// The word used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ItemKind::Owner => "owner",
+            ItemKind::Conf => "conf",
+            ItemKind::Store => "store",
+            ItemKind::Kernelopt => "kernelopt",
+            ItemKind::BootCfg => "boot.cfg",
+            ItemKind::File => "file",
+            ItemKind::BankFile => "bank-file",
+        }
+    }
+}
+
+/// One item: what it is compared by, and what may be shown of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The value.
+    pub value: String,
+    /// The value with secrets in it hidden.
+    pub redacted: String,
+    /// Whether it is, or holds, a secret.
+    pub secret: bool,
+    /// The content of a text file, for a diff by lines.
+    pub text: Option<String>,
+}
+
+/// Everything one bank, or one state, configures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    items: BTreeMap<(ItemKind, String), Item>,
+}
+
+/// An item that two inventories do not have alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it is.
+    pub kind: ItemKind,
+    /// What names it.
+    pub key: String,
+    /// In the first; `None` where it is not there.
+    pub a: Option<Item>,
+    /// In the second.
+    pub b: Option<Item>,
+}
+
+/// The items that differ, by kind and name.
+pub fn differences(a: &Inventory, b: &Inventory) -> Vec<Difference> {
+    let names: BTreeSet<_> = a.items.keys().chain(b.items.keys()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let (old, new) = (a.items.get(name), b.items.get(name));
+        if old.map(|item| &item.value) != new.map(|item| &item.value) {
+            found.push(Difference {
+                kind: name.0,
+                key: name.1.clone(),
+                a: old.cloned(),
+                b: new.cloned(),
+            });
+        }
+    }
+    found
+}
+
+impl Inventory {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Adds what a state holds.
+    ///
+    /// # Errors
+    /// A state that is sealed, or cannot be opened to the bottom.
+    pub fn add_state(&mut self, state: &State) -> Result<(), EditError> {
+        let configuration = match Configuration::open(state) {
+            Ok(configuration) => Some(configuration),
+            Err(EditError::NoConfiguration) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(configuration) = &configuration {
+            if let Some(conf) = &configuration.esx_conf {
+                self.add_conf(conf);
+            }
+            let rows = configuration.store.iter().flat_map(|store| store.rows());
+            rows.for_each(|row| self.add_row(row));
+        }
+        for member in state.members()? {
+            let path = member.path();
+            if !matches!(&*path, ESX_CONF | CONFIG_STORE) && member.kind != MemberKind::Directory {
+                self.add_member(state, member)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a `boot.cfg` says; of lines with one key the last.
+    pub fn add_boot_cfg(&mut self, cfg: &BootCfg) {
+        for word in cfg.kernelopt.iter().flat_map(|options| options.split(' ')) {
+            let name = word.split('=').next().unwrap_or(word);
+            // An option may be given several times; together they are one item.
+            let known = self
+                .items
+                .get(&(ItemKind::Kernelopt, name.to_owned()))
+                .map(|item| format!("{} {word}", item.value));
+            self.add(ItemKind::Kernelopt, name, known.as_deref().unwrap_or(word));
+        }
+        for line in String::from_utf8_lossy(cfg.raw()).lines() {
+            if let Some((key, value)) = line.split_once('=')
+                && !key.trim_start().starts_with('#')
+                && !key.eq_ignore_ascii_case("kernelopt")
+            {
+                let key = key.trim_start().to_ascii_lowercase();
+                self.add(ItemKind::BootCfg, &key, value.trim());
+            }
+        }
+    }
+
+    /// Adds a file of the bank.
+    pub fn add_bank_file(&mut self, name: &str, content: &[u8]) {
+        self.add(ItemKind::BankFile, name, &fingerprint(content));
+    }
+
+    fn add_conf(&mut self, conf: &EsxConf) {
+        let mut numbers = BTreeSet::new();
+        for entry in conf.entries() {
+            numbers.insert(entry.line);
+            let is_owner = entry.key.starts_with("/device/") && entry.key.ends_with("/owner");
+            let kind = if is_owner {
+                ItemKind::Owner
+            } else {
+                ItemKind::Conf
+            };
+            self.add(kind, entry.key, entry.value);
+        }
+        let text = String::from_utf8_lossy(conf.as_bytes());
+        let others = (1..).zip(text.lines());
+        let others =
+            others.filter(|(number, line)| !numbers.contains(number) && !line.trim().is_empty());
+        let mut others: Vec<&str> = others.map(|(_, line)| line).collect();
+        others.sort_unstable();
+        if !others.is_empty() {
+            let joined = others.join("\n");
+            self.add(ItemKind::Conf, "(lines of another form)", &joined);
+        }
+    }
+
+    fn add_row(&mut self, row: &Row) {
+        for column in ValueColumn::ALL {
+            let Some(text) = row.value(column).text() else {
+                continue;
+            };
+            let key = format!("{} {}", row.key, column.as_str());
+            let kind = if row.key.name == "pci_devices" {
+                ItemKind::Owner
+            } else {
+                ItemKind::Store
+            };
+            let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+                self.add(kind, &key, text);
+                continue;
+            };
+            // Members of an object have no order, and this writes them in one.
+            let canonical = value.to_string();
+            let secret = redact(&mut value);
+            let item = Item {
+                redacted: value.to_string(),
+                value: canonical,
+                secret,
+                text: None,
+            };
+            self.items.insert((kind, key), item);
+        }
+    }
+
+    fn add_member(&mut self, state: &State, member: &Member) -> Result<(), EditError> {
+        let path = member.path().into_owned();
+        let link = String::from_utf8_lossy(&member.link_name).into_owned();
+        let (value, text, secret) = match member.kind {
+            MemberKind::Regular | MemberKind::Contiguous => {
+                let content = state.content(&path)?.unwrap_or_default();
+                let secret = is_secret_path(&path) || holds_private_key(content);
+                let text = std::str::from_utf8(content).ok();
+                let text = text.filter(|text| !text.contains('\0'));
+                let value = format!("{}, mode {:04o}", fingerprint(content), member.mode);
+                (value, text.map(str::to_owned), secret)
+            }
+            kind => (format!("{kind} to {link}"), None, false),
+        };
+        let redacted = if secret {
+            HIDDEN.to_owned()
+        } else {
+            value.clone()
+        };
+        let item = Item {
+            value,
+            redacted,
+            secret,
+            text,
+        };
+        self.items.insert((ItemKind::File, path), item);
+        Ok(())
+    }
+
+    fn add(&mut self, kind: ItemKind, key: &str, value: &str) {
+        let secret = is_secret_name(key);
+        let redacted = if secret { HIDDEN } else { value };
+        let item = Item {
+            value: value.to_owned(),
+            redacted: redacted.to_owned(),
+            secret,
+            text: None,
+        };
+        self.items.insert((kind, key.to_owned()), item);
+    }
+}
+
+fn holds_private_key(content: &[u8]) -> bool {
+    const MARK: &[u8] = b"PRIVATE KEY-----";
+    content.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Hides the members whose names say that they are secrets; whether there were any.
+fn redact(value: &mut Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            let mut found = false;
+            for (name, member) in members {
+                if is_secret_name(name) && (member.is_string() || member.is_array()) {
+                    *member = HIDDEN.into();
+                    found = true;
+                } else {
+                    found |= redact(member);
+                }
+            }
+            found
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .fold(false, |found, item| redact(item) | found),
+        _ => false,
+    }
+}
