@@ -2,7 +2,7 @@
 //! makes files in. Known from the arguments alone, before anything is opened.
 
 use super::args::{ChangeArgs, Command, PciCommand};
-use super::content_args::{ConfCommand, KerneloptCommand, StoreCommand};
+use super::content_args::{ConfCommand, KerneloptCommand, StateCommand, StoreCommand};
 use super::undo;
 use super::undo_store;
 use crate::medium::OutputFile;
@@ -31,13 +31,7 @@ impl Needs {
             Command::Fix(args) => Needs::to_change(&args.sticks, &args.change),
             Command::Pci(PciCommand::Set(args)) => Needs::to_change(&args.sticks, &args.change),
             Command::Reclaim(args) => Needs::to_change(&args.sticks, &args.change),
-            Command::Get(args) => {
-                let mut needs = Needs::to_read([&args.stick]);
-                if !is_stream(&args.file) {
-                    needs.makes_in.push(OutputFile::directory_for(&args.file));
-                }
-                needs
-            }
+            Command::Get(args) => Needs::to_read([&args.stick]).making(&args.file),
             Command::Put(args) => {
                 Needs::to_change_one(&args.stick, &args.change).reading(&args.file)
             }
@@ -73,6 +67,15 @@ impl Needs {
                     Needs::to_change_one(stick, change)
                 }
             },
+            Command::Diff(args) => Needs::to_read([&args.a, &args.b]),
+            Command::State(command) => match command {
+                StateCommand::Export { stick, file, .. } => Needs::to_read([stick]).making(file),
+                StateCommand::Import {
+                    stick,
+                    file,
+                    change,
+                } => Needs::to_change_one(stick, change).reading(file),
+            },
             Command::Undo(args) => {
                 let mut needs = Needs::to_read([&args.file]);
                 let named = || undo::named_target(&args.file);
@@ -92,6 +95,15 @@ impl Needs {
 
     fn to_change_one(target: &PathBuf, change: &ChangeArgs) -> Self {
         Needs::to_change(std::slice::from_ref(target), change)
+    }
+
+    /// The same, and this file is made; `-` is open already.
+    #[must_use]
+    fn making(mut self, file: &Path) -> Self {
+        if !is_stream(file) {
+            self.makes_in.push(OutputFile::directory_for(file));
+        }
+        self
     }
 
     /// The same, and this file is read; `-` is open already.
