@@ -89,20 +89,29 @@ Examples:
     Set(PciSetArgs),
 }
 
+/// The targets of a command that takes many.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// Image files or block devices
+    #[arg(required_unless_present = "from_file", value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+    /// Read more targets from a file, one on each line; `-` reads them from standard input
+    #[arg(long, value_name = "LIST|-")]
+    pub from_file: Option<PathBuf>,
+}
+
 /// Commands that only look.
 #[derive(Debug, Args)]
 pub struct SticksArgs {
-    /// Image files or block devices
-    #[arg(required = true, value_name = "STICK")]
-    pub sticks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
 }
 
 /// `bootbank fix`
 #[derive(Debug, Args)]
 pub struct FixArgs {
-    /// Image files or block devices
-    #[arg(required = true, value_name = "STICK")]
-    pub sticks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
     /// Only this device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:`
     /// before it chooses the reading (repeatable; default: every passed-through device)
     #[arg(short, long = "device", value_name = "ADDR")]
@@ -114,9 +123,8 @@ pub struct FixArgs {
 /// `bootbank pci set`
 #[derive(Debug, Args)]
 pub struct PciSetArgs {
-    /// Image files or block devices
-    #[arg(required = true, value_name = "STICK")]
-    pub sticks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
     /// The device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:` before
     /// it chooses the reading (repeatable)
     #[arg(short, long = "device", value_name = "ADDR", required = true)]
@@ -168,9 +176,8 @@ pub struct UndoArgs {
 /// `bootbank reclaim`
 #[derive(Debug, Args)]
 pub struct ReclaimArgs {
-    /// Image files or block devices
-    #[arg(required = true, value_name = "STICK")]
-    pub sticks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
     #[command(flatten)]
     pub change: ChangeArgs,
 }
@@ -187,6 +194,10 @@ pub struct CommonArgs {
     /// Limit for an unpacked archive, in bytes or with K, M, G
     #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
     pub max_unpacked: String,
+    /// How many targets to treat at once
+    #[arg(short, long, global = true, value_name = "N", default_value = "1",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
     /// JSON Lines on standard output, one object per target
     #[arg(long, global = true)]
     pub json: bool,

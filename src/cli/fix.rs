@@ -24,14 +24,15 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<Exit, Failure> {
         devices,
         owner: Owner::Vmkernel,
     };
+    let targets = args.targets.resolve()?;
     let job = Job {
         session,
         work: Work::Edits(vec![Edit::Owner(edit)]),
-        change: Change::new(&args.change, args.sticks.len())?,
+        change: Change::new(&args.change, targets.len())?,
         asks,
         explain,
     };
-    Ok(job.run(&args.sticks))
+    Ok(job.run(&targets))
 }
 
 /// Devices as the command line names them.

@@ -1,9 +1,11 @@
 //! `bootbank info`: what is on a medium, and which bank boots next.
 
+use super::args::SticksArgs;
+use super::batch::look_at_each;
 use super::exit::Exit;
 use super::json;
 use super::report::Failure;
-use super::session::{Session, distinct};
+use super::session::Session;
 use super::ui::{shown, table};
 use crate::edit::Configuration;
 use crate::host::WriteCache;
@@ -12,7 +14,7 @@ use crate::state::envelope::Envelope;
 use crate::state::{Form, LOCAL_ENCRYPTED, State};
 use crate::stick::{Error, Slot, StateFile, Stick};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What `info` gathers about one target.
 struct Found {
@@ -27,10 +29,11 @@ struct Found {
 }
 
 /// Shows each target; the first failure decides the exit code of each.
-pub fn run(session: &Session, sticks: &[PathBuf]) -> Exit {
-    let sticks = distinct(sticks, &session.ui);
-    let exits: Vec<Exit> = sticks.iter().map(|stick| show(session, stick)).collect();
-    Exit::of_all(&exits)
+///
+/// # Errors
+/// A list of targets that cannot be read.
+pub fn run(session: &Session, args: &SticksArgs) -> Result<Exit, Failure> {
+    look_at_each(session, &args.targets, |stick| show(session, stick))
 }
 
 fn show(session: &Session, path: &Path) -> Exit {

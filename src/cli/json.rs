@@ -163,6 +163,30 @@ pub enum Outcome {
     NotStarted,
 }
 
+impl Outcome {
+    /// Every outcome, the best first.
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Changed,
+        Outcome::Unchanged,
+        Outcome::WouldChange,
+        Outcome::Partial,
+        Outcome::Failed,
+        Outcome::NotStarted,
+    ];
+
+    /// As a person reads it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Outcome::Changed => "changed",
+            Outcome::Unchanged => "nothing to change",
+            Outcome::WouldChange => "would change",
+            Outcome::Partial => "partly changed",
+            Outcome::Failed => "failed",
+            Outcome::NotStarted => "not started",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct ChangedBank {
     pub partition: u32,

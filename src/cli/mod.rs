@@ -5,6 +5,7 @@
 //! place where errors become messages, hints and exit codes.
 
 mod args;
+mod batch;
 mod cat;
 mod change;
 mod compare;
@@ -98,10 +99,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         interrupt,
     };
     let done = match cli.command {
-        Command::Info(args) => Ok(info::run(&session, &args.sticks)),
-        Command::Verify(args) => Ok(verify::run(&session, &args.sticks)),
+        Command::Info(args) => info::run(&session, &args),
+        Command::Verify(args) => verify::run(&session, &args),
         Command::Fix(args) => fix::run(&session, &args),
-        Command::Pci(PciCommand::List(args)) => Ok(pci::list(&session, &args.sticks)),
+        Command::Pci(PciCommand::List(args)) => pci::list(&session, &args),
         Command::Pci(PciCommand::Set(args)) => pci::set(&session, &args),
         Command::Ls(args) => Ok(ls::run(&session, &args)),
         Command::Cat(args) => cat::run(&session, &args),

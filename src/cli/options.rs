@@ -15,6 +15,8 @@ pub struct Common {
     pub sector_size: Option<u32>,
     /// Limit for an unpacked archive in bytes.
     pub max_unpacked: u64,
+    /// Targets treated at once.
+    pub jobs: usize,
 }
 
 impl Common {
@@ -25,6 +27,7 @@ impl Common {
             bank: bank(&args.bank)?,
             sector_size: sector_size(args.sector_size)?,
             max_unpacked: size(&args.max_unpacked)?,
+            jobs: usize::from(args.jobs),
         })
     }
 }

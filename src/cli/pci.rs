@@ -1,18 +1,19 @@
 //! `bootbank pci`: list the devices a state names, and set who owns them.
 
-use super::args::PciSetArgs;
+use super::args::{PciSetArgs, SticksArgs};
+use super::batch::look_at_each;
 use super::change::{Job, Work};
 use super::exit::Exit;
 use super::fix::{explain, selectors};
 use super::json;
 use super::options::Change;
 use super::report::Failure;
-use super::session::{Session, distinct};
+use super::session::Session;
 use super::ui::{shown, table};
 use crate::edit::{Configuration, Devices, Edit, OwnerEdit};
 use crate::ownership::{DeviceOwner, Owner};
 use crate::stick::{Slot, StateFile, Stick};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// `bootbank pci set`
 ///
@@ -28,24 +29,23 @@ pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
         devices: Devices::Named(selectors(&args.device)?),
         owner,
     };
+    let targets = args.targets.resolve()?;
     let job = Job {
         session,
         work: Work::Edits(vec![Edit::Owner(edit)]),
-        change: Change::new(&args.change, args.sticks.len())?,
+        change: Change::new(&args.change, targets.len())?,
         asks: false,
         explain: if args.enable { |_| None } else { explain },
     };
-    Ok(job.run(&args.sticks))
+    Ok(job.run(&targets))
 }
 
 /// `bootbank pci list`
-pub fn list(session: &Session, sticks: &[PathBuf]) -> Exit {
-    let sticks = distinct(sticks, &session.ui);
-    let exits: Vec<Exit> = sticks
-        .iter()
-        .map(|stick| list_one(session, stick))
-        .collect();
-    Exit::of_all(&exits)
+///
+/// # Errors
+/// A list of targets that cannot be read.
+pub fn list(session: &Session, args: &SticksArgs) -> Result<Exit, Failure> {
+    look_at_each(session, &args.targets, |stick| list_one(session, stick))
 }
 
 fn list_one(session: &Session, path: &Path) -> Exit {

@@ -10,12 +10,13 @@ use super::session::Session;
 /// # Errors
 /// Arguments that cannot be meant; the rest is reported target by target.
 pub fn run(session: &Session, args: &ReclaimArgs) -> Result<Exit, Failure> {
+    let targets = args.targets.resolve()?;
     let job = Job {
         session,
         work: Work::Reclaim,
-        change: Change::new(&args.change, args.sticks.len())?,
+        change: Change::new(&args.change, targets.len())?,
         asks: false,
         explain: |_| None,
     };
-    Ok(job.run(&args.sticks))
+    Ok(job.run(&targets))
 }

@@ -328,7 +328,7 @@ fn busy_hint(uses: &[Use]) -> String {
 fn compressed_hint(content: Content, path: &Path) -> String {
     let path = path.display();
     match content {
-        Content::Gzip | Content::Zstd => {
+        Content::Gzip | Content::Zstd | Content::Xz => {
             "a compressed image can be the source of -o FILE; to look into it, unpack it first"
                 .to_owned()
         }

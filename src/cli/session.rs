@@ -8,10 +8,7 @@ use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
 use crate::state::{KeyCache, Limits};
 use crate::stick::{Settings, Stick};
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One run of the program.
 pub struct Session {
@@ -71,26 +68,4 @@ impl Session {
     ) -> Result<Stick<'m, '_>, Failure> {
         Ok(Stick::open(medium, self.settings(sector_size))?)
     }
-}
-
-/// The targets, each medium once however often and by whatever name it was given. What does
-/// not exist stays in the list: its error is for the one who opens it.
-pub fn distinct(paths: &[PathBuf], ui: &Ui) -> Vec<PathBuf> {
-    let mut seen = BTreeSet::new();
-    let mut distinct = Vec::new();
-    for path in paths {
-        let identity = fs::metadata(path).ok().map(|found| {
-            if found.file_type().is_block_device() {
-                (true, 0, found.rdev())
-            } else {
-                (false, found.dev(), found.ino())
-            }
-        });
-        if identity.is_some_and(|identity| !seen.insert(identity)) {
-            ui.warn(&format!("{} was named twice", path.display()));
-        } else {
-            distinct.push(path.clone());
-        }
-    }
-    distinct
 }

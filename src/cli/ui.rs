@@ -2,12 +2,21 @@
 //! terminal.
 
 use super::args::ColorChoice;
+use super::signals::Interrupt;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How long a question waits before it looks for a signal again.
+const LOOK_AGAIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// How much is said, and where it goes. Shared by threads; a line is never torn.
 pub struct Ui {
@@ -15,8 +24,11 @@ pub struct Ui {
     quiet: bool,
     verbose: u8,
     color: anstream::ColorChoice,
-    lock: Mutex<()>,
+    /// Held while anything is written; the progress bar is drawn around what is.
+    bar: Mutex<Option<ProgressBar>>,
     stdout_gone: AtomicBool,
+    stdout_taken: AtomicBool,
+    brief: AtomicBool,
 }
 
 impl Ui {
@@ -32,9 +44,28 @@ impl Ui {
             quiet,
             verbose,
             color,
-            lock: Mutex::new(()),
+            bar: Mutex::new(None),
             stdout_gone: AtomicBool::new(false),
+            stdout_taken: AtomicBool::new(false),
+            brief: AtomicBool::new(false),
         }
+    }
+
+    /// From now on standard output carries the bytes of an image, and text goes to standard
+    /// error.
+    pub fn give_stdout_away(&self) {
+        self.stdout_taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one line is all that is said of each target: there are several, and nobody
+    /// asked for more.
+    pub fn is_brief(&self) -> bool {
+        self.verbose == 0 && self.brief.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a terminal to ask a person on.
+    pub fn can_ask() -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     /// Whether standard output carries JSON Lines instead of text.
@@ -44,7 +75,9 @@ impl Ui {
 
     /// Writes text to standard output; nothing with `--json`.
     pub fn text(&self, text: &str) {
-        if !self.json {
+        if self.stdout_taken.load(Ordering::Relaxed) {
+            self.say(text.trim_end_matches('\n'));
+        } else if !self.json {
             self.data(text.as_bytes());
         }
     }
@@ -61,15 +94,16 @@ impl Ui {
     /// Writes bytes to standard output as they are. A reader that went away is remembered and
     /// otherwise ignored: it must not stop a change half way.
     pub fn data(&self, bytes: &[u8]) {
-        let _one_at_a_time = self.lock.lock();
-        if self.stdout_gone.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
-        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-        if written.is_err() {
-            self.stdout_gone.store(true, Ordering::Relaxed);
-        }
+        self.beside_the_bar(|| {
+            if self.stdout_gone.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
+            let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+            if written.is_err() {
+                self.stdout_gone.store(true, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Writes the bytes of a file to standard output, untouched by colour handling.
@@ -111,25 +145,111 @@ impl Ui {
         }
     }
 
-    /// Asks a yes-or-no question on the terminal; `None` where there is none to ask.
-    pub fn ask(&self, question: &str) -> Option<bool> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    /// Asks a yes-or-no question on the terminal; `None` where there is none to ask, or a
+    /// signal came instead of an answer.
+    pub fn ask(&self, question: &str, interrupt: &Interrupt) -> Option<bool> {
+        if !Self::can_ask() {
             return None;
         }
-        let _one_at_a_time = self.lock.lock();
-        let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-        let _ = write!(stderr, "{question} [y/N] ");
-        let _ = stderr.flush();
-        let mut answer = String::new();
-        let answered = io::stdin().lock().read_line(&mut answer).is_ok();
-        Some(answered && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+        self.beside_the_bar(|| {
+            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+            let _ = write!(stderr, "{question} [y/N] ");
+            let _ = stderr.flush();
+            let stdin = io::stdin();
+            loop {
+                if interrupt.requested() {
+                    let _ = writeln!(stderr);
+                    return None;
+                }
+                let mut wanted = [PollFd::new(&stdin, PollFlags::IN)];
+                match poll(&mut wanted, Some(&LOOK_AGAIN)) {
+                    Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                    _ => break,
+                }
+            }
+            let mut answer = String::new();
+            let answered = stdin.lock().read_line(&mut answer).is_ok();
+            Some(answered && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+        })
+    }
+
+    /// Shows on a terminal how many of several targets are done.
+    pub fn begin_targets(&self, targets: usize) {
+        if targets > 1 {
+            self.brief.store(true, Ordering::Relaxed);
+            self.show_bar(targets as u64, "{pos}/{len} [{bar:30}] {eta} left");
+        }
+    }
+
+    /// One more target is done.
+    pub fn target_done(&self) {
+        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.inc(1);
+        }
+    }
+
+    /// Shows on a terminal how far the copy of a single target is.
+    pub fn begin_bytes(&self, length: u64) {
+        if !self.brief.load(Ordering::Relaxed) {
+            self.show_bar(length, "{bytes}/{total_bytes} [{bar:30}] {eta} left");
+        }
+    }
+
+    /// The copy has come to this byte.
+    pub fn bytes_done(&self, position: u64) {
+        if self.brief.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.set_position(position);
+        }
+    }
+
+    /// The copy of a single target is done.
+    pub fn end_bytes(&self) {
+        if !self.brief.load(Ordering::Relaxed) {
+            self.end_progress();
+        }
+    }
+
+    /// Takes the progress bar away.
+    pub fn end_progress(&self) {
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show_bar(&self, length: u64, template: &str) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        let style = ProgressStyle::with_template(template);
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        let bar = bar.with_style(style.progress_chars("=> "));
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+    }
+
+    /// Does something with the terminal while the progress bar is out of the way and nobody
+    /// else writes.
+    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     fn talk(&self, text: &str) {
-        let _one_at_a_time = self.lock.lock();
-        let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-        // Nobody to tell is no reason to stop.
-        let _ = writeln!(stderr, "{text}");
+        self.beside_the_bar(|| {
+            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(stderr, "{text}");
+        });
     }
 }
 

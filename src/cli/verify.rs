@@ -1,18 +1,22 @@
 //! `bootbank verify`: every layer checked, from the partition table to the last member of the
 //! archive.
 
+use super::args::SticksArgs;
+use super::batch::look_at_each;
 use super::exit::Exit;
 use super::json;
-use super::session::{Session, distinct};
+use super::report::Failure;
+use super::session::Session;
 use super::ui::shown;
 use crate::stick::{Finding, Severity};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Checks each target.
-pub fn run(session: &Session, sticks: &[PathBuf]) -> Exit {
-    let sticks = distinct(sticks, &session.ui);
-    let exits: Vec<Exit> = sticks.iter().map(|stick| check(session, stick)).collect();
-    Exit::of_all(&exits)
+///
+/// # Errors
+/// A list of targets that cannot be read.
+pub fn run(session: &Session, args: &SticksArgs) -> Result<Exit, Failure> {
+    look_at_each(session, &args.targets, |stick| check(session, stick))
 }
 
 fn check(session: &Session, path: &Path) -> Exit {
@@ -20,7 +24,7 @@ fn check(session: &Session, path: &Path) -> Exit {
     let target = match crate::medium::Target::open_read(path, &session.host) {
         Ok(target) => target,
         Err(error) => {
-            let failure = super::report::Failure::from(error);
+            let failure = Failure::from(error);
             failure.show(&session.ui, json::VERIFY, &name);
             return failure.exit();
         }

@@ -9,7 +9,7 @@ use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -110,9 +110,12 @@ impl OutputFile {
                 while position < data.end {
                     let rest = usize::try_from(data.end - position).unwrap_or(CHUNK);
                     let piece = &mut buf[..rest.min(CHUNK)];
-                    source
-                        .read_at(piece, position)
-                        .map_err(|error| io_error("copy", source.path(), error))?;
+                    // By position rather than through a mapping, which would fill up with it.
+                    match file {
+                        Some(file) => file.read_exact_at(piece, position),
+                        None => source.read_at(piece, position),
+                    }
+                    .map_err(|error| io_error("copy", source.path(), error))?;
                     self.write_sparse(piece, position)?;
                     position += piece.len() as u64;
                     self.report(progress, position)?;
@@ -222,7 +225,8 @@ impl OutputFile {
         }
     }
 
-    fn write_error(&self, source: io::Error) -> MediumError {
+    /// What an error of a write to this file means.
+    pub fn write_error(&self, source: io::Error) -> MediumError {
         let path = self.path.clone();
         match Errno::from_io_error(&source) {
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
@@ -268,6 +272,19 @@ impl WriteAt for OutputFile {
     }
 }
 
+/// Appends: for a copy that is packed on its way.
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write_at(bytes, self.size)?;
+        self.size = self.size.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where a file of this name goes, and what is there now.
 fn final_place(path: &Path, force: bool) -> Result<(PathBuf, Option<Identity>), MediumError> {
     if path.symlink_metadata().is_err() {
@@ -307,7 +324,7 @@ fn directory_of(path: &Path) -> PathBuf {
 
 /// The next range of a file that is not a hole, from `position` on; all of what is left where
 /// there is no file, or a file system that does not tell.
-fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
+pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
     if position >= size {
         return None;
     }

@@ -19,6 +19,7 @@ mod image;
 mod map;
 mod meter;
 mod node;
+mod sparse;
 mod target;
 
 pub use cache::CachedReads;
@@ -30,6 +31,7 @@ pub use image::ImageFile;
 pub use map::MappedImage;
 pub use meter::Meter;
 pub use node::Identity;
+pub use sparse::SparseReads;
 pub use target::{Target, TargetKind};
 
 use std::io;

@@ -1,0 +1,170 @@
+//! Many targets: which they are, and treating several at once.
+//!
+//! A failure of one target is that target's: it is in what its treatment returns, and the
+//! others go on. Nothing is kept of a target but what is returned for it, so memory does not
+//! grow with what the targets hold.
+
+use super::args::TargetArgs;
+use super::exit::Exit;
+use super::report::Failure;
+use super::session::Session;
+use super::ui::Ui;
+use crate::host::Host;
+use crate::medium::Identity;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Longest list of targets in bytes; beyond that somebody named an image instead of a list.
+const LONGEST_LIST: u64 = 16 << 20;
+
+impl TargetArgs {
+    /// The targets named on the command line, then those of `--from-file`.
+    ///
+    /// # Errors
+    /// A list that cannot be read, or names nothing.
+    pub fn resolve(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut targets = self.sticks.clone();
+        if let Some(list) = &self.from_file {
+            let text = read_list(list)?;
+            targets.extend(lines(&text));
+        }
+        if targets.is_empty() {
+            let list = self.from_file.as_deref().unwrap_or(Path::new("-"));
+            return Err(Failure::usage(format!(
+                "the list {} names no target",
+                list.display()
+            )));
+        }
+        Ok(targets)
+    }
+}
+
+fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| {
+        let text = format!("cannot read the list {}: {error}", list.display());
+        match error.kind() {
+            io::ErrorKind::NotFound => Failure::usage(text),
+            _ => Failure::io(text),
+        }
+    };
+    let mut text = Vec::new();
+    let limit = LONGEST_LIST + 1;
+    if list == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut text)
+    } else {
+        File::open(list).and_then(|file| file.take(limit).read_to_end(&mut text))
+    }
+    .map_err(failed)?;
+    if text.len() as u64 > LONGEST_LIST || text.contains(&0) {
+        return Err(Failure::usage(format!(
+            "{} is no list of targets: one path on each line",
+            list.display()
+        )));
+    }
+    Ok(text)
+}
+
+/// One path on each line; empty lines and those that begin with `#` mean nothing.
+fn lines(text: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let named = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    named.map(|line| PathBuf::from(OsStr::from_bytes(line)))
+}
+
+/// The targets, each medium once however often and by whatever name it was given. What does
+/// not exist stays in the list: its error is for the one who opens it.
+pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let mut distinct = Vec::new();
+    for path in paths {
+        let identity = Identity::of(path, host).ok();
+        if identity.is_some_and(|identity| !seen.insert(identity)) {
+            ui.warn(&format!("{} was named twice", path.display()));
+        } else {
+            distinct.push(path.clone());
+        }
+    }
+    distinct
+}
+
+/// Treats every target, as many at once as `--jobs` says, and returns what became of each, in
+/// the order of the targets.
+pub fn for_each<T: Send>(
+    session: &Session,
+    targets: &[PathBuf],
+    treat: impl Fn(&Path) -> T + Sync,
+) -> Vec<T> {
+    let workers = session.common.jobs.min(targets.len());
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(targets.len()));
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(target) = targets.get(index) else {
+                break;
+            };
+            let result = treat(target);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((index, result));
+        }
+    };
+    session.ui.begin_targets(targets.len());
+    if workers <= 1 {
+        work();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(work);
+            }
+        });
+    }
+    session.ui.end_progress();
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Runs a command that only looks on each of its targets.
+///
+/// # Errors
+/// A list of targets that cannot be read.
+pub fn look_at_each(
+    session: &Session,
+    args: &TargetArgs,
+    look: impl Fn(&Path) -> Exit + Sync,
+) -> Result<Exit, Failure> {
+    let targets = distinct(&args.resolve()?, &session.host, &session.ui);
+    let exits = for_each(session, &targets, |target| {
+        let exit = look(target);
+        session.ui.target_done();
+        exit
+    });
+    Ok(Exit::of_all(&exits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_one_path_on_each_line() {
+        let text = b"# of today\n/dev/sda\r\n\nimages/a b.img\n #not a comment\n\xff.img";
+        let found: Vec<PathBuf> = lines(text).collect();
+        let expected: [&[u8]; 4] = [
+            b"/dev/sda",
+            b"images/a b.img",
+            b" #not a comment",
+            b"\xff.img",
+        ];
+        let expected = expected.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        assert_eq!(found, expected);
+    }
+}

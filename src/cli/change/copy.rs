@@ -1,0 +1,224 @@
+//! `--output`: a copy of the target with the change in it.
+//!
+//! A copy that stays a raw image is made by sharing or copying blocks and then patched like
+//! any medium, under a name nobody sees yet. One that is a stream, or packed, is written once
+//! from end to end, through the verified plan laid over its source.
+
+use super::{Job, interrupted};
+use crate::cli::exit::Exit;
+use crate::cli::json::{self, Outcome};
+use crate::cli::options::Mode;
+use crate::cli::output::{self, CopyError, Packing, Place};
+use crate::cli::report::Failure;
+use crate::commit::Overlay;
+use crate::medium::{
+    CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, SparseReads, Target,
+};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Bytes held at once while streaming.
+const CHUNK: usize = 1 << 20;
+
+/// Permission bits of a copy, less the umask.
+const MODE: u32 = 0o666;
+/// Permission bits of what is unpacked on the way.
+const SCRATCH_MODE: u32 = 0o600;
+
+impl Job<'_> {
+    /// Makes the copy of one target.
+    pub(super) fn copy(
+        &self,
+        source: &Path,
+        place: &Place,
+        force: bool,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let ui = &self.session.ui;
+        if let Mode::Output { path, .. } = &self.change.mode {
+            output::make_directory(path, ui)?;
+        }
+        let content = output::content_of(source).unwrap_or(Content::Raw);
+        let working = self.session.interrupt.working();
+        let exit = match output::can_unpack(content) {
+            true => self.copy_unpacked(source, content, place, force, object),
+            false => self.copy_raw(source, place, force, object),
+        };
+        drop(working);
+        ui.end_bytes();
+        let exit = exit?;
+        object.output = Some(output::name_of(place));
+        let done = match object.outcome {
+            Outcome::Changed => "written with the change",
+            _ => "written; there was nothing to change",
+        };
+        let line = format!("{}: {done}", output::name_of(place));
+        match ui.is_brief() {
+            true => ui.text(&format!("{line}\n")),
+            false => ui.say(&line),
+        }
+        Ok(exit)
+    }
+
+    fn copy_raw(
+        &self,
+        source: &Path,
+        place: &Place,
+        force: bool,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let target = Target::open_read(source, &self.session.host)?;
+        self.session.ui.begin_bytes(target.size());
+        let sector_size = target.logical_sector_size();
+        match place {
+            Place::File {
+                path,
+                packing: Packing::Plain,
+            } => {
+                // What is wrong with the source is found before a byte of it is copied.
+                let medium = CachedReads::new(&target);
+                let stick = self.session.open_stick(&medium, sector_size)?;
+                self.plan(&stick)?;
+                let mut copy = OutputFile::create(path, force, MODE)?;
+                copy.fill_from(&target, &mut |at| self.proceed(at))
+                    .map_err(|error| copy_failure(error, source))?;
+                self.patch(copy, sector_size, object)
+            }
+            _ => {
+                let whole = SparseReads::new(&target);
+                self.stream(&whole, sector_size, place, force, object)
+            }
+        }
+    }
+
+    fn copy_unpacked(
+        &self,
+        source: &Path,
+        content: Content,
+        place: &Place,
+        force: bool,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let mut reader = output::unpacked(source, content)?;
+        let (path, is_plain) = match place {
+            Place::File { path, packing } => (path.clone(), *packing == Packing::Plain),
+            Place::Stream => (output::scratch(place), false),
+        };
+        let mut copy = match is_plain {
+            true => OutputFile::create(&path, force, MODE)?,
+            false => OutputFile::create(&output::scratch(place), true, SCRATCH_MODE)?,
+        };
+        copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
+            .map_err(|error| copy_failure(error, source))?;
+        if is_plain {
+            self.patch(copy, None, object)
+        } else {
+            self.stream(&copy, None, place, force, object)
+        }
+    }
+
+    /// Makes the change in a copy nobody sees yet, and gives it its name.
+    fn patch(
+        &self,
+        copy: OutputFile,
+        sector_size: Option<u32>,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let meter = Meter::new(&copy);
+        let medium = CachedReads::new(&meter);
+        let stick = self.session.open_stick(&medium, sector_size)?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object);
+        if !plan.is_empty() {
+            self.commit(&meter, &plan, object)?;
+        }
+        object.bytes_read = meter.bytes_read();
+        object.bytes_written = meter.bytes_written();
+        copy.publish()?;
+        Ok(Exit::Done)
+    }
+
+    /// Writes all of a medium with the change in it, from end to end.
+    fn stream(
+        &self,
+        source: &dyn ReadAt,
+        sector_size: Option<u32>,
+        place: &Place,
+        force: bool,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let meter = Meter::new(source);
+        let medium = CachedReads::new(&meter);
+        let stick = self.session.open_stick(&medium, sector_size)?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object);
+        object.bytes_read = meter.bytes_read();
+        let patched = Overlay::new(source, &plan.set);
+        match place {
+            Place::Stream => {
+                let mut stdout = io::stdout().lock();
+                self.pour(&patched, &mut stdout)
+                    .and_then(|()| stdout.flush().map_err(CopyError::Write))
+                    .map_err(|error| {
+                        stream_failure(error, |error| {
+                            Failure::io(format!("cannot write to standard output: {error}"))
+                        })
+                    })?;
+            }
+            Place::File { path, packing } => {
+                let mut file = OutputFile::create(path, force, MODE)?;
+                let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
+                packed.map_err(|error| {
+                    stream_failure(error, |error| file.write_error(error).into())
+                })?;
+                file.publish()?;
+            }
+        }
+        object.bytes_written = patched.size();
+        if !plan.is_empty() {
+            object.outcome = Outcome::Changed;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {
+        let mut buf = vec![0; CHUNK];
+        let mut position = 0;
+        while position < source.size() {
+            let rest = usize::try_from(source.size() - position).unwrap_or(CHUNK);
+            let piece = &mut buf[..rest.min(CHUNK)];
+            source.read_at(piece, position).map_err(CopyError::Read)?;
+            out.write_all(piece).map_err(CopyError::Write)?;
+            position += piece.len() as u64;
+            if self.proceed(position).is_break() {
+                return Err(CopyError::Interrupted);
+            }
+        }
+        Ok(())
+    }
+
+    fn proceed(&self, position: u64) -> ControlFlow<()> {
+        self.session.ui.bytes_done(position);
+        if self.session.interrupt.requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+fn copy_failure(error: MediumError, source: &Path) -> Failure {
+    match error {
+        MediumError::Interrupted { .. } => interrupted(),
+        other => Failure::from(other).path(source),
+    }
+}
+
+fn stream_failure(error: CopyError, write: impl FnOnce(io::Error) -> Failure) -> Failure {
+    match error {
+        CopyError::Read(error) => Failure::io(format!("cannot read the source: {error}")),
+        CopyError::Write(error) => write(error),
+        CopyError::Interrupted => interrupted(),
+    }
+}

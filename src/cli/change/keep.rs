@@ -1,0 +1,82 @@
+//! The way back: the undo file of a change.
+
+use super::Job;
+use crate::cli::exit::Exit;
+use crate::cli::json::{self, Outcome};
+use crate::cli::report::Failure;
+use crate::cli::undo_place;
+use crate::cli::undo_store;
+use crate::commit::Undo;
+use crate::medium::{ReadAt as _, Target};
+use crate::stick::{Plan, Stick};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// An undo file about to be written.
+pub(super) struct UndoFile {
+    pub(super) path: PathBuf,
+    pub(super) content: Vec<u8>,
+}
+
+impl Job<'_> {
+    /// The undo file, if one is wanted, and its place, found fit for it. Writes nothing.
+    pub(super) fn prepare_undo(
+        &self,
+        plan: &Plan,
+        stick: &Stick<'_, '_>,
+        target: &Target,
+    ) -> Result<Option<UndoFile>, Failure> {
+        let undo = Undo {
+            set: plan.set.clone(),
+            medium_size: target.size(),
+            about: about(plan, stick, target),
+        };
+        let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
+        let Some(path) = undo_store::choose(&self.change.undo, &content)? else {
+            return Ok(None);
+        };
+        let in_memory = undo_place::check(&path, plan, target, &self.session.host)?;
+        if in_memory {
+            self.session.ui.warn(&format!(
+                "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
+                path.display()
+            ));
+        }
+        Ok(Some(UndoFile { path, content }))
+    }
+}
+
+/// A failure after the undo file was written names it.
+pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) -> Failure {
+    let in_place = plan.in_place().next().is_some();
+    match (&object.undo, failure.exit()) {
+        (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
+            .and_hint(&format!(
+                "a bank that was being written over does not boot until the old content is back: bootbank undo {undo} {}",
+                object.target
+            )),
+        (Some(undo), Exit::Io) => failure.and_hint(&format!(
+            "to go back: bootbank undo {undo} {}; to go on: run the command again",
+            object.target
+        )),
+        _ => failure,
+    }
+}
+
+fn about(plan: &Plan, stick: &Stick<'_, '_>, target: &Target) -> BTreeMap<String, String> {
+    let mut about = BTreeMap::new();
+    let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
+    about.insert("target".to_owned(), path.display().to_string());
+    about.insert("program".to_owned(), crate::cli::PROGRAM.to_owned());
+    if let Some(serial) = target.serial() {
+        about.insert("serial".to_owned(), serial.to_owned());
+    }
+    for slot in stick.slots() {
+        if let Ok(bank) = &slot.bank {
+            about.insert(format!("bank{}", slot.partition), bank.uuid().to_string());
+        }
+    }
+    let count = plan.change_count();
+    about.insert("changes".to_owned(), count.to_string());
+    about
+}

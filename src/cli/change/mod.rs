@@ -1,0 +1,420 @@
+//! The way every writing command goes: plan, show, ask, keep the way back, commit.
+//!
+//! `show.rs` is what a person sees of it, `keep.rs` the undo file, `copy.rs` the way of
+//! `--output`. Several targets go this way beside each other and know nothing of one another.
+
+mod copy;
+mod keep;
+mod show;
+
+use super::batch;
+use super::exit::Exit;
+use super::json::{self, Outcome};
+use super::options::{Change, Mode};
+use super::output::{self, Place};
+use super::report::Failure;
+use super::session::Session;
+use super::ui::shown;
+use super::undo_place;
+use super::undo_store;
+use crate::commit::{self, CommitError, Committed};
+use crate::edit::plan_file::Expect;
+use crate::edit::{Context, Edit};
+use crate::medium::{CachedReads, Meter, Target, TargetKind, WriteAt};
+use crate::stick::{BankChoice, Plan, Request, Stick};
+use keep::UndoFile;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What is to be done to each target.
+pub enum Work {
+    /// Change the configuration.
+    Edits(Vec<Edit>),
+    /// Put this `state.tgz` in place of the banks' own.
+    Import(Vec<u8>),
+    /// Free what interrupted runs left allocated to nothing.
+    Reclaim,
+    /// What a plan says, where it expects what it finds.
+    Instruction(Instruction),
+    /// For each target its own instruction, or why it has none.
+    Each(BTreeMap<PathBuf, Result<Instruction, Failure>>),
+}
+
+/// What a plan comes to for one target.
+#[derive(Clone)]
+pub struct Instruction {
+    /// What must be so before anything is changed.
+    pub expect: Expect,
+    /// What to change.
+    pub edits: Vec<Edit>,
+}
+
+/// A writing command: what to do, and how.
+pub struct Job<'s> {
+    /// The run it is part of.
+    pub session: &'s Session,
+    /// What to do.
+    pub work: Work,
+    /// The options.
+    pub change: Change,
+    /// Whether to ask before the first write to each target: what is done was not named one by
+    /// one.
+    pub asks: bool,
+    /// Said after a change: what it means and what to do next.
+    pub explain: fn(&Plan) -> Option<String>,
+}
+
+/// What became of one target.
+struct Report {
+    exit: Exit,
+    object: json::Change,
+}
+
+/// What is kept of a report until all targets are done.
+struct Verdict {
+    exit: Exit,
+    target: String,
+    outcome: Outcome,
+    /// Why it failed.
+    why: Option<String>,
+}
+
+impl Job<'_> {
+    /// Treats the targets, as many at once as `--jobs` says; a failure of one does not stop the
+    /// others. An interrupt lets those that are past their switch finish and keeps the rest
+    /// from being begun.
+    pub fn run(&self, targets: &[PathBuf]) -> Exit {
+        let session = self.session;
+        let targets = batch::distinct(targets, &session.host, &session.ui);
+        if let Err(failure) = self.check_places(&targets) {
+            failure.say(&session.ui, "");
+            return failure.exit();
+        }
+        // With several targets a signal must leave time to say what became of each.
+        let _held = (targets.len() > 1).then(|| session.interrupt.working());
+        let verdicts = batch::for_each(session, &targets, |target| self.report(target));
+        if targets.len() > 1 {
+            self.summarize(&verdicts);
+        }
+        let exits: Vec<Exit> = verdicts.iter().map(|verdict| verdict.exit).collect();
+        Exit::of_all(&exits)
+    }
+
+    /// Treats one target and says what became of it.
+    fn report(&self, target: &Path) -> Verdict {
+        let report = if self.session.interrupt.requested() {
+            self.not_started(target)
+        } else {
+            self.treat_as_told(target)
+        };
+        self.session.ui.json(&report.object);
+        self.session.ui.target_done();
+        Verdict {
+            exit: report.exit,
+            target: report.object.target,
+            outcome: report.object.outcome,
+            why: report.object.error.map(|error| error.message),
+        }
+    }
+
+    /// Finds out before anything is written that two outputs, or an output and a target, are
+    /// the same file.
+    fn check_places(&self, targets: &[PathBuf]) -> Result<(), Failure> {
+        let Mode::Output { path, .. } = &self.change.mode else {
+            return Ok(());
+        };
+        if path == Path::new(output::STREAM) {
+            if self.session.ui.is_json() {
+                return Err(Failure::usage(
+                    "--json and -o - both want standard output; leave one of them out",
+                ));
+            }
+            self.session.ui.give_stdout_away();
+        }
+        output::check_places(path, targets, &self.session.host)
+    }
+
+    /// Treats a target by its own instruction, where each has one.
+    fn treat_as_told(&self, target: &Path) -> Report {
+        let Work::Each(instructions) = &self.work else {
+            return self.treat(target);
+        };
+        match instructions.get(target) {
+            Some(Ok(instruction)) => {
+                let job = Job {
+                    work: Work::Instruction(instruction.clone()),
+                    change: self.change.clone(),
+                    ..*self
+                };
+                job.treat(target)
+            }
+            Some(Err(failure)) => self.failed(target, failure),
+            None => self.failed(target, &Failure::refused("there is no instruction for it")),
+        }
+    }
+
+    fn failed(&self, target: &Path, failure: &Failure) -> Report {
+        let mut object = empty(target);
+        failure.say(&self.session.ui, &object.target);
+        object.outcome = Outcome::Failed;
+        object.error = Some(failure.object());
+        Report {
+            exit: failure.exit(),
+            object,
+        }
+    }
+
+    fn treat(&self, target: &Path) -> Report {
+        let mut object = empty(target);
+        let result = match &self.change.mode {
+            Mode::Output { path, force } => Place::of(path, target)
+                .and_then(|place| self.copy(target, &place, *force, &mut object)),
+            Mode::Commit => self.change_in_place(target, &mut object),
+            Mode::DryRun | Mode::Check => self.preview(target, &mut object),
+        };
+        let exit = result.unwrap_or_else(|failure| {
+            failure.say(&self.session.ui, &object.target);
+            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
+                object.outcome = Outcome::Failed;
+            }
+            object.error = Some(failure.object());
+            failure.exit()
+        });
+        Report { exit, object }
+    }
+
+    fn not_started(&self, target: &Path) -> Report {
+        let mut object = empty(target);
+        object.outcome = Outcome::NotStarted;
+        self.session
+            .ui
+            .say(&format!("{}: not started", object.target));
+        Report {
+            exit: Exit::Interrupted,
+            object,
+        }
+    }
+
+    /// `--dry-run` and `--check`: the medium is opened to be read.
+    fn preview(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
+        let target = Target::open_read(path, &self.session.host)?;
+        let meter = Meter::new(&target);
+        let medium = CachedReads::new(&meter);
+        let stick = self
+            .session
+            .open_stick(&medium, target.logical_sector_size())?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object);
+        object.bytes_read = meter.bytes_read();
+        if plan.is_empty() {
+            return Ok(Exit::Done);
+        }
+        object.outcome = Outcome::WouldChange;
+        self.show_steps(&plan);
+        self.session.ui.say(&format!(
+            "{}: nothing was written; {} bytes would be",
+            object.target,
+            plan.set.bytes_to_write()
+        ));
+        Ok(match self.change.mode {
+            Mode::Check => Exit::Differs,
+            _ => Exit::Done,
+        })
+    }
+
+    /// The change itself, on the target.
+    fn change_in_place(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
+        let host = &self.session.host;
+        let target = Target::open_write(path, host).map_err(|error| {
+            let failure = Failure::from(error);
+            undo_place::of_unclaimed(failure, &self.change.undo, path, host)
+        })?;
+        let meter = Meter::new(&target);
+        let medium = CachedReads::new(&meter);
+        let stick = self
+            .session
+            .open_stick(&medium, target.logical_sector_size())?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object);
+        if plan.is_empty() {
+            object.bytes_read = meter.bytes_read();
+            return Ok(Exit::Done);
+        }
+        object.outcome = Outcome::WouldChange;
+        let undo = self.prepare_undo(&plan, &stick, &target)?;
+        let confirmed = self.confirm(&target, &plan, undo.as_ref());
+        let working = self.session.interrupt.working();
+        if self.session.interrupt.requested() {
+            object.outcome = Outcome::NotStarted;
+            return Err(interrupted());
+        }
+        confirmed?;
+        if let Some(undo) = &undo {
+            undo_store::write(&undo.path, &undo.content)?;
+            object.undo = Some(undo.path.display().to_string());
+        }
+        let result = self.commit(&meter, &plan, object);
+        object.bytes_read = meter.bytes_read();
+        object.bytes_written = meter.bytes_written();
+        drop(working);
+        let result = result.map_err(|failure| keep::name_undo(failure, &plan, object));
+        if result.is_ok() {
+            self.conclude(&plan, object);
+        }
+        result
+    }
+
+    fn commit(
+        &self,
+        medium: &dyn WriteAt,
+        plan: &Plan,
+        object: &mut json::Change,
+    ) -> Result<Exit, Failure> {
+        let interrupted = || self.session.interrupt.requested();
+        match commit::run(medium, &plan.set, &interrupted) {
+            Ok(Committed { unfinished, .. }) => {
+                object.outcome = Outcome::Changed;
+                if let Some(failure) = unfinished {
+                    let text = format!(
+                        "the change is in place, but the old clusters could not all be freed: {failure}; `bootbank reclaim` frees them"
+                    );
+                    self.warn(object, text);
+                }
+                Ok(Exit::Done)
+            }
+            Err(error) => {
+                object.outcome = outcome_of(&error);
+                Err(crate::stick::Error::from(error).into())
+            }
+        }
+    }
+
+    fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
+        let chosen = self.session.common.bank;
+        self.plan_for(stick, chosen).map_err(|error| {
+            let other = error
+                .partition
+                .filter(|_| chosen == BankChoice::All)
+                .and_then(|partition| self.treatable_without(stick, partition));
+            let failure = Failure::from(error);
+            match other {
+                None => failure,
+                Some(other) => failure.and_hint(&format!(
+                    "--bank {other} limits the command to the bank on partition {other}"
+                )),
+            }
+        })
+    }
+
+    fn plan_for(
+        &self,
+        stick: &Stick<'_, '_>,
+        banks: BankChoice,
+    ) -> Result<Plan, crate::stick::Error> {
+        let request = Request {
+            banks,
+            method: self.change.method,
+            context: Context {
+                time: super::source_date_epoch(),
+            },
+        };
+        match &self.work {
+            Work::Edits(edits) => stick.plan(edits, request),
+            Work::Import(state) => stick.plan_import(state, request),
+            Work::Reclaim => stick.plan_reclaim(request),
+        }
+    }
+
+    /// A bank besides that on `partition` which could be treated alone.
+    fn treatable_without(&self, stick: &Stick<'_, '_>, partition: u32) -> Option<u32> {
+        let mut others = stick.slots().iter().map(|slot| slot.partition);
+        others.find(|other| {
+            *other != partition && self.plan_for(stick, BankChoice::Partition(*other)).is_ok()
+        })
+    }
+
+    /// Whether to ask before the first write to a target, where there is a way to.
+    fn is_to_ask(&self) -> bool {
+        self.asks && !self.change.yes
+    }
+
+    /// Asks before a change whose devices were not named one by one, and before any that
+    /// overwrites files where they lie.
+    fn confirm(
+        &self,
+        target: &Target,
+        plan: &Plan,
+        undo: Option<&UndoFile>,
+    ) -> Result<(), Failure> {
+        let ui = &self.session.ui;
+        let path = target.path().display();
+        let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
+        if self.change.yes || !(self.asks || danger.is_some()) {
+            if let Some(danger) = &danger {
+                ui.warn(danger);
+            }
+            return Ok(());
+        }
+        let answer = if self.change.no_input {
+            None
+        } else {
+            let danger = danger.as_ref().map(|text| format!("{text}\n"));
+            let question = format!("{}Change {path}?", danger.unwrap_or_default());
+            ui.ask(&question, &self.session.interrupt)
+        };
+        match answer {
+            Some(true) => Ok(()),
+            Some(false) => Err(Failure::refused("not confirmed; nothing was written")),
+            None if danger.is_some() => Err(Failure::usage(format!(
+                "{path} would be written over in place, and there is no terminal to ask on; nothing was written"
+            ))
+            .hint("a cut in the middle leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
+            None if target.kind() == TargetKind::Image => Ok(()),
+            None => Err(Failure::usage(format!(
+                "{path} is a block device and there is no terminal to ask on; nothing was written"
+            ))
+            .hint("-y goes ahead without asking; -d ADDR names the devices")),
+        }
+    }
+
+    fn warn(&self, object: &mut json::Change, text: String) {
+        self.session
+            .ui
+            .warn(&format!("{}: {}", object.target, shown(&text)));
+        object.warnings.push(text);
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
+}
+
+/// What is said of a target before anything is known about it.
+pub(super) fn empty(target: &Path) -> json::Change {
+    json::Change {
+        schema: json::CHANGE,
+        target: target.display().to_string(),
+        outcome: Outcome::Unchanged,
+        searched: Vec::new(),
+        banks: Vec::new(),
+        undo: None,
+        bytes_read: 0,
+        bytes_written: 0,
+        output: None,
+        warnings: Vec::new(),
+        error: None,
+    }
+}
+
+/// Whether some banks are new and others old.
+pub(super) fn outcome_of(error: &CommitError) -> Outcome {
+    let CommitError::Failed(failure) = error else {
+        return Outcome::Failed;
+    };
+    let held: Vec<_> = failure.holds.iter().map(|(_, holds)| *holds).collect();
+    if held.iter().all(|holds| *holds == commit::Holds::Old) {
+        Outcome::Failed
+    } else {
+        Outcome::Partial
+    }
+}

@@ -1,0 +1,267 @@
+//! What a person sees of a change: before it, after it, and of many targets at the end.
+
+use super::{Job, Verdict, Work};
+use crate::cli::diff;
+use crate::cli::exit::Exit;
+use crate::cli::json::{self, Outcome};
+use crate::cli::options::Mode;
+use crate::cli::ui::{Ui, shown, table};
+use crate::edit::ChangeSource;
+use crate::fat::Method;
+use crate::medium::Target;
+use crate::pci::PciAddress;
+use crate::stick::{BankPlan, FilePlan, Plan};
+use std::path::Path;
+
+impl Job<'_> {
+    /// Shows what would change, and notes it in the object.
+    pub(super) fn show(&self, plan: &Plan, object: &mut json::Change) {
+        let ui = &self.session.ui;
+        object.searched = plan.searched();
+        object.banks = plan.banks.iter().map(changed_bank).collect();
+        for warning in &plan.warnings {
+            self.warn(object, warning.clone());
+        }
+        if plan.is_empty() && ui.is_brief() && matches!(self.change.mode, Mode::Output { .. }) {
+            return;
+        }
+        if plan.is_empty() {
+            ui.text(&format!(
+                "{}: {}\n",
+                object.target,
+                self.nothing_to_do(plan)
+            ));
+            return;
+        }
+        if ui.is_brief()
+            && matches!(self.change.mode, Mode::Commit | Mode::Output { .. })
+            && !(self.is_to_ask() && Ui::can_ask())
+            && !self.change.diff
+        {
+            return;
+        }
+        let mut text = format!("{}\n", object.target);
+        for bank in &plan.banks {
+            text.push_str(&bank_in_words(bank));
+        }
+        ui.text(&text);
+        if self.change.diff {
+            for bank in &plan.banks {
+                for file in &bank.files {
+                    for change in &file.texts {
+                        let name = format!("bank{}:{}:{}", bank.partition, file.file, change.path);
+                        let name = name.trim_end_matches(':');
+                        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
+                        ui.text(&diff::unified(
+                            &before,
+                            &after,
+                            &change.before,
+                            &change.after,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    fn nothing_to_do(&self, plan: &Plan) -> String {
+        match self.work {
+            Work::Reclaim => "no leftovers".to_owned(),
+            Work::Edits(_) | Work::Import(_) => {
+                let searched = plan.searched().join(", ");
+                match plan.doubtful() {
+                    0 => format!("nothing to change; looked into {searched}"),
+                    1 => format!(
+                        "nothing changed, but this is not certain to be right: 1 line looks like a passed-through device \
+                         and is not of the form that can be changed, see the warning; looked into {searched}"
+                    ),
+                    many => format!(
+                        "nothing changed, but this is not certain to be right: {many} lines look like passed-through devices \
+                         and are not of the form that can be changed, see the warnings; looked into {searched}"
+                    ),
+                }
+            }
+        }
+    }
+
+    /// `-v`: the steps of the plan.
+    pub(super) fn show_steps(&self, plan: &Plan) {
+        let ui = &self.session.ui;
+        for step in plan.set.steps() {
+            let first = step.sectors.keys().next().copied().unwrap_or_default();
+            ui.detail(&format!(
+                "  partition {}: {} ({} sectors from {first}): {}",
+                step.partition,
+                step.phase.as_str(),
+                step.sectors.len(),
+                step.why
+            ));
+        }
+    }
+
+    /// What was done, where the way back is, and what comes next.
+    pub(super) fn conclude(&self, plan: &Plan, object: &json::Change) {
+        let ui = &self.session.ui;
+        if ui.is_brief() {
+            let undo = match &object.undo {
+                Some(undo) => format!("; undo file {undo}"),
+                None => String::new(),
+            };
+            ui.text(&format!(
+                "{}: changed, {}{undo}\n",
+                object.target,
+                extent(plan)
+            ));
+            return;
+        }
+        let undo = match &object.undo {
+            Some(undo) => format!("; the way back: bootbank undo {undo} {}", object.target),
+            None => String::new(),
+        };
+        ui.say(&format!("{}: changed{undo}", object.target));
+        if let Some(text) = (self.explain)(plan) {
+            ui.say(&text);
+        }
+    }
+
+    /// What became of several targets: how many of each, and which need looking at.
+    pub(super) fn summarize(&self, verdicts: &[Verdict]) {
+        let mut rows = Vec::new();
+        for outcome in Outcome::ALL {
+            let count = verdicts.iter().filter(|one| one.outcome == outcome).count();
+            if count > 0 {
+                rows.push(vec![format!("{count:>6}"), outcome.in_words().to_owned()]);
+            }
+        }
+        let mut text = format!("{} targets\n{}", verdicts.len(), table(&rows));
+        let fine = |one: &&Verdict| matches!(one.exit, Exit::Done | Exit::Differs);
+        let rows = verdicts.iter().filter(|one| !fine(one)).map(|one| {
+            let why = one.why.as_deref().unwrap_or_default();
+            vec![
+                format!("  {}", one.target),
+                one.outcome.in_words().to_owned(),
+                shown(why),
+            ]
+        });
+        text.push_str(&table(&rows.collect::<Vec<_>>()));
+        self.session.ui.say(text.trim_end());
+    }
+}
+
+/// How much a plan changes, in words.
+fn extent(plan: &Plan) -> String {
+    let banks = plan
+        .banks
+        .iter()
+        .filter(|bank| bank.leftovers > 0 || bank.files.iter().any(|file| file.content.is_some()));
+    let banks: Vec<String> = banks.map(|bank| bank.partition.to_string()).collect();
+    let settings = match plan.change_count() {
+        0 => "leftovers freed".to_owned(),
+        1 => "1 setting".to_owned(),
+        many => format!("{many} settings"),
+    };
+    let noun = if banks.len() == 1 { "bank" } else { "banks" };
+    format!("{settings} in {noun} {}", banks.join(", "))
+}
+
+fn changed_bank(bank: &BankPlan) -> json::ChangedBank {
+    let changes = bank.files.iter().flat_map(|file| {
+        file.changes.iter().map(|change| json::ChangeItem {
+            file: file.file.clone(),
+            source: change.source.as_str(),
+            key: change.key.clone(),
+            addresses: change.addresses.iter().map(PciAddress::to_string).collect(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        })
+    });
+    json::ChangedBank {
+        partition: bank.partition,
+        in_place: bank.method == Method::InPlace,
+        changes: changes.collect(),
+    }
+}
+
+/// Where a change is made: `state.tgz:esx.conf`, `boot.cfg`.
+fn place_of(file: &str, source: ChangeSource) -> String {
+    match source {
+        ChangeSource::BootCfg | ChangeSource::File => file.to_owned(),
+        ChangeSource::EsxConf | ChangeSource::ConfigStore => {
+            format!("{file}:{}", source.as_str())
+        }
+    }
+}
+
+/// A bank's changes as lines.
+fn bank_in_words(bank: &BankPlan) -> String {
+    let next = if bank.boots_next { ", boots next" } else { "" };
+    let mut rows = Vec::new();
+    for file in &bank.files {
+        for change in &file.changes {
+            let addresses: Vec<String> = change.addresses.iter().map(ToString::to_string).collect();
+            let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("(none)"));
+            rows.push(vec![
+                format!("    {}", place_of(&file.file, change.source)),
+                shown(&change.key),
+                addresses.join(" or "),
+                change.alias.clone().unwrap_or_default(),
+                format!("{} -> {}", value(&change.from), value(&change.to)),
+            ]);
+        }
+    }
+    let heading = format!("  bank on partition {}{next}", bank.partition);
+    let leftovers = match bank.leftovers {
+        0 => String::new(),
+        1 => "    1 leftover cluster is freed\n".to_owned(),
+        many => format!("    {many} leftover clusters are freed\n"),
+    };
+    let in_place = match bank.method {
+        Method::SecondCopy => "",
+        Method::InPlace => "    written over in place: there is no room for a second copy\n",
+    };
+    if bank.files.is_empty() && bank.leftovers == 0 {
+        return format!("{heading}: holds no state, left alone\n");
+    }
+    if rows.is_empty() && bank.leftovers == 0 {
+        return format!("{heading}: nothing to change\n");
+    }
+    let table = table(&rows);
+    let loaded = loaded_in_words(bank);
+    format!("{heading}\n{table}{loaded}{leftovers}{in_place}")
+}
+
+/// Of several state files in one bank, the one the host loads.
+fn loaded_in_words(bank: &BankPlan) -> String {
+    let name = |file: &&FilePlan| file.file.clone();
+    let states = bank.files.iter().filter(|file| file.form.is_some());
+    let (listed, others): (Vec<_>, Vec<_>) = states.partition(|file| file.listed);
+    match (listed.as_slice(), others.as_slice()) {
+        ([listed], [other]) => format!(
+            "    modules= names {}: that is the one the host loads; {} is kept in step with it\n",
+            name(listed),
+            name(other)
+        ),
+        ([], [other]) => format!(
+            "    modules= does not name {}: the host does not load it\n",
+            name(other)
+        ),
+        _ => String::new(),
+    }
+}
+
+/// What overwriting files where they lie puts at risk; `None` where none is.
+pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Option<String> {
+    let banks: Vec<String> = plan
+        .in_place()
+        .map(|bank| bank.partition.to_string())
+        .collect();
+    (!banks.is_empty()).then(|| {
+        format!(
+            "partition {} has no room for a second copy, so the old files are written over where they lie. If that is cut in the middle, \
+             the host does not boot until this is run: bootbank undo {} {}",
+            banks.join(", "),
+            undo.display(),
+            target.path().display()
+        )
+    })
+}

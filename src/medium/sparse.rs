@@ -1,0 +1,46 @@
+//! Reading all of a medium without reading its holes.
+
+use super::copy::next_data;
+use super::{ReadAt, Target, check_range};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+/// A medium read from end to end: what its file system says is a hole is zeros without being
+/// read, and what is data is read by position, so that no mapping fills up with it.
+#[derive(Clone, Copy, Debug)]
+pub struct SparseReads<'t>(&'t Target);
+
+impl<'t> SparseReads<'t> {
+    /// The medium of `target`.
+    pub fn new(target: &'t Target) -> Self {
+        SparseReads(target)
+    }
+}
+
+impl ReadAt for SparseReads<'_> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(offset, buf.len(), self.size())?;
+        let Some(file) = self.0.file() else {
+            return self.0.read_at(buf, offset);
+        };
+        let end = offset + buf.len() as u64;
+        let mut position = offset;
+        let mut rest = buf;
+        while !rest.is_empty() {
+            let data = next_data(Some(file), position, end).unwrap_or(end..end);
+            let hole = usize::try_from(data.start - position).map_err(io::Error::other)?;
+            let (zeros, later) = rest.split_at_mut(hole.min(rest.len()));
+            zeros.fill(0);
+            let len = usize::try_from(data.end.min(end) - data.start).map_err(io::Error::other)?;
+            let (piece, later) = later.split_at_mut(len.min(later.len()));
+            file.read_exact_at(piece, data.start)?;
+            rest = later;
+            position = data.end.min(end);
+        }
+        Ok(())
+    }
+}
