@@ -20,6 +20,19 @@ pub enum KerneloptEdit {
     },
 }
 
+impl KerneloptEdit {
+    /// Whether what it names can be kernel options at all.
+    ///
+    /// # Errors
+    /// [`KerneloptError::NotAWord`].
+    pub fn check(&self) -> Result<(), KerneloptError> {
+        match self {
+            KerneloptEdit::Append(word) | KerneloptEdit::Delete(word) => check_word(word),
+            KerneloptEdit::Replace { old, new } => check_word(old).and_then(|()| check_word(new)),
+        }
+    }
+}
+
 /// Why the kernel options could not be edited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KerneloptError {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here; `options.rs` turns what was typed into what it means.
 
+use super::apply::ApplyArgs;
 use super::content_args::{
     ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, StateCommand, StoreCommand,
 };
@@ -70,10 +71,45 @@ Examples:
     /// Copy the state of a bank out as one file, or put one in
     #[command(subcommand)]
     State(StateCommand),
+    /// Make the edits that a plan declares
+    #[command(after_help = "\
+Examples:
+  bootbank apply plan.toml stick.img                      one image
+  bootbank apply --check plan.toml images/*.img           exit 1 if any differs from the plan
+  bootbank apply --host-map hosts.csv plan.toml *.img     {name} in the plan differs for each
+
+A plan:
+  [expect]
+  build = \"6.7.0\"                                       refuse media of other builds
+  [[device]]
+  address = \"0000:00:1a.7\"                              or \"passed-through\": every one that is
+  owner = \"vmkernel\"
+  [conf]
+  set = { \"/adv/Misc/HostName\" = \"{name}.lab\" }       {name}: that column of the host map
+  [[file]]
+  path = \"etc/motd\"
+  text = \"Welcome to {name}\\n\"")]
+    Apply(ApplyArgs),
     /// Put back, byte for byte, what a change replaced
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing
     Reclaim(ReclaimArgs),
+}
+
+impl Command {
+    /// The targets, of commands that take many.
+    pub fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        match self {
+            Command::Info(args) | Command::Verify(args) | Command::Pci(PciCommand::List(args)) => {
+                Some(&mut args.targets)
+            }
+            Command::Fix(args) => Some(&mut args.targets),
+            Command::Pci(PciCommand::Set(args)) => Some(&mut args.targets),
+            Command::Apply(args) => Some(&mut args.targets),
+            Command::Reclaim(args) => Some(&mut args.targets),
+            _ => None,
+        }
+    }
 }
 
 /// `bootbank pci ...`

@@ -25,24 +25,23 @@ use std::thread;
 const LONGEST_LIST: u64 = 16 << 20;
 
 impl TargetArgs {
-    /// The targets named on the command line, then those of `--from-file`.
+    /// Puts the targets of `--from-file` behind those named on the command line. Done first of
+    /// all: what the program may get at is settled by what is in the list.
     ///
     /// # Errors
     /// A list that cannot be read, or names nothing.
-    pub fn resolve(&self) -> Result<Vec<PathBuf>, Failure> {
-        let mut targets = self.sticks.clone();
-        if let Some(list) = &self.from_file {
-            let text = read_list(list)?;
-            targets.extend(lines(&text));
-        }
-        if targets.is_empty() {
-            let list = self.from_file.as_deref().unwrap_or(Path::new("-"));
+    pub fn read_list(&mut self) -> Result<(), Failure> {
+        let Some(list) = self.from_file.take() else {
+            return Ok(());
+        };
+        self.sticks.extend(lines(&read_list(&list)?));
+        if self.sticks.is_empty() {
             return Err(Failure::usage(format!(
                 "the list {} names no target",
                 list.display()
             )));
         }
-        Ok(targets)
+        Ok(())
     }
 }
 
@@ -141,7 +140,7 @@ pub fn look_at_each(
     args: &TargetArgs,
     look: impl Fn(&Path) -> Exit + Sync,
 ) -> Result<Exit, Failure> {
-    let targets = distinct(&args.resolve()?, &session.host, &session.ui);
+    let targets = distinct(&args.sticks, &session.host, &session.ui);
     let exits = for_each(session, &targets, |target| {
         let exit = look(target);
         session.ui.target_done();

@@ -24,7 +24,7 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<Exit, Failure> {
         devices,
         owner: Owner::Vmkernel,
     };
-    let targets = args.targets.resolve()?;
+    let targets = &args.targets.sticks;
     let job = Job {
         session,
         work: Work::Edits(vec![Edit::Owner(edit)]),
@@ -32,7 +32,7 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<Exit, Failure> {
         asks,
         explain,
     };
-    Ok(job.run(&targets))
+    Ok(job.run(targets))
 }
 
 /// Devices as the command line names them.

@@ -4,6 +4,7 @@
 //! has a file of its own; `change.rs` is the way all writing commands go, `report.rs` the one
 //! place where errors become messages, hints and exit codes.
 
+mod apply;
 mod args;
 mod batch;
 mod cat;
@@ -81,8 +82,11 @@ pub fn main() -> ExitCode {
 
 /// Carries out one command. What goes wrong before any target is looked at is the error; the
 /// rest is reported target by target.
-fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
+fn run(mut cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
     let prepared = Common::new(&cli.common).and_then(|common| {
+        if let Some(targets) = cli.command.targets_mut() {
+            targets.read_list()?;
+        }
         let interrupt = Interrupt::listen()
             .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
         Ok((common, interrupt))
@@ -114,6 +118,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Kernelopt(command) => kernelopt::run(&session, &command),
         Command::Diff(args) => Ok(compare::run(&session, &args)),
         Command::State(command) => state::run(&session, &command),
+        Command::Apply(args) => apply::run(&session, &args),
         Command::Undo(args) => undo::run(&session, &args),
         Command::Reclaim(args) => reclaim::run(&session, &args),
     };

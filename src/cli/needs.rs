@@ -1,8 +1,9 @@
 //! What a command has to get at: the files it reads, those it changes, and the directories it
 //! makes files in. Known from the arguments alone, before anything is opened.
 
-use super::args::{ChangeArgs, Command, PciCommand};
+use super::args::{ChangeArgs, Command, PciCommand, TargetArgs};
 use super::content_args::{ConfCommand, KerneloptCommand, StateCommand, StoreCommand};
+use super::output::{self, Place};
 use super::undo;
 use super::undo_store;
 use crate::medium::OutputFile;
@@ -24,13 +25,15 @@ impl Needs {
     pub fn of(command: &Command) -> Self {
         match command {
             Command::Info(args) | Command::Verify(args) | Command::Pci(PciCommand::List(args)) => {
-                Needs::to_read(&args.sticks)
+                Needs::to_read_all(&args.targets)
             }
             Command::Ls(args) => Needs::to_read([&args.stick]),
             Command::Cat(args) => Needs::to_read([&args.stick]),
-            Command::Fix(args) => Needs::to_change(&args.sticks, &args.change),
-            Command::Pci(PciCommand::Set(args)) => Needs::to_change(&args.sticks, &args.change),
-            Command::Reclaim(args) => Needs::to_change(&args.sticks, &args.change),
+            Command::Fix(args) => Needs::to_change_all(&args.targets, &args.change),
+            Command::Pci(PciCommand::Set(args)) => {
+                Needs::to_change_all(&args.targets, &args.change)
+            }
+            Command::Reclaim(args) => Needs::to_change_all(&args.targets, &args.change),
             Command::Get(args) => Needs::to_read([&args.stick]).making(&args.file),
             Command::Put(args) => {
                 Needs::to_change_one(&args.stick, &args.change).reading(&args.file)
@@ -76,6 +79,11 @@ impl Needs {
                     change,
                 } => Needs::to_change_one(stick, change).reading(file),
             },
+            Command::Apply(args) => {
+                let mut needs = Needs::to_change_all(&args.targets, &args.change);
+                needs.reads.extend(args.local_files());
+                needs
+            }
             Command::Undo(args) => {
                 let mut needs = Needs::to_read([&args.file]);
                 let named = || undo::named_target(&args.file);
@@ -83,6 +91,14 @@ impl Needs {
                 needs
             }
         }
+    }
+
+    fn to_read_all(targets: &TargetArgs) -> Self {
+        Needs::to_read(&targets.sticks)
+    }
+
+    fn to_change_all(targets: &TargetArgs, change: &ChangeArgs) -> Self {
+        Needs::to_change(&targets.sticks, change)
     }
 
     /// Commands that only look.
@@ -117,13 +133,13 @@ impl Needs {
 
     /// Commands that change targets, or copies of them.
     pub fn to_change(targets: &[PathBuf], change: &ChangeArgs) -> Self {
-        if let Some(output) = &change.output {
-            let mut needs = Needs::to_read(targets);
-            needs.makes_in.push(OutputFile::directory_for(output));
-            return needs;
-        }
         if change.dry_run || change.check {
             return Needs::to_read(targets);
+        }
+        if let Some(output) = &change.output {
+            let mut needs = Needs::to_read(targets);
+            needs.makes_in.push(directory_of_output(output));
+            return needs;
         }
         let mut needs = Needs {
             writes: targets.to_vec(),
@@ -149,6 +165,16 @@ impl Needs {
         let named = self.reads.iter().chain(&self.writes);
         named.filter_map(|path| path.canonicalize().ok()).collect()
     }
+}
+
+/// The directory in which a patched copy is made. One that is named and missing is made here;
+/// what goes wrong goes wrong again, and is said, when the copy is begun.
+fn directory_of_output(output: &Path) -> PathBuf {
+    if is_stream(output) {
+        return output::scratch_directory(&Place::Stream);
+    }
+    let _ = output::make_directory(output);
+    OutputFile::directory_for(output)
 }
 
 /// Whether a file name stands for standard input or output.

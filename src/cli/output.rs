@@ -5,7 +5,6 @@
 //! and each packer runs at one level with one thread.
 
 use super::report::Failure;
-use super::ui::Ui;
 use crate::host::Host;
 use crate::medium::{Content, Identity, MediumError};
 use std::collections::BTreeMap;
@@ -242,14 +241,18 @@ pub enum CopyError {
 /// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in
 /// the directory for temporary files.
 pub fn scratch(place: &Place) -> PathBuf {
-    let directory = match place {
+    scratch_directory(place).join("bootbank-unpacked")
+}
+
+/// The directory [`scratch`] is in.
+pub fn scratch_directory(place: &Place) -> PathBuf {
+    match place {
         Place::Stream => std::env::temp_dir(),
         Place::File { path, .. } => match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         },
-    };
-    directory.join("bootbank-unpacked")
+    }
 }
 
 /// What a person calls a place.
@@ -264,11 +267,10 @@ pub fn name_of(place: &Place) -> String {
 ///
 /// # Errors
 /// What the operating system reported.
-pub fn make_directory(output: &Path, ui: &Ui) -> Result<(), Failure> {
+pub fn make_directory(output: &Path) -> Result<(), Failure> {
     if !is_directory(output) || output.is_dir() {
         return Ok(());
     }
-    ui.detail(&format!("making the directory {}", output.display()));
     std::fs::create_dir_all(output).map_err(|error| {
         Failure::io(format!(
             "cannot make the directory {}: {error}",

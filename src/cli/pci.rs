@@ -29,7 +29,7 @@ pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
         devices: Devices::Named(selectors(&args.device)?),
         owner,
     };
-    let targets = args.targets.resolve()?;
+    let targets = &args.targets.sticks;
     let job = Job {
         session,
         work: Work::Edits(vec![Edit::Owner(edit)]),
@@ -37,7 +37,7 @@ pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
         asks: false,
         explain: if args.enable { |_| None } else { explain },
     };
-    Ok(job.run(&targets))
+    Ok(job.run(targets))
 }
 
 /// `bootbank pci list`

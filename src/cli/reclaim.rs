@@ -10,7 +10,7 @@ use super::session::Session;
 /// # Errors
 /// Arguments that cannot be meant; the rest is reported target by target.
 pub fn run(session: &Session, args: &ReclaimArgs) -> Result<Exit, Failure> {
-    let targets = args.targets.resolve()?;
+    let targets = &args.targets.sticks;
     let job = Job {
         session,
         work: Work::Reclaim,
@@ -18,5 +18,5 @@ pub fn run(session: &Session, args: &ReclaimArgs) -> Result<Exit, Failure> {
         asks: false,
         explain: |_| None,
     };
-    Ok(job.run(&targets))
+    Ok(job.run(targets))
 }

@@ -207,6 +207,9 @@ fn hint(cause: &Cause) -> Option<String> {
         Cause::Commit(CommitError::Interrupted { .. }) => {
             "run the command again, or `bootbank reclaim` to free what it left allocated"
         }
+        Cause::Expectation(_) => {
+            "nothing was written; the plan is for another medium, or this one was changed already"
+        }
         Cause::Verification(_) => {
             "this is a defect of bootbank or a kind of volume it does not know: please report it"
         }

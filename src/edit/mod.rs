@@ -6,9 +6,11 @@
 mod conf;
 mod configuration;
 mod files;
+pub mod host_map;
 pub mod inventory;
 mod kernelopt;
 mod owners;
+pub mod plan_file;
 pub mod secrets;
 pub mod selector;
 mod store;

@@ -79,6 +79,9 @@ pub enum Cause {
     /// There is no such file.
     #[error("no such file")]
     NoSuchFile,
+    /// A medium is not as a plan expects it.
+    #[error("not as expected: {0}")]
+    Expectation(String),
     /// The finished plan did not stand up to being read back.
     #[error("the plan was given up because its result did not stand up: {0}; nothing was written")]
     Verification(String),
@@ -101,7 +104,9 @@ impl Error {
             Cause::Unopened(error) => error.kind(),
             Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
-            Cause::NoneBoots(_) | Cause::Verification(_) => ErrorKind::Refused,
+            Cause::NoneBoots(_) | Cause::Expectation(_) | Cause::Verification(_) => {
+                ErrorKind::Refused
+            }
         }
     }
 

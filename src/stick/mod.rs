@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod expect;
 mod path;
 mod plan;
 mod transfer;

@@ -14,6 +14,7 @@ use crate::commit::Overlay;
 use crate::medium::{
     CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, SparseReads, Target,
 };
+use crate::stick::Plan;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -37,7 +38,7 @@ impl Job<'_> {
     ) -> Result<Exit, Failure> {
         let ui = &self.session.ui;
         if let Mode::Output { path, .. } = &self.change.mode {
-            output::make_directory(path, ui)?;
+            output::make_directory(path)?;
         }
         let content = output::content_of(source).unwrap_or(Content::Raw);
         let working = self.session.interrupt.working();
@@ -47,7 +48,7 @@ impl Job<'_> {
         };
         drop(working);
         ui.end_bytes();
-        let exit = exit?;
+        let explained = exit?;
         object.output = Some(output::name_of(place));
         let done = match object.outcome {
             Outcome::Changed => "written with the change",
@@ -56,9 +57,12 @@ impl Job<'_> {
         let line = format!("{}: {done}", output::name_of(place));
         match ui.is_brief() {
             true => ui.text(&format!("{line}\n")),
-            false => ui.say(&line),
+            false => {
+                ui.say(&line);
+                explained.iter().for_each(|text| ui.say(text));
+            }
         }
-        Ok(exit)
+        Ok(Exit::Done)
     }
 
     fn copy_raw(
@@ -67,7 +71,7 @@ impl Job<'_> {
         place: &Place,
         force: bool,
         object: &mut json::Change,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let target = Target::open_read(source, &self.session.host)?;
         self.session.ui.begin_bytes(target.size());
         let sector_size = target.logical_sector_size();
@@ -99,7 +103,7 @@ impl Job<'_> {
         place: &Place,
         force: bool,
         object: &mut json::Change,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let mut reader = output::unpacked(source, content)?;
         let (path, is_plain) = match place {
             Place::File { path, packing } => (path.clone(), *packing == Packing::Plain),
@@ -124,7 +128,7 @@ impl Job<'_> {
         copy: OutputFile,
         sector_size: Option<u32>,
         object: &mut json::Change,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(&copy);
         let medium = CachedReads::new(&meter);
         let stick = self.session.open_stick(&medium, sector_size)?;
@@ -136,7 +140,7 @@ impl Job<'_> {
         object.bytes_read = meter.bytes_read();
         object.bytes_written = meter.bytes_written();
         copy.publish()?;
-        Ok(Exit::Done)
+        Ok(self.explained(&plan))
     }
 
     /// Writes all of a medium with the change in it, from end to end.
@@ -147,7 +151,7 @@ impl Job<'_> {
         place: &Place,
         force: bool,
         object: &mut json::Change,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(source);
         let medium = CachedReads::new(&meter);
         let stick = self.session.open_stick(&medium, sector_size)?;
@@ -179,7 +183,12 @@ impl Job<'_> {
         if !plan.is_empty() {
             object.outcome = Outcome::Changed;
         }
-        Ok(Exit::Done)
+        Ok(self.explained(&plan))
+    }
+
+    /// What is to be said of a copy with this change in it.
+    fn explained(&self, plan: &Plan) -> Option<String> {
+        (!plan.is_empty()).then(|| (self.explain)(plan)).flatten()
     }
 
     fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {

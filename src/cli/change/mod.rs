@@ -321,6 +321,13 @@ impl Job<'_> {
         match &self.work {
             Work::Edits(edits) => stick.plan(edits, request),
             Work::Import(state) => stick.plan_import(state, request),
+            Work::Instruction(Instruction { expect, edits }) => stick
+                .check_expectations(expect, request.banks)
+                .and_then(|()| stick.plan(edits, request)),
+            Work::Each(_) => Err(crate::stick::Cause::Verification(
+                "each target has an instruction of its own".to_owned(),
+            )
+            .into()),
             Work::Reclaim => stick.plan_reclaim(request),
         }
     }

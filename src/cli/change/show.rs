@@ -67,7 +67,7 @@ impl Job<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            Work::Edits(_) | Work::Import(_) => {
+            _ => {
                 let searched = plan.searched().join(", ");
                 match plan.doubtful() {
                     0 => format!("nothing to change; looked into {searched}"),

@@ -1,0 +1,504 @@
+//! Edits declared in a file: a TOML plan, read and checked before any medium is.
+//!
+//! A plan says what is to be so, not in which order it is done: two entries about the same
+//! setting are refused, and so the order of entries means nothing. `{name}` in a value stands
+//! for that column of a host map, `{{name}}` for the text `{name}`; other braces are text.
+//! Pure: the files a plan names are read by whoever calls.
+
+mod check;
+mod fill;
+
+pub use fill::Fill;
+
+use super::{ConfEdit, Devices, Edit, FileEdit, OwnerEdit, Selector, StoreEdit};
+use crate::bank::KerneloptEdit;
+use crate::error::ErrorKind;
+use crate::ownership::{Owner, RowKey, Source, ValueColumn};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use toml::Spanned;
+
+#[cfg(feature = "cli")]
+use schemars::JsonSchema;
+
+/// A plan as it stands in the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PlanFile {
+    /// What must be so before anything is changed.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Who owns devices.
+    #[serde(default)]
+    pub device: Vec<DeviceEntry>,
+    /// Settings of esx.conf.
+    #[serde(default)]
+    pub conf: ConfEntries,
+    /// Rows of the ConfigStore.
+    #[serde(default)]
+    pub store: StoreEntries,
+    /// Kernel options in the boot.cfg of each bank.
+    #[serde(default)]
+    pub kernelopt: KerneloptEntries,
+    /// Files of the configuration.
+    #[serde(default)]
+    pub file: Vec<FileEntry>,
+}
+
+/// What must be so, in every bank the command is about that holds a state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// The build in boot.cfg: `6.7.0-8169922`, or the beginning of it: `6.7.0`.
+    pub build: Option<String>,
+    /// Partition number of the bank that boots next.
+    pub bank: Option<u32>,
+    /// Values of esx.conf keys.
+    #[serde(default)]
+    pub conf: BTreeMap<String, String>,
+}
+
+/// A device and its owner.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeviceEntry {
+    /// The device, as the command line names it, or `passed-through` for every one that is.
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
+    pub address: Spanned<String>,
+    /// The owner it gets.
+    pub owner: OwnerWord,
+}
+
+/// An owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnerWord {
+    /// The VMkernel.
+    Vmkernel,
+    /// Passed through to virtual machines.
+    Passthru,
+}
+
+/// Settings of esx.conf.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConfEntries {
+    /// Values by key.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "BTreeMap<String, String>"))]
+    pub set: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Keys to take out; one that is not there is fine.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<String>"))]
+    pub unset: Vec<Spanned<String>>,
+}
+
+/// Rows of the ConfigStore.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StoreEntries {
+    /// Values to set.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<StoreSetEntry>"))]
+    pub set: Vec<Spanned<StoreSetEntry>>,
+    /// Rows to delete; one that is not there is fine.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<RowEntry>"))]
+    pub delete: Vec<Spanned<RowEntry>>,
+}
+
+/// A row of the ConfigStore, as configstorecli names it.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RowEntry {
+    /// Component: `esx`.
+    pub component: String,
+    /// Configuration group.
+    pub group: String,
+    /// Key.
+    pub key: String,
+    /// Identifier, where there are several rows of one key.
+    #[serde(default)]
+    pub identifier: String,
+}
+
+/// A row and the value it gets.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StoreSetEntry {
+    /// Component: `esx`.
+    pub component: String,
+    /// Configuration group.
+    pub group: String,
+    /// Key.
+    pub key: String,
+    /// Identifier, where there are several rows of one key.
+    #[serde(default)]
+    pub identifier: String,
+    /// The column: `user` unless given.
+    #[serde(default)]
+    pub column: ColumnWord,
+    /// The value. What it means as JSON is stored.
+    #[cfg_attr(feature = "cli", schemars(with = "serde_json::Value"))]
+    pub value: toml::Value,
+}
+
+/// A column of the ConfigStore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnWord {
+    /// `AutoConfValue`
+    Auto,
+    /// `UserValue`
+    #[default]
+    User,
+    /// `VitalValue`
+    Vital,
+    /// `CachedValue`
+    Cached,
+    /// `DesiredValue`
+    Desired,
+}
+
+/// Kernel options.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KerneloptEntries {
+    /// Options to append unless they are there.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<String>"))]
+    pub append: Vec<Spanned<String>>,
+    /// Options to take out; one that is not there is fine.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<String>"))]
+    pub delete: Vec<Spanned<String>>,
+}
+
+/// A file of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FileEntry {
+    /// Where, as seen on the host: `etc/motd`.
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
+    pub path: Spanned<String>,
+    /// Its content.
+    pub text: Option<String>,
+    /// A local file with its content, looked for from the directory of the plan.
+    pub from: Option<String>,
+    /// Take the file out instead; one that is not there is fine.
+    #[serde(default)]
+    pub remove: bool,
+    /// Permission bits of a new file, octal: `"0644"`.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
+    pub mode: Option<Spanned<String>>,
+}
+
+/// Why a plan cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct PlanFileError {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl PlanFileError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Usage
+    }
+
+    fn at(text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        PlanFileError {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
+
+/// A plan that was read and checked.
+#[derive(Clone, Debug)]
+pub struct DeclaredPlan {
+    text: String,
+    plan: PlanFile,
+}
+
+impl DeclaredPlan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`PlanFileError`]: no TOML, keys that are not known, entries that cannot be meant or
+    /// contradict each other.
+    pub fn parse(text: &str) -> Result<Self, PlanFileError> {
+        let plan: PlanFile = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            PlanFileError::at(text, span, error.message().replace('\n', ", "))
+        })?;
+        let declared = DeclaredPlan {
+            text: text.to_owned(),
+            plan,
+        };
+        check::check(&declared)?;
+        Ok(declared)
+    }
+
+    /// The plan as it stands in the file.
+    pub fn plan(&self) -> &PlanFile {
+        &self.plan
+    }
+
+    /// Columns of a host map that its values use.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let mut columns = BTreeSet::new();
+        for value in self.values() {
+            columns.extend(fill::columns_of(value).map(str::to_owned));
+        }
+        columns
+    }
+
+    /// The local files it names.
+    pub fn local_files(&self) -> impl Iterator<Item = &str> {
+        self.plan
+            .file
+            .iter()
+            .filter_map(|file| file.from.as_deref())
+    }
+
+    /// What is expected of a medium, and the edits for it: the plan with the values of its row
+    /// of a host map, and with the contents of the local files.
+    ///
+    /// # Errors
+    /// [`PlanFileError`]: a value that cannot be meant once it is filled in, or a file that is
+    /// not in `files`.
+    pub fn fill(
+        &self,
+        row: &BTreeMap<String, String>,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<(Expect, Vec<Edit>), PlanFileError> {
+        let fill = Fill::new(row);
+        let mut expect = self.plan.expect.clone();
+        for value in expect.conf.values_mut() {
+            *value = fill.text(value).map_err(|why| self.error(0..0, why))?;
+        }
+        let mut edits = self.device_edits(&fill)?;
+        edits.extend(self.conf_edits(&fill)?);
+        edits.extend(self.store_edits(&fill)?);
+        edits.extend(self.kernelopt_edits(&fill)?);
+        edits.extend(self.file_edits(&fill, files)?);
+        Ok((expect, edits))
+    }
+
+    fn error(&self, span: Range<usize>, message: impl Into<String>) -> PlanFileError {
+        PlanFileError::at(&self.text, span, message)
+    }
+
+    fn filled(&self, fill: &Fill<'_>, value: &Spanned<String>) -> Result<String, PlanFileError> {
+        fill.text(value.get_ref())
+            .map_err(|why| self.error(value.span(), why))
+    }
+
+    fn device_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+        let mut named: Vec<OwnerEdit> = Vec::new();
+        for entry in &self.plan.device {
+            let address = self.filled(fill, &entry.address)?;
+            let devices = if address == check::PASSED_THROUGH {
+                Devices::PassedThrough
+            } else {
+                let selector: Selector = address.parse().map_err(|error: super::SelectError| {
+                    self.error(entry.address.span(), error.to_string())
+                })?;
+                Devices::Named(vec![selector])
+            };
+            let owner = match entry.owner {
+                OwnerWord::Vmkernel => Owner::Vmkernel,
+                OwnerWord::Passthru => Owner::Passthru,
+            };
+            let edit = OwnerEdit { devices, owner };
+            if let Some(other) = named.iter().find(|other| contradict(other, &edit)) {
+                let message = format!(
+                    "another entry gives {address} to {}",
+                    other.owner.spelled(Source::EsxConf)
+                );
+                return Err(self.error(entry.address.span(), message));
+            }
+            named.push(edit);
+        }
+        Ok(named.into_iter().map(Edit::Owner).collect())
+    }
+
+    fn conf_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+        let mut edits = Vec::new();
+        for (key, value) in &self.plan.conf.set {
+            let filled = self.filled(fill, value)?;
+            check::setting(key.get_ref(), &filled).map_err(|why| self.error(value.span(), why))?;
+            edits.push(Edit::Conf(ConfEdit::Set {
+                key: key.get_ref().clone(),
+                value: filled,
+            }));
+        }
+        let unset = self.plan.conf.unset.iter().map(|key| {
+            Edit::Conf(ConfEdit::Unset {
+                key: key.get_ref().clone(),
+                absent_ok: true,
+            })
+        });
+        edits.extend(unset);
+        Ok(edits)
+    }
+
+    fn store_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+        let mut edits = Vec::new();
+        for entry in &self.plan.store.set {
+            let row = entry.get_ref();
+            let at = |why| self.error(entry.span(), why);
+            let identifier = fill.text(&row.identifier).map_err(at)?;
+            let value = fill.json(&row.value).map_err(at)?;
+            edits.push(Edit::Store(StoreEdit::Set {
+                key: RowKey::new(&row.component, &row.group, &row.key, &identifier),
+                column: row.column.into(),
+                json: value.to_string(),
+            }));
+        }
+        for entry in &self.plan.store.delete {
+            let row = entry.get_ref();
+            let at = |why| self.error(entry.span(), why);
+            let identifier = fill.text(&row.identifier).map_err(at)?;
+            edits.push(Edit::Store(StoreEdit::Delete {
+                key: RowKey::new(&row.component, &row.group, &row.key, &identifier),
+                absent_ok: true,
+            }));
+        }
+        Ok(edits)
+    }
+
+    fn kernelopt_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+        let options = &self.plan.kernelopt;
+        let mut edits = Vec::new();
+        let delete = options.delete.iter().map(|word| (word, false));
+        let append = options.append.iter().map(|word| (word, true));
+        for (word, is_append) in delete.chain(append) {
+            let filled = self.filled(fill, word)?;
+            let edit = match is_append {
+                true => KerneloptEdit::Append(filled),
+                false => KerneloptEdit::Delete(filled),
+            };
+            edit.check()
+                .map_err(|error| self.error(word.span(), error.to_string()))?;
+            edits.push(Edit::Kernelopt(edit));
+        }
+        Ok(edits)
+    }
+
+    fn file_edits(
+        &self,
+        fill: &Fill<'_>,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Vec<Edit>, PlanFileError> {
+        let mut edits = Vec::new();
+        for entry in &self.plan.file {
+            let path = entry.path.get_ref().clone();
+            let content = match (&entry.text, &entry.from) {
+                (Some(text), _) => {
+                    let filled = fill.text(text);
+                    filled
+                        .map_err(|why| self.error(entry.path.span(), why))?
+                        .into_bytes()
+                }
+                (None, Some(from)) => files
+                    .get(from)
+                    .cloned()
+                    .ok_or_else(|| self.error(entry.path.span(), format!("{from} was not read")))?,
+                (None, None) => {
+                    edits.push(Edit::File(FileEdit::Remove {
+                        path,
+                        absent_ok: true,
+                    }));
+                    continue;
+                }
+            };
+            let mode = entry
+                .mode
+                .as_ref()
+                .and_then(|mode| check::mode(mode.get_ref()));
+            edits.push(Edit::File(FileEdit::Put {
+                path,
+                content,
+                mode,
+            }));
+        }
+        Ok(edits)
+    }
+
+    /// Every value that may name a column.
+    fn values(&self) -> impl Iterator<Item = &str> {
+        let plan = &self.plan;
+        let expect = plan.expect.conf.values().map(String::as_str);
+        let devices = plan
+            .device
+            .iter()
+            .map(|entry| entry.address.get_ref().as_str());
+        let conf = plan.conf.set.values().map(|value| value.get_ref().as_str());
+        let set = plan.store.set.iter().map(Spanned::get_ref);
+        let identifiers = set.clone().map(|row| row.identifier.as_str());
+        let store = set.flat_map(|row| fill::strings_of(&row.value));
+        let deleted = plan
+            .store
+            .delete
+            .iter()
+            .map(|row| row.get_ref().identifier.as_str());
+        let options = plan.kernelopt.append.iter().chain(&plan.kernelopt.delete);
+        let options = options.map(|word| word.get_ref().as_str());
+        let texts = plan.file.iter().filter_map(|file| file.text.as_deref());
+        expect
+            .chain(devices)
+            .chain(conf)
+            .chain(identifiers)
+            .chain(store)
+            .chain(deleted)
+            .chain(options)
+            .chain(texts)
+    }
+}
+
+/// Whether two edits give one address to different owners, however it was spelled.
+fn contradict(one: &OwnerEdit, other: &OwnerEdit) -> bool {
+    let (Devices::Named(mine), Devices::Named(theirs)) = (&one.devices, &other.devices) else {
+        return false;
+    };
+    let theirs: Vec<_> = theirs.iter().flat_map(Selector::addresses).collect();
+    let mut mine = mine.iter().flat_map(Selector::addresses);
+    one.owner != other.owner && mine.any(|address| theirs.contains(&address))
+}
+
+impl From<ColumnWord> for ValueColumn {
+    fn from(word: ColumnWord) -> Self {
+        match word {
+            ColumnWord::Auto => ValueColumn::AutoConf,
+            ColumnWord::User => ValueColumn::User,
+            ColumnWord::Vital => ValueColumn::Vital,
+            ColumnWord::Cached => ValueColumn::Cached,
+            ColumnWord::Desired => ValueColumn::Desired,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use super::*;
+
+/// One of everything.
+const PLAN: &str = r#"
+[expect]
+build = "6.7.0"
+bank = 5
+conf = { "/system/uuid" = "{uuid}" }
+
+[[device]]
+address = "0000:00:1a.7"
+owner = "vmkernel"
+
+[conf]
+set = { "/adv/Misc/HostName" = "{name}.lab" }
+unset = ["/adv/Old"]
+
+[[store.set]]
+component = "esx"
+group = "network"
+key = "vmk"
+identifier = "{name}"
+value = { host = "{name}", port = 22, on = true }
+
+[[store.delete]]
+component = "esx"
+group = "old"
+key = "gone"
+
+[kernelopt]
+append = ["runweasel"]
+delete = ["quiet"]
+
+[[file]]
+path = "etc/motd"
+text = "Welcome to {name}, not {{name}}\n"
+mode = "0600"
+
+[[file]]
+path = "etc/banner"
+from = "banner.txt"
+
+[[file]]
+path = "etc/issue"
+remove = true
+"#;
+
+fn row() -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("name".to_owned(), "esx1".to_owned()),
+        ("uuid".to_owned(), "5fb27665".to_owned()),
+    ])
+}
+
+#[test]
+fn a_plan_with_one_of_everything_becomes_edits_filled_in() {
+    let plan = DeclaredPlan::parse(PLAN).unwrap();
+    let columns: Vec<String> = plan.columns().into_iter().collect();
+    assert_eq!(columns, ["name", "uuid"]);
+    assert_eq!(plan.local_files().collect::<Vec<_>>(), ["banner.txt"]);
+    let files = BTreeMap::from([("banner.txt".to_owned(), b"{name}".to_vec())]);
+    let (expect, edits) = plan.fill(&row(), &files).unwrap();
+    assert_eq!(expect.build.as_deref(), Some("6.7.0"));
+    assert_eq!(expect.bank, Some(5));
+    assert_eq!(expect.conf["/system/uuid"], "5fb27665");
+    let key = |parts: [&str; 4]| RowKey::new(parts[0], parts[1], parts[2], parts[3]);
+    let expected = vec![
+        Edit::Owner(OwnerEdit {
+            devices: Devices::Named(vec!["0000:00:1a.7".parse().unwrap()]),
+            owner: Owner::Vmkernel,
+        }),
+        Edit::Conf(ConfEdit::Set {
+            key: "/adv/Misc/HostName".to_owned(),
+            value: "esx1.lab".to_owned(),
+        }),
+        Edit::Conf(ConfEdit::Unset {
+            key: "/adv/Old".to_owned(),
+            absent_ok: true,
+        }),
+        Edit::Store(StoreEdit::Set {
+            key: key(["esx", "network", "vmk", "esx1"]),
+            column: ValueColumn::User,
+            json: r#"{"host":"esx1","on":true,"port":22}"#.to_owned(),
+        }),
+        Edit::Store(StoreEdit::Delete {
+            key: key(["esx", "old", "gone", ""]),
+            absent_ok: true,
+        }),
+        Edit::Kernelopt(KerneloptEdit::Delete("quiet".to_owned())),
+        Edit::Kernelopt(KerneloptEdit::Append("runweasel".to_owned())),
+        Edit::File(FileEdit::Put {
+            path: "etc/motd".to_owned(),
+            content: b"Welcome to esx1, not {name}\n".to_vec(),
+            mode: Some(0o600),
+        }),
+        Edit::File(FileEdit::Put {
+            path: "etc/banner".to_owned(),
+            content: b"{name}".to_vec(),
+            mode: None,
+        }),
+        Edit::File(FileEdit::Remove {
+            path: "etc/issue".to_owned(),
+            absent_ok: true,
+        }),
+    ];
+    assert_eq!(edits, expected);
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_said_with_its_line_and_column() {
+    let cases = [
+        ("[conf]\nset = {", (2, 8), ""),
+        ("[expect]\nbild = \"6.7\"\n", (2, 1), "unknown field `bild`"),
+        (
+            "[[device]]\naddress = 5\nowner = \"vmkernel\"\n",
+            (2, 11),
+            "expected a string",
+        ),
+        (
+            "[[device]]\naddress = \"x\"\nowner = \"root\"\n",
+            (3, 9),
+            "unknown variant `root`",
+        ),
+        (
+            "[conf]\nset = { \"adv/x\" = \"1\" }\n",
+            (2, 9),
+            "`adv/x` cannot be",
+        ),
+        (
+            "[conf]\nset = { \"/a\" = \"1\" }\nunset = [\"/a\"]\n",
+            (3, 10),
+            "another entry for the key /a",
+        ),
+        (
+            "[kernelopt]\nappend = [\"a\"]\ndelete = [\"a\"]\n",
+            (3, 11),
+            "another entry for the kernel option a",
+        ),
+        (
+            "[[file]]\npath = \"etc/../x\"\ntext = \"\"\n",
+            (2, 8),
+            "goes up with `..`",
+        ),
+        (
+            "[[file]]\npath = \"etc//x\"\ntext = \"\"\n",
+            (2, 8),
+            "an empty part",
+        ),
+        ("[[file]]\npath = \"etc/x\"\n", (2, 8), "needs one of"),
+        (
+            "[[file]]\npath = \"etc/x\"\ntext = \"\"\nremove = true\n",
+            (2, 8),
+            "needs one of",
+        ),
+        (
+            "[[file]]\npath = \"etc/x\"\ntext = \"\"\nmode = \"0999\"\n",
+            (2, 8),
+            "is no mode",
+        ),
+        (
+            "[conf]\nset = { \"/a\" = \"1\" }\n[[file]]\npath = \"/etc/vmware/esx.conf\"\ntext = \"\"\n",
+            (4, 8),
+            "other entries change settings",
+        ),
+        (
+            "[[device]]\naddress = \"passed-through\"\nowner = \"vmkernel\"\n[[device]]\naddress = \"00:1a.7\"\nowner = \"vmkernel\"\n",
+            (2, 11),
+            "leaves nothing",
+        ),
+    ];
+    for (text, (line, column), message) in cases {
+        let error = DeclaredPlan::parse(text).unwrap_err();
+        assert_eq!(
+            (error.line, error.column),
+            (line, column),
+            "{text}: {error}"
+        );
+        assert!(error.message.contains(message), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_only_the_filled_in_value_shows_is_said_with_its_line_too() {
+    let row = BTreeMap::from([("name".to_owned(), "a\"b".to_owned())]);
+    let cases = [
+        (
+            "[conf]\nset = { \"/a\" = \"{name}\" }\n",
+            (2, 16),
+            "no escape",
+        ),
+        (
+            "[conf]\nset = { \"/a\" = \"{nome}\" }\n",
+            (2, 16),
+            "no column `nome`",
+        ),
+        (
+            "[[device]]\naddress = \"{name}\"\nowner = \"vmkernel\"\n",
+            (2, 11),
+            "",
+        ),
+        (
+            "[kernelopt]\nappend = [\"a b\"]\n",
+            (2, 11),
+            "not a single kernel option",
+        ),
+        (
+            "[[device]]\naddress = \"0000:00:1a.7\"\nowner = \"vmkernel\"\n[[device]]\naddress = \"00:1a.7\"\nowner = \"passthru\"\n",
+            (5, 11),
+            "another entry gives",
+        ),
+    ];
+    for (text, (line, column), message) in cases {
+        let plan = DeclaredPlan::parse(text).unwrap();
+        let error = plan.fill(&row, &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            (error.line, error.column),
+            (line, column),
+            "{text}: {error}"
+        );
+        assert!(error.message.contains(message), "{text}: {error}");
+    }
+}

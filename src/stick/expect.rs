@@ -1,0 +1,95 @@
+//! What a plan expects of a medium before it changes anything.
+
+use super::{BankChoice, Cause, Error, Stick};
+use crate::edit::host_map::Names;
+use crate::edit::plan_file::Expect;
+use crate::edit::{ESX_CONF, EditError};
+use crate::ownership::EsxConf;
+use crate::state::State;
+
+/// The key of esx.conf that holds a host's UUID.
+const SYSTEM_UUID: &str = "/system/uuid";
+
+impl Stick<'_, '_> {
+    /// Checks what a plan expects of the banks it is about.
+    ///
+    /// # Errors
+    /// [`Cause::Expectation`] for the first thing that is otherwise; what opening a state met.
+    pub fn check_expectations(&self, expect: &Expect, banks: BankChoice) -> Result<(), Error> {
+        let otherwise = |what: String| Error::from(Cause::Expectation(what));
+        if let Some(expected) = expect.bank {
+            let next = self.boots_next().map(|slot| slot.partition);
+            if next != Some(expected) {
+                let found = next.map_or("none".to_owned(), |number| number.to_string());
+                return Err(otherwise(format!(
+                    "bank {expected} was to boot next, and it is {found}"
+                )));
+            }
+        }
+        for slot in self.chosen(banks)? {
+            if slot.states.is_empty() {
+                continue;
+            }
+            let on = |error: Error| error.on(slot.partition);
+            if let Some(expected) = &expect.build {
+                let build = slot.opened()?.boot_cfg().build.clone().unwrap_or_default();
+                if !is_of_build(&build, expected) {
+                    let what = format!("build {expected} was expected, and it is {build:?}");
+                    return Err(on(otherwise(what)));
+                }
+            }
+            if expect.conf.is_empty() {
+                continue;
+            }
+            for file in &slot.states {
+                let at = |error: Error| on(error).in_file(file.name);
+                let state = self.open_state(slot, file)?;
+                let conf = esx_conf(&state)
+                    .map_err(at)?
+                    .ok_or_else(|| at(EditError::Missing { path: ESX_CONF }.into()))?;
+                for (key, expected) in &expect.conf {
+                    let found = conf.get(key);
+                    if found != Some(expected) {
+                        let found =
+                            found.map_or("not there".to_owned(), |value| format!("{value:?}"));
+                        let what = format!("{key} was to be {expected:?}, and it is {found}");
+                        return Err(at(otherwise(what)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The UUIDs of the banks and of the hosts whose states they hold. A state that cannot be
+    /// opened has none to tell.
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        for slot in self.slots() {
+            if let Ok(bank) = slot.opened() {
+                names.bank_uuids.insert(bank.uuid().to_string());
+            }
+            for file in &slot.states {
+                let state = self.open_state(slot, file).ok();
+                let conf = state.and_then(|state| esx_conf(&state).ok().flatten());
+                let uuid = conf.and_then(|conf| conf.get(SYSTEM_UUID).map(str::to_owned));
+                names.system_uuids.extend(uuid);
+            }
+        }
+        names
+    }
+}
+
+fn esx_conf(state: &State) -> Result<Option<EsxConf>, Error> {
+    let Some(bytes) = state.content(ESX_CONF)? else {
+        return Ok(None);
+    };
+    Ok(Some(EsxConf::parse(bytes.to_vec())?))
+}
+
+/// Whether a build is the one expected, or begins with all of its parts: `6.7.0` is the
+/// beginning of `6.7.0-8169922`, and not of `6.7.01`.
+fn is_of_build(build: &str, expected: &str) -> bool {
+    let rest = build.strip_prefix(expected);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+}
