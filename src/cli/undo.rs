@@ -5,9 +5,9 @@ use super::exit::Exit;
 use super::json::{self, Outcome};
 use super::report::Failure;
 use super::session::Session;
-use crate::commit::{self, Undo, WriteSet};
+use crate::commit::{self, CommitError, Undo, WriteSet};
 use crate::medium::{CachedReads, Meter, ReadAt, Target};
-use crate::stick::{Error, declared_ranges};
+use crate::stick::{Error, check_undone, declared_ranges};
 use std::path::{Path, PathBuf};
 
 /// The largest undo file that is read, in bytes: twice the largest state, and then some.
@@ -88,6 +88,15 @@ fn put_back(
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
+    if !args.force {
+        let settings = session.settings(Some(undo.set.sector_size()));
+        check_undone(&medium, &set, settings).map_err(|error| {
+            let text = format!("put back, the medium would be damaged, so it was changed since: {error}");
+            Failure::refused(text).hint(
+                "if what was written to it since may be lost: --force; check the volume with fsck.fat afterwards",
+            )
+        })?;
+    }
     describe(session, undo, &set, object);
     object.outcome = Outcome::WouldChange;
     if args.dry_run {
@@ -113,12 +122,17 @@ fn put_back(
             }
             Some(failure) => {
                 object.outcome = Outcome::Partial;
+                let failure = failure.seen_from_the_undone();
                 let text = format!("the old configuration is back, but not every byte: {failure}");
                 Err(Failure::io(text).hint(again))
             }
         },
         Err(error) => {
             object.outcome = super::change::outcome_of(&error);
+            let error = match error {
+                CommitError::Failed(failure) => CommitError::Failed(failure.seen_from_the_undone()),
+                other => other,
+            };
             Err(Failure::from(Error::from(error)).and_hint(again))
         }
     }

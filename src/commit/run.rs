@@ -124,6 +124,21 @@ pub struct Failure {
     pub holds: Vec<(u32, Holds)>,
 }
 
+impl Failure {
+    /// The same failure of a run that takes another one back, in the words of that other run:
+    /// what the way back has not switched yet is the new configuration.
+    pub fn seen_from_the_undone(mut self) -> Self {
+        for (_, holds) in &mut self.holds {
+            *holds = match *holds {
+                Holds::Old => Holds::New,
+                Holds::New => Holds::Old,
+                other => other,
+            };
+        }
+        self
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -168,7 +183,7 @@ pub enum CommitError {
     },
     /// Stopped by request before the first switch: every bank holds the old content.
     #[error(
-        "interrupted before the switch, after {steps_done} of {steps} steps; the old configuration is in place"
+        "interrupted before the switch, after {steps_done} of {steps} steps; every bank holds the configuration it held before"
     )]
     Interrupted {
         /// Steps already on the medium.

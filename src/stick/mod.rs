@@ -21,6 +21,7 @@ pub use transfer::TransferError;
 use crate::bank::{
     Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,
 };
+use crate::commit::{Overlay, WriteSet};
 use crate::fat::Entry;
 use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
@@ -374,4 +375,27 @@ pub fn declared_ranges(
         }
     }
     Ok(declared)
+}
+
+/// Looks at what the steps of an undo come to: every volume they change must be sound again, as
+/// it was when the undo file was made. It is not where its clusters belong to another file now.
+///
+/// # Errors
+/// A table that is damaged, a bank that cannot be opened, a volume with damage.
+pub fn check_undone(
+    medium: &dyn ReadAt,
+    set: &WriteSet,
+    settings: Settings<'_>,
+) -> Result<(), Error> {
+    let overlay = Overlay::new(medium, set);
+    let after = Stick::open(&overlay, settings)?;
+    let changes = |slot: &&Slot<'_>| {
+        let mut steps = set.steps().iter();
+        steps.any(|step| step.partition == slot.partition)
+    };
+    for slot in after.slots().iter().filter(changes) {
+        let checked = slot.opened()?.volume().check();
+        checked.map_err(|error| Error::from(error).on(slot.partition))?;
+    }
+    Ok(())
 }

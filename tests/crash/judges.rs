@@ -87,6 +87,11 @@ impl Scratch {
         let output = run(fsck.arg("-a").arg(self.path()));
         let code = output.status.code();
         assert!(matches!(code, Some(0 | 1)), "fsck.fat -a: {output:?}");
+        self.take(medium);
+    }
+
+    /// Puts what a program changed in the file into `medium`, which was the same before.
+    pub fn take(&mut self, medium: &Cow<'_>) {
         let after = std::fs::read(self.path()).unwrap();
         let size = medium.sector_size();
         let first = self.range.start / size as u64;

@@ -16,9 +16,11 @@ mod media;
 #[path = "../common/replay.rs"]
 mod replay;
 
+mod changed;
 mod faults;
 mod judges;
 mod lies;
+mod program;
 mod runs;
 mod sticks;
 mod table;

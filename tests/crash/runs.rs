@@ -447,11 +447,23 @@ fn a_cut_undo_of_two_banks_can_be_run_again() {
     undo_of("esxi40-mbr", "undo, two banks, one with two files");
 }
 
-#[test]
-fn a_cut_fix_in_place_is_always_undone() {
-    let image = Image::bundled("esxi67-fresh");
+fn in_place_of(name: &str, row: &str) {
+    let image = Image::bundled(name);
     let act = |medium: &dyn ReadAt| text(image.fix(medium, Method::InPlace));
     let mut run = Run::new(&image, &act);
     run.in_place = true;
-    run.judge_all("fix --in-place");
+    run.judge_all(row);
+}
+
+#[test]
+fn a_cut_fix_in_place_is_always_undone() {
+    in_place_of("esxi67-fresh", "fix --in-place, one bank");
+}
+
+#[test]
+fn a_cut_fix_in_place_of_two_banks_is_always_undone() {
+    in_place_of(
+        "esxi67-two-sectors",
+        "fix --in-place, entries in two directory sectors",
+    );
 }
