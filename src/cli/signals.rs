@@ -4,8 +4,8 @@
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Status of a process that a signal stopped, as shells report it for SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -14,8 +14,18 @@ const INTERRUPTED: i32 = 130;
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
+    /// Whether a signal ends the program at once.
     idle: Arc<AtomicBool>,
-    at_work: Arc<AtomicUsize>,
+    work: Arc<Mutex<Work>>,
+}
+
+/// Why a signal may have to wait.
+#[derive(Debug, Default)]
+struct Work {
+    /// Pieces of work going on.
+    going_on: usize,
+    /// Whether a piece is done, and the exit code has to say so.
+    done: bool,
 }
 
 impl Interrupt {
@@ -25,17 +35,16 @@ impl Interrupt {
     /// # Errors
     /// What the operating system reported.
     pub fn listen() -> io::Result<Self> {
-        let requested = Arc::new(AtomicBool::new(false));
-        let idle = Arc::new(AtomicBool::new(true));
+        let interrupt = Interrupt {
+            requested: Arc::new(AtomicBool::new(false)),
+            idle: Arc::new(AtomicBool::new(true)),
+            work: Arc::default(),
+        };
         for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&idle))?;
-            flag::register(signal, Arc::clone(&requested))?;
+            flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&interrupt.idle))?;
+            flag::register(signal, Arc::clone(&interrupt.requested))?;
         }
-        Ok(Interrupt {
-            requested,
-            idle,
-            at_work: Arc::new(AtomicUsize::new(0)),
-        })
+        Ok(interrupt)
     }
 
     /// Whether one came.
@@ -45,9 +54,19 @@ impl Interrupt {
 
     /// Until the guard is dropped a signal is only remembered: something is being written.
     pub fn working(&self) -> Working {
-        self.at_work.fetch_add(1, Ordering::SeqCst);
+        let mut work = self.work();
+        work.going_on += 1;
         self.idle.store(false, Ordering::SeqCst);
         Working(self.clone())
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, work: &Work) {
+        let idle = work.going_on == 0 && !work.done;
+        self.idle.store(idle, Ordering::SeqCst);
     }
 }
 
@@ -55,10 +74,38 @@ impl Interrupt {
 #[derive(Debug)]
 pub struct Working(Interrupt);
 
+impl Working {
+    /// The work took effect. From now on a signal is only remembered: 130 would say that
+    /// nothing has changed.
+    pub fn done(self) {
+        self.0.work().done = true;
+    }
+}
+
 impl Drop for Working {
     fn drop(&mut self) {
-        if self.0.at_work.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.idle.store(true, Ordering::SeqCst);
-        }
+        let mut work = self.0.work();
+        work.going_on = work.going_on.saturating_sub(1);
+        self.0.settle(&work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_waits_while_something_is_written_and_once_something_has_been() {
+        let interrupt = Interrupt::listen().unwrap();
+        let idle = || interrupt.idle.load(Ordering::SeqCst);
+        assert!(idle());
+        let (first, second) = (interrupt.working(), interrupt.working());
+        assert!(!idle());
+        drop(first);
+        assert!(!idle());
+        drop(second);
+        assert!(idle(), "nothing came of either");
+        interrupt.working().done();
+        assert!(!idle());
     }
 }

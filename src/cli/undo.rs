@@ -109,7 +109,10 @@ fn put_back(
     let working = session.interrupt.working();
     let interrupted = || session.interrupt.requested();
     let result = commit::run(&meter, &set, &interrupted);
-    drop(working);
+    match &result {
+        Ok(_) => working.done(),
+        Err(_) => drop(working),
+    }
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
     let again = "run the same undo again: it goes on from wherever it was cut";

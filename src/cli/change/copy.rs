@@ -46,9 +46,9 @@ impl Job<'_> {
             true => self.copy_unpacked(source, content, place, force, object),
             false => self.copy_raw(source, place, force, object),
         };
-        drop(working);
         ui.end_bytes();
         let explained = exit?;
+        working.done();
         object.output = Some(output::name_of(place));
         let done = match object.outcome {
             Outcome::Changed => "written with the change",

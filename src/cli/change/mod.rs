@@ -256,12 +256,14 @@ impl Job<'_> {
         let result = self.commit(&meter, &plan, object);
         object.bytes_read = meter.bytes_read();
         object.bytes_written = meter.bytes_written();
-        drop(working);
         let result = result.map_err(|failure| keep::name_undo(failure, &plan, object));
-        if result.is_ok() {
-            self.conclude(&plan, object);
+        match &result {
+            Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
+            _ => working.done(),
         }
-        result
+        let exit = result?;
+        self.conclude(&plan, object);
+        Ok(exit)
     }
 
     fn commit(
