@@ -3,7 +3,7 @@
 use crate::crash::{Cut, apply, each_state};
 use crate::loops::Mounted;
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
-use crate::program::{Bench, sha256, text};
+use crate::program::{Bench, Run, sha256, text};
 use bootbank::commit::{CommitError, Holds, Overlay, Phase, Undo, WriteSet, run};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
@@ -13,6 +13,7 @@ use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Plan, Request, Settings, Stick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 /// Bank 5 of it is full, bank 6 is not.
 const FULL: &str = "esxi67-fullbank";
@@ -318,4 +319,45 @@ fn a_failure_while_overwriting_says_that_the_bank_is_neither_old_nor_new() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn after_a_failure_while_overwriting_the_message_names_the_command_that_brings_the_old_back() {
+    let bench = Bench::new();
+    let image = bench.made(FULL);
+    let before = sha256(&image);
+    let mut traced = Command::new("strace");
+    traced
+        .args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync"])
+        .args(["-e", "inject=fdatasync:error=EIO:when=1"])
+        .arg(env!("CARGO_BIN_EXE_bootbank"))
+        .args([
+            "fix",
+            "--in-place",
+            "-y",
+            "--bank",
+            "5",
+            "--json",
+            text(&image),
+        ])
+        .env("XDG_STATE_HOME", bench.path("state"));
+    let run: Run = match traced.output() {
+        Ok(output) if output.status.code() != Some(1) => output.into(),
+        _ => {
+            eprintln!("skipped: no strace, or it may not trace");
+            return;
+        }
+    };
+    let undo = bench.undo_files();
+    let command = format!("bootbank undo {} {}", undo[0].display(), image.display());
+    let run = run.exits(5);
+    let object = run.object();
+    assert_eq!(object["outcome"], "partial");
+    assert_eq!(object["error"]["kind"], "io");
+    run.says("step 1 of 2 (overwrite) failed on partition 5: sync")
+        .says("neither the old configuration nor the new one")
+        .says(&command);
+    bench.run(&["verify", text(&image)]).exits(4);
+    bench.run(&["undo", text(&undo[0]), text(&image)]).exits(0);
+    assert_eq!(sha256(&image), before);
 }

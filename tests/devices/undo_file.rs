@@ -116,3 +116,28 @@ fn without_a_home_and_a_name_for_it_nothing_is_written() {
     run(&["fix", "--no-undo", text(&image)]).exits(0);
     run(&["fix", text(&image)]).exits(0);
 }
+
+#[test]
+fn the_only_places_a_confined_run_can_write_to_are_named() {
+    let bench = Bench::new();
+    let image = bench.bundled(IMAGE);
+    let run = bench.run(&["fix", "-n", "-v", text(&image)]).exits(0);
+    if run
+        .stderr
+        .contains("not confined: this kernel has no Landlock")
+    {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    run.says("nothing can be written\n");
+    let undo = bench.undo_directory();
+    let places = format!(
+        "nothing can be written but {}, {}\n",
+        image.display(),
+        undo.display()
+    );
+    bench
+        .run(&["fix", "-v", text(&image)])
+        .exits(0)
+        .says(&places);
+}
