@@ -193,6 +193,9 @@ fn hint(cause: &Cause) -> Option<String> {
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? It needs the whole disk, not one partition of it"
         }
+        Cause::UnpackedTogether { .. } => {
+            "--bank N takes one bank at a time; --max-unpacked allows more"
+        }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::Undo(UndoError::Mismatch { .. }) => {

@@ -7,6 +7,8 @@ use crate::ownership::{
 };
 use crate::state::State;
 
+/// Most devices, of both files together. A host has some hundreds with a line each.
+const MAX_DEVICES: usize = 8192;
 /// Line numbers a sentence names at the most.
 const LINES_NAMED: usize = 5;
 /// Where esx.conf lies in the archive.
@@ -69,13 +71,19 @@ impl Configuration {
     /// knows is shown at both.
     ///
     /// # Errors
-    /// A row of the ConfigStore whose owner cannot be told.
+    /// A row of the ConfigStore whose owner cannot be told; [`EditError::TooManyDevices`].
     pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
         let mut devices = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::devices);
         let mut aliases = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::aliases);
         if let Some(store) = &self.store {
             devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
             aliases.extend(store.aliases());
+        }
+        if devices.len() > MAX_DEVICES {
+            return Err(EditError::TooManyDevices {
+                count: devices.len(),
+                limit: MAX_DEVICES,
+            });
         }
         tie_aliases(&mut devices, &aliases);
         Ok(devices)

@@ -244,6 +244,14 @@ pub enum EditError {
     /// Neither file that could name an owner is there.
     #[error("the state holds neither {ESX_CONF} nor a ConfigStore")]
     NoConfiguration,
+    /// More devices than a host can have.
+    #[error("the state names {count} devices, more than the {limit} that are handled")]
+    TooManyDevices {
+        /// How many it names.
+        count: usize,
+        /// The most that are handled.
+        limit: usize,
+    },
     /// A database with changes waiting beside it.
     #[error("the state holds {name}: the ConfigStore has changes that are not in it yet")]
     Sidecar {
@@ -269,7 +277,7 @@ impl EditError {
                 ErrorKind::Refused
             }
             EditError::NoConfiguration => ErrorKind::Damaged,
-            EditError::Sidecar { .. } => ErrorKind::Unsupported,
+            EditError::TooManyDevices { .. } | EditError::Sidecar { .. } => ErrorKind::Unsupported,
         }
     }
 }

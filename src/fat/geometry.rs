@@ -302,7 +302,8 @@ impl Fields {
             });
         }
         if self.sectors_per_fat == 0 {
-            let clusters = u64::from(self.total_32) / u64::from(self.sectors_per_cluster);
+            let sectors = u64::from(self.total_32).max(self.total_16.into());
+            let clusters = sectors / u64::from(self.sectors_per_cluster);
             return Err(FatError::Fat32 { clusters });
         }
         if self.root_entries == 0 {

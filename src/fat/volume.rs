@@ -72,7 +72,8 @@ impl fmt::Debug for Volume<'_> {
 /// `None` for any other content. Reads the first two sectors.
 ///
 /// # Errors
-/// [`FatError::PastMedium`] and [`FatError::Read`].
+/// [`FatError::PastMedium`] and [`FatError::Read`]; [`FatError::BootField`] where the identity is
+/// there and the boot sector reserves no sector for it.
 pub fn vmware_uuid(
     medium: &dyn ReadAt,
     partition: Range<u64>,
@@ -84,7 +85,19 @@ pub fn vmware_uuid(
         return Ok(None);
     }
     let boot = read(&window, 0..len)?;
-    Ok(uuid_in(&boot, sector_size))
+    let marked = second_sector(&boot, sector_size).is_some_and(|second| second.starts_with(MAGIC));
+    match le16(&boot, 14) {
+        Some(reserved @ 0..2) if marked => Err(FatError::BootField {
+            field: "reserved sectors",
+            value: reserved.into(),
+            problem: "leaves no room for VMware's mark, which is there: the loader ignores such a bank",
+        }),
+        _ => Ok(uuid_in(&boot, sector_size)),
+    }
+}
+
+fn second_sector(boot: &[u8], sector_size: u32) -> Option<&[u8]> {
+    boot.get(sector_size as usize..)
 }
 
 impl<'m> Volume<'m> {
@@ -242,6 +255,8 @@ impl<'m> Volume<'m> {
     /// [`FatError::FileTooLarge`], those of [`Volume::chain`], [`FatError::Read`].
     pub fn read_file(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, FatError> {
         let size = u64::from(entry.size());
+        // A size that the chain does not hold is damage, not a large file.
+        let chain = self.chain(entry)?;
         if size > limit {
             return Err(FatError::FileTooLarge {
                 file: entry.name(),
@@ -249,7 +264,7 @@ impl<'m> Volume<'m> {
                 limit,
             });
         }
-        self.read_chain(&self.chain(entry)?, size)
+        self.read_chain(&chain, size)
     }
 
     /// Walks every directory and finds out what is in use and what is left over.
@@ -484,7 +499,7 @@ pub(super) fn read(window: &Window<&dyn ReadAt>, range: Range<u64>) -> Result<Ve
 /// The identity in the first two sectors of a volume.
 fn uuid_in(boot: &[u8], sector_size: u32) -> Option<VolumeUuid> {
     let reserved = le16(boot, 14)?;
-    let second = boot.get(sector_size as usize..)?;
+    let second = second_sector(boot, sector_size)?;
     let magic = reserved >= 2 && second.starts_with(MAGIC);
     magic
         .then(|| array(second, MAGIC.len()).map(VolumeUuid))

@@ -212,6 +212,14 @@ impl State {
         &self.file
     }
 
+    /// Bytes its archives unpack to, all layers together.
+    pub fn unpacked_len(&self) -> u64 {
+        let outer = self.outer.as_ref().map(|packed| packed.archive.as_bytes());
+        let inner = self.packed().ok().map(|packed| packed.archive.as_bytes());
+        let layers = outer.into_iter().chain(inner);
+        layers.map(|bytes| bytes.len() as u64).sum()
+    }
+
     /// The form in which it holds the configuration.
     pub fn form(&self) -> Form {
         match self.inner {

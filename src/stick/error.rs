@@ -62,6 +62,18 @@ pub enum Cause {
     /// No partition is a bank.
     #[error("no bank found: {0}")]
     NoBank(String),
+    /// More banks than any layout has.
+    #[error("there are more than {limit} banks, which no release of ESXi makes")]
+    TooManyBanks {
+        /// The most that are handled.
+        limit: usize,
+    },
+    /// Several states, each within the limit, that together take too much memory.
+    #[error("the states of the chosen banks unpack to more than {limit} bytes together")]
+    UnpackedTogether {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// There are banks, and none of those chosen holds a state.
     #[error("none of the banks ({0}) holds a state: there is no configuration to change")]
     NoState(String),
@@ -102,6 +114,8 @@ impl Error {
             Cause::Commit(error) => error.kind(),
             Cause::Undo(error) => error.kind(),
             Cause::Unopened(error) => error.kind(),
+            Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
+            Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
             Cause::NoneBoots(_) | Cause::Expectation(_) | Cause::Verification(_) => {

@@ -30,6 +30,10 @@ use std::sync::Arc;
 
 /// The state of every host since 4.0.
 const STATE: &str = "state.tgz";
+/// Most banks that are opened, and most archives of the whole stick together, in units of the
+/// limit for one. The loader looks at three banks, and two are what every layout has.
+const MAX_BANKS: usize = 16;
+const UNPACKED_TOGETHER: u64 = 4;
 
 /// How to open a stick.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +97,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// A damaged bank is no error here: it is in its slot. A medium without any is.
     ///
     /// # Errors
-    /// A table that is damaged or none; [`Cause::NoBank`].
+    /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
         let table = PartitionTable::read(medium, settings.sector_size)?;
         let mut found = Vec::new();
@@ -111,11 +115,14 @@ impl<'m, 'k> Stick<'m, 'k> {
                     found.push((partition.number, Err(error)));
                 }
             }
+            if found.len() > MAX_BANKS {
+                return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
+            }
         }
         if found.is_empty() {
             return Err(Cause::NoBank(describe_absence(&table, &marked)).into());
         }
-        let (slots, choice_warnings) = judge(found)?;
+        let (slots, choice_warnings) = judge(found);
         Ok(Stick {
             medium,
             settings,
@@ -258,16 +265,16 @@ impl<'m> Slot<'m> {
 }
 
 /// Asks for the loader's choice among what was found.
-fn judge(
-    found: Vec<(u32, Result<Bank<'_>, Error>)>,
-) -> Result<(Vec<Slot<'_>>, Vec<ChoiceWarning>), Error> {
+fn judge(mut found: Vec<(u32, Result<Bank<'_>, Error>)>) -> (Vec<Slot<'_>>, Vec<ChoiceWarning>) {
     let mut states = Vec::new();
     let mut reasons = Vec::new();
-    for (partition, bank) in &found {
-        let files = match bank {
-            Ok(bank) => state_files(bank).map_err(|error| error.on(*partition))?,
-            Err(_) => Vec::new(),
-        };
+    for (partition, bank) in &mut found {
+        let files = bank.as_ref().map_or(Ok(Vec::new()), state_files);
+        // An entry that leads nowhere spoils this bank and leaves the others open.
+        let files = files.unwrap_or_else(|error| {
+            *bank = Err(error.on(*partition));
+            Vec::new()
+        });
         states.push(files);
         reasons.push(
             bank.as_ref()
@@ -298,7 +305,7 @@ fn judge(
         verdict,
         states,
     });
-    Ok((slots.collect(), warnings))
+    (slots.collect(), warnings)
 }
 
 fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {

@@ -11,6 +11,7 @@ use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Change, Context, Edit, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
+use std::collections::BTreeSet;
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,10 @@ impl Stick<'_, '_> {
         let some_in_use = chosen.iter().any(|slot| !slot.states.is_empty());
         let in_use_only = request.banks == BankChoice::All && some_in_use;
         let mut work = Vec::new();
+        // All of them are held at once; each within its limit is not enough.
+        let limit = self.settings().limits.max_unpacked;
+        let limit = limit.saturating_mul(super::UNPACKED_TOGETHER);
+        let mut unpacked = 0u64;
         for slot in &chosen {
             let left_alone = in_use_only && slot.states.is_empty() && slot.bank.is_ok();
             let files = if left_alone {
@@ -144,6 +149,12 @@ impl Stick<'_, '_> {
             } else {
                 self.work_on(slot, task, request.context)?
             };
+            for file in &files {
+                unpacked = unpacked.saturating_add(file.unpacked_len());
+                if unpacked > limit {
+                    return Err(Cause::UnpackedTogether { limit }.into());
+                }
+            }
             work.push((*slot, files));
         }
         if work.iter().all(|(_, files)| files.is_empty()) {
@@ -156,8 +167,9 @@ impl Stick<'_, '_> {
         if !plan.is_empty() {
             self.verify(&plan, task, request)?;
         }
+        let mut said = BTreeSet::new();
         for warning in files().flat_map(FileWork::warnings) {
-            if !plan.warnings.contains(&warning) {
+            if said.insert(warning.clone()) {
                 plan.warnings.push(warning);
             }
         }

@@ -139,6 +139,14 @@ impl FileWork {
         }
     }
 
+    /// Bytes its archives unpack to.
+    pub(super) fn unpacked_len(&self) -> u64 {
+        match &self.result {
+            Outcome::State(state) => state.unpacked_len(),
+            Outcome::Whole(_) => 0,
+        }
+    }
+
     /// What a person should know.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = match &self.result {

@@ -175,6 +175,7 @@ impl Database {
         if finding == "ok" {
             return Ok(());
         }
+        let finding = finding.replace('\n', " ");
         Err(OwnershipError::StoreIntegrity { when, finding })
     }
 

@@ -130,7 +130,13 @@ impl EsxConf {
     }
 
     fn note(&mut self, line: usize, kind: NoteKind, text: &[u8]) {
-        if self.notes.len() >= MAX_NOTES && !kind.concerns_an_owner() {
+        // Notes on owners have as much room again: a flood of others must not hide them.
+        let most = if kind.concerns_an_owner() {
+            2 * MAX_NOTES
+        } else {
+            MAX_NOTES
+        };
+        if self.notes.len() >= most {
             self.notes_left_out = self.notes_left_out.saturating_add(1);
             return;
         }

@@ -118,6 +118,14 @@ pub enum ArchiveError {
         /// The path asked for.
         path: String,
     },
+    /// A hard link whose target is no member.
+    #[error("{path} is a hard link to {target}, which is not in the archive")]
+    LinkToNothing {
+        /// The link.
+        path: String,
+        /// What it links to.
+        target: String,
+    },
     /// The path names a member already.
     #[error("{path} is in the archive already")]
     Exists {
@@ -219,6 +227,7 @@ impl ArchiveError {
             | PastEnd { .. }
             | StrayExtension { .. }
             | PaxRecord { .. }
+            | LinkToNothing { .. }
             | ReadersDisagree { .. } => ErrorKind::Damaged,
         }
     }

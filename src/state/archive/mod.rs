@@ -26,6 +26,9 @@ use std::ops::Range;
 /// Hard links followed to reach content. Real archives need one.
 const MAX_LINK_HOPS: usize = 8;
 
+/// Repeated members that are named one by one.
+const MAX_REPEATED: usize = 50;
+
 /// What a member is, by its type byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemberKind {
@@ -170,15 +173,23 @@ impl Archive {
         members.retain(|member| member.kind != MemberKind::GlobalPax);
         let mut last = BTreeMap::new();
         let mut warnings = scan.warnings;
+        let mut again = 0usize;
         for (index, member) in members.iter().enumerate() {
             let earlier = last.insert(member.path.clone(), index);
             // Repeated directory entries are harmless.
             if earlier.is_some() && member.kind != MemberKind::Directory {
-                let path = member.path();
-                warnings.push(format!(
-                    "{path} is in the archive more than once; the last one counts"
-                ));
+                again = again.saturating_add(1);
+                if again <= MAX_REPEATED {
+                    let path = member.path();
+                    warnings.push(format!(
+                        "{path} is in the archive more than once; the last one counts"
+                    ));
+                }
             }
+        }
+        if again > MAX_REPEATED {
+            let more = again.saturating_sub(MAX_REPEATED);
+            warnings.push(format!("and {more} more members are repeated"));
         }
         Ok(Archive {
             bytes,
@@ -220,7 +231,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`ArchiveError::NotAFile`] for directories, symbolic links and other members without
-    /// plain content, [`ArchiveError::NotFound`] for a hard link to nothing.
+    /// plain content, [`ArchiveError::LinkToNothing`] for a hard link to nothing.
     pub fn content(&self, path: &str) -> Result<Option<&[u8]>, ArchiveError> {
         let Some(mut member) = self.find(path) else {
             return Ok(None);
@@ -229,11 +240,12 @@ impl Archive {
             if member.kind != MemberKind::HardLink {
                 break;
             }
-            member = self
-                .find_bytes(&member.link_name)
-                .ok_or_else(|| ArchiveError::NotFound {
-                    path: text(&member.link_name),
-                })?;
+            member =
+                self.find_bytes(&member.link_name)
+                    .ok_or_else(|| ArchiveError::LinkToNothing {
+                        path: path.to_owned(),
+                        target: text(&member.link_name),
+                    })?;
         }
         match member.kind {
             MemberKind::Regular | MemberKind::Contiguous => Ok(Some(self.data(member))),

@@ -131,8 +131,9 @@ fn links_are_followed_for_reading_and_refused_for_writing() {
         path: path.to_owned(),
         kind,
     };
-    let lost = ArchiveError::NotFound {
-        path: "etc/none".to_owned(),
+    let lost = ArchiveError::LinkToNothing {
+        path: "etc/lost".to_owned(),
+        target: "etc/none".to_owned(),
     };
     assert_eq!(archive.content("etc/lost"), Err(lost));
     for (path, kind) in [
