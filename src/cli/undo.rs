@@ -8,10 +8,12 @@ use super::session::Session;
 use crate::commit::{self, CommitError, Undo, WriteSet};
 use crate::medium::{CachedReads, Meter, ReadAt, Target};
 use crate::stick::{Error, check_undone, declared_ranges};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The largest undo file that is read, in bytes: twice the largest state, and then some.
-const LARGEST: u64 = 2 << 30;
+/// The largest undo file that is read, in bytes: old and new content of four states as large as a
+/// default limit lets them be.
+const LARGEST: u64 = 1 << 30;
 
 /// # Errors
 /// An undo file that cannot be used; what concerns the medium is reported for it.
@@ -54,14 +56,22 @@ fn read(path: &Path) -> Result<Undo, Failure> {
             _ => Failure::io(text),
         }
     };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST {
+    let file = std::fs::File::open(path).map_err(failed)?;
+    // A device or a pipe has no length to ask for, and perhaps no end.
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(Failure::usage(format!("{} is no file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
         return Err(Failure::refused(format!(
-            "{} has {size} bytes, more than any undo file",
+            "{} has more than {LARGEST} bytes, more than any undo file",
             path.display()
         )));
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
     Undo::from_bytes(&bytes).map_err(|error| Failure::from(Error::from(error)).path(path))
 }
 

@@ -20,12 +20,14 @@ use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Read as _;
 
 /// Name of the checksum member.
 const SUMS: &str = "SHA256SUMS";
+/// Most steps of a set, and most ranges it may change: some eight for each bank.
+const MAX_PARTS: usize = 256;
 /// Name of the manifest member.
 const MANIFEST: &str = "manifest.json";
 
@@ -121,6 +123,16 @@ impl Undo {
                 manifest.sector_size
             )));
         }
+        for (what, count) in [
+            ("steps", manifest.steps.len()),
+            ("ranges", manifest.allowed.len()),
+        ] {
+            if count > MAX_PARTS {
+                return Err(UndoError::Inconsistent(format!(
+                    "{count} {what} are more than the {MAX_PARTS} there can be"
+                )));
+            }
+        }
         let sector_size = manifest.sector_size as usize;
         let mut steps = Vec::new();
         for (index, step) in manifest.steps.into_iter().enumerate() {
@@ -214,6 +226,13 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries().map_err(not_one)? {
         let mut entry = entry.map_err(not_one)?;
+        // A sparse member takes more room in memory than in the file.
+        if !entry.header().entry_type().is_file() {
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            return Err(UndoError::Inconsistent(format!(
+                "`{name}` is no regular file"
+            )));
+        }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let size = entry.size();
         if size > bytes.len() as u64 {
@@ -224,7 +243,9 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
         if content.len() as u64 != size {
             return Err(UndoError::NotAnUndoFile(format!("`{name}` is cut off")));
         }
-        members.insert(name, content);
+        if members.insert(name.clone(), content).is_some() {
+            return Err(UndoError::Inconsistent(format!("`{name}` is there twice")));
+        }
     }
     Ok(members)
 }
@@ -234,7 +255,7 @@ fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
         .get(SUMS)
         .ok_or_else(|| UndoError::MissingMember(SUMS.to_owned()))?;
     let sums = String::from_utf8_lossy(sums);
-    let mut listed = 0;
+    let mut listed = BTreeSet::new();
     for line in sums.lines() {
         let Some((digest, name)) = line.split_once("  ") else {
             return Err(UndoError::Inconsistent(format!("{SUMS}: `{line}`")));
@@ -242,14 +263,19 @@ fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
         let content = members
             .get(name)
             .ok_or_else(|| UndoError::MissingMember(name.to_owned()))?;
+        if !listed.insert(name) {
+            return Err(UndoError::Inconsistent(format!(
+                "{SUMS} lists `{name}` twice"
+            )));
+        }
         if hex_digest(content) != digest {
             return Err(UndoError::Checksum(name.to_owned()));
         }
-        listed += 1;
     }
-    if listed + 1 != members.len() {
+    if listed.len() + 1 != members.len() {
         return Err(UndoError::Inconsistent(format!(
-            "{SUMS} lists {listed} of {} members",
+            "{SUMS} lists {} of {} members",
+            listed.len(),
             members.len() - 1
         )));
     }
