@@ -3,13 +3,19 @@
 use super::ui::{HEADING, HINT, REMOVED, shown, styled};
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Lines of context around a change, as `diff -u` shows them.
 const CONTEXT: usize = 3;
 
+/// After this long a text made to be hard to compare gets a diff that is right but not short.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A unified diff of two texts under the names given; empty where they are equal.
 pub fn unified(before_name: &str, after_name: &str, before: &str, after: &str) -> String {
-    let diff = TextDiff::from_lines(before, after);
+    let diff = TextDiff::configure()
+        .timeout(PATIENCE)
+        .diff_lines(before, after);
     let mut text = String::new();
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         if text.is_empty() {

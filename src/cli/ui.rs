@@ -78,7 +78,7 @@ impl Ui {
         if self.stdout_taken.load(Ordering::Relaxed) {
             self.say(text.trim_end_matches('\n'));
         } else if !self.json {
-            self.data(text.as_bytes());
+            self.data(tame(text).as_bytes());
         }
     }
 
@@ -248,7 +248,7 @@ impl Ui {
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
             // Nobody to tell is no reason to stop.
-            let _ = writeln!(stderr, "{text}");
+            let _ = writeln!(stderr, "{}", tame(text));
         });
     }
 }
@@ -289,12 +289,35 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Text from a medium made safe to show: control characters, which could drive a terminal,
-/// become visible escapes.
+/// The last gate before a terminal, for names of files above all: lets through line breaks and what
+/// [`styled`] makes, and shows every other control character as an escape.
+fn tame(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let style = rest.strip_prefix("\u{1b}[").and_then(|style| {
+            let end = style.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+            style[end..].starts_with('m').then_some(2 + end + 1)
+        });
+        let len = style.unwrap_or(character.len_utf8());
+        let (now, later) = rest.split_at(len);
+        if style.is_some() || character == '\n' {
+            safe.push_str(now);
+        } else {
+            safe.push_str(&shown(now));
+        }
+        rest = later;
+    }
+    safe
+}
+
+/// Text from a medium made safe to show: control characters, which could drive a terminal, and
+/// marks that make text read in another order than it is written become visible escapes.
 pub fn shown(text: &str) -> String {
+    let reorders = |character| matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || reorders(character) {
             safe.extend(character.escape_default());
         } else {
             safe.push(character);

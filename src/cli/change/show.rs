@@ -204,7 +204,7 @@ fn bank_in_words(bank: &BankPlan) -> String {
                 format!("    {}", place_of(&file.file, change.source)),
                 shown(&change.key),
                 addresses.join(" or "),
-                change.alias.clone().unwrap_or_default(),
+                change.alias.as_deref().map(shown).unwrap_or_default(),
                 format!("{} -> {}", value(&change.from), value(&change.to)),
             ]);
         }
