@@ -102,4 +102,8 @@ scripts/make-testimages --check ||
   echo "test.sh: note: the tools here do not make the bundled images byte for byte (they were made on Debian 12)"
 cargo build --locked --no-default-features --lib
 cargo test --locked --all-features
+if [[ -n ${BOOTBANK_LONG:-} ]]; then
+  # Other code is generated, and other checks are left out, in what people run.
+  cargo test --locked --release --test hostile no_edit
+fi
 echo "test.sh: all tests passed"

@@ -1,0 +1,31 @@
+//! Input that lies: each lie gets its own error, and no lie a single written byte.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | `lies` | one image for each way of lying, through the program: exit code, message, nothing written |
+//! | `kept` | what is odd in a configuration and no error: kept, reported, safe to show |
+//! | `places` | files that cannot be read, written or made |
+//! | `undo` | undo files that are not what they say |
+//! | `mutation` | thousands of seeded edits in the metadata of every profile's image, in-process |
+//! | `replay` | the seeds of the fuzz targets, and every input that was once a find |
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "../../fuzz/src/drive.rs"]
+mod drive;
+mod images;
+mod kept;
+mod lies;
+mod memory;
+mod mutation;
+mod places;
+#[path = "../common/repair.rs"]
+mod repair;
+mod replay;
+mod undo;
