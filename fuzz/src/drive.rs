@@ -444,7 +444,7 @@ pub fn image(data: &[u8]) -> bool {
 }
 
 /// The image the seed of `undo` is for, as the change left it.
-const CHANGED: &[u8] = include_bytes!("../templates/changed.img");
+const CHANGED: &[u8] = include_bytes!("../templates/changed.bin");
 
 /// An undo file.
 pub fn undo(data: &[u8]) -> bool {
