@@ -175,7 +175,7 @@ impl Image {
         let bytes = fs::read(image).unwrap();
         let truth: serde_json::Value = serde_json::from_slice(&fs::read(truth).unwrap()).unwrap();
         let sector = number(&truth["sector_size"]);
-        let mut table = vec![440..512];
+        let mut table = Vec::from_iter(std::iter::once(440..512));
         if truth["table"] == "gpt" {
             table.extend([sector..sector + 92, sector * 2..sector * 2 + 10 * 128]);
         } else {
