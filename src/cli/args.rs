@@ -4,7 +4,8 @@
 
 use super::apply::ApplyArgs;
 use super::content_args::{
-    ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, StateCommand, StoreCommand,
+    ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, SealArgs, StateCommand,
+    StoreCommand,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -90,6 +91,13 @@ A plan:
   path = \"etc/motd\"
   text = \"Welcome to {name}\\n\"")]
     Apply(ApplyArgs),
+    /// Make a cloned image nobody's: what identifies a host is removed, listed one by one
+    #[command(after_help = "\
+Examples:
+  bootbank seal --list-operations
+  bootbank seal -n --diff golden.img
+  bootbank seal --with licence --without host-name -o sealed.img golden.img")]
+    Seal(SealArgs),
     /// Put back, byte for byte, what a change replaced
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing

@@ -20,6 +20,8 @@ const SCHEMA: &str = "bootbank.diff/1";
 
 /// Where an inventory is from: a bank, and a file in it; both open for a bare state.
 type Place = (Option<u32>, String);
+/// An error with the name of the side it is about.
+type OneSided = (String, Box<Failure>);
 /// Everything on one side.
 type Side = BTreeMap<Place, Inventory>;
 
@@ -84,14 +86,11 @@ pub fn run(session: &Session, args: &DiffArgs) -> Exit {
     }
 }
 
-/// What differs, by place; an error with the name of the side it is about.
-fn compare(
-    session: &Session,
-    args: &DiffArgs,
-) -> Result<Vec<(Place, Difference)>, (String, Failure)> {
+/// What differs, by place.
+fn compare(session: &Session, args: &DiffArgs) -> Result<Vec<(Place, Difference)>, OneSided> {
     let of = |path: &Path| {
         let name = path.display().to_string();
-        move |failure: Failure| (name, failure)
+        move |failure: Failure| (name, Box::new(failure))
     };
     let states = [
         source::state_file(&args.a).map_err(of(&args.a))?,
@@ -159,11 +158,7 @@ fn add_bank(
     for entry in bank.volume().files().filter(|entry| !entry.is_directory()) {
         let name = entry.name();
         let is_opened = |known: &&str| known.eq_ignore_ascii_case(&name);
-        if !STATE_FILES
-            .iter()
-            .chain([&BOOT_CFG])
-            .any(|known| is_opened(&known))
-        {
+        if !STATE_FILES.iter().chain([&BOOT_CFG]).any(is_opened) {
             own.add_bank_file(&name, &stick.read(slot, &entry)?);
         }
     }

@@ -250,3 +250,30 @@ pub enum StateCommand {
         change: ChangeArgs,
     },
 }
+
+/// `bootbank seal`
+#[derive(Debug, Args)]
+pub struct SealArgs {
+    /// Image files or block devices
+    #[arg(value_name = "STICK", required_unless_present = "list_operations")]
+    pub sticks: Vec<PathBuf>,
+    /// List every operation: what it removes, and what the host does at its next boot
+    #[arg(long)]
+    pub list_operations: bool,
+    /// Do only these operations
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        conflicts_with = "with"
+    )]
+    pub only: Vec<String>,
+    /// Do these as well as those that are on by default
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// Leave these out
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub without: Vec<String>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}

@@ -29,6 +29,7 @@ mod output;
 mod pci;
 mod reclaim;
 mod report;
+mod seal;
 mod session;
 mod signals;
 mod source;
@@ -119,6 +120,7 @@ fn run(mut cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Diff(args) => Ok(compare::run(&session, &args)),
         Command::State(command) => state::run(&session, &command),
         Command::Apply(args) => apply::run(&session, &args),
+        Command::Seal(args) => seal::run(&session, &args),
         Command::Undo(args) => undo::run(&session, &args),
         Command::Reclaim(args) => reclaim::run(&session, &args),
     };

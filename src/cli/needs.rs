@@ -79,6 +79,7 @@ impl Needs {
                     change,
                 } => Needs::to_change_one(stick, change).reading(file),
             },
+            Command::Seal(args) => Needs::to_change(&args.sticks, &args.change),
             Command::Apply(args) => {
                 let mut needs = Needs::to_change_all(&args.targets, &args.change);
                 needs.reads.extend(args.local_files());

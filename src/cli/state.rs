@@ -12,7 +12,6 @@ use super::report::Failure;
 use super::session::Session;
 use super::source;
 use crate::state::{Form, Limits, State, state_in};
-use crate::stick::Error;
 use serde::Serialize;
 use std::path::Path;
 
@@ -70,7 +69,9 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let limits = Limits {
         max_unpacked: session.common.max_unpacked,
     };
-    let inside = |error| Failure::from(Error::from(error)).path(file);
+    let inside = |error: crate::state::StateError| {
+        Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file)
+    };
     let (name, state) = state_in(&bytes, &limits).map_err(inside)?;
     if name != STATE {
         return Err(Failure::usage(format!(

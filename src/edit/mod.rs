@@ -11,6 +11,7 @@ pub mod inventory;
 mod kernelopt;
 mod owners;
 pub mod plan_file;
+pub mod seal;
 pub mod secrets;
 pub mod selector;
 mod store;
@@ -43,6 +44,8 @@ pub enum Edit {
     File(FileEdit),
     /// Kernel options of the bank's `boot.cfg`.
     Kernelopt(KerneloptEdit),
+    /// What makes an image that of one host is taken out.
+    Seal(Vec<seal::Operation>),
 }
 
 impl Edit {
@@ -294,26 +297,58 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
         doubtful: before.doubtful(),
         ..Edited::default()
     };
-    let mut after = before.clone();
-    let mut files = files::Files::default();
-    let schema = schema_for(state, edits)?;
+    let mut draft = Draft {
+        state,
+        context,
+        after: before.clone(),
+        files: files::Files::default(),
+        schema: schema_for(state, edits)?,
+    };
     for edit in edits {
+        draft.make(edit, &mut edited)?;
+    }
+    owners::members(&before, &draft.after, &mut edited);
+    draft.files.note(state, context, &mut edited)?;
+    Ok(edited)
+}
+
+/// A state's configuration while edits are made to it.
+struct Draft<'s> {
+    state: &'s State,
+    context: Context,
+    after: Configuration,
+    files: files::Files,
+    schema: Option<SchemaStore>,
+}
+
+impl Draft<'_> {
+    fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
         match edit {
-            Edit::Owner(owners) => owners.make(&mut after, context, &mut edited)?,
-            Edit::Conf(conf) => conf.make(&mut after, &mut edited)?,
-            Edit::Store(store) => store.make(&mut after, schema.as_ref(), context, &mut edited)?,
-            Edit::File(file) => file.make(state, &mut after, &mut files, &mut edited)?,
-            Edit::Kernelopt(_) => {}
+            Edit::Owner(owners) => owners.make(&mut self.after, self.context, edited),
+            Edit::Conf(conf) => conf.make(&mut self.after, edited),
+            Edit::Store(store) => {
+                store.make(&mut self.after, self.schema.as_ref(), self.context, edited)
+            }
+            Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
+            Edit::Kernelopt(_) => Ok(()),
+            Edit::Seal(operations) => {
+                for operation in operations {
+                    let parts = operation.edits(self.state, &self.after, edited)?;
+                    for part in &parts {
+                        self.make(part, edited)?;
+                    }
+                }
+                seal::left_alone(&self.after, edited);
+                Ok(())
+            }
         }
     }
-    owners::members(&before, &after, &mut edited);
-    files.note(state, context, &mut edited)?;
-    Ok(edited)
 }
 
 /// The host's own description of its settings, where an edit needs it and the state has it.
 fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, EditError> {
-    let sets_value = |edit: &Edit| matches!(edit, Edit::Store(StoreEdit::Set { .. }));
+    let sets_value =
+        |edit: &Edit| matches!(edit, Edit::Store(StoreEdit::Set { .. }) | Edit::Seal(_));
     if !edits.iter().any(sets_value) {
         return Ok(None);
     }

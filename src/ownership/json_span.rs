@@ -71,6 +71,31 @@ pub(super) fn with_string_member(text: &str, name: &str, value: &str) -> Result<
     Ok(edited)
 }
 
+/// `text` without the member `name`; `None` where it has none.
+pub(super) fn without(text: &str, name: &str) -> Result<Option<String>, SpanError> {
+    let members = members(text)?;
+    let is_it = |(key, _): &Member| unquoted(text, key).as_deref() == Some(name);
+    let Some(index) = members.iter().position(is_it) else {
+        return Ok(None);
+    };
+    if members.iter().filter(|member| is_it(member)).count() > 1 {
+        return Err(SpanError::Duplicate);
+    }
+    let Some((key, value)) = members.get(index) else {
+        return Ok(None);
+    };
+    let before = index.checked_sub(1).and_then(|index| members.get(index));
+    let after = members.get(index.saturating_add(1));
+    let range = match (before, after) {
+        (_, Some((next, _))) => key.start..next.start,
+        (Some((_, last)), None) => last.end..value.end,
+        (None, None) => key.start..value.end,
+    };
+    let mut edited = text.to_owned();
+    edited.replace_range(range, "");
+    Ok(Some(edited))
+}
+
 type Member = (Range<usize>, Range<usize>);
 
 /// Key and value of every member of the top level, as ranges of `text`.
@@ -201,6 +226,35 @@ mod tests {
         for (before, after) in cases {
             assert_eq!(with_string_member(before, "owner", "NEW").unwrap(), after);
         }
+    }
+
+    #[test]
+    fn a_member_is_taken_out_with_its_comma() {
+        let cases = [
+            (
+                r#"{"device":"vmk0","mac":"x"}"#,
+                Some(r#"{"device":"vmk0"}"#),
+            ),
+            (
+                r#"{"mac":"x","device":"vmk0"}"#,
+                Some(r#"{"device":"vmk0"}"#),
+            ),
+            (
+                r#"{"a":{"mac":1},"mac":[2,{}],"b":3}"#,
+                Some(r#"{"a":{"mac":1},"b":3}"#),
+            ),
+            (r#"{ "mac" : "x" }"#, Some("{  }")),
+            (r#"{"a":{"mac":1}}"#, None),
+        ];
+        for (before, after) in cases {
+            assert_eq!(
+                without(before, "mac").unwrap().as_deref(),
+                after,
+                "{before}"
+            );
+        }
+        let twice = without(r#"{"mac":1,"mac":2}"#, "mac");
+        assert_eq!(twice.unwrap_err(), SpanError::Duplicate);
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
 
 use crate::pci::{Class, PciAddress};
 
+/// The JSON object `text` without its member `name`, every other byte kept; `None` where it has
+/// no such member.
+///
+/// # Errors
+/// What is wrong with the text, as the end of a sentence.
+pub fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
+    json_span::without(text, name).map_err(|error| error.describe(name))
+}
+
 /// Which file of the state an owner was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {

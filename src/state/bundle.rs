@@ -19,7 +19,7 @@ pub fn state_in<'b>(
     bytes: &'b [u8],
     limits: &Limits,
 ) -> Result<(&'static str, Cow<'b, [u8]>), StateError> {
-    let packed = Packed::open("the file", bytes, limits)?;
+    let packed = Packed::open("archive", bytes, limits)?;
     let has = |path: &str| packed.archive.find(path).is_some();
     if has(LOCAL) || has(LOCAL_ENCRYPTED) {
         return Ok((STATE, Cow::Borrowed(bytes)));

@@ -1,0 +1,362 @@
+//! Sealing: what makes an image the image of one host, taken out piece by piece.
+//!
+//! Each operation says what it removes and what the host does at its next boot, for the two
+//! generations of configuration: esx.conf (to 6.x) and the ConfigStore (7.0 and later). How well
+//! that is known differs and is part of the text. What cannot be undone by leaving something
+//! out is not done: see [`left_alone`].
+
+use super::configuration::inside;
+use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
+use crate::ownership::{EsxConf, Row, ValueColumn, without_member};
+use crate::state::{MemberKind, State};
+use serde_json::Value;
+
+/// One thing that belongs to a host, not to an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// The host's UUID.
+    SystemUuid,
+    /// MAC addresses of VMkernel adapters.
+    VmkernelMac,
+    /// Take the MAC address of the physical adapter at each boot.
+    FollowHardwareMac,
+    /// DHCP leases.
+    DhcpLeases,
+    /// SSH host keys.
+    SshHostKeys,
+    /// The host's certificate and its private key.
+    Certificate,
+    /// The host's name.
+    HostName,
+    /// Membership of a vCenter.
+    Vcenter,
+    /// The licence.
+    Licence,
+    /// A scratch location on another disk.
+    Scratch,
+}
+
+/// What an operation is, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Whether it is done unless left out.
+    pub default: bool,
+    /// What it removes or sets.
+    pub removes: &'static str,
+    /// What a host with esx.conf alone, 4.x to 6.x, does at its next boot.
+    pub esx_conf: &'static str,
+    /// What a host with a ConfigStore, 7.0 and later, does.
+    pub config_store: &'static str,
+}
+
+const UUID_KEY: &str = "/system/uuid";
+const FOLLOW_KEY: &str = "/adv/Net/FollowHardwareMac";
+const NAME_KEY: &str = "/adv/Misc/HostName";
+const SCRATCH_KEY: &str = "/adv/ScratchConfig/ConfiguredScratchLocation";
+const CURRENT_SCRATCH_KEY: &str = "/adv/ScratchConfig/CurrentScratchLocation";
+
+impl Operation {
+    /// All of them, in the order they are done.
+    pub const ALL: [Operation; 10] = [
+        Operation::SystemUuid,
+        Operation::VmkernelMac,
+        Operation::FollowHardwareMac,
+        Operation::DhcpLeases,
+        Operation::SshHostKeys,
+        Operation::Certificate,
+        Operation::HostName,
+        Operation::Vcenter,
+        Operation::Licence,
+        Operation::Scratch,
+    ];
+
+    /// The operation of that name.
+    pub fn named(name: &str) -> Option<Operation> {
+        let mut all = Operation::ALL.into_iter();
+        all.find(|operation| operation.about().name == name)
+    }
+
+    /// What it is, in words.
+    pub fn about(self) -> About {
+        match self {
+            Operation::SystemUuid => About {
+                name: "system-uuid",
+                default: true,
+                removes: "/system/uuid of esx.conf",
+                esx_conf: "makes a new one (widely done to templates of nested hosts)",
+                config_store: "makes a new one (7.0.2 was seen to keep it in esx.conf; what later releases do is inferred)",
+            },
+            Operation::VmkernelMac => About {
+                name: "vmkernel-mac",
+                default: true,
+                removes: "the mac of each VMkernel adapter: /net/vmkernelnic/.../mac, vmknics rows of the ConfigStore",
+                esx_conf: "gives each adapter a MAC address again (inferred)",
+                config_store: "gives each adapter a MAC address again (inferred; the schema does not require one)",
+            },
+            Operation::FollowHardwareMac => About {
+                name: "follow-hardware-mac",
+                default: false,
+                removes: "nothing; sets /adv/Net/FollowHardwareMac to 1, so that vmk0 has the MAC address of the adapter it is on",
+                esx_conf: "takes the MAC address of the physical adapter at every boot",
+                config_store: "cannot be done offline: where the ConfigStore keeps this setting was not seen",
+            },
+            Operation::DhcpLeases => About {
+                name: "dhcp-leases",
+                default: true,
+                removes: "etc/dhclient*.leases",
+                esx_conf: "asks for a new lease",
+                config_store: "asks for a new lease",
+            },
+            Operation::SshHostKeys => About {
+                name: "ssh-host-keys",
+                default: true,
+                removes: "etc/ssh/ssh_host_*",
+                esx_conf: "makes new keys when SSH is started",
+                config_store: "makes new keys when SSH is started",
+            },
+            Operation::Certificate => About {
+                name: "certificate",
+                default: true,
+                removes: "etc/vmware/ssl/rui.crt and rui.key",
+                esx_conf: "makes a new self-signed certificate",
+                config_store: "makes a new self-signed certificate (inferred)",
+            },
+            Operation::HostName => About {
+                name: "host-name",
+                default: true,
+                removes: "/adv/Misc/HostName of esx.conf, host_name of the net_stacks rows, the host's own line in etc/hosts",
+                esx_conf: "takes its name from DHCP, else localhost",
+                config_store: "takes its name from DHCP, else localhost (inferred)",
+            },
+            Operation::Vcenter => About {
+                name: "vcenter",
+                default: true,
+                removes: "vpxa.cfg with the address of the vCenter and this host's key to it",
+                esx_conf: "is managed by no vCenter; the account vpxuser stays without use",
+                config_store: "is not changed offline: membership is spread over rows whose meaning was not seen; remove the host from its vCenter before the image is taken",
+            },
+            Operation::Licence => About {
+                name: "licence",
+                default: false,
+                removes: "etc/vmware/license.cfg",
+                esx_conf: "has no licence key; a valid one has to be entered",
+                config_store: "has no licence key; a valid one has to be entered",
+            },
+            Operation::Scratch => About {
+                name: "scratch",
+                default: true,
+                removes: "the scratch location and locker on a particular datastore: /adv/ScratchConfig/..., etc/vmware/locker.conf",
+                esx_conf: "chooses a place by itself",
+                config_store: "chooses a place by itself (inferred)",
+            },
+        }
+    }
+
+    /// The edits it comes to in one state; none where there is nothing of it.
+    pub(super) fn edits(
+        self,
+        state: &State,
+        configuration: &Configuration,
+        edited: &mut Edited,
+    ) -> Result<Vec<Edit>, EditError> {
+        let conf = configuration.esx_conf.as_ref();
+        let has_store = configuration.store.is_some();
+        Ok(match self {
+            Operation::SystemUuid => {
+                let edits = unset(conf, |key| key == UUID_KEY);
+                if !edits.is_empty() {
+                    edited.warnings.push(
+                        "virtual machines with passed-through devices carry the UUID of their host: their devices have to be assigned again"
+                            .to_owned(),
+                    );
+                }
+                edits
+            }
+            Operation::VmkernelMac => {
+                let mut edits = unset(conf, |key| {
+                    key.starts_with("/net/vmkernelnic/") && key.ends_with("/mac")
+                });
+                for row in rows(configuration, "vmknics") {
+                    edits.extend(without(row, ValueColumn::Vital, "mac")?);
+                }
+                edits
+            }
+            Operation::FollowHardwareMac if has_store => {
+                edited.warnings.push(cannot(self));
+                Vec::new()
+            }
+            Operation::FollowHardwareMac => vec![Edit::Conf(ConfEdit::Set {
+                key: FOLLOW_KEY.to_owned(),
+                value: "1".to_owned(),
+            })],
+            Operation::DhcpLeases => remove(state, |path| {
+                path.starts_with("etc/dhclient") && path.ends_with(".leases")
+            })?,
+            Operation::SshHostKeys => remove(state, |path| path.starts_with("etc/ssh/ssh_host_"))?,
+            Operation::Certificate => remove(state, |path| {
+                matches!(path, "etc/vmware/ssl/rui.crt" | "etc/vmware/ssl/rui.key")
+            })?,
+            Operation::HostName => host_name(state, configuration)?,
+            Operation::Vcenter if has_store => {
+                edited.warnings.push(cannot(self));
+                Vec::new()
+            }
+            Operation::Vcenter => remove(state, |path| path.ends_with("/vpxa.cfg"))?,
+            Operation::Licence => remove(state, |path| path == "etc/vmware/license.cfg")?,
+            Operation::Scratch => {
+                let mut edits = unset(conf, |key| matches!(key, SCRATCH_KEY | CURRENT_SCRATCH_KEY));
+                edits.extend(remove(state, |path| path == "etc/vmware/locker.conf")?);
+                edits
+            }
+        })
+    }
+}
+
+/// What sealing leaves, though clones share it: said of each state that has it.
+pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
+    let iscsi = rows(configuration, "software_adapter").filter_map(|row| {
+        let user: Value = serde_json::from_str(row.value(ValueColumn::User).text()?).ok()?;
+        user.get("iqn")?.as_str().map(str::to_owned)
+    });
+    for name in iscsi {
+        edited.warnings.push(format!(
+            "the iSCSI name {name} stays: two hosts of one name on one target damage what is on it; give each clone its own"
+        ));
+    }
+}
+
+fn cannot(operation: Operation) -> String {
+    let about = operation.about();
+    format!("{}: {}", about.name, about.config_store)
+}
+
+/// Takes out the keys that fit.
+fn unset(conf: Option<&EsxConf>, fits: impl Fn(&str) -> bool) -> Vec<Edit> {
+    let mut keys: Vec<&str> = Vec::new();
+    for entry in conf.into_iter().flat_map(EsxConf::entries) {
+        if fits(entry.key) && !keys.contains(&entry.key) {
+            keys.push(entry.key);
+        }
+    }
+    let edit = |key: &str| {
+        Edit::Conf(ConfEdit::Unset {
+            key: key.to_owned(),
+            absent_ok: true,
+        })
+    };
+    keys.into_iter().map(edit).collect()
+}
+
+/// Takes out the files that fit.
+fn remove(state: &State, fits: impl Fn(&str) -> bool) -> Result<Vec<Edit>, EditError> {
+    let members = state.members()?.iter();
+    let files = members.filter(|member| member.kind != MemberKind::Directory);
+    let paths = files.map(|member| member.path().into_owned());
+    let edit = |path: String| {
+        Edit::File(FileEdit::Remove {
+            path,
+            absent_ok: true,
+        })
+    };
+    Ok(paths.filter(|path| fits(path)).map(edit).collect())
+}
+
+/// Rows of this key in groups of component `esx`.
+fn rows<'c>(configuration: &'c Configuration, name: &'c str) -> impl Iterator<Item = &'c Row> {
+    let rows = configuration.store.iter().flat_map(|store| store.rows());
+    rows.filter(move |row| row.key.component == "esx" && row.key.name == name)
+}
+
+/// Takes one member out of a value.
+fn without(row: &Row, column: ValueColumn, name: &str) -> Result<Option<Edit>, EditError> {
+    let Some(text) = row.value(column).text() else {
+        return Ok(None);
+    };
+    let shorter = without_member(text, name).map_err(|why| {
+        inside(CONFIG_STORE)(crate::ownership::OwnershipError::RowValue {
+            row: row.key.to_string(),
+            column: column.as_str(),
+            why,
+        })
+    })?;
+    Ok(shorter.map(|json| {
+        Edit::Store(StoreEdit::Set {
+            key: row.key.clone(),
+            column,
+            json,
+        })
+    }))
+}
+
+fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, EditError> {
+    let conf = configuration.esx_conf.as_ref();
+    let mut names: Vec<String> = Vec::new();
+    names.extend(conf.and_then(|conf| conf.get(NAME_KEY)).map(str::to_owned));
+    let mut edits = unset(conf, |key| key == NAME_KEY);
+    for row in rows(configuration, "net_stacks") {
+        let text = row.value(ValueColumn::User).text().unwrap_or_default();
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+            continue;
+        };
+        let dns = value.get_mut("dns").and_then(Value::as_object_mut);
+        let Some(name) = dns.and_then(|dns| dns.remove("host_name")) else {
+            continue;
+        };
+        names.extend(name.as_str().map(str::to_owned));
+        edits.push(Edit::Store(StoreEdit::Set {
+            key: row.key.clone(),
+            column: ValueColumn::User,
+            json: value.to_string(),
+        }));
+    }
+    edits.extend(own_line_of_hosts(state, &names)?);
+    Ok(edits)
+}
+
+/// etc/hosts without the lines that name this host, loopback lines kept.
+fn own_line_of_hosts(state: &State, names: &[String]) -> Result<Option<Edit>, EditError> {
+    const HOSTS: &str = "etc/hosts";
+    let content = state.content(HOSTS)?.unwrap_or_default();
+    let is_own = |line: &str| {
+        let mut words = line.split_whitespace();
+        let address = words.next().unwrap_or_default();
+        let is_loopback = address.starts_with("127.") || address == "::1";
+        !is_loopback
+            && !address.starts_with('#')
+            && words.any(|word| names.iter().any(|n| n == word))
+    };
+    let Ok(text) = std::str::from_utf8(content) else {
+        return Ok(None);
+    };
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|line| !is_own(line))
+        .collect();
+    let changes = kept.len() != text.len() && !names.iter().any(String::is_empty);
+    Ok(changes.then(|| {
+        Edit::File(FileEdit::Put {
+            path: HOSTS.to_owned(),
+            content: kept.into_bytes(),
+            mode: None,
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Operation;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_is_found_by_its_own_name() {
+        let names: BTreeSet<&str> = Operation::ALL.map(|op| op.about().name).into();
+        assert_eq!(names.len(), Operation::ALL.len());
+        for operation in Operation::ALL {
+            let named = Operation::named(operation.about().name);
+            assert_eq!(named, Some(operation));
+        }
+        assert_eq!(Operation::named("uuid"), None);
+    }
+}
