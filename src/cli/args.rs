@@ -7,6 +7,7 @@ use super::content_args::{
     ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, SealArgs, StateCommand,
     StoreCommand,
 };
+use super::reference::{CompletionsArgs, ManArgs, SchemaArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -102,6 +103,15 @@ Examples:
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing
     Reclaim(ReclaimArgs),
+    /// Write manual pages
+    Man(ManArgs),
+    /// Write the completions of a shell to standard output
+    Completions(CompletionsArgs),
+    /// Write the JSON schema of an output, or of a plan file, to standard output
+    Schema(SchemaArgs),
+    /// Write this reference as Markdown
+    #[command(hide = true)]
+    Reference,
 }
 
 impl Command {

@@ -12,6 +12,7 @@ use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::state::State;
 use crate::stick::{BankChoice, Error, Slot, Stick};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,8 +26,8 @@ type OneSided = (String, Box<Failure>);
 /// Everything on one side.
 type Side = BTreeMap<Place, Inventory>;
 
-#[derive(Serialize)]
-struct Differences {
+#[derive(JsonSchema, Serialize)]
+pub struct Differences {
     schema: &'static str,
     target: String,
     other: String,
@@ -34,7 +35,7 @@ struct Differences {
     differences: Vec<Shown>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Shown {
     partition: Option<u32>,
     file: String,

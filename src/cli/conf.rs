@@ -10,14 +10,15 @@ use super::session::Session;
 use super::ui::shown;
 use crate::edit::{ConfEdit, ESX_CONF, Edit};
 use crate::ownership::{EsxConf, OwnershipError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 
 const SCHEMA: &str = "bootbank.conf/1";
 
 /// What `list` and `get` show.
-#[derive(Serialize)]
-struct Settings {
+#[derive(JsonSchema, Serialize)]
+pub struct Settings {
     schema: &'static str,
     target: String,
     partition: u32,
@@ -25,7 +26,7 @@ struct Settings {
     entries: Vec<Entry>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Entry {
     key: String,
     value: String,

@@ -1,9 +1,10 @@
 //! The JSON objects scripts read. Fields are added, never renamed.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// `error` of every object.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ErrorObject {
     /// `refused`, `damaged`, `unsupported`, `io` or `usage`.
     pub kind: &'static str,
@@ -23,7 +24,7 @@ pub struct ErrorObject {
 }
 
 /// A target that could not be treated: `schema` is that of the command.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FailedObject {
     pub schema: &'static str,
     pub target: String,
@@ -37,7 +38,7 @@ pub const VERIFY: &str = "bootbank.verify/1";
 pub const LS: &str = "bootbank.ls/1";
 
 /// `bootbank info`
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Info {
     pub schema: &'static str,
     pub target: String,
@@ -52,7 +53,7 @@ pub struct Info {
     pub warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Partition {
     pub number: u32,
     #[serde(rename = "type")]
@@ -63,7 +64,7 @@ pub struct Partition {
     pub kind: &'static str,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Bank {
     pub partition: u32,
     pub uuid: Option<String>,
@@ -80,7 +81,7 @@ pub struct Bank {
     pub error: Option<ErrorObject>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct State {
     pub file: String,
     pub form: Option<&'static str>,
@@ -100,7 +101,7 @@ pub struct State {
 }
 
 /// `bootbank pci list`
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Pci {
     pub schema: &'static str,
     pub target: String,
@@ -111,7 +112,7 @@ pub struct Pci {
     pub error: Option<ErrorObject>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PciBank {
     pub partition: u32,
     pub devices: Vec<Device>,
@@ -120,7 +121,7 @@ pub struct PciBank {
     pub error: Option<ErrorObject>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Device {
     pub file: String,
     pub source: &'static str,
@@ -135,7 +136,7 @@ pub struct Device {
 }
 
 /// Every writing command.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Change {
     pub schema: &'static str,
     pub target: String,
@@ -152,7 +153,7 @@ pub struct Change {
 }
 
 /// What became of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Changed,
@@ -187,7 +188,7 @@ impl Outcome {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ChangedBank {
     pub partition: u32,
     /// Whether its files are overwritten where they lie, for want of room beside them.
@@ -195,7 +196,7 @@ pub struct ChangedBank {
     pub changes: Vec<ChangeItem>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ChangeItem {
     pub file: String,
     pub source: &'static str,
@@ -206,7 +207,7 @@ pub struct ChangeItem {
 }
 
 /// `bootbank verify`
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verify {
     pub schema: &'static str,
     pub target: String,
@@ -214,7 +215,7 @@ pub struct Verify {
     pub findings: Vec<Finding>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Finding {
     pub severity: &'static str,
     pub layer: &'static str,
@@ -223,14 +224,14 @@ pub struct Finding {
 }
 
 /// `bootbank ls`
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Listing {
     pub schema: &'static str,
     pub target: String,
     pub entries: Vec<ListEntry>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ListEntry {
     pub path: String,
     pub size: u64,

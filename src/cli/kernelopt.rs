@@ -10,19 +10,20 @@ use super::session::Session;
 use super::ui::shown;
 use crate::bank::KerneloptEdit;
 use crate::edit::Edit;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 
 const SCHEMA: &str = "bootbank.kernelopt/1";
 
-#[derive(Serialize)]
-struct Options {
+#[derive(JsonSchema, Serialize)]
+pub struct Options {
     schema: &'static str,
     target: String,
     banks: Vec<BankOptions>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct BankOptions {
     partition: u32,
     boots_next: bool,

@@ -1,7 +1,7 @@
 //! The command line: what was asked, and what a person or a script gets to see.
 //!
 //! Tables, JSON, questions, file names and the clock live here and nowhere below. Each command
-//! has a file of its own; `change.rs` is the way all writing commands go, `report.rs` the one
+//! has a file of its own; `change/` is the way all writing commands go, `report.rs` the one
 //! place where errors become messages, hints and exit codes.
 
 mod apply;
@@ -28,6 +28,7 @@ mod options;
 mod output;
 mod pci;
 mod reclaim;
+mod reference;
 mod report;
 mod seal;
 mod session;
@@ -123,6 +124,10 @@ fn run(mut cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         Command::Seal(args) => seal::run(&session, &args),
         Command::Undo(args) => undo::run(&session, &args),
         Command::Reclaim(args) => reclaim::run(&session, &args),
+        Command::Man(args) => reference::man(&session, &args),
+        Command::Completions(args) => Ok(reference::completions(&session, &args)),
+        Command::Schema(args) => reference::schema(&session, &args),
+        Command::Reference => Ok(reference::reference(&session)),
     };
     done.map_err(|failure| (failure, session.ui))
 }

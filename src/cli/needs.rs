@@ -85,6 +85,8 @@ impl Needs {
                 needs.reads.extend(args.local_files());
                 needs
             }
+            Command::Man(args) => Needs::default().making_in(&args.dir),
+            Command::Completions(_) | Command::Schema(_) | Command::Reference => Needs::default(),
             Command::Undo(args) => {
                 let mut needs = Needs::to_read([&args.file]);
                 let named = || undo::named_target(&args.file);
@@ -112,6 +114,14 @@ impl Needs {
 
     fn to_change_one(target: &PathBuf, change: &ChangeArgs) -> Self {
         Needs::to_change(std::slice::from_ref(target), change)
+    }
+
+    /// The same, and files are made in this directory, which is made here if it is missing.
+    #[must_use]
+    fn making_in(mut self, directory: &Path) -> Self {
+        let _ = std::fs::create_dir_all(directory);
+        self.makes_in.push(directory.to_owned());
+        self
     }
 
     /// The same, and this file is made; `-` is open already.

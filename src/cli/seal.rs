@@ -9,17 +9,18 @@ use super::session::Session;
 use crate::edit::Edit;
 use crate::edit::seal::Operation;
 use crate::stick::Plan;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 const SCHEMA: &str = "bootbank.operations/1";
 
-#[derive(Serialize)]
-struct Operations {
+#[derive(JsonSchema, Serialize)]
+pub struct Operations {
     schema: &'static str,
     operations: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Listed {
     name: &'static str,
     default: bool,

@@ -12,14 +12,15 @@ use super::report::Failure;
 use super::session::Session;
 use super::source;
 use crate::state::{Form, Limits, State, state_in};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 
 const SCHEMA: &str = "bootbank.state/1";
 const STATE: &str = "state.tgz";
 
-#[derive(Serialize)]
-struct Exported {
+#[derive(JsonSchema, Serialize)]
+pub struct Exported {
     schema: &'static str,
     target: String,
     partition: Option<u32>,

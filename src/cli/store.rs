@@ -11,6 +11,7 @@ use super::session::Session;
 use super::ui::shown;
 use crate::edit::{CONFIG_STORE, Configuration, Edit, EditError, StoreEdit};
 use crate::ownership::{Cell, Row, RowKey, ValueColumn};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,8 +19,8 @@ use std::path::Path;
 const SCHEMA: &str = "bootbank.store/1";
 
 /// What `list` and `get` show.
-#[derive(Serialize)]
-struct Rows {
+#[derive(JsonSchema, Serialize)]
+pub struct Rows {
     schema: &'static str,
     target: String,
     partition: u32,
@@ -27,7 +28,7 @@ struct Rows {
     rows: Vec<ShownRow>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct ShownRow {
     component: String,
     group: String,
