@@ -1,0 +1,285 @@
+//! Plans: what they change, what they refuse, and the way back.
+
+use crate::run::Place;
+
+const PROFILE: &str = "esxi67-usb-passthru";
+
+const PLAN: &str = r#"
+[expect]
+build = "6.7.0"
+
+[[device]]
+address = "passed-through"
+owner = "vmkernel"
+
+[conf]
+set = { "/adv/Misc/HostName" = "{name}.lab" }
+
+[kernelopt]
+append = ["batch={name}"]
+
+[[file]]
+path = "etc/motd"
+text = "This is {name}, not {{name}}\n"
+
+[[file]]
+path = "etc/banner"
+from = "banner.txt"
+"#;
+
+fn place() -> Place {
+    let place = Place::new();
+    for name in ["a.img", "b.img", "c.img"] {
+        place.copy(PROFILE, name);
+    }
+    place.write("plan.toml", PLAN);
+    place.write("banner.txt", "as it is: {name}\n");
+    place.write(
+        "hosts.csv",
+        "image,name\na.img,esx1\nb.img,esx2\nc.img,esx3\n",
+    );
+    place
+}
+
+#[test]
+fn a_plan_makes_all_its_edits_on_each_stick_with_the_values_of_its_row_and_undo_takes_them_back() {
+    let place = place();
+    let original = place.read("a.img");
+    let apply = [
+        "apply",
+        "--json",
+        "-j",
+        "2",
+        "--host-map",
+        "hosts.csv",
+        "plan.toml",
+    ];
+    let apply: Vec<&str> = apply
+        .into_iter()
+        .chain(["a.img", "b.img", "c.img"])
+        .collect();
+    let run = place.run(&apply).expect(0);
+    let objects = run.objects();
+    assert_eq!(objects.len(), 3);
+    for object in &objects {
+        assert_eq!(object["outcome"], "changed", "{object}");
+        let target = object["target"].as_str().unwrap();
+        let name = match target {
+            "a.img" => "esx1",
+            "b.img" => "esx2",
+            _ => "esx3",
+        };
+        let show = |arguments: &[&str]| place.run(arguments).expect(0).stdout();
+        let motd = show(&["cat", target, "etc/motd"]);
+        assert_eq!(motd, format!("This is {name}, not {{name}}\n"));
+        assert_eq!(show(&["cat", target, "etc/banner"]), "as it is: {name}\n");
+        let host = show(&["conf", "get", target, "/adv/Misc/HostName"]);
+        assert_eq!(host, format!("{name}.lab\n"));
+        let boot_cfg = show(&["cat", target, "bank:boot.cfg"]);
+        assert!(boot_cfg.contains(&format!("batch={name}")), "{boot_cfg}");
+        let devices = show(&["pci", "list", "--json", target]);
+        assert!(!devices.contains("\"passthrough\":true"), "{devices}");
+        place.run(&["verify", target]).expect(0);
+    }
+    // Done twice is done once.
+    let again = place.run(&apply).expect(0);
+    assert!(
+        again
+            .objects()
+            .iter()
+            .all(|object| object["outcome"] == "unchanged")
+    );
+    let check: Vec<&str> = [&apply[..], &["--check"]].concat();
+    place.run(&check).expect(0);
+    for object in &objects {
+        let (target, undo) = (
+            object["target"].as_str().unwrap(),
+            object["undo"].as_str().unwrap(),
+        );
+        place.run(&["undo", "-y", undo, target]).expect(0);
+        assert!(place.read(target) == original, "{target}");
+    }
+}
+
+#[test]
+fn a_stick_without_a_row_and_two_on_one_row_are_refused_and_the_others_are_done() {
+    let place = place();
+    place.copy(PROFILE, "d.img");
+    let original = place.read("a.img");
+    place.write(
+        "hosts.csv",
+        "image,system-uuid,name\na.img,,esx1\nb.img,,esx2\n",
+    );
+    let run = place
+        .run(&[
+            "apply",
+            "--json",
+            "--host-map",
+            "hosts.csv",
+            "plan.toml",
+            "a.img",
+            "d.img",
+            "b.img",
+        ])
+        .expect(6);
+    let outcomes: Vec<_> = run
+        .objects()
+        .iter()
+        .map(|object| object["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, ["changed", "failed", "changed"]);
+    assert!(
+        run.stderr()
+            .contains("no row is for this medium (image d.img, bank-uuid "),
+        "{}",
+        run.stderr()
+    );
+
+    // Clones share every UUID, so one row by UUID is a row for two.
+    let info = place.run(&["info", "--json", "c.img"]).expect(0);
+    let uuid = info.objects()[0]["banks"][0]["uuid"]
+        .as_str()
+        .unwrap()
+        .to_uppercase();
+    place.write("hosts.csv", format!("bank-uuid,name\n{uuid},esx1\n"));
+    let run = place
+        .run(&[
+            "apply",
+            "--host-map",
+            "hosts.csv",
+            "plan.toml",
+            "c.img",
+            "d.img",
+        ])
+        .expect(6);
+    assert!(
+        run.stderr()
+            .contains("line 2 of the host map is for c.img and for d.img"),
+        "{}",
+        run.stderr()
+    );
+    assert!(place.read("c.img") == original && place.read("d.img") == original);
+    place
+        .run(&[
+            "apply",
+            "-q",
+            "--host-map",
+            "hosts.csv",
+            "plan.toml",
+            "c.img",
+        ])
+        .expect(0);
+}
+
+#[test]
+fn what_a_plan_expects_and_does_not_find_is_refused_before_any_write() {
+    let place = place();
+    let original = place.read("a.img");
+    let cases = [
+        ("[expect]\nbuild = \"7.0.0\"\n", "build 7.0.0 was expected"),
+        ("[expect]\nbank = 9\n", "bank 9 was to boot next"),
+        (
+            "[expect.conf]\n\"/no/such\" = \"1\"\n",
+            "/no/such was to be \"1\", and it is not there",
+        ),
+    ];
+    for (expect, message) in cases {
+        place.write(
+            "p.toml",
+            format!("{expect}\n[kernelopt]\nappend = [\"x\"]\n"),
+        );
+        let run = place.run(&["apply", "p.toml", "a.img"]).expect(3);
+        assert!(run.stderr().contains(message), "{}", run.stderr());
+    }
+    assert!(place.read("a.img") == original);
+}
+
+#[test]
+fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
+    let place = place();
+    let original = place.read("a.img");
+    let cases = [
+        (
+            "[conf]\nsett = {}\n",
+            "line 2, column 1: unknown field `sett`",
+        ),
+        (
+            "[conf]\nset = { \"/a\" = \"x\\\"y\" }\n",
+            "line 2, column 16: ",
+        ),
+        ("[conf]\nset = { \"a\" = \"1\" }\n", "line 2, column 9: "),
+        (
+            "[conf]\nset = { \"/a\" = \"{name}\" }\n",
+            "no column `name` in a host map",
+        ),
+        (
+            "[[file]]\npath = \"../x\"\ntext = \"\"\n",
+            "line 2, column 8: ../x goes up",
+        ),
+        (
+            "[[file]]\npath = \"etc/x\"\nfrom = \"not-there\"\n",
+            "not-there does not exist",
+        ),
+        ("[[device]\n", "line 1, column "),
+    ];
+    for (plan, message) in cases {
+        place.write("p.toml", plan);
+        let run = place.run(&["apply", "p.toml", "a.img"]).expect(2);
+        assert!(run.stderr().contains(message), "{plan}: {}", run.stderr());
+    }
+    let maps = [
+        ("image,name,name\n", "two columns `name`"),
+        ("host,name\n", "no column says which medium"),
+        (
+            "image,nome\na.img,x\n",
+            "no column `name`, which the plan uses",
+        ),
+        ("image,name\na.img\n", "line: 2"),
+    ];
+    for (map, message) in maps {
+        place.write("m.csv", map);
+        let run = place
+            .run(&["apply", "--host-map", "m.csv", "plan.toml", "a.img"])
+            .expect(2);
+        assert!(run.stderr().contains(message), "{map}: {}", run.stderr());
+    }
+    let long = "x".repeat(300);
+    place.write(
+        "p.toml",
+        format!("[[file]]\npath = \"etc/{long}\"\ntext = \"\"\n"),
+    );
+    let run = place.run(&["apply", "p.toml", "a.img"]);
+    assert!((2..=4).contains(&run.code()), "{}", run.stderr());
+    assert!(place.read("a.img") == original);
+}
+
+#[test]
+fn a_plan_works_on_copies_and_streams_too() {
+    let place = place();
+    place
+        .run(&[
+            "apply",
+            "-q",
+            "--host-map",
+            "hosts.csv",
+            "-o",
+            "out/",
+            "plan.toml",
+            "a.img",
+            "b.img",
+        ])
+        .expect(0);
+    let copied = place.read("out/a.img");
+    let stream = place.run(&[
+        "apply",
+        "-q",
+        "--host-map",
+        "hosts.csv",
+        "-o",
+        "-",
+        "plan.toml",
+        "a.img",
+    ]);
+    assert!(stream.expect(0).0.stdout == copied);
+    assert!(place.read("out/b.img") != copied);
+}

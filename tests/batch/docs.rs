@@ -1,0 +1,126 @@
+//! What the program says of itself, held against the files made from it.
+
+use crate::run::{Place, repository};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+/// After a change of the command line: `scripts/make-docs`.
+#[test]
+fn the_reference_and_the_schemas_are_those_of_the_program() {
+    let place = Place::new();
+    let reference = place.run(&["reference"]).expect(0).stdout();
+    let kept = fs::read_to_string(repository("docs/cli.md")).unwrap();
+    assert!(
+        reference == kept,
+        "docs/cli.md is not the program's: run scripts/make-docs"
+    );
+    let names = place.run(&["schema"]).expect(0).stdout();
+    for name in names.lines() {
+        let schema = place.run(&["schema", name]).expect(0).stdout();
+        let kept = fs::read_to_string(repository(&format!("docs/schema/{name}.json"))).unwrap();
+        assert!(
+            schema == kept,
+            "docs/schema/{name}.json is not the program's: run scripts/make-docs"
+        );
+        serde_json::from_str::<Value>(&schema).unwrap();
+    }
+    let files = fs::read_dir(repository("docs/schema")).unwrap().count();
+    assert_eq!(files, names.lines().count());
+    place.run(&["schema", "none"]).expect(2);
+}
+
+#[test]
+fn every_output_has_the_fields_its_schema_requires_and_no_others() {
+    let place = Place::new();
+    place.copy("esxi67-usb-passthru", "a.img");
+    let cases: [(&str, &[&str]); 7] = [
+        ("info", &["info", "--json", "a.img"]),
+        ("verify", &["verify", "--json", "a.img"]),
+        ("pci", &["pci", "list", "--json", "a.img"]),
+        ("change", &["fix", "-n", "--json", "a.img"]),
+        ("change", &["fix", "--json", "none.img"]),
+        ("ls", &["ls", "--json", "a.img", "etc"]),
+        ("kernelopt", &["kernelopt", "show", "--json", "a.img"]),
+    ];
+    for (name, arguments) in cases {
+        let schema: Value = serde_json::from_str(&place.run(&["schema", name]).stdout()).unwrap();
+        let objects = place.run(arguments).objects();
+        assert_eq!(objects.len(), 1, "{arguments:?}");
+        fits(&objects[0], &schema, &schema["$defs"], name);
+    }
+}
+
+/// As much of JSON Schema as the program's own schemas use.
+fn fits(value: &Value, schema: &Value, defs: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return fits(value, &defs[name.rsplit('/').next().unwrap()], defs, at);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        if !value.is_null() {
+            let known = any.iter().find(|one| one["type"] != "null").unwrap();
+            fits(value, known, defs, at);
+        }
+        return;
+    }
+    if let Some(items) = schema.get("items") {
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            fits(item, items, defs, &format!("{at}[{index}]"));
+        }
+    }
+    let Some(object) = value.as_object() else {
+        return;
+    };
+    let Some(properties) = schema["properties"].as_object() else {
+        return;
+    };
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(
+            object.contains_key(required.as_str().unwrap()),
+            "{at} lacks {required}: {value}"
+        );
+    }
+    for (key, inner) in object {
+        let inner_schema = properties
+            .get(key)
+            .unwrap_or_else(|| panic!("{at} has {key}, which its schema does not"));
+        fits(inner, inner_schema, defs, &format!("{at}.{key}"));
+    }
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command_and_completions_that_shells_can_read() {
+    let place = Place::new();
+    place.run(&["man", "man1"]).expect(0);
+    for page in [
+        "bootbank",
+        "bootbank-fix",
+        "bootbank-pci-set",
+        "bootbank-apply",
+    ] {
+        let text = fs::read_to_string(place.path().join(format!("man1/{page}.1"))).unwrap();
+        assert!(text.contains(".TH"), "{page}: {text}");
+        assert!(
+            text.contains("EXAMPLES") || text.contains("Examples") || !page.ends_with("fix"),
+            "{page}"
+        );
+    }
+    assert!(!place.path().join("man1/bootbank-reference.1").exists());
+    let script = place.run(&["completions", "bash"]).expect(0).stdout();
+    place.write("completions", script);
+    let read = Command::new("bash")
+        .arg("-n")
+        .arg(place.path().join("completions"))
+        .status();
+    assert!(read.unwrap().success());
+    for shell in ["zsh", "fish"] {
+        assert!(
+            place
+                .run(&["completions", shell])
+                .expect(0)
+                .stdout()
+                .contains("apply")
+        );
+    }
+    place.run(&["completions", "tcsh"]).expect(2);
+}

@@ -1,0 +1,11 @@
+//! Many media at once, plans, and pipelines: the program as scripts use it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod apply;
+mod ci;
+mod docs;
+#[path = "../common/holder.rs"]
+mod holder;
+mod many;
+mod pipeline;
+mod run;
