@@ -5,6 +5,7 @@ use super::exit::Exit;
 use super::json;
 use super::report::Failure;
 use super::session::Session;
+use crate::edit::secrets::is_secret_path;
 use crate::stick::{Cause, Error, Path as StickPath};
 use std::io::IsTerminal as _;
 
@@ -28,7 +29,7 @@ pub fn run(session: &Session, args: &CatArgs) -> Result<Exit, Failure> {
     });
     match content {
         Ok(content) => {
-            if is_key_material(&args.path) && std::io::stdout().is_terminal() {
+            if is_secret_path(&args.path) && std::io::stdout().is_terminal() {
                 session
                     .ui
                     .warn(&format!("{} holds a secret of the host", args.path));
@@ -44,18 +45,4 @@ pub fn run(session: &Session, args: &CatArgs) -> Result<Exit, Failure> {
             Ok(failure.exit())
         }
     }
-}
-
-/// Whether a path is known to hold keys or password hashes.
-fn is_key_material(path: &str) -> bool {
-    const SECRETS: [&str; 7] = [
-        "shadow",
-        "ssh_host_",
-        ".key",
-        "encryption.info",
-        "state.tgz",
-        "local.tgz",
-        "keystore",
-    ];
-    !path.ends_with(".pub") && SECRETS.iter().any(|secret| path.contains(secret))
 }

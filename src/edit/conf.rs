@@ -34,7 +34,12 @@ impl ConfEdit {
     ) -> Result<(), EditError> {
         let moved_on = configuration.store.is_some();
         let Some(conf) = &mut configuration.esx_conf else {
-            return Err(EditError::Missing { path: ESX_CONF });
+            return match self {
+                ConfEdit::Unset {
+                    absent_ok: true, ..
+                } => Ok(()),
+                _ => Err(EditError::Missing { path: ESX_CONF }),
+            };
         };
         let (key, changed, to) = match self {
             ConfEdit::Set { key, value } => (key, conf.set(key, value), Some(value.clone())),

@@ -40,7 +40,12 @@ impl StoreEdit {
         edited: &mut Edited,
     ) -> Result<(), EditError> {
         let Some(store) = &mut configuration.store else {
-            return Err(EditError::Missing { path: CONFIG_STORE });
+            return match self {
+                StoreEdit::Delete {
+                    absent_ok: true, ..
+                } => Ok(()),
+                _ => Err(EditError::Missing { path: CONFIG_STORE }),
+            };
         };
         match self {
             StoreEdit::Set { key, column, json } => {

@@ -382,7 +382,7 @@ impl Job<'_> {
             None => Err(Failure::usage(format!(
                 "{path} is a block device and there is no terminal to ask on; nothing was written"
             ))
-            .hint("-y goes ahead without asking; -d ADDR names the devices")),
+            .hint("-y goes ahead without asking; what is named one by one (fix -d ADDR, seal --only NAME) is not asked about")),
         }
     }
 

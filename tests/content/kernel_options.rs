@@ -1,0 +1,104 @@
+use crate::host::Host;
+
+fn options(host: &Host) -> Vec<(u64, String)> {
+    let object = host.run(&["kernelopt", "show", "STICK", "--json"]).json();
+    let banks = object["banks"].as_array().unwrap().iter();
+    let of = |bank: &serde_json::Value| {
+        let options = bank["kernelopt"].as_str().unwrap_or_default();
+        (bank["partition"].as_u64().unwrap(), options.to_owned())
+    };
+    banks.map(of).collect()
+}
+
+#[test]
+fn options_change_and_no_other_byte_of_boot_cfg() {
+    for profile in [
+        "esxi40-mbr",
+        "esxi67-4kn",
+        "esxi702-encrypted",
+        "esxi702-sealed",
+    ] {
+        let host = Host::new(profile);
+        let before = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+        let old = options(&host).remove(0).1;
+        host.done(&[
+            "kernelopt",
+            "modify",
+            "STICK",
+            "-a",
+            "one=1",
+            "-a",
+            "two",
+            "-z",
+            "undo",
+        ]);
+        let new = format!("{old} one=1 two").trim_start().to_owned();
+        assert_eq!(options(&host)[0].1, new, "{profile}");
+        let after = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+        let line = |options: &str| format!("kernelopt={options}\n");
+        assert!(before.contains(&line(&old)), "{before}");
+        assert_eq!(after, before.replace(&line(&old), &line(&new)), "{profile}");
+        let again = host.done(&["kernelopt", "modify", "STICK", "-a", "one=1", "--check"]);
+        assert!(again.contains("nothing to change"), "{again}");
+        host.done(&[
+            "kernelopt",
+            "modify",
+            "STICK",
+            "-r",
+            "one=1=one=2",
+            "-d",
+            "two",
+            "--no-undo",
+        ]);
+        assert!(options(&host)[0].1.ends_with("one=2"));
+        host.done(&[
+            "kernelopt",
+            "modify",
+            "STICK",
+            "-r",
+            "one=2=one=1",
+            "-a",
+            "two",
+            "--no-undo",
+        ]);
+        assert_eq!(host.run(&["verify", "STICK"]).code, 0);
+        assert_eq!(host.bank_file(5, "BOOT.CFG"), after.as_bytes());
+        host.done(&["undo", "undo", "STICK", "--force"]);
+        assert_eq!(host.bank_file(5, "BOOT.CFG"), before.as_bytes());
+    }
+}
+
+#[test]
+fn the_booting_bank_stays_the_same_and_an_empty_bank_is_left_alone() {
+    let host = Host::new("esxi67-fresh");
+    let next = |host: &Host| {
+        let info = host.run(&["info", "STICK", "--json"]).json();
+        let banks = info["banks"].as_array().unwrap().clone();
+        let next = banks.into_iter().find(|bank| bank["boots_next"] == true);
+        next.unwrap()["partition"].clone()
+    };
+    let before = (next(&host), host.bank_file(6, "BOOT.CFG"));
+    host.done(&["kernelopt", "modify", "STICK", "-a", "x"]);
+    assert_eq!((next(&host), host.bank_file(6, "BOOT.CFG")), before);
+    host.done(&["kernelopt", "modify", "STICK", "-a", "x", "--bank", "6"]);
+    assert_eq!(next(&host), before.0);
+    assert_eq!(options(&host)[1], (6, "x".to_owned()));
+}
+
+#[test]
+fn options_the_loader_cannot_take_are_refused() {
+    let host = Host::new("esxi67-usb-passthru");
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["-r", "nix=new"], 2, "\"nix\" is not there to be replaced"),
+        (&["-r", "a=b=c"], 2, "cannot be split"),
+        (&["-a", "two words"], 2, "is not a single kernel option"),
+        (&[], 2, "there is nothing to do"),
+    ];
+    for (arguments, code, says) in cases {
+        host.refuses(
+            &[&["kernelopt", "modify", "STICK"], arguments].concat(),
+            code,
+            says,
+        );
+    }
+}

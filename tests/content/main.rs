@@ -1,0 +1,14 @@
+//! What a bank configures, shown and changed by the program and judged by others: GNU tar,
+//! diff, mtools, sqlite3 and Python.
+
+// Clippy exempts test functions only, not what they share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod compare;
+mod crash;
+mod files;
+mod host;
+mod kernel_options;
+mod sealing;
+mod settings;
+mod transfer;

@@ -1,0 +1,221 @@
+use crate::host::{Host, SCHEMAS, STORE, differing, sqlite};
+use std::fs;
+
+const BOTH: [&str; 2] = ["esxi67-usb-passthru", "esxi702-encrypted"];
+
+#[test]
+fn a_key_set_and_undone_leaves_the_image_as_it_was() {
+    for profile in BOTH {
+        let host = Host::new(profile);
+        let before = host.bytes();
+        let old = host.done(&["conf", "get", "STICK", "/system/uuid"]);
+        host.done(&["conf", "set", "STICK", "/system/uuid", "new", "-z", "undo"]);
+        assert_eq!(
+            host.done(&["conf", "get", "STICK", "/system/uuid"]),
+            "new\n"
+        );
+        host.done(&["undo", "undo", "STICK"]);
+        assert_eq!(host.done(&["conf", "get", "STICK", "/system/uuid"]), old);
+        assert!(host.bytes() == before, "{profile}");
+    }
+}
+
+#[test]
+fn setting_a_key_changes_its_value_and_nothing_else() {
+    for profile in BOTH {
+        let host = Host::new(profile);
+        let before = host.unpacked(5, "before");
+        let listed = host.listing("before");
+        let key = "/net/pnic/child[0000]/mac";
+        let old = host.done(&["conf", "get", "STICK", key]);
+        host.done(&["conf", "set", "STICK", key, "00:00:00:00:00:01"]);
+        let after = host.unpacked(5, "after");
+        assert_eq!(differing(&before, &after), ["etc/vmware/esx.conf"]);
+        assert_eq!(host.listing("after"), listed, "{profile}");
+        let conf = |directory: &std::path::Path| {
+            fs::read_to_string(directory.join("etc/vmware/esx.conf")).unwrap()
+        };
+        let expected = conf(&before).replace(
+            &format!("{key} = \"{}\"", old.trim_end()),
+            &format!("{key} = \"00:00:00:00:00:01\""),
+        );
+        assert_eq!(conf(&after), expected);
+    }
+}
+
+#[test]
+fn a_new_key_goes_behind_its_siblings_and_unset_takes_it_out_again() {
+    let host = Host::new("esxi67-usb-passthru");
+    let before = host.unpacked(5, "before");
+    host.done(&["conf", "set", "STICK", "/system/uservars/new", "-dash"]);
+    let list = host.done(&["conf", "list", "STICK", "/system"]);
+    assert!(
+        list.ends_with("/system/uservars/new = \"-dash\"\n"),
+        "{list}"
+    );
+    host.done(&["conf", "unset", "STICK", "/system/uservars/new"]);
+    let after = host.unpacked(5, "after");
+    assert_eq!(differing(&before, &after), [""; 0]);
+}
+
+#[test]
+fn what_esx_conf_cannot_hold_is_refused() {
+    let host = Host::new("esxi67-usb-passthru");
+    let cases: [(&[&str], &str); 6] = [
+        (&["unset", "STICK", "/nix"], "esx.conf has no line `/nix`"),
+        (&["get", "STICK", "/nix"], "no key of esx.conf fits"),
+        (&["set", "STICK", "/a", "x\"y"], "holds a `\"`"),
+        (&["set", "STICK", "/a", "x\ny"], "a line break"),
+        (&["set", "STICK", "a", "x"], "does not begin with `/`"),
+        (&["set", "STICK", "/a b", "x"], "holds a blank"),
+    ];
+    for (arguments, says) in cases {
+        host.refuses(&[&["conf"], arguments].concat(), 2, says);
+    }
+}
+
+#[test]
+fn a_row_set_is_what_sqlite3_reads_and_all_else_is_as_before() {
+    let host = Host::new("esxi702-encrypted");
+    let key = ["-c", "esx", "-g", "system", "-k", "keyboard"];
+    let before = host.unpacked(5, "before");
+    let old = host.done(&[&["store", "get", "STICK"], &key[..]].concat());
+    let set = [
+        &[
+            "store",
+            "set",
+            "STICK",
+            r#"{"layout":"German"}"#,
+            "-z",
+            "undo",
+        ],
+        &key[..],
+    ];
+    let image = host.bytes();
+    host.done(&set.concat());
+    let after = host.unpacked(5, "after");
+    assert_eq!(differing(&before, &after), [STORE]);
+    let rows = "SELECT * FROM Config WHERE Name <> 'keyboard' ORDER BY 1,2,3,4";
+    let row = "SELECT UserValue, Revision FROM Config WHERE Name = 'keyboard'";
+    let (old_store, new_store) = (before.join(STORE), after.join(STORE));
+    assert_eq!(sqlite(&old_store, rows), sqlite(&new_store, rows));
+    let revision: i64 = sqlite(&old_store, row)
+        .trim()
+        .rsplit('|')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(
+        sqlite(&new_store, row).trim(),
+        format!("{{\"layout\":\"German\"}}|{}", revision + 1)
+    );
+    host.done(&["undo", "undo", "STICK"]);
+    assert_eq!(
+        host.done(&[&["store", "get", "STICK"], &key[..]].concat()),
+        old
+    );
+    assert!(host.bytes() == image);
+}
+
+#[test]
+fn a_deleted_row_is_gone_and_a_row_that_is_not_there_is_refused() {
+    let host = Host::new("esxi702-encrypted");
+    let key = ["-c", "esx", "-g", "hardware", "-k", "pci_devices", "-i"];
+    let row = |id| [&key[..], &[id]].concat();
+    host.refuses(
+        &[&["store", "delete", "STICK"], &row("0000:77:00.0")[..]].concat(),
+        2,
+        "the ConfigStore has no row esx/hardware/pci_devices/0000:77:00.0",
+    );
+    host.refuses(
+        &[&["store", "set", "STICK", "{}"], &row("0000:77:00.0")[..]].concat(),
+        2,
+        "the ConfigStore has no row",
+    );
+    host.refuses(
+        &[&["store", "set", "STICK", "{"], &row("0000:65:00.0")[..]].concat(),
+        2,
+        "is not JSON",
+    );
+    host.done(&[&["store", "delete", "STICK"], &row("0000:65:00.0")[..]].concat());
+    let after = host.unpacked(5, "after");
+    let count = "SELECT count(*) FROM Config WHERE Identifier = '0000:65:00.0'";
+    assert_eq!(sqlite(&after.join(STORE), count), "0\n");
+}
+
+#[test]
+fn values_are_held_against_the_schema_store_of_the_same_state() {
+    let host = Host::new("esxi702-encrypted");
+    let key = ["-c", "esx", "-g", "system", "-k", "keyboard"];
+    let set = |value| [&["store", "set", "STICK", value, "-n"], &key[..]].concat();
+    let unchecked = host.run(&set(r#"{"any":1}"#));
+    assert!(
+        unchecked.stderr.contains("was not checked against"),
+        "{}",
+        unchecked.stderr
+    );
+    let schemas = host.path("schemas");
+    sqlite(
+        &schemas,
+        r#"CREATE TABLE ConfigSchema(VibId TEXT,Component TEXT,ConfigGroup TEXT,Name TEXT,Value TEXT);
+        INSERT INTO ConfigSchema VALUES('vib','esx','system','keyboard','{"type":"object",
+        "required":["layout"],"additionalProperties":false,"properties":{"layout":{"type":"string",
+        "enum":["German","US Default"]},"repeat":{"type":"long","maximum":9}}}');"#,
+    );
+    host.done(&["put", "STICK", "schemas", SCHEMAS, "--no-undo"]);
+    let cases = [
+        (
+            r#"{"layout":"Klingon"}"#,
+            "none of \"German\", \"US Default\"",
+        ),
+        (r#"{"layout":7}"#, "layout is not of type string"),
+        (
+            r#"{"layout":"German","repeat":10}"#,
+            "above the schema's maximum",
+        ),
+        (r#"{"repeat":1}"#, "layout is required and missing"),
+        (
+            r#"{"layout":"German","any":1}"#,
+            "any is a property the schema does not know",
+        ),
+        ("[]", "it is not of type object"),
+    ];
+    for (value, says) in cases {
+        host.refuses(&set(value), 2, says);
+    }
+    let other = [
+        "store", "set", "STICK", "{}", "-c", "esx", "-g", "services", "-k", "hostd",
+    ];
+    host.refuses(
+        &other,
+        2,
+        "the schema store holds no schema for esx/services/hostd",
+    );
+    host.done(&set(r#"{"layout":"German","repeat":9}"#));
+}
+
+#[test]
+fn every_row_of_a_real_store_passes_the_real_schemas() {
+    use bootbank::ownership::{ConfigStore, SchemaStore, ValueColumn};
+    let Some(host) = Host::real() else { return };
+    let unpacked = host.unpacked(5, "real");
+    let store = ConfigStore::open(fs::read(unpacked.join(STORE)).unwrap()).unwrap();
+    let schemas = SchemaStore::open(&fs::read(unpacked.join(SCHEMAS)).unwrap()).unwrap();
+    assert_eq!(schemas.len(), 240);
+    let (mut checked, mut refused) = (0, Vec::new());
+    for row in store.rows() {
+        for column in ValueColumn::ALL {
+            let Some(text) = row.value(column).text() else {
+                continue;
+            };
+            let value = serde_json::from_str(text).unwrap();
+            if let Err(error) = schemas.check(row, column, &value) {
+                refused.push(format!("{}: {error}", column.as_str()));
+            }
+            checked += 1;
+        }
+    }
+    assert_eq!(refused, [""; 0]);
+    assert!(checked > 100, "{checked}");
+}
