@@ -3,7 +3,8 @@
 
 use crate::replay::Cow;
 use crate::sticks::Image;
-use std::collections::BTreeMap;
+use bootbank::fat::Volume;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -14,18 +15,25 @@ use std::process::{Command, Output};
 pub struct Scratch {
     directory: tempfile::TempDir,
     range: Range<u64>,
+    /// Where its data area begins.
+    data: u64,
     /// What the file holds now.
     bytes: Vec<u8>,
+    /// Sectors of the medium in which it may differ from the image.
+    dirty: BTreeSet<u64>,
 }
 
 impl Scratch {
     pub fn new(image: &Image, range: Range<u64>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bytes = image.bytes[range.start as usize..range.end as usize].to_vec();
+        let volume = Volume::open(&image.bytes, range.clone(), image.sector as u32).unwrap();
         let scratch = Scratch {
             directory,
+            data: volume.geometry().data_range().start,
             range,
             bytes,
+            dirty: BTreeSet::new(),
         };
         std::fs::write(scratch.path(), &scratch.bytes).unwrap();
         scratch
@@ -33,17 +41,26 @@ impl Scratch {
 
     /// Puts the state of `medium` into the file.
     pub fn set(&mut self, medium: &Cow<'_>) {
-        let wanted = medium.bytes(self.range.clone());
-        self.set_bytes(&wanted);
-    }
-
-    pub fn set_bytes(&mut self, wanted: &[u8]) {
+        let size = medium.sector_size();
         let file = File::options().write(true).open(self.path()).unwrap();
-        let chunks = self.bytes.chunks(4096).zip(wanted.chunks(4096));
-        for (index, (_, new)) in chunks.enumerate().filter(|(_, (old, new))| old != new) {
-            file.write_all_at(new, index as u64 * 4096).unwrap();
+        let kept = medium.kept();
+        self.dirty.extend(kept.keys());
+        for lba in &self.dirty {
+            let start = lba * size as u64;
+            if !self.range.contains(&start) {
+                continue;
+            }
+            let at = (start - self.range.start) as usize;
+            let wanted = match kept.get(lba) {
+                Some(sector) => sector,
+                None => &medium.base()[start as usize..][..size],
+            };
+            if self.bytes[at..at + size] != *wanted {
+                file.write_all_at(wanted, at as u64).unwrap();
+                self.bytes[at..at + size].copy_from_slice(wanted);
+            }
         }
-        self.bytes.copy_from_slice(wanted);
+        self.dirty = kept.into_keys().collect();
     }
 
     /// The content of a file by mtools; `None` where mtools finds none or cannot read it.
@@ -87,21 +104,29 @@ impl Scratch {
         let output = run(fsck.arg("-a").arg(self.path()));
         let code = output.status.code();
         assert!(matches!(code, Some(0 | 1)), "fsck.fat -a: {output:?}");
-        self.take(medium);
+        // It repairs the head; none of the volumes has a folder.
+        self.take_up_to(self.data, medium);
     }
 
     /// Puts what a program changed in the file into `medium`, which was the same before.
     pub fn take(&mut self, medium: &Cow<'_>) {
-        let after = std::fs::read(self.path()).unwrap();
+        self.take_up_to(self.range.end - self.range.start, medium);
+    }
+
+    fn take_up_to(&mut self, end: u64, medium: &Cow<'_>) {
+        let mut after = vec![0; end as usize];
+        let file = File::open(self.path()).unwrap();
+        file.read_exact_at(&mut after, 0).unwrap();
         let size = medium.sector_size();
         let first = self.range.start / size as u64;
         let pairs = self.bytes.chunks(size).zip(after.chunks(size));
         for (lba, (old, new)) in (first..).zip(pairs) {
             if old != new {
                 medium.put(lba, new);
+                self.dirty.insert(lba);
             }
         }
-        self.bytes = after;
+        self.bytes[..after.len()].copy_from_slice(&after);
     }
 
     pub fn path(&self) -> PathBuf {

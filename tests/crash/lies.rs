@@ -56,7 +56,7 @@ fn lie<'i>(image: &'i Image, epochs: &[BTreeMap<u64, Vec<u8>>], seed: u64) -> Co
         let start = lba * image.sector as u64;
         let mut sector = medium.bytes(start..start + image.sector as u64);
         let words = (image.sector / 8) as u64;
-        let torn = kept < 7 && random.next() % 4 == 0;
+        let torn = kept < 7 && random.next().is_multiple_of(4);
         let cut = if torn { random.next() % words * 8 } else { 0 } as usize;
         sector[cut..].copy_from_slice(&content[cut..]);
         medium.put(lba, &sector);

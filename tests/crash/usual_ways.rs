@@ -20,6 +20,9 @@ use std::process::Command;
 const NAME: &str = "state.tgz";
 const SECTOR: usize = 512;
 
+/// Shows states to a judge.
+type Each<'e> = dyn FnMut(&mut dyn FnMut(&Cow<'_>)) + 'e;
+
 /// One bank as an image of its own, its state before and after, and where its data area begins.
 struct Bank {
     image: Image,
@@ -59,7 +62,7 @@ impl Bank {
 
     /// States, those with the configuration lost or corrupt, and of these the ones fsck.fat
     /// finds nothing wrong with.
-    fn count(&self, each: &mut dyn FnMut(&mut dyn FnMut(&Cow<'_>))) -> [usize; 3] {
+    fn count(&self, each: &mut Each<'_>) -> [usize; 3] {
         let mut scratch = Scratch::new(&self.image, 0..self.image.bytes.size());
         let mut counts = [0; 3];
         each(&mut |state| {
