@@ -25,16 +25,16 @@ done
 # Command, and the Debian package that has it.
 needed=(
   sgdisk:gdisk sfdisk:fdisk fdisk:fdisk mkfs.fat:dosfstools fsck.fat:dosfstools mcopy:mtools tar:tar busybox:busybox
-  gzip:gzip zstd:zstd openssl:openssl sqlite3:sqlite3 python3:python3
+  gzip:gzip zstd:zstd xz:xz-utils make:make openssl:openssl sqlite3:sqlite3 python3:python3
   mke2fs:e2fsprogs script:bsdutils setpriv:util-linux strace:strace
 )
 
-# An interpreter that can import `cryptography`: the python3 first on PATH need not be Debian's.
+# An interpreter that can import `cryptography` and `yaml`: the python3 first on PATH need not be Debian's.
 find_python() {
   local candidate
   for candidate in "${BOOTBANK_PYTHON:-}" python3 /usr/bin/python3; do
     if [[ -n $candidate ]] && command -v "$candidate" >/dev/null &&
-      "$candidate" -c 'from cryptography.hazmat.primitives.ciphers.aead import AESGCM' 2>/dev/null; then
+      "$candidate" -c 'import yaml; from cryptography.hazmat.primitives.ciphers.aead import AESGCM' 2>/dev/null; then
       command -v "$candidate"
       return
     fi
@@ -48,7 +48,7 @@ missing_packages() {
     for pair in "${needed[@]}"; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
     done
-    find_python >/dev/null || echo python3-cryptography
+    find_python >/dev/null || echo python3-cryptography python3-yaml
   } | sort -u | tr '\n' ' '
 }
 

@@ -245,6 +245,7 @@ fn a_failed_undo_calls_old_what_was_old_before_the_change() {
     let Err(CommitError::Failed(failure)) = run(&faulty, &back, &|| false) else {
         panic!("the fault was not reported");
     };
+    let failure = failure.seen_from_the_undone();
     assert_eq!(failure.holds, [(5, Holds::New)]);
 }
 

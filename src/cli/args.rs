@@ -115,18 +115,20 @@ Examples:
 }
 
 impl Command {
-    /// The targets, of commands that take many.
-    pub fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        match self {
+    /// The targets named, and the list that names more, of commands that take many.
+    pub fn targets_mut(&mut self) -> Option<(&mut Vec<PathBuf>, &mut Option<PathBuf>)> {
+        let targets = match self {
             Command::Info(args) | Command::Verify(args) | Command::Pci(PciCommand::List(args)) => {
-                Some(&mut args.targets)
+                &mut args.targets
             }
-            Command::Fix(args) => Some(&mut args.targets),
-            Command::Pci(PciCommand::Set(args)) => Some(&mut args.targets),
-            Command::Apply(args) => Some(&mut args.targets),
-            Command::Reclaim(args) => Some(&mut args.targets),
-            _ => None,
-        }
+            Command::Fix(args) => &mut args.targets,
+            Command::Pci(PciCommand::Set(args)) => &mut args.targets,
+            Command::Apply(args) => &mut args.targets,
+            Command::Reclaim(args) => &mut args.targets,
+            Command::Seal(args) => return Some((&mut args.sticks, &mut args.from_file)),
+            _ => return None,
+        };
+        Some((&mut targets.sticks, &mut targets.from_file))
     }
 }
 

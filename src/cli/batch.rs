@@ -24,25 +24,23 @@ use std::thread;
 /// Longest list of targets in bytes; beyond that somebody named an image instead of a list.
 const LONGEST_LIST: u64 = 16 << 20;
 
-impl TargetArgs {
-    /// Puts the targets of `--from-file` behind those named on the command line. Done first of
-    /// all: what the program may get at is settled by what is in the list.
-    ///
-    /// # Errors
-    /// A list that cannot be read, or names nothing.
-    pub fn read_list(&mut self) -> Result<(), Failure> {
-        let Some(list) = self.from_file.take() else {
-            return Ok(());
-        };
-        self.sticks.extend(lines(&read_list(&list)?));
-        if self.sticks.is_empty() {
-            return Err(Failure::usage(format!(
-                "the list {} names no target",
-                list.display()
-            )));
-        }
-        Ok(())
+/// Puts the targets that a list names behind `targets`. Done first of all: what the program
+/// may get at is settled by what is in the list.
+///
+/// # Errors
+/// A list that cannot be read, or names nothing.
+pub fn add_listed(targets: &mut Vec<PathBuf>, list: Option<PathBuf>) -> Result<(), Failure> {
+    let Some(list) = list else {
+        return Ok(());
+    };
+    targets.extend(lines(&read_list(&list)?));
+    if targets.is_empty() {
+        return Err(Failure::usage(format!(
+            "the list {} names no target",
+            list.display()
+        )));
     }
+    Ok(())
 }
 
 fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {

@@ -255,8 +255,11 @@ pub enum StateCommand {
 #[derive(Debug, Args)]
 pub struct SealArgs {
     /// Image files or block devices
-    #[arg(value_name = "STICK", required_unless_present = "list_operations")]
+    #[arg(value_name = "STICK", required_unless_present_any = ["list_operations", "from_file"])]
     pub sticks: Vec<PathBuf>,
+    /// Read more targets from a file, one on each line; `-` reads them from standard input
+    #[arg(long, value_name = "LIST|-")]
+    pub from_file: Option<PathBuf>,
     /// List every operation: what it removes, and what the host does at its next boot
     #[arg(long)]
     pub list_operations: bool,

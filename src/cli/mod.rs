@@ -73,29 +73,21 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let common = &cli.common;
-    let ui = Ui::new(common.json, common.quiet, common.verbose, common.color);
-    let exit = run(cli, ui).unwrap_or_else(|(failure, ui)| {
-        failure.say(&ui, "");
-        failure.exit()
-    });
-    exit.into()
+    run(cli).into()
 }
 
-/// Carries out one command. What goes wrong before any target is looked at is the error; the
+/// Carries out one command. What goes wrong before any target is looked at is said here; the
 /// rest is reported target by target.
-fn run(mut cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
-    let prepared = Common::new(&cli.common).and_then(|common| {
-        if let Some(targets) = cli.command.targets_mut() {
-            targets.read_list()?;
-        }
-        let interrupt = Interrupt::listen()
-            .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
-        Ok((common, interrupt))
-    });
-    let (common, interrupt) = match prepared {
+fn run(mut cli: Cli) -> Exit {
+    let typed = &cli.common;
+    let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color);
+    let say = |ui: &Ui, failure: Failure| {
+        failure.say(ui, "");
+        failure.exit()
+    };
+    let (common, interrupt) = match prepare(&mut cli) {
         Ok(prepared) => prepared,
-        Err(failure) => return Err((failure, ui)),
+        Err(failure) => return say(&ui, failure),
     };
     let session = Session {
         host: confine_to(&cli.command, &ui),
@@ -104,32 +96,46 @@ fn run(mut cli: Cli, ui: Ui) -> Result<Exit, (Failure, Ui)> {
         keys: KeyCache::default(),
         interrupt,
     };
-    let done = match cli.command {
-        Command::Info(args) => info::run(&session, &args),
-        Command::Verify(args) => verify::run(&session, &args),
-        Command::Fix(args) => fix::run(&session, &args),
-        Command::Pci(PciCommand::List(args)) => pci::list(&session, &args),
-        Command::Pci(PciCommand::Set(args)) => pci::set(&session, &args),
-        Command::Ls(args) => Ok(ls::run(&session, &args)),
-        Command::Cat(args) => cat::run(&session, &args),
-        Command::Get(args) => files::get(&session, &args),
-        Command::Put(args) => files::put(&session, &args),
-        Command::Rm(args) => files::rm(&session, &args),
-        Command::Conf(command) => conf::run(&session, &command),
-        Command::Store(command) => store::run(&session, &command),
-        Command::Kernelopt(command) => kernelopt::run(&session, &command),
-        Command::Diff(args) => Ok(compare::run(&session, &args)),
-        Command::State(command) => state::run(&session, &command),
-        Command::Apply(args) => apply::run(&session, &args),
-        Command::Seal(args) => seal::run(&session, &args),
-        Command::Undo(args) => undo::run(&session, &args),
-        Command::Reclaim(args) => reclaim::run(&session, &args),
-        Command::Man(args) => reference::man(&session, &args),
-        Command::Completions(args) => Ok(reference::completions(&session, &args)),
-        Command::Schema(args) => reference::schema(&session, &args),
-        Command::Reference => Ok(reference::reference(&session)),
-    };
-    done.map_err(|failure| (failure, session.ui))
+    carry_out(&session, cli.command).unwrap_or_else(|failure| say(&session.ui, failure))
+}
+
+/// What has to be known before the process confines itself.
+fn prepare(cli: &mut Cli) -> Result<(Common, Interrupt), Failure> {
+    let common = Common::new(&cli.common)?;
+    if let Some((targets, list)) = cli.command.targets_mut() {
+        batch::add_listed(targets, list.take())?;
+    }
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
+    Ok((common, interrupt))
+}
+
+fn carry_out(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Info(args) => info::run(session, &args),
+        Command::Verify(args) => verify::run(session, &args),
+        Command::Fix(args) => fix::run(session, &args),
+        Command::Pci(PciCommand::List(args)) => pci::list(session, &args),
+        Command::Pci(PciCommand::Set(args)) => pci::set(session, &args),
+        Command::Ls(args) => Ok(ls::run(session, &args)),
+        Command::Cat(args) => cat::run(session, &args),
+        Command::Get(args) => files::get(session, &args),
+        Command::Put(args) => files::put(session, &args),
+        Command::Rm(args) => files::rm(session, &args),
+        Command::Conf(command) => conf::run(session, &command),
+        Command::Store(command) => store::run(session, &command),
+        Command::Kernelopt(command) => kernelopt::run(session, &command),
+        Command::Diff(args) => Ok(compare::run(session, &args)),
+        Command::State(command) => state::run(session, &command),
+        Command::Apply(args) => apply::run(session, &args),
+        Command::Seal(args) => seal::run(session, &args),
+        Command::Undo(args) => undo::run(session, &args),
+        Command::Reclaim(args) => reclaim::run(session, &args),
+        Command::Man(args) => reference::man(session, &args),
+        Command::Completions(args) => Ok(reference::completions(session, &args)),
+        Command::Schema(args) => reference::schema(session, &args),
+        Command::Reference => Ok(reference::reference(session)),
+    }
 }
 
 /// Gives up what the command does not need. Who has the targets open can only be seen before.

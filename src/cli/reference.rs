@@ -104,8 +104,11 @@ fn describe(mut command: Command, name: &str, text: &mut String) {
     }
 }
 
+/// Makes a schema.
+type Make = fn(&mut SchemaGenerator) -> Schema;
+
 /// The schemas by name, each made when asked for.
-const SCHEMAS: [(&str, fn(&mut SchemaGenerator) -> Schema); 13] = [
+const SCHEMAS: [(&str, Make); 13] = [
     ("change", json::Change::json_schema),
     ("conf", super::conf::Settings::json_schema),
     ("diff", super::compare::Differences::json_schema),

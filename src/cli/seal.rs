@@ -36,9 +36,6 @@ pub fn run(session: &Session, args: &SealArgs) -> Result<Exit, Failure> {
         list(session);
         return Ok(Exit::Done);
     }
-    if args.sticks.is_empty() {
-        return Err(Failure::usage("there is no image or device to seal"));
-    }
     let operations = operations(args)?;
     let job = Job {
         session,

@@ -380,11 +380,6 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
         old &= *now == *change.old;
         new &= *now == *change.new;
     }
-    let (old, new) = if set.puts_back() {
-        (new, old)
-    } else {
-        (old, new)
-    };
     match (old, new) {
         (true, _) => Holds::Old,
         (false, true) => Holds::New,

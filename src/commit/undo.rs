@@ -168,8 +168,12 @@ impl Undo {
         }
         let allowed = self.set.allowed().to_vec();
         let sector_size = self.set.sector_size();
-        let set = WriteSet::from_parts(sector_size, allowed, steps, Preserved::new())?;
-        Ok(set.putting_back())
+        Ok(WriteSet::from_parts(
+            sector_size,
+            allowed,
+            steps,
+            Preserved::new(),
+        )?)
     }
 
     /// One past the last step of which anything can be seen on the medium: the ones behind it

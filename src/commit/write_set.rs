@@ -95,7 +95,6 @@ pub struct WriteSet {
     allowed: Vec<Range<u64>>,
     steps: Vec<Step>,
     preserved: Preserved,
-    puts_back: bool,
 }
 
 impl WriteSet {
@@ -115,26 +114,12 @@ impl WriteSet {
             allowed,
             steps,
             preserved,
-            puts_back: false,
         };
         let written = set.steps.iter().flat_map(|step| step.sectors.keys());
         for &lba in written.chain(set.preserved.values().flat_map(BTreeMap::keys)) {
             set.check_allowed(lba)?;
         }
         Ok(set)
-    }
-
-    /// The same set, known to put back what an earlier one changed: what it writes is the old
-    /// configuration.
-    #[must_use]
-    pub(super) fn putting_back(mut self) -> Self {
-        self.puts_back = true;
-        self
-    }
-
-    /// Whether the set puts back what an earlier one changed.
-    pub fn puts_back(&self) -> bool {
-        self.puts_back
     }
 
     /// Logical sector size of the medium in bytes; every sector in here is of this length.
@@ -211,7 +196,6 @@ impl<'m> Planner<'m> {
                 allowed: Vec::new(),
                 steps: Vec::new(),
                 preserved: BTreeMap::new(),
-                puts_back: false,
             },
             after: BTreeMap::new(),
         }

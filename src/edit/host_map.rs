@@ -116,7 +116,7 @@ impl HostMap {
                 .map(|(name, cell)| (name.to_owned(), cell.to_owned()))
                 .collect();
             let names = |column: &&str| cells.get(*column).is_some_and(|cell| !cell.is_empty());
-            if !MATCHED_BY.iter().any(|column| names(column)) {
+            if !MATCHED_BY.iter().any(names) {
                 return Err(HostMapError::Nobody(line));
             }
             if rows.len() >= MOST_ROWS {

@@ -4,6 +4,8 @@
 mod apply;
 mod ci;
 mod docs;
+// Other test crates use more of it.
+#[allow(dead_code)]
 #[path = "../common/holder.rs"]
 mod holder;
 mod many;

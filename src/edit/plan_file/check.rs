@@ -10,6 +10,9 @@ use std::ops::Range;
 /// What stands for every device that is passed through.
 pub(super) const PASSED_THROUGH: &str = "passed-through";
 
+/// Longest name of a file or directory in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// Checks a plan as a whole.
 pub(super) fn check(declared: &DeclaredPlan) -> Result<(), PlanFileError> {
     let mut named = Named {
@@ -131,6 +134,11 @@ fn file(entry: &FileEntry) -> Result<(), String> {
     }
     if parts.clone().any(|part| part.is_empty() || part == ".") {
         return Err(format!("{path} has an empty part or a `.` in it"));
+    }
+    if parts.clone().any(|part| part.len() > LONGEST_NAME) {
+        return Err(format!(
+            "a part of the path is longer than {LONGEST_NAME} bytes, which no file system of a host takes"
+        ));
     }
     let ways = [entry.text.is_some(), entry.from.is_some(), entry.remove];
     if ways.iter().filter(|way| **way).count() != 1 {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ownership::ValueColumn;
 
 /// One of everything.
 const PLAN: &str = r#"
