@@ -5,6 +5,7 @@
 //! | `lies` | one image for each way of lying, through the program: exit code, message, nothing written |
 //! | `kept` | what is odd in a configuration and no error: kept, reported, safe to show |
 //! | `places` | files that cannot be read, written or made |
+//! | `bounds` | what is within its limit part by part and too much together |
 //! | `undo` | undo files that are not what they say |
 //! | `mutation` | thousands of seeded edits in the metadata of every profile's image, in-process |
 //! | `replay` | the seeds of the fuzz targets, and every input that was once a find |
@@ -17,6 +18,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bounds;
 #[path = "../../fuzz/src/drive.rs"]
 mod drive;
 mod images;

@@ -30,7 +30,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Cases for each profile.
-const CASES: u64 = 150;
+const CASES: u64 = 90;
 /// Of the accepted plans one in so many is judged by fsck.fat and mtools.
 const JUDGED: u64 = 25;
 /// What opening, checking and planning may read: a small image has at most 24 MiB, and what is
@@ -796,7 +796,7 @@ fn no_edit_of_the_metadata_makes_the_program_panic_read_without_end_or_write_wha
     );
     let finds = tally.finds.into_inner().unwrap();
     assert!(finds.is_empty(), "{} finds:\n{finds:#?}", finds.len());
-    assert!(cases > 3000 && kinds > 100, "the edits do not reach enough");
+    assert!(cases > 2000 && kinds > 60, "the edits do not reach enough");
     assert!(
         accepted * 10 > cases && accepted * 10 < cases * 9,
         "nearly all plans or nearly none"
