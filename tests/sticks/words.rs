@@ -176,7 +176,8 @@ fn stray_line(bench: &Bench, stick: &Path) -> Vec<u8> {
         mcopy -n -i "{at}" ::/state.tgz state.tgz
         tar -xzf state.tgz; mkdir local; tar -xzf local.tgz -C local
         sed -i 's/owner = "passthru"/owner = "Passthru"/' local/etc/vmware/esx.conf
-        tar -czf local.tgz -C local etc; tar -czf state.tgz local.tgz
+        pack() {{ tar --sort=name --mtime=@0 --owner=0 --group=0 --mode=0644 -cf - "$@" | gzip -n; }}
+        pack -C local etc >packed; mv packed local.tgz; pack local.tgz >state.tgz
         mcopy -o -i "{at}" state.tgz ::/state.tgz"#
     );
     let mut shell = Command::new("sh");
