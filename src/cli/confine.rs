@@ -36,7 +36,7 @@ pub fn confine(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     let read_medium = make_bitflags!(AccessFs::{ReadFile | IoctlDev});
     let write_medium = read_medium | AccessFs::WriteFile;
     let make = make_bitflags!(AccessFs::{
-        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile
     });
     let machine = ABOUT_THE_MACHINE.iter().map(Path::new);
     let rules = machine

@@ -178,14 +178,15 @@ impl Needs {
     }
 }
 
-/// The directory in which a patched copy is made. One that is named and missing is made here;
-/// what goes wrong goes wrong again, and is said, when the copy is begun.
+/// The directory in which a patched copy is made; of one that is named and missing, the
+/// directory it will be made in.
 fn directory_of_output(output: &Path) -> PathBuf {
     if is_stream(output) {
         return output::scratch_directory(&Place::Stream);
     }
-    let _ = output::make_directory(output);
-    OutputFile::directory_for(output)
+    let directory = OutputFile::directory_for(output);
+    let mut ancestors = directory.ancestors().filter(|at| at.is_dir());
+    ancestors.next().map_or(PathBuf::from("."), Path::to_owned)
 }
 
 /// Whether a file name stands for standard input or output.

@@ -222,7 +222,7 @@ fn an_undo_reports_every_fault_and_can_be_run_again() {
 
 #[test]
 fn a_fix_in_place_reports_every_fault_and_is_always_undone() {
-    let image = Image::bundled("esxi67-fresh");
+    let image = Image::full("esxi67-fresh");
     let act = |medium: &dyn ReadAt| text(image.fix(medium, Method::InPlace));
     let mut run = Run::new(&image, &act);
     run.in_place = true;

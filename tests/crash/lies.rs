@@ -16,7 +16,10 @@ use std::collections::BTreeMap;
 const DRAWN: usize = 400;
 
 fn draw(name: &str, method: Method, row: &str) {
-    let image = Image::bundled(name);
+    let image = match method {
+        Method::SecondCopy => Image::bundled(name),
+        Method::InPlace => Image::full(name),
+    };
     let act = |medium: &dyn ReadAt| {
         let set = image.fix(medium, method);
         set.map_err(|error| error.to_string())

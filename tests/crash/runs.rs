@@ -448,7 +448,7 @@ fn a_cut_undo_of_two_banks_can_be_run_again() {
 }
 
 fn in_place_of(name: &str, row: &str) {
-    let image = Image::bundled(name);
+    let image = Image::full(name);
     let act = |medium: &dyn ReadAt| text(image.fix(medium, Method::InPlace));
     let mut run = Run::new(&image, &act);
     run.in_place = true;

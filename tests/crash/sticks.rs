@@ -2,7 +2,7 @@
 
 use bootbank::commit::{Undo, WriteSet};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
-use bootbank::fat::Method;
+use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
@@ -46,6 +46,28 @@ impl Image {
             sector,
             keys: KeyCache::new(),
         }
+    }
+
+    /// The same with no room for a second copy: every free cluster of FAT16 banks is marked bad,
+    /// in both copies of the FAT, so that what changes is still the old files alone.
+    pub fn full(name: &str) -> Self {
+        let image = Image::bundled(name);
+        let mut bytes = image.bytes.clone();
+        let stick = image.open(&image.bytes).expect("a sound image");
+        for slot in stick.slots() {
+            let volume = slot.opened().expect("a sound bank").volume();
+            assert_eq!(volume.geometry().kind(), FatKind::Fat16);
+            let reach = volume.check().expect("a sound bank");
+            for fat in volume.geometry().fat_ranges() {
+                for cluster in reach.free() {
+                    let at = volume.start() + fat.start + 2 * u64::from(cluster.get());
+                    let at = usize::try_from(at).expect("it is in memory");
+                    bytes[at..at + 2].copy_from_slice(&0xfff7u16.to_le_bytes());
+                }
+            }
+        }
+        drop(stick);
+        Image { bytes, ..image }
     }
 
     pub fn open<'m>(&self, medium: &'m dyn ReadAt) -> Result<Stick<'m, '_>, Error> {

@@ -4,7 +4,7 @@
 //! any medium, under a name nobody sees yet. One that is a stream, or packed, is written once
 //! from end to end, through the verified plan laid over its source.
 
-use super::{Job, interrupted};
+use super::Job;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Outcome};
 use crate::cli::options::Mode;
@@ -219,7 +219,7 @@ impl Job<'_> {
 
 fn copy_failure(error: MediumError, source: &Path) -> Failure {
     match error {
-        MediumError::Interrupted { .. } => interrupted(),
+        MediumError::Interrupted { .. } => interrupted_copy(),
         other => Failure::from(other).path(source),
     }
 }
@@ -228,6 +228,10 @@ fn stream_failure(error: CopyError, write: impl FnOnce(io::Error) -> Failure) ->
     match error {
         CopyError::Read(error) => Failure::io(format!("cannot read the source: {error}")),
         CopyError::Write(error) => write(error),
-        CopyError::Interrupted => interrupted(),
+        CopyError::Interrupted => interrupted_copy(),
     }
+}
+
+fn interrupted_copy() -> Failure {
+    Failure::refused("interrupted; the copy was removed").exit_with(Exit::Interrupted)
 }
