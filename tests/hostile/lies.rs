@@ -210,8 +210,10 @@ const LIES: &[Lie] = &[
     bank(ENCRYPTED, "configstore-journal-member", "unsupported", &[IN_STORE, "-journal"]),
 ];
 
-/// What no program can tell apart: any bit of nonce, body or tag spoils the tag.
-const INDISTINGUISHABLE: [&str; 3] = [
+/// What no program can tell apart: any bit of nonce, body or tag spoils the tag, and sector 0
+/// without its signature is no table like any other text.
+const INDISTINGUISHABLE: [&str; 4] = [
+    "mbr-signature-gone",
     "envelope-nonce-flipped",
     "envelope-body-flipped",
     "envelope-tag-flipped",

@@ -730,11 +730,12 @@ fn carry_out(
             let Some(here) = here.next() else {
                 continue;
             };
-            let mut contents = (here.files.iter())
-                .filter(|it| it.file == file.name)
-                .map(|it| it.content.as_ref());
+            // Nor for a file whose entry was spoiled so that it is no state file any more.
+            let Some(planned) = here.files.iter().find(|it| it.file == file.name) else {
+                continue;
+            };
             let seen = mtype(medium, bank, &file.name);
-            if !contents.any(|content| content.is_none_or(|content| *content == seen)) {
+            if planned.content.as_ref().is_some_and(|it| *it != seen) {
                 return Err(format!("mtools reads another {}", file.name));
             }
         }
