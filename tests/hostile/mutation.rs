@@ -35,9 +35,9 @@ const CASES: u64 = 90;
 /// Of the accepted plans one in so many is judged by fsck.fat and mtools.
 const JUDGED: u64 = 25;
 /// What opening, checking and planning may read: a small image has at most 24 MiB, and what is
-/// read twice is little. The most that was met is 4 MiB.
+/// read twice is little. The most that was met is 1.6 MB.
 const MOST_READ: u64 = 16 << 20;
-/// What a thread may hold meanwhile. The most that was met is 5 MiB.
+/// What a thread may hold meanwhile. The most that was met is 1.9 MB.
 const MOST_MEMORY: u64 = 24 << 20;
 const LIMITS: Limits = Limits {
     max_unpacked: 4 << 20,
