@@ -117,7 +117,12 @@ const LIES_ABOUT_THE_ENTRY: [Lie; 8] = [
 ];
 
 /// Damage elsewhere: `state.tgz` still reads, but nothing may be changed.
-const LIES_ELSEWHERE: [Lie; 9] = [
+const LIES_ELSEWHERE: [Lie; 10] = [
+    (
+        "directory-ends-before-its-last-entry",
+        |v| v.put(v.local, &[0]),
+        "behind its end",
+    ),
     (
         "chains-cross",
         |v| v.link(v.other[0], v.chain[2]),

@@ -16,8 +16,6 @@
 //! Nothing is refused here: what the loader would trip over is listed as problems, and
 //! `choice` draws the conclusions.
 
-use super::kernelopt::KerneloptEdit;
-
 /// The loader rewrites the bootstate digit within this many bytes and no further.
 const REWRITABLE: usize = 512;
 
@@ -206,20 +204,6 @@ impl BootCfg {
     /// a bank whose state it has to change.
     pub fn bootstate_digit_at(&self) -> Option<usize> {
         bootstate_digit_at(&self.raw)
-    }
-
-    /// The file with its kernel options edited and every other byte kept.
-    ///
-    /// Applying the same edits again changes nothing.
-    ///
-    /// # Errors
-    /// [`super::KerneloptError`] where an option is no single word, one to be replaced is not
-    /// there, or the bootstate digit would move out of the loader's reach.
-    pub fn with_kernelopt(
-        &self,
-        edits: &[KerneloptEdit],
-    ) -> Result<Vec<u8>, super::KerneloptError> {
-        super::kernelopt::edit(&self.raw, edits)
     }
 }
 

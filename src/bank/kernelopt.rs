@@ -1,5 +1,6 @@
 //! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
 
+use super::BootCfg;
 use super::boot_cfg::{bootstate_digit_at, is_space, sets_kernelopt};
 use crate::error::ErrorKind;
 use std::ops::Range;
@@ -65,8 +66,21 @@ impl KerneloptError {
     }
 }
 
+impl BootCfg {
+    /// The file with its kernel options edited and every other byte kept.
+    ///
+    /// Applying the same edits again changes nothing.
+    ///
+    /// # Errors
+    /// [`KerneloptError`] where an option is no single word, one to be replaced is not
+    /// there, or the bootstate digit would move out of the loader's reach.
+    pub fn with_kernelopt(&self, edits: &[KerneloptEdit]) -> Result<Vec<u8>, KerneloptError> {
+        edit(self.raw(), edits)
+    }
+}
+
 /// `raw` with `edits` made one after the other.
-pub(super) fn edit(raw: &[u8], edits: &[KerneloptEdit]) -> Result<Vec<u8>, KerneloptError> {
+fn edit(raw: &[u8], edits: &[KerneloptEdit]) -> Result<Vec<u8>, KerneloptError> {
     let mut bytes = raw.to_vec();
     for edit in edits {
         apply(&mut bytes, edit)?;

@@ -14,7 +14,7 @@ pub use choice::{BankInput, BankVerdict, Choice, ChoiceWarning, WhyNot, choose};
 pub use error::BankError;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
 
-use crate::fat::{Entry, Volume, VolumeUuid, vmware_uuid};
+use crate::fat::{Entry, Volume, VolumeUuid, root_holds, vmware_uuid};
 use crate::medium::ReadAt;
 use std::ops::Range;
 
@@ -35,6 +35,9 @@ pub enum Content<'m> {
     Bank(Box<Bank<'m>>),
     /// A FAT volume of VMware's without `boot.cfg`: the EFI partition, or a store.
     Volume(Box<Volume<'m>>),
+    /// A volume with a `boot.cfg` but without VMware's mark: the loader does not take it for a
+    /// bank.
+    Unmarked,
     /// Something else.
     Other,
 }
@@ -58,7 +61,12 @@ impl<'m> Bank<'m> {
         sector_size: u32,
     ) -> Result<Content<'m>, BankError> {
         let Some(uuid) = vmware_uuid(medium, partition.clone(), sector_size)? else {
-            return Ok(Content::Other);
+            let unmarked = root_holds(medium, partition, sector_size, BOOT_CFG)?;
+            return Ok(if unmarked {
+                Content::Unmarked
+            } else {
+                Content::Other
+            });
         };
         let volume = Volume::open(medium, partition, sector_size)?;
         let Some(entry) = volume.find(BOOT_CFG)? else {

@@ -162,6 +162,24 @@ pub(super) fn entries<'b>(
         })
 }
 
+/// Where in a directory an entry that owns clusters comes after the slot that ends it.
+///
+/// ESXi's loader stops at that slot, other systems and fsck.fat go on behind it: what they find
+/// there is in use for them and free for the loader.
+pub(super) fn entry_after_end(bytes: &[u8]) -> Option<usize> {
+    let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
+    let mut behind = slots.skip_while(|(_, slot)| slot[0] != 0);
+    let (index, _) = behind.find(|(_, slot)| {
+        let entry = slot.first_chunk().map(|slot| Entry {
+            slot: *slot,
+            offset: 0,
+        });
+        let in_use = !matches!(slot[0], 0 | DELETED);
+        in_use && entry.is_some_and(|entry| entry.owns_clusters() && entry.first_cluster() != 0)
+    })?;
+    Some(index * SLOT_LEN)
+}
+
 /// The eleven bytes a file of that name has in its entry; `None` where it has no 8.3 form.
 pub(super) fn short_name(name: &str) -> Option<[u8; NAME_LEN]> {
     let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));

@@ -197,6 +197,16 @@ pub enum FatError {
         /// Where it points.
         cluster: u16,
     },
+    /// A directory goes on behind its end: readers disagree about what is in it.
+    #[error(
+        "{directory} holds an entry (byte {offset}) behind its end: some systems see it and others do not"
+    )]
+    EntryAfterEnd {
+        /// Path of the directory.
+        directory: String,
+        /// Where in the directory's content the entry is.
+        offset: usize,
+    },
     /// There is more directory than any bank has.
     #[error("{directory} brings the directories of the volume to {bytes} bytes, more than {limit}")]
     DirectoryTooLarge {
@@ -307,7 +317,8 @@ impl FatError {
             | E::ChainsCross { .. }
             | E::ChainShort { .. }
             | E::CopiesDiffer { .. }
-            | E::DotEntry { .. } => ErrorKind::Damaged,
+            | E::DotEntry { .. }
+            | E::EntryAfterEnd { .. } => ErrorKind::Damaged,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod directory;
 mod error;
 mod geometry;
+mod glance;
 mod judge;
 mod reach;
 mod replace;
@@ -20,7 +21,8 @@ mod volume;
 pub use directory::Entry;
 pub use error::FatError;
 pub use geometry::{ClusterId, FatKind, Geometry};
+pub use glance::{root_holds, vmware_uuid};
 pub use judge::judge;
 pub use reach::{Leftovers, Node, Reach};
 pub use replace::{Method, Replacement, reclaim, replace, replace_in_place};
-pub use volume::{DirtyMarks, KnownHead, Volume, VolumeUuid, vmware_uuid};
+pub use volume::{DirtyMarks, KnownHead, Volume, VolumeUuid};

@@ -7,7 +7,7 @@
 //! nothing points at.
 
 use super::FatError;
-use super::directory::{Entry, entries};
+use super::directory::{Entry, entries, entry_after_end};
 use super::geometry::{ClusterId, SLOT_BYTES};
 use super::table::Link;
 use super::volume::Volume;
@@ -89,6 +89,7 @@ impl Reach {
             directory_bytes: volume.geometry().root_range().end
                 - volume.geometry().root_range().start,
         };
+        walk.check_end(None, volume.root())?;
         for entry in volume.slots() {
             walk.add(None, 0, entry)?;
         }
@@ -149,6 +150,18 @@ struct Walk<'v, 'm> {
 }
 
 impl Walk<'_, '_> {
+    /// Nothing may come behind the end of a directory: its clusters would be leftovers here and
+    /// a file elsewhere.
+    fn check_end(&self, at: Option<usize>, content: &[u8]) -> Result<(), FatError> {
+        match entry_after_end(content) {
+            None => Ok(()),
+            Some(offset) => Err(FatError::EntryAfterEnd {
+                directory: path(&self.nodes, at),
+                offset,
+            }),
+        }
+    }
+
     /// Reads the directory `at` and adds what is in it.
     fn add_directory(&mut self, at: usize) -> Result<(), FatError> {
         let chain = self.nodes[at].chain.clone();
@@ -168,6 +181,7 @@ impl Walk<'_, '_> {
             });
         }
         let content = self.volume.read_chain(&chain, bytes)?;
+        self.check_end(Some(at), &content)?;
         let geometry = self.volume.geometry();
         let offset_of = |byte: usize| {
             let byte = byte as u64;
@@ -314,4 +328,14 @@ fn path(nodes: &[Node], node: Option<usize>) -> String {
     }
     names.reverse();
     names.join("/")
+}
+
+impl Volume<'_> {
+    /// Walks every directory and finds out what is in use and what is left over.
+    ///
+    /// # Errors
+    /// Damage anywhere in the volume, with the path it was met at; [`FatError::Read`].
+    pub fn check(&self) -> Result<Reach, FatError> {
+        Reach::walk(self)
+    }
 }

@@ -8,7 +8,6 @@
 use super::FatError;
 use super::directory::{Entry, entries, short_name};
 use super::geometry::{BOOT_FIELDS, ClusterId, FatKind, Geometry};
-use super::reach::Reach;
 use super::table::{FatTable, Link};
 use crate::bytes::{array, le16, le32};
 use crate::medium::{ReadAt, Window};
@@ -17,7 +16,7 @@ use std::io;
 use std::ops::Range;
 
 /// First bytes of the second sector of volumes VMware formatted.
-const MAGIC: &[u8; 16] = b"VMWARE FAT16    ";
+pub(super) const MAGIC: &[u8; 16] = b"VMWARE FAT16    ";
 
 /// The identity VMware gives a volume, in its second sector behind the magic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,38 +65,6 @@ impl fmt::Debug for Volume<'_> {
             .field("geometry", &self.geometry)
             .finish_non_exhaustive()
     }
-}
-
-/// The identity of the volume in `partition` (bytes on the medium), where VMware formatted it;
-/// `None` for any other content. Reads the first two sectors.
-///
-/// # Errors
-/// [`FatError::PastMedium`] and [`FatError::Read`]; [`FatError::BootField`] where the identity is
-/// there and the boot sector reserves no sector for it.
-pub fn vmware_uuid(
-    medium: &dyn ReadAt,
-    partition: Range<u64>,
-    sector_size: u32,
-) -> Result<Option<VolumeUuid>, FatError> {
-    let window = window(medium, &partition)?;
-    let len = u64::from(sector_size) * 2;
-    if window.size() < len {
-        return Ok(None);
-    }
-    let boot = read(&window, 0..len)?;
-    let marked = second_sector(&boot, sector_size).is_some_and(|second| second.starts_with(MAGIC));
-    match le16(&boot, 14) {
-        Some(reserved @ 0..2) if marked => Err(FatError::BootField {
-            field: "reserved sectors",
-            value: reserved.into(),
-            problem: "leaves no room for VMware's mark, which is there: the loader ignores such a bank",
-        }),
-        _ => Ok(uuid_in(&boot, sector_size)),
-    }
-}
-
-fn second_sector(boot: &[u8], sector_size: u32) -> Option<&[u8]> {
-    boot.get(sector_size as usize..)
 }
 
 impl<'m> Volume<'m> {
@@ -265,14 +232,6 @@ impl<'m> Volume<'m> {
             });
         }
         self.read_chain(&chain, size)
-    }
-
-    /// Walks every directory and finds out what is in use and what is left over.
-    ///
-    /// # Errors
-    /// Damage anywhere in the volume, with the path it was met at; [`FatError::Read`].
-    pub fn check(&self) -> Result<Reach, FatError> {
-        Reach::walk(self)
     }
 
     /// The medium with what was read of this volume served from memory, so that reading the
@@ -464,7 +423,7 @@ impl KnownHead<'_> {
     }
 }
 
-fn window<'m>(
+pub(super) fn window<'m>(
     medium: &'m dyn ReadAt,
     partition: &Range<u64>,
 ) -> Result<Window<&'m dyn ReadAt>, FatError> {
@@ -497,7 +456,11 @@ pub(super) fn read(window: &Window<&dyn ReadAt>, range: Range<u64>) -> Result<Ve
 }
 
 /// The identity in the first two sectors of a volume.
-fn uuid_in(boot: &[u8], sector_size: u32) -> Option<VolumeUuid> {
+pub(super) fn second_sector(boot: &[u8], sector_size: u32) -> Option<&[u8]> {
+    boot.get(sector_size as usize..)
+}
+
+pub(super) fn uuid_in(boot: &[u8], sector_size: u32) -> Option<VolumeUuid> {
     let reserved = le16(boot, 14)?;
     let second = second_sector(boot, sector_size)?;
     let magic = reserved >= 2 && second.starts_with(MAGIC);

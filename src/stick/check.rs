@@ -70,6 +70,9 @@ pub fn check(medium: &dyn ReadAt, settings: Settings<'_>) -> Vec<Finding> {
             warning.to_string(),
         ));
     }
+    for text in stick.left_alone() {
+        findings.push(finding(Severity::Warning, "table", None, text));
+    }
     for slot in stick.slots() {
         check_bank(&stick, slot, &mut findings);
     }

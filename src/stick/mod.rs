@@ -89,6 +89,7 @@ pub struct Stick<'m, 'k> {
     slots: Vec<Slot<'m>>,
     choice_warnings: Vec<ChoiceWarning>,
     marked: Vec<u32>,
+    unmarked: Vec<u32>,
 }
 
 impl<'m, 'k> Stick<'m, 'k> {
@@ -102,6 +103,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         let table = PartitionTable::read(medium, settings.sector_size)?;
         let mut found = Vec::new();
         let mut marked = Vec::new();
+        let mut unmarked = Vec::new();
         for partition in table.partitions.iter().filter(|p| p.may_hold_bank()) {
             let Some(range) = partition.byte_range(table.sector_size) else {
                 continue;
@@ -109,6 +111,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             match Bank::probe(medium, range, table.sector_size) {
                 Ok(Content::Bank(bank)) => found.push((partition.number, Ok(*bank))),
                 Ok(Content::Volume(_)) => marked.push(partition.number),
+                Ok(Content::Unmarked) => unmarked.push(partition.number),
                 Ok(Content::Other) => {}
                 Err(error) => {
                     let error = Error::from(error).on(partition.number);
@@ -120,7 +123,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             }
         }
         if found.is_empty() {
-            return Err(Cause::NoBank(describe_absence(&table, &marked)).into());
+            return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
         }
         let (slots, choice_warnings) = judge(found);
         Ok(Stick {
@@ -130,6 +133,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             slots,
             choice_warnings,
             marked,
+            unmarked,
         })
     }
 
@@ -188,7 +192,16 @@ impl<'m, 'k> Stick<'m, 'k> {
             let error = slot.bank.as_ref().err()?;
             Some(format!("the bank cannot be opened: {error}"))
         });
-        table.chain(choice).chain(problems).chain(damaged).collect()
+        let all = table.chain(choice).chain(problems).chain(damaged);
+        all.chain(self.left_alone()).collect()
+    }
+
+    /// Volumes that look like banks and that no plan touches, in words.
+    pub fn left_alone(&self) -> Vec<String> {
+        self.unmarked
+            .iter()
+            .map(|number| without_mark(*number))
+            .collect()
     }
 
     /// The banks a choice means, in the order they are to be changed: the one that boots next
@@ -317,8 +330,15 @@ fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
     Ok(states.collect())
 }
 
+/// What is to be said of a volume that lacks VMware's mark.
+fn without_mark(partition: u32) -> String {
+    format!(
+        "partition {partition}: holds a boot.cfg but not VMware's mark; ESXi's loader does not take it for a bank, and it is left alone"
+    )
+}
+
 /// Why there may be no bank: what was met instead.
-fn describe_absence(table: &PartitionTable, marked: &[u32]) -> String {
+fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) -> String {
     let candidates: Vec<u32> = table
         .bank_candidates()
         .map(|partition| partition.number)
@@ -329,9 +349,10 @@ fn describe_absence(table: &PartitionTable, marked: &[u32]) -> String {
     let without: Vec<u32> = candidates
         .iter()
         .copied()
-        .filter(|n| !marked.contains(n))
+        .filter(|n| !marked.contains(n) && !unmarked.contains(n))
         .collect();
     let mut parts = Vec::new();
+    parts.extend(unmarked.iter().map(|number| without_mark(*number)));
     if !marked.is_empty() {
         let marked = numbers(marked.iter().copied());
         parts.push(format!(

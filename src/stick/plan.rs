@@ -168,7 +168,8 @@ impl Stick<'_, '_> {
             self.verify(&plan, task, request)?;
         }
         let mut said = BTreeSet::new();
-        for warning in files().flat_map(FileWork::warnings) {
+        let of_files = files().flat_map(FileWork::warnings);
+        for warning in self.left_alone().into_iter().chain(of_files) {
             if said.insert(warning.clone()) {
                 plan.warnings.push(warning);
             }

@@ -185,7 +185,7 @@ fn a_disk_that_fills_up_under_the_undo_file_leaves_the_target_alone() {
     let Some(ran) = on_small_disk(&scene, "16k", "fix -z \"$SMALL/undo\" \"$STICK\"") else {
         return;
     };
-    let (message, hint) = error(&scene, &ran, 5, "io");
+    let (message, hint) = error(&scene, &ran, 3, "refused");
     assert!(
         message.contains("undo file") && message.contains("No space"),
         "{message}"
