@@ -36,6 +36,11 @@ impl Bench {
         self.path().join(name)
     }
 
+    /// How many undo files there are where they go by default.
+    pub fn undo_files(&self) -> usize {
+        std::fs::read_dir(self.file("xdg/bootbank/undo")).map_or(0, Iterator::count)
+    }
+
     /// The program with a clean environment, ready for arguments.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bootbank"));
