@@ -117,7 +117,12 @@ const LIES_ABOUT_THE_ENTRY: [Lie; 8] = [
 ];
 
 /// Damage elsewhere: `state.tgz` still reads, but nothing may be changed.
-const LIES_ELSEWHERE: [Lie; 10] = [
+const LIES_ELSEWHERE: [Lie; 11] = [
+    (
+        "label-with-a-chain",
+        |v| v.put(v.local + 11, &[0xaa]),
+        "points at cluster",
+    ),
     (
         "directory-ends-before-its-last-entry",
         |v| v.put(v.local, &[0]),

@@ -207,6 +207,18 @@ pub enum FatError {
         /// Where in the directory's content the entry is.
         offset: usize,
     },
+    /// A volume label, or part of a long name, that refers to a cluster.
+    #[error(
+        "{directory} holds a label or part of a long name (byte {offset}) that points at cluster {cluster}: some systems take it for a file"
+    )]
+    LabelWithCluster {
+        /// Path of the directory.
+        directory: String,
+        /// Where the slot is.
+        offset: u64,
+        /// Where it points.
+        cluster: u16,
+    },
     /// There is more directory than any bank has.
     #[error("{directory} brings the directories of the volume to {bytes} bytes, more than {limit}")]
     DirectoryTooLarge {
@@ -318,7 +330,8 @@ impl FatError {
             | E::ChainShort { .. }
             | E::CopiesDiffer { .. }
             | E::DotEntry { .. }
-            | E::EntryAfterEnd { .. } => ErrorKind::Damaged,
+            | E::EntryAfterEnd { .. }
+            | E::LabelWithCluster { .. } => ErrorKind::Damaged,
         }
     }
 }

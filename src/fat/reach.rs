@@ -205,7 +205,15 @@ impl Walk<'_, '_> {
         entry: Entry,
     ) -> Result<(), FatError> {
         if !entry.owns_clusters() {
-            return Ok(());
+            // Whether attributes like these make a label is where readers differ.
+            return match entry.first_cluster() {
+                0 => Ok(()),
+                cluster => Err(FatError::LabelWithCluster {
+                    directory: path(&self.nodes, parent),
+                    offset: entry.offset(),
+                    cluster,
+                }),
+            };
         }
         if let Some(dots) = entry.dots() {
             return self.check_dots(parent, position, dots, &entry);
