@@ -1,6 +1,6 @@
 //! `bootbank apply`: the edits declared in a plan, with the values of a host map.
 
-use super::args::{ChangeArgs, TargetArgs};
+use super::args::ApplyArgs;
 use super::batch;
 use super::change::{Instruction, Job, Work};
 use super::exit::Exit;
@@ -11,25 +11,8 @@ use super::session::Session;
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFileError};
 use crate::medium::Target;
-use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// `bootbank apply`
-#[derive(Debug, Args)]
-pub struct ApplyArgs {
-    /// The plan; - is standard input
-    #[arg(value_name = "PLAN.toml")]
-    pub plan: PathBuf,
-    #[command(flatten)]
-    pub targets: TargetArgs,
-    /// Values for each target, as CSV with a heading; the columns image, serial, bank-uuid and
-    /// system-uuid say which row is for which, {name} in the plan stands for the column `name`
-    #[arg(long, value_name = "HOSTS.csv")]
-    pub host_map: Option<PathBuf>,
-    #[command(flatten)]
-    pub change: ChangeArgs,
-}
 
 impl ApplyArgs {
     /// The files of this machine that a run reads. Of a plan that cannot be read, or comes from

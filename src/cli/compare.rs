@@ -1,6 +1,6 @@
 //! `bootbank diff`: two sticks, images or states, compared by what they configure.
 
-use super::content_args::DiffArgs;
+use super::args::DiffArgs;
 use super::diff::unified;
 use super::exit::Exit;
 use super::json::ErrorObject;

@@ -1,7 +1,7 @@
 //! `bootbank conf`: the settings of esx.conf.
 
+use super::args::ConfCommand;
 use super::change::{Job, Work};
-use super::content_args::ConfCommand;
 use super::exit::Exit;
 use super::look;
 use super::options::Change;

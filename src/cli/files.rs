@@ -1,7 +1,7 @@
 //! `bootbank get`, `put` and `rm`: single files of a configuration.
 
+use super::args::{GetArgs, PutArgs, RmArgs};
 use super::change::{Job, Work};
-use super::content_args::{GetArgs, PutArgs, RmArgs};
 use super::exit::Exit;
 use super::input;
 use super::json;

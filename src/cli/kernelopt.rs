@@ -1,8 +1,8 @@
 //! `bootbank kernelopt`: the kernel options in `boot.cfg`. Works on sealed states as well:
 //! `boot.cfg` is not part of them.
 
+use super::args::KerneloptCommand;
 use super::change::{Job, Work};
-use super::content_args::KerneloptCommand;
 use super::exit::Exit;
 use super::options::Change;
 use super::report::Failure;

@@ -12,7 +12,6 @@ mod change;
 mod compare;
 mod conf;
 mod confine;
-mod content_args;
 mod diff;
 mod exit;
 mod files;

@@ -2,7 +2,7 @@
 //! makes files in. Known from the arguments alone, before anything is opened.
 
 use super::args::{ChangeArgs, Command, PciCommand, TargetArgs};
-use super::content_args::{ConfCommand, KerneloptCommand, StateCommand, StoreCommand};
+use super::args::{ConfCommand, KerneloptCommand, StateCommand, StoreCommand};
 use super::output::{self, Place};
 use super::undo;
 use super::undo_store;

@@ -1,38 +1,15 @@
 //! The command line described by itself: manual pages, completions, the reference, and the
 //! JSON schemas of what is read and written. All of it comes from the types that do the work.
 
-use super::args::Cli;
+use super::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs};
 use super::exit::Exit;
 use super::json;
 use super::report::Failure;
 use super::session::Session;
 use crate::edit::plan_file::PlanFile;
-use clap::{Args, Command, CommandFactory as _};
-use clap_complete::Shell;
+use clap::{Command, CommandFactory as _};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use std::fmt::Write as _;
-use std::path::PathBuf;
-
-/// `bootbank man`
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// Directory for the pages; made if it is not there
-    pub dir: PathBuf,
-}
-
-/// `bootbank completions`
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// Which shell
-    pub shell: Shell,
-}
-
-/// `bootbank schema`
-#[derive(Debug, Args)]
-pub struct SchemaArgs {
-    /// Which (default: list the names)
-    pub name: Option<String>,
-}
 
 /// Width of the help texts in the reference, whatever the terminal is.
 const WIDTH: usize = 100;

@@ -1,7 +1,7 @@
 //! `bootbank seal`: make an image nobody's, so that it can be cloned.
 
+use super::args::SealArgs;
 use super::change::{Job, Work};
-use super::content_args::SealArgs;
 use super::exit::Exit;
 use super::options::Change;
 use super::report::Failure;

@@ -1,7 +1,7 @@
 //! `bootbank state`: the state as one file, out and in.
 
+use super::args::StateCommand;
 use super::change::{Job, Work};
-use super::content_args::StateCommand;
 use super::exit::Exit;
 use super::files::write_file;
 use super::input;

@@ -1,7 +1,7 @@
 //! `bootbank store`: the rows of the ConfigStore, in the terms of configstorecli.
 
+use super::args::{ColumnArg, RowArgs, StoreCommand};
 use super::change::{Job, Work};
-use super::content_args::{ColumnArg, RowArgs, StoreCommand};
 use super::exit::Exit;
 use super::input;
 use super::look;

@@ -1,6 +1,6 @@
 //! What can be typed for the commands that look into a configuration and change it.
 
-use super::args::ChangeArgs;
+use super::common::ChangeArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

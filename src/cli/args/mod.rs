@@ -2,13 +2,14 @@
 //!
 //! Nothing is decided here; `options.rs` turns what was typed into what it means.
 
-use super::apply::ApplyArgs;
-use super::content_args::{
-    ConfCommand, DiffArgs, GetArgs, KerneloptCommand, PutArgs, RmArgs, SealArgs, StateCommand,
-    StoreCommand,
-};
-use super::reference::{CompletionsArgs, ManArgs, SchemaArgs};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+mod common;
+mod content;
+
+pub use common::{ChangeArgs, ColorChoice, CommonArgs, TargetArgs};
+pub use content::*;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
@@ -145,17 +146,6 @@ Examples:
     Set(PciSetArgs),
 }
 
-/// The targets of a command that takes many.
-#[derive(Debug, Args)]
-pub struct TargetArgs {
-    /// Image files or block devices
-    #[arg(required_unless_present = "from_file", value_name = "STICK")]
-    pub sticks: Vec<PathBuf>,
-    /// Read more targets from a file, one on each line; `-` reads them from standard input
-    #[arg(long, value_name = "LIST|-")]
-    pub from_file: Option<PathBuf>,
-}
-
 /// Commands that only look.
 #[derive(Debug, Args)]
 pub struct SticksArgs {
@@ -238,85 +228,39 @@ pub struct ReclaimArgs {
     pub change: ChangeArgs,
 }
 
-/// What every command understands.
+/// `bootbank man`
 #[derive(Debug, Args)]
-pub struct CommonArgs {
-    /// Which banks: all that hold a state, the one that boots next, or a partition number
-    #[arg(long, global = true, value_name = "all|next|N", default_value = "all")]
-    pub bank: String,
-    /// Logical sector size of image files (detected when absent)
-    #[arg(long, global = true, value_name = "512|4096")]
-    pub sector_size: Option<u32>,
-    /// Limit for an unpacked archive, in bytes or with K, M, G
-    #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
-    pub max_unpacked: String,
-    /// How many targets to treat at once
-    #[arg(short, long, global = true, value_name = "N", default_value = "1",
-          value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
-    /// JSON Lines on standard output, one object per target
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Say less
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// Say more (repeatable)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// When to use colour
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value = "auto",
-        value_name = "WHEN"
-    )]
-    pub color: ColorChoice,
+pub struct ManArgs {
+    /// Directory for the pages; made if it is not there
+    pub dir: PathBuf,
 }
 
-/// `--color`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+/// `bootbank completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    pub shell: Shell,
 }
 
-/// What every writing command understands.
+/// `bootbank schema`
 #[derive(Debug, Args)]
-pub struct ChangeArgs {
-    /// Plan, verify, print; write nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Show the change of the configuration as a unified diff
-    #[arg(long)]
-    pub diff: bool,
-    /// Exit 1 if something would change; write nothing
-    #[arg(long)]
-    pub check: bool,
-    /// Leave the target alone and write a patched copy (a directory, with several targets)
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Replace an existing output file
-    #[arg(long)]
-    pub force: bool,
-    /// Where the undo file goes (default: a file in $XDG_STATE_HOME/bootbank/undo)
-    #[arg(short = 'z', long, value_name = "FILE", conflicts_with = "no_undo")]
-    pub undo_file: Option<PathBuf>,
-    /// Make no undo file
-    #[arg(long)]
-    pub no_undo: bool,
-    /// Where a bank has no room for a second copy of a file: write over the old one. A cut in
-    /// the middle leaves the host unbootable until `bootbank undo`
-    #[arg(long)]
-    pub in_place: bool,
-    /// Ask nothing, go ahead
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Never ask; without -y, refuse what would have been asked
-    #[arg(long)]
-    pub no_input: bool,
+pub struct SchemaArgs {
+    /// Which (default: list the names)
+    pub name: Option<String>,
+}
+
+/// `bootbank apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The plan; - is standard input
+    #[arg(value_name = "PLAN.toml")]
+    pub plan: PathBuf,
+    #[command(flatten)]
+    pub targets: TargetArgs,
+    /// Values for each target, as CSV with a heading; the columns image, serial, bank-uuid and
+    /// system-uuid say which row is for which, {name} in the plan stands for the column `name`
+    #[arg(long, value_name = "HOSTS.csv")]
+    pub host_map: Option<PathBuf>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
 }
