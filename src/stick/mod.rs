@@ -352,7 +352,12 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
         .filter(|n| !marked.contains(n) && !unmarked.contains(n))
         .collect();
     let mut parts = Vec::new();
-    parts.extend(unmarked.iter().map(|number| without_mark(*number)));
+    if !unmarked.is_empty() {
+        let unmarked = numbers(unmarked.iter().copied());
+        parts.push(format!(
+            "partition {unmarked}: a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
+        ));
+    }
     if !marked.is_empty() {
         let marked = numbers(marked.iter().copied());
         parts.push(format!(

@@ -84,7 +84,7 @@ const LIES: &[Lie] = &[
     medium(MBR, "ebr-past-end", "damaged", &["logical partitions", "outside the extended partition"]),
     medium(MBR, "ebr-signature-gone", "damaged", &["sector 20512", "55 aa"]),
     medium(MBR, "ebr-logical-outside-extended", "damaged", &["logical partition 6", "outside the extended"]),
-    medium(PLAIN, "no-bank", "damaged", &["no bank found", "partition 5: holds a boot.cfg but not VMware's mark"]),
+    medium(PLAIN, "no-bank", "damaged", &["no bank found", "partition 5, 6: a boot.cfg, but not VMware's mark"]),
     medium(PLAIN, "boot-cfg-missing", "damaged", &["no bank found", "without a boot.cfg"]),
     Lie { verify: 0, ..bank(PLAIN, "no-state-in-any-bank", "damaged", &["none of the banks (6, 5) holds a state"]) },
 
