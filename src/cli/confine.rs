@@ -36,14 +36,15 @@ pub fn confine(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     let read_medium = make_bitflags!(AccessFs::{ReadFile | IoctlDev});
     let write_medium = read_medium | AccessFs::WriteFile;
     let make = make_bitflags!(AccessFs::{
-        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile
     });
     let machine = ABOUT_THE_MACHINE.iter().map(Path::new);
     let rules = machine
         .map(|path| (path, read))
         .chain(all(&needs.reads, read_medium))
         .chain(all(&needs.writes, write_medium))
-        .chain(all(&needs.makes_in, make));
+        .chain(all(&needs.makes_in, make))
+        .chain(all(&needs.makes_directories_in, make | AccessFs::MakeDir));
     ruleset
         .add_rules(rules.filter_map(|(path, access)| rule(path, access)))?
         .restrict_self()
@@ -88,6 +89,7 @@ pub fn in_words(result: &Result<RestrictionStatus, RulesetError>, needs: &Needs)
         .writes
         .iter()
         .chain(&needs.makes_in)
+        .chain(&needs.makes_directories_in)
         .map(|path| path.display().to_string())
         .collect();
     if places.is_empty() {

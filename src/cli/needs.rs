@@ -18,6 +18,8 @@ pub struct Needs {
     pub writes: Vec<PathBuf>,
     /// Directories in which files are made, renamed and removed.
     pub makes_in: Vec<PathBuf>,
+    /// Directories in which a directory is made as well, and files in that one.
+    pub makes_directories_in: Vec<PathBuf>,
 }
 
 impl Needs {
@@ -96,6 +98,23 @@ impl Needs {
         }
     }
 
+    /// A patched copy is made; where its directory is missing, that is made as well.
+    fn make_output(&mut self, output: &Path) {
+        if is_stream(output) {
+            let scratch = output::scratch_directory(&Place::Stream);
+            return self.makes_in.push(scratch);
+        }
+        let directory = OutputFile::directory_for(output);
+        // `copies/` is a directory to be made, `copies` a file in the one above.
+        let named = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if directory.is_dir() && (!named || output.is_dir()) {
+            return self.makes_in.push(directory);
+        }
+        let existing = directory.ancestors().find(|at| at.is_dir());
+        let existing = existing.map_or(PathBuf::from("."), Path::to_owned);
+        self.makes_directories_in.push(existing);
+    }
+
     fn to_read_all(targets: &TargetArgs) -> Self {
         Needs::to_read(&targets.sticks)
     }
@@ -149,7 +168,7 @@ impl Needs {
         }
         if let Some(output) = &change.output {
             let mut needs = Needs::to_read(targets);
-            needs.makes_in.push(directory_of_output(output));
+            needs.make_output(output);
             return needs;
         }
         let mut needs = Needs {
@@ -176,17 +195,6 @@ impl Needs {
         let named = self.reads.iter().chain(&self.writes);
         named.filter_map(|path| path.canonicalize().ok()).collect()
     }
-}
-
-/// The directory in which a patched copy is made; of one that is named and missing, the
-/// directory it will be made in.
-fn directory_of_output(output: &Path) -> PathBuf {
-    if is_stream(output) {
-        return output::scratch_directory(&Place::Stream);
-    }
-    let directory = OutputFile::directory_for(output);
-    let mut ancestors = directory.ancestors().filter(|at| at.is_dir());
-    ancestors.next().map_or(PathBuf::from("."), Path::to_owned)
 }
 
 /// Whether a file name stands for standard input or output.

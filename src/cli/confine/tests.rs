@@ -54,6 +54,7 @@ fn a_confined_thread_writes_to_its_target_and_its_directory_and_nowhere_else() {
         reads: vec![source.clone()],
         writes: vec![target.clone()],
         makes_in: vec![inside.clone()],
+        ..Needs::default()
     };
     confined(&needs, || {
         // What it is for.
