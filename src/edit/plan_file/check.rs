@@ -146,6 +146,16 @@ fn file(entry: &FileEntry) -> Result<(), String> {
             "{path} needs one of `text`, `from` and `remove = true`"
         ));
     }
+    match &entry.owner {
+        Some(_) if entry.remove => return Err(format!("{path} is removed and needs no owner")),
+        Some(owner) if owner.get_ref() != "root" => {
+            return Err(format!(
+                "{path} can belong to root alone, not to {}: a host's own archives hold no other owner",
+                owner.get_ref()
+            ));
+        }
+        _ => {}
+    }
     match &entry.mode {
         Some(_) if entry.remove => Err(format!("{path} is removed and needs no mode")),
         Some(text) if mode(text.get_ref()).is_none() => Err(format!(

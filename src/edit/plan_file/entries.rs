@@ -189,6 +189,9 @@ pub struct FileEntry {
     /// Permission bits of a new file, octal: `"0644"`.
     #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
     pub mode: Option<Spanned<String>>,
+    /// Owner of a new file. Only `root`: a host's own archives hold no other.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
+    pub owner: Option<Spanned<String>>,
 }
 
 impl From<ColumnWord> for ValueColumn {

@@ -36,6 +36,7 @@ delete = ["quiet"]
 path = "etc/motd"
 text = "Welcome to {name}, not {{name}}\n"
 mode = "0600"
+owner = "root"
 
 [[file]]
 path = "etc/banner"
@@ -157,6 +158,11 @@ fn what_is_wrong_with_a_plan_is_said_with_its_line_and_column() {
             "[[file]]\npath = \"etc/x\"\ntext = \"\"\nmode = \"0999\"\n",
             (2, 8),
             "is no mode",
+        ),
+        (
+            "[[file]]\npath = \"etc/x\"\ntext = \"\"\nowner = \"nobody\"\n",
+            (2, 8),
+            "to root alone",
         ),
         (
             "[conf]\nset = { \"/a\" = \"1\" }\n[[file]]\npath = \"/etc/vmware/esx.conf\"\ntext = \"\"\n",
