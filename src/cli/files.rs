@@ -9,7 +9,7 @@ use super::options::Change;
 use super::report::Failure;
 use super::session::Session;
 use crate::edit::{Edit, FileEdit};
-use crate::medium::{OutputFile, WriteAt as _};
+use crate::medium::OutputFile;
 use crate::stick::{Cause, Error, Path as StickPath};
 use std::path::Path;
 
@@ -57,9 +57,6 @@ pub(super) fn write_file(
     let mut output = OutputFile::create(file, force, 0o600)?;
     let stop = &mut |_| std::ops::ControlFlow::Continue(());
     output.fill_from_reader(&mut &*content, stop)?;
-    output
-        .sync()
-        .map_err(|error| Failure::io(format!("cannot write {}: {error}", file.display())))?;
     output.publish()?;
     Ok(())
 }

@@ -214,7 +214,7 @@ pub struct UndoArgs {
     /// Plan and print; write nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Ask nothing
+    /// Accepted as with other commands; undo never asks
     #[arg(short, long)]
     pub yes: bool,
 }
