@@ -31,7 +31,7 @@
 //! use bootbank::medium::{Memory, ReadAt as _};
 //! use bootbank::ownership::Owner;
 //! use bootbank::state::{KeyCache, Limits};
-//! use bootbank::stick::{BankChoice, Request, Settings, Stick};
+//! use bootbank::stick::{BankChoice, Request, Settings, Stick, plan_undo};
 //! use std::io::Read as _;
 //!
 //! let packed = std::fs::File::open("testimages/esxi67-fresh.img.gz")?;
@@ -62,8 +62,8 @@
 //! let done = commit::run(&medium, &plan.set, &|| false)?;
 //! assert!(done.unfinished.is_none());
 //!
-//! let back = Undo::from_bytes(&undo_file)?.plan(&medium, false)?;
-//! commit::run(&medium, &back, &|| false)?;
+//! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, settings, false)?;
+//! commit::run(&medium, &back.set, &|| false)?;
 //! # let mut before = Vec::new();
 //! # let packed = std::fs::File::open("testimages/esxi67-fresh.img.gz")?;
 //! # flate2::read::GzDecoder::new(packed).read_to_end(&mut before)?;

@@ -198,8 +198,8 @@ fn hint(cause: &Cause) -> Option<String> {
         }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
-        Cause::Undo(UndoError::Mismatch { .. }) => {
-            "if it is certain that this is the medium and that what was written to it since may be lost: --force"
+        Cause::ChangedSince { .. } => {
+            "if it is certain that this is the medium and that what was written to it since may be lost: --force; check the volume with fsck.fat afterwards"
         }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
             "the undo file comes first, then the medium: bootbank undo FILE STICK"

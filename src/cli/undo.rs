@@ -5,9 +5,9 @@ use super::exit::Exit;
 use super::json::{self, Outcome};
 use super::report::Failure;
 use super::session::Session;
-use crate::commit::{self, CommitError, Undo, WriteSet};
-use crate::medium::{CachedReads, Meter, ReadAt, Target};
-use crate::stick::{Error, check_undone, declared_ranges};
+use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
+use crate::medium::{CachedReads, Meter, Target};
+use crate::stick::{Error, plan_undo};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +82,7 @@ fn put_back(
     path: &Path,
     object: &mut json::Change,
 ) -> Result<Exit, Failure> {
+    let ui = &session.ui;
     let target = if args.dry_run {
         Target::open_read(path, &session.host)?
     } else {
@@ -89,42 +90,45 @@ fn put_back(
     };
     let meter = Meter::new(&target);
     let medium = CachedReads::new(&meter);
-    check_ranges(session, undo, &medium, &target)?;
-    let set = undo.plan(&medium, args.force).map_err(Error::from)?;
-    if set.is_empty() {
-        session
-            .ui
-            .text(&format!("{}: already as it was before\n", object.target));
+    check_sector_size(undo, &target)?;
+    let settings = session.settings(Some(undo.set.sector_size()));
+    let way = plan_undo(&medium, undo, settings, args.force)?;
+    if let Some(why) = &way.files_only {
+        let text = format!(
+            "{why}; the files that were replaced get their old content back, and whatever else was written since stays"
+        );
+        ui.warn(&format!("{}: {text}", object.target));
+        object.warnings.push(text);
+    }
+    if way.set.is_empty() {
+        ui.text(&format!("{}: already as it was before\n", object.target));
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
-    if !args.force {
-        let settings = session.settings(Some(undo.set.sector_size()));
-        check_undone(&medium, &set, settings).map_err(|error| {
-            let text = format!("put back, the medium would be damaged, so it was changed since: {error}");
-            Failure::refused(text).hint(
-                "if what was written to it since may be lost: --force; check the volume with fsck.fat afterwards",
-            )
-        })?;
-    }
-    describe(session, undo, &set, object);
+    describe(session, undo, &way.set, object);
     object.outcome = Outcome::WouldChange;
     if args.dry_run {
-        session
-            .ui
-            .say(&format!("{}: nothing was written", object.target));
+        ui.say(&format!("{}: nothing was written", object.target));
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
     let working = session.interrupt.working();
     let interrupted = || session.interrupt.requested();
-    let result = commit::run(&meter, &set, &interrupted);
+    let result = commit::run(&meter, &way.set, &interrupted);
     match &result {
         Ok(_) => working.done(),
         Err(_) => drop(working),
     }
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
+    conclude(session, result, object)
+}
+
+fn conclude(
+    session: &Session,
+    result: Result<Committed, CommitError>,
+    object: &mut json::Change,
+) -> Result<Exit, Failure> {
     let again = "run the same undo again: it goes on from wherever it was cut";
     match result {
         Ok(done) => match done.unfinished {
@@ -151,31 +155,14 @@ fn put_back(
     }
 }
 
-/// An undo file may only reach where the volumes of this medium say that files are kept.
-fn check_ranges(
-    session: &Session,
-    undo: &Undo,
-    medium: &dyn ReadAt,
-    target: &Target,
-) -> Result<(), Failure> {
+/// Sectors of another size than the device's are none of its.
+fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     let sector_size = undo.set.sector_size();
-    if let Some(actual) = target
-        .logical_sector_size()
-        .filter(|size| *size != sector_size)
-    {
-        return Err(Failure::refused(format!(
+    match target.logical_sector_size() {
+        Some(actual) if actual != sector_size => Err(Failure::refused(format!(
             "the undo file is for sectors of {sector_size} bytes and this device has sectors of {actual}"
-        )));
-    }
-    let declared = declared_ranges(medium, session.settings(Some(sector_size)))?;
-    let inside = |lba: u64| declared.iter().any(|range| range.contains(&lba));
-    let changed = undo.set.steps().iter().flat_map(|step| step.sectors.keys());
-    let kept = undo.set.preserved().values().flat_map(|kept| kept.keys());
-    match changed.chain(kept).find(|lba| !inside(**lba)) {
-        None => Ok(()),
-        Some(lba) => Err(Failure::refused(format!(
-            "the undo file wants to write sector {lba}, which is outside the FATs, root directories and data areas of this medium's banks: another medium, or a damaged one"
         ))),
+        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@
 //! after the steps. Names, serials and UUIDs are not asked, because clones share them.
 
 use super::write_set::runs;
-use super::{Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
+use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,14 @@ pub enum UndoError {
         /// Size of the medium given.
         actual: u64,
     },
+    /// A sector to put back lies outside what the volumes of the medium declare as theirs to change.
+    #[error(
+        "the undo file wants to write sector {lba}, which is outside the FATs, root directories and data areas of this medium's banks: another medium, or a damaged one"
+    )]
+    OutsideVolumes {
+        /// The first such sector.
+        lba: u64,
+    },
     /// Sectors hold something that is neither from before nor from after the change.
     #[error(
         "{count} of the sectors to put back hold neither the old nor the new content, the first at sector {}: another medium, or changed since",
@@ -70,6 +78,12 @@ pub enum UndoError {
         /// The first few of them.
         first: Vec<u64>,
     },
+    /// A file that was replaced holds something that is from neither before nor after.
+    #[error("it holds neither the old nor the new content: changed since, or another medium")]
+    FileChanged,
+    /// The change replaced no file, so there is none to put back.
+    #[error("the change replaced no file")]
+    NoFiles,
     /// A sector could not be read.
     #[error("cannot read sector {lba}: {source}")]
     Read {
@@ -93,7 +107,11 @@ impl UndoError {
             | UndoError::Inconsistent(_)
             | UndoError::Plan(_) => ErrorKind::Damaged,
             UndoError::Format(_) => ErrorKind::Unsupported,
-            UndoError::OtherSize { .. } | UndoError::Mismatch { .. } => ErrorKind::Refused,
+            UndoError::OtherSize { .. }
+            | UndoError::OutsideVolumes { .. }
+            | UndoError::Mismatch { .. }
+            | UndoError::FileChanged
+            | UndoError::NoFiles => ErrorKind::Refused,
             UndoError::Read { .. } => ErrorKind::Io,
         }
     }
@@ -174,6 +192,29 @@ impl Undo {
             steps,
             Preserved::new(),
         )?)
+    }
+
+    /// `medium` with the sectors of the change, and the old content of the files it replaced, as
+    /// they were before it. Whatever else was written since shows through.
+    pub fn before<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {
+        let mut sectors: BTreeMap<u64, Box<[u8]>> = BTreeMap::new();
+        for kept in self.set.preserved().values() {
+            sectors.extend(kept.iter().map(|(&lba, old)| (lba, old.clone())));
+        }
+        let net = self.set.net_changes().into_iter();
+        sectors.extend(net.map(|(lba, (old, _))| (lba, old.into())));
+        Overlay::from_sectors(medium, self.set.sector_size(), sectors)
+    }
+
+    /// `medium` with the sectors of the change as they were right after it.
+    pub fn after<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {
+        Overlay::new(medium, &self.set)
+    }
+
+    /// Whether the change put new content over a sector of the file that is being replaced.
+    pub fn overwrites(&self, lba: u64) -> bool {
+        let mut steps = self.set.steps().iter();
+        steps.any(|step| step.phase == Phase::Overwrite && step.sectors.contains_key(&lba))
     }
 
     /// One past the last step of which anything can be seen on the medium: the ones behind it

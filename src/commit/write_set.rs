@@ -103,7 +103,7 @@ impl WriteSet {
     ///
     /// # Errors
     /// [`PlanError::OutsideAllowed`] names the first such sector.
-    pub fn from_parts(
+    pub(super) fn from_parts(
         sector_size: u32,
         allowed: Vec<Range<u64>>,
         steps: Vec<Step>,

@@ -249,17 +249,14 @@ struct Steps<'s, 'v, 'm> {
 }
 
 impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
-    /// Declares what of the volume may change: FATs, root directory and data area.
+    /// Declares what of the volume may change.
     fn begin(
         volume: &'s Volume<'v>,
         planner: &'s mut Planner<'m>,
         partition: u32,
     ) -> Result<Self, FatError> {
-        let geometry = volume.geometry();
-        let mut ranges = geometry.fat_ranges();
-        ranges.extend([geometry.root_range(), geometry.data_range()]);
-        for range in ranges {
-            planner.allow(on_medium(volume, range))?;
+        for range in volume.declared_ranges() {
+            planner.allow(range)?;
         }
         Ok(Steps {
             volume,

@@ -234,6 +234,15 @@ impl<'m> Volume<'m> {
         self.read_chain(&chain, size)
     }
 
+    /// What a plan may change of this volume, as byte ranges of the medium: the copies of the FAT,
+    /// the root directory and the data area. The boot sector and the identity are never in it.
+    pub fn declared_ranges(&self) -> Vec<Range<u64>> {
+        let mut ranges = self.geometry.fat_ranges();
+        ranges.extend([self.geometry.root_range(), self.geometry.data_range()]);
+        let on_medium = |range: Range<u64>| self.start() + range.start..self.start() + range.end;
+        ranges.into_iter().map(on_medium).collect()
+    }
+
     /// The medium with what was read of this volume served from memory, so that reading the
     /// volume again, for instance with a write set laid over it, costs no second read.
     pub fn known_head(&self) -> KnownHead<'_> {

@@ -56,6 +56,17 @@ pub enum Cause {
     /// The undo file, or the medium it is for.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// What an undo would leave is damaged.
+    #[error("put back, the medium would be damaged, so it was changed since: {0}")]
+    Unsound(Box<Error>),
+    /// A medium that was written to since a change, in a way that leaves no way back.
+    #[error("{bytes}; nor can the replaced files be put back alone: {files}")]
+    ChangedSince {
+        /// Why not every byte can be put back.
+        bytes: Box<Error>,
+        /// Why the files cannot.
+        files: Box<Error>,
+    },
     /// The bank could not be opened in the first place.
     #[error(transparent)]
     Unopened(Arc<Error>),
@@ -118,9 +129,11 @@ impl Error {
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
-            Cause::NoneBoots(_) | Cause::Expectation(_) | Cause::Verification(_) => {
-                ErrorKind::Refused
-            }
+            Cause::NoneBoots(_)
+            | Cause::Expectation(_)
+            | Cause::Verification(_)
+            | Cause::Unsound(_)
+            | Cause::ChangedSince { .. } => ErrorKind::Refused,
         }
     }
 

@@ -10,6 +10,7 @@ mod expect;
 mod path;
 mod plan;
 mod transfer;
+mod undo;
 mod work;
 
 pub use check::{Finding, Severity, check};
@@ -17,11 +18,11 @@ pub use error::{Cause, Error};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use transfer::TransferError;
+pub use undo::{WayBack, plan_undo};
 
 use crate::bank::{
     Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,
 };
-use crate::commit::{Overlay, WriteSet};
 use crate::fat::Entry;
 use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
@@ -375,60 +376,4 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
 pub(crate) fn numbers(numbers: impl Iterator<Item = u32>) -> String {
     let texts: Vec<String> = numbers.map(|number| number.to_string()).collect();
     texts.join(", ")
-}
-
-/// The sectors that plans for this medium may change: FATs, root directory and data area of
-/// every volume in a partition that may hold a bank. For undoing, where a state may be damaged
-/// but tables and boot sectors, which no plan changes, are not.
-///
-/// # Errors
-/// A table that is damaged or none.
-pub fn declared_ranges(
-    medium: &dyn ReadAt,
-    settings: Settings<'_>,
-) -> Result<Vec<std::ops::Range<u64>>, Error> {
-    let table = PartitionTable::read(medium, settings.sector_size)?;
-    let size = u64::from(table.sector_size);
-    let mut declared = Vec::new();
-    for partition in table.bank_candidates() {
-        let Some(range) = partition.byte_range(table.sector_size) else {
-            continue;
-        };
-        // A volume that cannot be opened declares nothing, and so nothing in it is written.
-        if let Ok(volume) = crate::fat::Volume::open(medium, range, table.sector_size) {
-            let geometry = volume.geometry();
-            let mut ranges = geometry.fat_ranges();
-            ranges.extend([geometry.root_range(), geometry.data_range()]);
-            let lba = |at: u64| (volume.start() + at) / size;
-            declared.extend(
-                ranges
-                    .into_iter()
-                    .map(|range| lba(range.start)..lba(range.end)),
-            );
-        }
-    }
-    Ok(declared)
-}
-
-/// Looks at what the steps of an undo come to: every volume they change must be sound again, as
-/// it was when the undo file was made. It is not where its clusters belong to another file now.
-///
-/// # Errors
-/// A table that is damaged, a bank that cannot be opened, a volume with damage.
-pub fn check_undone(
-    medium: &dyn ReadAt,
-    set: &WriteSet,
-    settings: Settings<'_>,
-) -> Result<(), Error> {
-    let overlay = Overlay::new(medium, set);
-    let after = Stick::open(&overlay, settings)?;
-    let changes = |slot: &&Slot<'_>| {
-        let mut steps = set.steps().iter();
-        steps.any(|step| step.partition == slot.partition)
-    };
-    for slot in after.slots().iter().filter(changes) {
-        let checked = slot.opened()?.volume().check();
-        checked.map_err(|error| Error::from(error).on(slot.partition))?;
-    }
-    Ok(())
 }

@@ -131,7 +131,7 @@ impl Stick<'_, '_> {
         self.plan_task(Task::Import(state), request)
     }
 
-    fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
+    pub(super) fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
         let chosen = self.chosen(request.banks)?;
         // All banks means those in use: an empty one, as a fresh install has, gets its boot.cfg
         // from the next upgrade.

@@ -1,6 +1,6 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
-use super::{Error, FilePlan, Slot, StateFile, Stick};
+use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
 use crate::edit::{self, Change, ChangeSource, Context, Edit, Edited};
 use crate::fat::{Entry, Replacement};
@@ -13,12 +13,24 @@ pub(super) enum Task<'t> {
     Edits(&'t [Edit]),
     /// This file in place of its `state.tgz`.
     Import(&'t [u8]),
+    /// These files as they were.
+    Restore(&'t [OldFile]),
+}
+
+/// A file of a bank as it was before a change.
+pub(super) struct OldFile {
+    /// Number of the bank's partition.
+    pub(super) partition: u32,
+    /// Its name in the bank.
+    pub(super) name: String,
+    /// Its content.
+    pub(super) content: Vec<u8>,
 }
 
 /// A file of a bank opened and edited, not yet packed.
 pub(super) struct FileWork {
     /// Its name in the bank.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Whether `modules=` names it.
     listed: bool,
     entry: Entry,
@@ -43,11 +55,12 @@ impl Stick<'_, '_> {
         task: Task<'_>,
         context: Context,
     ) -> Result<Vec<FileWork>, Error> {
-        slot.opened()?;
         let edits = match task {
             Task::Edits(edits) => edits,
             Task::Import(content) => return self.import_work(slot, content),
+            Task::Restore(files) => return self.restore_work(slot, files),
         };
+        slot.opened()?;
         let mut files = Vec::new();
         if edits.iter().any(Edit::is_of_boot_cfg) {
             files.extend(self.boot_cfg_work(slot, edits)?);
@@ -70,7 +83,7 @@ impl Stick<'_, '_> {
         let (edited, content) =
             edit::apply_to_boot_cfg(bank.boot_cfg(), edits).map_err(|error| on(error.into()))?;
         Ok(Some(FileWork {
-            name: BOOT_CFG,
+            name: BOOT_CFG.to_owned(),
             listed: false,
             entry,
             edited,
@@ -89,7 +102,7 @@ impl Stick<'_, '_> {
         let edited = edit::apply(&state, edits, context)
             .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
         Ok(FileWork {
-            name: file.name,
+            name: file.name.to_owned(),
             listed: file.listed,
             entry: file.entry.clone(),
             edited,
@@ -99,34 +112,62 @@ impl Stick<'_, '_> {
 
     /// A state put in place of the bank's own. A bare `local.tgz` beside it stays.
     fn import_work(&self, slot: &Slot<'_>, content: &[u8]) -> Result<Vec<FileWork>, Error> {
+        slot.opened()?;
         let Some(file) = slot.states.iter().find(|file| file.name == super::STATE) else {
             return Ok(Vec::new());
         };
-        let old = self.read(slot, &file.entry)?;
+        let mut work = self.whole_file(slot, &file.entry, content)?;
+        if work.changes() {
+            work.edited.warnings = self.imported(slot, content)?.warnings();
+        }
+        Ok(vec![work])
+    }
+
+    /// The files of this bank among `files`, each to be as it was.
+    fn restore_work(&self, slot: &Slot<'_>, files: &[OldFile]) -> Result<Vec<FileWork>, Error> {
+        let mut work = Vec::new();
+        for file in files.iter().filter(|it| it.partition == slot.partition) {
+            let on = |error: Error| error.on(slot.partition).in_file(file.name.as_str());
+            let found = slot.opened()?.find(&file.name);
+            let found = found.map_err(|error| on(error.into()))?;
+            let entry = found.ok_or_else(|| on(Cause::NoSuchFile.into()))?;
+            work.push(self.whole_file(slot, &entry, &file.content)?);
+        }
+        Ok(work)
+    }
+
+    /// A file that is to have this content as a whole.
+    fn whole_file(
+        &self,
+        slot: &Slot<'_>,
+        entry: &Entry,
+        content: &[u8],
+    ) -> Result<FileWork, Error> {
+        let name = entry.name();
+        let old = self.read(slot, entry)?;
+        let changes = old != content;
         let mut edited = Edited {
-            searched: vec![file.name.to_owned()],
+            searched: vec![name.clone()],
             ..Edited::default()
         };
-        let changes = old != content;
         if changes {
-            let new = self.imported(slot, content)?;
-            edited.warnings = new.warnings();
             edited.changes.push(Change {
                 source: ChangeSource::File,
-                key: file.name.to_owned(),
+                key: name.clone(),
                 addresses: Vec::new(),
                 alias: None,
                 from: Some(edit::fingerprint(&old)),
                 to: Some(edit::fingerprint(content)),
             });
         }
-        Ok(vec![FileWork {
-            name: file.name,
-            listed: file.listed,
-            entry: file.entry.clone(),
+        let state = slot.states.iter().find(|file| file.name == name);
+        Ok(FileWork {
+            listed: state.is_some_and(|file| file.listed),
+            entry: entry.clone(),
+            name,
             edited,
             result: Outcome::Whole(changes.then(|| content.to_vec())),
-        }])
+        })
     }
 }
 
@@ -160,7 +201,7 @@ impl FileWork {
     /// The plan for the file, given its new content.
     pub(super) fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
         FilePlan {
-            file: self.name.to_owned(),
+            file: self.name.clone(),
             listed: self.listed,
             form: match &self.result {
                 Outcome::State(state) => Some(state.form()),
@@ -202,9 +243,11 @@ pub(super) fn pack(
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);
-            packed
-                .map(Some)
-                .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))
+            packed.map(Some).map_err(|error| {
+                Error::from(error)
+                    .on(slot.partition)
+                    .in_file(file.name.as_str())
+            })
         }
     };
     files.iter().map(pack).collect()

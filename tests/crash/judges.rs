@@ -91,6 +91,13 @@ impl Scratch {
             .collect()
     }
 
+    /// Makes a folder in the root directory, by mtools.
+    pub fn make_folder(&self, name: &str) {
+        let mut mmd = Command::new("mmd");
+        let output = run(mmd.arg("-i").arg(self.path()).arg(format!("::{name}")));
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// Whether fsck.fat has nothing to say.
     pub fn is_clean(&self) -> bool {
         let mut fsck = Command::new("fsck.fat");

@@ -6,7 +6,7 @@ use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
-use bootbank::stick::{BankChoice, Error, Plan, Request, Settings, Stick};
+use bootbank::stick::{BankChoice, Error, Plan, Request, Settings, Stick, WayBack, plan_undo};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
@@ -71,12 +71,15 @@ impl Image {
     }
 
     pub fn open<'m>(&self, medium: &'m dyn ReadAt) -> Result<Stick<'m, '_>, Error> {
-        let settings = Settings {
+        Stick::open(medium, self.settings())
+    }
+
+    fn settings(&self) -> Settings<'_> {
+        Settings {
             sector_size: u32::try_from(self.sector).ok(),
             limits: Limits::default(),
             keys: &self.keys,
-        };
-        Stick::open(medium, settings)
+        }
     }
 
     pub fn layout(&self) -> Layout {
@@ -131,6 +134,11 @@ impl Image {
             Owner::Vmkernel
         };
         self.edit(medium, OwnerEdit { devices, owner }, FIX)
+    }
+
+    /// What `undo` comes to.
+    pub fn undo(&self, medium: &dyn ReadAt, undo: &Undo) -> Result<WayBack, Error> {
+        plan_undo(medium, undo, self.settings(), false)
     }
 
     /// What `reclaim` comes to.

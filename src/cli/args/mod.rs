@@ -208,7 +208,7 @@ pub struct UndoArgs {
     pub file: PathBuf,
     /// The medium; default: the path the undo file was made for
     pub stick: Option<PathBuf>,
-    /// Put back although sectors hold neither the old nor the new content
+    /// Put sectors back whatever was written to them since
     #[arg(long)]
     pub force: bool,
     /// Plan and print; write nothing
