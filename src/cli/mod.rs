@@ -42,6 +42,7 @@ mod undo_store;
 mod verify;
 
 use crate::host::Host;
+use crate::medium::Identity;
 use crate::state::KeyCache;
 use args::{Cli, Command, PciCommand};
 use clap::Parser as _;
@@ -51,6 +52,7 @@ use options::Common;
 use report::Failure;
 use session::Session;
 use signals::Interrupt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use ui::Ui;
 
@@ -139,9 +141,20 @@ fn carry_out(session: &Session, command: Command) -> Result<Exit, Failure> {
 
 /// Gives up what the command does not need. Who has the targets open can only be seen before.
 fn confine_to(command: &Command, ui: &Ui) -> Host {
-    let needs = Needs::of(command);
+    let mut needs = Needs::of(command);
     let mut host = Host::default();
     host.note_open_files(&needs.targets());
+    // The nodes of a disk's partitions have caches of their own, which are written out.
+    let targets = needs.writes.iter();
+    let disks = targets.filter_map(|path| match Identity::of(path, &host) {
+        Ok(Identity::Disk(disk)) => Some(disk),
+        _ => None,
+    });
+    let partitions: Vec<PathBuf> = disks
+        .flat_map(|disk| host.partitions(disk))
+        .map(|partition| partition.node)
+        .collect();
+    needs.reads.extend(partitions);
     let confined = confine::confine(&needs);
     ui.detail(&confine::in_words(&confined, &needs));
     host

@@ -1,7 +1,8 @@
-//! SIGINT and SIGTERM: between pieces of work they end the program; during one they are
+//! Signals that ask a program to end (SIGINT, SIGTERM, SIGQUIT, and SIGHUP when a terminal or an ssh
+//! connection is lost): between pieces of work they end the program; during one they are
 //! remembered, and asked about between its steps.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +41,7 @@ impl Interrupt {
             idle: Arc::new(AtomicBool::new(true)),
             work: Arc::default(),
         };
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&interrupt.idle))?;
             flag::register(signal, Arc::clone(&interrupt.requested))?;
         }

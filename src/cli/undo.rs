@@ -5,15 +5,12 @@ use super::exit::Exit;
 use super::json::{self, Outcome};
 use super::report::Failure;
 use super::session::Session;
+use super::undo_store::LARGEST;
 use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
 use crate::medium::{CachedReads, Meter, Target};
 use crate::stick::{Error, plan_undo};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-
-/// The largest undo file that is read, in bytes: old and new content of four states as large as a
-/// default limit lets them be.
-const LARGEST: u64 = 1 << 30;
 
 /// # Errors
 /// An undo file that cannot be used; what concerns the medium is reported for it.
@@ -97,6 +94,11 @@ fn put_back(
         let text = format!(
             "{why}; the files that were replaced get their old content back, and whatever else was written since stays"
         );
+        ui.warn(&format!("{}: {text}", object.target));
+        object.warnings.push(text);
+    }
+    if let Some(damage) = &way.damage {
+        let text = format!("{damage}; it is put back all the same, as --force asks");
         ui.warn(&format!("{}: {text}", object.target));
         object.warnings.push(text);
     }

@@ -81,9 +81,20 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path)
+    let parent = directory_of(path);
+    make_directory(&parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // A run beside this one was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    // A directory that is not in its parent after a power cut takes its files with it.
+    File::open(&parent)?.sync_all()
 }
+
+/// The largest undo file that is written, and read, in bytes: old and new content of four states
+/// as large as a default limit lets them be.
+pub const LARGEST: u64 = 1 << 30;
 
 /// Writes the undo file and waits until it is on the disk under its name.
 ///

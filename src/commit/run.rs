@@ -30,7 +30,8 @@
 //! made from. An error of a write, a sync or a comparison ends the run at once; nothing is
 //! tried twice, because after a failed sync the kernel may have forgotten what was dirty.
 
-use super::{Phase, Step, WriteSet};
+use super::undo::is_mix_of;
+use super::{Phase, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::WriteAt;
 use std::collections::BTreeMap;
@@ -210,8 +211,8 @@ impl CommitError {
 /// to the first switch and never after it.
 ///
 /// # Errors
-/// [`CommitError`] says how far it came. A failure after the last switch is no error: it is
-/// in [`Committed::unfinished`].
+/// [`CommitError`] says how far it came. A failure after the last switch that left every bank
+/// with the new content is no error: it is in [`Committed::unfinished`].
 pub fn run(
     medium: &dyn WriteAt,
     set: &WriteSet,
@@ -232,8 +233,12 @@ pub fn run(
         match carry_out(medium, set, step) {
             Ok(bytes) => bytes_written += bytes,
             Err(fault) => {
-                let failure = fault.at(medium, set, index);
-                if last_switch.is_none_or(|last| index <= last) {
+                let failure = fault.at(medium, set, index, step);
+                // Behind the last switch only clusters are freed. But the sectors that say so
+                // hold chains in use as well, and a medium that fails may have spoilt those.
+                let in_effect = last_switch.is_some_and(|last| index > last);
+                let told = failure.holds.iter().all(|(_, holds)| *holds == Holds::New);
+                if !(in_effect && told) {
                     return Err(CommitError::Failed(failure));
                 }
                 return Ok(Committed {
@@ -332,17 +337,13 @@ impl Fault {
         }
     }
 
-    fn at(self, medium: &dyn WriteAt, set: &WriteSet, step: usize) -> Failure {
-        let (phase, partition) = match set.steps().get(step) {
-            Some(step) => (step.phase, step.partition),
-            None => (Phase::Release, 0),
-        };
+    fn at(self, medium: &dyn WriteAt, set: &WriteSet, index: usize, step: &Step) -> Failure {
         Failure {
             operation: self.operation,
-            step,
+            step: index,
             steps: set.steps().len(),
-            phase,
-            partition,
+            phase: step.phase,
+            partition: step.partition,
             lba: self.lba,
             source: self.source,
             holds: what_banks_hold(medium, set),
@@ -350,7 +351,7 @@ impl Fault {
     }
 }
 
-/// Reads the switch sectors of each bank again and says what they are.
+/// Reads the sectors of each bank again that decide what it holds, and says what that is.
 fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
     let mut holds: Vec<(u32, Holds)> = Vec::new();
     for step in set.steps() {
@@ -365,6 +366,11 @@ fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
             Some((_, known)) => *known = Holds::Broken,
         }
     }
+    for (partition, holds) in &mut holds {
+        if !is_as_planned(medium, set, *partition) {
+            *holds = Holds::Unknown;
+        }
+    }
     holds
 }
 
@@ -372,13 +378,11 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
     let mut old = true;
     let mut new = true;
     for (&lba, change) in &step.sectors {
-        let mut now = vec![0; change.new.len()];
-        let offset = set.offset_of(lba).unwrap_or(u64::MAX);
-        if medium.read_back(&mut now, offset).is_err() {
+        let Some(now) = read_again(medium, set, lba, change) else {
             return Holds::Unknown;
-        }
-        old &= *now == *change.old;
-        new &= *now == *change.new;
+        };
+        old &= now == *change.old;
+        new &= now == *change.new;
     }
     match (old, new) {
         (true, _) => Holds::Old,
@@ -386,6 +390,42 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
         (false, false) if step.phase == Phase::Switch => Holds::Unknown,
         (false, false) => Holds::Broken,
     }
+}
+
+/// Whether the sectors of FATs and directories that the set changes in a partition hold what its
+/// steps put into them, or had before. They hold more than the steps are about: a failed write
+/// that leaves something else there cuts off files that were never touched.
+fn is_as_planned(medium: &dyn WriteAt, set: &WriteSet, partition: u32) -> bool {
+    let here = || set.steps().iter().filter(|it| it.partition == partition);
+    let in_place = here().any(|step| step.phase == Phase::Overwrite);
+    let mut images: BTreeMap<u64, Vec<&SectorChange>> = BTreeMap::new();
+    let metadata = here().filter(|step| !matches!(step.phase, Phase::Data | Phase::Overwrite));
+    for (&lba, change) in metadata.flat_map(|step| &step.sectors) {
+        images.entry(lba).or_default().push(change);
+    }
+    let known = images.iter().all(|(&lba, changes)| {
+        let now = changes
+            .first()
+            .and_then(|change| read_again(medium, set, lba, change));
+        let images = changes.iter().flat_map(|it| [&*it.old, &*it.new]);
+        now.is_some_and(|now| is_mix_of(&now, &images.collect::<Vec<_>>()))
+    });
+    // A file that was overwritten keeps its chain, whose end is set by the release: copies of the
+    // FAT that differ in it are no leftovers.
+    let mut cut_short = here().filter(|step| in_place && step.phase == Phase::Release);
+    known && cut_short.all(|step| step_holds(medium, set, step) != Holds::Broken)
+}
+
+/// The sector as the medium has it now; `None` where it cannot be read.
+fn read_again(
+    medium: &dyn WriteAt,
+    set: &WriteSet,
+    lba: u64,
+    change: &SectorChange,
+) -> Option<Vec<u8>> {
+    let mut now = vec![0; change.new.len()];
+    let offset = set.offset_of(lba)?;
+    medium.read_back(&mut now, offset).ok().map(|()| now)
 }
 
 impl Holds {

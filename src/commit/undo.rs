@@ -161,20 +161,24 @@ impl Undo {
             self.check_words(&current)?;
             self.check_preserved(&current)?;
         }
-        let begun = self.last_step_begun(&current);
+        // Where the content is not compared it is not known which steps were begun.
+        let begun = match force {
+            true => self.set.steps().len(),
+            false => self.last_step_begun(&current),
+        };
         let mut steps = Vec::new();
         let mut kept = self.set.preserved().clone();
         for step in self.set.steps()[..begun].iter().rev() {
             if let Some(kept) = kept.remove(&step.partition) {
                 let kept = kept.iter().map(|(&lba, old)| (lba, &**old));
                 let why = "content of the replaced files back".to_owned();
-                steps.extend(put_back(
-                    &mut current,
-                    kept,
-                    Phase::Data,
-                    step.partition,
-                    why,
-                ));
+                // Files that were overwritten are still in these clusters.
+                let phase = match self.is_in_place(step.partition) {
+                    true => Phase::Overwrite,
+                    false => Phase::Data,
+                };
+                let partition = step.partition;
+                steps.extend(put_back(&mut current, kept, phase, partition, why));
             }
             let old = step
                 .sectors
@@ -209,6 +213,11 @@ impl Undo {
     /// `medium` with the sectors of the change as they were right after it.
     pub fn after<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {
         Overlay::new(medium, &self.set)
+    }
+
+    fn is_in_place(&self, partition: u32) -> bool {
+        let mut steps = self.set.steps().iter();
+        steps.any(|step| step.partition == partition && step.phase == Phase::Overwrite)
     }
 
     /// Whether the change put new content over a sector of the file that is being replaced.
@@ -302,7 +311,7 @@ impl Undo {
 }
 
 /// Whether each word of a sector is that of one of the images.
-fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
+pub(super) fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
     sector.chunks(WORD).enumerate().all(|(index, word)| {
         let at = index * WORD;
         let mut images = images.iter();

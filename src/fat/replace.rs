@@ -82,10 +82,10 @@ pub fn replace(
     }
     let mut steps = Steps::begin(volume, planner, partition)?;
     steps.reclaim(reach)?;
-    let chains: Vec<_> = files
-        .iter()
-        .map(|file| take(&mut free, geometry.clusters_for(file.content.len() as u64)))
-        .collect();
+    let mut chains = Vec::new();
+    for file in files {
+        chains.push(take_readable(volume, &mut free, file.content.len() as u64)?);
+    }
     let why = all_reasons(files);
 
     steps.planner.begin(Phase::Data, partition, &why);
@@ -208,6 +208,43 @@ fn size_of(file: &Replacement<'_>) -> Result<u32, FatError> {
 fn all_reasons(files: &[Replacement<'_>]) -> String {
     let reasons: Vec<_> = files.iter().map(|file| file.why.as_str()).collect();
     reasons.join(", ")
+}
+
+/// Takes clusters for `bytes` bytes out of `free`, passing over those the medium cannot read: worn
+/// flash is not written to where it already fails, and what fails would stand in the way of every
+/// other try.
+fn take_readable(
+    volume: &Volume<'_>,
+    free: &mut Vec<ClusterId>,
+    bytes: u64,
+) -> Result<Vec<ClusterId>, FatError> {
+    let geometry = volume.geometry();
+    let needed = geometry.clusters_for(bytes);
+    loop {
+        let chain = take(free, needed);
+        if (chain.len() as u64) < needed {
+            return Err(FatError::NoRoom {
+                needed,
+                free: chain.len() as u64,
+                cluster_bytes: geometry.cluster_bytes(),
+            });
+        }
+        if volume.read_chain(&chain, bytes).is_ok() {
+            return Ok(chain);
+        }
+        let is_readable = |cluster: &ClusterId| {
+            let whole = geometry.cluster_bytes();
+            volume.read_chain(&[*cluster], whole).is_ok()
+        };
+        let all = chain.len();
+        let readable: Vec<ClusterId> = chain.into_iter().filter(is_readable).collect();
+        if readable.len() == all {
+            // It failed, and now it does not: nothing to tell the clusters apart by.
+            return Ok(readable);
+        }
+        free.extend(readable);
+        free.sort_unstable();
+    }
 }
 
 /// Clusters that are free once the leftovers are, lowest first.

@@ -69,16 +69,18 @@ impl Host {
     }
 
     /// Whether a file at this path would live in memory: on tmpfs, or on a live system's
-    /// overlay whose writable layer does.
+    /// overlay whose writable layer does. Many live systems mount that layer before they change
+    /// to their root: its path then leads nowhere, or to the overlay itself, and it is taken for
+    /// one in memory.
     pub fn is_in_memory(&self, path: &Path) -> bool {
         let Some(mount) = self.mount_of(path) else {
             return false;
         };
-        let upper = mount.option("upperdir").map(Path::new);
-        mount.is_in_memory()
-            || upper
-                .and_then(|upper| self.mount_of(upper))
-                .is_some_and(|upper| upper.is_in_memory())
+        let upper = match mount.option("upperdir") {
+            Some(upper) => self.mount_of(Path::new(upper)),
+            None => return mount.is_in_memory(),
+        };
+        upper.is_none_or(|upper| upper.is_in_memory() || upper.id == mount.id)
     }
 
     /// What is swapped to: device nodes and files.

@@ -343,6 +343,19 @@ fn a_live_systems_home_is_in_memory() {
     assert!(!host.is_in_memory(Path::new("/mnt/undo")));
 }
 
+/// Ubuntu's: the writable layer was mounted in the initramfs, where nothing leads any more.
+#[test]
+fn a_live_systems_layer_that_cannot_be_seen_is_in_memory() {
+    let machine = Machine::new();
+    machine.mounts(&[
+        "1 0 0:30 / / rw - overlay /cow rw,lowerdir=/layers/base,upperdir=/cow/upper",
+        "5 1 8:1 / /mnt rw - ext4 /dev/sda1 rw",
+    ]);
+    let host = machine.host();
+    assert!(host.is_in_memory(Path::new("/root/.local/state")));
+    assert!(!host.is_in_memory(Path::new("/mnt/undo")));
+}
+
 #[test]
 fn of_two_mounts_at_one_point_the_later_one_counts() {
     let machine = Machine::new();

@@ -7,13 +7,18 @@
 //! page cache is used, and told to forget before anything is read back.
 //!
 //! `O_EXCL` on the whole disk's node is refused by the kernel while any of its partitions is
-//! mounted, swapped to or part of another device. Partition tables are never re-read and no
-//! file system is ever unmounted here.
+//! mounted, swapped to or part of another device. It is not while a program merely has a node
+//! open, a virtual machine for instance, or while a loop device lies on top: sysfs, `/proc` and
+//! the byte-range locks QEMU takes tell of those. A partition's node that somebody keeps open has
+//! a cache of its own, whose dirty pages would be written over the change later; they are written
+//! out when the disk is claimed, and what is left of them is dropped at the end.
+//!
+//! Partition tables are never re-read and no file system is ever unmounted here.
 #![allow(unsafe_code)]
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, WriteAt, check_range, image};
-use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache};
+use crate::host::{DeviceNumber, Disk, Host, LockClass, Use, WriteCache};
 use rustix::fs::{Advice, FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -79,7 +84,10 @@ impl BlockDevice {
         if read_only(&file).is_ok_and(|read_only| read_only) {
             return Err(node.read_only(ReadOnlyReason::Device));
         }
+        image::lock_bytes(node, &file)?;
         lock(node, &file)?;
+        refuse_users(node, number)?;
+        write_out_partitions(host, number);
         // Best effort: ordinary users lack the capability it needs.
         let _ = flush_buffers(&file);
         let mut device = Self::new(node, number, file, Access::Write, direct)?;
@@ -294,6 +302,20 @@ impl WriteAt for BlockDevice {
     }
 }
 
+/// Nobody is to read through a partition's node what was there before the change.
+impl Drop for BlockDevice {
+    fn drop(&mut self) {
+        if self.access == Access::Read {
+            return;
+        }
+        for partition in self.host.partitions(self.number) {
+            if let Ok(file) = File::open(&partition.node) {
+                let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            }
+        }
+    }
+}
+
 /// Memory for direct transfers, at an address that is a multiple of [`ALIGNMENT`].
 #[derive(Debug)]
 struct Bounce {
@@ -344,6 +366,37 @@ fn claim(node: &Node<'_>, number: DeviceNumber) -> Result<(File, bool), MediumEr
         Errno::PERM => node.open_error(Errno::ACCESS, Access::Write),
         other => node.open_error(other, Access::Write),
     })
+}
+
+/// What an exclusive open does not keep out: loop devices, and programs that have a node open.
+/// udev's are let pass: while they look at a disk they hold the lock that was just waited for.
+fn refuse_users(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumError> {
+    let mut uses = node.host().uses_of(number);
+    let of_others = |user: &Use| match user {
+        Use::Open { process } => !process
+            .name
+            .as_deref()
+            .is_some_and(|it| it.contains("udev")),
+        _ => true,
+    };
+    uses.extend(node.host().openers_of(number));
+    uses.retain(of_others);
+    if uses.is_empty() {
+        return Ok(());
+    }
+    let path = node.path().to_owned();
+    Err(MediumError::Busy { path, uses })
+}
+
+/// Writes out what the kernel caches of each partition's own node, and drops it. As far as this
+/// user may open them; nobody else has them open as far as can be seen.
+fn write_out_partitions(host: &Host, disk: DeviceNumber) {
+    for partition in host.partitions(disk) {
+        if let Ok(file) = File::open(&partition.node) {
+            let _ = rustix::fs::fsync(&file);
+            let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        }
+    }
 }
 
 fn busy(node: &Node<'_>, number: DeviceNumber) -> MediumError {

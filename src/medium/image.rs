@@ -158,11 +158,7 @@ pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumEr
 /// byte-range lock of `flock` too, and would then refuse the other to its own holder; for the
 /// same reason it is let go again should `flock` be refused.
 fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    let record = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
-    // Any other error: a file system without such locks, where nobody else has one.
-    if matches!(record, Err(Errno::AGAIN | Errno::ACCESS)) {
-        return Err(locked(node, LockClass::OpenFile));
-    }
+    lock_bytes(node, file)?;
     let lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     let retry = |_| {
         rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock)?;
@@ -172,6 +168,16 @@ fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
         Errno::WOULDBLOCK => locked(node, LockClass::Flock),
         other => node.io_error("lock", other.into()),
     })
+}
+
+/// Takes the byte-range lock that conflicts with any of QEMU's.
+pub(super) fn lock_bytes(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
+    let record = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+    // Any other error: a file system without such locks, where nobody else has one.
+    match record {
+        Err(Errno::AGAIN | Errno::ACCESS) => Err(locked(node, LockClass::OpenFile)),
+        _ => Ok(()),
+    }
 }
 
 fn refuse_attached(node: &Node<'_>) -> Result<(), MediumError> {

@@ -25,6 +25,8 @@ pub struct WayBack {
     /// Why not every byte can be put back, where only the replaced files can: something else was
     /// written to the medium since, and stays.
     pub files_only: Option<Error>,
+    /// What would be damaged afterwards, where it was asked for all the same.
+    pub damage: Option<Error>,
 }
 
 /// Plans the way back on `medium`: every byte as it was; where other things were written to it
@@ -48,26 +50,31 @@ pub fn plan_undo(
         ..settings
     };
     check_ranges(medium, undo, settings)?;
-    let bytes = match undo.plan(medium, force) {
-        Ok(set) if force || set.is_empty() => Ok(set),
-        Ok(set) => check_undone(medium, &set, settings).map(|()| set),
-        Err(error) => Err(error.into()),
+    let way = |set, damage| WayBack {
+        set,
+        files_only: None,
+        damage,
     };
-    let why = match bytes {
-        Ok(set) => {
-            return Ok(WayBack {
-                set,
-                files_only: None,
-            });
-        }
-        Err(error) if may_be_written_since(&error) => error,
-        Err(error) => return Err(error),
+    let why = match undo.plan(medium, force) {
+        Ok(set) if set.is_empty() => return Ok(way(set, None)),
+        Ok(set) => match check_undone(medium, &set, settings) {
+            Ok(()) => return Ok(way(set, None)),
+            Err(error) if force && error.kind() != ErrorKind::Io => {
+                return Ok(way(set, Some(error)));
+            }
+            Err(error) => error,
+        },
+        Err(error) => error.into(),
     };
+    if !may_be_written_since(&why) {
+        return Err(why);
+    }
     let files = Stick::open(medium, settings).and_then(|stick| stick.plan_undo_of_files(undo));
     match files {
         Ok(plan) => Ok(WayBack {
             set: plan.set,
             files_only: Some(why),
+            damage: None,
         }),
         Err(error) if error.kind() == ErrorKind::Io => Err(error),
         Err(files) => {

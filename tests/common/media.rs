@@ -90,6 +90,8 @@ pub enum Fault {
     ShortWrite,
     /// A write reports success and stores nothing.
     DroppedWrite,
+    /// A write reports an error and leaves the erased cells of flash in its sectors.
+    SpoiltWrite,
 }
 
 /// Fails one operation, counted from 0 over all reads, writes and syncs (or over those of one
@@ -161,6 +163,10 @@ impl<M: WriteAt> WriteAt for Faulty<'_, M> {
             None => self.inner.write_at(data, offset),
             Some(Fault::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
             Some(Fault::DroppedWrite) => Ok(()),
+            Some(Fault::SpoiltWrite) => {
+                self.inner.write_at(&vec![0xff; data.len()], offset)?;
+                Err(io::Error::from_raw_os_error(5))
+            }
             Some(Fault::ShortWrite) => {
                 let half = data.len() / 2 / 512 * 512;
                 self.inner.write_at(&data[..half], offset)?;

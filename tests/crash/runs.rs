@@ -3,7 +3,7 @@
 use crate::judges::{Scratch, list_state};
 use crate::media::Recorder;
 use crate::replay::{Cow, Cut, each_state, epochs};
-use crate::sticks::{FIX, FileName, Image, Layout};
+use crate::sticks::{FIX, FileName, HOST_KEY, Image, Layout};
 use crate::{long, table};
 use bootbank::commit::{Phase, Undo, UndoError, WriteSet, run};
 use bootbank::fat::Method;
@@ -179,7 +179,11 @@ impl<'r> Judge<'r> {
         let is_commitment = |at: &usize| steps[*at].phase.is_commitment();
         let mut commitments = (0..steps.len()).filter(is_commitment);
         let first = commitments.next();
-        let last = commitments.next_back().or(first);
+        // The chain of a file that was overwritten is cut short behind the last of them.
+        let last = match self.run.in_place {
+            true => steps.len().checked_sub(1),
+            false => commitments.next_back().or(first),
+        };
         let changes = self.run.old != self.run.new;
         if first.is_none_or(|first| cut.epoch < first) {
             assert_eq!(found, Found::Old, "{cut:?}");
@@ -502,4 +506,15 @@ fn a_cut_fix_in_place_of_two_banks_is_always_undone() {
         "esxi67-two-sectors",
         "fix --in-place, entries in two directory sectors",
     );
+}
+
+#[test]
+fn a_cut_removal_in_place_that_shortens_a_chain_is_always_undone() {
+    let image = Image::full("esxi67-fresh");
+    let act = |medium: &dyn ReadAt| text(image.rm(medium, HOST_KEY, Method::InPlace));
+    let mut run = Run::new(&image, &act);
+    let phases = run.set.steps().iter().map(|step| step.phase);
+    assert_eq!(phases.last(), Some(Phase::Release));
+    run.in_place = true;
+    run.judge_all("rm --in-place, shorter chain");
 }

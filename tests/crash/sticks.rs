@@ -1,7 +1,7 @@
 //! Bundled images, and what each writing command makes of a medium in any state.
 
 use bootbank::commit::{Undo, WriteSet};
-use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
+use bootbank::edit::{Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
 use bootbank::ownership::Owner;
@@ -29,6 +29,9 @@ pub struct Layout {
 
 /// A file of a bank, by partition and name.
 pub type FileName = (u32, &'static str);
+
+/// A member large enough for the state to need fewer clusters without it.
+pub const HOST_KEY: &str = "etc/ssh/ssh_host_rsa_key";
 
 pub const FIX: Method = Method::SecondCopy;
 
@@ -134,6 +137,16 @@ impl Image {
             Owner::Vmkernel
         };
         self.edit(medium, OwnerEdit { devices, owner }, FIX)
+    }
+
+    /// What `rm PATH` comes to.
+    pub fn rm(&self, medium: &dyn ReadAt, path: &str, method: Method) -> Result<WriteSet, Error> {
+        let edit = Edit::File(FileEdit::Remove {
+            path: path.to_owned(),
+            absent_ok: false,
+        });
+        let plan = self.open(medium)?.plan(&[edit], request(method))?;
+        Ok(plan.set)
     }
 
     /// What `undo` comes to.

@@ -35,6 +35,15 @@ impl Job<'_> {
         let Some(path) = undo_store::choose(&self.change.undo, &content)? else {
             return Ok(None);
         };
+        if content.len() as u64 > undo_store::LARGEST {
+            let text = format!(
+                "the undo file would have {} bytes, more than the {} that are read back; nothing was written",
+                content.len(),
+                undo_store::LARGEST
+            );
+            return Err(Failure::refused(text)
+                .hint("--bank N treats one bank at a time; --no-undo does without a way back"));
+        }
         let in_memory = undo_place::check(&path, plan, target, &self.session.host)?;
         if in_memory {
             self.session.ui.warn(&format!(
@@ -56,7 +65,7 @@ pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) ->
                 object.target
             )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to go back: bootbank undo {undo} {}; to go on: run the command again",
+            "to go back: bootbank undo {undo} {}, with --force if the medium spoilt what it held; to go on: run the command again",
             object.target
         )),
         _ => failure,
