@@ -2,7 +2,7 @@
 
 use super::args::ApplyArgs;
 use super::batch;
-use super::change::{Instruction, Job, Work};
+use super::change::{Job, Work};
 use super::exit::Exit;
 use super::input;
 use super::options::Change;
@@ -15,17 +15,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 impl ApplyArgs {
-    /// The files of this machine that a run reads. Of a plan that cannot be read, or comes from
-    /// standard input, what it names is not known yet: then all may be read.
+    /// The files of this machine that a run reads besides its targets. A plan that cannot be read
+    /// names none: there is nothing to be done with it.
     pub fn local_files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.host_map.iter().cloned().collect();
-        files.push(self.plan.clone());
         let directory = self.plan.parent().unwrap_or(Path::new(""));
-        let is_stream = self.plan.as_os_str() == "-";
-        let text = (!is_stream).then(|| input::text(&self.plan).ok()).flatten();
-        match text.and_then(|text| DeclaredPlan::parse(&text).ok()) {
-            Some(plan) => files.extend(plan.local_files().map(|name| directory.join(name))),
-            None => files.push(PathBuf::from("/")),
+        if let Ok(plan) = DeclaredPlan::parse(&self.text) {
+            files.extend(plan.local_files().map(|name| directory.join(name)));
         }
         files
     }
@@ -34,49 +30,38 @@ impl ApplyArgs {
 /// # Errors
 /// A plan or a host map that cannot be used; the rest is reported target by target.
 pub fn run(session: &Session, args: &ApplyArgs) -> Result<Exit, Failure> {
-    let text = input::text(&args.plan)?;
-    let in_plan = |error: PlanFileError| {
+    let unusable = |error: PlanFileError| {
         Failure::usage(format!("{}: {error}", args.plan.display()))
             .path(&args.plan)
             .hint("nothing was written; `bootbank schema plan` shows what a plan may hold")
     };
-    let plan = DeclaredPlan::parse(&text).map_err(in_plan)?;
+    let plan = DeclaredPlan::parse(&args.text).map_err(unusable)?;
+    if args.text.trim().is_empty() {
+        let text = format!("{} is empty: it declares nothing", args.plan.display());
+        return Err(Failure::usage(text).path(&args.plan));
+    }
     let files = local_files(&plan, &args.plan)?;
     let paths = &args.targets.sticks;
     let targets = batch::distinct(paths, &session.host, &session.ui);
-    let instructions = match &args.host_map {
-        None => {
-            let (expect, edits) = plan.fill(&BTreeMap::new(), &files).map_err(in_plan)?;
-            let one = Instruction { expect, edits };
-            let each = targets
-                .iter()
-                .map(|target| (target.clone(), Ok(one.clone())));
-            each.collect()
-        }
-        Some(path) => {
-            let in_map = |error: HostMapError| {
-                Failure::new(error.kind(), format!("{}: {error}", path.display())).path(path)
-            };
-            let map = HostMap::parse(&input::bytes(path)?).map_err(in_map)?;
-            map.check_columns(&plan.columns()).map_err(in_map)?;
-            let rows = rows(session, &targets, &map, &in_map);
-            let fill = |row: BTreeMap<String, String>| {
-                let (expect, edits) = plan.fill(&row, &files).map_err(in_plan)?;
-                Ok(Instruction { expect, edits })
-            };
-            let each = rows.into_iter().zip(&targets);
-            each.map(|(row, target)| (target.clone(), row.and_then(fill)))
-                .collect()
-        }
+    let in_plan = |(expect, edits)| Work::Edits { expect, edits };
+    let job = Job::new(session, Change::new(&args.change, targets.len())?);
+    let Some(path) = &args.host_map else {
+        let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
+        return Ok(job.run(&targets, &in_plan(declared)));
     };
-    let job = Job {
-        session,
-        work: Work::Each(instructions),
-        change: Change::new(&args.change, targets.len())?,
-        asks: false,
-        explain: |_| None,
+    let in_map = |error: HostMapError| {
+        Failure::new(error.kind(), format!("{}: {error}", path.display())).path(path)
     };
-    Ok(job.run(&targets))
+    let map = HostMap::parse(&input::bytes(path)?).map_err(in_map)?;
+    map.check_columns(&plan.columns()).map_err(in_map)?;
+    let rows = rows(session, &targets, &map, &in_map);
+    let fill = |row: BTreeMap<String, String>| {
+        let declared = plan.fill(&row, &files).map_err(unusable)?;
+        Ok(in_plan(declared))
+    };
+    let each = targets.into_iter().zip(rows);
+    let each = each.map(|(target, row)| (target, row.and_then(fill)));
+    Ok(job.run_each(&each.collect::<Vec<_>>()))
 }
 
 /// The local files a plan names, looked for from its own directory.

@@ -94,10 +94,10 @@ pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
 
 /// Treats every target, as many at once as `--jobs` says, and returns what became of each, in
 /// the order of the targets.
-pub fn for_each<T: Send>(
+pub fn for_each<I: Sync, T: Send>(
     session: &Session,
-    targets: &[PathBuf],
-    treat: impl Fn(&Path) -> T + Sync,
+    targets: &[I],
+    treat: impl Fn(&I) -> T + Sync,
 ) -> Vec<T> {
     let workers = session.common.jobs.min(targets.len());
     let next = AtomicUsize::new(0);

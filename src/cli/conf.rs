@@ -49,7 +49,7 @@ pub fn run(session: &Session, command: &ConfCommand) -> Result<Exit, Failure> {
         ConfCommand::Get { stick, key } => {
             return Ok(show(session, stick, &|found| found == key, |settings| {
                 let last = settings.entries.last();
-                last.map(|entry| format!("{}\n", entry.value))
+                last.map(|entry| format!("{}\n", shown(&entry.value)))
                     .unwrap_or_default()
             }));
         }
@@ -70,14 +70,9 @@ pub fn run(session: &Session, command: &ConfCommand) -> Result<Exit, Failure> {
             (stick, edit, change)
         }
     };
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::Conf(edit)]),
-        change: Change::new(change, 1)?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(std::slice::from_ref(stick)))
+    let work = Work::edits(vec![Edit::Conf(edit)]);
+    let job = Job::new(session, Change::new(change, 1)?);
+    Ok(job.run(std::slice::from_ref(stick), &work))
 }
 
 /// Shows the settings that fit; none fitting is an error.

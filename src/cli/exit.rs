@@ -46,6 +46,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The same, where all went well but the answer could not be given.
+    pub fn or_io(self) -> Exit {
+        match self {
+            Exit::Done | Exit::Differs => Exit::Io,
+            failed => failed,
+        }
+    }
+}
+
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {

@@ -9,7 +9,7 @@ use super::options::Change;
 use super::report::Failure;
 use super::session::Session;
 use crate::edit::{Edit, FileEdit};
-use crate::medium::OutputFile;
+use crate::medium::{Identity, MediumError, OutputFile};
 use crate::stick::{Cause, Error, Path as StickPath};
 use std::path::Path;
 
@@ -25,7 +25,8 @@ pub fn get(session: &Session, args: &GetArgs) -> Result<Exit, Failure> {
         let missing = || Error::from(Cause::NoSuchFile).in_file(args.path.clone());
         content.ok_or_else(|| missing().into())
     });
-    let written = content.and_then(|content| write_file(session, &args.file, args.force, &content));
+    let written = content
+        .and_then(|content| write_file(session, &args.stick, &args.file, args.force, &content));
     match written {
         Ok(()) => Ok(Exit::Done),
         Err(failure) => {
@@ -39,6 +40,7 @@ pub fn get(session: &Session, args: &GetArgs) -> Result<Exit, Failure> {
 /// that only its owner may read: it can hold secrets of a host.
 pub(super) fn write_file(
     session: &Session,
+    stick: &Path,
     file: &Path,
     force: bool,
     content: &[u8],
@@ -53,6 +55,11 @@ pub(super) fn write_file(
             .ui
             .file(content)
             .map_err(|error| Failure::io(format!("cannot write: {error}")));
+    }
+    let is_stick = |host| Some(Identity::of(file, host).ok()? == Identity::of(stick, host).ok()?);
+    if is_stick(&session.host) == Some(true) {
+        let path = file.to_owned();
+        return Err(MediumError::SameFile { path }.into());
     }
     let mut output = OutputFile::create(file, force, 0o600)?;
     let stop = &mut |_| std::ops::ControlFlow::Continue(());
@@ -73,14 +80,9 @@ pub fn put(session: &Session, args: &PutArgs) -> Result<Exit, Failure> {
         content: input::bytes(&args.file)?,
         mode,
     };
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::File(edit)]),
-        change: Change::new(&args.change, 1)?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(std::slice::from_ref(&args.stick)))
+    let work = Work::edits(vec![Edit::File(edit)]);
+    let job = Job::new(session, Change::new(&args.change, 1)?);
+    Ok(job.run(std::slice::from_ref(&args.stick), &work))
 }
 
 /// `bootbank rm`
@@ -92,14 +94,9 @@ pub fn rm(session: &Session, args: &RmArgs) -> Result<Exit, Failure> {
         path: member(&args.path)?,
         absent_ok: false,
     };
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::File(edit)]),
-        change: Change::new(&args.change, 1)?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(std::slice::from_ref(&args.stick)))
+    let work = Work::edits(vec![Edit::File(edit)]);
+    let job = Job::new(session, Change::new(&args.change, 1)?);
+    Ok(job.run(std::slice::from_ref(&args.stick), &work))
 }
 
 /// A path in the configuration; a bank's own files are not written.

@@ -25,14 +25,11 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<Exit, Failure> {
         owner: Owner::Vmkernel,
     };
     let targets = &args.targets.sticks;
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::Owner(edit)]),
-        change: Change::new(&args.change, targets.len())?,
-        asks,
-        explain,
-    };
-    Ok(job.run(targets))
+    let work = Work::edits(vec![Edit::Owner(edit)]);
+    let job = Job::new(session, Change::new(&args.change, targets.len())?)
+        .asking(asks)
+        .explaining(explain);
+    Ok(job.run(targets, &work))
 }
 
 /// Devices as the command line names them.

@@ -6,13 +6,14 @@ use super::exit::Exit;
 use super::json;
 use super::report::Failure;
 use super::session::Session;
-use super::ui::{shown, table};
+use super::ui::{quoted, shown, table};
 use crate::edit::Configuration;
 use crate::host::WriteCache;
 use crate::medium::Target;
 use crate::state::envelope::Envelope;
 use crate::state::{Form, LOCAL_ENCRYPTED, State};
 use crate::stick::{Error, Slot, StateFile, Stick};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -165,6 +166,7 @@ fn state_object(
 /// The devices a state passes through, each once, as `0000:00:14.0 (vmhba32)`.
 fn passed_through_in(configuration: &Configuration) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
     for device in configuration.devices().ok()? {
         if !device.passthrough {
             continue;
@@ -178,7 +180,7 @@ fn passed_through_in(configuration: &Configuration) -> Option<Vec<String>> {
             name = format!("{name} ({})", shown(alias));
         }
         // A device that esx.conf and the ConfigStore both name is one device.
-        if !names.contains(&name) {
+        if seen.insert(name.clone()) {
             names.push(name);
         }
     }
@@ -338,7 +340,7 @@ fn rounded(bytes: u64) -> String {
 /// What the passed-through devices of the bank that boots next can have done to the host, and
 /// what to do next.
 fn symptoms(found: &Found) -> String {
-    let target = &found.object.target;
+    let target = quoted(&found.object.target);
     let Some(bank) = found.object.banks.iter().find(|bank| bank.boots_next) else {
         return String::new();
     };

@@ -36,6 +36,8 @@ pub const PCI: &str = "bootbank.pci/1";
 pub const CHANGE: &str = "bootbank.change/1";
 pub const VERIFY: &str = "bootbank.verify/1";
 pub const LS: &str = "bootbank.ls/1";
+/// What went wrong before any target was looked at.
+pub const ERROR: &str = "bootbank.error/1";
 
 /// `bootbank info`
 #[derive(Clone, Debug, Serialize, JsonSchema)]

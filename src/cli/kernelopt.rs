@@ -44,14 +44,9 @@ pub fn run(session: &Session, command: &KerneloptCommand) -> Result<Exit, Failur
             change,
         } => (stick, edits(append, delete, replace)?, change),
     };
-    let job = Job {
-        session,
-        work: Work::Edits(edits),
-        change: Change::new(change, 1)?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(std::slice::from_ref(stick)))
+    let work = Work::edits(edits);
+    let job = Job::new(session, Change::new(change, 1)?);
+    Ok(job.run(std::slice::from_ref(stick), &work))
 }
 
 /// Replacements first, then deletions, then what is appended: whatever the order of the

@@ -41,7 +41,7 @@ mod undo_place;
 mod undo_store;
 mod verify;
 
-use crate::host::Host;
+use crate::host::{DeviceNumber, Host};
 use crate::medium::Identity;
 use crate::state::KeyCache;
 use args::{Cli, Command, PciCommand};
@@ -52,12 +52,18 @@ use options::Common;
 use report::Failure;
 use session::Session;
 use signals::Interrupt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use ui::Ui;
 
 /// The program and its version, as undo files name it.
 const PROGRAM: &str = concat!("bootbank ", env!("CARGO_PKG_VERSION"));
+
+/// How often, and how long apart, it is looked who has a disk open before that is taken for a use
+/// of it: udev, blkid and the like open every disk for a moment.
+const LOOKS_AT_OPENERS: u32 = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
@@ -82,8 +88,11 @@ pub fn main() -> ExitCode {
 fn run(mut cli: Cli) -> Exit {
     let typed = &cli.common;
     let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color);
+    let target = cli.command.first_target();
     let say = |ui: &Ui, failure: Failure| {
+        let target = target.as_deref().unwrap_or(Path::new("")).display();
         failure.say(ui, "");
+        ui.json(&failure.in_json(json::ERROR, &target.to_string()));
         failure.exit()
     };
     let (common, interrupt) = match prepare(&mut cli) {
@@ -97,7 +106,15 @@ fn run(mut cli: Cli) -> Exit {
         keys: KeyCache::default(),
         interrupt,
     };
-    carry_out(&session, cli.command).unwrap_or_else(|failure| say(&session.ui, failure))
+    let exit = carry_out(&session, cli.command).unwrap_or_else(|failure| say(&session.ui, failure));
+    match session.ui.stdout_failure() {
+        None => exit,
+        Some(error) => {
+            let text = format!("cannot write to standard output: {error}; what was done stands");
+            Failure::io(text).say(&session.ui, "");
+            exit.or_io()
+        }
+    }
 }
 
 /// What has to be known before the process confines itself.
@@ -105,6 +122,11 @@ fn prepare(cli: &mut Cli) -> Result<(Common, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
     if let Some((targets, list)) = cli.command.targets_mut() {
         batch::add_listed(targets, list.take())?;
+    }
+    match &mut cli.command {
+        Command::Apply(args) => args.text = input::text(&args.plan)?,
+        Command::Undo(args) => args.bytes = undo::read(&args.file)?,
+        _ => {}
     }
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
@@ -143,17 +165,22 @@ fn carry_out(session: &Session, command: Command) -> Result<Exit, Failure> {
 fn confine_to(command: &Command, ui: &Ui) -> Host {
     let mut needs = Needs::of(command);
     let mut host = Host::default();
-    host.note_open_files(&needs.targets());
-    // The nodes of a disk's partitions have caches of their own, which are written out.
     let targets = needs.writes.iter();
     let disks = targets.filter_map(|path| match Identity::of(path, &host) {
         Ok(Identity::Disk(disk)) => Some(disk),
         _ => None,
     });
-    let partitions: Vec<PathBuf> = disks
-        .flat_map(|disk| host.partitions(disk))
-        .map(|partition| partition.node)
-        .collect();
+    let disks: Vec<DeviceNumber> = disks.collect();
+    for _ in 0..LOOKS_AT_OPENERS {
+        host.note_open_files(&needs.targets());
+        if disks.iter().all(|disk| host.openers_of(*disk).is_empty()) {
+            break;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+    // The nodes of a disk's partitions have caches of their own, which are written out.
+    let partitions = disks.iter().flat_map(|disk| host.partitions(*disk));
+    let partitions: Vec<PathBuf> = partitions.map(|partition| partition.node).collect();
     needs.reads.extend(partitions);
     let confined = confine::confine(&needs);
     ui.detail(&confine::in_words(&confined, &needs));

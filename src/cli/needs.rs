@@ -90,8 +90,8 @@ impl Needs {
             Command::Man(args) => Needs::default().making_in(&args.dir),
             Command::Completions(_) | Command::Schema(_) | Command::Reference => Needs::default(),
             Command::Undo(args) => {
-                let mut needs = Needs::to_read([&args.file]);
-                let named = || undo::named_target(&args.file);
+                let mut needs = Needs::default();
+                let named = || undo::named_target(&args.bytes);
                 needs.writes.extend(args.stick.clone().or_else(named));
                 needs
             }

@@ -36,11 +36,23 @@ pub enum Packing {
 
 impl Packing {
     /// As the name of the file asks for.
-    fn of(path: &Path) -> Self {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Packing::Gzip,
-            Some("zst") => Packing::Zstd,
-            _ => Packing::Plain,
+    ///
+    /// # Errors
+    /// A name that promises a packing there is none of here.
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let extension = extension.unwrap_or_default().to_ascii_lowercase();
+        match extension.as_str() {
+            "gz" => Ok(Packing::Gzip),
+            "zst" => Ok(Packing::Zstd),
+            "xz" | "lzma" | "bz2" | "lz4" | "br" | "z" | "zip" | "7z" | "rar" => {
+                Err(Failure::usage(format!(
+                    "{}: .{extension} images are not made here",
+                    path.display()
+                ))
+                .hint(".gz and .zst are packed, every other name is a plain image; or -o - | xz"))
+            }
+            _ => Ok(Packing::Plain),
         }
     }
 }
@@ -72,7 +84,7 @@ impl Place {
         if !is_directory(output) {
             return Ok(Place::File {
                 path: output.to_owned(),
-                packing: Packing::of(output),
+                packing: Packing::of(output)?,
             });
         }
         let packed = matches!(
@@ -100,7 +112,7 @@ fn is_directory(output: &Path) -> bool {
 ///
 /// # Errors
 /// One place for the copies of several targets, a terminal, and files that are two things.
-pub fn check_places(output: &Path, targets: &[PathBuf], host: &Host) -> Result<(), Failure> {
+pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(), Failure> {
     let several = targets.len() > 1;
     if output == Path::new(STREAM) {
         if several {
@@ -123,12 +135,12 @@ pub fn check_places(output: &Path, targets: &[PathBuf], host: &Host) -> Result<(
         ))
         .hint("name a directory, with a / at its end"));
     }
-    let identities: BTreeMap<Identity, &PathBuf> = targets
+    let identities: BTreeMap<Identity, &Path> = targets
         .iter()
-        .filter_map(|target| Some((Identity::of(target, host).ok()?, target)))
+        .filter_map(|target| Some((Identity::of(target, host).ok()?, *target)))
         .collect();
-    let mut taken: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
-    for target in targets {
+    let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for &target in targets {
         let Place::File { path, .. } = Place::of(output, target)? else {
             continue;
         };

@@ -30,14 +30,10 @@ pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
         owner,
     };
     let targets = &args.targets.sticks;
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::Owner(edit)]),
-        change: Change::new(&args.change, targets.len())?,
-        asks: false,
-        explain: if args.enable { |_| None } else { explain },
-    };
-    Ok(job.run(targets))
+    let work = Work::edits(vec![Edit::Owner(edit)]);
+    let job = Job::new(session, Change::new(&args.change, targets.len())?)
+        .explaining(if args.enable { |_| None } else { explain });
+    Ok(job.run(targets, &work))
 }
 
 /// `bootbank pci list`

@@ -11,12 +11,7 @@ use super::session::Session;
 /// Arguments that cannot be meant; the rest is reported target by target.
 pub fn run(session: &Session, args: &ReclaimArgs) -> Result<Exit, Failure> {
     let targets = &args.targets.sticks;
-    let job = Job {
-        session,
-        work: Work::Reclaim,
-        change: Change::new(&args.change, targets.len())?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(targets))
+    let work = Work::Reclaim;
+    let job = Job::new(session, Change::new(&args.change, targets.len())?);
+    Ok(job.run(targets, &work))
 }

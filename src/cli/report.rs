@@ -103,14 +103,19 @@ impl Failure {
         }
     }
 
-    /// Shows it, as the error of one target.
-    pub fn show(&self, ui: &Ui, schema: &'static str, target: &str) {
-        self.say(ui, target);
-        ui.json(&FailedObject {
+    /// As an object of its own, of one target.
+    pub fn in_json(&self, schema: &'static str, target: &str) -> FailedObject {
+        FailedObject {
             schema,
             target: target.to_owned(),
             error: self.object(),
-        });
+        }
+    }
+
+    /// Shows it, as the error of one target.
+    pub fn show(&self, ui: &Ui, schema: &'static str, target: &str) {
+        self.say(ui, target);
+        ui.json(&self.in_json(schema, target));
     }
 
     /// Says it on standard error, without a hint that is among `said` already.
@@ -130,10 +135,13 @@ impl Failure {
     pub fn say(&self, ui: &Ui, target: &str) {
         let message = shown(&self.message);
         // The message of a medium begins with its path already.
-        let message = if target.is_empty() || message.contains(target) {
+        let begins_with_it = message
+            .strip_prefix(target)
+            .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+        let message = if target.is_empty() || begins_with_it {
             message
         } else {
-            format!("{target}: {message}")
+            format!("{}: {message}", shown(target))
         };
         ui.error(&message, self.hint.as_deref());
     }
@@ -142,14 +150,13 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut failure = Failure::new(error.kind(), error.to_string());
-        failure.partition = error.partition;
+        failure.partition = error.partition();
         failure.path.clone_from(&error.path);
         failure.hint = hint(&error.cause);
         if let Cause::Commit(CommitError::Interrupted { .. }) = error.cause {
             failure.exit = Exit::Interrupted;
         }
         if let Cause::Unopened(inner) = &error.cause {
-            failure.partition = failure.partition.or(inner.partition);
             failure.path = failure.path.or_else(|| inner.path.clone());
         }
         failure
@@ -199,7 +206,7 @@ fn hint(cause: &Cause) -> Option<String> {
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
-            "if it is certain that this is the medium and that what was written to it since may be lost: --force; check the volume with fsck.fat afterwards"
+            "a later change is undone first, with its own undo file; if it is certain that this is the medium and that what was written to it since may be lost: --force, and check the volume with fsck.fat afterwards"
         }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
             "the undo file comes first, then the medium: bootbank undo FILE STICK"
@@ -307,18 +314,30 @@ fn medium_hint(error: &MediumError) -> Option<String> {
 }
 
 fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
+    let is_device = path.starts_with("/dev");
     let path = path.display();
     let right = match access {
         Access::Read => "r",
         Access::Write => "rw",
     };
+    // A group helps where it has the right, and root's is none to join.
+    let needed = match access {
+        Access::Read => 0o040,
+        Access::Write => 0o060,
+    };
     let group = node
+        .filter(|node| node.mode & needed == needed && node.group != 0)
         .and_then(|node| node.group_name.as_deref())
         .map(|group| format!("join the group `{group}`, or "))
         .unwrap_or_default();
+    let rule = match is_device {
+        true => {
+            "; for every USB disk a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
+        }
+        false => "",
+    };
     format!(
-        "root is not needed, permission is: {group}sudo setfacl -m u:$USER:{right} {path}; for every USB disk a udev rule: \
-         SUBSYSTEM==\"block\", ENV{{ID_BUS}}==\"usb\", TAG+=\"uaccess\""
+        "root is not needed, permission is: {group}sudo setfacl -m u:$USER:{right} {path}{rule}"
     )
 }
 

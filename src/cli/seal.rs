@@ -37,14 +37,11 @@ pub fn run(session: &Session, args: &SealArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let operations = operations(args)?;
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::Seal(operations)]),
-        change: Change::new(&args.change, args.sticks.len())?,
-        asks: args.only.is_empty(),
-        explain,
-    };
-    Ok(job.run(&args.sticks))
+    let work = Work::edits(vec![Edit::Seal(operations)]);
+    let job = Job::new(session, Change::new(&args.change, args.sticks.len())?)
+        .asking(args.only.is_empty())
+        .explaining(explain);
+    Ok(job.run(&args.sticks, &work))
 }
 
 /// The operations meant, in the order they are done.

@@ -52,14 +52,9 @@ pub fn run(session: &Session, command: &StateCommand) -> Result<Exit, Failure> {
                     stick.display()
                 )));
             }
-            let job = Job {
-                session,
-                work: Work::Import(imported(session, file)?),
-                change: Change::new(change, 1)?,
-                asks: false,
-                explain: |_| None,
-            };
-            Ok(job.run(std::slice::from_ref(stick)))
+            let work = Work::Import(imported(session, file)?);
+            let job = Job::new(session, Change::new(change, 1)?);
+            Ok(job.run(std::slice::from_ref(stick), &work))
         }
     }
 }
@@ -87,7 +82,7 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
 fn export(session: &Session, stick: &Path, file: &Path, force: bool) -> Exit {
     let target = stick.display().to_string();
     let exported = find(session, stick).and_then(|(partition, form, content)| {
-        write_file(session, file, force, &content)?;
+        write_file(session, stick, file, force, &content)?;
         Ok(Exported {
             schema: SCHEMA,
             target: target.clone(),

@@ -77,14 +77,9 @@ pub fn run(session: &Session, command: &StoreCommand) -> Result<Exit, Failure> {
             (stick, edit, change)
         }
     };
-    let job = Job {
-        session,
-        work: Work::Edits(vec![Edit::Store(edit)]),
-        change: Change::new(change, 1)?,
-        asks: false,
-        explain: |_| None,
-    };
-    Ok(job.run(std::slice::from_ref(stick)))
+    let work = Work::edits(vec![Edit::Store(edit)]);
+    let job = Job::new(session, Change::new(change, 1)?);
+    Ok(job.run(std::slice::from_ref(stick), &work))
 }
 
 impl From<ColumnArg> for ValueColumn {
@@ -166,7 +161,7 @@ fn get(session: &Session, stick: &Path, key: &RowKey, column: Option<ValueColumn
             ))
             .hint("--column chooses: auto, user, vital, cached or desired"));
         };
-        Ok((vec![row], format!("{value}\n")))
+        Ok((vec![row], format!("{}\n", shown(value))))
     })
 }
 

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +27,10 @@ pub struct Ui {
     color: anstream::ColorChoice,
     /// Held while anything is written; the progress bar is drawn around what is.
     bar: Mutex<Option<ProgressBar>>,
+    /// Nobody reads standard output any more.
     stdout_gone: AtomicBool,
+    /// Why standard output could not be written, where it was not for want of a reader.
+    stdout_failed: Mutex<Option<io::Error>>,
     stdout_taken: AtomicBool,
     brief: AtomicBool,
 }
@@ -46,6 +50,7 @@ impl Ui {
             color,
             bar: Mutex::new(None),
             stdout_gone: AtomicBool::new(false),
+            stdout_failed: Mutex::new(None),
             stdout_taken: AtomicBool::new(false),
             brief: AtomicBool::new(false),
         }
@@ -91,8 +96,8 @@ impl Ui {
         }
     }
 
-    /// Writes bytes to standard output as they are. A reader that went away is remembered and
-    /// otherwise ignored: it must not stop a change half way.
+    /// Writes bytes to standard output, colours left out where they are not wanted. What goes wrong
+    /// stops nothing, least of all a change half way; [`Ui::stdout_failure`] tells of it at the end.
     pub fn data(&self, bytes: &[u8]) {
         self.beside_the_bar(|| {
             if self.stdout_gone.load(Ordering::Relaxed) {
@@ -100,10 +105,23 @@ impl Ui {
             }
             let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
             let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-            if written.is_err() {
+            if let Err(error) = written {
                 self.stdout_gone.store(true, Ordering::Relaxed);
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    let failed = self.stdout_failed.lock();
+                    let mut failed = failed.unwrap_or_else(PoisonError::into_inner);
+                    failed.get_or_insert(error);
+                }
             }
         });
+    }
+
+    /// Why what was to be shown is not all there, a reader that went away excepted.
+    pub fn stdout_failure(&self) -> Option<io::Error> {
+        self.stdout_failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Writes the bytes of a file to standard output, untouched by colour handling.
@@ -264,26 +282,41 @@ pub const REMOVED: Style = AnsiColor::Red.on_default();
 /// Style of headings.
 pub const HEADING: Style = Style::new().bold();
 
+/// A word of a command that is printed to be run: quoted where a shell would read it otherwise.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    // Only a NUL cannot be quoted, and none is in the name of a file.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
 /// Text in a style; the streams strip it where colour is not wanted.
 pub fn styled(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// The widest a column gets, in characters. A longer cell is shown whole and pushes what follows it
+/// out of line: what a medium says must not decide how much is padded.
+const WIDEST: usize = 60;
+
 /// Rows as aligned columns, two blanks apart, without trailing blanks.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let len = |cell: &String| cell.chars().count();
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        let lens = rows.iter().filter_map(|row| row.get(column)).map(len);
+        lens.filter(|len| *len <= WIDEST).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<String> = cells
-            .map(|(cell, &width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
+        let start = text.len();
+        for (cell, width) in row.iter().zip(&widths) {
+            if text.len() > start {
+                text.push_str("  ");
+            }
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', width.saturating_sub(len(cell))));
+        }
+        text.truncate(start + text[start..].trim_end().len());
         text.push('\n');
     }
     text

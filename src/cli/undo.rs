@@ -7,7 +7,7 @@ use super::report::Failure;
 use super::session::Session;
 use super::undo_store::LARGEST;
 use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
-use crate::medium::{CachedReads, Meter, Target};
+use crate::medium::{CachedReads, MediumError, Meter, ReadOnlyReason, Target};
 use crate::stick::{Error, plan_undo};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// An undo file that cannot be used; what concerns the medium is reported for it.
 pub fn run(session: &Session, args: &UndoArgs) -> Result<Exit, Failure> {
-    let undo = read(&args.file)?;
+    let undo = Undo::from_bytes(&args.bytes)
+        .map_err(|error| Failure::from(Error::from(error)).path(&args.file))?;
     let path = match (&args.stick, undo.about.get("target")) {
         (Some(stick), _) => stick.clone(),
         (None, Some(target)) => PathBuf::from(target),
@@ -40,12 +41,16 @@ pub fn run(session: &Session, args: &UndoArgs) -> Result<Exit, Failure> {
 }
 
 /// The target an undo file names.
-pub fn named_target(file: &Path) -> Option<PathBuf> {
-    let undo = read(file).ok()?;
+pub fn named_target(bytes: &[u8]) -> Option<PathBuf> {
+    let undo = Undo::from_bytes(bytes).ok()?;
     undo.about.get("target").map(PathBuf::from)
 }
 
-fn read(path: &Path) -> Result<Undo, Failure> {
+/// The bytes of an undo file.
+///
+/// # Errors
+/// What is no file, or larger than any undo file; what the operating system reported.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
         let text = format!("cannot read {}: {error}", path.display());
         match error.kind() {
@@ -53,12 +58,11 @@ fn read(path: &Path) -> Result<Undo, Failure> {
             _ => Failure::io(text),
         }
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    // A device or a pipe has no length to ask for, and perhaps no end.
-    let found = file.metadata().map_err(failed)?;
-    if !found.is_file() {
+    // A device or a pipe has no length to ask for, and perhaps no end; opening one may wait.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Failure::usage(format!("{} is no file", path.display())));
     }
+    let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
@@ -69,7 +73,7 @@ fn read(path: &Path) -> Result<Undo, Failure> {
             path.display()
         )));
     }
-    Undo::from_bytes(&bytes).map_err(|error| Failure::from(Error::from(error)).path(path))
+    Ok(bytes)
 }
 
 fn put_back(
@@ -81,10 +85,11 @@ fn put_back(
 ) -> Result<Exit, Failure> {
     let ui = &session.ui;
     let target = if args.dry_run {
-        Target::open_read(path, &session.host)?
+        Target::open_read(path, &session.host)
     } else {
-        Target::open_write(path, &session.host)?
+        Target::open_write(path, &session.host)
     };
+    let target = target.map_err(|error| unopened(error, args))?;
     let meter = Meter::new(&target);
     let medium = CachedReads::new(&meter);
     check_sector_size(undo, &target)?;
@@ -157,6 +162,22 @@ fn conclude(
     }
 }
 
+/// What to do about a medium that cannot be opened: an undo makes no copies.
+fn unopened(error: MediumError, args: &UndoArgs) -> Failure {
+    let hint = match &error {
+        MediumError::NotFound { .. } if args.stick.is_none() => {
+            "it was changed under this name; where it has another now: bootbank undo FILE STICK"
+        }
+        MediumError::ReadOnly { why, .. } => match why {
+            ReadOnlyReason::NoWritePermission => "chmod u+w makes it writable",
+            ReadOnlyReason::Device => "look for a write-protect switch",
+            _ => "undo writes to the medium itself: put back a copy of it elsewhere",
+        },
+        _ => return error.into(),
+    };
+    Failure::from(error).hint(hint)
+}
+
 /// Sectors of another size than the device's are none of its.
 fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     let sector_size = undo.set.sector_size();
@@ -181,7 +202,8 @@ fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut json::C
         crate::stick::numbers(partitions.iter().copied())
     ));
     for (name, value) in &undo.about {
-        ui.detail(&format!("  {name}: {}", super::ui::shown(value)));
+        let (name, value) = (super::ui::shown(name), super::ui::shown(value));
+        ui.detail(&format!("  {name}: {value}"));
     }
     object.banks = partitions
         .into_iter()

@@ -255,6 +255,14 @@ pub enum EditError {
         /// The most that are handled.
         limit: usize,
     },
+    /// More of what an operation is about than a host can have.
+    #[error("the state has more than {limit} {what} to take out, more than any host")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most that are handled.
+        limit: usize,
+    },
     /// A database with changes waiting beside it.
     #[error("the state holds {name}: the ConfigStore has changes that are not in it yet")]
     Sidecar {
@@ -280,7 +288,9 @@ impl EditError {
                 ErrorKind::Refused
             }
             EditError::NoConfiguration => ErrorKind::Damaged,
-            EditError::TooManyDevices { .. } | EditError::Sidecar { .. } => ErrorKind::Unsupported,
+            EditError::TooManyDevices { .. }
+            | EditError::TooMany { .. }
+            | EditError::Sidecar { .. } => ErrorKind::Unsupported,
         }
     }
 }

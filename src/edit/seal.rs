@@ -10,6 +10,7 @@ use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, File
 use crate::ownership::{EsxConf, Row, ValueColumn, without_member};
 use crate::state::{MemberKind, State};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// One thing that belongs to a host, not to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,7 +166,7 @@ impl Operation {
         let has_store = configuration.store.is_some();
         Ok(match self {
             Operation::SystemUuid => {
-                let edits = unset(conf, |key| key == UUID_KEY);
+                let edits = unset(conf, |key| key == UUID_KEY)?;
                 if !edits.is_empty() {
                     edited.warnings.push(
                         "virtual machines with passed-through devices carry the UUID of their host: their devices have to be assigned again"
@@ -177,7 +178,11 @@ impl Operation {
             Operation::VmkernelMac => {
                 let mut edits = unset(conf, |key| {
                     key.starts_with("/net/vmkernelnic/") && key.ends_with("/mac")
-                });
+                })?;
+                if rows(configuration, "vmknics").count() > MOST {
+                    let what = "vmknics rows of the ConfigStore";
+                    return Err(EditError::TooMany { what, limit: MOST });
+                }
                 for row in rows(configuration, "vmknics") {
                     edits.extend(without(row, ValueColumn::Vital, "mac")?);
                 }
@@ -206,7 +211,8 @@ impl Operation {
             Operation::Vcenter => remove(state, |path| path.ends_with("/vpxa.cfg"))?,
             Operation::Licence => remove(state, |path| path == "etc/vmware/license.cfg")?,
             Operation::Scratch => {
-                let mut edits = unset(conf, |key| matches!(key, SCRATCH_KEY | CURRENT_SCRATCH_KEY));
+                let mut edits =
+                    unset(conf, |key| matches!(key, SCRATCH_KEY | CURRENT_SCRATCH_KEY))?;
                 edits.extend(remove(state, |path| path == "etc/vmware/locker.conf")?);
                 edits
             }
@@ -232,13 +238,20 @@ fn cannot(operation: Operation) -> String {
     format!("{}: {}", about.name, about.config_store)
 }
 
+/// Most keys, and most rows, an operation takes out: a host has at most some hundred VMkernel
+/// adapters.
+const MOST: usize = 512;
+
 /// Takes out the keys that fit.
-fn unset(conf: Option<&EsxConf>, fits: impl Fn(&str) -> bool) -> Vec<Edit> {
-    let mut keys: Vec<&str> = Vec::new();
-    for entry in conf.into_iter().flat_map(EsxConf::entries) {
-        if fits(entry.key) && !keys.contains(&entry.key) {
-            keys.push(entry.key);
-        }
+fn unset(conf: Option<&EsxConf>, fits: impl Fn(&str) -> bool) -> Result<Vec<Edit>, EditError> {
+    let entries = conf.into_iter().flat_map(EsxConf::entries);
+    let keys: BTreeSet<&str> = entries
+        .map(|entry| entry.key)
+        .filter(|key| fits(key))
+        .collect();
+    if keys.len() > MOST {
+        let what = "keys of esx.conf";
+        return Err(EditError::TooMany { what, limit: MOST });
     }
     let edit = |key: &str| {
         Edit::Conf(ConfEdit::Unset {
@@ -246,7 +259,7 @@ fn unset(conf: Option<&EsxConf>, fits: impl Fn(&str) -> bool) -> Vec<Edit> {
             absent_ok: true,
         })
     };
-    keys.into_iter().map(edit).collect()
+    Ok(keys.into_iter().map(edit).collect())
 }
 
 /// Takes out the files that fit.
@@ -294,12 +307,16 @@ fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, 
     let conf = configuration.esx_conf.as_ref();
     let mut names: Vec<String> = Vec::new();
     names.extend(conf.and_then(|conf| conf.get(NAME_KEY)).map(str::to_owned));
-    let mut edits = unset(conf, |key| key == NAME_KEY);
+    let mut edits = unset(conf, |key| key == NAME_KEY)?;
     for row in rows(configuration, "net_stacks") {
-        let text = row.value(ValueColumn::User).text().unwrap_or_default();
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+        let Some(text) = row.value(ValueColumn::User).text() else {
             continue;
         };
+        // A value that cannot be read may hold the name that is to be taken out.
+        let mut value: Value = serde_json::from_str(text).map_err(|error| EditError::NotJson {
+            row: row.key.to_string(),
+            why: error.to_string(),
+        })?;
         let dns = value.get_mut("dns").and_then(Value::as_object_mut);
         let Some(name) = dns.and_then(|dns| dns.remove("host_name")) else {
             continue;

@@ -26,8 +26,12 @@ pub struct Selector {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// Exactly this key, or this address as a key writes it.
-    Raw(String),
+    /// This key, or this address as a key writes it. Where the key can be read in one way only,
+    /// also what other keys and rows say of the device at its address.
+    Raw {
+        key: String,
+        address: Option<PciAddress>,
+    },
     /// Any of these addresses. Without a segment every segment fits.
     Address {
         readings: Vec<PciAddress>,
@@ -107,13 +111,13 @@ impl FromStr for Selector {
             selector: text.to_owned(),
         };
         let (radix, rest) = if let Some(raw) = text.strip_prefix("raw:") {
-            return Selector::raw(text, raw).ok_or_else(refuse);
+            return Selector::raw(text, raw, None).ok_or_else(refuse);
         } else if let Some(rest) = text.strip_prefix("hex:") {
             (Some(Radix::Hex), rest)
         } else if let Some(rest) = text.strip_prefix("dec:") {
             (Some(Radix::Decimal), rest)
         } else if text.starts_with('/') {
-            return Selector::raw(text, text).ok_or_else(refuse);
+            return Selector::raw(text, text, address_of_key(text)).ok_or_else(refuse);
         } else {
             (None, text)
         };
@@ -144,18 +148,28 @@ impl FromStr for Selector {
     }
 }
 
+/// The address a key of esx.conf is about, where it can be read in one way only.
+fn address_of_key(key: &str) -> Option<PciAddress> {
+    let place = key.strip_prefix("/device/")?;
+    let place = place.strip_suffix("/owner").unwrap_or(place);
+    let mut found = readings(place).into_iter().map(|reading| reading.address);
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(first)
+}
+
 impl Selector {
-    fn raw(text: &str, key: &str) -> Option<Selector> {
+    fn raw(text: &str, key: &str, address: Option<PciAddress>) -> Option<Selector> {
+        let key = key.to_owned();
         (!key.is_empty()).then(|| Selector {
             text: text.to_owned(),
-            meaning: Meaning::Raw(key.to_owned()),
+            meaning: Meaning::Raw { key, address },
         })
     }
 
     /// The addresses the text can stand for; none for a key.
     pub fn addresses(&self) -> &[PciAddress] {
         match &self.meaning {
-            Meaning::Raw(_) => &[],
+            Meaning::Raw { .. } => &[],
             Meaning::Address { readings, .. } => readings,
         }
     }
@@ -163,10 +177,12 @@ impl Selector {
     /// Whether `device` may be the one meant.
     pub fn matches(&self, device: &DeviceOwner) -> bool {
         match &self.meaning {
-            Meaning::Raw(key) => {
+            Meaning::Raw { key, address } => {
                 device.key == *key
                     || device.written == *key
                     || device.key.strip_suffix("/owner") == Some(key)
+                    || address.is_some_and(|it| device.addresses == [it])
+                        && !device.virtual_function
             }
             Meaning::Address { .. } => self.common(device).next().is_some(),
         }
@@ -175,7 +191,7 @@ impl Selector {
     /// The addresses of `device` that the selector can stand for.
     fn common<'a>(&'a self, device: &'a DeviceOwner) -> impl Iterator<Item = PciAddress> + 'a {
         let (readings, any_segment, virtual_function) = match &self.meaning {
-            Meaning::Raw(_) => (&[][..], false, false),
+            Meaning::Raw { .. } => (&[][..], false, false),
             Meaning::Address {
                 readings,
                 any_segment,
@@ -235,7 +251,7 @@ pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usi
 /// stands for, and no two of them are different keys of one source and one form, which name
 /// different devices.
 fn are_one_device(selector: &Selector, matching: &[(usize, &DeviceOwner)]) -> bool {
-    if let Meaning::Raw(_) = selector.meaning {
+    if let Meaning::Raw { .. } = selector.meaning {
         let keys: HashSet<&str> = matching.iter().map(|(_, d)| d.key.as_str()).collect();
         return keys.len() == 1
             || share_an_address(matching.iter().map(|(_, d)| d.addresses.clone()));

@@ -143,7 +143,7 @@ impl OutputFile {
             let mut chunk = (&mut *reader).take(CHUNK as u64);
             let got = chunk
                 .read_to_end(&mut buf)
-                .map_err(|error| io_error("unpack into", &self.path, error))?;
+                .map_err(|source| MediumError::Unpack { source })?;
             if got == 0 {
                 break;
             }

@@ -18,7 +18,7 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, WriteAt, check_range, image};
-use crate::host::{DeviceNumber, Disk, Host, LockClass, Use, WriteCache};
+use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache};
 use rustix::fs::{Advice, FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -369,18 +369,9 @@ fn claim(node: &Node<'_>, number: DeviceNumber) -> Result<(File, bool), MediumEr
 }
 
 /// What an exclusive open does not keep out: loop devices, and programs that have a node open.
-/// udev's are let pass: while they look at a disk they hold the lock that was just waited for.
 fn refuse_users(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumError> {
     let mut uses = node.host().uses_of(number);
-    let of_others = |user: &Use| match user {
-        Use::Open { process } => !process
-            .name
-            .as_deref()
-            .is_some_and(|it| it.contains("udev")),
-        _ => true,
-    };
     uses.extend(node.host().openers_of(number));
-    uses.retain(of_others);
     if uses.is_empty() {
         return Ok(());
     }

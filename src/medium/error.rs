@@ -210,6 +210,12 @@ pub enum MediumError {
         /// What the kernel reported.
         source: io::Error,
     },
+    /// A packed image that cannot be unpacked.
+    #[error("it cannot be unpacked: {source}")]
+    Unpack {
+        /// What the unpacker, or the file it reads, reported.
+        source: io::Error,
+    },
     /// The caller stopped a copy.
     #[error("copying to {} was interrupted", path.display())]
     Interrupted {
@@ -245,7 +251,9 @@ impl MediumError {
             | MediumError::IsDirectory { .. }
             | MediumError::NotRegular { .. }
             | MediumError::PartitionNode { .. } => ErrorKind::Usage,
-            MediumError::Empty { .. } => ErrorKind::Damaged,
+            // An unpacker's own errors are no errno.
+            MediumError::Unpack { source } if source.raw_os_error().is_some() => ErrorKind::Io,
+            MediumError::Unpack { .. } | MediumError::Empty { .. } => ErrorKind::Damaged,
             MediumError::Compressed { .. } | MediumError::SectorSize { .. } => {
                 ErrorKind::Unsupported
             }

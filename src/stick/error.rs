@@ -137,6 +137,14 @@ impl Error {
         }
     }
 
+    /// The partition it is about, where it is about one.
+    pub fn partition(&self) -> Option<u32> {
+        match &self.cause {
+            Cause::Unopened(inner) => self.partition.or_else(|| inner.partition()),
+            _ => self.partition,
+        }
+    }
+
     /// The same, known to be about this partition unless it already names one.
     #[must_use]
     pub fn on(mut self, partition: u32) -> Self {

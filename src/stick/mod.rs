@@ -278,46 +278,56 @@ impl<'m> Slot<'m> {
     }
 }
 
-/// Asks for the loader's choice among what was found.
-fn judge(mut found: Vec<(u32, Result<Bank<'_>, Error>)>) -> (Vec<Slot<'_>>, Vec<ChoiceWarning>) {
-    let mut states = Vec::new();
-    let mut reasons = Vec::new();
-    for (partition, bank) in &mut found {
-        let files = bank.as_ref().map_or(Ok(Vec::new()), state_files);
-        // An entry that leads nowhere spoils this bank and leaves the others open.
-        let files = files.unwrap_or_else(|error| {
-            *bank = Err(error.on(*partition));
-            Vec::new()
-        });
-        states.push(files);
-        reasons.push(
+/// Asks for the loader's choice among what was found. It goes by `boot.cfg` alone: a bank whose
+/// state cannot be had is chosen all the same.
+fn judge(found: Vec<(u32, Result<Bank<'_>, Error>)>) -> (Vec<Slot<'_>>, Vec<ChoiceWarning>) {
+    let states: Vec<Result<Vec<StateFile>, Error>> = found
+        .iter()
+        .map(|(partition, bank)| match bank {
+            Ok(bank) => state_files(bank).map_err(|error| error.on(*partition)),
+            Err(_) => Ok(Vec::new()),
+        })
+        .collect();
+    let reasons: Vec<String> = found
+        .iter()
+        .map(|(_, bank)| {
             bank.as_ref()
                 .err()
                 .map(ToString::to_string)
-                .unwrap_or_default(),
-        );
-    }
+                .unwrap_or_default()
+        })
+        .collect();
     let inputs: Vec<BankInput<'_>> = found
         .iter()
         .zip(states.iter().zip(&reasons))
-        .map(|((partition, bank), (files, reason))| BankInput {
+        .map(|((partition, bank), (states, reason))| BankInput {
             partition: *partition,
             boot_cfg: bank
                 .as_ref()
                 .map(Bank::boot_cfg)
                 .map_err(|_| reason.as_str()),
-            has_state: files.iter().any(|file| file.name == "state.tgz"),
+            // An entry that leads nowhere is one.
+            has_state: states
+                .as_ref()
+                .map_or(true, |files| files.iter().any(|file| file.name == STATE)),
         })
         .collect();
     let Choice {
         banks, warnings, ..
     } = choose(&inputs);
     let slots = found.into_iter().zip(states).zip(banks);
-    let slots = slots.map(|(((partition, bank), states), verdict)| Slot {
-        partition,
-        bank: bank.map_err(Arc::new),
-        verdict,
-        states,
+    let slots = slots.map(|(((partition, bank), states), verdict)| {
+        // An entry that leads nowhere spoils this bank and leaves the others open.
+        let (bank, states) = match states {
+            Ok(states) => (bank, states),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        Slot {
+            partition,
+            bank: bank.map_err(Arc::new),
+            verdict,
+            states,
+        }
     });
     (slots.collect(), warnings)
 }

@@ -76,6 +76,8 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
             let bench = Bench::new();
             let image = bench.bundled(IMAGE);
             let before = sha256(&image);
+            // Its directory is there, so that the first fsync is that of the undo file.
+            fs::create_dir_all(bench.path("state/bootbank/undo")).unwrap();
             let run = traced(&bench, call, count, name, &image).exits(code);
             let undo = bench.undo_files();
             assert_eq!(undo.len(), 1);

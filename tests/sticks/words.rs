@@ -184,33 +184,3 @@ fn stray_line(bench: &Bench, stick: &Path) -> Vec<u8> {
     super::images::run(shell.args(["-c", &script, "sh"]).arg(stick).arg(&image));
     fs::read(image).unwrap()
 }
-
-#[test]
-fn the_help_of_every_command() {
-    let bench = Bench::new();
-    let mut waiting = vec![Vec::<String>::new()];
-    while let Some(command) = waiting.pop() {
-        let mut arguments = command.clone();
-        arguments.push("--help".to_owned());
-        let ran = bench.run(&arguments);
-        assert_eq!(ran.code, 0, "{command:?}: {}", ran.stderr);
-        let commands = ran
-            .stdout
-            .lines()
-            .skip_while(|line| *line != "Commands:")
-            .skip(1);
-        let commands = commands.take_while(|line| line.starts_with("  "));
-        // A name stands two columns in; what is deeper continues a description.
-        let names = commands.filter_map(|line| {
-            let name = line.strip_prefix("  ")?;
-            (!name.starts_with(' ')).then(|| name.split(' ').next())?
-        });
-        for name in names.filter(|name| *name != "help") {
-            let mut below = command.clone();
-            below.push(name.to_owned());
-            waiting.push(below);
-        }
-        let name = format!("help {}", command.join(" "));
-        insta::assert_snapshot!(name.trim().replace(' ', "-"), ran.stdout);
-    }
-}

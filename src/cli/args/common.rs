@@ -73,7 +73,9 @@ pub struct ChangeArgs {
     /// Exit 1 if something would change; write nothing
     #[arg(long)]
     pub check: bool,
-    /// Leave the target alone and write a patched copy (a directory, with several targets)
+    /// Leave the target alone and write a patched copy: a file, packed where its name ends in .gz or
+    /// .zst; a directory (DIR/), needed for several targets; or - for standard output. The target
+    /// may then be a compressed image (.gz, .zst, .xz)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Replace an existing output file
@@ -92,7 +94,8 @@ pub struct ChangeArgs {
     /// Ask nothing, go ahead
     #[arg(short, long)]
     pub yes: bool,
-    /// Never ask; without -y, refuse what would have been asked
+    /// Never ask, as where there is no terminal: image files are changed, block devices and changes
+    /// in place need -y
     #[arg(long)]
     pub no_input: bool,
 }

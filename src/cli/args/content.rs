@@ -20,6 +20,9 @@ Examples:
         key: Option<String>,
     },
     /// Write the value of one key to standard output
+    #[command(after_help = "\
+Examples:
+  bootbank conf get stick.img /system/uuid")]
     Get {
         /// Image file or block device
         stick: PathBuf,
@@ -43,6 +46,9 @@ Examples:
         change: ChangeArgs,
     },
     /// Take out one key
+    #[command(after_help = "\
+Examples:
+  bootbank conf unset stick.img /adv/Misc/HostName")]
     Unset {
         /// Image file or block device
         stick: PathBuf,
@@ -51,6 +57,18 @@ Examples:
         #[command(flatten)]
         change: ChangeArgs,
     },
+}
+
+impl ConfCommand {
+    /// The medium it is about.
+    pub fn stick(&self) -> &PathBuf {
+        match self {
+            ConfCommand::List { stick, .. }
+            | ConfCommand::Get { stick, .. }
+            | ConfCommand::Set { stick, .. }
+            | ConfCommand::Unset { stick, .. } => stick,
+        }
+    }
 }
 
 /// A row of the ConfigStore, or part of its name.
@@ -89,6 +107,10 @@ pub enum ColumnArg {
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// List rows of the ConfigStore
+    #[command(after_help = "\
+Examples:
+  bootbank store list stick.img -c esx -g hardware
+  bootbank store list --json stick.img")]
     List {
         /// Image file or block device
         stick: PathBuf,
@@ -96,6 +118,9 @@ pub enum StoreCommand {
         row: RowArgs,
     },
     /// Write one value of a row to standard output, as JSON
+    #[command(after_help = "\
+Examples:
+  bootbank store get stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
     Get {
         /// Image file or block device
         stick: PathBuf,
@@ -128,6 +153,9 @@ Examples:
         change: ChangeArgs,
     },
     /// Delete a row
+    #[command(after_help = "\
+Examples:
+  bootbank store delete stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
     Delete {
         /// Image file or block device
         stick: PathBuf,
@@ -138,10 +166,25 @@ Examples:
     },
 }
 
+impl StoreCommand {
+    /// The medium it is about.
+    pub fn stick(&self) -> &PathBuf {
+        match self {
+            StoreCommand::List { stick, .. }
+            | StoreCommand::Get { stick, .. }
+            | StoreCommand::Set { stick, .. }
+            | StoreCommand::Delete { stick, .. } => stick,
+        }
+    }
+}
+
 /// `bootbank kernelopt ...`
 #[derive(Debug, Subcommand)]
 pub enum KerneloptCommand {
     /// Show the kernel options of each bank
+    #[command(after_help = "\
+Examples:
+  bootbank kernelopt show stick.img")]
     Show {
         /// Image file or block device
         stick: PathBuf,
@@ -167,6 +210,15 @@ Examples:
         #[command(flatten)]
         change: ChangeArgs,
     },
+}
+
+impl KerneloptCommand {
+    /// The medium it is about.
+    pub fn stick(&self) -> &PathBuf {
+        match self {
+            KerneloptCommand::Show { stick, .. } | KerneloptCommand::Modify { stick, .. } => stick,
+        }
+    }
 }
 
 /// `bootbank get`
@@ -228,6 +280,10 @@ pub struct DiffArgs {
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
     /// Copy the state out, as the one file it is; every layer of it is checked
+    #[command(after_help = "\
+Examples:
+  bootbank state export stick.img state.tgz
+  bootbank state export --bank 6 stick.img - | ssh host 'cat > state.tgz'")]
     Export {
         /// Image file, block device, or a configBundle.tgz
         stick: PathBuf,
@@ -240,6 +296,10 @@ pub enum StateCommand {
     },
     /// Put a state in place of the banks' own; it is checked first, and must be of the same
     /// generation of ESXi
+    #[command(after_help = "\
+Examples:
+  bootbank state import stick.img state.tgz
+  bootbank state import -n stick.img configBundle.tgz")]
     Import {
         /// Image file or block device
         stick: PathBuf,
@@ -249,6 +309,15 @@ pub enum StateCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+}
+
+impl StateCommand {
+    /// The medium it is about.
+    pub fn stick(&self) -> &PathBuf {
+        match self {
+            StateCommand::Export { stick, .. } | StateCommand::Import { stick, .. } => stick,
+        }
+    }
 }
 
 /// `bootbank seal`

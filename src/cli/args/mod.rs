@@ -23,7 +23,18 @@ Examples:
   bootbank undo FILE stick.img          put back, byte for byte, what a change replaced
 
 The host must be powered off while its boot medium is changed: a running host overwrites the
-change from memory.")]
+change from memory.
+
+Exit codes:
+  0    done, or already so
+  1    --check or diff: differs
+  2    the request cannot be meant
+  3    refused for safety: in use, sealed by a TPM, not enough room, an undo file that does not match
+  4    damaged, unsupported or not understood; verify found errors
+  5    I/O error; the message says whether the bank holds old or new, and names the undo file
+  6    some of several targets failed
+  130  interrupted before anything took effect
+With 1 to 4 nothing has been written.")]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -36,8 +47,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the partition table, the banks, which one boots next, and what their states are
+    #[command(after_help = "\
+Examples:
+  bootbank info stick.img
+  bootbank info --json *.img | jq -r '.banks[] | select(.boots_next).build'")]
     Info(SticksArgs),
     /// Check every layer from the partition table to the last archive member; write nothing
+    #[command(after_help = "\
+Examples:
+  bootbank verify stick.img
+  bootbank verify -q images/*.img            only what is wrong")]
     Verify(SticksArgs),
     /// Give passed-through devices back to the VMkernel
     #[command(after_help = "\
@@ -51,14 +70,34 @@ Examples:
     #[command(subcommand)]
     Pci(PciCommand),
     /// List what a bank and its state hold
+    #[command(after_help = "\
+Examples:
+  bootbank ls stick.img                      all of it
+  bootbank ls stick.img etc/ssh              one directory, as seen on the host
+  bootbank ls stick.img bank:                the files of the bank that boots next")]
     Ls(LsArgs),
     /// Write one file to standard output
+    #[command(after_help = "\
+Examples:
+  bootbank cat stick.img etc/vmware/esx.conf
+  bootbank cat stick.img bank5:boot.cfg")]
     Cat(CatArgs),
     /// Copy one file out
+    #[command(after_help = "\
+Examples:
+  bootbank get stick.img etc/vmware/esx.conf esx.conf
+  bootbank get stick.img bank:state.tgz - | tar -tzf -")]
     Get(GetArgs),
     /// Put one file into the configuration
+    #[command(after_help = "\
+Examples:
+  bootbank put stick.img motd etc/motd
+  bootbank put -n --diff stick.img hosts etc/hosts")]
     Put(PutArgs),
     /// Take one file out of the configuration
+    #[command(after_help = "\
+Examples:
+  bootbank rm stick.img etc/ssh/ssh_host_rsa_key")]
     Rm(RmArgs),
     /// Show and change the settings of esx.conf
     #[command(subcommand)]
@@ -70,6 +109,10 @@ Examples:
     #[command(subcommand)]
     Kernelopt(KerneloptCommand),
     /// Compare two sticks, images or states by what they configure; exit 1 if they differ
+    #[command(after_help = "\
+Examples:
+  bootbank diff before.img after.img
+  bootbank diff stick.img state.tgz          a stick against a state")]
     Diff(DiffArgs),
     /// Copy the state of a bank out as one file, or put one in
     #[command(subcommand)]
@@ -101,14 +144,33 @@ Examples:
   bootbank seal --with licence --without host-name -o sealed.img golden.img")]
     Seal(SealArgs),
     /// Put back, byte for byte, what a change replaced
+    #[command(after_help = "\
+Examples:
+  bootbank undo x.undo                       on the medium the change was made to
+  bootbank undo x.undo /dev/sdX              on this one
+  bootbank undo -n x.undo                    show what would be put back")]
     Undo(UndoArgs),
     /// Free what an interrupted run left allocated to nothing
+    #[command(after_help = "\
+Examples:
+  bootbank reclaim stick.img
+  bootbank reclaim --check *.img             exit 1 if anything is left over")]
     Reclaim(ReclaimArgs),
     /// Write manual pages
+    #[command(after_help = "\
+Examples:
+  bootbank man ~/.local/share/man/man1")]
     Man(ManArgs),
     /// Write the completions of a shell to standard output
+    #[command(after_help = "\
+Examples:
+  bootbank completions bash > ~/.local/share/bash-completion/completions/bootbank")]
     Completions(CompletionsArgs),
     /// Write the JSON schema of an output, or of a plan file, to standard output
+    #[command(after_help = "\
+Examples:
+  bootbank schema                            the names there are
+  bootbank schema change > change.json")]
     Schema(SchemaArgs),
     /// Write this reference as Markdown
     #[command(hide = true)]
@@ -133,10 +195,45 @@ impl Command {
     }
 }
 
+impl Command {
+    /// The first medium that is named, of those there are.
+    pub fn first_target(&self) -> Option<PathBuf> {
+        let first = match self {
+            Command::Info(args) | Command::Verify(args) | Command::Pci(PciCommand::List(args)) => {
+                args.targets.sticks.first()
+            }
+            Command::Fix(args) => args.targets.sticks.first(),
+            Command::Pci(PciCommand::Set(args)) => args.targets.sticks.first(),
+            Command::Apply(args) => args.targets.sticks.first(),
+            Command::Reclaim(args) => args.targets.sticks.first(),
+            Command::Seal(args) => args.sticks.first(),
+            Command::Ls(args) => Some(&args.stick),
+            Command::Cat(args) => Some(&args.stick),
+            Command::Get(args) => Some(&args.stick),
+            Command::Put(args) => Some(&args.stick),
+            Command::Rm(args) => Some(&args.stick),
+            Command::Conf(command) => Some(command.stick()),
+            Command::Store(command) => Some(command.stick()),
+            Command::Kernelopt(command) => Some(command.stick()),
+            Command::State(command) => Some(command.stick()),
+            Command::Diff(args) => Some(&args.a),
+            Command::Undo(args) => args.stick.as_ref(),
+            Command::Man(_) | Command::Completions(_) | Command::Schema(_) | Command::Reference => {
+                None
+            }
+        };
+        first.cloned()
+    }
+}
+
 /// `bootbank pci ...`
 #[derive(Debug, Subcommand)]
 pub enum PciCommand {
     /// List every device the state names, its owner, and its address in every spelling
+    #[command(after_help = "\
+Examples:
+  bootbank pci list stick.img
+  bootbank pci list --json stick.img | jq '.banks[].devices[] | select(.passthrough).key'")]
     List(SticksArgs),
     /// Set whether devices are passed through, as `esxcli hardware pci pcipassthru set`
     #[command(after_help = "\
@@ -217,6 +314,9 @@ pub struct UndoArgs {
     /// Accepted as with other commands; undo never asks
     #[arg(short, long)]
     pub yes: bool,
+    /// The bytes of the undo file, read once.
+    #[arg(skip)]
+    pub bytes: Vec<u8>,
 }
 
 /// `bootbank reclaim`
@@ -263,4 +363,7 @@ pub struct ApplyArgs {
     pub host_map: Option<PathBuf>,
     #[command(flatten)]
     pub change: ChangeArgs,
+    /// The text of the plan, read once: a pipe has no second reading.
+    #[arg(skip)]
+    pub text: String,
 }

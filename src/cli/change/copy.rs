@@ -4,7 +4,7 @@
 //! any medium, under a name nobody sees yet. One that is a stream, or packed, is written once
 //! from end to end, through the verified plan laid over its source.
 
-use super::Job;
+use super::One;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Outcome};
 use crate::cli::options::Mode;
@@ -17,17 +17,34 @@ use crate::medium::{
 use crate::stick::Plan;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Bytes held at once while streaming.
 const CHUNK: usize = 1 << 20;
 
-/// Permission bits of a copy, less the umask.
-const MODE: u32 = 0o666;
 /// Permission bits of what is unpacked on the way.
 const SCRATCH_MODE: u32 = 0o600;
 
-impl Job<'_> {
+/// How the file of a copy is made.
+#[derive(Clone, Copy)]
+struct Making {
+    /// Whether it may take the place of another.
+    force: bool,
+    /// Its permission bits, less the umask.
+    mode: u32,
+}
+
+/// Permission bits of a copy, less the umask: a copy of an image can be read by no more people than
+/// the image, and one of a disk by its owner, since both hold the secrets of a host.
+fn mode_for(source: &Path) -> u32 {
+    match std::fs::metadata(source) {
+        Ok(found) if found.is_file() => found.permissions().mode() & 0o666 | 0o600,
+        _ => 0o600,
+    }
+}
+
+impl One<'_> {
     /// Makes the copy of one target.
     pub(super) fn copy(
         &self,
@@ -36,15 +53,17 @@ impl Job<'_> {
         force: bool,
         object: &mut json::Change,
     ) -> Result<Exit, Failure> {
-        let ui = &self.session.ui;
-        if let Mode::Output { path, .. } = &self.change.mode {
+        let ui = &self.job.session.ui;
+        if let Mode::Output { path, .. } = &self.job.change.mode {
             output::make_directory(path)?;
         }
         let content = output::content_of(source).unwrap_or(Content::Raw);
-        let working = self.session.interrupt.working();
+        let working = self.job.session.interrupt.working();
+        let mode = mode_for(source);
+        let making = Making { force, mode };
         let exit = match output::can_unpack(content) {
-            true => self.copy_unpacked(source, content, place, force, object),
-            false => self.copy_raw(source, place, force, object),
+            true => self.copy_unpacked(source, content, place, making, object),
+            false => self.copy_raw(source, place, making, object),
         };
         ui.end_bytes();
         let explained = exit?;
@@ -69,11 +88,11 @@ impl Job<'_> {
         &self,
         source: &Path,
         place: &Place,
-        force: bool,
+        making: Making,
         object: &mut json::Change,
     ) -> Result<Option<String>, Failure> {
-        let target = Target::open_read(source, &self.session.host)?;
-        self.session.ui.begin_bytes(target.size());
+        let target = Target::open_read(source, &self.job.session.host)?;
+        self.job.session.ui.begin_bytes(target.size());
         let sector_size = target.logical_sector_size();
         match place {
             Place::File {
@@ -82,16 +101,16 @@ impl Job<'_> {
             } => {
                 // What is wrong with the source is found before a byte of it is copied.
                 let medium = CachedReads::new(&target);
-                let stick = self.session.open_stick(&medium, sector_size)?;
+                let stick = self.job.session.open_stick(&medium, sector_size)?;
                 self.plan(&stick)?;
-                let mut copy = OutputFile::create(path, force, MODE)?;
+                let mut copy = OutputFile::create(path, making.force, making.mode)?;
                 copy.fill_from(&target, &mut |at| self.proceed(at))
                     .map_err(|error| copy_failure(error, source))?;
                 self.patch(copy, sector_size, object)
             }
             _ => {
                 let whole = SparseReads::new(&target);
-                self.stream(&whole, sector_size, place, force, object)
+                self.stream(&whole, sector_size, place, making, object)
             }
         }
     }
@@ -101,7 +120,7 @@ impl Job<'_> {
         source: &Path,
         content: Content,
         place: &Place,
-        force: bool,
+        making: Making,
         object: &mut json::Change,
     ) -> Result<Option<String>, Failure> {
         let mut reader = output::unpacked(source, content)?;
@@ -110,7 +129,7 @@ impl Job<'_> {
             Place::Stream => (output::scratch(place), false),
         };
         let mut copy = match is_plain {
-            true => OutputFile::create(&path, force, MODE)?,
+            true => OutputFile::create(&path, making.force, making.mode)?,
             false => OutputFile::create(&output::scratch(place), true, SCRATCH_MODE)?,
         };
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
@@ -118,7 +137,7 @@ impl Job<'_> {
         if is_plain {
             self.patch(copy, None, object)
         } else {
-            self.stream(&copy, None, place, force, object)
+            self.stream(&copy, None, place, making, object)
         }
     }
 
@@ -131,9 +150,9 @@ impl Job<'_> {
     ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(&copy);
         let medium = CachedReads::new(&meter);
-        let stick = self.session.open_stick(&medium, sector_size)?;
+        let stick = self.job.session.open_stick(&medium, sector_size)?;
         let plan = self.plan(&stick)?;
-        self.show(&plan, object);
+        self.show(&plan, object)?;
         if !plan.is_empty() {
             self.commit(&meter, &plan, object)?;
         }
@@ -149,14 +168,14 @@ impl Job<'_> {
         source: &dyn ReadAt,
         sector_size: Option<u32>,
         place: &Place,
-        force: bool,
+        making: Making,
         object: &mut json::Change,
     ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(source);
         let medium = CachedReads::new(&meter);
-        let stick = self.session.open_stick(&medium, sector_size)?;
+        let stick = self.job.session.open_stick(&medium, sector_size)?;
         let plan = self.plan(&stick)?;
-        self.show(&plan, object);
+        self.show(&plan, object)?;
         object.bytes_read = meter.bytes_read();
         let patched = Overlay::new(source, &plan.set);
         match place {
@@ -171,7 +190,7 @@ impl Job<'_> {
                     })?;
             }
             Place::File { path, packing } => {
-                let mut file = OutputFile::create(path, force, MODE)?;
+                let mut file = OutputFile::create(path, making.force, making.mode)?;
                 let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
                 packed.map_err(|error| {
                     stream_failure(error, |error| file.write_error(error).into())
@@ -188,7 +207,9 @@ impl Job<'_> {
 
     /// What is to be said of a copy with this change in it.
     fn explained(&self, plan: &Plan) -> Option<String> {
-        (!plan.is_empty()).then(|| (self.explain)(plan)).flatten()
+        (!plan.is_empty())
+            .then(|| (self.job.explain)(plan))
+            .flatten()
     }
 
     fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {
@@ -208,8 +229,8 @@ impl Job<'_> {
     }
 
     fn proceed(&self, position: u64) -> ControlFlow<()> {
-        self.session.ui.bytes_done(position);
-        if self.session.interrupt.requested() {
+        self.job.session.ui.bytes_done(position);
+        if self.job.session.interrupt.requested() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

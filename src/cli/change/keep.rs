@@ -1,9 +1,10 @@
 //! The way back: the undo file of a change.
 
-use super::Job;
+use super::One;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Outcome};
 use crate::cli::report::Failure;
+use crate::cli::ui::quoted;
 use crate::cli::undo_place;
 use crate::cli::undo_store;
 use crate::commit::Undo;
@@ -18,7 +19,7 @@ pub(super) struct UndoFile {
     pub(super) content: Vec<u8>,
 }
 
-impl Job<'_> {
+impl One<'_> {
     /// The undo file, if one is wanted, and its place, found fit for it. Writes nothing.
     pub(super) fn prepare_undo(
         &self,
@@ -32,7 +33,7 @@ impl Job<'_> {
             about: about(plan, stick, target),
         };
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.change.undo, &content)? else {
+        let Some(path) = undo_store::choose(&self.job.change.undo, &content)? else {
             return Ok(None);
         };
         if content.len() as u64 > undo_store::LARGEST {
@@ -44,9 +45,9 @@ impl Job<'_> {
             return Err(Failure::refused(text)
                 .hint("--bank N treats one bank at a time; --no-undo does without a way back"));
         }
-        let in_memory = undo_place::check(&path, plan, target, &self.session.host)?;
+        let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {
-            self.session.ui.warn(&format!(
+            self.job.session.ui.warn(&format!(
                 "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
                 path.display()
             ));
@@ -61,12 +62,14 @@ pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) ->
     match (&object.undo, failure.exit()) {
         (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
             .and_hint(&format!(
-                "a bank that was being written over does not boot until the old content is back: bootbank undo {undo} {}",
-                object.target
+                "a bank that was being written over does not boot until the old content is back: bootbank undo {} {}",
+                quoted(undo),
+                quoted(&object.target)
             )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to go back: bootbank undo {undo} {}, with --force if the medium spoilt what it held; to go on: run the command again",
-            object.target
+            "to go back: bootbank undo {} {}, with --force if the medium spoilt what it held; to go on: run the command again",
+            quoted(undo),
+            quoted(&object.target)
         )),
         _ => failure,
     }

@@ -23,45 +23,43 @@ use crate::edit::{Context, Edit};
 use crate::medium::{CachedReads, Meter, Target, TargetKind, WriteAt};
 use crate::stick::{BankChoice, Plan, Request, Stick};
 use keep::UndoFile;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What is to be done to each target.
+/// What is to be done to a target.
 pub enum Work {
-    /// Change the configuration.
-    Edits(Vec<Edit>),
+    /// Change the configuration, where what is expected of it is so.
+    Edits {
+        /// What must be so before anything is changed.
+        expect: Expect,
+        /// What to change.
+        edits: Vec<Edit>,
+    },
     /// Put this `state.tgz` in place of the banks' own.
     Import(Vec<u8>),
     /// Free what interrupted runs left allocated to nothing.
     Reclaim,
-    /// What a plan says, where it expects what it finds.
-    Instruction(Instruction),
-    /// For each target its own instruction, or why it has none.
-    Each(BTreeMap<PathBuf, Result<Instruction, Failure>>),
 }
 
-/// What a plan comes to for one target.
-#[derive(Clone)]
-pub struct Instruction {
-    /// What must be so before anything is changed.
-    pub expect: Expect,
-    /// What to change.
-    pub edits: Vec<Edit>,
+impl Work {
+    /// Changes the configuration, whatever it is.
+    pub fn edits(edits: Vec<Edit>) -> Self {
+        let expect = Expect::default();
+        Work::Edits { expect, edits }
+    }
 }
 
-/// A writing command: what to do, and how.
+/// How a writing command goes about its targets, whatever it does to them.
 pub struct Job<'s> {
-    /// The run it is part of.
-    pub session: &'s Session,
-    /// What to do.
-    pub work: Work,
-    /// The options.
-    pub change: Change,
-    /// Whether to ask before the first write to each target: what is done was not named one by
-    /// one.
-    pub asks: bool,
-    /// Said after a change: what it means and what to do next.
-    pub explain: fn(&Plan) -> Option<String>,
+    session: &'s Session,
+    change: Change,
+    asks: bool,
+    explain: fn(&Plan) -> Option<String>,
+}
+
+/// What a command does to one target.
+struct One<'j> {
+    job: &'j Job<'j>,
+    work: &'j Work,
 }
 
 /// What became of one target.
@@ -79,20 +77,63 @@ struct Verdict {
     why: Option<String>,
 }
 
-impl Job<'_> {
+impl<'s> Job<'s> {
+    /// A job that asks nothing and explains nothing.
+    pub fn new(session: &'s Session, change: Change) -> Self {
+        Job {
+            session,
+            change,
+            asks: false,
+            explain: |_| None,
+        }
+    }
+
+    /// Whether to ask before the first write to each target: what is done was not named one by
+    /// one.
+    #[must_use]
+    pub fn asking(mut self, asks: bool) -> Self {
+        self.asks = asks;
+        self
+    }
+
+    /// What is said after a change: what it means and what to do next.
+    #[must_use]
+    pub fn explaining(mut self, explain: fn(&Plan) -> Option<String>) -> Self {
+        self.explain = explain;
+        self
+    }
+
+    /// Does the same to every target.
+    pub fn run(&self, targets: &[PathBuf], work: &Work) -> Exit {
+        let targets = batch::distinct(targets, &self.session.host, &self.session.ui);
+        let same = targets.iter().map(|target| (target.as_path(), Ok(work)));
+        self.run_on(&same.collect::<Vec<_>>())
+    }
+
+    /// Does to each target what is said of it, or says why there is nothing to do; each medium is
+    /// named once ([`batch::distinct`]).
+    pub fn run_each(&self, targets: &[(PathBuf, Result<Work, Failure>)]) -> Exit {
+        let each = targets
+            .iter()
+            .map(|(target, work)| (target.as_path(), work.as_ref()));
+        self.run_on(&each.collect::<Vec<_>>())
+    }
+
     /// Treats the targets, as many at once as `--jobs` says; a failure of one does not stop the
     /// others. An interrupt lets those that are past their switch finish and keeps the rest
     /// from being begun.
-    pub fn run(&self, targets: &[PathBuf]) -> Exit {
+    fn run_on(&self, targets: &[(&Path, Result<&Work, &Failure>)]) -> Exit {
         let session = self.session;
-        let targets = batch::distinct(targets, &session.host, &session.ui);
-        if let Err(failure) = self.check_places(&targets) {
+        let paths: Vec<&Path> = targets.iter().map(|(target, _)| *target).collect();
+        if let Err(failure) = self.check_places(&paths) {
             failure.say(&session.ui, "");
             return failure.exit();
         }
         // With several targets a signal must leave time to say what became of each.
         let _held = (targets.len() > 1).then(|| session.interrupt.working());
-        let verdicts = batch::for_each(session, &targets, |target| self.report(target));
+        let verdicts = batch::for_each(session, targets, |(target, work)| {
+            self.report(target, *work)
+        });
         if targets.len() > 1 {
             self.summarize(&verdicts);
         }
@@ -101,11 +142,11 @@ impl Job<'_> {
     }
 
     /// Treats one target and says what became of it.
-    fn report(&self, target: &Path) -> Verdict {
-        let report = if self.session.interrupt.requested() {
-            self.not_started(target)
-        } else {
-            self.treat_as_told(target)
+    fn report(&self, target: &Path, work: Result<&Work, &Failure>) -> Verdict {
+        let report = match work {
+            _ if self.session.interrupt.requested() => self.not_started(target),
+            Ok(work) => One { job: self, work }.treat(target),
+            Err(failure) => self.failed(target, failure),
         };
         self.session.ui.json(&report.object);
         self.session.ui.target_done();
@@ -119,7 +160,7 @@ impl Job<'_> {
 
     /// Finds out before anything is written that two outputs, or an output and a target, are
     /// the same file.
-    fn check_places(&self, targets: &[PathBuf]) -> Result<(), Failure> {
+    fn check_places(&self, targets: &[&Path]) -> Result<(), Failure> {
         let Mode::Output { path, .. } = &self.change.mode else {
             return Ok(());
         };
@@ -134,25 +175,6 @@ impl Job<'_> {
         output::check_places(path, targets, &self.session.host)
     }
 
-    /// Treats a target by its own instruction, where each has one.
-    fn treat_as_told(&self, target: &Path) -> Report {
-        let Work::Each(instructions) = &self.work else {
-            return self.treat(target);
-        };
-        match instructions.get(target) {
-            Some(Ok(instruction)) => {
-                let job = Job {
-                    work: Work::Instruction(instruction.clone()),
-                    change: self.change.clone(),
-                    ..*self
-                };
-                job.treat(target)
-            }
-            Some(Err(failure)) => self.failed(target, failure),
-            None => self.failed(target, &Failure::refused("there is no instruction for it")),
-        }
-    }
-
     fn failed(&self, target: &Path, failure: &Failure) -> Report {
         let mut object = empty(target);
         failure.say(&self.session.ui, &object.target);
@@ -162,25 +184,6 @@ impl Job<'_> {
             exit: failure.exit(),
             object,
         }
-    }
-
-    fn treat(&self, target: &Path) -> Report {
-        let mut object = empty(target);
-        let result = match &self.change.mode {
-            Mode::Output { path, force } => Place::of(path, target)
-                .and_then(|place| self.copy(target, &place, *force, &mut object)),
-            Mode::Commit => self.change_in_place(target, &mut object),
-            Mode::DryRun | Mode::Check => self.preview(target, &mut object),
-        };
-        let exit = result.unwrap_or_else(|failure| {
-            failure.say(&self.session.ui, &object.target);
-            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
-                object.outcome = Outcome::Failed;
-            }
-            object.error = Some(failure.object());
-            failure.exit()
-        });
-        Report { exit, object }
     }
 
     fn not_started(&self, target: &Path) -> Report {
@@ -195,28 +198,62 @@ impl Job<'_> {
         }
     }
 
+    fn warn(&self, object: &mut json::Change, text: String) {
+        self.session
+            .ui
+            .warn(&format!("{}: {}", object.target, shown(&text)));
+        object.warnings.push(text);
+    }
+
+    /// Whether to ask before the first write to a target, where there is a way to.
+    fn is_to_ask(&self) -> bool {
+        self.asks && !self.change.yes
+    }
+}
+
+impl One<'_> {
+    fn treat(&self, target: &Path) -> Report {
+        let mut object = empty(target);
+        let result = match &self.job.change.mode {
+            Mode::Output { path, force } => Place::of(path, target)
+                .and_then(|place| self.copy(target, &place, *force, &mut object)),
+            Mode::Commit => self.change_in_place(target, &mut object),
+            Mode::DryRun | Mode::Check => self.preview(target, &mut object),
+        };
+        let exit = result.unwrap_or_else(|failure| {
+            failure.say(&self.job.session.ui, &object.target);
+            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
+                object.outcome = Outcome::Failed;
+            }
+            object.error = Some(failure.object());
+            failure.exit()
+        });
+        Report { exit, object }
+    }
+
     /// `--dry-run` and `--check`: the medium is opened to be read.
     fn preview(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
-        let target = Target::open_read(path, &self.session.host)?;
+        let target = Target::open_read(path, &self.job.session.host)?;
         let meter = Meter::new(&target);
         let medium = CachedReads::new(&meter);
         let stick = self
+            .job
             .session
             .open_stick(&medium, target.logical_sector_size())?;
         let plan = self.plan(&stick)?;
-        self.show(&plan, object);
+        self.show(&plan, object)?;
         object.bytes_read = meter.bytes_read();
         if plan.is_empty() {
             return Ok(Exit::Done);
         }
         object.outcome = Outcome::WouldChange;
         self.show_steps(&plan);
-        self.session.ui.say(&format!(
+        self.job.session.ui.say(&format!(
             "{}: nothing was written; {} bytes would be",
             object.target,
             plan.set.bytes_to_write()
         ));
-        Ok(match self.change.mode {
+        Ok(match self.job.change.mode {
             Mode::Check => Exit::Differs,
             _ => Exit::Done,
         })
@@ -224,18 +261,19 @@ impl Job<'_> {
 
     /// The change itself, on the target.
     fn change_in_place(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
-        let host = &self.session.host;
+        let host = &self.job.session.host;
         let target = Target::open_write(path, host).map_err(|error| {
             let failure = Failure::from(error);
-            undo_place::of_unclaimed(failure, &self.change.undo, path, host)
+            undo_place::of_unclaimed(failure, &self.job.change.undo, path, host)
         })?;
         let meter = Meter::new(&target);
         let medium = CachedReads::new(&meter);
         let stick = self
+            .job
             .session
             .open_stick(&medium, target.logical_sector_size())?;
         let plan = self.plan(&stick)?;
-        self.show(&plan, object);
+        self.show(&plan, object)?;
         if plan.is_empty() {
             object.bytes_read = meter.bytes_read();
             return Ok(Exit::Done);
@@ -243,8 +281,8 @@ impl Job<'_> {
         object.outcome = Outcome::WouldChange;
         let undo = self.prepare_undo(&plan, &stick, &target)?;
         let confirmed = self.confirm(&target, &plan, undo.as_ref());
-        let working = self.session.interrupt.working();
-        if self.session.interrupt.requested() {
+        let working = self.job.session.interrupt.working();
+        if self.job.session.interrupt.requested() {
             object.outcome = Outcome::NotStarted;
             return Err(interrupted());
         }
@@ -272,7 +310,7 @@ impl Job<'_> {
         plan: &Plan,
         object: &mut json::Change,
     ) -> Result<Exit, Failure> {
-        let interrupted = || self.session.interrupt.requested();
+        let interrupted = || self.job.session.interrupt.requested();
         match commit::run(medium, &plan.set, &interrupted) {
             Ok(Committed { unfinished, .. }) => {
                 object.outcome = Outcome::Changed;
@@ -280,7 +318,7 @@ impl Job<'_> {
                     let text = format!(
                         "the change is in place, but the old clusters could not all be freed: {failure}; `bootbank reclaim` frees them"
                     );
-                    self.warn(object, text);
+                    self.job.warn(object, text);
                 }
                 Ok(Exit::Done)
             }
@@ -292,10 +330,10 @@ impl Job<'_> {
     }
 
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
-        let chosen = self.session.common.bank;
+        let chosen = self.job.session.common.bank;
         self.plan_for(stick, chosen).map_err(|error| {
             let other = error
-                .partition
+                .partition()
                 .filter(|_| chosen == BankChoice::All)
                 .and_then(|partition| self.treatable_without(stick, partition));
             let failure = Failure::from(error);
@@ -315,21 +353,16 @@ impl Job<'_> {
     ) -> Result<Plan, crate::stick::Error> {
         let request = Request {
             banks,
-            method: self.change.method,
+            method: self.job.change.method,
             context: Context {
                 time: super::source_date_epoch(),
             },
         };
         match &self.work {
-            Work::Edits(edits) => stick.plan(edits, request),
-            Work::Import(state) => stick.plan_import(state, request),
-            Work::Instruction(Instruction { expect, edits }) => stick
+            Work::Edits { expect, edits } => stick
                 .check_expectations(expect, request.banks)
                 .and_then(|()| stick.plan(edits, request)),
-            Work::Each(_) => Err(crate::stick::Cause::Verification(
-                "each target has an instruction of its own".to_owned(),
-            )
-            .into()),
+            Work::Import(state) => stick.plan_import(state, request),
             Work::Reclaim => stick.plan_reclaim(request),
         }
     }
@@ -342,11 +375,6 @@ impl Job<'_> {
         })
     }
 
-    /// Whether to ask before the first write to a target, where there is a way to.
-    fn is_to_ask(&self) -> bool {
-        self.asks && !self.change.yes
-    }
-
     /// Asks before a change whose devices were not named one by one, and before any that
     /// overwrites files where they lie.
     fn confirm(
@@ -355,21 +383,21 @@ impl Job<'_> {
         plan: &Plan,
         undo: Option<&UndoFile>,
     ) -> Result<(), Failure> {
-        let ui = &self.session.ui;
+        let ui = &self.job.session.ui;
         let path = target.path().display();
         let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
-        if self.change.yes || !(self.asks || danger.is_some()) {
+        if self.job.change.yes || !(self.job.asks || danger.is_some()) {
             if let Some(danger) = &danger {
                 ui.warn(danger);
             }
             return Ok(());
         }
-        let answer = if self.change.no_input {
+        let answer = if self.job.change.no_input {
             None
         } else {
             let danger = danger.as_ref().map(|text| format!("{text}\n"));
             let question = format!("{}Change {path}?", danger.unwrap_or_default());
-            ui.ask(&question, &self.session.interrupt)
+            ui.ask(&question, &self.job.session.interrupt)
         };
         match answer {
             Some(true) => Ok(()),
@@ -384,13 +412,6 @@ impl Job<'_> {
             ))
             .hint("-y goes ahead without asking; what is named one by one (fix -d ADDR, seal --only NAME) is not asked about")),
         }
-    }
-
-    fn warn(&self, object: &mut json::Change, text: String) {
-        self.session
-            .ui
-            .warn(&format!("{}: {}", object.target, shown(&text)));
-        object.warnings.push(text);
     }
 }
 

@@ -1,29 +1,38 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
-use super::{Job, Verdict, Work};
+use super::{Job, One, Verdict, Work};
 use crate::cli::diff;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Outcome};
 use crate::cli::options::Mode;
-use crate::cli::ui::{Ui, shown, table};
+use crate::cli::report::Failure;
+use crate::cli::ui::{Ui, quoted, shown, table};
 use crate::edit::ChangeSource;
+use crate::error::ErrorKind;
 use crate::fat::Method;
 use crate::medium::Target;
 use crate::pci::PciAddress;
 use crate::stick::{BankPlan, FilePlan, Plan};
 use std::path::Path;
 
-impl Job<'_> {
+impl One<'_> {
     /// Shows what would change, and notes it in the object.
-    pub(super) fn show(&self, plan: &Plan, object: &mut json::Change) {
-        let ui = &self.session.ui;
+    ///
+    /// # Errors
+    /// A plan that changes nothing although it may have to: lines that look like passed-through
+    /// devices and cannot be read for certain.
+    pub(super) fn show(&self, plan: &Plan, object: &mut json::Change) -> Result<(), Failure> {
+        let ui = &self.job.session.ui;
         object.searched = plan.searched();
         object.banks = plan.banks.iter().map(changed_bank).collect();
         for warning in &plan.warnings {
-            self.warn(object, warning.clone());
+            self.job.warn(object, warning.clone());
         }
-        if plan.is_empty() && ui.is_brief() && matches!(self.change.mode, Mode::Output { .. }) {
-            return;
+        if plan.is_empty() && plan.doubtful() > 0 {
+            return Err(not_understood(plan));
+        }
+        if plan.is_empty() && ui.is_brief() && matches!(self.job.change.mode, Mode::Output { .. }) {
+            return Ok(());
         }
         if plan.is_empty() {
             ui.text(&format!(
@@ -31,62 +40,50 @@ impl Job<'_> {
                 object.target,
                 self.nothing_to_do(plan)
             ));
-            return;
+            return Ok(());
         }
         if ui.is_brief()
-            && matches!(self.change.mode, Mode::Commit | Mode::Output { .. })
-            && !(self.is_to_ask() && Ui::can_ask())
-            && !self.change.diff
+            && matches!(self.job.change.mode, Mode::Commit | Mode::Output { .. })
+            && !(self.job.is_to_ask() && Ui::can_ask())
+            && !self.job.change.diff
         {
-            return;
+            return Ok(());
         }
         let mut text = format!("{}\n", object.target);
         for bank in &plan.banks {
             text.push_str(&bank_in_words(bank));
         }
-        ui.text(&text);
-        if self.change.diff {
+        if self.job.change.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
                     for change in &file.texts {
                         let name = format!("bank{}:{}:{}", bank.partition, file.file, change.path);
                         let name = name.trim_end_matches(':');
                         let (before, after) = (format!("a/{name}"), format!("b/{name}"));
-                        ui.text(&diff::unified(
-                            &before,
-                            &after,
-                            &change.before,
-                            &change.after,
-                        ));
+                        let (old, new) = (&change.before, &change.after);
+                        text.push_str(&diff::unified(&before, &after, old, new));
                     }
                 }
             }
         }
+        // In one piece: other targets are treated beside this one.
+        ui.text(&text);
+        Ok(())
     }
 
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            _ => {
-                let searched = plan.searched().join(", ");
-                match plan.doubtful() {
-                    0 => format!("nothing to change; looked into {searched}"),
-                    1 => format!(
-                        "nothing changed, but this is not certain to be right: 1 line looks like a passed-through device \
-                         and is not of the form that can be changed, see the warning; looked into {searched}"
-                    ),
-                    many => format!(
-                        "nothing changed, but this is not certain to be right: {many} lines look like passed-through devices \
-                         and are not of the form that can be changed, see the warnings; looked into {searched}"
-                    ),
-                }
-            }
+            _ => format!(
+                "nothing to change; looked into {}",
+                plan.searched().join(", ")
+            ),
         }
     }
 
     /// `-v`: the steps of the plan.
     pub(super) fn show_steps(&self, plan: &Plan) {
-        let ui = &self.session.ui;
+        let ui = &self.job.session.ui;
         for step in plan.set.steps() {
             let first = step.sectors.keys().next().copied().unwrap_or_default();
             ui.detail(&format!(
@@ -101,7 +98,7 @@ impl Job<'_> {
 
     /// What was done, where the way back is, and what comes next.
     pub(super) fn conclude(&self, plan: &Plan, object: &json::Change) {
-        let ui = &self.session.ui;
+        let ui = &self.job.session.ui;
         if ui.is_brief() {
             let undo = match &object.undo {
                 Some(undo) => format!("; undo file {undo}"),
@@ -115,15 +112,21 @@ impl Job<'_> {
             return;
         }
         let undo = match &object.undo {
-            Some(undo) => format!("; the way back: bootbank undo {undo} {}", object.target),
+            Some(undo) => format!(
+                "; the way back: bootbank undo {} {}",
+                quoted(undo),
+                quoted(&object.target)
+            ),
             None => String::new(),
         };
         ui.say(&format!("{}: changed{undo}", object.target));
-        if let Some(text) = (self.explain)(plan) {
+        if let Some(text) = (self.job.explain)(plan) {
             ui.say(&text);
         }
     }
+}
 
+impl Job<'_> {
     /// What became of several targets: how many of each, and which need looking at.
     pub(super) fn summarize(&self, verdicts: &[Verdict]) {
         let mut rows = Vec::new();
@@ -146,6 +149,23 @@ impl Job<'_> {
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         self.session.ui.say(text.trim_end());
     }
+}
+
+/// Nothing was found to change, and that is not certain to be right.
+fn not_understood(plan: &Plan) -> Failure {
+    let lines = match plan.doubtful() {
+        1 => "1 line looks like a passed-through device and is not of the form that can be changed"
+            .to_owned(),
+        many => format!(
+            "{many} lines look like passed-through devices and are not of the form that can be changed"
+        ),
+    };
+    let searched = plan.searched().join(", ");
+    Failure::new(
+        ErrorKind::Unsupported,
+        format!("nothing was changed, and that is not certain to be right: {lines}; looked into {searched}"),
+    )
+    .hint("the warnings show them; `bootbank get` and `put` edit the file by hand")
 }
 
 /// How much a plan changes, in words.
@@ -260,8 +280,8 @@ pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Op
             "partition {} has no room for a second copy, so the old files are written over where they lie. If that is cut in the middle, \
              the host does not boot until this is run: bootbank undo {} {}",
             banks.join(", "),
-            undo.display(),
-            target.path().display()
+            quoted(&undo.display().to_string()),
+            quoted(&target.path().display().to_string())
         )
     })
 }

@@ -19,6 +19,11 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
+/// Whether a field holds a number below zero, as GNU tar writes times before 1970.
+pub(super) fn is_negative(field: &[u8]) -> bool {
+    field.first() == Some(&0xff)
+}
+
 /// Like [`number`], a blank field being 0, as many writers leave fields that do not apply.
 pub(super) fn number_or_blank(field: &[u8]) -> Option<u64> {
     if field.iter().all(|&byte| byte == 0 || byte == b' ') {
@@ -29,7 +34,7 @@ pub(super) fn number_or_blank(field: &[u8]) -> Option<u64> {
 
 fn base256(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
-    // 0xff leads a negative number, which no field here can be.
+    // 0xff leads a negative number: no size, checksum or mode.
     let start = match first {
         0x80 => 0,
         _ => return None,

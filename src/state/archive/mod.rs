@@ -323,15 +323,20 @@ fn read_member(
         })
     };
     let mode = number("mode", at::MODE)?;
+    // Owners and times below zero are read as 0 and kept as they are.
+    let number_from_0 = |field, range: Range<usize>| match &header[range.clone()] {
+        value if field::is_negative(value) => Ok(0),
+        _ => number(field, range),
+    };
     Ok(Member {
         path: normalise(&name),
         name,
         kind: raw.kind,
         // Some writers keep the file type above the permission bits.
         mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
-        uid: number("uid", at::UID)?,
-        gid: number("gid", at::GID)?,
-        mtime: number("mtime", at::MTIME)?,
+        uid: number_from_0("uid", at::UID)?,
+        gid: number_from_0("gid", at::GID)?,
+        mtime: number_from_0("mtime", at::MTIME)?,
         size: raw.size,
         uname: text(&header[at::UNAME]),
         gname: text(&header[at::GNAME]),
