@@ -358,3 +358,34 @@ pub fn shown(text: &str) -> String {
     }
     safe
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(|cell| (*cell).to_owned()).collect()
+    }
+
+    #[test]
+    fn columns_are_aligned_and_end_with_their_last_character() {
+        let rows = [row(&["a", "bb", ""]), row(&["ccc", "d", "e"])];
+        assert_eq!(table(&rows), "a    bb\nccc  d   e\n");
+    }
+
+    /// What is in a cell comes from the medium: 70,000 characters once made the program panic,
+    /// and one long name among thousands of devices took gigabytes to pad the others.
+    #[test]
+    fn a_cell_of_any_length_is_shown_whole_and_widens_no_column() {
+        let long = "x".repeat(70_000);
+        let rows = [row(&[&long, "b"]), row(&["a", "b"])];
+        assert_eq!(table(&rows), format!("{long}  b\na  b\n"));
+    }
+
+    #[test]
+    fn a_word_of_a_command_is_quoted_where_a_shell_would_split_it() {
+        assert_eq!(quoted("a.img"), "a.img");
+        assert_eq!(quoted("my stick.img"), "'my stick.img'");
+        assert_eq!(quoted("it's"), "\"it's\"");
+    }
+}

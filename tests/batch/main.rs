@@ -1,6 +1,7 @@
 //! Many media at once, plans, and pipelines: the program as scripts use it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod answers;
 mod apply;
 mod ci;
 mod docs;

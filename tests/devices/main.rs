@@ -23,3 +23,4 @@ mod program;
 mod signals;
 mod terminal;
 mod undo_file;
+mod users;

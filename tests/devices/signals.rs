@@ -71,7 +71,7 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
         ("fdatasync", 3, 0),
         ("fdatasync", 4, 0),
     ];
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP", "QUIT"] {
         for (call, count, code) in cases {
             let bench = Bench::new();
             let image = bench.bundled(IMAGE);

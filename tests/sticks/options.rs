@@ -415,3 +415,34 @@ fn one_device_is_chosen_by_any_spelling_and_never_by_guess() {
     let content = run(judge().arg("content").arg(&stick).arg("4210688"));
     assert!(String::from_utf8(content).unwrap().contains("passthru"));
 }
+
+/// The loader chooses by boot.cfg alone: that the state of a bank cannot be had makes no other
+/// bank the next one.
+#[test]
+fn a_bank_whose_state_cannot_be_had_is_still_the_one_that_boots() {
+    let image = small("esxi67-usb-passthru");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    // The high word of the first cluster of bank 5's state: fatal for the loader, and for us.
+    let mut bytes = fs::read(&stick).unwrap();
+    let name = b"STATE   TGZ";
+    let at = bytes.windows(11).position(|it| it == name).unwrap();
+    bytes[at + 20] = 1;
+    fs::write(&stick, &bytes).unwrap();
+    let before = stamp(&stick);
+
+    let (info, code) = bench.json(&args!["info", stick]);
+    assert_eq!(code, 0);
+    let next = info[0]["banks"].as_array().unwrap().iter();
+    let next: Vec<_> = next.filter(|bank| bank["boots_next"] == true).collect();
+    assert_eq!(next.len(), 1, "{next:?}");
+    assert_eq!(next[0]["partition"], 5);
+
+    let refused = bench.run(&args!["fix", "--bank", "next", stick]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    let refused = bench.run(&args!["fix", stick]);
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--bank 6"), "{}", refused.stderr);
+    assert_eq!(stamp(&stick), before);
+    bench.done(&args!["fix", "--bank", "6", stick]);
+}

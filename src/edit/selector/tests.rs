@@ -54,6 +54,22 @@ fn a_device_is_found_by_every_spelling_of_its_address() {
     }
 }
 
+/// A key copied from one bank names the device in the other, and in the ConfigStore, whatever
+/// spelling they use; `raw:` means the key alone.
+#[test]
+fn a_key_that_can_be_read_in_one_way_names_the_device_wherever_it_is_written() {
+    let both = devices(&["000:26.7", "00000:000:26.7"]);
+    let key = "/device/000:26.7/owner";
+    assert_eq!(chosen(&both, key).unwrap(), ["000:26.7", "00000:000:26.7"]);
+    assert_eq!(chosen(&both, "raw:000:26.7").unwrap(), ["000:26.7"]);
+    let other = devices(&["00000:000:26.7"]);
+    assert_eq!(chosen(&other, key).unwrap(), ["00000:000:26.7"]);
+    // This one is 00:11.0 or, in decimal, 00:0b.0: as a key it is itself alone.
+    let doubtful = devices(&["0000:00:11.0", "000:11.0"]);
+    let key = "/device/0000:00:11.0/owner";
+    assert_eq!(chosen(&doubtful, key).unwrap(), ["0000:00:11.0"]);
+}
+
 #[test]
 fn one_address_that_fits_two_devices_is_refused_with_both() {
     // Read as hexadecimal 00:11.0 is the first, as decimal the second.

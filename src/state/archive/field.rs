@@ -108,6 +108,10 @@ mod tests {
         for (field, want) in cases {
             assert_eq!(number(field), want, "{field:?}");
         }
+        assert!(is_negative(
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe"
+        ));
+        assert!(!is_negative(b"00000031067\0"));
         assert_eq!(number_or_blank(b"\0\0\0\0"), Some(0));
         assert_eq!(number_or_blank(b"   \0"), Some(0));
     }
