@@ -416,7 +416,7 @@ pub fn store_bytes(data: &[u8]) -> bool {
 pub fn image(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     repair::image(&mut bytes);
-    let _ = check(&bytes, settings());
+    let _ = check(&bytes, settings(), BankChoice::All);
     let Ok(stick) = Stick::open(&bytes, settings()) else {
         return false;
     };

@@ -25,11 +25,16 @@ extern "C" fn report() {
 
 /// Drives a target with one input and counts whether it got to the last layer.
 pub fn count(drive: fn(&[u8]) -> bool, data: &[u8]) {
-    if RUNS.fetch_add(1, Ordering::Relaxed) == 0 {
+    let runs = RUNS.fetch_add(1, Ordering::Relaxed) + 1;
+    if runs == 1 {
         // SAFETY: the callback is a function without captures that only reads two counters.
         unsafe { atexit(report) };
     }
     if drive(data) {
         DEEP.fetch_add(1, Ordering::Relaxed);
+    }
+    // A run that is stopped does not get to its end.
+    if runs.is_power_of_two() {
+        report();
     }
 }

@@ -29,7 +29,7 @@ struct Found {
     device: Option<String>,
 }
 
-/// Shows each target; the first failure decides the exit code of each.
+/// Shows each target.
 ///
 /// # Errors
 /// A list of targets that cannot be read.
@@ -39,7 +39,7 @@ pub fn run(session: &Session, args: &SticksArgs) -> Result<Exit, Failure> {
 
 fn show(session: &Session, path: &Path) -> Exit {
     let name = path.display().to_string();
-    match session.look_into(path, |stick, target| Ok(gather(stick, target, &name))) {
+    match session.look_into(path, |stick, target| gather(session, stick, target, &name)) {
         Ok(found) => {
             session.ui.text(&in_words(&found));
             session.ui.json(&found.object);
@@ -52,7 +52,15 @@ fn show(session: &Session, path: &Path) -> Exit {
     }
 }
 
-fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
+/// All there is; of the banks those that `--bank` chooses are shown.
+fn gather(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    target: &Target,
+    name: &str,
+) -> Result<Found, Failure> {
+    let chosen = stick.chosen(session.common.bank)?;
+    let chosen: BTreeSet<u32> = chosen.iter().map(|slot| slot.partition).collect();
     let table = stick.table();
     let mut warnings = stick.warnings();
     let mut passed_through = None;
@@ -63,25 +71,37 @@ fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
         let none_listed = !slot.states.iter().any(|file| file.listed);
         for file in &slot.states {
             let opened = stick.open_state(slot, file);
-            let configuration = opened
-                .as_ref()
-                .ok()
-                .and_then(|s| Configuration::open(s).ok());
-            let passed = configuration.as_ref().and_then(passed_through_in);
+            let inside = opened.as_ref().ok().filter(|it| it.form() != Form::Sealed);
+            let inside = inside.map(|state| {
+                let on = |error| Error::from(error).on(slot.partition).in_file(file.name);
+                Configuration::open(state).map_err(on)
+            });
+            let configuration = inside.as_ref().and_then(|opened| opened.as_ref().ok());
+            let passed = configuration.and_then(passed_through_in);
             let counts = passed.as_ref().map(Vec::len);
             if slot.verdict.boots_next && (file.listed || none_listed) {
                 passed_through = passed;
-                doubtful = configuration.as_ref().map_or(0, Configuration::doubtful);
+                doubtful = configuration.map_or(0, Configuration::doubtful);
             }
             let mut object = state_object(file, &opened, slot.partition, &mut warnings);
-            if let Some(Ok(odd)) = configuration.map(|configuration| configuration.warnings()) {
-                let odd = odd.into_iter();
-                warnings.extend(odd.map(|text| format!("partition {}: {text}", slot.partition)));
+            match configuration.map(Configuration::warnings) {
+                Some(Ok(odd)) => {
+                    let odd = odd.into_iter();
+                    warnings
+                        .extend(odd.map(|text| format!("partition {}: {text}", slot.partition)));
+                }
+                Some(Err(error)) => object.error = Some(Failure::from(Error::from(error)).object()),
+                None => {}
+            }
+            if let Some(Err(error)) = inside {
+                object.error = Some(Failure::from(error).object());
             }
             object.passed_through = counts;
             states.push(object);
         }
-        banks.push(bank_object(slot, states));
+        if chosen.contains(&slot.partition) {
+            banks.push(bank_object(slot, states));
+        }
     }
     let partitions = table.partitions.iter().map(|partition| json::Partition {
         number: partition.number,
@@ -102,12 +122,12 @@ fn gather(stick: &Stick<'_, '_>, target: &Target, name: &str) -> Found {
         write_cache: target.write_cache().map(WriteCache::as_str),
         warnings,
     };
-    Found {
+    Ok(Found {
         object,
         passed_through,
         doubtful,
         device: target.write_cache().map(flush_in_words),
-    }
+    })
 }
 
 fn bank_object(slot: &Slot<'_>, states: Vec<json::State>) -> json::Bank {

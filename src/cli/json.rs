@@ -129,6 +129,8 @@ pub struct Device {
     pub source: &'static str,
     pub key: String,
     pub addresses: Vec<String>,
+    /// The same addresses as `lspci` and as esx.conf of 4.x write them.
+    pub spellings: Vec<String>,
     pub owner: String,
     pub passthrough: bool,
     pub alias: Option<String>,

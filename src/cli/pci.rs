@@ -12,6 +12,7 @@ use super::session::Session;
 use super::ui::{shown, table};
 use crate::edit::{Configuration, Devices, Edit, OwnerEdit};
 use crate::ownership::{DeviceOwner, Owner};
+use crate::pci::{PciAddress, Spelling};
 use crate::stick::{Slot, StateFile, Stick};
 use std::path::Path;
 
@@ -129,12 +130,19 @@ fn devices_of(
         .collect())
 }
 
+/// The other spellings of an address: as `lspci` writes it, and as esx.conf of 4.x does.
+fn spellings(address: &PciAddress) -> Vec<String> {
+    let decimal = address.spelled(Spelling::DECIMAL);
+    std::iter::once(address.lspci()).chain(decimal).collect()
+}
+
 fn object(device: &DeviceOwner, file: &str) -> json::Device {
     json::Device {
         file: file.to_owned(),
         source: device.source.as_str(),
         key: device.key.clone(),
         addresses: device.addresses.iter().map(ToString::to_string).collect(),
+        spellings: device.addresses.iter().flat_map(spellings).collect(),
         owner: device.owner.clone().unwrap_or_default(),
         passthrough: device.passthrough,
         alias: device.alias.clone(),
@@ -142,6 +150,25 @@ fn object(device: &DeviceOwner, file: &str) -> json::Device {
         virtual_function: device.virtual_function,
         name: device.name.clone(),
     }
+}
+
+/// A device as a row of the table.
+fn row(device: &json::Device) -> Vec<String> {
+    let owner = match device.owner.is_empty() {
+        true => "(default: vmkernel)".to_owned(),
+        false => shown(&device.owner),
+    };
+    let name = device.name.as_deref().map(shown).unwrap_or_default();
+    let storage = if device.storage { "[storage]" } else { "" };
+    vec![
+        format!("    {}", device.addresses.join(" or ")),
+        owner,
+        device.alias.as_deref().map(shown).unwrap_or_default(),
+        device.spellings.join(", "),
+        format!("{name} {storage}").trim().to_owned(),
+        format!("{}:{}", device.file, device.source),
+        shown(&device.key),
+    ]
 }
 
 fn in_words(object: &json::Pci) -> String {
@@ -160,29 +187,16 @@ fn in_words(object: &json::Pci) -> String {
             continue;
         }
         let heading = [
-            "    file", "source", "address", "owner", "alias", "key", "device",
+            "    address",
+            "owner",
+            "alias",
+            "also written",
+            "device",
+            "source",
+            "key",
         ];
         let mut rows = vec![heading.map(str::to_owned).to_vec()];
-        for device in &bank.devices {
-            let owner = if device.owner.is_empty() {
-                "(default: vmkernel)".to_owned()
-            } else {
-                shown(&device.owner)
-            };
-            let mut what = device.name.as_deref().map(shown).unwrap_or_default();
-            if device.storage {
-                what = format!("{what} [storage]");
-            }
-            rows.push(vec![
-                format!("    {}", device.file),
-                device.source.to_owned(),
-                device.addresses.join(" or "),
-                owner,
-                device.alias.as_deref().map(shown).unwrap_or_default(),
-                shown(&device.key),
-                what.trim().to_owned(),
-            ]);
-        }
+        rows.extend(bank.devices.iter().map(row));
         text.push_str(&table(&rows));
     }
     text

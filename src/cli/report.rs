@@ -354,7 +354,7 @@ fn compressed_hint(content: Content, path: &Path) -> String {
     let path = path.display();
     match content {
         Content::Gzip | Content::Zstd | Content::Xz => {
-            "a compressed image can be the source of -o FILE; to look into it, unpack it first"
+            "a compressed image can be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
                 .to_owned()
         }
         Content::Qcow2 | Content::Vmdk | Content::Vhdx => {

@@ -73,6 +73,11 @@ impl Ui {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Whether text on standard output is before the eyes of whoever is asked.
+    pub fn shows_text(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
     /// Whether standard output carries JSON Lines instead of text.
     pub fn is_json(&self) -> bool {
         self.json

@@ -8,7 +8,8 @@ use super::json;
 use super::report::Failure;
 use super::session::Session;
 use super::ui::shown;
-use crate::stick::{Finding, Severity};
+use crate::error::ErrorKind;
+use crate::stick::Finding;
 use std::path::Path;
 
 /// Checks each target.
@@ -31,15 +32,26 @@ fn check(session: &Session, path: &Path) -> Exit {
     };
     let medium = crate::medium::CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
-    let findings = crate::stick::check(&medium, settings);
-    let ok = findings
-        .iter()
-        .all(|finding| finding.severity != Severity::Error);
+    let findings = crate::stick::check(&medium, settings, session.common.bank);
+    let exit = exit_of(&findings);
+    let ok = exit == Exit::Done;
     let mut text = String::new();
     for finding in &findings {
         text.push_str(&in_words(finding));
     }
-    let verdict = if ok { "sound" } else { "damaged" };
+    let verdict = match exit {
+        Exit::Done => "sound",
+        Exit::Io => "cannot be read",
+        Exit::Damaged
+            if findings
+                .iter()
+                .any(|it| it.kind == Some(ErrorKind::Damaged)) =>
+        {
+            "damaged"
+        }
+        Exit::Damaged => "not understood",
+        _ => "not checked to the end",
+    };
     session.ui.text(&format!("{name}: {verdict}\n{text}"));
     session.ui.json(&json::Verify {
         schema: json::VERIFY,
@@ -47,12 +59,17 @@ fn check(session: &Session, path: &Path) -> Exit {
         ok,
         findings: findings.iter().map(object).collect(),
     });
-    let io = findings.iter().any(|finding| finding.is_io);
-    match (ok, io) {
-        (true, _) => Exit::Done,
-        (false, true) => Exit::Io,
-        (false, false) => Exit::Damaged,
-    }
+    exit
+}
+
+/// The worst of the errors found: a medium that cannot be read before damage, damage before what is
+/// only refused, a limit for instance.
+fn exit_of(findings: &[Finding]) -> Exit {
+    let kinds = findings.iter().filter_map(|finding| finding.kind);
+    let exits: Vec<Exit> = kinds.map(Exit::from).collect();
+    let worst = [Exit::Io, Exit::Damaged, Exit::Refused, Exit::Usage];
+    let found = worst.into_iter().find(|exit| exits.contains(exit));
+    found.unwrap_or(Exit::Done)
 }
 
 fn object(finding: &Finding) -> json::Finding {

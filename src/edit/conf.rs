@@ -1,6 +1,7 @@
 //! Settings of esx.conf: one key set or taken out, every other byte kept.
 
 use super::configuration::inside;
+use super::secrets::shown_value;
 use super::{Change, ChangeSource, Configuration, ESX_CONF, EditError, Edited, Unmatched};
 use crate::ownership::EsxConf;
 
@@ -68,8 +69,8 @@ impl ConfEdit {
             key: key.clone(),
             addresses: Vec::new(),
             alias: None,
-            from,
-            to,
+            from: from.map(|value| shown_value(key, value)),
+            to: to.map(|value| shown_value(key, value)),
         });
         *conf = changed;
         Ok(())

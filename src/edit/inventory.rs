@@ -4,16 +4,13 @@
 //! other than `Config` are none of it.
 
 use super::files::fingerprint;
-use super::secrets::{is_secret_name, is_secret_path};
+use super::secrets::{HIDDEN, is_secret_name, is_secret_path, redact};
 use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::bank::BootCfg;
 use crate::ownership::{EsxConf, Row, ValueColumn};
 use crate::state::{Member, MemberKind, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Shown in place of a secret.
-const HIDDEN: &str = "(hidden)";
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -260,26 +257,4 @@ impl Inventory {
 fn holds_private_key(content: &[u8]) -> bool {
     const MARK: &[u8] = b"PRIVATE KEY-----";
     content.windows(MARK.len()).any(|window| window == MARK)
-}
-
-/// Hides the members whose names say that they are secrets; whether there were any.
-fn redact(value: &mut Value) -> bool {
-    match value {
-        Value::Object(members) => {
-            let mut found = false;
-            for (name, member) in members {
-                if is_secret_name(name) && (member.is_string() || member.is_array()) {
-                    *member = HIDDEN.into();
-                    found = true;
-                } else {
-                    found |= redact(member);
-                }
-            }
-            found
-        }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |found, item| redact(item) | found),
-        _ => false,
-    }
 }

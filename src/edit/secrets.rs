@@ -1,5 +1,10 @@
 //! Which files and fields hold secrets, so that they are not shown unasked.
 
+use serde_json::Value;
+
+/// Shown in place of a secret.
+pub(super) const HIDDEN: &str = "(hidden)";
+
 /// Parts of paths that are known to hold keys, password hashes or tokens.
 const SECRET_PATHS: [&str; 13] = [
     "shadow",
@@ -32,4 +37,48 @@ pub fn is_secret_path(path: &str) -> bool {
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|secret| name.contains(secret))
+}
+
+/// The value of a setting as it is reported: hidden where the setting is known to hold a secret.
+pub(super) fn shown_value(name: &str, value: String) -> String {
+    match is_secret_name(name) {
+        true => HIDDEN.to_owned(),
+        false => value,
+    }
+}
+
+/// The same of a value in JSON: what its members' names say are secrets is hidden.
+pub(super) fn shown_json(name: &str, json: String) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(&json) else {
+        return shown_value(name, json);
+    };
+    if redact(&mut value) {
+        value.to_string()
+    } else if value.is_object() {
+        json
+    } else {
+        shown_value(name, json)
+    }
+}
+
+/// Hides the members whose names say that they are secrets; whether there were any.
+pub(super) fn redact(value: &mut Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            let mut found = false;
+            for (name, member) in members {
+                if is_secret_name(name) && (member.is_string() || member.is_array()) {
+                    *member = HIDDEN.into();
+                    found = true;
+                } else {
+                    found |= redact(member);
+                }
+            }
+            found
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .fold(false, |found, item| redact(item) | found),
+        _ => false,
+    }
 }

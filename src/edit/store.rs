@@ -1,6 +1,7 @@
 //! Rows of the ConfigStore: a value set, or a row deleted.
 
 use super::configuration::inside;
+use super::secrets::shown_json;
 use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, EditError, Edited};
 use super::{SCHEMA_STORE, Unmatched};
 use crate::ownership::{
@@ -138,8 +139,8 @@ fn note(
         key: format!("{key} {}", column.as_str()),
         addresses: Vec::new(),
         alias: None,
-        from,
-        to,
+        from: from.map(|json| shown_json(&key.name, json)),
+        to: to.map(|json| shown_json(&key.name, json)),
     });
 }
 

@@ -1,7 +1,8 @@
 //! Every layer checked, from the partition table to the last member of the archive. Errors do
 //! not stop the check where there is more to look at.
 
-use super::{Cause, Error, Settings, Slot, Stick};
+use super::{BankChoice, Cause, Error, Settings, Slot, Stick};
+use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration, EditError};
 use crate::error::ErrorKind;
 use crate::medium::ReadAt;
@@ -40,12 +41,12 @@ pub struct Finding {
     pub partition: Option<u32>,
     /// What.
     pub message: String,
-    /// Whether the medium could not be read, as opposed to reading wrongly.
-    pub is_io: bool,
+    /// What it means to whoever has to act on it, of an error.
+    pub kind: Option<ErrorKind>,
 }
 
-/// Checks a medium through every layer; writes nothing.
-pub fn check(medium: &dyn ReadAt, settings: Settings<'_>) -> Vec<Finding> {
+/// Checks a medium through every layer, down to what the chosen banks hold; writes nothing.
+pub fn check(medium: &dyn ReadAt, settings: Settings<'_>, banks: BankChoice) -> Vec<Finding> {
     let mut findings = Vec::new();
     let stick = match Stick::open(medium, settings) {
         Ok(stick) => stick,
@@ -73,18 +74,28 @@ pub fn check(medium: &dyn ReadAt, settings: Settings<'_>) -> Vec<Finding> {
     for text in stick.left_alone() {
         findings.push(finding(Severity::Warning, "table", None, text));
     }
-    for slot in stick.slots() {
-        check_bank(&stick, slot, &mut findings);
+    match stick.chosen(banks) {
+        Ok(mut chosen) => {
+            chosen.sort_by_key(|slot| slot.partition);
+            for slot in chosen {
+                check_bank(&stick, slot, &mut findings);
+            }
+        }
+        Err(error) => findings.push(from_error(&error)),
     }
     findings
 }
 
 fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
-    let on = Some(slot.partition);
-    let bank = match slot.opened() {
-        Ok(bank) => bank,
+    match slot.opened() {
+        Ok(bank) => check_volume(bank, slot.partition, findings),
         Err(error) => return findings.push(from_error(&error)),
-    };
+    }
+    check_states(stick, slot, findings);
+}
+
+fn check_volume(bank: &Bank<'_>, partition: u32, findings: &mut Vec<Finding>) {
+    let on = Some(partition);
     for problem in &bank.boot_cfg().problems {
         findings.push(finding(
             Severity::Warning,
@@ -117,8 +128,12 @@ fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding
                 findings.push(finding(Severity::Note, "fat", on, text));
             }
         }
-        Err(error) => findings.push(from_error(&Error::from(error).on(slot.partition))),
+        Err(error) => findings.push(from_error(&Error::from(error).on(partition))),
     }
+}
+
+fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+    let on = Some(slot.partition);
     if slot.states.is_empty() {
         let text = "the bank holds no state; that is normal for the second bank of a fresh install";
         findings.push(finding(Severity::Note, "fat", on, text.to_owned()));
@@ -183,7 +198,7 @@ fn finding(
         layer,
         partition,
         message,
-        is_io: false,
+        kind: None,
     }
 }
 
@@ -204,7 +219,7 @@ fn from_error(error: &Error) -> Finding {
         layer: layer_of(&error.cause),
         partition: error.partition,
         message,
-        is_io: error.kind() == ErrorKind::Io,
+        kind: Some(error.kind()),
     }
 }
 

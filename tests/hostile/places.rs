@@ -111,10 +111,10 @@ fn without_permission_to_read_the_hint_says_what_an_ordinary_user_needs() {
         assert!(ran.code == 3 || ran.code == 5, "{ran:?}");
         let object = ran.object();
         let hint = object["error"]["hint"].as_str().unwrap_or_default();
-        assert!(
-            hint.contains("setfacl") && hint.contains("udev"),
-            "{object}"
-        );
+        assert!(hint.contains("setfacl"), "{object}");
+        // What helps with a disk does not with a file of root's.
+        assert!(!hint.contains("udev"), "{object}");
+        assert!(!hint.contains("join the group"), "{object}");
     }
 }
 

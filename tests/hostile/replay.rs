@@ -35,6 +35,30 @@ fn every_seed_and_every_past_find_goes_through_its_target() {
     }
 }
 
+/// What a fuzz run learned, where there is one (`BOOTBANK_CORPUS`): for scripts/fuzz-coverage.
+#[test]
+fn every_input_of_a_corpus_goes_through_its_target() {
+    let Some(corpus) = std::env::var_os("BOOTBANK_CORPUS") else {
+        eprintln!("skipped: no corpus of a fuzz run is named");
+        return;
+    };
+    for target in &TARGETS {
+        let Ok(inputs) = fs::read_dir(Path::new(&corpus).join(target.name)) else {
+            continue;
+        };
+        let (mut count, mut deep) = (0, 0);
+        for input in inputs {
+            let input = fs::read(input.unwrap().path()).unwrap();
+            count += 1;
+            deep += usize::from((target.drive)(&input));
+        }
+        eprintln!(
+            "{}: {deep} of {count} inputs of the corpus get to the last layer",
+            target.name
+        );
+    }
+}
+
 #[test]
 fn a_prefix_or_a_flipped_byte_of_a_seed_is_no_find_either() {
     for target in &TARGETS {

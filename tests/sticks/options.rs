@@ -245,7 +245,8 @@ fn several_outputs_need_a_directory() {
     let two = small("esxi67-gpt");
     let into = bench.file("copies");
     let (objects, code) = bench.json(&args!["fix", one.path, two.path, "-o", into]);
-    assert_eq!((objects.len(), code), (0, 2));
+    assert_eq!((objects.len(), code), (1, 2), "why nothing was done, once");
+    assert_eq!(objects[0]["error"]["kind"], "usage");
     fs::create_dir(&into).unwrap();
     let (objects, code) = bench.json(&args!["fix", one.path, two.path, "-o", into]);
     assert_eq!((objects.len(), code), (2, 0));
@@ -445,4 +446,47 @@ fn a_bank_whose_state_cannot_be_had_is_still_the_one_that_boots() {
     assert!(refused.stderr.contains("--bank 6"), "{}", refused.stderr);
     assert_eq!(stamp(&stick), before);
     bench.done(&args!["fix", "--bank", "6", stick]);
+}
+
+#[test]
+fn commands_that_look_keep_to_the_bank_that_is_chosen() {
+    let image = small("esxi67-usb-passthru");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    for (choice, partitions) in [("all", vec![5, 6]), ("next", vec![5]), ("6", vec![6])] {
+        let (info, code) = bench.json(&args!["info", "--bank", choice, stick]);
+        assert_eq!(code, 0);
+        let banks = info[0]["banks"].as_array().unwrap().iter();
+        let shown: Vec<_> = banks
+            .map(|bank| bank["partition"].as_u64().unwrap())
+            .collect();
+        assert_eq!(shown, partitions, "{choice}");
+    }
+    // Damage in one bank is none of the other's business.
+    let mut bytes = fs::read(&stick).unwrap();
+    let at = bytes
+        .windows(11)
+        .position(|it| it == b"STATE   TGZ")
+        .unwrap();
+    bytes[at + 20] = 1;
+    fs::write(&stick, &bytes).unwrap();
+    for (choice, code) in [("all", 4), ("5", 4), ("6", 0), ("7", 2)] {
+        let ran = bench.run(&args!["verify", "--bank", choice, stick]);
+        assert_eq!(ran.code, code, "{choice}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
+/// A limit is no damage.
+#[test]
+fn a_state_over_the_limit_is_refused_and_not_called_damaged() {
+    let image = small("esxi67-gpt");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let ran = bench.run(&args!["verify", "--max-unpacked", "1K", stick]);
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("not checked to the end"),
+        "{}",
+        ran.stdout
+    );
 }

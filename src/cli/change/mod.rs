@@ -127,6 +127,12 @@ impl<'s> Job<'s> {
         let paths: Vec<&Path> = targets.iter().map(|(target, _)| *target).collect();
         if let Err(failure) = self.check_places(&paths) {
             failure.say(&session.ui, "");
+            // Standard output that was to carry an image carries nothing else.
+            if !self.streams() {
+                let first = paths.first().unwrap_or(&Path::new("")).display();
+                let object = failure.in_json(json::ERROR, &first.to_string());
+                session.ui.json(&object);
+            }
             return failure.exit();
         }
         // With several targets a signal must leave time to say what became of each.
@@ -164,7 +170,7 @@ impl<'s> Job<'s> {
         let Mode::Output { path, .. } = &self.change.mode else {
             return Ok(());
         };
-        if path == Path::new(output::STREAM) {
+        if self.streams() {
             if self.session.ui.is_json() {
                 return Err(Failure::usage(
                     "--json and -o - both want standard output; leave one of them out",
@@ -173,6 +179,11 @@ impl<'s> Job<'s> {
             self.session.ui.give_stdout_away();
         }
         output::check_places(path, targets, &self.session.host)
+    }
+
+    /// Whether standard output is where the copy goes.
+    fn streams(&self) -> bool {
+        matches!(&self.change.mode, Mode::Output { path, .. } if path == Path::new(output::STREAM))
     }
 
     fn failed(&self, target: &Path, failure: &Failure) -> Report {
@@ -396,7 +407,12 @@ impl One<'_> {
             None
         } else {
             let danger = danger.as_ref().map(|text| format!("{text}\n"));
-            let question = format!("{}Change {path}?", danger.unwrap_or_default());
+            // What is asked about has gone to standard output, which may be a file.
+            let about = match ui.shows_text() {
+                true => String::new(),
+                false => show::plan_in_words(plan),
+            };
+            let question = format!("{about}{}Change {path}?", danger.unwrap_or_default());
             ui.ask(&question, &self.job.session.interrupt)
         };
         match answer {

@@ -49,10 +49,7 @@ impl One<'_> {
         {
             return Ok(());
         }
-        let mut text = format!("{}\n", object.target);
-        for bank in &plan.banks {
-            text.push_str(&bank_in_words(bank));
-        }
+        let mut text = format!("{}\n{}", object.target, plan_in_words(plan));
         if self.job.change.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
@@ -166,6 +163,11 @@ fn not_understood(plan: &Plan) -> Failure {
         format!("nothing was changed, and that is not certain to be right: {lines}; looked into {searched}"),
     )
     .hint("the warnings show them; `bootbank get` and `put` edit the file by hand")
+}
+
+/// What changes in each bank.
+pub(super) fn plan_in_words(plan: &Plan) -> String {
+    plan.banks.iter().map(bank_in_words).collect()
 }
 
 /// How much a plan changes, in words.
