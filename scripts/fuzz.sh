@@ -43,7 +43,7 @@ fuzz() {
   mkdir -p "corpus/$target" "artifacts/$target"
   # Stopped because nothing new comes is no failure.
   nice -n 19 "target/$host/release/$target" -artifact_prefix="artifacts/$target/" -max_len="$max" \
-    -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=10 -detect_leaks=0 -print_final_stats=1 \
+    -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=60 -detect_leaks=0 -print_final_stats=1 \
     -interrupted_exitcode=0 "corpus/$target" "seeds/$target" >"$log" 2>&1 &
   running=$!
   while kill -0 "$running" 2>/dev/null; do

@@ -18,15 +18,17 @@
 use super::repair;
 use bootbank::bank::{BankInput, BootCfg, KerneloptEdit, choose};
 use bootbank::commit::{Planner, Undo, run};
-use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
+use bootbank::edit::inventory::Inventory;
+use bootbank::edit::seal::Operation;
+use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{FatError, Method, Replacement, Volume, judge, replace};
 use bootbank::medium::{ReadAt, WriteAt};
 use bootbank::ownership::{Change, ConfigStore, EsxConf, Owner, RowKey, ValueColumn};
 use bootbank::partition::PartitionTable;
 use bootbank::state::envelope::Envelope;
 use bootbank::state::key_store::EncryptionInfo;
-use bootbank::state::{Effort, KeyCache, Limits, MemberEdit, State};
-use bootbank::stick::{BankChoice, Request, Settings, Stick, check};
+use bootbank::state::{Effort, KeyCache, Limits, MemberEdit, State, state_in};
+use bootbank::stick::{BankChoice, Request, Settings, Stick, check, plan_undo};
 use std::cell::RefCell;
 use std::io;
 use std::sync::LazyLock;
@@ -227,6 +229,8 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
         return false;
     };
     let _ = state.warnings();
+    let mut inventory = Inventory::default();
+    let _ = inventory.add_state(&state);
     let path = "etc/vmware/esx.conf";
     let Ok(Some(old)) = state.content(path) else {
         return false;
@@ -243,6 +247,22 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
             "the edit is not there"
         );
     }
+    let changes = [
+        MemberEdit::Add {
+            path: "etc/added".to_owned(),
+            content: vec![7; 700],
+            mode: 0o600,
+            mtime: 0,
+        },
+        MemberEdit::Remove {
+            path: "etc/hosts".to_owned(),
+        },
+    ];
+    for change in changes {
+        if let Ok(edited) = state.edit(&[change], Effort::Usual) {
+            State::open(name, &edited, &LIMITS, &KEYS).expect("what was packed");
+        }
+    }
     true
 }
 
@@ -252,7 +272,10 @@ pub fn state(data: &[u8]) -> bool {
         return false;
     };
     match how % 3 {
-        0 => bootbank::state::gzip::unpack(rest, LIMITS.max_unpacked).is_ok(),
+        0 => {
+            let _ = state_in(rest, &LIMITS);
+            bootbank::state::gzip::unpack(rest, LIMITS.max_unpacked).is_ok()
+        }
         1 => {
             let mut outer = rest.to_vec();
             for (_, place) in repair::tar(&mut outer) {
@@ -331,6 +354,19 @@ pub fn esx_conf(data: &[u8]) -> bool {
     };
     assert!(conf.as_bytes() == data, "bytes are not kept");
     let _ = conf.aliases();
+    let some = conf.entries().next().map(|entry| entry.key.to_owned());
+    for key in some
+        .iter()
+        .map(String::as_str)
+        .chain(["/device/000:26.7/owner"])
+    {
+        if let Ok(set) = conf.set(key, "value") {
+            assert!(set.get(key) == Some("value"), "a key that was set");
+        }
+        if let Ok(unset) = conf.unset(key) {
+            assert!(unset.get(key).is_none(), "a key that was taken out");
+        }
+    }
     let devices = conf.devices();
     let passed = devices.iter().filter(|device| device.passthrough);
     let keys: Vec<&str> = passed.map(|device| device.key.as_str()).collect();
@@ -430,6 +466,20 @@ pub fn image(data: &[u8]) -> bool {
         context: Context { time: None },
     };
     let _ = stick.plan_reclaim(request);
+    for other in [
+        Edit::Seal(Operation::ALL.to_vec()),
+        Edit::Conf(ConfEdit::Set {
+            key: "/adv/Misc/HostName".to_owned(),
+            value: "fuzz".to_owned(),
+        }),
+        Edit::File(FileEdit::Put {
+            path: "etc/motd".to_owned(),
+            content: vec![7; 700],
+            mode: None,
+        }),
+    ] {
+        let _ = stick.plan(&[other], request);
+    }
     let Ok(plan) = stick.plan(&edits, request) else {
         return false;
     };
@@ -454,5 +504,17 @@ pub fn undo(data: &[u8]) -> bool {
     };
     let medium = CHANGED.to_vec();
     let _ = undo.plan(&medium, true);
+    for force in [true, false] {
+        let Ok(back) = plan_undo(&medium, &undo, settings(), force) else {
+            continue;
+        };
+        // By force anything may be put back; else what is left is a stick.
+        let after = Memory(RefCell::new(medium.clone()));
+        let done = run(&after, &back.set, &|| false);
+        if !force {
+            done.expect("a medium in memory");
+            Stick::open(&after, settings()).expect("what an undo leaves");
+        }
+    }
     undo.plan(&medium, false).is_ok_and(|set| !set.is_empty())
 }

@@ -8,6 +8,7 @@ use super::report::Failure;
 use super::session::Session;
 use super::ui::{quoted, shown, table};
 use crate::edit::Configuration;
+use crate::error::ErrorKind;
 use crate::host::WriteCache;
 use crate::medium::Target;
 use crate::state::envelope::Envelope;
@@ -25,6 +26,8 @@ struct Found {
     passed_through: Option<Vec<String>>,
     /// Lines in it that look like passed-through devices and are of no known form.
     doubtful: usize,
+    /// Whether a bank could not be read, as opposed to reading wrongly.
+    unread: bool,
     /// How the device treats a flush, in words; nothing for an image file.
     device: Option<String>,
 }
@@ -43,7 +46,8 @@ fn show(session: &Session, path: &Path) -> Exit {
         Ok(found) => {
             session.ui.text(&in_words(&found));
             session.ui.json(&found.object);
-            Exit::Done
+            // What could not be read may be what boots next.
+            if found.unread { Exit::Io } else { Exit::Done }
         }
         Err(failure) => {
             failure.show(&session.ui, json::INFO, &name);
@@ -63,6 +67,17 @@ fn gather(
     let chosen: BTreeSet<u32> = chosen.iter().map(|slot| slot.partition).collect();
     let table = stick.table();
     let mut warnings = stick.warnings();
+    let failed = stick.slots().iter().filter(|slot| {
+        let kind = slot.bank.as_ref().err().map(|error| error.kind());
+        kind == Some(ErrorKind::Io)
+    });
+    let unread: Vec<u32> = failed.map(|slot| slot.partition).collect();
+    if !unread.is_empty() {
+        warnings.push(format!(
+            "which bank boots next is not certain: partition {} cannot be read",
+            crate::stick::numbers(unread.iter().copied())
+        ));
+    }
     let mut passed_through = None;
     let mut doubtful = 0;
     let mut banks = Vec::new();
@@ -126,6 +141,7 @@ fn gather(
         object,
         passed_through,
         doubtful,
+        unread: !unread.is_empty(),
         device: target.write_cache().map(flush_in_words),
     })
 }

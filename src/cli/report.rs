@@ -305,6 +305,10 @@ fn medium_hint(error: &MediumError) -> Option<String> {
         }
         MediumError::Compressed { content, path } => compressed_hint(*content, path),
         MediumError::Exists { .. } => "--force replaces it".to_owned(),
+        MediumError::SystemDisk { .. } => {
+            "start another system, from a live stick for instance, and run it there; what is only swapped to is freed by swapoff"
+                .to_owned()
+        }
         MediumError::IsDirectory { .. } => {
             "name an image file or the node of a whole disk".to_owned()
         }

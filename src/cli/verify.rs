@@ -39,18 +39,12 @@ fn check(session: &Session, path: &Path) -> Exit {
     for finding in &findings {
         text.push_str(&in_words(finding));
     }
-    let verdict = match exit {
-        Exit::Done => "sound",
-        Exit::Io => "cannot be read",
-        Exit::Damaged
-            if findings
-                .iter()
-                .any(|it| it.kind == Some(ErrorKind::Damaged)) =>
-        {
-            "damaged"
-        }
-        Exit::Damaged => "not understood",
-        _ => "not checked to the end",
+    let verdict = match worst(&findings) {
+        None => "sound",
+        Some(ErrorKind::Io) => "cannot be read",
+        Some(ErrorKind::Damaged) => "damaged",
+        Some(ErrorKind::Unsupported) => "not understood",
+        Some(ErrorKind::Refused | ErrorKind::Usage) => "not checked to the end",
     };
     session.ui.text(&format!("{name}: {verdict}\n{text}"));
     session.ui.json(&json::Verify {
@@ -64,12 +58,20 @@ fn check(session: &Session, path: &Path) -> Exit {
 
 /// The worst of the errors found: a medium that cannot be read before damage, damage before what is
 /// only refused, a limit for instance.
+fn worst(findings: &[Finding]) -> Option<ErrorKind> {
+    use ErrorKind::{Damaged, Io, Refused, Unsupported, Usage};
+    let met = |kind: &ErrorKind| findings.iter().any(|it| it.kind == Some(*kind));
+    let kinds = [Io, Damaged, Unsupported, Refused, Usage];
+    kinds.into_iter().find(met)
+}
+
+/// Errors are what this command is there to find, whatever else they are.
 fn exit_of(findings: &[Finding]) -> Exit {
-    let kinds = findings.iter().filter_map(|finding| finding.kind);
-    let exits: Vec<Exit> = kinds.map(Exit::from).collect();
-    let worst = [Exit::Io, Exit::Damaged, Exit::Refused, Exit::Usage];
-    let found = worst.into_iter().find(|exit| exits.contains(exit));
-    found.unwrap_or(Exit::Done)
+    match worst(findings) {
+        None => Exit::Done,
+        Some(kind @ (ErrorKind::Io | ErrorKind::Usage)) => kind.into(),
+        Some(_) => Exit::Damaged,
+    }
 }
 
 fn object(finding: &Finding) -> json::Finding {

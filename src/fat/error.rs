@@ -288,6 +288,12 @@ pub enum FatError {
         /// Where.
         offset: u64,
     },
+    /// The medium could not be read for the second FAT reader.
+    #[error("cannot read for the second FAT reader: {what}")]
+    SecondReaderRead {
+        /// What it was reading, and what the medium reported.
+        what: String,
+    },
     /// The second FAT reader does not agree about the finished plan.
     #[error("the second FAT reader does not agree: {what}")]
     SecondReader {
@@ -301,7 +307,7 @@ impl FatError {
     pub fn kind(&self) -> ErrorKind {
         use FatError as E;
         match self {
-            E::Read { .. } => ErrorKind::Io,
+            E::Read { .. } | E::SecondReaderRead { .. } => ErrorKind::Io,
             E::Layout { .. }
             | E::SectorSize { .. }
             | E::Fat32 { .. }

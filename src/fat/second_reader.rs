@@ -25,13 +25,14 @@
 use super::FatError;
 use super::reach::Reach;
 use super::volume::Volume;
-use crate::medium::{ReadAt, Window};
+use crate::medium::{MediumError, ReadAt, Window};
 use fatfs::{DirEntry, FileSystem, FsOptions};
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-/// Bytes read at once where the crate asks for a few.
+/// Bytes read at once where the crate asks for a few, and where those cannot be had.
 const BLOCK: u64 = 4096;
+const SECTOR: u64 = 512;
 
 type Dir<'f, 'm> = fatfs::Dir<'f, ReadOnly<'m>>;
 
@@ -160,9 +161,15 @@ fn dotted(raw: &[u8; 11]) -> Vec<u8> {
 }
 
 fn failed(at: &str, error: &io::Error) -> FatError {
-    FatError::SecondReader {
-        what: format!("{at}: {error}"),
+    let what = format!("{at}: {error}");
+    // The crate's own errors carry no errno.
+    let of_the_medium = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<MediumError>());
+    if error.raw_os_error().is_some() || of_the_medium {
+        return FatError::SecondReaderRead { what };
     }
+    FatError::SecondReader { what }
 }
 
 fn differs(file: &str, what: &str) -> FatError {
@@ -192,18 +199,29 @@ impl<'m> ReadOnly<'m> {
     /// Makes `block` the one that holds the current position.
     fn load(&mut self) -> io::Result<()> {
         let start = self.position - self.position % BLOCK;
-        if start == self.block_start && !self.block.is_empty() {
+        let end = self.block_start + self.block.len() as u64;
+        if (self.block_start..end).contains(&self.position) {
             return Ok(());
         }
-        let len = BLOCK.min(self.window.size() - start);
+        // A sector that cannot be read is none of the crate's business unless it asks for it.
+        let sector_start = self.position - self.position % SECTOR;
+        let (block, start) = match self.read_block(start, BLOCK) {
+            Ok(block) => (block, start),
+            Err(_) => (self.read_block(sector_start, SECTOR)?, sector_start),
+        };
+        self.block = block;
+        self.block_start = start;
+        Ok(())
+    }
+
+    fn read_block(&self, start: u64, len: u64) -> io::Result<Vec<u8>> {
+        let len = len.min(self.window.size() - start);
         let mut block = vec![0; usize::try_from(len).unwrap_or(0)];
         self.window.read_at(&mut block, start)?;
         if start == 0 {
             as_the_crate_wants(&mut block);
         }
-        self.block = block;
-        self.block_start = start;
-        Ok(())
+        Ok(block)
     }
 }
 

@@ -227,10 +227,15 @@ impl BlockDevice {
 
     /// Says of an error whether the device is still there to try again with.
     fn explain(&self, op: &'static str, offset: u64, source: io::Error) -> io::Error {
-        let errno = Errno::from_io_error(&source);
-        let gone = match errno {
+        // One that is pulled out has no sectors any more: a write finds no space, a read the end.
+        let has_gone = || {
+            let left = size_in_bytes(&self.file).unwrap_or(0);
+            left < self.size || !self.host.is_present(self.number)
+        };
+        let gone = match Errno::from_io_error(&source) {
             Some(Errno::NXIO | Errno::NODEV | Errno::NOMEDIUM) => true,
-            Some(Errno::IO) => !self.host.is_present(self.number),
+            Some(Errno::IO | Errno::NOSPC) => has_gone(),
+            None if source.kind() == io::ErrorKind::UnexpectedEof => has_gone(),
             _ => false,
         };
         if !gone {

@@ -513,8 +513,8 @@ fn a_cut_removal_in_place_that_shortens_a_chain_is_always_undone() {
     let image = Image::full("esxi67-fresh");
     let act = |medium: &dyn ReadAt| text(image.rm(medium, HOST_KEY, Method::InPlace));
     let mut run = Run::new(&image, &act);
-    let phases = run.set.steps().iter().map(|step| step.phase);
-    assert_eq!(phases.last(), Some(Phase::Release));
+    let mut phases = run.set.steps().iter().map(|step| step.phase);
+    assert_eq!(phases.next_back(), Some(Phase::Release));
     run.in_place = true;
     run.judge_all("rm --in-place, shorter chain");
 }

@@ -290,7 +290,12 @@ fn an_ordinary_user_changes_and_undoes_a_disk_whose_group_they_are_in() {
 
     // Where the program was built others may have no business.
     let program = disk.bench.path("bootbank");
-    fs::copy(env!("CARGO_BIN_EXE_bootbank"), &program).unwrap();
+    // By another process: what this one has open for writing a thread's child has open too.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_bootbank"))
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     let home = disk.bench.path("home");
     fs::create_dir(&home).unwrap();
     chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();

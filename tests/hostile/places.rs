@@ -24,7 +24,13 @@ fn as_ordinary_user(scene: &Scene, arguments: &[&str]) -> Ran {
         command.uid(65534).gid(65534);
         // The program itself may lie where nobody may go.
         let program = scene.file("bootbank");
-        fs::copy(env!("CARGO_BIN_EXE_bootbank"), &program).unwrap();
+        // By another process: a copy this one has open for writing cannot be run while a thread
+        // beside it starts a program, which has the copy open until it is the other program.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_bootbank"))
+            .arg(&program)
+            .status();
+        assert!(copied.unwrap().success());
         let mut copied = Command::new(program);
         copied
             .args(arguments)

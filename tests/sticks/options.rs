@@ -478,7 +478,7 @@ fn commands_that_look_keep_to_the_bank_that_is_chosen() {
 
 /// A limit is no damage.
 #[test]
-fn a_state_over_the_limit_is_refused_and_not_called_damaged() {
+fn a_state_over_the_limit_is_an_error_and_not_called_damaged() {
     let image = small("esxi67-gpt");
     let bench = Bench::new();
     let stick = image.copy_to(bench.path());
