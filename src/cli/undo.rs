@@ -5,6 +5,7 @@ use super::exit::Exit;
 use super::json::{self, Outcome};
 use super::report::Failure;
 use super::session::Session;
+use super::ui::shown;
 use super::undo_store::LARGEST;
 use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
 use crate::medium::{CachedReads, MediumError, Meter, ReadOnlyReason, Target};
@@ -95,16 +96,16 @@ fn put_back(
     check_sector_size(undo, &target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
     let way = plan_undo(&medium, undo, settings, args.force)?;
-    if let Some(why) = &way.files_only {
-        let text = format!(
+    let files_only = way.files_only.as_ref().map(|why| {
+        format!(
             "{why}; the files that were replaced get their old content back, and whatever else was written since stays"
-        );
-        ui.warn(&format!("{}: {text}", object.target));
-        object.warnings.push(text);
-    }
-    if let Some(damage) = &way.damage {
-        let text = format!("{damage}; it is put back all the same, as --force asks");
-        ui.warn(&format!("{}: {text}", object.target));
+        )
+    });
+    let damage = way.damage.as_ref();
+    let damage =
+        damage.map(|damage| format!("{damage}; it is put back all the same, as --force asks"));
+    for text in files_only.into_iter().chain(damage) {
+        ui.warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);
     }
     if way.set.is_empty() {
@@ -202,7 +203,7 @@ fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut json::C
         crate::stick::numbers(partitions.iter().copied())
     ));
     for (name, value) in &undo.about {
-        let (name, value) = (super::ui::shown(name), super::ui::shown(value));
+        let (name, value) = (shown(name), shown(value));
         ui.detail(&format!("  {name}: {value}"));
     }
     object.banks = partitions

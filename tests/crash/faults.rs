@@ -212,6 +212,15 @@ fn spoil_each(of: &Run<'_>, row: &str) {
     table::expect(row, &[runs, told, runs - told, by_force]);
 }
 
+/// An image after a fix, and the undo file of that.
+fn fixed(image: &Image, method: Method) -> (Image, Undo) {
+    let set = image.fix(&image.bytes, method).unwrap();
+    let medium = Cow::new(&image.bytes, image.sector);
+    run(&medium, &set, &|| false).unwrap();
+    let fixed = image.with(medium.bytes(0..medium.size()));
+    (fixed, image.undo_file(&set))
+}
+
 fn text<T>(result: Result<T, impl ToString>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
@@ -252,12 +261,7 @@ fn a_reclaim_reports_every_fault() {
 
 #[test]
 fn an_undo_reports_every_fault_and_can_be_run_again() {
-    let image = Image::bundled("esxi67-fresh");
-    let set = image.fix(&image.bytes, FIX).unwrap();
-    let fixed = Cow::new(&image.bytes, image.sector);
-    run(&fixed, &set, &|| false).unwrap();
-    let undo = image.undo_file(&set);
-    let fixed = image.with(fixed.bytes(0..fixed.size()));
+    let (fixed, undo) = fixed(&Image::bundled("esxi67-fresh"), FIX);
     let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
     let mut undoing = Run::new(&fixed, &act);
     undoing.undo = None;
@@ -276,12 +280,7 @@ fn a_fix_in_place_reports_every_fault_and_is_always_undone() {
 /// The way back from an in-place change overwrites files as well.
 #[test]
 fn an_undo_of_a_change_in_place_reports_every_fault_and_can_be_run_again() {
-    let image = Image::full("esxi67-fresh");
-    let set = image.fix(&image.bytes, Method::InPlace).unwrap();
-    let fixed = Cow::new(&image.bytes, image.sector);
-    run(&fixed, &set, &|| false).unwrap();
-    let undo = image.undo_file(&set);
-    let fixed = image.with(fixed.bytes(0..fixed.size()));
+    let (fixed, undo) = fixed(&Image::full("esxi67-fresh"), Method::InPlace);
     let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
     let mut undoing = Run::new(&fixed, &act);
     undoing.undo = None;

@@ -11,15 +11,15 @@ use std::process::{Command, Stdio};
 /// The number of the user `nobody`, who has no rights of their own.
 const NOBODY: u32 = 65534;
 
-struct Disk {
-    bench: Bench,
-    device: LoopDevice,
-    image: PathBuf,
+pub(crate) struct Disk {
+    pub(crate) bench: Bench,
+    pub(crate) device: LoopDevice,
+    pub(crate) image: PathBuf,
 }
 
 impl Disk {
     /// A bundled image attached with options of losetup; `None` where that cannot be.
-    fn attach(image: &str, options: &[&str]) -> Option<Self> {
+    pub(crate) fn attach(image: &str, options: &[&str]) -> Option<Self> {
         let bench = Bench::new();
         let image = bench.bundled(image);
         Some(Disk {
@@ -29,7 +29,7 @@ impl Disk {
         })
     }
 
-    fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         text(self.device.node())
     }
 
@@ -39,7 +39,7 @@ impl Disk {
 
     /// Runs the program, which must exit with `code` and leave every byte and no undo file.
     #[track_caller]
-    fn refuses(&self, arguments: &[&str], code: i32) -> Run {
+    pub(crate) fn refuses(&self, arguments: &[&str], code: i32) -> Run {
         let before = sha256(&self.image);
         let run = self.run(arguments).exits(code);
         assert_eq!(sha256(&self.image), before, "{run:#?}");

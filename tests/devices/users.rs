@@ -1,48 +1,22 @@
 //! Disks somebody else uses without a claim the kernel would honour: virtual machines, loop
 //! devices on top, programs that have a node open. And what partition nodes keep in their caches.
 
+use crate::disk::Disk;
 use crate::holder::Holder;
 use crate::loops::LoopDevice;
-use crate::program::{Bench, sha256, text};
+use crate::program::text;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 
-struct Disk {
-    bench: Bench,
-    device: LoopDevice,
-    image: PathBuf,
-}
-
-impl Disk {
-    fn attach(options: &[&str]) -> Option<Self> {
-        let bench = Bench::new();
-        let image = bench.bundled("esxi67-fresh");
-        Some(Disk {
-            device: LoopDevice::attach(&image, options)?,
-            bench,
-            image,
-        })
-    }
-
-    fn node(&self) -> &str {
-        text(self.device.node())
-    }
-
-    /// `fix` must be refused, say so, and leave every byte.
-    #[track_caller]
-    fn refuses(&self, says: &str) {
-        let before = sha256(&self.image);
-        let run = self.bench.run(&["fix", "-y", self.node()]).exits(3);
-        run.says(says);
-        assert_eq!(sha256(&self.image), before);
-        assert_eq!(self.bench.undo_files().len(), 0);
-    }
+/// `fix` must be refused, say so, and leave every byte.
+#[track_caller]
+fn refuses(disk: &Disk, says: &str) {
+    disk.refuses(&["fix", "-y", disk.node()], 3).says(says);
 }
 
 #[test]
 fn a_disk_a_virtual_machine_has_locked_is_refused() {
-    let Some(disk) = Disk::attach(&[]) else {
+    let Some(disk) = Disk::attach("esxi67-fresh", &[]) else {
         return;
     };
     // The byte QEMU locks while it may write: type, whence, start, length, pid.
@@ -50,28 +24,31 @@ fn a_disk_a_virtual_machine_has_locked_is_refused() {
                 lock = struct.pack('hhqqi', fcntl.F_RDLCK, 0, 101, 1, 0)\n\
                 fcntl.fcntl(f, 37, lock)";
     let holder = Holder::python(qemu, disk.node());
-    disk.refuses(&format!("locked by process {}", holder.pid()));
+    refuses(&disk, &format!("locked by process {}", holder.pid()));
 }
 
 #[test]
 fn a_disk_under_a_loop_device_is_refused_with_the_line_that_detaches_it() {
-    let Some(disk) = Disk::attach(&[]) else {
+    let Some(disk) = Disk::attach("esxi67-fresh", &[]) else {
         return;
     };
     let Some(above) = LoopDevice::attach(disk.device.node(), &["--offset", "4210688"]) else {
         return;
     };
-    disk.refuses(&format!("losetup -d {}", above.node().display()));
+    refuses(&disk, &format!("losetup -d {}", above.node().display()));
 }
 
 #[test]
 fn a_disk_whose_partition_a_program_keeps_open_is_refused_and_the_program_named() {
-    let Some(disk) = Disk::attach(&["--partscan"]) else {
+    let Some(disk) = Disk::attach("esxi67-fresh", &["--partscan"]) else {
         return;
     };
     let partition = disk.device.partition(5);
     let holder = Holder::python("f = os.open(path, os.O_RDONLY)", text(&partition));
-    disk.refuses(&format!("open in process {} (python3)", holder.pid()));
+    refuses(
+        &disk,
+        &format!("open in process {} (python3)", holder.pid()),
+    );
     drop(holder);
     disk.bench.run(&["fix", "-y", disk.node()]).exits(0);
 }
@@ -79,7 +56,7 @@ fn a_disk_whose_partition_a_program_keeps_open_is_refused_and_the_program_named(
 /// Somebody wrote through a partition's node and the kernel has not written it out.
 #[test]
 fn what_a_partition_node_has_not_written_out_is_on_the_disk_before_it_is_read() {
-    let Some(disk) = Disk::attach(&["--partscan"]) else {
+    let Some(disk) = Disk::attach("esxi67-fresh", &["--partscan"]) else {
         return;
     };
     let partition = disk.device.partition(5);
