@@ -483,7 +483,7 @@ fn a_state_over_the_limit_is_an_error_and_not_called_damaged() {
     let bench = Bench::new();
     let stick = image.copy_to(bench.path());
     let ran = bench.run(&args!["verify", "--max-unpacked", "1K", stick]);
-    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
     assert!(
         ran.stdout.contains("not checked to the end"),
         "{}",
