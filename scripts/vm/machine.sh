@@ -2,7 +2,7 @@
 # The virtual machine, as scripts/vm-test starts it.
 
 # Seconds until a machine counts as stuck.
-guest_limit=420
+guest_limit=900
 
 machine_pid=''
 
