@@ -41,10 +41,9 @@ fuzz() {
   local target=$1 max=$2 log=artifacts/$1/log outcome=stopped
   local running covered best=0 since=$SECONDS
   mkdir -p "corpus/$target" "artifacts/$target"
-  # Stopped because nothing new comes is no failure.
   nice -n 19 "target/$host/release/$target" -artifact_prefix="artifacts/$target/" -max_len="$max" \
     -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=60 -detect_leaks=0 -print_final_stats=1 \
-    -interrupted_exitcode=0 "corpus/$target" "seeds/$target" >"$log" 2>&1 &
+    "corpus/$target" "seeds/$target" >"$log" 2>&1 &
   running=$!
   while kill -0 "$running" 2>/dev/null; do
     sleep 5
@@ -58,7 +57,10 @@ fuzz() {
       break
     fi
   done
-  wait "$running" || outcome=found
+  local code=0
+  wait "$running" || code=$?
+  # 72 is how libFuzzer ends when it is interrupted.
+  ((code == 0 || code == 72)) || outcome=found
   local inputs depth
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
   depth=$(sed -n 's/^depth: //p' "$log" | tail -n 1)
