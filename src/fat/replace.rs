@@ -210,6 +210,10 @@ fn all_reasons(files: &[Replacement<'_>]) -> String {
     reasons.join(", ")
 }
 
+/// Most clusters that are passed over because they cannot be read: where there are more, the medium
+/// is not worn but dying, or gone, and each try may take its time.
+const MOST_UNREADABLE: usize = 64;
+
 /// Takes clusters for `bytes` bytes out of `free`, passing over those the medium cannot read: worn
 /// flash is not written to where it already fails, and what fails would stand in the way of every
 /// other try.
@@ -220,6 +224,7 @@ fn take_readable(
 ) -> Result<Vec<ClusterId>, FatError> {
     let geometry = volume.geometry();
     let needed = geometry.clusters_for(bytes);
+    let mut unreadable = 0;
     loop {
         let chain = take(free, needed);
         if (chain.len() as u64) < needed {
@@ -229,8 +234,10 @@ fn take_readable(
                 cluster_bytes: geometry.cluster_bytes(),
             });
         }
-        if volume.read_chain(&chain, bytes).is_ok() {
-            return Ok(chain);
+        match volume.read_chain(&chain, bytes) {
+            Ok(_) => return Ok(chain),
+            Err(error) if unreadable > MOST_UNREADABLE => return Err(error),
+            Err(_) => {}
         }
         let is_readable = |cluster: &ClusterId| {
             let whole = geometry.cluster_bytes();
@@ -242,6 +249,7 @@ fn take_readable(
             // It failed, and now it does not: nothing to tell the clusters apart by.
             return Ok(readable);
         }
+        unreadable += all - readable.len();
         free.extend(readable);
         free.sort_unstable();
     }

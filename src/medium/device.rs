@@ -87,7 +87,7 @@ impl BlockDevice {
         image::lock_bytes(node, &file)?;
         lock(node, &file)?;
         refuse_users(node, number)?;
-        write_out_partitions(host, number);
+        write_out_partitions(node, number)?;
         // Best effort: ordinary users lack the capability it needs.
         let _ = flush_buffers(&file);
         let mut device = Self::new(node, number, file, Access::Write, direct)?;
@@ -385,14 +385,18 @@ fn refuse_users(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumError
 }
 
 /// Writes out what the kernel caches of each partition's own node, and drops it. As far as this
-/// user may open them; nobody else has them open as far as can be seen.
-fn write_out_partitions(host: &Host, disk: DeviceNumber) {
-    for partition in host.partitions(disk) {
+/// user may open them; nobody else has them open as far as can be seen. What cannot be written out
+/// is somebody's data lost on a medium that fails: no change is made on top of that.
+fn write_out_partitions(node: &Node<'_>, disk: DeviceNumber) -> Result<(), MediumError> {
+    for partition in node.host().partitions(disk) {
         if let Ok(file) = File::open(&partition.node) {
-            let _ = rustix::fs::fsync(&file);
+            rustix::fs::fsync(&file)
+                .map_err(|errno| node.io_error("write out the partitions of", errno.into()))?;
+            // Advice; clean pages that stay are no more than they were.
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
         }
     }
+    Ok(())
 }
 
 fn busy(node: &Node<'_>, number: DeviceNumber) -> MediumError {
