@@ -85,6 +85,7 @@ pub mod bank;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod commit;
+pub mod diagnosis;
 pub mod edit;
 pub mod error;
 pub mod fat;

@@ -18,6 +18,7 @@
 use super::repair;
 use bootbank::bank::{BankInput, BootCfg, KerneloptEdit, choose};
 use bootbank::commit::{Planner, Undo, run};
+use bootbank::diagnosis::check;
 use bootbank::edit::inventory::Inventory;
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
@@ -28,7 +29,7 @@ use bootbank::partition::PartitionTable;
 use bootbank::state::envelope::Envelope;
 use bootbank::state::key_store::EncryptionInfo;
 use bootbank::state::{Effort, KeyCache, Limits, MemberEdit, State, state_in};
-use bootbank::stick::{BankChoice, Request, Settings, Stick, check, plan_undo};
+use bootbank::stick::{BankChoice, Request, Settings, Stick, plan_undo};
 use std::cell::RefCell;
 use std::io;
 use std::sync::LazyLock;

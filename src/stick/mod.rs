@@ -4,7 +4,6 @@
 //! each volume and each `boot.cfg`; states are opened when asked for. Nothing here writes:
 //! changes become a [`Plan`], which `commit::run` carries out.
 
-mod check;
 mod error;
 mod expect;
 mod path;
@@ -13,7 +12,6 @@ mod transfer;
 mod undo;
 mod work;
 
-pub use check::{Finding, Severity, check};
 pub use error::{Cause, Error};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
@@ -146,6 +144,11 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// The partition table.
     pub fn table(&self) -> &PartitionTable {
         &self.table
+    }
+
+    /// What the loader's choice of a bank gives reason to say.
+    pub fn choice_warnings(&self) -> &[ChoiceWarning] {
+        &self.choice_warnings
     }
 
     /// The banks, by partition number.

@@ -4,12 +4,10 @@
 //! any medium, under a name nobody sees yet. One that is a stream, or packed, is written once
 //! from end to end, through the verified plan laid over its source.
 
-use super::One;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::options::Mode;
-use crate::cli::output::{self, CopyError, Packing, Place};
-use crate::cli::report::Failure;
+use super::args::Mode;
+use super::output::{self, CopyError, Packing, Place};
+use super::{ChangeObject, One, Outcome};
+use crate::cli::report::{Exit, Failure};
 use crate::commit::Overlay;
 use crate::medium::{
     CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, SparseReads, Target,
@@ -51,10 +49,10 @@ impl One<'_> {
         source: &Path,
         place: &Place,
         force: bool,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Exit, Failure> {
         let ui = &self.job.session.ui;
-        if let Mode::Output { path, .. } = &self.job.change.mode {
+        if let Mode::Output { path, .. } = &self.job.way.mode {
             output::make_directory(path)?;
         }
         let content = output::content_of(source).unwrap_or(Content::Raw);
@@ -89,7 +87,7 @@ impl One<'_> {
         source: &Path,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
         let target = Target::open_read(source, &self.job.session.host)?;
         self.job.session.ui.begin_bytes(target.size());
@@ -121,7 +119,7 @@ impl One<'_> {
         content: Content,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
         let mut reader = output::unpacked(source, content)?;
         let (path, is_plain) = match place {
@@ -146,7 +144,7 @@ impl One<'_> {
         &self,
         copy: OutputFile,
         sector_size: Option<u32>,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(&copy);
         let medium = CachedReads::new(&meter);
@@ -169,7 +167,7 @@ impl One<'_> {
         sector_size: Option<u32>,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
         let meter = Meter::new(source);
         let medium = CachedReads::new(&meter);

@@ -1,12 +1,8 @@
 //! The way back: the undo file of a change.
 
-use super::One;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::report::Failure;
-use crate::cli::ui::quoted;
-use crate::cli::undo_place;
-use crate::cli::undo_store;
+use super::{ChangeObject, One, Outcome, undo_place, undo_store};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::quoted;
 use crate::commit::Undo;
 use crate::medium::{ReadAt as _, Target};
 use crate::stick::{Plan, Stick};
@@ -33,7 +29,7 @@ impl One<'_> {
             about: about(plan, stick, target),
         };
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.job.change.undo, &content)? else {
+        let Some(path) = undo_store::choose(&self.job.way.undo, &content)? else {
             return Ok(None);
         };
         if content.len() as u64 > undo_store::LARGEST {
@@ -57,7 +53,7 @@ impl One<'_> {
 }
 
 /// A failure after the undo file was written names it.
-pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) -> Failure {
+pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) -> Failure {
     let in_place = plan.in_place().next().is_some();
     match (&object.undo, failure.exit()) {
         (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
@@ -79,7 +75,7 @@ fn about(plan: &Plan, stick: &Stick<'_, '_>, target: &Target) -> BTreeMap<String
     let mut about = BTreeMap::new();
     let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
     about.insert("target".to_owned(), path.display().to_string());
-    about.insert("program".to_owned(), crate::cli::PROGRAM.to_owned());
+    about.insert("program".to_owned(), super::PROGRAM.to_owned());
     if let Some(serial) = target.serial() {
         about.insert("serial".to_owned(), serial.to_owned());
     }

@@ -1,12 +1,10 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
-use super::{Job, One, Verdict, Work};
-use crate::cli::diff;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::options::Mode;
-use crate::cli::report::Failure;
-use crate::cli::ui::{Ui, quoted, shown, table};
+use super::args::Mode;
+use super::object::ChangeItem;
+use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::{Ui, quoted, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -21,7 +19,7 @@ impl One<'_> {
     /// # Errors
     /// A plan that changes nothing although it may have to: lines that look like passed-through
     /// devices and cannot be read for certain.
-    pub(super) fn show(&self, plan: &Plan, object: &mut json::Change) -> Result<(), Failure> {
+    pub(super) fn show(&self, plan: &Plan, object: &mut ChangeObject) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
         object.searched = plan.searched();
         object.banks = plan.banks.iter().map(changed_bank).collect();
@@ -31,7 +29,7 @@ impl One<'_> {
         if plan.is_empty() && plan.doubtful() > 0 {
             return Err(not_understood(plan));
         }
-        if plan.is_empty() && ui.is_brief() && matches!(self.job.change.mode, Mode::Output { .. }) {
+        if plan.is_empty() && ui.is_brief() && matches!(self.job.way.mode, Mode::Output { .. }) {
             return Ok(());
         }
         if plan.is_empty() {
@@ -43,14 +41,14 @@ impl One<'_> {
             return Ok(());
         }
         if ui.is_brief()
-            && matches!(self.job.change.mode, Mode::Commit | Mode::Output { .. })
+            && matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. })
             && !(self.job.is_to_ask() && Ui::can_ask())
-            && !self.job.change.diff
+            && !self.job.way.diff
         {
             return Ok(());
         }
         let mut text = format!("{}\n{}", object.target, plan_in_words(plan));
-        if self.job.change.diff {
+        if self.job.way.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
                     for change in &file.texts {
@@ -58,7 +56,7 @@ impl One<'_> {
                         let name = name.trim_end_matches(':');
                         let (before, after) = (format!("a/{name}"), format!("b/{name}"));
                         let (old, new) = (&change.before, &change.after);
-                        text.push_str(&diff::unified(&before, &after, old, new));
+                        text.push_str(&unified(&before, &after, old, new));
                     }
                 }
             }
@@ -94,7 +92,7 @@ impl One<'_> {
     }
 
     /// What was done, where the way back is, and what comes next.
-    pub(super) fn conclude(&self, plan: &Plan, object: &json::Change) {
+    pub(super) fn conclude(&self, plan: &Plan, object: &ChangeObject) {
         let ui = &self.job.session.ui;
         if ui.is_brief() {
             let undo = match &object.undo {
@@ -186,9 +184,9 @@ fn extent(plan: &Plan) -> String {
     format!("{settings} in {noun} {}", banks.join(", "))
 }
 
-fn changed_bank(bank: &BankPlan) -> json::ChangedBank {
+fn changed_bank(bank: &BankPlan) -> ChangedBank {
     let changes = bank.files.iter().flat_map(|file| {
-        file.changes.iter().map(|change| json::ChangeItem {
+        file.changes.iter().map(|change| ChangeItem {
             file: file.file.clone(),
             source: change.source.as_str(),
             key: change.key.clone(),
@@ -197,7 +195,7 @@ fn changed_bank(bank: &BankPlan) -> json::ChangedBank {
             to: change.to.clone(),
         })
     });
-    json::ChangedBank {
+    ChangedBank {
         partition: bank.partition,
         in_place: bank.method == Method::InPlace,
         changes: changes.collect(),

@@ -1,0 +1,104 @@
+//! `bootbank pci set`: set who owns devices; and what `fix` shares with it.
+
+use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Session, TargetArgs};
+use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
+use crate::ownership::Owner;
+use crate::state::Form;
+use crate::stick::Plan;
+use clap::Args;
+use std::path::Path;
+
+/// Set whether devices are passed through, as `esxcli hardware pci pcipassthru set`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank pci set stick.img -d 0000:00:1a.7 -e false     back to the VMkernel
+  bootbank pci set stick.img -d raw:000:26.7 -e true      passed through, by the raw key")]
+pub struct Set {
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// The device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:` before
+    /// it chooses the reading (repeatable)
+    #[arg(short, long = "device", value_name = "ADDR", required = true)]
+    device: Vec<String>,
+    /// true: passed through to virtual machines; false: owned by the VMkernel
+    #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
+    enable: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for Set {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let owner = if self.enable {
+            Owner::Passthru
+        } else {
+            Owner::Vmkernel
+        };
+        let edit = OwnerEdit {
+            devices: Devices::Named(selectors(&self.device)?),
+            owner,
+        };
+        let targets = &self.targets.sticks;
+        let job = Job::new(session, &self.change, targets.len())?.explaining(if self.enable {
+            |_| None
+        } else {
+            explain
+        });
+        Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
+    }
+}
+
+/// Devices as the command line names them.
+///
+/// # Errors
+/// Text that is neither an address nor a key.
+pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
+    let parse = |text: &String| {
+        text.parse().map_err(|error: SelectError| {
+            Failure::usage(error.to_string()).hint(
+                "addresses look like 0000:00:1a.7, 00:1a.7 or 000:26.7; a key like /device/000:26.7/owner",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Which bank boots, and what comes next.
+pub fn explain(plan: &Plan) -> Option<String> {
+    let next = plan.banks.iter().find(|bank| bank.boots_next);
+    let boots = match next {
+        Some(bank) => format!(
+            "The bank on partition {} is the one that boots.",
+            bank.partition
+        ),
+        None => "The bank that boots next is none of these.".to_owned(),
+    };
+    let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
+    let mut encrypted = encrypted.filter(|file| file.content.is_some());
+    let caution = if encrypted.any(|file| file.form == Some(Form::Encrypted)) {
+        " The state is encrypted and was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, until this host has started \
+         with it."
+    } else {
+        ""
+    };
+    Some(format!(
+        "{boots} While the host is powered off, put the changed medium in, then start it: configuration is saved again, \
+         and the console keyboard and the VMware Tools images are back if these devices had taken them away.{caution}"
+    ))
+}

@@ -1,0 +1,61 @@
+//! `bootbank put`: put one file into the configuration.
+
+use super::rm::member;
+use crate::cli::change::{ChangeArgs, Job};
+use crate::cli::process::{self, Needs};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Session};
+use crate::edit::{Edit, FileEdit};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Put one file into the configuration
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank put stick.img motd etc/motd
+  bootbank put -n --diff stick.img hosts etc/hosts")]
+pub struct Put {
+    /// Image file or block device
+    stick: PathBuf,
+    /// What to put in; - is standard input
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// A path as seen on the host (etc/motd)
+    path: String,
+    /// Permission bits of a new file, octal (default: 0644); one that is there keeps its own
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for Put {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change
+            .needs(std::slice::from_ref(&self.stick))
+            .reading(&self.file)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let edit = FileEdit::Put {
+            path: member(&self.path)?,
+            mode: self.mode.as_deref().map(mode).transpose()?,
+            content: process::bytes(&self.file)?,
+        };
+        Job::edit(session, &self.change, &self.stick, vec![Edit::File(edit)])
+    }
+}
+
+fn mode(text: &str) -> Result<u32, Failure> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| {
+        Failure::usage(format!(
+            "--mode takes permission bits in octal, as 0644, not `{text}`"
+        ))
+    })
+}
