@@ -20,7 +20,7 @@ use super::undo_store;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
-use crate::medium::{CachedReads, Meter, Target, TargetKind, WriteAt};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, Target, TargetKind, WriteAt};
 use crate::stick::{BankChoice, Plan, Request, Stick};
 use keep::UndoFile;
 use std::path::{Path, PathBuf};
@@ -273,7 +273,7 @@ impl One<'_> {
     /// The change itself, on the target.
     fn change_in_place(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
         let host = &self.job.session.host;
-        let target = Target::open_write(path, host).map_err(|error| {
+        let target = ClaimedTarget::open(path, host).map_err(|error| {
             let failure = Failure::from(error);
             undo_place::of_unclaimed(failure, &self.job.change.undo, path, host)
         })?;
