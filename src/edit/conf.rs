@@ -2,7 +2,7 @@
 
 use super::configuration::inside;
 use super::secrets::shown_value;
-use super::{Change, ChangeSource, Configuration, ESX_CONF, EditError, Edited, Unmatched};
+use super::{ChangeSource, Configuration, ESX_CONF, EditError, Edited, SettingChange, Unmatched};
 use crate::ownership::EsxConf;
 
 /// A change to esx.conf.
@@ -64,7 +64,7 @@ impl ConfEdit {
                 "{key} is new in esx.conf; from 7.0 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
             ));
         }
-        edited.changes.push(Change {
+        edited.changes.push(SettingChange {
             source: ChangeSource::EsxConf,
             key: key.clone(),
             addresses: Vec::new(),

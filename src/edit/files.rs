@@ -2,7 +2,9 @@
 
 use super::configuration::inside;
 use super::secrets::is_secret_path;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, ESX_CONF, EditError};
+use super::{
+    CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
+};
 use super::{Edited, TextChange, Unmatched};
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::state::{MemberEdit, MemberKind, State};
@@ -216,8 +218,8 @@ fn note_change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, edited: 
     });
 }
 
-fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
-    Change {
+fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingChange {
+    SettingChange {
         source: ChangeSource::File,
         key: path.to_owned(),
         addresses: Vec::new(),

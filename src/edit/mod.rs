@@ -128,7 +128,7 @@ pub struct Context {
 
 /// One setting before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct SettingChange {
     /// Where it is kept.
     pub source: ChangeSource,
     /// What it is called there.
@@ -160,7 +160,7 @@ pub struct Edited {
     /// Members that get new content. Empty where nothing has to change.
     pub members: Vec<MemberEdit>,
     /// The settings that change.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SettingChange>,
     /// The changed members as texts.
     pub texts: Vec<TextChange>,
     /// What was looked into.

@@ -5,10 +5,10 @@
 use super::configuration::inside;
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
+    CONFIG_STORE, Configuration, Context, ESX_CONF, EditError, Edited, SettingChange, TextChange,
 };
 use crate::ownership::{
-    Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source, ValueColumn,
+    ConfigStore, DeviceOwner, EsxConf, Owner, Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
@@ -139,10 +139,10 @@ impl OwnerEdit {
             || (device.owner.is_none() && self.owner == Owner::Passthru)
     }
 
-    fn change_of(&self, device: &DeviceOwner) -> Change {
+    fn change_of(&self, device: &DeviceOwner) -> SettingChange {
         let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
         let owners = device.owner.iter().chain(&device.shadowed);
-        Change {
+        SettingChange {
             source: device.source.into(),
             key: device.key.clone(),
             addresses: device.addresses.clone(),
@@ -152,8 +152,8 @@ impl OwnerEdit {
         }
     }
 
-    fn added(&self, source: Source, key: String, address: PciAddress) -> Change {
-        Change {
+    fn added(&self, source: Source, key: String, address: PciAddress) -> SettingChange {
+        SettingChange {
             source: source.into(),
             key,
             addresses: vec![address],

@@ -2,11 +2,9 @@
 
 use super::configuration::inside;
 use super::secrets::shown_json;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, EditError, Edited};
+use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
 use super::{SCHEMA_STORE, Unmatched};
-use crate::ownership::{
-    Cell, Change as StoreChange, ConfigStore, Row, RowKey, SchemaStore, ValueColumn,
-};
+use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 
 /// A change to a row of the ConfigStore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +132,7 @@ fn note(
     to: Option<String>,
     edited: &mut Edited,
 ) {
-    edited.changes.push(Change {
+    edited.changes.push(SettingChange {
         source: ChangeSource::ConfigStore,
         key: format!("{key} {}", column.as_str()),
         addresses: Vec::new(),

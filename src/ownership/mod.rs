@@ -11,7 +11,7 @@ mod esx_conf;
 mod json_span;
 
 pub use config_store::{
-    Cell, Change, ConfigStore, Row, RowKey, SchemaStore, ValueColumn, forbidden_sidecars,
+    Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn, forbidden_sidecars,
 };
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};

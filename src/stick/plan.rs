@@ -8,7 +8,7 @@
 use super::work::{FileWork, Task, pack, replacements};
 use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{Change, Context, Edit, TextChange};
+use crate::edit::{Context, Edit, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ pub struct FilePlan {
     /// the form that can be changed.
     pub doubtful: usize,
     /// What changes in it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SettingChange>,
     /// The same as texts before and after.
     pub texts: Vec<TextChange>,
     /// Its new content; `None` where it stays.
