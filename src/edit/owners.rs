@@ -3,6 +3,7 @@
 //! Which of the two a 7.0 host believes is not known, so a device both name is changed in both.
 
 use super::configuration::inside;
+use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
 use super::{
     CONFIG_STORE, Configuration, Context, ESX_CONF, EditError, Edited, SettingChange, TextChange,
@@ -15,29 +16,11 @@ use crate::state::MemberEdit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// Gives devices to an owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnerEdit {
-    /// Which devices.
-    pub devices: Devices,
-    /// The owner they get.
-    pub owner: Owner,
-}
-
 /// The addresses that the text of a selector can stand for.
 enum Named<'s> {
     Nothing,
     One(PciAddress),
     Several(&'s [PciAddress]),
-}
-
-/// Which devices an edit is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Devices {
-    /// Every one that is passed through now.
-    PassedThrough,
-    /// Those named.
-    Named(Vec<Selector>),
 }
 
 impl OwnerEdit {
