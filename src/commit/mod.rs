@@ -20,6 +20,7 @@ use crate::medium::Lba;
 
 /// Why a write set could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The old content of a sector could not be read.
     #[error("cannot read sector {lba}: {source}")]

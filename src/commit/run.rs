@@ -43,6 +43,7 @@ const RUN_LIMIT: usize = 1 << 20;
 
 /// What a commit did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Committed {
     /// Bytes written, counted as handed to the medium.
     pub bytes_written: u64,
@@ -55,6 +56,7 @@ pub struct Committed {
 
 /// What a bank reads as, asked of the medium itself after something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Holds {
     /// The configuration from before.
     Old,
@@ -82,6 +84,7 @@ impl fmt::Display for Holds {
 
 /// What was being done when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation {
     /// Writing sectors.
     Write,
@@ -106,6 +109,7 @@ impl fmt::Display for Operation {
 
 /// A write, sync or comparison that failed, and what the banks hold since.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Failure {
     /// What was being done.
     pub operation: Operation,
@@ -167,6 +171,7 @@ impl fmt::Display for Failure {
 
 /// Why a commit did not come to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommitError {
     /// A sector no longer holds what the plan was made from. Nothing was written.
     #[error("sector {lba} changed after the plan was made; nothing was written")]

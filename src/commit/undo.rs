@@ -33,6 +33,7 @@ pub struct Undo {
 
 /// Why an undo file cannot be used, or not on this medium.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UndoError {
     /// The file is no tar, or not a whole one.
     #[error("not an undo file: {0}")]

@@ -14,6 +14,7 @@ use std::ops::Range;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Frees clusters that an interrupted run left allocated to nothing.
     Reclaim,
@@ -74,6 +75,7 @@ pub struct SectorChange {
 
 /// Sectors that may be written in any order among themselves, followed by one sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What the step does.
     pub phase: Phase,

@@ -7,6 +7,7 @@ use crate::state::MemberEdit;
 
 /// One setting before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SettingChange {
     /// Where it is kept.
     pub source: ChangeSource,
@@ -24,6 +25,7 @@ pub struct SettingChange {
 
 /// A member as text before and after, for a diff. A database is shown as its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TextChange {
     /// Path of the member; empty where the bank's own file is meant.
     pub path: String,
@@ -35,6 +37,7 @@ pub struct TextChange {
 
 /// What edits come to in one state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Edited {
     /// Members that get new content. Empty where nothing has to change.
     pub members: Vec<MemberEdit>,
@@ -56,6 +59,7 @@ pub struct Edited {
 
 /// Where a setting that changes is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ChangeSource {
     /// A line of `etc/vmware/esx.conf`.
     EsxConf,
@@ -90,6 +94,7 @@ impl From<Source> for ChangeSource {
 
 /// What an edit names and one state, or one `boot.cfg`, does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unmatched {
     /// A device.
     #[error(transparent)]

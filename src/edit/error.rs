@@ -10,6 +10,7 @@ use crate::state::{MemberKind, StateError};
 
 /// Why edits cannot be made in a state.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EditError {
     /// The archive.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use crate::ownership::{Owner, RowKey, ValueColumn};
 
 /// One thing to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Edit {
     /// Who owns devices.
     Owner(OwnerEdit),
@@ -41,6 +42,7 @@ pub struct OwnerEdit {
 
 /// Which devices an edit is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Devices {
     /// Every one that is passed through now.
     PassedThrough,
@@ -50,6 +52,7 @@ pub enum Devices {
 
 /// A change to esx.conf.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfEdit {
     /// Gives a key a value. A key that is there keeps its place; a new one goes behind the line
     /// that shares the most of its path.
@@ -71,6 +74,7 @@ pub enum ConfEdit {
 
 /// A change to a row of the ConfigStore.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreEdit {
     /// Gives one value column of a row a new content. The row must be there.
     Set {
@@ -93,6 +97,7 @@ pub enum StoreEdit {
 
 /// A change to a file of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileEdit {
     /// Gives a file this content. One that is there keeps its mode, owner, time and place; a
     /// new one is added as the host's own are.

@@ -11,6 +11,7 @@ use std::path::Path;
 
 /// The two kinds of medium a user can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TargetKind {
     /// A regular file that holds the bytes of a disk.
     Image,
@@ -27,6 +28,7 @@ pub enum TargetKind {
 /// # Ok::<(), bootbank::medium::MediumError>(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Target {
     /// An image file.
     Image(ImageFile),

@@ -5,6 +5,7 @@ use crate::medium::Lba;
 
 /// Why a medium's partition table could not be accepted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableError {
     /// The medium could not be read.
     #[error("cannot read {length} bytes at byte {offset}: {source}")]
@@ -223,6 +224,7 @@ impl TableError {
 
 /// What a primary GPT can have wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GptFault {
     /// The medium ends before the header does.
     #[error("the medium has {size} bytes, the header would end at byte {header_end}")]
@@ -293,6 +295,7 @@ pub enum GptFault {
 
 /// What an entry can have wrong, seen against the medium and the other entries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartitionFault {
     /// The end lies before the start.
     #[error("ends at sector {last_lba}, before its start at sector {first_lba}")]
@@ -341,6 +344,7 @@ pub enum PartitionFault {
 
 /// Something odd that does not keep the banks from being read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableWarning {
     /// A partition that cannot hold a bank is not where its entry says.
     #[error("partition {number} {fault}")]

@@ -98,6 +98,7 @@ impl fmt::Display for PartitionType {
 /// What a partition's type identifier says it is for. The content is not looked at:
 /// whether a FAT partition is a bank is decided by what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// EFI system partition.
     Efi,
@@ -149,6 +150,7 @@ impl PartitionType {
 
 /// One partition in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Partition {
     /// Number as ESXi's loader counts: the GPT entry's position from 1, or 1–4 for MBR
     /// primaries and 5 upwards for logicals in the order of their chain.

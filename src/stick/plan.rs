@@ -28,6 +28,7 @@ pub struct Request {
 
 /// What a set of edits comes to on one medium: what is changed, and the sectors for it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The steps. Empty where nothing has to change.
     pub set: WriteSet,
@@ -39,6 +40,7 @@ pub struct Plan {
 
 /// What happens to one bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BankPlan {
     /// Number of its partition.
     pub partition: u32,
@@ -55,6 +57,7 @@ pub struct BankPlan {
 
 /// What happens to one file of a bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FilePlan {
     /// Its name in the bank.
     pub file: String,

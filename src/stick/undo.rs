@@ -19,6 +19,7 @@ use crate::partition::PartitionTable;
 
 /// What undoing comes to on a medium.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct WayBack {
     /// The steps. Empty where the medium already is as it was before.
     pub set: WriteSet,

@@ -134,6 +134,7 @@ impl ValueColumn {
 
 /// One row of table `Config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// The row's key.
     pub key: RowKey,
@@ -186,6 +187,7 @@ impl Row {
 
 /// One thing to be changed in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreChange {
     /// Set the owner of the `pci_devices` row with this Identifier, in every column that holds an
     /// owner. In a row that holds none, [`Owner::Passthru`] is put into `UserValue` and
