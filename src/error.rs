@@ -7,6 +7,7 @@
 
 /// What an error means to whoever has to act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// Declined for safety: in use, sealed, no room, undo file does not match.
     /// The medium is sound and nothing was written.

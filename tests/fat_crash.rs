@@ -150,7 +150,7 @@ fn a_cut_in_place_is_always_put_back_by_the_old_sectors() {
             let mut medium = medium.to_vec();
             for step in set.steps().iter().rev() {
                 for (&lba, change) in &step.sectors {
-                    let at = lba as usize * format.sector_size as usize;
+                    let at = lba.0 as usize * format.sector_size as usize;
                     medium[at..at + change.old.len()].copy_from_slice(&change.old);
                 }
             }

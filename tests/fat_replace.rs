@@ -168,7 +168,7 @@ fn the_old_content_is_in_the_plan() {
     let set = plan(&bytes, format, Method::SecondCopy, &[("state.tgz", b"x")]).unwrap();
     let kept = &set.preserved()[&5];
     for (&lba, sector) in kept {
-        let at = lba as usize * 512;
+        let at = lba.0 as usize * 512;
         assert_eq!(&bytes[at..at + 512], &**sector);
     }
     let old = &made.files["state.tgz"];

@@ -24,7 +24,7 @@ use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{FatError, Method, Replacement, Volume, judge, replace};
 use bootbank::medium::{ReadAt, WriteAt};
-use bootbank::ownership::{Change, ConfigStore, EsxConf, Owner, RowKey, ValueColumn};
+use bootbank::ownership::{ConfigStore, EsxConf, Owner, RowKey, StoreChange, ValueColumn};
 use bootbank::partition::PartitionTable;
 use bootbank::state::envelope::Envelope;
 use bootbank::state::key_store::EncryptionInfo;
@@ -402,9 +402,9 @@ fn drive_store(bytes: Vec<u8>) -> bool {
     let Ok(devices) = store.devices() else {
         return false;
     };
-    let mut changes: Vec<Change> = devices
+    let mut changes: Vec<StoreChange> = devices
         .iter()
-        .map(|device| Change::SetOwner {
+        .map(|device| StoreChange::SetOwner {
             identifier: device.key.clone(),
             owner: Owner::Vmkernel,
         })
@@ -418,7 +418,7 @@ fn drive_store(bytes: Vec<u8>) -> bool {
     }
     let key = RowKey::new("esx", "hardware", "pci_devices", "0000:00:1a.0");
     let json = Some("{}".to_owned());
-    changes.push(Change::SetValue {
+    changes.push(StoreChange::SetValue {
         key,
         column: ValueColumn::Cached,
         json,

@@ -55,6 +55,7 @@ enum ValueKind {
 
 /// One entry of the `modules` list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Module {
     /// File, relative to `prefix` or to the directory of boot.cfg.
     pub path: String,
@@ -64,6 +65,7 @@ pub struct Module {
 
 /// Something in a boot.cfg that the loader trips over or that readers disagree about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BootCfgProblem {
     /// A number safeboot cannot read: the whole bank is dropped.
     #[error("line {line}: {key} is {value:?}, which is no number, so the loader drops the bank")]

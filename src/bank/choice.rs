@@ -27,6 +27,7 @@ pub struct BankInput<'a> {
 
 /// The loader's decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Choice {
     /// One verdict for each input, in the same order.
     pub banks: Vec<BankVerdict>,
@@ -38,6 +39,7 @@ pub struct Choice {
 
 /// What becomes of one bank at the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BankVerdict {
     /// Partition number.
     pub partition: u32,
@@ -57,6 +59,7 @@ pub struct BankVerdict {
 
 /// Why a bank is not the one that boots next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WhyNot {
     /// There is no boot.cfg to read.
     #[error("{0}")]
@@ -115,6 +118,7 @@ pub enum WhyNot {
 
 /// What a user should know beyond the choice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChoiceWarning {
     /// No bank is valid.
     #[error("no bank is bootable: the loader stops with \"No hypervisor found\"")]

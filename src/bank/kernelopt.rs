@@ -7,6 +7,7 @@ use std::ops::Range;
 
 /// One change to the kernel options. An option is one word: `name` or `name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KerneloptEdit {
     /// Adds the option at the end, unless the very same word is there.
     Append(String),
@@ -36,6 +37,7 @@ impl KerneloptEdit {
 
 /// Why the kernel options could not be edited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KerneloptError {
     /// An option with blanks or control characters, or an empty one.
     #[error("{word:?} is not a single kernel option")]

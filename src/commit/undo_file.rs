@@ -18,6 +18,7 @@
 use super::undo::FORMAT;
 use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
+use crate::medium::Lba;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,10 +39,10 @@ struct Manifest {
     medium_size: u64,
     sector_size: u32,
     /// Ranges of sectors the steps may change, as [first, end).
-    allowed: Vec<(u64, u64)>,
+    allowed: Vec<(Lba, Lba)>,
     steps: Vec<ManifestStep>,
     /// By partition: runs of sectors in `preserved-N.old`, as [first, count].
-    preserved: BTreeMap<u32, Vec<(u64, u64)>>,
+    preserved: BTreeMap<u32, Vec<(Lba, u64)>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +51,7 @@ struct ManifestStep {
     partition: u32,
     why: String,
     /// Runs of sectors, as [first, count].
-    sectors: Vec<(u64, u64)>,
+    sectors: Vec<(Lba, u64)>,
 }
 
 impl Undo {
@@ -171,10 +172,10 @@ impl Undo {
 
 /// Hands the bytes of a member out to the sectors of its runs.
 fn sectors(
-    runs: &[(u64, u64)],
+    runs: &[(Lba, u64)],
     bytes: &[u8],
     sector_size: usize,
-) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
+) -> Result<BTreeMap<Lba, Box<[u8]>>, UndoError> {
     let held = bytes.len() / sector_size;
     let mut named: u64 = 0;
     for (_, count) in runs {
@@ -188,8 +189,8 @@ fn sectors(
     }
     let lbas = runs
         .iter()
-        .flat_map(|&(first, count)| first..first.saturating_add(count));
-    let map: BTreeMap<u64, Box<[u8]>> = lbas
+        .flat_map(|&(first, count)| Lba::each(first..first.saturating_add(count)));
+    let map: BTreeMap<Lba, Box<[u8]>> = lbas
         .zip(bytes.chunks(sector_size))
         .map(|(lba, sector)| (lba, sector.into()))
         .collect();

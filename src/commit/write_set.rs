@@ -4,7 +4,7 @@
 //! told to change and knows what earlier steps will have made of it. Nothing here writes.
 
 use super::{Overlay, PlanError};
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -14,6 +14,7 @@ use std::ops::Range;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Frees clusters that an interrupted run left allocated to nothing.
     Reclaim,
@@ -74,6 +75,7 @@ pub struct SectorChange {
 
 /// Sectors that may be written in any order among themselves, followed by one sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What the step does.
     pub phase: Phase,
@@ -82,17 +84,17 @@ pub struct Step {
     /// What for, in words: `new content of state.tgz`.
     pub why: String,
     /// By sector number on the medium. Sectors that would not change are not in here.
-    pub sectors: BTreeMap<u64, SectorChange>,
+    pub sectors: BTreeMap<Lba, SectorChange>,
 }
 
 /// Old content of the sectors a plan sets free or overwrites, by partition and sector number.
-pub type Preserved = BTreeMap<u32, BTreeMap<u64, Box<[u8]>>>;
+pub type Preserved = BTreeMap<u32, BTreeMap<Lba, Box<[u8]>>>;
 
 /// Ordered steps, and the old content of what they free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteSet {
     sector_size: u32,
-    allowed: Vec<Range<u64>>,
+    allowed: Vec<Range<Lba>>,
     steps: Vec<Step>,
     preserved: Preserved,
 }
@@ -105,7 +107,7 @@ impl WriteSet {
     /// [`PlanError::OutsideAllowed`] names the first such sector.
     pub(super) fn from_parts(
         sector_size: u32,
-        allowed: Vec<Range<u64>>,
+        allowed: Vec<Range<Lba>>,
         steps: Vec<Step>,
         preserved: Preserved,
     ) -> Result<Self, PlanError> {
@@ -128,7 +130,7 @@ impl WriteSet {
     }
 
     /// Ranges of sector numbers a step may change.
-    pub fn allowed(&self) -> &[Range<u64>] {
+    pub fn allowed(&self) -> &[Range<Lba>] {
         &self.allowed
     }
 
@@ -149,8 +151,8 @@ impl WriteSet {
     }
 
     /// Byte position of a sector on the medium; `None` past what 64 bits can count.
-    pub fn offset_of(&self, lba: u64) -> Option<u64> {
-        lba.checked_mul(u64::from(self.sector_size))
+    pub fn offset_of(&self, lba: Lba) -> Option<u64> {
+        lba.offset(self.sector_size)
     }
 
     /// Number of bytes the steps write.
@@ -160,8 +162,8 @@ impl WriteSet {
     }
 
     /// Content each changed sector has before the first step and after the last one.
-    pub fn net_changes(&self) -> BTreeMap<u64, (&[u8], &[u8])> {
-        let mut net: BTreeMap<u64, (&[u8], &[u8])> = BTreeMap::new();
+    pub fn net_changes(&self) -> BTreeMap<Lba, (&[u8], &[u8])> {
+        let mut net: BTreeMap<Lba, (&[u8], &[u8])> = BTreeMap::new();
         for (&lba, change) in self.steps.iter().flat_map(|step| &step.sectors) {
             net.entry(lba)
                 .and_modify(|(_, new)| *new = &change.new)
@@ -170,7 +172,7 @@ impl WriteSet {
         net
     }
 
-    fn check_allowed(&self, lba: u64) -> Result<(), PlanError> {
+    fn check_allowed(&self, lba: Lba) -> Result<(), PlanError> {
         if self.allowed.iter().any(|range| range.contains(&lba)) {
             Ok(())
         } else {
@@ -183,7 +185,7 @@ impl WriteSet {
 pub struct Planner<'m> {
     medium: &'m dyn ReadAt,
     set: WriteSet,
-    after: BTreeMap<u64, Box<[u8]>>,
+    after: BTreeMap<Lba, Box<[u8]>>,
 }
 
 impl<'m> Planner<'m> {
@@ -231,6 +233,9 @@ impl<'m> Planner<'m> {
     /// # Errors
     /// A sector outside the declared ranges, or one whose old content cannot be read.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), PlanError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let size = u64::from(self.set.sector_size);
         let lbas = self.lbas_of(offset, bytes.len() as u64)?;
         let mut before = self.read(&lbas)?;
@@ -241,7 +246,7 @@ impl<'m> Planner<'m> {
         let pairs = before
             .chunks_exact(self.sector_len())
             .zip(after.chunks_exact(self.sector_len()));
-        for (lba, (old, new)) in lbas.zip(pairs) {
+        for (lba, (old, new)) in Lba::each(lbas).zip(pairs) {
             self.change(lba, old, new)?;
         }
         Ok(())
@@ -257,7 +262,7 @@ impl<'m> Planner<'m> {
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
         let old = self.read(&lbas)?;
         let kept = self.set.preserved.entry(partition).or_default();
-        for (lba, sector) in lbas.zip(old.chunks_exact(self.set.sector_size as usize)) {
+        for (lba, sector) in Lba::each(lbas).zip(old.chunks_exact(self.set.sector_size as usize)) {
             kept.insert(lba, sector.into());
         }
         Ok(())
@@ -278,32 +283,29 @@ impl<'m> Planner<'m> {
         self.set.sector_size as usize
     }
 
-    fn lba_at(&self, offset: u64) -> Result<u64, PlanError> {
+    fn lba_at(&self, offset: u64) -> Result<Lba, PlanError> {
         let sector_size = self.set.sector_size;
-        if !offset.is_multiple_of(u64::from(sector_size)) {
-            return Err(PlanError::Unaligned {
-                offset,
-                sector_size,
-            });
-        }
-        Ok(offset / u64::from(sector_size))
+        Lba::beginning_at(offset, sector_size).ok_or(PlanError::Unaligned {
+            offset,
+            sector_size,
+        })
     }
 
     /// The sectors that hold `len` bytes from byte `offset` on, all of them allowed to change.
-    fn lbas_of(&self, offset: u64, len: u64) -> Result<Range<u64>, PlanError> {
-        let size = u64::from(self.set.sector_size);
-        let lbas = offset / size..offset.saturating_add(len).div_ceil(size);
-        for lba in lbas.clone() {
+    fn lbas_of(&self, offset: u64, len: u64) -> Result<Range<Lba>, PlanError> {
+        let bytes = offset..offset.saturating_add(len);
+        let lbas = Lba::covering(bytes, self.set.sector_size);
+        for lba in Lba::each(lbas.clone()) {
             self.set.check_allowed(lba)?;
         }
         Ok(lbas)
     }
 
     /// The sectors as they are on the medium.
-    fn read(&self, lbas: &Range<u64>) -> Result<Vec<u8>, PlanError> {
+    fn read(&self, lbas: &Range<Lba>) -> Result<Vec<u8>, PlanError> {
         let lba = lbas.start;
         let outside = PlanError::OutsideAllowed { lba };
-        let count = lbas.end.saturating_sub(lba);
+        let count = Lba::count(lbas);
         let bytes = usize::try_from(count)
             .ok()
             .and_then(|count| count.checked_mul(self.sector_len()));
@@ -318,16 +320,16 @@ impl<'m> Planner<'m> {
     }
 
     /// Puts what the steps so far change in the sectors `lbas` over their content.
-    fn lay_over(&self, sectors: &mut [u8], lbas: &Range<u64>) {
+    fn lay_over(&self, sectors: &mut [u8], lbas: &Range<Lba>) {
         let len = self.sector_len();
-        for (lba, sector) in lbas.clone().zip(sectors.chunks_exact_mut(len)) {
+        for (lba, sector) in Lba::each(lbas.clone()).zip(sectors.chunks_exact_mut(len)) {
             if let Some(changed) = self.after.get(&lba) {
                 sector.copy_from_slice(changed);
             }
         }
     }
 
-    fn change(&mut self, lba: u64, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
+    fn change(&mut self, lba: Lba, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
         let Some(step) = self.set.steps.last_mut() else {
             return Err(PlanError::OutsideAllowed { lba });
         };
@@ -355,8 +357,8 @@ impl<'m> Planner<'m> {
 }
 
 /// Sector numbers in ascending order as runs of (first, count).
-pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
+pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a Lba>) -> Vec<(Lba, u64)> {
+    let mut runs: Vec<(Lba, u64)> = Vec::new();
     for &lba in lbas {
         match runs.last_mut() {
             Some((first, count)) if first.checked_add(*count) == Some(lba) => *count += 1,
@@ -384,14 +386,14 @@ mod tests {
         planner.put(1536, &[3; 512]).unwrap();
         let set = planner.finish();
 
-        assert_eq!(set.allowed(), std::slice::from_ref(&(1..4)));
+        assert_eq!(set.allowed(), std::slice::from_ref(&(Lba(1)..Lba(4))));
         let changed = |step: &Step| step.sectors.keys().copied().collect::<Vec<_>>();
         let steps: Vec<_> = set.steps().iter().map(changed).collect();
-        assert_eq!(steps, [vec![1, 2], vec![2]]);
-        let between = &set.steps()[1].sectors[&2].old;
+        assert_eq!(steps, [vec![Lba(1), Lba(2)], vec![Lba(2)]]);
+        let between = &set.steps()[1].sectors[&Lba(2)].old;
         assert_eq!(between[..76], [9; 76]);
         assert_eq!(between[76..], [2; 512 - 76]);
-        assert_eq!(set.net_changes()[&2], (&[2; 512][..], &[8; 512][..]));
+        assert_eq!(set.net_changes()[&Lba(2)], (&[2; 512][..], &[8; 512][..]));
     }
 
     #[test]
@@ -411,7 +413,7 @@ mod tests {
         let straddling = planner.put(1023, &[1, 1]);
         assert!(matches!(
             straddling,
-            Err(PlanError::OutsideAllowed { lba: 2 })
+            Err(PlanError::OutsideAllowed { lba: Lba(2) })
         ));
         assert!(
             planner.finish().is_empty(),

@@ -10,6 +10,7 @@ use crate::stick::{BankChoice, Cause, Error, Settings, Slot, Stick};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Severity {
     /// Harmless, and good to know.
     Note,
@@ -32,6 +33,7 @@ impl Severity {
 
 /// One thing met.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

@@ -1,30 +1,10 @@
 //! Settings of esx.conf: one key set or taken out, every other byte kept.
 
 use super::configuration::inside;
+use super::request::ConfEdit;
 use super::secrets::shown_value;
-use super::{Change, ChangeSource, Configuration, ESX_CONF, EditError, Edited, Unmatched};
+use super::{ChangeSource, Configuration, ESX_CONF, EditError, Edited, SettingChange, Unmatched};
 use crate::ownership::EsxConf;
-
-/// A change to esx.conf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfEdit {
-    /// Gives a key a value. A key that is there keeps its place; a new one goes behind the line
-    /// that shares the most of its path.
-    Set {
-        /// The whole key: `/adv/Misc/HostName`.
-        key: String,
-        /// The text between the quotes.
-        value: String,
-    },
-    /// Takes out every line of a key.
-    Unset {
-        /// The whole key.
-        key: String,
-        /// Whether a key that is not there is fine. Where it is not, no state of the medium
-        /// having the key is an error.
-        absent_ok: bool,
-    },
-}
 
 impl ConfEdit {
     /// Makes the change in `configuration` and notes it in `edited`.
@@ -64,7 +44,7 @@ impl ConfEdit {
                 "{key} is new in esx.conf; from 7.0 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
             ));
         }
-        edited.changes.push(Change {
+        edited.changes.push(SettingChange {
             source: ChangeSource::EsxConf,
             key: key.clone(),
             addresses: Vec::new(),

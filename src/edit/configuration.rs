@@ -21,6 +21,7 @@ pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";
 
 /// The parts of a state that say who owns which device.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Configuration {
     /// Name of the bank's file it was opened from.
     pub file: String,

@@ -1,8 +1,11 @@
 //! Files of the configuration: put in, or taken out.
 
 use super::configuration::inside;
+use super::request::FileEdit;
 use super::secrets::is_secret_path;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, ESX_CONF, EditError};
+use super::{
+    CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
+};
 use super::{Edited, TextChange, Unmatched};
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::state::{MemberEdit, MemberKind, State};
@@ -19,29 +22,6 @@ const NEEDED: [&str; 4] = [
     "etc/vmware/encryption.info",
     "var/lib/vmware/configstore",
 ];
-
-/// A change to a file of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileEdit {
-    /// Gives a file this content. One that is there keeps its mode, owner, time and place; a
-    /// new one is added as the host's own are.
-    Put {
-        /// Where: `etc/motd`.
-        path: String,
-        /// Its content.
-        content: Vec<u8>,
-        /// Permission bits of a new file, 0644 where not given.
-        mode: Option<u32>,
-    },
-    /// Takes a file out.
-    Remove {
-        /// Which.
-        path: String,
-        /// Whether a file that is not there is fine. Where it is not, no state of the medium
-        /// having the file is an error.
-        absent_ok: bool,
-    },
-}
 
 /// What a file is to become.
 enum Wanted {
@@ -216,8 +196,8 @@ fn note_change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, edited: 
     });
 }
 
-fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
-    Change {
+fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingChange {
+    SettingChange {
         source: ChangeSource::File,
         key: path.to_owned(),
         addresses: Vec::new(),

@@ -41,6 +41,7 @@ struct Row {
 
 /// Why a host map cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostMapError {
     /// No CSV, or a row with more or fewer cells than the heading.
     #[error("{0}")]

@@ -1,6 +1,6 @@
 //! Kernel options: what edits make of the `boot.cfg` of a bank.
 
-use super::{Change, ChangeSource, Edit, EditError, Edited, TextChange, Unmatched};
+use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfg, KerneloptError};
 
 /// What the kernel options among `edits` make of a `boot.cfg`. `Edited::members` stays empty; the
@@ -35,7 +35,7 @@ pub fn apply_to_boot_cfg(
         return Ok((edited, None));
     }
     check_only_options_changed(before, &after)?;
-    edited.changes.push(Change {
+    edited.changes.push(SettingChange {
         source: ChangeSource::BootCfg,
         key: "kernelopt".to_owned(),
         addresses: Vec::new(),

@@ -3,41 +3,24 @@
 //! Which of the two a 7.0 host believes is not known, so a device both name is changed in both.
 
 use super::configuration::inside;
+use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
+    CONFIG_STORE, Configuration, Context, ESX_CONF, EditError, Edited, SettingChange, TextChange,
 };
 use crate::ownership::{
-    Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source, ValueColumn,
+    ConfigStore, DeviceOwner, EsxConf, Owner, Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// Gives devices to an owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnerEdit {
-    /// Which devices.
-    pub devices: Devices,
-    /// The owner they get.
-    pub owner: Owner,
-}
-
 /// The addresses that the text of a selector can stand for.
 enum Named<'s> {
     Nothing,
     One(PciAddress),
     Several(&'s [PciAddress]),
-}
-
-/// Which devices an edit is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Devices {
-    /// Every one that is passed through now.
-    PassedThrough,
-    /// Those named.
-    Named(Vec<Selector>),
 }
 
 impl OwnerEdit {
@@ -139,10 +122,10 @@ impl OwnerEdit {
             || (device.owner.is_none() && self.owner == Owner::Passthru)
     }
 
-    fn change_of(&self, device: &DeviceOwner) -> Change {
+    fn change_of(&self, device: &DeviceOwner) -> SettingChange {
         let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
         let owners = device.owner.iter().chain(&device.shadowed);
-        Change {
+        SettingChange {
             source: device.source.into(),
             key: device.key.clone(),
             addresses: device.addresses.clone(),
@@ -152,8 +135,8 @@ impl OwnerEdit {
         }
     }
 
-    fn added(&self, source: Source, key: String, address: PciAddress) -> Change {
-        Change {
+    fn added(&self, source: Source, key: String, address: PciAddress) -> SettingChange {
+        SettingChange {
             source: source.into(),
             key,
             addresses: vec![address],

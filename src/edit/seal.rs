@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 /// One thing that belongs to a host, not to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Operation {
     /// The host's UUID.
     SystemUuid,
@@ -39,6 +40,7 @@ pub enum Operation {
 
 /// What an operation is, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct About {
     /// Its name on the command line.
     pub name: &'static str,

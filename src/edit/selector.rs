@@ -42,6 +42,7 @@ enum Meaning {
 
 /// Why a selector stands for no device, or for more than one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SelectError {
     /// The text cannot name a device.
     #[error("`{selector}` is neither a PCI address nor a key")]

@@ -1,34 +1,11 @@
 //! Rows of the ConfigStore: a value set, or a row deleted.
 
 use super::configuration::inside;
+use super::request::StoreEdit;
 use super::secrets::shown_json;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, EditError, Edited};
+use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
 use super::{SCHEMA_STORE, Unmatched};
-use crate::ownership::{
-    Cell, Change as StoreChange, ConfigStore, Row, RowKey, SchemaStore, ValueColumn,
-};
-
-/// A change to a row of the ConfigStore.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreEdit {
-    /// Gives one value column of a row a new content. The row must be there.
-    Set {
-        /// The row.
-        key: RowKey,
-        /// The column; the user's own settings are in [`ValueColumn::User`].
-        column: ValueColumn,
-        /// Its new content, as JSON.
-        json: String,
-    },
-    /// Deletes a row.
-    Delete {
-        /// The row.
-        key: RowKey,
-        /// Whether a row that is not there is fine. Where it is not, no state of the medium
-        /// having the row is an error.
-        absent_ok: bool,
-    },
-}
+use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 
 impl StoreEdit {
     /// Makes the change in `configuration` and notes it in `edited`. Values are held against
@@ -134,7 +111,7 @@ fn note(
     to: Option<String>,
     edited: &mut Edited,
 ) {
-    edited.changes.push(Change {
+    edited.changes.push(SettingChange {
         source: ChangeSource::ConfigStore,
         key: format!("{key} {}", column.as_str()),
         addresses: Vec::new(),

@@ -7,6 +7,7 @@ use std::io;
 /// Why a volume could not be read or a change to it not be planned. Offsets are in bytes from
 /// the volume's start; files are named by their path in the volume.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FatError {
     /// The medium did not give up some bytes.
     #[error("cannot read {len} bytes of the FAT volume at byte {offset}: {source}")]

@@ -38,6 +38,7 @@ impl fmt::Display for VolumeUuid {
 /// Marks other systems leave on a volume that was not unmounted, or did not read well. They
 /// are reported and kept; ESXi's loader ignores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DirtyMarks {
     /// The boot sector says the volume was in use (Linux sets this).
     pub boot_sector: bool,

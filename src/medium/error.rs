@@ -28,6 +28,7 @@ impl fmt::Display for Access {
 /// Who may do what with a file or device node: what somebody without the right to it needs to
 /// know to get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodePermissions {
     /// Number of the owning user.
     pub owner: u32,
@@ -41,6 +42,7 @@ pub struct NodePermissions {
 
 /// Why a medium takes no writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReadOnlyReason {
     /// Nobody has the permission to write: the file's owner made it read-only.
     NoWritePermission,
@@ -67,6 +69,7 @@ impl fmt::Display for ReadOnlyReason {
 
 /// Why a medium cannot be opened, claimed, copied or trusted further.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MediumError {
     /// There is nothing by that name.
     #[error("{} does not exist", path.display())]

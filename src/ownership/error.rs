@@ -7,6 +7,7 @@ use crate::error::ErrorKind;
 /// Why an esx.conf or a ConfigStore could not be read or changed. Nothing has been altered:
 /// every edit makes a new value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OwnershipError {
     /// esx.conf is larger than any host writes.
     #[error("esx.conf is {size} bytes long, more than the {limit} this program reads")]

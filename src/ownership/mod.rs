@@ -11,7 +11,7 @@ mod esx_conf;
 mod json_span;
 
 pub use config_store::{
-    Cell, Change, ConfigStore, Row, RowKey, SchemaStore, ValueColumn, forbidden_sidecars,
+    Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn, forbidden_sidecars,
 };
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
@@ -29,6 +29,7 @@ pub fn without_member(text: &str, name: &str) -> Result<Option<String>, String> 
 
 /// Which file of the state an owner was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Source {
     /// `etc/vmware/esx.conf`.
     EsxConf,
@@ -79,6 +80,7 @@ impl Owner {
 
 /// One device as one source names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceOwner {
     /// Where it was read.
     pub source: Source,
@@ -154,6 +156,7 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
 
 /// An adapter's name and the address the state ties it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Alias {
     /// The address of the adapter's PCI function.
     pub address: PciAddress,
@@ -208,6 +211,7 @@ pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
 
 /// A device that esx.conf gives to one owner and the ConfigStore to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Disagreement<'a> {
     /// The address both name.
     pub address: PciAddress,

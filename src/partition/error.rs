@@ -1,9 +1,11 @@
 //! Everything that can be wrong with a partition table, each thing by its own name.
 
 use crate::error::ErrorKind;
+use crate::medium::Lba;
 
 /// Why a medium's partition table could not be accepted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableError {
     /// The medium could not be read.
     #[error("cannot read {length} bytes at byte {offset}: {source}")]
@@ -75,7 +77,7 @@ pub enum TableError {
         /// Its flags byte; 80 is what a `pmbr_boot` flag leaves.
         flags: u8,
         /// Its first sector.
-        start_lba: u32,
+        start_lba: Lba,
     },
     /// The primary GPT contradicts itself. The backup is never used, by ESXi's loader
     /// as little as here.
@@ -108,7 +110,7 @@ pub enum TableError {
     #[error("the chain of logical partitions loops: it leads to sector {lba} a second time")]
     EbrLoop {
         /// Sector of the extended boot record.
-        lba: u64,
+        lba: Lba,
     },
     /// The extended partition's chain is longer than is accepted.
     #[error("the chain of logical partitions has more than {limit} links")]
@@ -120,7 +122,7 @@ pub enum TableError {
     #[error("sector {lba} should hold an extended boot record but does not end in 55 aa")]
     EbrSignature {
         /// Sector that was read.
-        lba: u64,
+        lba: Lba,
     },
     /// A link of the chain lies outside the extended partition.
     #[error(
@@ -129,11 +131,11 @@ pub enum TableError {
     )]
     EbrOutsideExtended {
         /// Sector the chain leads to.
-        lba: u64,
+        lba: Lba,
         /// First sector of the extended partition.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector of the extended partition.
-        last_lba: u64,
+        last_lba: Lba,
     },
     /// A link of the chain lies past the end of the medium.
     #[error(
@@ -141,7 +143,7 @@ pub enum TableError {
     )]
     EbrPastEnd {
         /// Sector the chain leads to.
-        lba: u64,
+        lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
     },
@@ -149,7 +151,7 @@ pub enum TableError {
     #[error("the extended boot record at sector {lba} holds another extended partition")]
     NestedExtended {
         /// Sector of the extended boot record.
-        lba: u64,
+        lba: Lba,
     },
     /// A logical partition that leaves the extended one.
     #[error(
@@ -160,13 +162,13 @@ pub enum TableError {
         /// Partition number.
         number: u32,
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// First sector of the extended partition.
-        extended_first: u64,
+        extended_first: Lba,
         /// Last sector of the extended partition.
-        extended_last: u64,
+        extended_last: Lba,
     },
     /// A partition that may hold a bank cannot be where its entry says.
     #[error("partition {number} {fault}")]
@@ -222,6 +224,7 @@ impl TableError {
 
 /// What a primary GPT can have wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GptFault {
     /// The medium ends before the header does.
     #[error("the medium has {size} bytes, the header would end at byte {header_end}")]
@@ -255,7 +258,7 @@ pub enum GptFault {
     #[error("the header at sector 1 says it is at sector {lba}")]
     HeaderLba {
         /// The header's `MyLBA` field.
-        lba: u64,
+        lba: Lba,
     },
     /// The entry size field cannot be.
     #[error("the header gives the size of an entry as {size} bytes")]
@@ -270,13 +273,13 @@ pub enum GptFault {
     #[error("the entry array starts at sector {lba}, over the header")]
     ArrayOverHeader {
         /// First sector of the entry array.
-        lba: u64,
+        lba: Lba,
     },
     /// The entry array lies past the end of the medium.
     #[error("the entry array starts at sector {lba} and ends past the medium's {sectors} sectors")]
     ArrayPastEnd {
         /// First sector of the entry array.
-        lba: u64,
+        lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
     },
@@ -292,14 +295,15 @@ pub enum GptFault {
 
 /// What an entry can have wrong, seen against the medium and the other entries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartitionFault {
     /// The end lies before the start.
     #[error("ends at sector {last_lba}, before its start at sector {first_lba}")]
     EndsBeforeStart {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
     },
     /// The medium ends before the partition does: a truncated image, or a false entry.
     #[error(
@@ -308,9 +312,9 @@ pub enum PartitionFault {
     )]
     PastEnd {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
         /// Bytes of the partition that are not on the medium.
@@ -320,9 +324,9 @@ pub enum PartitionFault {
     #[error("(sectors {first_lba} to {last_lba}) overlaps partition {other}")]
     Overlaps {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// Number of the partition it shares sectors with.
         other: u32,
     },
@@ -330,16 +334,17 @@ pub enum PartitionFault {
     #[error("(sectors {first_lba} to {last_lba}) covers sector {lba} of the partition table")]
     CoversTable {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// The first sector of the table that it covers.
-        lba: u64,
+        lba: Lba,
     },
 }
 
 /// Something odd that does not keep the banks from being read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableWarning {
     /// A partition that cannot hold a bank is not where its entry says.
     #[error("partition {number} {fault}")]

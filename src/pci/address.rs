@@ -77,6 +77,7 @@ pub struct Reading {
 
 /// A text that is no PCI address, or not exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// Neither the hexadecimal nor the decimal reading gives a PCI address.
     #[error("`{text}` is not a PCI address")]

@@ -10,6 +10,7 @@ use thiserror::Error;
 /// Why a state cannot be opened, read or changed. `at` names the layer the way a user would:
 /// `state.tgz`, `state.tgz:local.tgz.ve`. The message includes that of the source.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StateError {
     /// The compression of an archive.
     #[error("{at}: {source}")]

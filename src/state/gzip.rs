@@ -29,6 +29,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Why bytes are not the one gzip member they should be, or cannot be made one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GzipError {
     /// Nothing at all. The host would start with an empty configuration.
     #[error("the file is empty")]
@@ -227,6 +228,7 @@ pub struct Gzip {
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Effort {
     /// As hard as the original was, going by its header.
     #[default]

@@ -26,6 +26,7 @@ const MAX_LEN: usize = 64 * 1024;
 
 /// Why `encryption.info` cannot be understood. Lines are counted from 1.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyStoreError {
     /// Larger than any such file.
     #[error("the file has {len} bytes, more than {MAX_LEN}")]

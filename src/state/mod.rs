@@ -37,6 +37,7 @@ const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
 
 /// The form in which a state holds the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Form {
     /// As it is.
     Plain,

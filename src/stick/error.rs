@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// What went wrong on a stick, and where.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What.
     pub cause: Cause,
@@ -25,6 +26,7 @@ pub struct Error {
 
 /// What can go wrong, by room, and what only the whole shows.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Cause {
     /// The partition table.
     #[error(transparent)]

@@ -47,6 +47,7 @@ pub struct Settings<'k> {
 
 /// Which banks an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BankChoice {
     /// All that hold a state.
     All,
@@ -58,6 +59,7 @@ pub enum BankChoice {
 
 /// A bank in its place: what it is, and what the loader will make of it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Slot<'m> {
     /// Number of its partition.
     pub partition: u32,
@@ -71,6 +73,7 @@ pub struct Slot<'m> {
 
 /// A state file of a bank, not opened yet.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StateFile {
     /// `state.tgz` or `local.tgz`.
     pub name: &'static str,

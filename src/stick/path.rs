@@ -5,6 +5,7 @@ use crate::state::State;
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Path {
     /// A file of a bank: `bank:boot.cfg` of the one that boots next, `bank5:boot.cfg` of the
     /// one on partition 5. The name may be empty: the bank itself.

@@ -8,7 +8,7 @@
 use super::work::{FileWork, Task, pack, replacements};
 use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{Change, Context, Edit, TextChange};
+use crate::edit::{Context, Edit, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
 use std::collections::BTreeSet;
@@ -28,6 +28,7 @@ pub struct Request {
 
 /// What a set of edits comes to on one medium: what is changed, and the sectors for it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The steps. Empty where nothing has to change.
     pub set: WriteSet,
@@ -39,6 +40,7 @@ pub struct Plan {
 
 /// What happens to one bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BankPlan {
     /// Number of its partition.
     pub partition: u32,
@@ -55,6 +57,7 @@ pub struct BankPlan {
 
 /// What happens to one file of a bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FilePlan {
     /// Its name in the bank.
     pub file: String,
@@ -68,7 +71,7 @@ pub struct FilePlan {
     /// the form that can be changed.
     pub doubtful: usize,
     /// What changes in it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SettingChange>,
     /// The same as texts before and after.
     pub texts: Vec<TextChange>,
     /// Its new content; `None` where it stays.

@@ -14,6 +14,7 @@ const VERSION_KEY: &str = "/resourceGroups/version";
 
 /// Why a state may not take the place of a bank's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// The file is sealed to the machine it came from.
     #[error(

@@ -14,11 +14,12 @@ use crate::commit::{Overlay, Undo, UndoError, WriteSet};
 use crate::edit::Context;
 use crate::error::ErrorKind;
 use crate::fat::{Entry, Method, Volume};
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use crate::partition::PartitionTable;
 
 /// What undoing comes to on a medium.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct WayBack {
     /// The steps. Empty where the medium already is as it was before.
     pub set: WriteSet,
@@ -106,7 +107,7 @@ fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Res
             declared.extend(volume.declared_ranges());
         }
     }
-    let inside = |lba: u64| {
+    let inside = |lba: Lba| {
         let at = undo.set.offset_of(lba);
         at.is_some_and(|at| declared.iter().any(|range| range.contains(&at)))
     };
@@ -181,7 +182,7 @@ impl Stick<'_, '_> {
         let overwritten = |entry: &Entry| {
             let first = before.geometry().cluster(entry.first_cluster());
             let at = first.map(|first| before.start() + before.geometry().cluster_offset(first));
-            let lba = at.map(|at| at / u64::from(sector_size));
+            let lba = at.map(|at| Lba::holding(at, sector_size));
             lba.is_some_and(|lba| undo.overwrites(lba))
         };
         let was_replaced = |entry: &Entry| pointed_elsewhere(entry) || overwritten(entry);

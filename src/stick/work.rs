@@ -2,7 +2,7 @@
 
 use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
-use crate::edit::{self, Change, ChangeSource, Context, Edit, Edited};
+use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
 use crate::fat::{Entry, Replacement};
 use crate::state::{Effort, State};
 
@@ -151,7 +151,7 @@ impl Stick<'_, '_> {
             ..Edited::default()
         };
         if changes {
-            edited.changes.push(Change {
+            edited.changes.push(SettingChange {
                 source: ChangeSource::File,
                 key: name.clone(),
                 addresses: Vec::new(),

@@ -398,7 +398,7 @@ pub fn with_leftovers(image: &Image) -> Image {
             _ => step.sectors.len() / 2 + 1,
         };
         for (&lba, change) in step.sectors.iter().take(keep) {
-            medium.put(lba, &change.new);
+            medium.put(lba.0, &change.new);
         }
     }
     image.with(medium.bytes(0..medium.size()))
@@ -429,7 +429,7 @@ fn undo_of(name: &str, row: &str) {
     run(&fixed, &set, &|| false).unwrap();
     for (at, lba) in set.preserved().values().flatten().enumerate() {
         if at % 3 == 0 {
-            fixed.put(*lba.0, &vec![0xe5; image.sector]);
+            fixed.put(lba.0.0, &vec![0xe5; image.sector]);
         }
     }
     let undo = image.undo_file(&set);

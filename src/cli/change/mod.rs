@@ -23,7 +23,7 @@ use crate::cli::terminal::shown;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
-use crate::medium::{CachedReads, Meter, Target, WriteAt};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, Target, WriteAt};
 use crate::stick::{BankChoice, Plan, Request, Stick};
 use args::{Mode, Way};
 use output::Place;
@@ -297,7 +297,7 @@ impl One<'_> {
     /// The change itself, on the target.
     fn change_in_place(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
         let host = &self.job.session.host;
-        let target = Target::open_write(path, host).map_err(|error| {
+        let target = ClaimedTarget::open(path, host).map_err(|error| {
             let failure = Failure::from(error);
             undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
         })?;

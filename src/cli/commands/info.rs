@@ -139,8 +139,8 @@ fn answer(
         number: partition.number,
         type_id: partition.partition_type.to_string(),
         name: partition.name.clone(),
-        first_lba: partition.first_lba,
-        last_lba: partition.last_lba,
+        first_lba: partition.first_lba.0,
+        last_lba: partition.last_lba.0,
         kind: stick.kind_of(partition),
     });
     let found = Found {

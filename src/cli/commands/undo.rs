@@ -8,7 +8,9 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
 use crate::cli::terminal::shown;
 use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
-use crate::medium::{CachedReads, MediumError, Meter, ReadOnlyReason, Target};
+use crate::medium::{
+    CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
+};
 use crate::stick::{Error, plan_undo};
 use clap::Args;
 use std::io::Read as _;
@@ -122,16 +124,49 @@ fn put_back(
     path: &Path,
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
-    let ui = &session.ui;
-    let target = if args.dry_run {
-        Target::open_read(path, &session.host)
-    } else {
-        Target::open_write(path, &session.host)
-    };
+    if args.dry_run {
+        let target = Target::open_read(path, &session.host);
+        let target = target.map_err(|error| unopened(error, args))?;
+        let meter = Meter::new(&target);
+        let set = way_back(session, args, undo, &target, &meter, object)?;
+        if set.is_some() {
+            let nothing = format!("{}: nothing was written", object.target);
+            session.ui.say(&nothing);
+        }
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    }
+    let target = ClaimedTarget::open(path, &session.host);
     let target = target.map_err(|error| unopened(error, args))?;
     let meter = Meter::new(&target);
-    let medium = CachedReads::new(&meter);
-    check_sector_size(undo, &target)?;
+    let Some(set) = way_back(session, args, undo, &target, &meter, object)? else {
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    };
+    let working = session.interrupt.working();
+    let interrupted = || session.interrupt.requested();
+    let result = commit::run(&meter, &set, &interrupted);
+    match &result {
+        Ok(_) => working.done(),
+        Err(_) => drop(working),
+    }
+    object.bytes_read = meter.bytes_read();
+    object.bytes_written = meter.bytes_written();
+    conclude(session, result, object)
+}
+
+/// The sectors to be put back, told to who asked; `None` where there are none.
+fn way_back(
+    session: &Session,
+    args: &UndoCommand,
+    undo: &Undo,
+    target: &Target,
+    medium: &dyn ReadAt,
+    object: &mut ChangeObject,
+) -> Result<Option<WriteSet>, Failure> {
+    let ui = &session.ui;
+    let medium = CachedReads::new(medium);
+    check_sector_size(undo, target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
     let way = plan_undo(&medium, undo, settings, args.force)?;
     let files_only = way.files_only.as_ref().map(|why| {
@@ -148,26 +183,11 @@ fn put_back(
     }
     if way.set.is_empty() {
         ui.text(&format!("{}: already as it was before\n", object.target));
-        object.bytes_read = meter.bytes_read();
-        return Ok(Exit::Done);
+        return Ok(None);
     }
     describe(session, undo, &way.set, object);
     object.outcome = Outcome::WouldChange;
-    if args.dry_run {
-        ui.say(&format!("{}: nothing was written", object.target));
-        object.bytes_read = meter.bytes_read();
-        return Ok(Exit::Done);
-    }
-    let working = session.interrupt.working();
-    let interrupted = || session.interrupt.requested();
-    let result = commit::run(&meter, &way.set, &interrupted);
-    match &result {
-        Ok(_) => working.done(),
-        Err(_) => drop(working),
-    }
-    object.bytes_read = meter.bytes_read();
-    object.bytes_written = meter.bytes_written();
-    conclude(session, result, object)
+    Ok(Some(way.set))
 }
 
 fn conclude(

@@ -148,7 +148,7 @@ fn owner_in(row: &Row, column: ValueColumn) -> Result<Option<String>, OwnershipE
     }
 }
 
-/// Sets the owner in each column that has one; see [`super::Change::SetOwner`].
+/// Sets the owner in each column that has one; see [`super::StoreChange::SetOwner`].
 pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipError> {
     let mut owned = Vec::new();
     for column in ValueColumn::ALL {

@@ -16,6 +16,7 @@ pub(super) struct Line {
 
 /// Why a line is remarkable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NoteKind {
     /// Not of the form `KEY = "VALUE"`.
     Unparsed,

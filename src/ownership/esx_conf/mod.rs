@@ -49,6 +49,7 @@ pub struct Entry<'a> {
 
 /// Something about a line that a person should know. The line is kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// Line number, from 1.
     pub line: usize,

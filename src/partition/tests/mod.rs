@@ -146,8 +146,8 @@ fn summary(table: &PartitionTable) -> Vec<(u32, String, u64, u64)> {
         (
             p.number,
             p.partition_type.to_string(),
-            p.first_lba,
-            p.last_lba,
+            p.first_lba.0,
+            p.last_lba.0,
         )
     };
     table.partitions.iter().map(line).collect()

@@ -7,6 +7,7 @@ use thiserror::Error;
 /// Why an archive cannot be vouched for, or a change to it not be made. Offsets are bytes from
 /// the start of the unpacked archive.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// No end-of-archive block where the data stop.
     #[error("archive stops at offset {offset} without an end-of-archive block")]

@@ -31,6 +31,7 @@ const MAX_REPEATED: usize = 50;
 
 /// What a member is, by its type byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MemberKind {
     /// A file with its content.
     Regular,

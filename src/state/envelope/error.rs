@@ -6,6 +6,7 @@ use thiserror::Error;
 /// Why an envelope cannot be opened or written. Offsets are bytes from its start unless said
 /// otherwise.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EnvelopeError {
     /// Too short for header, crypto footer and AEAD footer.
     #[error("envelope of {len} bytes is shorter than its three fixed blocks")]

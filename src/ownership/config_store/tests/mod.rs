@@ -98,8 +98,8 @@ fn store(more: &str) -> ConfigStore {
 
 const USB: &str = "0000:00:17.3";
 
-fn set_owner(identifier: &str, owner: Owner) -> Change {
-    Change::SetOwner {
+fn set_owner(identifier: &str, owner: Owner) -> StoreChange {
+    StoreChange::SetOwner {
         identifier: identifier.to_owned(),
         owner,
     }
@@ -314,7 +314,7 @@ fn every_column_that_holds_an_owner_is_set_and_json_is_kept_to_the_byte() {
 #[test]
 fn a_change_of_the_desired_value_alone_is_no_revision() {
     let before = store("");
-    let change = Change::SetValue {
+    let change = StoreChange::SetValue {
         key: pci_devices::key(USB),
         column: ValueColumn::Desired,
         json: Some("{}".to_owned()),
@@ -333,7 +333,7 @@ fn rows_are_set_and_deleted_by_key() {
     let key = RowKey::new("esx", "system", "big", "");
     assert_eq!(key.to_string(), "esx/system/big");
     let json = format!("{{\"x\":\"{}\"}}", "z".repeat(30_000));
-    let set = Change::SetValue {
+    let set = StoreChange::SetValue {
         key: key.clone(),
         column: ValueColumn::User,
         json: Some(json.clone()),
@@ -348,7 +348,7 @@ fn rows_are_set_and_deleted_by_key() {
         "ok\n"
     );
     let deleted = after
-        .edit(&[Change::Delete { key: key.clone() }], None)
+        .edit(&[StoreChange::Delete { key: key.clone() }], None)
         .unwrap();
     assert_eq!(deleted.row(&key), None);
     assert_eq!(deleted.rows().len(), before.rows().len() - 1);
@@ -361,7 +361,7 @@ fn rows_are_set_and_deleted_by_key() {
         "ok\n2\n"
     );
     for change in [
-        Change::Delete {
+        StoreChange::Delete {
             key: RowKey::new("esx", "system", "nothing", ""),
         },
         set_owner("0000:ff:00.0", Owner::Vmkernel),
@@ -370,7 +370,7 @@ fn rows_are_set_and_deleted_by_key() {
         assert!(matches!(error, OwnershipError::NoSuchRow { .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::Usage);
     }
-    let bad = Change::SetValue {
+    let bad = StoreChange::SetValue {
         key,
         column: ValueColumn::User,
         json: Some("{".to_owned()),
@@ -389,7 +389,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     let before = store("");
     let add = |address: &str, time| {
         before.edit(
-            &[Change::AddPassthru {
+            &[StoreChange::AddPassthru {
                 address: address.parse().unwrap(),
             }],
             time,
@@ -434,7 +434,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
         Err(OwnershipError::RowExists { .. })
     ));
     let empty = store("DELETE FROM Config WHERE Name='pci_devices';");
-    let change = Change::AddPassthru {
+    let change = StoreChange::AddPassthru {
         address: known.parse().unwrap(),
     };
     assert!(
