@@ -9,9 +9,7 @@ use super::output::{self, CopyError, Packing, Place};
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
 use crate::commit::Overlay;
-use crate::medium::{
-    CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, SparseReads, Target,
-};
+use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, SparseReads, Target};
 use crate::stick::Plan;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -146,18 +144,14 @@ impl One<'_> {
         sector_size: Option<u32>,
         object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
-        let meter = Meter::new(&copy);
-        let medium = CachedReads::new(&meter);
-        let stick = self.job.session.open_stick(&medium, sector_size)?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        if !plan.is_empty() {
-            self.commit(&meter, &plan, object)?;
-        }
-        object.bytes_read = meter.bytes_read();
-        object.bytes_written = meter.bytes_written();
+        let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
+            if !plan.is_empty() {
+                self.commit(medium, plan, object)?;
+            }
+            Ok(self.explained(plan))
+        })?;
         copy.publish()?;
-        Ok(self.explained(&plan))
+        Ok(explained)
     }
 
     /// Writes all of a medium with the change in it, from end to end.
@@ -169,38 +163,35 @@ impl One<'_> {
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Option<String>, Failure> {
-        let meter = Meter::new(source);
-        let medium = CachedReads::new(&meter);
-        let stick = self.job.session.open_stick(&medium, sector_size)?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        object.bytes_read = meter.bytes_read();
-        let patched = Overlay::new(source, &plan.set);
-        match place {
-            Place::Stream => {
-                let mut stdout = io::stdout().lock();
-                self.pour(&patched, &mut stdout)
-                    .and_then(|()| stdout.flush().map_err(CopyError::Write))
-                    .map_err(|error| {
-                        stream_failure(error, |error| {
-                            Failure::io(format!("cannot write to standard output: {error}"))
-                        })
+        let explained = self.planned(&source, sector_size, object, |_, _, plan, object| {
+            let patched = Overlay::new(source, &plan.set);
+            match place {
+                Place::Stream => {
+                    let mut stdout = io::stdout().lock();
+                    self.pour(&patched, &mut stdout)
+                        .and_then(|()| stdout.flush().map_err(CopyError::Write))
+                        .map_err(|error| {
+                            stream_failure(error, |error| {
+                                Failure::io(format!("cannot write to standard output: {error}"))
+                            })
+                        })?;
+                }
+                Place::File { path, packing } => {
+                    let mut file = OutputFile::create(path, making.force, making.mode)?;
+                    let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
+                    packed.map_err(|error| {
+                        stream_failure(error, |error| file.write_error(error).into())
                     })?;
+                    file.publish()?;
+                }
             }
-            Place::File { path, packing } => {
-                let mut file = OutputFile::create(path, making.force, making.mode)?;
-                let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
-                packed.map_err(|error| {
-                    stream_failure(error, |error| file.write_error(error).into())
-                })?;
-                file.publish()?;
+            if !plan.is_empty() {
+                object.outcome = Outcome::Changed;
             }
-        }
-        object.bytes_written = patched.size();
-        if !plan.is_empty() {
-            object.outcome = Outcome::Changed;
-        }
-        Ok(self.explained(&plan))
+            Ok(self.explained(plan))
+        })?;
+        object.bytes_written = source.size();
+        Ok(explained)
     }
 
     /// What is to be said of a copy with this change in it.

@@ -23,7 +23,7 @@ use crate::cli::terminal::shown;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
-use crate::medium::{CachedReads, ClaimedTarget, Meter, Target, WriteAt};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
 use crate::stick::{BankChoice, Plan, Request, Stick};
 use args::{Mode, Way};
 use output::Place;
@@ -266,31 +266,45 @@ impl One<'_> {
         Report { exit, object }
     }
 
+    /// Opens the stick on a medium, makes the plan for it, shows that, and hands both on. What is
+    /// read and written meanwhile is counted.
+    fn planned<M: ReadAt, T>(
+        &self,
+        medium: &M,
+        sector_size: Option<u32>,
+        object: &mut ChangeObject,
+        then: impl FnOnce(&Meter<&M>, &Stick<'_, '_>, &Plan, &mut ChangeObject) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let meter = Meter::new(medium);
+        let cached = CachedReads::new(&meter);
+        let stick = self.job.session.open_stick(&cached, sector_size)?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object)?;
+        let result = then(&meter, &stick, &plan, object);
+        object.bytes_read = meter.bytes_read();
+        object.bytes_written = meter.bytes_written();
+        result
+    }
+
     /// `--dry-run` and `--check`: the medium is opened to be read.
     fn preview(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
         let target = Target::open_read(path, &self.job.session.host)?;
-        let meter = Meter::new(&target);
-        let medium = CachedReads::new(&meter);
-        let stick = self
-            .job
-            .session
-            .open_stick(&medium, target.logical_sector_size())?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        object.bytes_read = meter.bytes_read();
-        if plan.is_empty() {
-            return Ok(Exit::Done);
-        }
-        object.outcome = Outcome::WouldChange;
-        self.show_steps(&plan);
-        self.job.session.ui.say(&format!(
-            "{}: nothing was written; {} bytes would be",
-            object.target,
-            plan.set.bytes_to_write()
-        ));
-        Ok(match self.job.way.mode {
-            Mode::Check => Exit::Differs,
-            _ => Exit::Done,
+        let sector_size = target.logical_sector_size();
+        self.planned(&target, sector_size, object, |_, _, plan, object| {
+            if plan.is_empty() {
+                return Ok(Exit::Done);
+            }
+            object.outcome = Outcome::WouldChange;
+            self.show_steps(plan);
+            self.job.session.ui.say(&format!(
+                "{}: nothing was written; {} bytes would be",
+                object.target,
+                plan.set.bytes_to_write()
+            ));
+            Ok(match self.job.way.mode {
+                Mode::Check => Exit::Differs,
+                _ => Exit::Done,
+            })
         })
     }
 
@@ -301,42 +315,39 @@ impl One<'_> {
             let failure = Failure::from(error);
             undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
         })?;
-        let meter = Meter::new(&target);
-        let medium = CachedReads::new(&meter);
-        let stick = self
-            .job
-            .session
-            .open_stick(&medium, target.logical_sector_size())?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        if plan.is_empty() {
-            object.bytes_read = meter.bytes_read();
-            return Ok(Exit::Done);
-        }
-        object.outcome = Outcome::WouldChange;
-        let undo = self.prepare_undo(&plan, &stick, &target)?;
-        let confirmed = self.confirm(&target, &plan, undo.as_ref());
-        let working = self.job.session.interrupt.working();
-        if self.job.session.interrupt.requested() {
-            object.outcome = Outcome::NotStarted;
-            return Err(interrupted());
-        }
-        confirmed?;
-        if let Some(undo) = &undo {
-            undo_store::write(&undo.path, &undo.content)?;
-            object.undo = Some(undo.path.display().to_string());
-        }
-        let result = self.commit(&meter, &plan, object);
-        object.bytes_read = meter.bytes_read();
-        object.bytes_written = meter.bytes_written();
-        let result = result.map_err(|failure| keep::name_undo(failure, &plan, object));
-        match &result {
-            Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
-            _ => working.done(),
-        }
-        let exit = result?;
-        self.conclude(&plan, object);
-        Ok(exit)
+        let sector_size = target.logical_sector_size();
+        self.planned(
+            &target,
+            sector_size,
+            object,
+            |medium, stick, plan, object| {
+                if plan.is_empty() {
+                    return Ok(Exit::Done);
+                }
+                object.outcome = Outcome::WouldChange;
+                let undo = self.prepare_undo(plan, stick, &target)?;
+                let confirmed = self.confirm(&target, plan, undo.as_ref());
+                let working = self.job.session.interrupt.working();
+                if self.job.session.interrupt.requested() {
+                    object.outcome = Outcome::NotStarted;
+                    return Err(interrupted());
+                }
+                confirmed?;
+                if let Some(undo) = &undo {
+                    undo_store::write(&undo.path, &undo.content)?;
+                    object.undo = Some(undo.path.display().to_string());
+                }
+                let result = self.commit(medium, plan, object);
+                let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
+                match &result {
+                    Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
+                    _ => working.done(),
+                }
+                let exit = result?;
+                self.conclude(plan, object);
+                Ok(exit)
+            },
+        )
     }
 
     fn commit(
