@@ -17,7 +17,7 @@ mod fat_victim;
 mod fat_volume;
 
 use bootbank::commit::{Phase, Planner, WriteSet};
-use bootbank::fat::{Method, Replacement, Volume, judge, replace};
+use bootbank::fat::{Action, FileChange, Method, Volume, judge, replace};
 use fat_victim::Victim;
 use fat_volume::{FORMATS, Format, open, pattern};
 
@@ -98,9 +98,9 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
             let reach = volume.check().unwrap();
             let entry = volume.find("state.tgz").unwrap().unwrap();
             let content = pattern(2000, 77);
-            let files = [Replacement {
+            let files = [FileChange {
                 entry,
-                content: &content,
+                action: Action::Replace(&content),
                 why: "test".into(),
             }];
             let mut planner = Planner::new(&bytes, format.sector_size);
@@ -169,9 +169,9 @@ fn no_mutation_of_the_metadata_panics_in_either_reader() {
                 rejected += 1;
                 continue;
             };
-            let files = [Replacement {
+            let files = [FileChange {
                 entry,
-                content: b"new",
+                action: Action::Replace(b"new"),
                 why: "test".into(),
             }];
             let mut planner = Planner::new(&bytes, format.sector_size);

@@ -16,7 +16,8 @@ mod fat_volume;
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::error::ErrorKind;
 use bootbank::fat::{
-    FatError, FatKind, Method, Replacement, Volume, judge, reclaim, replace, replace_in_place,
+    Action, FatError, FatKind, FileChange, Method, Volume, judge, reclaim, replace,
+    replace_in_place,
 };
 use bootbank::medium::ReadAt;
 use fat_volume::{FORMATS, Format, Made, UUID, open, pattern, set_fat_entry};
@@ -38,9 +39,9 @@ fn plan(
     for (name, content) in contents {
         let entry = volume.find(name)?.expect(name);
         let why = format!("new content of {name}");
-        files.push(Replacement {
+        files.push(FileChange {
             entry,
-            content,
+            action: Action::Replace(content),
             why,
         });
     }
@@ -483,9 +484,9 @@ fn a_bank_of_250_megabytes_is_checked_and_a_plan_judged_with_few_reads() {
 
     let entry = volume.find("state.tgz").unwrap().unwrap();
     let new = pattern(31_000, 1);
-    let files = [Replacement {
+    let files = [FileChange {
         entry,
-        content: &new,
+        action: Action::Replace(&new),
         why: "test".into(),
     }];
     let mut planner = Planner::new(&medium, 512);

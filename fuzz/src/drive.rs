@@ -22,7 +22,7 @@ use bootbank::diagnosis::check;
 use bootbank::edit::inventory::Inventory;
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
-use bootbank::fat::{FatError, Method, Replacement, Volume, judge, replace};
+use bootbank::fat::{Action, FatError, FileChange, Method, Volume, judge, replace};
 use bootbank::medium::{ReadAt, WriteAt};
 use bootbank::ownership::{ConfigStore, EsxConf, Owner, RowKey, StoreChange, ValueColumn};
 use bootbank::partition::PartitionTable;
@@ -182,9 +182,9 @@ pub fn fat(data: &[u8]) -> bool {
         return false;
     };
     let content = [7; 700];
-    let files = [Replacement {
+    let files = [FileChange {
         entry,
-        content: &content,
+        action: Action::Replace(&content),
         why: "fuzz".to_owned(),
     }];
     let mut planner = Planner::new(&medium, sector_size);

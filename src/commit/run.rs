@@ -386,7 +386,7 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
         let Some(now) = read_again(medium, set, lba, change) else {
             return Holds::Unknown;
         };
-        old &= now == *change.old;
+        old &= now == *change.old || is_from_before(&now, set, step, lba);
         new &= now == *change.new;
     }
     match (old, new) {
@@ -395,6 +395,16 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
         (false, false) if step.phase == Phase::Switch => Holds::Unknown,
         (false, false) => Holds::Broken,
     }
+}
+
+/// Whether a sector holds what steps before `step` made of it, or a mix of that: none of them
+/// changes what a reader of the volume finds.
+fn is_from_before(now: &[u8], set: &WriteSet, step: &Step, lba: Lba) -> bool {
+    let earlier = set.steps().iter().take_while(|it| !std::ptr::eq(*it, step));
+    let earlier = earlier.filter(|it| it.phase == Phase::Prepare);
+    let changes = earlier.filter_map(|it| it.sectors.get(&lba));
+    let images: Vec<&[u8]> = changes.flat_map(|it| [&*it.old, &*it.new]).collect();
+    !images.is_empty() && is_mix_of(now, &images)
 }
 
 /// Whether the sectors of FATs and directories that the set changes in a partition hold what its

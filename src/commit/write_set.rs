@@ -26,7 +26,10 @@ pub enum Phase {
     Overwrite,
     /// Chains those clusters in every copy of the FAT; nothing refers to them yet.
     Allocate,
-    /// Points a directory entry at the new chain. The commit point.
+    /// Writes the entry of a new file into a directory as a deleted one: every reader skips it.
+    Prepare,
+    /// Changes a directory entry within one aligned 8-byte word: points it at the new chain, or
+    /// makes a prepared one count, or deletes one. The commit point.
     Switch,
     /// Sets the size of a file whose clusters were overwritten.
     Resize,
@@ -46,7 +49,7 @@ impl Phase {
         match self {
             Phase::Allocate | Phase::Reclaim => Phase::Release,
             Phase::Release => Phase::Allocate,
-            Phase::Data | Phase::Overwrite | Phase::Switch | Phase::Resize => self,
+            Phase::Data | Phase::Overwrite | Phase::Prepare | Phase::Switch | Phase::Resize => self,
         }
     }
 
@@ -57,6 +60,7 @@ impl Phase {
             Phase::Data => "data",
             Phase::Overwrite => "overwrite",
             Phase::Allocate => "allocate",
+            Phase::Prepare => "prepare",
             Phase::Switch => "switch",
             Phase::Resize => "resize",
             Phase::Release => "release",

@@ -277,6 +277,28 @@ pub enum FatError {
         /// Name of the file.
         file: String,
     },
+    /// A file to be made has a name that the loader could not find.
+    #[error(
+        "{file} is not a name of at most 8 characters and an extension of at most 3: the loader finds no other"
+    )]
+    NotAShortName {
+        /// The name.
+        file: String,
+    },
+    /// A file to be made has a name that is taken.
+    #[error("the root directory has an entry named {file} already")]
+    NameTaken {
+        /// The name.
+        file: String,
+    },
+    /// The root directory has no slot for another file.
+    #[error("no room in the root directory: {needed} more entries are needed and {free} are free")]
+    NoSlot {
+        /// Entries needed.
+        needed: usize,
+        /// Entries free.
+        free: usize,
+    },
     /// The change cannot be described.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -318,6 +340,9 @@ impl FatError {
             | E::NoFit { .. }
             | E::ContentSize { .. }
             | E::NotInRoot { .. }
+            | E::NotAShortName { .. }
+            | E::NameTaken { .. }
+            | E::NoSlot { .. }
             | E::Rejected { .. }
             | E::SecondReader { .. } => ErrorKind::Refused,
             E::Plan(error) => error.kind(),

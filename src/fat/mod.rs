@@ -24,5 +24,5 @@ pub use geometry::{ClusterId, FatKind, Geometry};
 pub use glance::{root_holds, vmware_uuid};
 pub use judge::judge;
 pub use reach::{Leftovers, Node, Reach};
-pub use replace::{Method, Replacement, reclaim, replace, replace_in_place};
+pub use replace::{Action, FileChange, Method, reclaim, replace, replace_in_place};
 pub use volume::{DirtyMarks, KnownHead, Volume, VolumeUuid};

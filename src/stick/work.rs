@@ -3,7 +3,7 @@
 use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
-use crate::fat::{Entry, Replacement};
+use crate::fat::{Action, Entry, FileChange};
 use crate::state::{Effort, State};
 
 /// What is to be done to a bank.
@@ -257,13 +257,13 @@ pub(super) fn pack(
 pub(super) fn replacements<'c>(
     files: &[FileWork],
     contents: &'c [Option<Vec<u8>>],
-) -> Vec<Replacement<'c>> {
+) -> Vec<FileChange<'c>> {
     let changed = files.iter().zip(contents);
     let changed = changed.filter_map(|(file, content)| Some((file, content.as_ref()?)));
     changed
-        .map(|(file, content)| Replacement {
+        .map(|(file, content)| FileChange {
             entry: file.entry.clone(),
-            content,
+            action: Action::Replace(content),
             why: format!("new content of {}", file.name),
         })
         .collect()
