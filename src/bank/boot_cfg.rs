@@ -361,9 +361,25 @@ fn option_set_by(
     })
 }
 
-/// Whether a line with this key sets mboot's `kernelopt`.
-pub(super) fn sets_kernelopt(key: &[u8]) -> bool {
-    option_set_by(&MBOOT, key).is_some_and(|(name, _)| name == "kernelopt")
+/// The setting of that name, without case, and whether its value is a number.
+pub(super) fn option_named(name: &str) -> Option<(&'static str, bool)> {
+    let mut options = SAFEBOOT.iter().chain(&MBOOT);
+    let (key, kind) = options.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    Some((key, *kind == ValueKind::Number))
+}
+
+/// Every setting the loader knows.
+pub(super) fn option_names() -> impl Iterator<Item = &'static str> {
+    SAFEBOOT.iter().chain(&MBOOT).map(|(name, _)| *name)
+}
+
+/// Whether a line with the key `written` sets the setting `key`.
+pub(super) fn sets(written: &[u8], key: &str) -> bool {
+    let set = [
+        option_set_by(&SAFEBOOT, written),
+        option_set_by(&MBOOT, written),
+    ];
+    set.into_iter().flatten().any(|(name, _)| name == key)
 }
 
 /// The text of a line up to a NUL, trimmed, each run of blanks as one space.

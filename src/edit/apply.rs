@@ -53,7 +53,7 @@ impl Draft<'_> {
                 store.make(&mut self.after, self.schema.as_ref(), self.context, edited)
             }
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
-            Edit::Kernelopt(_) => Ok(()),
+            Edit::Kernelopt(_) | Edit::BootCfg(_) => Ok(()),
             Edit::Seal(operations) => {
                 for operation in operations {
                     let parts = operation.edits(self.state, &self.after, edited)?;

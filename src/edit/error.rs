@@ -3,7 +3,7 @@
 use super::configuration::ESX_CONF;
 use super::edited::Unmatched;
 use super::selector::SelectError;
-use crate::bank::KerneloptError;
+use crate::bank::{BootCfgError, KerneloptError};
 use crate::error::ErrorKind;
 use crate::ownership::OwnershipError;
 use crate::state::{MemberKind, StateError};
@@ -32,9 +32,12 @@ pub enum EditError {
     /// The kernel options.
     #[error(transparent)]
     Kernelopt(#[from] KerneloptError),
-    /// The loader would read more than the options otherwise.
+    /// A setting of boot.cfg.
+    #[error(transparent)]
+    BootCfgSetting(#[from] BootCfgError),
+    /// The loader would read more differently than was asked for.
     #[error(
-        "the change would make ESXi's loader read more of boot.cfg differently than its kernel options"
+        "the change would make ESXi's loader read other settings of boot.cfg differently as well"
     )]
     BootCfg,
     /// The file an edit is about is not in the state.
@@ -113,6 +116,7 @@ impl EditError {
             EditError::Ownership { source, .. } => source.kind(),
             EditError::Select(error) => error.kind(),
             EditError::Kernelopt(error) => error.kind(),
+            EditError::BootCfgSetting(error) => error.kind(),
             EditError::Unmatched(_)
             | EditError::Missing { .. }
             | EditError::NotJson { .. }

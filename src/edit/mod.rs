@@ -2,10 +2,11 @@
 //!
 //! The values that are asked for are in `request.rs`, what comes of them in `edited.rs`.
 //! [`apply`] turns the one into the other for one opened state, with a file for each subject:
-//! owners of devices, settings of esx.conf, rows of the ConfigStore, files, sealing; kernel
-//! options are [`apply_to_boot_cfg`]'s. Pure: bytes in, values out.
+//! owners of devices, settings of esx.conf, rows of the ConfigStore, files, sealing; the
+//! settings of `boot.cfg` are [`apply_to_boot_cfg`]'s. Pure: bytes in, values out.
 
 mod apply;
+mod boot_cfg;
 mod conf;
 mod configuration;
 mod edited;
@@ -13,7 +14,6 @@ mod error;
 mod files;
 pub mod host_map;
 pub mod inventory;
-mod kernelopt;
 mod owners;
 pub mod plan_file;
 mod request;
@@ -23,11 +23,11 @@ pub mod selector;
 mod store;
 
 pub use apply::{apply, check_unmatched};
+pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
 pub use files::fingerprint;
-pub use kernelopt::apply_to_boot_cfg;
 pub use owners::rows_as_text;
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};

@@ -3,7 +3,7 @@
 
 use super::seal;
 use super::selector::Selector;
-use crate::bank::KerneloptEdit;
+use crate::bank::{BootCfgEdit, KerneloptEdit};
 use crate::ownership::{Owner, RowKey, ValueColumn};
 
 /// One thing to be changed.
@@ -20,6 +20,8 @@ pub enum Edit {
     File(FileEdit),
     /// Kernel options of the bank's `boot.cfg`.
     Kernelopt(KerneloptEdit),
+    /// A setting of the bank's `boot.cfg`.
+    BootCfg(BootCfgEdit),
     /// What makes an image that of one host is taken out.
     Seal(Vec<seal::Operation>),
 }
@@ -27,7 +29,12 @@ pub enum Edit {
 impl Edit {
     /// Whether it changes the `boot.cfg` of a bank; every other edit changes its states.
     pub fn is_of_boot_cfg(&self) -> bool {
-        matches!(self, Edit::Kernelopt(_))
+        matches!(self, Edit::Kernelopt(_) | Edit::BootCfg(_))
+    }
+
+    /// Whether it can change which bank boots.
+    pub fn decides_the_bank(&self) -> bool {
+        matches!(self, Edit::BootCfg(edit) if edit.decides_the_bank())
     }
 }
 
