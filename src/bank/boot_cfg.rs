@@ -187,17 +187,28 @@ impl BootCfg {
     /// Whether `modules` loads the file `name` of the bank's root directory. Case is ignored,
     /// as the loader's FAT reader does.
     pub fn lists_module(&self, name: &str) -> bool {
+        let mut modules = self.modules.iter();
+        modules.any(|module| self.is_path_of(&module.path, name))
+    }
+
+    /// Whether the loader reads the file `name` of the bank's root directory: as the kernel, or as
+    /// a module.
+    pub fn loads(&self, name: &str) -> bool {
+        let kernel = self.kernel.as_deref();
+        kernel.is_some_and(|kernel| self.is_path_of(kernel, name)) || self.lists_module(name)
+    }
+
+    /// Whether a path in this file means `name` in the root directory.
+    fn is_path_of(&self, path: &str, name: &str) -> bool {
         let prefix = self.prefix.as_deref().unwrap_or("");
-        self.modules.iter().any(|module| {
-            let absolute = module.path.starts_with(['/', '\\']);
-            let directory = if absolute { "" } else { prefix };
-            let mut parts = [directory, &module.path]
-                .into_iter()
-                .flat_map(|path| path.split(['/', '\\']))
-                .filter(|part| !part.is_empty());
-            let file = parts.next();
-            file.is_some_and(|file| file.eq_ignore_ascii_case(name)) && parts.next().is_none()
-        })
+        let absolute = path.starts_with(['/', '\\']);
+        let directory = if absolute { "" } else { prefix };
+        let mut parts = [directory, path]
+            .into_iter()
+            .flat_map(|path| path.split(['/', '\\']))
+            .filter(|part| !part.is_empty());
+        let file = parts.next();
+        file.is_some_and(|file| file.eq_ignore_ascii_case(name)) && parts.next().is_none()
     }
 
     /// Byte position of the bootstate digit that the loader overwrites at boot: that of the

@@ -97,6 +97,21 @@ impl BootCfgEdit {
 }
 
 impl BootCfg {
+    /// Whether that is a setting of boot.cfg that nobody means as a kernel option.
+    pub fn is_no_option(key: &str) -> bool {
+        const NEVER: [&str; 8] = [
+            "build",
+            "updated",
+            BOOTSTATE,
+            "quickboot",
+            MODULES,
+            "kernel",
+            "prefix",
+            "title",
+        ];
+        NEVER.iter().any(|name| name.eq_ignore_ascii_case(key))
+    }
+
     /// The value of a setting as the loader reads it: that of the last line that sets it.
     ///
     /// # Errors
@@ -334,10 +349,10 @@ mod tests {
 
     #[test]
     fn bootstate_stays_where_the_loader_can_rewrite_it() {
-        let text = format!("title=x\nbootstate=0\nupdated=1\n");
+        let text = "title=x\nbootstate=0\nupdated=1\n";
         let long = "y".repeat(600);
         assert_eq!(
-            edited(&text, "title", Some(&long)),
+            edited(text, "title", Some(&long)),
             Err(BootCfgError::BootstateOutOfReach)
         );
     }

@@ -104,6 +104,12 @@ pub enum Cause {
     /// There is no such file.
     #[error("no such file")]
     NoSuchFile,
+    /// A file that is not changed as a whole, because what is in it has to be looked at.
+    #[error("boot.cfg and states are not replaced as files")]
+    OwnWay,
+    /// A file that cannot go, because the loader would stop without it.
+    #[error("boot.cfg loads this file, and a boot of the bank stops without it")]
+    Loaded,
     /// A medium is not as a plan expects it.
     #[error("not as expected: {0}")]
     Expectation(String),
@@ -130,8 +136,9 @@ impl Error {
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
-            Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
+            Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::OwnWay => ErrorKind::Usage,
             Cause::NoneBoots(_)
+            | Cause::Loaded
             | Cause::Expectation(_)
             | Cause::Verification(_)
             | Cause::Unsound(_)

@@ -17,6 +17,7 @@ pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
+pub use work::BankFile;
 
 use crate::bank::{
     Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,

@@ -5,8 +5,9 @@
 //! intended by our reader and by the `fatfs` crate, and the same edits must find nothing left
 //! to do.
 
-use super::work::{FileWork, Task, pack, replacements};
+use super::work::{BankFile, FileWork, Task, file_changes, pack};
 use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
+use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Context, Edit, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
@@ -74,8 +75,17 @@ pub struct FilePlan {
     pub changes: Vec<SettingChange>,
     /// The same as texts before and after.
     pub texts: Vec<TextChange>,
-    /// Its new content; `None` where it stays.
+    /// Its new content; `None` where it stays or goes.
     pub content: Option<Vec<u8>>,
+    /// Whether it goes.
+    pub removed: bool,
+}
+
+impl FilePlan {
+    /// Whether the file changes.
+    pub fn changes(&self) -> bool {
+        self.removed || self.content.is_some()
+    }
 }
 
 impl Plan {
@@ -132,6 +142,21 @@ impl Stick<'_, '_> {
     /// takes the place of.
     pub fn plan_import(&self, state: &[u8], request: Request) -> Result<Plan, Error> {
         self.plan_task(Task::Import(state), request)
+    }
+
+    /// What giving the banks' own files this content comes to. `boot.cfg` and states have ways of
+    /// their own, which look at what is in them.
+    ///
+    /// # Errors
+    /// As [`Stick::plan`]; a file with a way of its own, or one that `boot.cfg` loads and that would
+    /// be gone.
+    pub fn plan_files(&self, files: &[BankFile], request: Request) -> Result<Plan, Error> {
+        for slot in self.chosen(request.banks)? {
+            for file in files {
+                check_bank_file(slot, file)?;
+            }
+        }
+        self.plan_task(Task::Files(files), request)
     }
 
     pub(super) fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
@@ -238,14 +263,9 @@ impl Stick<'_, '_> {
             let Some(reach) = reach else { continue };
             let contents: Contents = plan.files.iter().map(|f| f.content.clone()).collect();
             let volume = slot.opened()?.volume();
-            fat::judge(
-                volume,
-                reach,
-                &set,
-                &replacements(files, &contents),
-                plan.method,
-            )
-            .map_err(|error| Error::from(error).on(slot.partition))?;
+            let changes = file_changes(slot, files, &contents)?;
+            fat::judge(volume, reach, &set, &changes, plan.method)
+                .map_err(|error| Error::from(error).on(slot.partition))?;
         }
         Ok(Plan {
             set,
@@ -274,14 +294,20 @@ impl Stick<'_, '_> {
                 .iter()
                 .find(|slot| slot.partition == bank.partition);
             let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
-            for planned in bank.files.iter().filter(|file| file.content.is_some()) {
+            for planned in bank.files.iter().filter(|file| file.changes()) {
                 let found = slot.opened()?.find(&planned.file)?;
+                if planned.removed {
+                    match found {
+                        None => continue,
+                        Some(_) => return Err(fails(format!("{} is still there", planned.file))),
+                    }
+                }
                 let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
                 if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
                     return Err(fails(format!("{} reads differently", planned.file)));
                 }
             }
-            if bank.files.iter().all(|file| file.content.is_none()) {
+            if !bank.files.iter().any(FilePlan::changes) {
                 continue;
             }
             for again in after.work_on(slot, task, request.context)? {
@@ -316,6 +342,24 @@ impl BankPlan {
     }
 }
 
+/// Refuses a file that has a way of its own, and the removal of one that the bank loads.
+fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
+    let on = |cause: Cause| {
+        Error::from(cause)
+            .on(slot.partition)
+            .in_file(file.name.as_str())
+    };
+    let is_it = |name: &str| name.eq_ignore_ascii_case(&file.name);
+    if is_it(BOOT_CFG) || STATE_FILES.into_iter().any(is_it) {
+        return Err(on(Cause::OwnWay));
+    }
+    let boot_cfg = slot.opened()?.boot_cfg();
+    if file.content.is_none() && boot_cfg.loads(&file.name) {
+        return Err(on(Cause::Loaded));
+    }
+    Ok(())
+}
+
 /// The new content of each file; `None` for those that stay.
 type Contents = Vec<Option<Vec<u8>>>;
 
@@ -333,15 +377,15 @@ fn lay_out_bank(
     let partition = slot.partition;
     let on = |error: FatError| Error::from(error).on(partition);
     let usual = pack(slot, files, Effort::Usual)?;
-    let replacements_of_usual = replacements(files, &usual);
-    let first = match fat::replace(volume, reach, planner, partition, &replacements_of_usual) {
+    let changes = file_changes(slot, files, &usual)?;
+    let first = match fat::replace(volume, reach, planner, partition, &changes) {
         Ok(()) => return Ok((usual, Method::SecondCopy)),
         Err(error @ FatError::NoRoom { .. }) => error,
         Err(error) => return Err(on(error)),
     };
     let tightest = pack(slot, files, Effort::Tightest)?;
-    let replacements = replacements(files, &tightest);
-    match fat::replace(volume, reach, planner, partition, &replacements) {
+    let changes = file_changes(slot, files, &tightest)?;
+    match fat::replace(volume, reach, planner, partition, &changes) {
         Ok(()) => return Ok((tightest, Method::SecondCopy)),
         Err(FatError::NoRoom { .. }) => {}
         Err(error) => return Err(on(error)),
@@ -349,6 +393,6 @@ fn lay_out_bank(
     if request.method == Method::SecondCopy {
         return Err(on(first));
     }
-    fat::replace_in_place(volume, reach, planner, partition, &replacements).map_err(on)?;
+    fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
     Ok((tightest, Method::InPlace))
 }

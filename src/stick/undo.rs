@@ -8,7 +8,7 @@
 //! change, and everything else on the volume stays as it is now.
 
 use super::plan::{Plan, Request};
-use super::work::{OldFile, Task};
+use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Settings, Slot, Stick};
 use crate::commit::{Overlay, Undo, UndoError, WriteSet};
 use crate::edit::Context;
@@ -157,11 +157,11 @@ impl Stick<'_, '_> {
             method: Method::SecondCopy,
             context: Context { time: None },
         };
-        self.plan_task(Task::Restore(&files), request)
+        self.plan_task(Task::Files(&files), request)
     }
 
     /// The files of a bank that were replaced, as they were before.
-    fn old_files(&self, slot: &Slot<'_>, undo: &Undo) -> Result<Vec<OldFile>, Error> {
+    fn old_files(&self, slot: &Slot<'_>, undo: &Undo) -> Result<Vec<BankFile>, Error> {
         let on = |error: Error| error.on(slot.partition);
         let volume = slot.opened()?.volume();
         let range = volume.start()..volume.start() + volume.geometry().total_bytes();
@@ -201,10 +201,10 @@ impl Stick<'_, '_> {
                 Some(content)
                     if now.is_some() && (now == new || now.as_ref() == Some(&content)) =>
                 {
-                    files.push(OldFile {
-                        partition: slot.partition,
+                    files.push(BankFile {
+                        partition: Some(slot.partition),
                         name,
-                        content,
+                        content: Some(content),
                     });
                 }
                 _ => return Err(on(UndoError::FileChanged.into())),

@@ -24,7 +24,7 @@ use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
 use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
-use crate::stick::{BankChoice, Plan, Request, Stick};
+use crate::stick::{BankChoice, BankFile, Plan, Request, Stick};
 use args::{Mode, Way};
 use output::Place;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,8 @@ pub enum Work {
     },
     /// Put this `state.tgz` in place of the banks' own.
     Import(Vec<u8>),
+    /// Give files of the banks themselves this content.
+    Files(Vec<BankFile>),
     /// Free what interrupted runs left allocated to nothing.
     Reclaim,
 }
@@ -61,6 +63,7 @@ pub struct Job<'s> {
     way: Way,
     asks: bool,
     explain: fn(&Plan) -> Option<String>,
+    banks: BankChoice,
 }
 
 /// What a command does to one target.
@@ -95,6 +98,7 @@ impl<'s> Job<'s> {
             way: Way::new(args, targets)?,
             asks: false,
             explain: |_| None,
+            banks: session.common.bank,
         })
     }
 
@@ -110,6 +114,13 @@ impl<'s> Job<'s> {
     ) -> Result<Exit, Failure> {
         let job = Job::new(session, args, 1)?;
         Ok(job.run(std::slice::from_ref(stick), &Work::edits(edits)))
+    }
+
+    /// Which banks, where the command says so itself.
+    #[must_use]
+    pub fn on_banks(mut self, banks: BankChoice) -> Self {
+        self.banks = banks;
+        self
     }
 
     /// Whether to ask before the first write to each target: what is done was not named one by
@@ -376,7 +387,7 @@ impl One<'_> {
     }
 
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
-        let chosen = self.job.session.common.bank;
+        let chosen = self.job.banks;
         self.plan_for(stick, chosen).map_err(|error| {
             let other = error
                 .partition()
@@ -409,6 +420,7 @@ impl One<'_> {
                 .check_expectations(expect, request.banks)
                 .and_then(|()| stick.plan(edits, request)),
             Work::Import(state) => stick.plan_import(state, request),
+            Work::Files(files) => stick.plan_files(files, request),
             Work::Reclaim => stick.plan_reclaim(request),
         }
     }

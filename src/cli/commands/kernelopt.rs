@@ -1,13 +1,14 @@
 //! `bootbank kernelopt`: the kernel options in `boot.cfg`. Works on sealed states as well:
 //! `boot.cfg` is not part of them.
 
-use crate::bank::KerneloptEdit;
+use crate::bank::{BootCfg, KerneloptEdit};
 use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{quoted, shown};
 use crate::edit::Edit;
+use crate::edit::secrets::kernel_options_shown;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,6 +32,9 @@ Examples:
 pub struct Show {
     /// Image file or block device
     stick: PathBuf,
+    /// Show keys and other secrets
+    #[arg(long)]
+    show_secrets: bool,
 }
 
 /// Change kernel options; options that are as wanted already stay as they are
@@ -45,8 +49,8 @@ pub struct Modify {
     /// Append this option unless it is there (repeatable)
     #[arg(short, long, value_name = "X")]
     append: Vec<String>,
-    /// Delete this option (repeatable)
-    #[arg(short = 'd', long, value_name = "X")]
+    /// Delete this option (repeatable); NAME alone deletes it whatever its value
+    #[arg(short = 'd', long, value_name = "NAME[=VALUE]")]
     delete: Vec<String>,
     /// Put NEW in place of OLD (repeatable); where OLD has a = itself, OLD and NEW are the
     /// halves that have equally many
@@ -87,7 +91,11 @@ impl Run for Show {
             chosen.sort_by_key(|slot| slot.partition);
             let mut banks = Vec::new();
             for slot in chosen {
-                let kernelopt = slot.opened()?.boot_cfg().kernelopt.clone();
+                let kernelopt = slot.opened()?.boot_cfg().kernelopt.as_deref();
+                let kernelopt = kernelopt.map(|options| match self.show_secrets {
+                    true => options.to_owned(),
+                    false => kernel_options_shown(options),
+                });
                 let words = kernelopt.iter().flat_map(|text| text.split(' '));
                 banks.push(BankOptions {
                     partition: slot.partition,
@@ -141,6 +149,9 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
         edits.push(KerneloptEdit::Replace { old, new });
     }
     edits.extend(args.delete.iter().cloned().map(KerneloptEdit::Delete));
+    for option in &args.append {
+        refuse_setting(option)?;
+    }
     edits.extend(args.append.iter().cloned().map(KerneloptEdit::Append));
     if edits.is_empty() {
         return Err(Failure::usage(
@@ -148,6 +159,20 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
         ));
     }
     Ok(edits.into_iter().map(Edit::Kernelopt).collect())
+}
+
+/// What is a setting of boot.cfg is no kernel option: nobody means `updated=3` as one.
+fn refuse_setting(option: &str) -> Result<(), Failure> {
+    match option.split_once('=') {
+        Some((key, value)) if BootCfg::is_no_option(key) => Err(Failure::usage(format!(
+            "{key} is a setting of boot.cfg, not a kernel option"
+        ))
+        .hint(format!(
+            "bootbank bootcfg set STICK {key} {}",
+            quoted(value)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Splits OLD=NEW at the middle one of its `=`: both halves have equally many.

@@ -2,6 +2,7 @@
 //! it prints and its JSON object. A new command is a file here and a line in the list.
 
 mod apply;
+mod bootcfg;
 mod cat;
 mod completions;
 mod conf;
@@ -45,6 +46,8 @@ command_list! {
         Store(store::Store),
         #[command(subcommand)]
         Kernelopt(kernelopt::Kernelopt),
+        #[command(subcommand)]
+        Bootcfg(bootcfg::Bootcfg),
         Diff(diff::Diff),
         #[command(subcommand)]
         State(state::State),

@@ -1,27 +1,29 @@
-//! `bootbank put`: put one file into the configuration.
+//! `bootbank put`: put one file into the configuration, or into a bank.
 
-use super::rm::member;
+use super::rm::change_bank_file;
 use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
 use crate::edit::{Edit, FileEdit};
+use crate::stick::Path as StickPath;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Put one file into the configuration
+/// Put one file into the configuration, or into a bank
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank put stick.img motd etc/motd
-  bootbank put -n --diff stick.img hosts etc/hosts")]
+  bootbank put -n --diff stick.img hosts etc/hosts
+  bootbank put stick.img a.b00 bank6:a.b00          a module that bank 6 lacks")]
 pub struct Put {
     /// Image file or block device
     stick: PathBuf,
     /// What to put in; - is standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// A path as seen on the host (etc/motd)
+    /// A path as seen on the host (etc/motd), or a bank's file (bank6:a.b00)
     path: String,
     /// Permission bits of a new file, octal (default: 0644); one that is there keeps its own
     #[arg(long, value_name = "MODE")]
@@ -42,12 +44,25 @@ impl Run for Put {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let edit = FileEdit::Put {
-            path: member(&self.path)?,
-            mode: self.mode.as_deref().map(mode).transpose()?,
-            content: process::bytes(&self.file)?,
-        };
-        Job::edit(session, &self.change, &self.stick, vec![Edit::File(edit)])
+        let mode = self.mode.as_deref().map(mode).transpose()?;
+        let content = process::bytes(&self.file)?;
+        match StickPath::parse(&self.path) {
+            StickPath::State(path) => {
+                let edit = Edit::File(FileEdit::Put {
+                    path,
+                    content,
+                    mode,
+                });
+                Job::edit(session, &self.change, &self.stick, vec![edit])
+            }
+            StickPath::Bank { .. } if mode.is_some() => Err(Failure::usage(
+                "--mode is for files of the configuration: a bank is a FAT volume and keeps no permissions",
+            )),
+            StickPath::Bank { partition, name } => {
+                let content = Some(content);
+                change_bank_file(session, &self.change, &self.stick, partition, name, content)
+            }
+        }
     }
 }
 

@@ -1,23 +1,24 @@
-//! `bootbank rm`: take one file out of the configuration.
+//! `bootbank rm`: remove one file from the configuration, or from a bank.
 
-use crate::cli::change::{ChangeArgs, Job};
+use crate::cli::change::{ChangeArgs, Job, Work};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
 use crate::edit::{Edit, FileEdit};
-use crate::stick::Path as StickPath;
+use crate::stick::{BankChoice, BankFile, Path as StickPath};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Take one file out of the configuration
+/// Remove one file from the configuration, or from a bank
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank rm stick.img etc/ssh/ssh_host_rsa_key")]
+  bootbank rm stick.img etc/ssh/ssh_host_rsa_key
+  bootbank rm stick.img bank6:old.v00")]
 pub struct Rm {
     /// Image file or block device
     stick: PathBuf,
-    /// A path as seen on the host
+    /// A path as seen on the host, or a bank's file (bank6:old.v00)
     path: String,
     #[command(flatten)]
     change: ChangeArgs,
@@ -33,30 +34,42 @@ impl Run for Rm {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let edit = FileEdit::Remove {
-            path: member(&self.path)?,
-            absent_ok: false,
-        };
-        Job::edit(session, &self.change, &self.stick, vec![Edit::File(edit)])
+        match StickPath::parse(&self.path) {
+            StickPath::State(path) => {
+                let absent_ok = false;
+                let edit = Edit::File(FileEdit::Remove { path, absent_ok });
+                Job::edit(session, &self.change, &self.stick, vec![edit])
+            }
+            StickPath::Bank { partition, name } => {
+                change_bank_file(session, &self.change, &self.stick, partition, name, None)
+            }
+        }
     }
 }
 
-/// A path in the configuration; a bank's own files are not written.
+/// Gives a file of one bank this content, or removes it: of the bank that boots next where neither
+/// the path nor `--bank` names another.
 ///
 /// # Errors
-/// A path into a bank.
-pub fn member(text: &str) -> Result<String, Failure> {
-    match StickPath::parse(text) {
-        StickPath::State(path) => Ok(path),
-        StickPath::Bank { name, .. } => {
-            let failure = Failure::refused(format!(
-                "{text}: the files of a bank are read and not written"
-            ));
-            Err(match name.to_ascii_lowercase().as_str() {
-                "boot.cfg" => failure.hint("`bootbank kernelopt modify` changes its options"),
-                "state.tgz" => failure.hint("`bootbank state import` puts a state in"),
-                _ => failure,
-            })
-        }
-    }
+/// Options that contradict each other.
+pub fn change_bank_file(
+    session: &Session,
+    change: &ChangeArgs,
+    stick: &PathBuf,
+    partition: Option<u32>,
+    name: String,
+    content: Option<Vec<u8>>,
+) -> Result<Exit, Failure> {
+    let banks = match (partition, session.common.bank) {
+        (Some(number), _) => BankChoice::Partition(number),
+        (None, BankChoice::All) => BankChoice::Next,
+        (None, given) => given,
+    };
+    let file = BankFile {
+        partition: None,
+        name,
+        content,
+    };
+    let job = Job::new(session, change, 1)?.on_banks(banks);
+    Ok(job.run(std::slice::from_ref(stick), &Work::Files(vec![file])))
 }

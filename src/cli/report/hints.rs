@@ -43,6 +43,10 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::UnpackedTogether { .. } => {
             "--bank N takes one bank at a time; --max-unpacked allows more"
         }
+        Cause::OwnWay => {
+            "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"
+        }
+        Cause::Loaded => "take it out of modules= first: `bootbank bootcfg set STICK modules ...`",
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
