@@ -1,8 +1,8 @@
 //! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
 
 use super::BootCfg;
-use super::boot_cfg::{bootstate_digit_at, is_space, sets_kernelopt};
 use crate::error::ErrorKind;
+use crate::loader::boot_cfg::{bootstate_digit_at, is_space, sets_kernelopt};
 use std::ops::Range;
 
 /// One change to the kernel options. An option is one word: `name` or `name=value`.
