@@ -138,10 +138,10 @@ impl Stop {
     }
 }
 
-/// The message of `libfat`'s caller. Behind the last sector it is another one than before it.
+/// The loader's number and words, which are others once the last sector was read.
 fn volume_error(fault: &ChainFault) -> &'static str {
     match fault {
-        ChainFault::OutOfRange { .. } => "34 (Unexpected EOF)",
+        ChainFault::OutOfRange { complete: true, .. } => "34 (Unexpected EOF)",
         _ => "11 (Volume corrupted)",
     }
 }

@@ -61,6 +61,9 @@ pub enum ChainFault {
         cluster: u32,
         /// What the FAT says follows.
         next: u32,
+        /// Whether all of the file lies before that. The loader asks all the same where the file
+        /// fills its last cluster.
+        complete: bool,
     },
     /// The chain meets an entry of 0; the loader goes on in the root directory there.
     #[error("its chain leads into free clusters")]
@@ -283,7 +286,7 @@ impl<'m> Volume<'m> {
                 break;
             }
             // Asked behind the file's last sector as well, where that ends a cluster.
-            let next = match self.next(fat, at)? {
+            let next = match self.next(fat, at, need == 0)? {
                 Ok(next) => next,
                 Err(fault) => return Ok(Err(fault)),
             };
@@ -327,6 +330,7 @@ impl<'m> Volume<'m> {
         &self,
         fat: &mut FatCopy<'_>,
         at: u64,
+        complete: bool,
     ) -> Result<Result<Option<u64>, ChainFault>, Undecided> {
         let Some(within) = at.checked_sub(self.data) else {
             return Ok(Ok(None));
@@ -341,6 +345,7 @@ impl<'m> Volume<'m> {
                 None => Err(ChainFault::OutOfRange {
                     cluster: u32::try_from(cluster).unwrap_or(u32::MAX),
                     next: u32::from(entry),
+                    complete,
                 }),
             },
         })
