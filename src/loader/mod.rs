@@ -30,16 +30,15 @@ mod load;
 mod path;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod volume;
 
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
-pub use choice::{
-    BankInput, BankVerdict, Choice, ChoiceWarning, Chosen, Met, WhyNot, choose, generation_of,
-    warnings_about,
-};
+pub use choice::{BankInput, Met, choose, generation_of, warnings_about};
 pub use content::{Content, ContentFault, UnpackLimit, check_content};
 pub use generation::Generation;
 pub use load::{Boot, FileAt, ModuleVerdict, Note, Role, Stop};
+pub use verdict::{BankVerdict, Choice, ChoiceWarning, Chosen, WhyNot};
 pub use volume::{ChainFault, Ignored};
 
 use crate::medium::ReadAt;

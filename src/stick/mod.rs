@@ -13,6 +13,8 @@ mod error;
 mod expect;
 mod path;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod undo;
 mod work;

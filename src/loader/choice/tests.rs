@@ -189,7 +189,7 @@ fn without_a_valid_bank_nothing_boots() {
         met: Met::Ignored(&ignored),
         has_state: true,
     };
-    let choice = choose(Generation::NEWEST, &[input.clone()]);
+    let choice = choose(Generation::NEWEST, std::slice::from_ref(&input));
     assert_eq!(choice.chosen, Chosen::Nothing);
     assert_eq!(why_not(&choice, 5), "the loader finds no boot.cfg in it");
     assert_eq!(

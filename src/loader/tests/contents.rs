@@ -8,7 +8,7 @@ fn file(content: &[u8]) -> FileAt {
     FileAt {
         name: "m.v00".to_owned(),
         size,
-        runs: vec![0..u64::from(size)],
+        runs: std::iter::once(0..u64::from(size)).collect(),
     }
 }
 
