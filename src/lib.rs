@@ -90,6 +90,7 @@ pub mod edit;
 pub mod error;
 pub mod fat;
 pub mod host;
+pub mod loader;
 pub mod medium;
 pub mod ownership;
 pub mod partition;

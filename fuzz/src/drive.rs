@@ -16,13 +16,14 @@
 )]
 
 use super::repair;
-use bootbank::bank::{BankInput, BootCfg, KerneloptEdit, choose};
+use bootbank::bank::{BootCfg, KerneloptEdit};
 use bootbank::commit::{Planner, Undo, run};
 use bootbank::diagnosis::check;
 use bootbank::edit::inventory::Inventory;
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{Action, FatError, FileChange, Method, Volume, judge, replace};
+use bootbank::loader::{BankInput, Generation, Met, choose, warnings_about};
 use bootbank::medium::{ReadAt, WriteAt};
 use bootbank::ownership::{ConfigStore, EsxConf, Owner, RowKey, StoreChange, ValueColumn};
 use bootbank::partition::PartitionTable;
@@ -210,11 +211,15 @@ pub fn boot_cfg(data: &[u8]) -> bool {
     let cfg = BootCfg::parse(data);
     let inputs = [5, 6].map(|partition| BankInput {
         partition,
-        boot_cfg: Ok(&cfg),
+        met: Met::BootCfg(&cfg),
         has_state: true,
     });
-    let choice = choose(&inputs);
-    assert!(choice.banks.iter().filter(|bank| bank.boots_next).count() <= 1);
+    for generation in Generation::ALL {
+        let choice = choose(generation, &inputs);
+        let next = choice.banks.iter().filter(|bank| bank.boots_next);
+        assert!(next.count() <= 1);
+        let _ = warnings_about(&choice, &inputs);
+    }
     let edit = [KerneloptEdit::Append("option=1".to_owned())];
     if let Ok(edited) = cfg.with_kernelopt(&edit) {
         let again = BootCfg::parse(&edited)

@@ -1,9 +1,9 @@
 //! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
 
 use super::BootCfg;
-use super::boot_cfg::{bootstate_digit_at, is_space};
 use super::settings::{add_line, value_range};
 use crate::error::ErrorKind;
+use crate::loader::boot_cfg::{bootstate_digit_at, is_space};
 use std::ops::Range;
 
 /// The setting that holds the options.

@@ -1,8 +1,8 @@
 //! Settings of a boot.cfg, edited by lines with every other byte of the file kept.
 
 use super::BootCfg;
-use super::boot_cfg::{bootstate_digit_at, is_space, option_named, option_names, sets};
 use crate::error::ErrorKind;
+use crate::loader::boot_cfg::{bootstate_digit_at, is_space, option_named, option_names, sets};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

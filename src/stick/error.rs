@@ -72,6 +72,11 @@ pub enum Cause {
     /// The bank could not be opened in the first place.
     #[error(transparent)]
     Unopened(Arc<Error>),
+    /// A volume that only the loader takes for a bank.
+    #[error(
+        "ESXi's loader takes this for a bank, but its boot sector or directory is such that nothing here may be changed"
+    )]
+    OnlyLoader,
     /// No partition is a bank.
     #[error("no bank found: {0}")]
     NoBank(String),
@@ -135,7 +140,7 @@ impl Error {
             Cause::Unopened(error) => error.kind(),
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
-            Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
+            Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::OwnWay => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded

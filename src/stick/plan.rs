@@ -283,9 +283,7 @@ impl Stick<'_, '_> {
         };
         let after = Stick::open(&overlay, settings)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
-        if after.boots_next().map(|slot| slot.partition)
-            != self.boots_next().map(|slot| slot.partition)
-        {
+        if after.choice() != self.choice() {
             return Err(fails("another bank would boot".to_owned()));
         }
         for bank in &plan.banks {

@@ -6,17 +6,33 @@ fn cfg(lines: &str) -> BootCfg {
     BootCfg::parse(text.as_bytes())
 }
 
-fn choice_of(banks: &[(u32, &str)]) -> Choice {
-    let parsed: Vec<(u32, BootCfg)> = banks.iter().map(|&(n, lines)| (n, cfg(lines))).collect();
-    let inputs: Vec<BankInput<'_>> = parsed
+fn inputs(parsed: &[(u32, BootCfg)]) -> Vec<BankInput<'_>> {
+    parsed
         .iter()
         .map(|(partition, cfg)| BankInput {
             partition: *partition,
-            boot_cfg: Ok(cfg),
+            met: Met::BootCfg(cfg),
             has_state: true,
         })
-        .collect();
-    choose(&inputs)
+        .collect()
+}
+
+fn parsed(banks: &[(u32, &str)]) -> Vec<(u32, BootCfg)> {
+    banks.iter().map(|&(n, lines)| (n, cfg(lines))).collect()
+}
+
+/// As the latest loader chooses.
+fn choice_of(banks: &[(u32, &str)]) -> Choice {
+    choose(Generation::NEWEST, &inputs(&parsed(banks)))
+}
+
+/// As the loader that came with the newest bank chooses, and what is to be said of it.
+fn usual_choice_of(banks: &[(u32, &str)]) -> (Choice, Vec<String>) {
+    let parsed = parsed(banks);
+    let inputs = inputs(&parsed);
+    let choice = choose(generation_of(&inputs), &inputs);
+    let warnings = warnings_about(&choice, &inputs);
+    (choice, warnings.iter().map(ToString::to_string).collect())
 }
 
 fn why_not(choice: &Choice, partition: u32) -> String {
@@ -25,31 +41,29 @@ fn why_not(choice: &Choice, partition: u32) -> String {
     why_not.map(ToString::to_string).unwrap_or_default()
 }
 
-fn warnings(choice: &Choice) -> Vec<String> {
-    choice.warnings.iter().map(ToString::to_string).collect()
-}
-
 const GOOD: &str = "bootstate=0\nbuild=6.7.0-8169922\nupdated=2";
 
 #[test]
 fn the_empty_bank_of_a_fresh_stick_loses_although_its_updated_is_higher() {
     let choice = choice_of(&[(5, GOOD), (6, "bootstate=3\nbuild=\nupdated=9")]);
-    assert_eq!(choice.boots_next, Some(5));
+    assert_eq!(choice.chosen.bank(), Some(5));
     assert!(choice.banks[0].boots_next && choice.banks[0].bootable);
     assert!(!choice.banks[1].bootable);
     assert_eq!(why_not(&choice, 6), "bootstate 3 (invalid)");
     assert_eq!(choice.banks[1].state_after, Some(3));
-    assert_eq!(warnings(&choice), [""; 0]);
+    let (usual, warnings) = usual_choice_of(&[(5, GOOD), (6, "bootstate=3\nbuild=\nupdated=9")]);
+    assert_eq!(usual.chosen, Chosen::Bank(5));
+    assert_eq!(warnings, [""; 0]);
 }
 
 #[test]
 fn the_highest_updated_wins_and_the_first_on_a_tie() {
     let choice = choice_of(&[(5, "build=6.0\nupdated=1"), (6, "build=6.0\nupdated=2")]);
-    assert_eq!(choice.boots_next, Some(6));
+    assert_eq!(choice.chosen.bank(), Some(6));
     assert_eq!(why_not(&choice, 5), "updated 1 is lower than 2 of bank 6");
     assert!(choice.banks[0].bootable);
     let choice = choice_of(&[(5, "build=6.0\nupdated=2"), (6, "build=6.0\nupdated=2")]);
-    assert_eq!(choice.boots_next, Some(5));
+    assert_eq!(choice.chosen.bank(), Some(5));
     let tie = "updated 2 is the same as that of bank 5, which comes first";
     assert_eq!(why_not(&choice, 6), tie);
 }
@@ -126,7 +140,7 @@ fn a_bank_that_cannot_boot_says_why() {
     ];
     for (lines, why, state_after, rollback) in cases {
         let choice = choice_of(&[(5, GOOD), (6, lines)]);
-        assert_eq!(choice.boots_next, Some(5), "{lines:?}");
+        assert_eq!(choice.chosen.bank(), Some(5), "{lines:?}");
         assert_eq!(why_not(&choice, 6), why, "{lines:?}");
         let verdict = &choice.banks[1];
         assert_eq!(verdict.state_after, state_after, "{lines:?}");
@@ -137,14 +151,16 @@ fn a_bank_that_cannot_boot_says_why() {
 
 #[test]
 fn an_upgraded_bank_boots_once_and_is_marked_dirty() {
-    let choice = choice_of(&[(5, GOOD), (6, "bootstate=1\nbuild=6.7.0-1\nupdated=3")]);
-    assert_eq!(choice.boots_next, Some(6));
+    let (choice, warnings) =
+        usual_choice_of(&[(5, GOOD), (6, "bootstate=1\nbuild=6.7.0-1\nupdated=3")]);
+    assert_eq!(choice.chosen.bank(), Some(6));
     let verdict = &choice.banks[1];
     assert_eq!((verdict.state_after, verdict.upgrading), (Some(2), true));
-    let partition = 6;
     assert_eq!(
-        choice.warnings,
-        [ChoiceWarning::FirstBootAfterUpgrade { partition }]
+        warnings,
+        [
+            "bank 6 boots for the first time after an upgrade; if that does not finish, the other bank boots after it"
+        ]
     );
 }
 
@@ -153,65 +169,127 @@ fn only_three_banks_are_looked_at_and_unreadable_ones_do_not_count() {
     let seven = |updated: u32| format!("build=7.0.0-1\nupdated={updated}");
     let (one, two, three, four) = (seven(1), seven(2), seven(3), seven(4));
     let choice = choice_of(&[(1, &one), (5, &two), (6, &three), (7, &four)]);
-    assert_eq!(choice.boots_next, Some(6));
+    assert_eq!(choice.chosen.bank(), Some(6));
     assert_eq!(
         why_not(&choice, 7),
         "the loader looks only at the first three banks"
     );
     let choice = choice_of(&[(1, "updated=x"), (5, &two), (6, &three), (7, &four)]);
-    assert_eq!(choice.boots_next, Some(7));
+    assert_eq!(choice.chosen.bank(), Some(7));
     // An invalid bank takes one of the three places all the same.
     let choice = choice_of(&[(1, "bootstate=3"), (5, &two), (6, &three), (7, &four)]);
-    assert_eq!(choice.boots_next, Some(6));
+    assert_eq!(choice.chosen.bank(), Some(6));
 }
 
 #[test]
 fn without_a_valid_bank_nothing_boots() {
-    let unreadable = BankInput {
+    let ignored = Ignored::NoBootCfg;
+    let input = BankInput {
         partition: 5,
-        boot_cfg: Err("boot.cfg is shorter than its directory entry says"),
+        met: Met::Ignored(&ignored),
         has_state: true,
     };
-    let choice = choose(&[unreadable]);
-    assert_eq!(choice.boots_next, None);
+    let choice = choose(Generation::NEWEST, std::slice::from_ref(&input));
+    assert_eq!(choice.chosen, Chosen::Nothing);
+    assert_eq!(why_not(&choice, 5), "the loader finds no boot.cfg in it");
     assert_eq!(
-        why_not(&choice, 5),
-        "boot.cfg is shorter than its directory entry says"
+        warnings_about(&choice, &[input]),
+        [ChoiceWarning::NothingBoots]
     );
-    assert_eq!(choice.warnings, [ChoiceWarning::NothingBoots]);
-    assert_eq!(choose(&[]).boots_next, None);
+    assert_eq!(choose(Generation::NEWEST, &[]).chosen, Chosen::Nothing);
 }
 
 #[test]
-fn a_choice_that_older_loaders_would_not_make_is_a_warning() {
+fn a_bank_that_cannot_be_read_leaves_the_choice_open_only_where_it_could_be_taken() {
+    let why = Undecided::Read {
+        offset: 7,
+        why: "bad".to_owned(),
+    };
+    let good = parsed(&[(5, GOOD)]);
+    let unknown = |partition| BankInput {
+        partition,
+        met: Met::Undecided(&why),
+        has_state: true,
+    };
+    let banks = [inputs(&good).remove(0), unknown(6)];
+    let choice = choose(Generation::NEWEST, &banks);
+    let otherwise = Some(5);
+    let partition = 6;
+    let open = Chosen::Undecided {
+        partition,
+        why: why.clone(),
+        otherwise,
+    };
+    assert_eq!(choice.chosen, open);
+    assert!(choice.banks.iter().all(|bank| !bank.boots_next));
+    assert_eq!(
+        why_not(&choice, 5),
+        "it cannot be told whether the loader takes bank 6 instead"
+    );
+    let said = warnings_about(&choice, &banks);
+    assert_eq!(
+        said[0].to_string(),
+        "which bank boots next cannot be told, because of bank 6: byte 7 of the medium and what follows it cannot be \
+         read: bad; if the loader does not take it, bank 5 boots"
+    );
+    // A loader that looks at 5 and 6 only does not care about 8.
+    let banks = [inputs(&good).remove(0), unknown(8)];
+    assert_eq!(choose(Generation::UpTo67U1, &banks).chosen, Chosen::Bank(5));
+}
+
+#[test]
+fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() {
     let old = "build=6.7.0-1\nupdated=1";
     let newer = "build=6.7.0-1\nupdated=3";
+    let u3 = "build=6.7.0-14320388\nupdated=3";
     // Banks, the one that boots, warnings.
     type Case<'a> = (&'a [(u32, &'a str)], Option<u32>, &'a [&'a str]);
-    let cases: [Case<'_>; 5] = [
+    let cases: [Case<'_>; 7] = [
         (
             &[(5, old), (6, GOOD), (7, newer)],
-            Some(7),
+            Some(6),
+            &[
+                "a loader of 7.0 or later would boot bank 7 instead, because it looks at the first three banks, knows \
+                 quickboot and takes nothing over from one boot.cfg to the next",
+            ],
+        ),
+        (
+            &[(1, old), (5, GOOD), (6, u3)],
+            Some(5),
             &[
                 "a loader of 6.7 U1 or earlier would boot bank 6 instead, because it looks only at partitions 5 and 6 \
                  and does not know quickboot",
-                "a loader of 6.7 U3 would boot bank 6 instead, because it looks only at the first two banks and does \
-                 not know quickboot",
+                "a loader of 7.0 or later would boot bank 6 instead, because it looks at the first three banks, knows \
+                 quickboot and takes nothing over from one boot.cfg to the next",
             ],
         ),
         (
             &[(8, GOOD)],
-            Some(8),
+            None,
             &[
-                "a loader of 6.7 U1 or earlier would boot nothing instead, because it looks only at partitions 5 and 6 \
-               and does not know quickboot",
+                "no bank is bootable: the loader stops with \"No hypervisor found\"",
+                "a loader of 6.7 U3 would boot bank 8 instead, because it looks only at the first two banks and does \
+                 not know quickboot",
+                "a loader of 7.0 or later would boot bank 8 instead, because it looks at the first three banks, knows \
+                 quickboot and takes nothing over from one boot.cfg to the next",
             ],
         ),
-        // A stick of 7.0 has a loader of 7.0.
+        // A stick of 7.0 has a loader of 7.0 or later.
         (&[(8, "build=7.0.0-1\nupdated=1")], Some(8), &[]),
         (
             &[
                 (5, "build=8.0.1-1\nupdated=7"),
+                (6, "build=8.0.1-1\nupdated=-1"),
+            ],
+            Some(5),
+            &[
+                "a loader of 8.0 U2 or later would boot bank 6 instead, because it does not take an updated of \
+                 2147483648 or more as negative",
+            ],
+        ),
+        (
+            &[
+                (5, "build=8.0.2-1\nupdated=7"),
                 (6, "build=8.0.1-1\nupdated=-1"),
             ],
             Some(6),
@@ -223,9 +301,42 @@ fn a_choice_that_older_loaders_would_not_make_is_a_warning() {
         (&[(5, "build=9.0.0-1\nupdated=-1")], Some(5), &[]),
     ];
     for (banks, boots, expected) in cases {
-        let choice = choice_of(banks);
-        assert_eq!(choice.boots_next, boots, "{banks:?}");
-        assert_eq!(warnings(&choice), expected, "{banks:?}");
+        let (choice, warnings) = usual_choice_of(banks);
+        assert_eq!(choice.chosen.bank(), boots, "{banks:?}");
+        assert_eq!(warnings, expected, "{banks:?}");
+    }
+}
+
+#[test]
+fn the_loader_of_6_7_takes_over_what_a_boot_cfg_does_not_set() {
+    let full = "bootstate=3\nbuild=6.7.0-1\nupdated=2";
+    // Bank 5, bank 6, what 6.7 boots, what 7.0 boots.
+    let cases = [
+        (full, "updated=9", None, None),
+        (full, "bootstate=0\nupdated=9", Some(6), None),
+        (full, "bootstate=0", Some(6), None),
+        (full, "build=6.7.0-1\nupdated=9", None, Some(6)),
+        (full, "bootstate=\nbuild=\nupdated=9", None, None),
+        // What was read before the line that spoils the file counts.
+        (
+            "bootstate=3\nupdated=x\nbootstate=0",
+            "build=6\nupdated=1",
+            None,
+            Some(6),
+        ),
+    ];
+    for (first, second, old, new) in cases {
+        let parsed = parsed(&[(5, first), (6, second)]);
+        let inputs = inputs(&parsed);
+        for (generation, boots) in [
+            (Generation::UpTo67U1, old),
+            (Generation::From67U2, old),
+            (Generation::From70, new),
+            (Generation::From80U2, new),
+        ] {
+            let chosen = choose(generation, &inputs).chosen.bank();
+            assert_eq!(chosen, boots, "{generation:?} {first:?} {second:?}");
+        }
     }
 }
 
@@ -260,13 +371,15 @@ fn what_stops_a_chosen_bank_or_starts_it_empty_is_a_warning() {
     ];
     for (text, has_state, expected) in cases {
         let cfg = BootCfg::parse(text.as_bytes());
-        let input = BankInput {
+        let input = [BankInput {
             partition: 5,
-            boot_cfg: Ok(&cfg),
+            met: Met::BootCfg(&cfg),
             has_state,
-        };
-        let choice = choose(&[input]);
-        assert_eq!(choice.boots_next, Some(5), "{text:?}");
-        assert_eq!(warnings(&choice), [expected], "{text:?}");
+        }];
+        let choice = choose(Generation::NEWEST, &input);
+        assert_eq!(choice.chosen, Chosen::Bank(5), "{text:?}");
+        let warnings = warnings_about(&choice, &input);
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [expected], "{text:?}");
     }
 }

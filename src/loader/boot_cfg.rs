@@ -13,8 +13,10 @@
 //! - a number is digits with an optional leading `-`; anything else rejects the file
 //! - there is no quoting; unknown keys are ignored
 //!
-//! Nothing is refused here: what the loader would trip over is listed as problems, and
-//! `choice` draws the conclusions.
+//! Nothing is refused here: what the loader would trip over is listed as problems; `choice` and
+//! `load` draw the conclusions.
+
+use super::{Generation, path};
 
 /// The loader rewrites the bootstate digit within this many bytes and no further.
 const REWRITABLE: usize = 512;
@@ -47,6 +49,9 @@ const MBOOT: [(&str, ValueKind); 16] = [
     ("errtimeout", ValueKind::Number),
 ];
 
+/// Those of mboot's numbers that 6.7 knows already.
+const EARLY_NUMBERS: [&str; 4] = ["nobootif", "timeout", "noquirks", "norts"];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValueKind {
     Text,
@@ -61,6 +66,8 @@ pub struct Module {
     pub path: String,
     /// What follows the file name, up to the next `---`; empty without options.
     pub options: String,
+    /// The file's name as it stands in the list, which need not be text.
+    raw: Vec<u8>,
 }
 
 /// Something in a boot.cfg that the loader trips over or that readers disagree about.
@@ -127,6 +134,20 @@ pub enum BootCfgProblem {
     },
 }
 
+impl BootCfgProblem {
+    /// Line, from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            BootCfgProblem::Rejected { line, .. }
+            | BootCfgProblem::Fatal { line, .. }
+            | BootCfgProblem::OutOfRange { line, .. }
+            | BootCfgProblem::Duplicate { line, .. }
+            | BootCfgProblem::PrefixKey { line, .. }
+            | BootCfgProblem::Unseen { line, .. } => *line,
+        }
+    }
+}
+
 /// A boot.cfg: its bytes, and what the loader makes of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootCfg {
@@ -149,8 +170,16 @@ pub struct BootCfg {
     pub kernelopt: Option<String>,
     /// `modules`, in the order of the list.
     pub modules: Vec<Module>,
+    /// `acpitables`, in the order of the list: loaded like modules, by 8.0 and later.
+    pub acpi_tables: Vec<Module>,
+    /// `skip` is other than 0: mboot of 8.0 U1 and later refuses to go on.
+    pub skip: bool,
     /// What the loader trips over, and what readers disagree about, in line order.
     pub problems: Vec<BootCfgProblem>,
+    /// Options set by a line, with a value or without.
+    set: Vec<&'static str>,
+    kernel_raw: Vec<u8>,
+    prefix_raw: Vec<u8>,
 }
 
 impl BootCfg {
@@ -184,31 +213,66 @@ impl BootCfg {
             .find(|problem| matches!(problem, BootCfgProblem::Fatal { .. }))
     }
 
-    /// Whether `modules` loads the file `name` of the bank's root directory. Case is ignored,
-    /// as the loader's FAT reader does.
+    /// As [`BootCfg::fatal`], for the loader of a generation: 6.7 does not know the later options,
+    /// and passes over what it does not know.
+    pub fn fatal_to(&self, generation: Generation) -> Option<&BootCfgProblem> {
+        let known = |problem: &&BootCfgProblem| match problem {
+            BootCfgProblem::Fatal { key, .. } => {
+                generation >= Generation::From70 || EARLY_NUMBERS.contains(key)
+            }
+            _ => false,
+        };
+        self.problems.iter().find(known)
+    }
+
+    /// Whether `modules` loads the file `name` of the bank's root directory, by the names under
+    /// which the loader looks for files: case is ignored, and `prefix` is part of them.
     pub fn lists_module(&self, name: &str) -> bool {
+        let wanted = path::short_name(name.as_bytes());
         let mut modules = self.modules.iter();
-        modules.any(|module| self.is_path_of(&module.path, name))
+        modules.any(|module| self.short_name_of(&module.raw) == wanted)
     }
 
     /// Whether the loader reads the file `name` of the bank's root directory: as the kernel, or as
     /// a module.
     pub fn loads(&self, name: &str) -> bool {
-        let kernel = self.kernel.as_deref();
-        kernel.is_some_and(|kernel| self.is_path_of(kernel, name)) || self.lists_module(name)
+        let is_kernel = self.kernel_short_name() == path::short_name(name.as_bytes());
+        (self.kernel.is_some() && is_kernel) || self.lists_module(name)
     }
 
-    /// Whether a path in this file means `name` in the root directory.
-    fn is_path_of(&self, path: &str, name: &str) -> bool {
-        let prefix = self.prefix.as_deref().unwrap_or("");
-        let absolute = path.starts_with(['/', '\\']);
-        let directory = if absolute { "" } else { prefix };
-        let mut parts = [directory, path]
-            .into_iter()
-            .flat_map(|path| path.split(['/', '\\']))
-            .filter(|part| !part.is_empty());
-        let file = parts.next();
-        file.is_some_and(|file| file.eq_ignore_ascii_case(name)) && parts.next().is_none()
+    /// Where the first byte stands that no text has, leaving out NULs that fill up the end.
+    /// The loader reads on behind it; whoever wrote the file did not mean it.
+    pub fn binary_at(&self) -> Option<usize> {
+        let filled = self.raw.iter().rposition(|&byte| byte != 0);
+        let text = self.raw.get(..filled.map_or(0, |last| last + 1))?;
+        text.iter()
+            .position(|&byte| matches!(byte, 0..=0x08 | 0x0e..=0x1f | 0x7f))
+    }
+
+    /// Whether a line sets the option, with a value or without.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        self.set.contains(&key)
+    }
+
+    /// What the loader had read when it rejected the file at `line`, from 1.
+    pub(super) fn before_line(&self, line: usize) -> BootCfg {
+        let lines = self.raw.split(|&byte| byte == b'\n');
+        let lines: Vec<&[u8]> = lines.take(line.saturating_sub(1)).collect();
+        BootCfg::parse(&lines.join(&b'\n'))
+    }
+
+    /// The eleven bytes by which the loader looks for the kernel.
+    pub(super) fn kernel_short_name(&self) -> [u8; path::SHORT] {
+        self.short_name_of(&self.kernel_raw)
+    }
+
+    /// The eleven bytes by which the loader looks for a file of a list.
+    pub(super) fn module_short_name(&self, module: &Module) -> [u8; path::SHORT] {
+        self.short_name_of(&module.raw)
+    }
+
+    fn short_name_of(&self, name: &[u8]) -> [u8; path::SHORT] {
+        path::short_name(&path::join(&self.prefix_raw, name))
     }
 
     /// Byte position of the bootstate digit that the loader overwrites at boot: that of the
@@ -221,7 +285,7 @@ impl BootCfg {
 }
 
 /// See [`BootCfg::bootstate_digit_at`].
-pub(super) fn bootstate_digit_at(raw: &[u8]) -> Option<usize> {
+pub(crate) fn bootstate_digit_at(raw: &[u8]) -> Option<usize> {
     const KEY: &[u8] = b"bootstate";
     let reach = raw.get(..REWRITABLE).unwrap_or(raw);
     let skip_blanks = |from: usize| {
@@ -248,7 +312,6 @@ pub(super) fn bootstate_digit_at(raw: &[u8]) -> Option<usize> {
 #[derive(Default)]
 struct Reader {
     cfg: BootCfg,
-    seen: Vec<&'static str>,
 }
 
 impl Reader {
@@ -261,10 +324,10 @@ impl Reader {
             return;
         };
         let (key, value) = (&text[..equals], &text[equals + 1..]);
-        let value = String::from_utf8_lossy(value.strip_prefix(b" ").unwrap_or(value)).into_owned();
+        let value = value.strip_prefix(b" ").unwrap_or(value);
         let [safeboot, mboot] = [option_set_by(&SAFEBOOT, key), option_set_by(&MBOOT, key)];
         for (name, kind) in [safeboot, mboot].into_iter().flatten() {
-            self.set(line, name, kind, key, &value);
+            self.set(line, name, kind, key, value);
         }
         if safeboot.is_none() && mboot.is_none() {
             self.note_unseen(line, key);
@@ -277,27 +340,32 @@ impl Reader {
         key: &'static str,
         kind: ValueKind,
         written: &[u8],
-        value: &str,
+        value: &[u8],
     ) {
         let problems = &mut self.cfg.problems;
         if written.len() < key.len() {
             let written = String::from_utf8_lossy(written).into_owned();
             problems.push(BootCfgProblem::PrefixKey { line, written, key });
         }
-        if self.seen.contains(&key) {
+        if self.cfg.set.contains(&key) {
             problems.push(BootCfgProblem::Duplicate { line, key });
         } else {
-            self.seen.push(key);
+            self.cfg.set.push(key);
         }
         match kind {
             ValueKind::Text => self.set_text(key, value),
-            ValueKind::Number => self.set_number(line, key, value),
+            ValueKind::Number => self.set_number(line, key, &String::from_utf8_lossy(value)),
         }
     }
 
-    fn set_text(&mut self, key: &'static str, value: &str) {
-        let text = (!value.is_empty()).then(|| value.to_owned());
+    fn set_text(&mut self, key: &'static str, value: &[u8]) {
+        let text = (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned());
         let cfg = &mut self.cfg;
+        match key {
+            "prefix" => cfg.prefix_raw = value.to_vec(),
+            "kernel" => cfg.kernel_raw = value.to_vec(),
+            _ => {}
+        }
         match key {
             "build" => cfg.build = text,
             "title" => cfg.title = text,
@@ -305,6 +373,7 @@ impl Reader {
             "kernel" => cfg.kernel = text,
             "kernelopt" => cfg.kernelopt = text,
             "modules" => cfg.modules = modules(value),
+            "acpitables" => cfg.acpi_tables = modules(value),
             _ => {}
         }
     }
@@ -340,6 +409,7 @@ impl Reader {
             "updated" => self.cfg.updated = u32::from_le_bytes(low),
             "bootstate" => self.cfg.bootstate = i32::from_le_bytes(low),
             "quickboot" => self.cfg.quickboot = low != [0; 4],
+            "skip" => self.cfg.skip = low != [0; 4],
             _ => {}
         }
     }
@@ -373,19 +443,19 @@ fn option_set_by(
 }
 
 /// The setting of that name, without case, and whether its value is a number.
-pub(super) fn option_named(name: &str) -> Option<(&'static str, bool)> {
+pub(crate) fn option_named(name: &str) -> Option<(&'static str, bool)> {
     let mut options = SAFEBOOT.iter().chain(&MBOOT);
     let (key, kind) = options.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     Some((key, *kind == ValueKind::Number))
 }
 
 /// Every setting the loader knows.
-pub(super) fn option_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn option_names() -> impl Iterator<Item = &'static str> {
     SAFEBOOT.iter().chain(&MBOOT).map(|(name, _)| *name)
 }
 
 /// Whether a line with the key `written` sets the setting `key`.
-pub(super) fn sets(written: &[u8], key: &str) -> bool {
+pub(crate) fn sets(written: &[u8], key: &str) -> bool {
     let set = [
         option_set_by(&SAFEBOOT, written),
         option_set_by(&MBOOT, written),
@@ -402,32 +472,36 @@ fn merge_spaces(line: &[u8]) -> Vec<u8> {
 }
 
 /// C's `isspace`, which also counts the vertical tab.
-pub(super) fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Splits `a x --- b --- c`. Like the loader, skips one more character after a separator
-/// that has nothing before it.
-fn modules(list: &str) -> Vec<Module> {
-    const SEPARATOR: &str = "---";
+/// Splits `a x --- b --- c`. Like the loader, skips one more byte after a separator that has
+/// nothing before it.
+fn modules(list: &[u8]) -> Vec<Module> {
+    const SEPARATOR: &[u8] = b"---";
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut modules = Vec::new();
-    let mut rest = list.trim_start_matches(' ');
+    let mut rest = list.trim_ascii_start();
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix(SEPARATOR) {
-            let mut after = after.chars();
-            after.next();
-            rest = after.as_str();
+            rest = after.get(1..).unwrap_or_default();
         } else {
-            let (item, after) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));
-            let item = item.trim_end_matches(' ');
-            let (path, options) = item.split_once(' ').unwrap_or((item, ""));
+            let mut windows = rest.windows(SEPARATOR.len());
+            let end = windows.position(|window| window == SEPARATOR);
+            let item = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            let item = item.trim_ascii_end();
+            let blank = item.iter().position(|&byte| byte == b' ');
+            let (path, options) = item.split_at(blank.unwrap_or(item.len()));
             modules.push(Module {
-                path: path.to_owned(),
-                options: options.to_owned(),
+                path: text(path),
+                options: text(options.trim_ascii_start()),
+                raw: path.to_vec(),
             });
-            rest = after;
+            let after = end.and_then(|end| end.checked_add(SEPARATOR.len()));
+            rest = after.and_then(|at| rest.get(at..)).unwrap_or_default();
         }
-        rest = rest.trim_start_matches(' ');
+        rest = rest.trim_ascii_start();
     }
     modules
 }
