@@ -45,7 +45,7 @@ impl Phase {
     }
 
     /// The phase of the step that takes this one back.
-    pub fn reversed(self) -> Self {
+    pub(crate) fn reversed(self) -> Self {
         match self {
             Phase::Allocate | Phase::Reclaim => Phase::Release,
             Phase::Release => Phase::Allocate,

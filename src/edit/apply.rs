@@ -86,7 +86,7 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
 ///
 /// # Errors
 /// [`EditError::Unmatched`], as the first state put it.
-pub fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<(), EditError> {
+pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<(), EditError> {
     let Some((first, others)) = unmatched.split_first() else {
         return Ok(());
     };

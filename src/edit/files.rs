@@ -216,7 +216,7 @@ fn as_text(path: &str, bytes: &[u8]) -> String {
 }
 
 /// Size and digest of a file's content: `12 bytes, sha256 1f2e...`.
-pub fn fingerprint(bytes: &[u8]) -> String {
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let mut text = format!("{} bytes, sha256 ", bytes.len());
     for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");

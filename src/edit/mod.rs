@@ -22,12 +22,12 @@ pub mod secrets;
 pub mod selector;
 mod store;
 
-pub use apply::{apply, check_unmatched};
+pub use apply::apply;
+pub(crate) use apply::check_unmatched;
 pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
-pub use files::fingerprint;
-pub use owners::rows_as_text;
+pub(crate) use files::fingerprint;
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};

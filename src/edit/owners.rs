@@ -268,7 +268,7 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
 }
 
 /// A store as text, one line for each value of each row.
-pub fn rows_as_text(store: &ConfigStore) -> String {
+fn rows_as_text(store: &ConfigStore) -> String {
     let mut text = String::new();
     for row in store.rows() {
         for column in ValueColumn::ALL {

@@ -3,7 +3,7 @@
 //! Each operation says what it removes and what the host does at its next boot, for the two
 //! generations of configuration: esx.conf (to 6.x) and the ConfigStore (7.0 and later). How well
 //! that is known differs and is part of the text. What cannot be undone by leaving something
-//! out is not done: see [`left_alone`].
+//! out is not done: `left_alone` says what that is.
 
 use super::configuration::inside;
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};

@@ -34,7 +34,7 @@ pub fn is_secret_path(path: &str) -> bool {
 }
 
 /// Whether a setting of this name is known to hold a secret.
-pub fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|secret| name.contains(secret))
 }

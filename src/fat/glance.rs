@@ -41,7 +41,7 @@ pub fn vmware_uuid(
 ///
 /// # Errors
 /// [`FatError::PastMedium`] and [`FatError::Read`].
-pub fn root_holds(
+pub(crate) fn root_holds(
     medium: &dyn ReadAt,
     partition: Range<u64>,
     sector_size: u32,

@@ -10,9 +10,8 @@ mod error;
 mod esx_conf;
 mod json_span;
 
-pub use config_store::{
-    Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn, forbidden_sidecars,
-};
+pub(crate) use config_store::forbidden_sidecars;
+pub use config_store::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
 
@@ -23,7 +22,7 @@ use crate::pci::{Class, PciAddress};
 ///
 /// # Errors
 /// What is wrong with the text, as the end of a sentence.
-pub fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
+pub(crate) fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
     json_span::without(text, name).map_err(|error| error.describe(name))
 }
 
@@ -180,7 +179,7 @@ fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
 
 /// Gives each device that has no alias the first of `aliases` that is certainly its own: the
 /// alias's address is one of the device's, and of no other device of the same source.
-pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
+pub(crate) fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
     let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
         std::collections::HashMap::new();
     for device in devices.iter().filter(|d| !d.virtual_function) {

@@ -254,7 +254,7 @@ fn a_fix_of_two_directory_sectors_reports_every_fault() {
 
 #[test]
 fn a_reclaim_reports_every_fault() {
-    let image = crate::runs::with_leftovers(&Image::bundled("esxi55-fragmented"));
+    let image = crate::commands::with_leftovers(&Image::bundled("esxi55-fragmented"));
     let act = |medium: &dyn ReadAt| text(image.reclaim(medium));
     fail_each(&Run::new(&image, &act), "faults in reclaim");
 }

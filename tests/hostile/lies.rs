@@ -52,14 +52,8 @@ const fn bank(
     kind: &'static str,
     says: &'static [&'static str],
 ) -> Lie {
-    Lie {
-        base,
-        name,
-        kind,
-        says,
-        info: 0,
-        verify: 4,
-    }
+    let whole = medium(base, name, kind, says);
+    Lie { info: 0, ..whole }
 }
 
 #[rustfmt::skip]

@@ -221,7 +221,7 @@ pub enum StoreChange {
 
 /// The files that must not lie beside a store called `name`: they hold changes SQLite
 /// has yet to carry over, so the store alone is not what the host would read.
-pub fn forbidden_sidecars(name: &str) -> [String; 2] {
+pub(crate) fn forbidden_sidecars(name: &str) -> [String; 2] {
     ["-wal", "-journal"].map(|suffix| format!("{name}{suffix}"))
 }
 

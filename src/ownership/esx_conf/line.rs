@@ -38,7 +38,7 @@ impl NoteKind {
     }
 
     /// Whether such a line has nothing to do with owners: it is kept, and that is all.
-    pub fn is_only_kept(self) -> bool {
+    pub(crate) fn is_only_kept(self) -> bool {
         !matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
     }
 

@@ -186,7 +186,7 @@ impl EsxConf {
     }
 
     /// Whether a line that is not of the exact form begins with `key`.
-    pub fn has_odd_line(&self, key: &str) -> bool {
+    pub(crate) fn has_odd_line(&self, key: &str) -> bool {
         self.odd.iter().any(|odd| odd.key == key)
     }
 

@@ -131,11 +131,6 @@ impl Member {
         self.path == normalise(path.as_bytes())
     }
 
-    /// Offset of its own header in the unpacked archive.
-    pub fn header_offset(&self) -> usize {
-        self.raw.header
-    }
-
     /// Where its data lie in the unpacked archive.
     pub fn data_range(&self) -> Range<usize> {
         self.raw.data.clone()

@@ -1,27 +1,10 @@
 //! Volumes that lie, named by the lie.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the volumes are small, and a test that cannot go on fails"
-)]
-
-#[path = "common/fat_victim.rs"]
-mod fat_victim;
-#[path = "common/fat_volume.rs"]
-mod fat_volume;
-
+use crate::fat_victim::Victim;
+use crate::fat_volume::{FORMATS, Format, Made, open, pattern, set_fat_entry};
+use crate::{LIMIT, Lie};
 use bootbank::error::ErrorKind;
 use bootbank::fat::{FatError, Volume};
-use fat_victim::Victim;
-use fat_volume::{FORMATS, Format, Made, open, pattern, set_fat_entry};
-
-const LIMIT: u64 = 1 << 20;
-
-/// A lie, and words of the error it must be met with.
-type Lie = (&'static str, fn(&mut Victim), &'static str);
 
 /// Damage to `state.tgz` itself: reading it fails, and so does a check of the volume.
 const LIES_ABOUT_THE_FILE: [Lie; 9] = [

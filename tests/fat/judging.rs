@@ -1,28 +1,11 @@
 //! Plans that would do more than they may, and volumes changed at random: what the checks let
 //! through, both readers agree about.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the volumes are small, and a test that cannot go on fails"
-)]
-
-#[path = "common/crash.rs"]
-mod crash;
-#[path = "common/fat_victim.rs"]
-mod fat_victim;
-#[path = "common/fat_volume.rs"]
-mod fat_volume;
-
+use crate::fat_victim::Victim;
+use crate::fat_volume::{FORMATS, Format, open, pattern};
+use crate::{Lie, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::fat::{Action, FileChange, Method, Volume, judge, replace};
-use fat_victim::Victim;
-use fat_volume::{FORMATS, Format, open, pattern};
-
-/// A lie, how it is told, and words of the error it must be met with.
-type Lie = (&'static str, fn(&mut Victim), &'static str);
 
 /// Ways a plan can go wrong, as changes to the bytes the last of its steps leaves.
 const WRONG_PLANS: [Lie; 12] = [

@@ -1,23 +1,9 @@
 //! Every state a cut run can leave reads as old or as new, by this program and by others.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the volumes are small, and a test that cannot go on fails"
-)]
-
-#[path = "common/crash.rs"]
-mod crash;
-#[path = "common/fat_volume.rs"]
-mod fat_volume;
-
+use crate::fat_volume::{FORMATS, Format, Made, open, pattern};
+use crate::{LIMIT, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
-use bootbank::fat::{Action, FileChange, Method, judge, replace, replace_in_place};
-use fat_volume::{FORMATS, Format, Made, open, pattern};
-
-const LIMIT: u64 = 1 << 20;
+use bootbank::fat::{Action, FileChange, Method, judge, replace};
 
 /// Of so many states, one is also shown to mtools and fsck.fat, which are slow.
 const SAMPLE: usize = 23;
@@ -30,23 +16,7 @@ fn read(bytes: &[u8], format: Format, name: &str) -> Vec<u8> {
 
 /// A judged plan that gives `state.tgz` new content, whatever a cut left behind.
 fn plan(bytes: &[u8], format: Format, method: Method, content: &[u8]) -> WriteSet {
-    let volume = open(&bytes, format);
-    let reach = volume.check().unwrap();
-    let entry = volume.find("state.tgz").unwrap().unwrap();
-    let why = "new content of state.tgz".into();
-    let files = [FileChange {
-        entry,
-        action: Action::Replace(content),
-        why,
-    }];
-    let mut planner = Planner::new(&bytes, format.sector_size);
-    match method {
-        Method::SecondCopy => replace(&volume, &reach, &mut planner, 5, &files).unwrap(),
-        Method::InPlace => replace_in_place(&volume, &reach, &mut planner, 5, &files).unwrap(),
-    }
-    let set = planner.finish();
-    judge(&volume, &reach, &set, &files, method).unwrap();
-    set
+    crate::plan(bytes, format, method, &[("state.tgz", content)]).unwrap()
 }
 
 #[test]
