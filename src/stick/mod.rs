@@ -10,6 +10,7 @@
 
 mod error;
 mod expect;
+mod outlook;
 mod path;
 mod plan;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod undo;
 mod work;
 
 pub use error::{Cause, Error};
+pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use transfer::TransferError;

@@ -6,7 +6,7 @@
 //! to do.
 
 use super::work::{BankFile, FileWork, Task, file_changes, pack};
-use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
+use super::{BankChoice, Cause, Error, Outlook, Slot, Stick, numbers};
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Context, Edit, SettingChange, TextChange};
@@ -37,6 +37,8 @@ pub struct Plan {
     pub banks: Vec<BankPlan>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// The next boot once it is carried out.
+    pub outlook: Outlook,
 }
 
 /// What happens to one bank.
@@ -191,10 +193,17 @@ impl Stick<'_, '_> {
         }
         let files = || work.iter().flat_map(|(_, files)| files);
         FileWork::check_unmatched(files())?;
-        let mut plan = self.lay_out(&work, request)?;
-        if !plan.is_empty() {
-            self.verify(&plan, task, request)?;
-        }
+        let (set, banks) = self.lay_out(&work, request)?;
+        let outlook = match set.is_empty() {
+            true => self.outlook(),
+            false => self.verify(&set, &banks, task, request)?,
+        };
+        let mut plan = Plan {
+            set,
+            banks,
+            warnings: Vec::new(),
+            outlook,
+        };
         let mut said = BTreeSet::new();
         let of_files = files().flat_map(FileWork::warnings);
         for warning in self.left_alone().into_iter().chain(of_files) {
@@ -231,6 +240,7 @@ impl Stick<'_, '_> {
             set,
             banks: plans,
             warnings: Vec::new(),
+            outlook: self.outlook(),
         })
     }
 
@@ -239,7 +249,7 @@ impl Stick<'_, '_> {
         &self,
         work: &[(&Slot<'_>, Vec<FileWork>)],
         request: Request,
-    ) -> Result<Plan, Error> {
+    ) -> Result<(WriteSet, Vec<BankPlan>), Error> {
         let mut planner = Planner::new(self.medium(), self.table().sector_size);
         let mut banks = Vec::new();
         for (slot, files) in work {
@@ -267,26 +277,28 @@ impl Stick<'_, '_> {
             fat::judge(volume, reach, &set, &changes, plan.method)
                 .map_err(|error| Error::from(error).on(slot.partition))?;
         }
-        Ok(Plan {
-            set,
-            banks: banks.into_iter().map(|(plan, _)| plan).collect(),
-            warnings: Vec::new(),
-        })
+        Ok((set, banks.into_iter().map(|(plan, _)| plan).collect()))
     }
 
-    /// Opens the result of a plan and holds it against what was intended.
-    fn verify(&self, plan: &Plan, task: Task<'_>, request: Request) -> Result<(), Error> {
-        let overlay = Overlay::new(self.medium(), &plan.set);
+    /// Opens the result of a plan and holds it against what was intended. Yields the next boot then.
+    fn verify(
+        &self,
+        set: &WriteSet,
+        banks: &[BankPlan],
+        task: Task<'_>,
+        request: Request,
+    ) -> Result<Outlook, Error> {
+        let overlay = Overlay::new(self.medium(), set);
         let settings = super::Settings {
             sector_size: Some(self.table().sector_size),
             ..self.settings()
         };
         let after = Stick::open(&overlay, settings)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
-        if after.choice() != self.choice() {
+        if after.choice() != self.choice() && !task.decides_the_bank() {
             return Err(fails("another bank would boot".to_owned()));
         }
-        for bank in &plan.banks {
+        for bank in banks {
             let slot = after
                 .slots()
                 .iter()
@@ -314,7 +326,7 @@ impl Stick<'_, '_> {
                 }
             }
         }
-        Ok(())
+        Ok(after.outlook())
     }
 }
 

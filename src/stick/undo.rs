@@ -9,7 +9,7 @@
 
 use super::plan::{Plan, Request};
 use super::work::{BankFile, Task};
-use super::{BankChoice, Cause, Error, Settings, Slot, Stick};
+use super::{BankChoice, Cause, Error, Outlook, Settings, Slot, Stick};
 use crate::commit::{Overlay, Undo, UndoError, WriteSet};
 use crate::edit::Context;
 use crate::error::ErrorKind;
@@ -28,6 +28,8 @@ pub struct WayBack {
     pub files_only: Option<Error>,
     /// What would be damaged afterwards, where it was asked for all the same.
     pub damage: Option<Error>,
+    /// The next boot afterwards, where nothing is damaged.
+    pub outlook: Option<Outlook>,
 }
 
 /// Plans the way back on `medium`: every byte as it was; where other things were written to it
@@ -51,17 +53,18 @@ pub fn plan_undo(
         ..settings
     };
     check_ranges(medium, undo, settings)?;
-    let way = |set, damage| WayBack {
+    let way = |set, damage, outlook| WayBack {
         set,
         files_only: None,
         damage,
+        outlook,
     };
     let why = match undo.plan(medium, force) {
-        Ok(set) if set.is_empty() => return Ok(way(set, None)),
+        Ok(set) if set.is_empty() => return Ok(way(set, None, None)),
         Ok(set) => match check_undone(medium, &set, settings) {
-            Ok(()) => return Ok(way(set, None)),
+            Ok(outlook) => return Ok(way(set, None, Some(outlook))),
             Err(error) if force && error.kind() != ErrorKind::Io => {
-                return Ok(way(set, Some(error)));
+                return Ok(way(set, Some(error), None));
             }
             Err(error) => error,
         },
@@ -76,6 +79,7 @@ pub fn plan_undo(
             set: plan.set,
             files_only: Some(why),
             damage: None,
+            outlook: Some(plan.outlook),
         }),
         Err(error) if error.kind() == ErrorKind::Io => Err(error),
         Err(files) => {
@@ -119,9 +123,14 @@ fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Res
     }
 }
 
-/// Every volume that the steps of an undo change must be sound again afterwards, as it was when
+/// Every volume that the steps of an undo change must be sound again afterwards (then the next boot
+/// is known), as it was when
 /// the undo file was made. It is not where its clusters belong to another file now.
-fn check_undone(medium: &dyn ReadAt, set: &WriteSet, settings: Settings<'_>) -> Result<(), Error> {
+fn check_undone(
+    medium: &dyn ReadAt,
+    set: &WriteSet,
+    settings: Settings<'_>,
+) -> Result<Outlook, Error> {
     let overlay = Overlay::new(medium, set);
     let unsound = |error: Error| match error.kind() {
         ErrorKind::Io => error,
@@ -136,7 +145,7 @@ fn check_undone(medium: &dyn ReadAt, set: &WriteSet, settings: Settings<'_>) -> 
         let checked = slot.opened().map_err(unsound)?.volume().check();
         checked.map_err(|error| unsound(Error::from(error).on(slot.partition)))?;
     }
-    Ok(())
+    Ok(after.outlook())
 }
 
 impl Stick<'_, '_> {

@@ -17,6 +17,13 @@ pub(super) enum Task<'t> {
     Files(&'t [BankFile]),
 }
 
+impl Task<'_> {
+    /// Whether it can change which bank boots.
+    pub(super) fn decides_the_bank(self) -> bool {
+        matches!(self, Task::Edits(edits) if edits.iter().any(Edit::decides_the_bank))
+    }
+}
+
 /// A file of a bank, and what it is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BankFile {

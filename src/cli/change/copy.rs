@@ -86,7 +86,7 @@ impl One<'_> {
         place: &Place,
         making: Making,
         object: &mut ChangeObject,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let target = Target::open_read(source, &self.job.session.host)?;
         self.job.session.ui.begin_bytes(target.size());
         let sector_size = target.logical_sector_size();
@@ -102,7 +102,7 @@ impl One<'_> {
                 let mut copy = OutputFile::create(path, making.force, making.mode)?;
                 copy.fill_from(&target, &mut |at| self.proceed(at))
                     .map_err(|error| copy_failure(error, source))?;
-                self.patch(copy, sector_size, object)
+                self.patch(copy, sector_size, place, object)
             }
             _ => {
                 let whole = SparseReads::new(&target);
@@ -118,7 +118,7 @@ impl One<'_> {
         place: &Place,
         making: Making,
         object: &mut ChangeObject,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let mut reader = output::unpacked(source, content)?;
         let (path, is_plain) = match place {
             Place::File { path, packing } => (path.clone(), *packing == Packing::Plain),
@@ -131,7 +131,7 @@ impl One<'_> {
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
             .map_err(|error| copy_failure(error, source))?;
         if is_plain {
-            self.patch(copy, None, object)
+            self.patch(copy, None, place, object)
         } else {
             self.stream(&copy, None, place, making, object)
         }
@@ -142,13 +142,14 @@ impl One<'_> {
         &self,
         copy: OutputFile,
         sector_size: Option<u32>,
+        place: &Place,
         object: &mut ChangeObject,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
             if !plan.is_empty() {
                 self.commit(medium, plan, object)?;
             }
-            Ok(self.explained(plan))
+            Ok(self.explained(plan, &output::name_of(place)))
         })?;
         copy.publish()?;
         Ok(explained)
@@ -162,7 +163,7 @@ impl One<'_> {
         place: &Place,
         making: Making,
         object: &mut ChangeObject,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let explained = self.planned(&source, sector_size, object, |_, _, plan, object| {
             let patched = Overlay::new(source, &plan.set);
             match place {
@@ -188,17 +189,18 @@ impl One<'_> {
             if !plan.is_empty() {
                 object.outcome = Outcome::Changed;
             }
-            Ok(self.explained(plan))
+            Ok(self.explained(plan, &output::name_of(place)))
         })?;
         object.bytes_written = source.size();
         Ok(explained)
     }
 
     /// What is to be said of a copy with this change in it.
-    fn explained(&self, plan: &Plan) -> Option<String> {
-        (!plan.is_empty())
-            .then(|| (self.job.explain)(plan))
-            .flatten()
+    fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
+        match plan.is_empty() {
+            true => Vec::new(),
+            false => self.job.afterwards(plan, copy, true),
+        }
     }
 
     fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {

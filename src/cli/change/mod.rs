@@ -5,6 +5,7 @@
 
 mod args;
 mod ask;
+mod closing;
 mod copy;
 mod keep;
 mod object;
@@ -14,6 +15,7 @@ mod undo_place;
 mod undo_store;
 
 pub use args::ChangeArgs;
+pub use closing::{Closing, next_boot};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
 
@@ -63,6 +65,7 @@ pub struct Job<'s> {
     way: Way,
     asks: bool,
     explain: fn(&Plan) -> Option<String>,
+    closing: Closing,
     banks: BankChoice,
 }
 
@@ -98,6 +101,7 @@ impl<'s> Job<'s> {
             way: Way::new(args, targets)?,
             asks: false,
             explain: |_| None,
+            closing: Closing::IfWrong,
             banks: session.common.bank,
         })
     }
@@ -135,6 +139,13 @@ impl<'s> Job<'s> {
     #[must_use]
     pub fn explaining(mut self, explain: fn(&Plan) -> Option<String>) -> Self {
         self.explain = explain;
+        self
+    }
+
+    /// When the next boot is spoken of after a change.
+    #[must_use]
+    pub fn closing(mut self, closing: Closing) -> Self {
+        self.closing = closing;
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
 use super::args::Mode;
+use super::closing::closing;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
@@ -115,13 +116,19 @@ impl One<'_> {
             None => String::new(),
         };
         ui.say(&format!("{}: changed{undo}", object.target));
-        if let Some(text) = (self.job.explain)(plan) {
+        for text in self.job.afterwards(plan, &object.target, false) {
             ui.say(&text);
         }
     }
 }
 
 impl Job<'_> {
+    /// What is said after a change: what it means, and what happens at the next boot.
+    pub(super) fn afterwards(&self, plan: &Plan, target: &str, is_copy: bool) -> Vec<String> {
+        let closing = closing(plan, self.closing, target, is_copy);
+        closing.into_iter().chain((self.explain)(plan)).collect()
+    }
+
     /// What became of several targets: how many of each, and which need looking at.
     pub(super) fn summarize(&self, verdicts: &[Verdict]) {
         let mut rows = Vec::new();

@@ -1,6 +1,6 @@
 //! `bootbank apply`: the edits declared in a plan, with the values of a host map.
 
-use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
@@ -95,7 +95,7 @@ impl Run for Apply {
         let paths = &self.targets.sticks;
         let targets = distinct(paths, &session.host, &session.ui);
         let in_plan = |(expect, edits)| Work::Edits { expect, edits };
-        let job = Job::new(session, &self.change, targets.len())?;
+        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
         let Some(path) = &self.host_map else {
             let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
             return Ok(job.run(&targets, &in_plan(declared)));

@@ -1,7 +1,7 @@
 //! `bootbank fix`: give passed-through devices back to the VMkernel.
 
-use super::pci::{explain, selectors};
-use crate::cli::change::{ChangeArgs, Job, Work};
+use super::pci::{caution, selectors};
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs};
@@ -56,7 +56,8 @@ impl Run for Fix {
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets.len())?
             .asking(asks)
-            .explaining(explain);
+            .closing(Closing::AfterGivingBack)
+            .explaining(caution);
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
     }
 }

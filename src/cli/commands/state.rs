@@ -1,7 +1,7 @@
 //! `bootbank state`: the state as one file, out and in.
 
 use super::get::write_file;
-use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
@@ -107,7 +107,7 @@ impl Run for Import {
             )));
         }
         let work = Work::Import(imported(session, &self.file)?);
-        let job = Job::new(session, &self.change, 1)?;
+        let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
         Ok(job.run(std::slice::from_ref(&self.stick), &work))
     }
 }

@@ -1,7 +1,7 @@
 //! `bootbank undo`: put back, byte for byte, what a change replaced.
 
 use crate::cli::change::{
-    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, outcome_of,
+    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, next_boot, outcome_of,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
@@ -11,7 +11,7 @@ use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
 use crate::medium::{
     CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
 };
-use crate::stick::{Error, plan_undo};
+use crate::stick::{Error, WayBack, plan_undo};
 use clap::Args;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -128,8 +128,8 @@ fn put_back(
         let target = Target::open_read(path, &session.host);
         let target = target.map_err(|error| unopened(error, args))?;
         let meter = Meter::new(&target);
-        let set = way_back(session, args, undo, &target, &meter, object)?;
-        if set.is_some() {
+        let way = way_back(session, args, undo, &target, &meter, object)?;
+        if way.is_some() {
             let nothing = format!("{}: nothing was written", object.target);
             session.ui.say(&nothing);
         }
@@ -139,20 +139,24 @@ fn put_back(
     let target = ClaimedTarget::open(path, &session.host);
     let target = target.map_err(|error| unopened(error, args))?;
     let meter = Meter::new(&target);
-    let Some(set) = way_back(session, args, undo, &target, &meter, object)? else {
+    let Some(way) = way_back(session, args, undo, &target, &meter, object)? else {
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     };
     let working = session.interrupt.working();
     let interrupted = || session.interrupt.requested();
-    let result = commit::run(&meter, &set, &interrupted);
+    let result = commit::run(&meter, &way.set, &interrupted);
     match &result {
         Ok(_) => working.done(),
         Err(_) => drop(working),
     }
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
-    conclude(session, result, object)
+    let exit = conclude(session, result, object)?;
+    if let Some(outlook) = &way.outlook {
+        session.ui.say(&next_boot(outlook, &object.target));
+    }
+    Ok(exit)
 }
 
 /// The sectors to be put back, told to who asked; `None` where there are none.
@@ -163,7 +167,7 @@ fn way_back(
     target: &Target,
     medium: &dyn ReadAt,
     object: &mut ChangeObject,
-) -> Result<Option<WriteSet>, Failure> {
+) -> Result<Option<WayBack>, Failure> {
     let ui = &session.ui;
     let medium = CachedReads::new(medium);
     check_sector_size(undo, target)?;
@@ -187,7 +191,7 @@ fn way_back(
     }
     describe(session, undo, &way.set, object);
     object.outcome = Outcome::WouldChange;
-    Ok(Some(way.set))
+    Ok(Some(way))
 }
 
 fn conclude(

@@ -3,7 +3,7 @@
 mod list;
 mod set;
 
-pub use set::{explain, selectors};
+pub use set::{caution, selectors};
 
 use crate::cli::session::command_list;
 

@@ -1,6 +1,6 @@
 //! `bootbank pci set`: set who owns devices; and what `fix` shares with it.
 
-use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs};
@@ -55,11 +55,12 @@ impl Run for Set {
             owner,
         };
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?.explaining(if self.enable {
-            |_| None
-        } else {
-            explain
-        });
+        let job = Job::new(session, &self.change, targets.len())?
+            .closing(match self.enable {
+                true => Closing::Always,
+                false => Closing::AfterGivingBack,
+            })
+            .explaining(caution);
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
     }
 }
@@ -79,26 +80,12 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
     texts.iter().map(parse).collect()
 }
 
-/// Which bank boots, and what comes next.
-pub fn explain(plan: &Plan) -> Option<String> {
-    let next = plan.banks.iter().find(|bank| bank.boots_next);
-    let boots = match next {
-        Some(bank) => format!(
-            "The bank on partition {} is the one that boots.",
-            bank.partition
-        ),
-        None => "The bank that boots next is none of these.".to_owned(),
-    };
-    let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
-    let mut encrypted = encrypted.filter(|file| file.content.is_some());
-    let caution = if encrypted.any(|file| file.form == Some(Form::Encrypted)) {
-        " The state is encrypted and was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, until this host has started \
-         with it."
-    } else {
-        ""
-    };
-    Some(format!(
-        "{boots} While the host is powered off, put the changed medium in, then start it: configuration is saved again, \
-         and the console keyboard and the VMware Tools images are back if these devices had taken them away.{caution}"
-    ))
+/// What to mind after a change of an encrypted state.
+pub fn caution(plan: &Plan) -> Option<String> {
+    let files = plan.banks.iter().flat_map(|bank| &bank.files);
+    let mut changed = files.filter(|file| file.content.is_some());
+    changed.any(|file| file.form == Some(Form::Encrypted)).then(|| {
+        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before,          until this host has started with it."
+            .to_owned()
+    })
 }
