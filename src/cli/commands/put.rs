@@ -9,7 +9,7 @@ use crate::edit::{Edit, FileEdit};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Put one file into the configuration
+/// Put one file into the state
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,12 +18,12 @@ Examples:
 pub struct Put {
     /// Image file or block device
     stick: PathBuf,
-    /// What to put in; - is standard input
+    /// The file to put in; - is standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// A path as seen on the host (etc/motd)
+    /// A path as the host sees it (etc/motd)
     path: String,
-    /// Permission bits of a new file, octal (default: 0644); one that is there keeps its own
+    /// Permission bits of a new file, in octal (default: 0644); an existing file keeps its own
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ fn mode(text: &str) -> Result<u32, Failure> {
     let mode = u32::from_str_radix(text, 8).ok();
     mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| {
         Failure::usage(format!(
-            "--mode takes permission bits in octal, as 0644, not `{text}`"
+            "--mode takes permission bits in octal, such as 0644, not `{text}`"
         ))
     })
 }

@@ -9,7 +9,7 @@ use crate::stick::Path as StickPath;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Take one file out of the configuration
+/// Remove one file from the state
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
 pub struct Rm {
     /// Image file or block device
     stick: PathBuf,
-    /// A path as seen on the host
+    /// A path as the host sees it
     path: String,
     #[command(flatten)]
     change: ChangeArgs,
@@ -50,11 +50,11 @@ pub fn member(text: &str) -> Result<String, Failure> {
         StickPath::State(path) => Ok(path),
         StickPath::Bank { name, .. } => {
             let failure = Failure::refused(format!(
-                "{text}: the files of a bank are read and not written"
+                "{text} is a bank's own file; put and rm change only files in the state"
             ));
             Err(match name.to_ascii_lowercase().as_str() {
-                "boot.cfg" => failure.hint("`bootbank kernelopt modify` changes its options"),
-                "state.tgz" => failure.hint("`bootbank state import` puts a state in"),
+                "boot.cfg" => failure.hint("`bootbank kernelopt modify` changes its kernel options"),
+                "state.tgz" => failure.hint("`bootbank state import` replaces the state"),
                 _ => failure,
             })
         }

@@ -11,17 +11,17 @@ use crate::stick::Plan;
 use clap::Args;
 use std::path::Path;
 
-/// Set whether devices are passed through, as `esxcli hardware pci pcipassthru set`
+/// Set who owns devices, like `esxcli hardware pci pcipassthru set`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank pci set stick.img -d 0000:00:1a.7 -e false     back to the VMkernel
-  bootbank pci set stick.img -d raw:000:26.7 -e true      passed through, by the raw key")]
+  bootbank pci set stick.img -d 0000:00:1a.7 -e false     give it back
+  bootbank pci set stick.img -d raw:000:26.7 -e true      pass it through, by its raw key")]
 pub struct Set {
     #[command(flatten)]
     targets: TargetArgs,
-    /// The device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:` before
-    /// it chooses the reading (repeatable)
+    /// The device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`, `hex:`
+    /// or `dec:` says how to read it (repeatable)
     #[arg(short, long = "device", value_name = "ADDR", required = true)]
     device: Vec<String>,
     /// true: passed through to virtual machines; false: owned by the VMkernel
@@ -72,7 +72,7 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
     let parse = |text: &String| {
         text.parse().map_err(|error: SelectError| {
             Failure::usage(error.to_string()).hint(
-                "addresses look like 0000:00:1a.7, 00:1a.7 or 000:26.7; a key like /device/000:26.7/owner",
+                "an address looks like 0000:00:1a.7, 00:1a.7 or 000:26.7, a key like /device/000:26.7/owner",
             )
         })
     };
@@ -84,21 +84,20 @@ pub fn explain(plan: &Plan) -> Option<String> {
     let next = plan.banks.iter().find(|bank| bank.boots_next);
     let boots = match next {
         Some(bank) => format!(
-            "The bank on partition {} is the one that boots.",
+            "The bank on partition {} boots next.",
             bank.partition
         ),
-        None => "The bank that boots next is none of these.".to_owned(),
+        None => "None of the changed banks boots next.".to_owned(),
     };
     let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
     let mut encrypted = encrypted.filter(|file| file.content.is_some());
     let caution = if encrypted.any(|file| file.form == Some(Form::Encrypted)) {
-        " The state is encrypted and was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, until this host has started \
-         with it."
+        " The state was encrypted again, in the form a real host uses: keep the undo file, or the old image, until this host has started with it."
     } else {
         ""
     };
     Some(format!(
-        "{boots} While the host is powered off, put the changed medium in, then start it: configuration is saved again, \
-         and the console keyboard and the VMware Tools images are back if these devices had taken them away.{caution}"
+        "{boots} Put the medium back while the host is powered off, then start the host. If these devices were the cause, \
+         it saves its configuration again, and the console keyboard and the VMware Tools images are back.{caution}"
     ))
 }
