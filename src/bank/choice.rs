@@ -68,11 +68,11 @@ pub enum WhyNot {
     #[error("the loader looks only at the first three banks")]
     BeyondThird,
     /// A bank for one use.
-    #[error("quickboot is set: the bank was for one use")]
+    #[error("quickboot is set: the bank was for one boot only")]
     QuickBoot,
     /// State 2.
     #[error(
-        "bootstate 2 (dirty): the first boot after an upgrade was interrupted, it is not tried again"
+        "bootstate 2 (dirty): the first boot after an upgrade did not finish, and the loader does not try it again"
     )]
     Interrupted,
     /// State 3.
@@ -83,8 +83,8 @@ pub enum WhyNot {
     UnknownState(i32),
     /// The state has to be rewritten and cannot be.
     #[error(
-        "bootstate {0} has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 \
-         within its first 512 bytes"
+        "the loader has to rewrite bootstate {0}, but the first 512 bytes of boot.cfg have no bootstate line \
+         with a digit from 0 to 3"
     )]
     NotRewritable(i32),
     /// No `build`.
@@ -94,7 +94,7 @@ pub enum WhyNot {
     #[error("updated is missing or 0")]
     NotUpdated,
     /// Another bank has a higher `updated`.
-    #[error("updated {updated} is lower than {winning} of bank {winner}")]
+    #[error("updated is {updated}, lower than {winning} in bank {winner}")]
     Lower {
         /// This bank's `updated`.
         updated: u32,
@@ -104,7 +104,7 @@ pub enum WhyNot {
         winner: u32,
     },
     /// Another bank has the same `updated` and comes first.
-    #[error("updated {updated} is the same as that of bank {winner}, which comes first")]
+    #[error("updated is {updated}, the same as in bank {winner}, which comes first")]
     Tie {
         /// This bank's and the chosen bank's `updated`.
         updated: u32,
@@ -121,7 +121,7 @@ pub enum ChoiceWarning {
     NothingBoots,
     /// State 1 of the bank that boots next.
     #[error(
-        "bank {partition} boots for the first time after an upgrade; if that does not finish, the other bank boots after it"
+        "bank {partition} boots for the first time after an upgrade; if that fails, the other bank boots after it"
     )]
     FirstBootAfterUpgrade {
         /// Partition number.
@@ -129,7 +129,7 @@ pub enum ChoiceWarning {
     },
     /// `build` does not begin with a digit.
     #[error(
-        "bank {partition}: a boot of it stops, because build {build:?} does not begin with a digit"
+        "bank {partition}: its boot stops, because build {build:?} does not begin with a digit"
     )]
     BuildNotANumber {
         /// Partition number.
@@ -146,14 +146,14 @@ pub enum ChoiceWarning {
         problem: super::BootCfgProblem,
     },
     /// No kernel line.
-    #[error("bank {partition}: a boot of it stops, because boot.cfg names no kernel")]
+    #[error("bank {partition}: its boot stops, because boot.cfg names no kernel")]
     NoKernel {
         /// Partition number.
         partition: u32,
     },
     /// `modules` names a state.tgz that is not there.
     #[error(
-        "bank {partition}: a boot of it stops, because modules lists state.tgz and there is none"
+        "bank {partition}: its boot stops, because modules= lists state.tgz and the file is missing"
     )]
     StateMissing {
         /// Partition number.
@@ -161,7 +161,7 @@ pub enum ChoiceWarning {
     },
     /// A state.tgz that `modules` does not name.
     #[error(
-        "bank {partition}: state.tgz is there but not listed in modules, so the host starts with default settings"
+        "bank {partition}: modules= does not list state.tgz, so the host starts with default settings"
     )]
     StateNotListed {
         /// Partition number.
@@ -228,7 +228,7 @@ const OLDER: [(u32, &str, &str, Rule); 3] = [
     (
         9,
         "a loader before 8.0 U2",
-        "it takes an updated of 2147483648 or more as negative",
+        "it reads an updated of 2147483648 or more as negative",
         Rule {
             only: None,
             at_most: 3,

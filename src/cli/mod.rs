@@ -103,7 +103,9 @@ fn run(mut cli: Cli) -> Exit {
     match session.ui.stdout_failure() {
         None => exit,
         Some(error) => {
-            let text = format!("cannot write to standard output: {error}; any change that was made is kept");
+            let text = format!(
+                "cannot write to standard output: {error}; any change that was made is kept"
+            );
             Failure::io(text).say(&session.ui, "");
             exit.or_io()
         }

@@ -105,7 +105,7 @@ pub enum Unmatched {
     #[error("the state holds no file {0}")]
     File(String),
     /// A kernel option that was to be replaced.
-    #[error("kernel option {0:?} is not there to be replaced")]
+    #[error("there is no kernel option {0:?} to replace")]
     Option(String),
 }
 
@@ -199,9 +199,7 @@ pub enum EditError {
     #[error(transparent)]
     Kernelopt(#[from] KerneloptError),
     /// The loader would read more than the options otherwise.
-    #[error(
-        "the change would make ESXi's loader read more of boot.cfg differently than its kernel options"
-    )]
+    #[error("the change would alter more of boot.cfg than its kernel options")]
     BootCfg,
     /// The file an edit is about is not in the state.
     #[error("the state holds no {path}")]
@@ -218,13 +216,15 @@ pub enum EditError {
         why: String,
     },
     /// A host without this file does not find its configuration.
-    #[error("{path} is needed to boot with this configuration and is not removed")]
+    #[error(
+        "the host needs {path} to boot with this configuration, so bootbank does not remove it"
+    )]
     Needed {
         /// Which.
         path: String,
     },
     /// Something that is no regular file.
-    #[error("{path} is a {kind}; only regular files are put in and taken out")]
+    #[error("{path} is a {kind}; bootbank puts in and removes only regular files")]
     NotAFile {
         /// Which.
         path: String,
@@ -232,7 +232,9 @@ pub enum EditError {
         kind: MemberKind,
     },
     /// Another mode is asked for than the one a file has.
-    #[error("{path} has mode {kept:04o}, which a new content keeps; mode {mode:04o} was asked for")]
+    #[error(
+        "{path} keeps its mode {kept:04o} when its content changes; mode {mode:04o} was asked for"
+    )]
     ModeKept {
         /// Which.
         path: String,
@@ -242,13 +244,13 @@ pub enum EditError {
         mode: u32,
     },
     /// An esx.conf without a single setting.
-    #[error("the content for {ESX_CONF} holds no line of the form KEY = \"VALUE\"")]
+    #[error("the new content of {ESX_CONF} has no line of the form KEY = \"VALUE\"")]
     NoEntries,
     /// Neither file that could name an owner is there.
     #[error("the state holds neither {ESX_CONF} nor a ConfigStore")]
     NoConfiguration,
     /// More devices than a host can have.
-    #[error("the state names {count} devices, more than the {limit} that are handled")]
+    #[error("the state names {count} devices, more than the limit of {limit}")]
     TooManyDevices {
         /// How many it names.
         count: usize,
@@ -256,7 +258,7 @@ pub enum EditError {
         limit: usize,
     },
     /// More of what an operation is about than a host can have.
-    #[error("the state has more than {limit} {what} to take out, more than any host")]
+    #[error("the state has more than {limit} {what} to remove, more than any host has")]
     TooMany {
         /// Of what.
         what: &'static str,
@@ -264,7 +266,7 @@ pub enum EditError {
         limit: usize,
     },
     /// A database with changes waiting beside it.
-    #[error("the state holds {name}: the ConfigStore has changes that are not in it yet")]
+    #[error("the state holds {name}: some changes are not in the ConfigStore yet")]
     Sidecar {
         /// The member.
         name: String,

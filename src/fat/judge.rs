@@ -80,7 +80,7 @@ impl<'j> Case<'j> {
     fn check_nodes(&self) -> Result<Vec<(usize, &'j [u8])>, FatError> {
         let (before, after) = (self.reach.nodes(), self.reached.nodes());
         if before.len() != after.len() {
-            return rejected("the number of files changes", 0);
+            return rejected("the number of files would change", 0);
         }
         let mut contents = Vec::new();
         for (index, (old, new)) in before.iter().zip(after).enumerate() {
@@ -88,7 +88,7 @@ impl<'j> Case<'j> {
             let position = self.old.iter().position(|it| it.entry().offset() == at);
             let Some(position) = position else {
                 if old != new {
-                    return rejected(format!("{} changes", self.reach.path(index)), at);
+                    return rejected(format!("{} would change", self.reach.path(index)), at);
                 }
                 continue;
             };
@@ -96,11 +96,11 @@ impl<'j> Case<'j> {
             let size = u64::from(new.entry().size());
             let needed = self.after.geometry().clusters_for(size);
             if size != content.len() as u64 || needed != new.chain().len() as u64 {
-                let what = format!("{} gets the wrong length", self.reach.path(index));
+                let what = format!("{} would get the wrong length", self.reach.path(index));
                 return rejected(what, at);
             }
             if self.after.read_chain(new.chain(), size)? != content {
-                let what = format!("{} gets the wrong content", self.reach.path(index));
+                let what = format!("{} would get the wrong content", self.reach.path(index));
                 return rejected(what, at);
             }
             self.check_new_chain(old, new)?;
@@ -121,7 +121,7 @@ impl<'j> Case<'j> {
             Ok(())
         } else {
             rejected(
-                "new content goes into clusters in use",
+                "new content would go into clusters in use",
                 old.entry().offset(),
             )
         }
@@ -135,7 +135,7 @@ impl<'j> Case<'j> {
         let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
         let head = |volume: &'j Volume<'j>| volume.boot().iter().take(reserved);
         if !head(self.before).eq(head(self.after)) {
-            return rejected("the boot sector or the identity changes", 0);
+            return rejected("the boot sector or the identity would change", 0);
         }
         let range = self.before.geometry().root_range();
         let from = match self.method {
@@ -149,7 +149,7 @@ impl<'j> Case<'j> {
                 (entry + from as u64..entry + 32).contains(&offset)
             };
             if old != new && !self.old.iter().any(|node| of_replaced(node)) {
-                return rejected("another byte of the root directory changes", offset);
+                return rejected("another byte of the root directory would change", offset);
             }
         }
         Ok(())
@@ -159,7 +159,7 @@ impl<'j> Case<'j> {
     /// the plan nothing is left over.
     fn check_fats(&self) -> Result<(), FatError> {
         if !self.reached.leftovers().is_empty() {
-            return rejected("clusters would stay allocated to nothing", 0);
+            return rejected("leftovers would stay", 0);
         }
         let mut may_change = self.unused();
         may_change.extend(&self.reach.leftovers().differing);
@@ -174,7 +174,7 @@ impl<'j> Case<'j> {
                     .cluster(number)
                     .is_some_and(|it| may_change.contains(&it));
                 if !allowed && old.raw(number) != new.raw(number) {
-                    let what = format!("the FAT entry of cluster {number} changes");
+                    let what = format!("the FAT entry of cluster {number} would change");
                     return rejected(what, place.start + u64::from(number) * bits / 8);
                 }
             }
@@ -209,7 +209,7 @@ impl<'j> Case<'j> {
                 || geometry.root_range().contains(&offset)
                 || geometry.fat_ranges().into_iter().any(in_fat);
             if !expected {
-                return rejected("a sector changes that must not", offset);
+                return rejected("a sector would change that must not", offset);
             }
         }
         Ok(())

@@ -263,19 +263,20 @@ impl Stick<'_, '_> {
         if after.boots_next().map(|slot| slot.partition)
             != self.boots_next().map(|slot| slot.partition)
         {
-            return Err(fails("another bank would boot".to_owned()));
+            return Err(fails("another bank would boot next".to_owned()));
         }
         for bank in &plan.banks {
             let slot = after
                 .slots()
                 .iter()
                 .find(|slot| slot.partition == bank.partition);
-            let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
+            let slot = slot.ok_or_else(|| fails("a bank would be gone".to_owned()))?;
             for planned in bank.files.iter().filter(|file| file.content.is_some()) {
                 let found = slot.opened()?.find(&planned.file)?;
-                let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
+                let entry =
+                    found.ok_or_else(|| fails(format!("{} would be gone", planned.file)))?;
                 if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
-                    return Err(fails(format!("{} reads differently", planned.file)));
+                    return Err(fails(format!("{} would not read as planned", planned.file)));
                 }
             }
             if bank.files.iter().all(|file| file.content.is_none()) {
@@ -283,7 +284,7 @@ impl Stick<'_, '_> {
             }
             for again in after.work_on(slot, task, request.context)? {
                 if again.changes() {
-                    return Err(fails(format!("{} still wants the change", again.name)));
+                    return Err(fails(format!("{} would still need the change", again.name)));
                 }
             }
         }

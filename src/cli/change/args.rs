@@ -133,7 +133,9 @@ impl Way {
     pub fn new(args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
         let mode = match (args.dry_run, args.check, &args.output) {
             (true, true, _) => {
-                return Err(Failure::usage("--dry-run and --check cannot be used together"));
+                return Err(Failure::usage(
+                    "--dry-run and --check cannot be used together",
+                ));
             }
             (true, false, _) => Mode::DryRun,
             (false, true, _) => Mode::Check,

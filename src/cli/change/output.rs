@@ -121,10 +121,8 @@ pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(),
             ));
         }
         if io::stdout().is_terminal() {
-            return Err(
-                Failure::usage("the image would go to the terminal")
-                    .hint("send it somewhere else: -o - STICK | ssh host 'cat > patched.img'"),
-            );
+            return Err(Failure::usage("the image would go to the terminal")
+                .hint("send it somewhere else: -o - STICK | ssh host 'cat > patched.img'"));
         }
         return Ok(());
     }

@@ -69,10 +69,7 @@ impl One<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            _ => format!(
-                "nothing to change; searched {}",
-                plan.searched().join(", ")
-            ),
+            _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
         }
     }
 

@@ -53,7 +53,9 @@ pub fn member(text: &str) -> Result<String, Failure> {
                 "{text} is a bank's own file; put and rm change only files in the state"
             ));
             Err(match name.to_ascii_lowercase().as_str() {
-                "boot.cfg" => failure.hint("`bootbank kernelopt modify` changes its kernel options"),
+                "boot.cfg" => {
+                    failure.hint("`bootbank kernelopt modify` changes its kernel options")
+                }
                 "state.tgz" => failure.hint("`bootbank state import` replaces the state"),
                 _ => failure,
             })

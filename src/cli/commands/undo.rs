@@ -148,7 +148,10 @@ fn put_back(
         object.warnings.push(text);
     }
     if way.set.is_empty() {
-        ui.text(&format!("{}: already as it was before the change\n", object.target));
+        ui.text(&format!(
+            "{}: already as it was before the change\n",
+            object.target
+        ));
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
@@ -187,7 +190,8 @@ fn conclude(
             Some(failure) => {
                 object.outcome = Outcome::Partial;
                 let failure = failure.seen_from_the_undone();
-                let text = format!("the old configuration is back, but not every byte is: {failure}");
+                let text =
+                    format!("the old configuration is back, but not every byte is: {failure}");
                 Err(Failure::io(text).hint(again))
             }
         },

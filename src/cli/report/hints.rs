@@ -75,7 +75,9 @@ fn table_hint(error: &TableError) -> Option<String> {
                 "leave the option out, or use --sector-size {found}"
             ));
         }
-        TableError::SectorSizeAmbiguous => "name the right one: --sector-size 512 or --sector-size 4096",
+        TableError::SectorSizeAmbiguous => {
+            "name the right one: --sector-size 512 or --sector-size 4096"
+        }
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
             "ESXi's own loader refuses this table too, so the medium does not boot; bootbank does not repair tables"
         }
@@ -180,9 +182,7 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
         }
         false => "",
     };
-    format!(
-        "you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}"
-    )
+    format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
 }
 
 fn busy_hint(uses: &[Use]) -> String {

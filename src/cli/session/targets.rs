@@ -102,7 +102,10 @@ pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
     for path in paths {
         let identity = Identity::of(path, host).ok();
         if identity.is_some_and(|identity| !seen.insert(identity)) {
-            ui.warn(&format!("{} is named twice; it is used once", path.display()));
+            ui.warn(&format!(
+                "{} is named twice; it is used once",
+                path.display()
+            ));
         } else {
             distinct.push(path.clone());
         }

@@ -83,10 +83,7 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
 pub fn explain(plan: &Plan) -> Option<String> {
     let next = plan.banks.iter().find(|bank| bank.boots_next);
     let boots = match next {
-        Some(bank) => format!(
-            "The bank on partition {} boots next.",
-            bank.partition
-        ),
+        Some(bank) => format!("The bank on partition {} boots next.", bank.partition),
         None => "None of the changed banks boots next.".to_owned(),
     };
     let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
