@@ -51,14 +51,14 @@ pub enum KerneloptError {
         word: String,
     },
     /// Neither the option to be replaced nor its replacement is there.
-    #[error("kernel option {word:?} is not there to be replaced")]
+    #[error("there is no kernel option {word:?} to replace")]
     NotThere {
         /// Option that was looked for.
         word: String,
     },
     /// The loader changes the bootstate digit only within the first 512 bytes.
     #[error(
-        "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader cannot reach it"
+        "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader does not find it"
     )]
     BootstateOutOfReach,
 }

@@ -26,24 +26,25 @@ use terminal::Ui;
 #[command(name = "bootbank", version, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
-  bootbank info stick.img               what is on it, and which bank boots next
+  bootbank info stick.img               show what is on it, and which bank boots next
   bootbank fix stick.img                give every passed-through device back to the VMkernel
   bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
-  bootbank undo FILE stick.img          put back, byte for byte, what a change replaced
+  bootbank undo FILE stick.img          put back what a change replaced
 
-The host must be powered off while its boot medium is changed: a running host overwrites the
-change from memory.
+Power the host off before you change its boot medium: a running host overwrites the change from
+memory.
 
 Exit codes:
   0    done, or nothing to do
-  1    --check or diff: there is a difference
-  2    wrong usage: an argument is missing, wrong, or contradicts another
-  3    refused for safety: in use, sealed by a TPM, not enough room, an undo file that does not match
+  1    --check or diff found a difference
+  2    wrong usage: an argument is missing or wrong, or contradicts another
+  3    refused for safety: the medium is in use or has no room, the state is sealed by a TPM, the
+       undo file does not match
   4    damaged, unsupported or not understood; verify found errors
-  5    I/O error; the message says whether the bank holds old or new, and names the undo file
+  5    I/O error; if writing had begun, the message says what each bank holds and names the undo file
   6    some of several targets failed
   130  interrupted before anything took effect
-With 1 to 4 nothing has been written.")]
+With 1 to 4 nothing was written to the medium.")]
 struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -102,7 +103,9 @@ fn run(mut cli: Cli) -> Exit {
     match session.ui.stdout_failure() {
         None => exit,
         Some(error) => {
-            let text = format!("cannot write to standard output: {error}; what was done stands");
+            let text = format!(
+                "cannot write to standard output: {error}; any change that was made is kept"
+            );
             Failure::io(text).say(&session.ui, "");
             exit.or_io()
         }

@@ -31,7 +31,9 @@ pub enum PlanError {
         source: std::io::Error,
     },
     /// A change was asked for outside the ranges a volume declared as its own to change.
-    #[error("sector {lba} lies outside the FATs, root directory and data area that may be changed")]
+    #[error(
+        "sector {lba} is outside the FATs, root directory and data area, which are all that may change"
+    )]
     OutsideAllowed {
         /// Sector number on the medium.
         lba: Lba,

@@ -77,7 +77,7 @@ impl fmt::Display for Holds {
             Holds::New => "the new configuration",
             Holds::Mixed => "the new configuration in some files and the old one in others",
             Holds::Broken => "neither the old configuration nor the new one",
-            Holds::Unknown => "a configuration that cannot be told",
+            Holds::Unknown => "an unknown configuration",
         })
     }
 }
@@ -160,7 +160,7 @@ impl fmt::Display for Failure {
         }
         write!(f, ": {}", self.source)?;
         if self.holds.is_empty() {
-            f.write_str("; no configuration is changed by these steps")?;
+            f.write_str("; these steps change no configuration")?;
         }
         for (partition, holds) in &self.holds {
             write!(f, "; the bank on partition {partition} holds {holds}")?;
@@ -189,7 +189,7 @@ pub enum CommitError {
     },
     /// Stopped by request before the first switch: every bank holds the old content.
     #[error(
-        "interrupted before the switch, after {steps_done} of {steps} steps; every bank holds the configuration it held before"
+        "interrupted before the switch, after {steps_done} of {steps} steps; every bank still holds its old configuration"
     )]
     Interrupted {
         /// Steps already on the medium.

@@ -11,7 +11,7 @@
 
 use super::write_set::runs;
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use crate::medium::{Lba, ReadAt};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,17 +42,17 @@ pub enum UndoError {
     #[error("the undo file has no member `{0}`")]
     MissingMember(String),
     /// A member's content does not match its checksum.
-    #[error("the undo file is damaged: checksum of `{0}` is wrong")]
+    #[error("the undo file is damaged: the checksum of `{0}` is wrong")]
     Checksum(String),
     /// The manifest is of another version.
-    #[error("the undo file has format `{0}`; this program reads `{FORMAT}`")]
+    #[error("the undo file has format `{0}`; this version reads `{FORMAT}`")]
     Format(String),
     /// The manifest contradicts itself or the other members.
     #[error("the undo file is damaged: {0}")]
     Inconsistent(String),
     /// The medium is of another size.
     #[error(
-        "the undo file is for a medium of {expected} bytes; this one has {actual}, so it is another one"
+        "the undo file is for another medium: one of {expected} bytes, and this one has {actual}"
     )]
     OtherSize {
         /// Size in the manifest.
@@ -62,7 +62,7 @@ pub enum UndoError {
     },
     /// A sector to put back lies outside what the volumes of the medium declare as theirs to change.
     #[error(
-        "the undo file wants to write sector {lba}, which is outside the FATs, root directories and data areas of this medium's banks: another medium, or a damaged one"
+        "the undo file would write sector {lba}, outside the FATs, root directories and data areas of this medium's banks: it is for another medium, or damaged"
     )]
     OutsideVolumes {
         /// The first such sector.
@@ -70,7 +70,8 @@ pub enum UndoError {
     },
     /// Sectors hold something that is neither from before nor from after the change.
     #[error(
-        "{count} of the sectors to put back hold neither the old nor the new content, the first at sector {}: another medium, or changed since",
+        "the medium holds neither the old nor the new content in {} to put back (the first is sector {}): this is another medium, or it was changed since",
+        counted(count, "sector"),
         first.first().copied().unwrap_or_default()
     )]
     Mismatch {
@@ -80,7 +81,9 @@ pub enum UndoError {
         first: Vec<Lba>,
     },
     /// A file that was replaced holds something that is from neither before nor after.
-    #[error("it holds neither the old nor the new content: changed since, or another medium")]
+    #[error(
+        "it holds neither the old nor the new content, so it was changed since, or this is another medium"
+    )]
     FileChanged,
     /// The change replaced no file, so there is none to put back.
     #[error("the change replaced no file")]
@@ -172,7 +175,7 @@ impl Undo {
         for step in self.set.steps()[..begun].iter().rev() {
             if let Some(kept) = kept.remove(&step.partition) {
                 let kept = kept.iter().map(|(&lba, old)| (lba, &**old));
-                let why = "content of the replaced files back".to_owned();
+                let why = "old content of the replaced files".to_owned();
                 // Files that were overwritten are still in these clusters.
                 let phase = match self.is_in_place(step.partition) {
                     true => Phase::Overwrite,

@@ -130,7 +130,7 @@ impl Undo {
         ] {
             if count > MAX_PARTS {
                 return Err(UndoError::Inconsistent(format!(
-                    "{count} {what} are more than the {MAX_PARTS} there can be"
+                    "there are {count} {what}, more than the {MAX_PARTS} allowed"
                 )));
             }
         }
@@ -183,7 +183,7 @@ fn sectors(
     }
     if named != held as u64 || !bytes.len().is_multiple_of(sector_size) {
         return Err(UndoError::Inconsistent(format!(
-            "{named} sectors are named and {} bytes are there",
+            "it lists {named} sectors but holds {} bytes of them",
             bytes.len()
         )));
     }
@@ -196,7 +196,7 @@ fn sectors(
         .collect();
     if map.len() != held {
         return Err(UndoError::Inconsistent(
-            "a sector is named twice in one step".to_owned(),
+            "a step names a sector twice".to_owned(),
         ));
     }
     Ok(map)
@@ -231,7 +231,7 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
         if !entry.header().entry_type().is_file() {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             return Err(UndoError::Inconsistent(format!(
-                "`{name}` is no regular file"
+                "`{name}` is not a regular file"
             )));
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

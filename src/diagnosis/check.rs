@@ -3,7 +3,7 @@
 
 use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration, EditError};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use crate::medium::ReadAt;
 use crate::state::Form;
 use crate::stick::{BankChoice, Cause, Error, Settings, Slot, Stick};
@@ -110,23 +110,25 @@ fn check_volume(bank: &Bank<'_>, partition: u32, findings: &mut Vec<Finding>) {
         Ok(reach) => {
             let marks = bank.volume().dirty_marks();
             if marks.boot_sector || marks.fat {
-                let text = "the volume is marked as not cleanly unmounted; ESXi ignores the mark and it is kept";
+                let text = "the volume is marked as not cleanly unmounted; ESXi ignores that mark, and bootbank keeps it";
                 findings.push(finding(Severity::Note, "fat", on, text.to_owned()));
             }
             if marks.io_error {
-                let text = "the volume is marked as having had an I/O error; the mark is kept";
+                let text =
+                    "the volume is marked as having had an I/O error; bootbank keeps the mark";
                 findings.push(finding(Severity::Warning, "fat", on, text.to_owned()));
             }
             let leftovers = reach.leftovers().len();
             if leftovers > 0 {
                 let text = format!(
-                    "{leftovers} clusters are left over from an interrupted run: nothing refers to them, so nobody reads them; \
-                     the next change or `bootbank reclaim` frees them"
+                    "{} from an interrupted run: harmless, because no file uses them; \
+                     the next change or `bootbank reclaim` frees them",
+                    counted(&leftovers, "leftover cluster")
                 );
                 findings.push(finding(Severity::Warning, "fat", on, text));
             }
             if !reach.bad().is_empty() {
-                let text = format!("{} clusters are marked bad", reach.bad().len());
+                let text = format!("{} marked as bad", counted(&reach.bad().len(), "cluster"));
                 findings.push(finding(Severity::Note, "fat", on, text));
             }
         }
@@ -149,7 +151,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
                 if state.form() == Form::Sealed {
                     let mode = state.seal_mode().unwrap_or_default();
                     let text = format!(
-                        "{}: sealed (mode {mode}): what is inside cannot be checked",
+                        "{}: sealed (mode {mode}), so bootbank cannot check what is inside",
                         file.name
                     );
                     findings.push(finding(Severity::Note, "envelope", on, text));

@@ -2,7 +2,7 @@
 
 use crate::bank::Bank;
 use crate::edit::{Configuration, EditError};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use crate::pci::PciAddress;
 use crate::state::envelope::Envelope;
 use crate::state::{Form, LOCAL_ENCRYPTED, State};
@@ -112,7 +112,7 @@ impl Survey {
         };
         if !survey.unread.is_empty() {
             survey.warnings.push(format!(
-                "which bank boots next is not certain: partition {} cannot be read",
+                "bootbank may be wrong about which bank boots next: partition {} cannot be read",
                 crate::stick::numbers(survey.unread.iter().copied())
             ));
         }
@@ -253,7 +253,7 @@ fn passed_through(configuration: &Configuration) -> Option<Vec<PassedDevice>> {
 fn outside(state: &State) -> Vec<String> {
     let members = state.outer_members().iter();
     let mut known: Vec<String> = members
-        .map(|member| format!("{}, {} bytes", member.path(), member.size))
+        .map(|member| format!("{}, {}", member.path(), counted(&member.size, "byte")))
         .collect();
     if let Ok(Some(sealed)) = state.outer_content(LOCAL_ENCRYPTED)
         && let Ok(envelope) = Envelope::parse(sealed)

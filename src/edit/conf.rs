@@ -41,7 +41,7 @@ impl ConfEdit {
         let from = contrary(conf, key, to.as_deref());
         if from.is_none() && moved_on {
             edited.warnings.push(format!(
-                "{key} is new in esx.conf; from 7.0 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
+                "{key} is new in esx.conf; from 7.0 on most settings are in the ConfigStore, and a host ignores lines it does not know"
             ));
         }
         edited.changes.push(SettingChange {

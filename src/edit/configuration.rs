@@ -169,7 +169,7 @@ fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
     };
     let mut sentences: Vec<String> = kinds.into_iter().map(of_kind).collect();
     if left_out > 0 {
-        sentences.push(format!("{at}: and {left_out} more lines like these"));
+        sentences.push(format!("{at}: {left_out} more like these"));
     }
     sentences
 }

@@ -7,6 +7,7 @@ use super::{
     CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
 };
 use super::{Edited, TextChange, Unmatched};
+use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::state::{MemberEdit, MemberKind, State};
 use sha2::{Digest as _, Sha256};
@@ -217,7 +218,7 @@ fn as_text(path: &str, bytes: &[u8]) -> String {
 
 /// Size and digest of a file's content: `12 bytes, sha256 1f2e...`.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
-    let mut text = format!("{} bytes, sha256 ", bytes.len());
+    let mut text = format!("{}, sha256 ", counted(&bytes.len(), "byte"));
     for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");
     }
@@ -237,9 +238,9 @@ fn added_time(state: &State, context: Context) -> Result<u64, EditError> {
 /// for files it ships with the sticky bit; others are in the state until it is written again.
 fn warn_of_added(path: &str, edited: &mut Edited) {
     let sentence = if path.starts_with("etc/") {
-        "the host unpacks it at boot, and is known to save it again only if it is one of the files under /etc it ships to be saved"
+        "the host unpacks it at boot, but may not save it again: it is known to save only the files under /etc that ESXi ships for that"
     } else {
-        "the host is known to save only files under /etc and its ConfigStore, so it will be gone once the host has written its state"
+        "the host is known to save only files under /etc and its ConfigStore, so this one may be gone once the host saves its state"
     };
     edited.warnings.push(format!("{path} is new: {sentence}"));
 }

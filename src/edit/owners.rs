@@ -225,7 +225,7 @@ impl OwnerEdit {
             };
             if !store.iter().any(known) {
                 edited.warnings.push(format!(
-                    "{}: only esx.conf names {}; a host that reads the ConfigStore alone will not see this change",
+                    "{}: only esx.conf names {}; a host that reads only the ConfigStore does not see this change",
                     configuration.file, device.key
                 ));
             }

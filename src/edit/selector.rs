@@ -51,7 +51,7 @@ pub enum SelectError {
         selector: String,
     },
     /// No device fits.
-    #[error("no device matches `{selector}`{}", listing("; nearest are", .near))]
+    #[error("no device matches `{selector}`{}", listing("; the nearest are", .near))]
     NoSuchDevice {
         /// The text as given.
         selector: String,
@@ -60,7 +60,7 @@ pub enum SelectError {
         near: Vec<String>,
     },
     /// No device fits, and which one it would be cannot be told from the text.
-    #[error("no device matches `{selector}`, and as a new one it can be read in several ways: {}", .readings.join(" or "))]
+    #[error("no device matches `{selector}`, and as a new device it can be read in several ways: {}", .readings.join(" or "))]
     SeveralReadings {
         /// The text as given.
         selector: String,

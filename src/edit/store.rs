@@ -79,7 +79,7 @@ fn set(
             .map_err(inside(SCHEMA_STORE))?,
         None => {
             let warning = format!(
-                "the state holds no {SCHEMA_STORE}: the value of {} was not checked against the host's schema",
+                "the state holds no {SCHEMA_STORE}, so the value of {} was not checked against the host's schema",
                 row.key
             );
             if !edited.warnings.contains(&warning) {

@@ -166,7 +166,7 @@ impl<'j> Case<'j> {
         let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
         let head = |volume: &'j Volume<'j>| volume.boot().iter().take(reserved);
         if !head(self.before).eq(head(self.after)) {
-            return rejected("the boot sector or the identity changes", 0);
+            return rejected("the boot sector or the identity would change", 0);
         }
         let range = self.before.geometry().root_range();
         let from = match self.method {
@@ -199,7 +199,7 @@ impl<'j> Case<'j> {
     /// the plan nothing is left over.
     fn check_fats(&self) -> Result<(), FatError> {
         if !self.reached.leftovers().is_empty() {
-            return rejected("clusters would stay allocated to nothing", 0);
+            return rejected("leftovers would stay", 0);
         }
         let mut may_change = self.unused();
         may_change.extend(&self.reach.leftovers().differing);
@@ -214,7 +214,7 @@ impl<'j> Case<'j> {
                     .cluster(number)
                     .is_some_and(|it| may_change.contains(&it));
                 if !allowed && old.raw(number) != new.raw(number) {
-                    let what = format!("the FAT entry of cluster {number} changes");
+                    let what = format!("the FAT entry of cluster {number} would change");
                     return rejected(what, place.start + u64::from(number) * bits / 8);
                 }
             }
@@ -249,7 +249,7 @@ impl<'j> Case<'j> {
                 || geometry.root_range().contains(&offset)
                 || geometry.fat_ranges().into_iter().any(in_fat);
             if !expected {
-                return rejected("a sector changes that must not", offset);
+                return rejected("a sector would change that must not", offset);
             }
         }
         Ok(())

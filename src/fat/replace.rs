@@ -210,7 +210,7 @@ pub fn replace_in_place(
     })
 }
 
-/// Adds to `planner` the step that frees what an interrupted run left allocated to nothing
+/// Adds to `planner` the step that frees leftovers of an interrupted run
 /// and makes the copies of the FAT equal. Adds nothing where there are no leftovers.
 ///
 /// # Errors
@@ -384,7 +384,7 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
         if left.is_empty() {
             return Ok(());
         }
-        let why = "what an interrupted run left allocated to nothing";
+        let why = "leftovers of an interrupted run";
         self.planner.begin(Phase::Reclaim, self.partition, why);
         self.edit_fats(|fat| {
             left.allocated

@@ -86,7 +86,7 @@ impl fmt::Display for Use {
                     mount_point.display()
                 )
             }
-            Use::Swap { node } => write!(f, "{} is swapped to", node.display()),
+            Use::Swap { node } => write!(f, "{} is used as swap", node.display()),
             Use::DeviceMapper { node, name } => {
                 write!(
                     f,

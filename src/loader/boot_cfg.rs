@@ -75,7 +75,7 @@ pub struct Module {
 #[non_exhaustive]
 pub enum BootCfgProblem {
     /// A number safeboot cannot read: the whole bank is dropped.
-    #[error("line {line}: {key} is {value:?}, which is no number, so the loader drops the bank")]
+    #[error("line {line}: {key} is {value:?}, not a number, so the loader skips the bank")]
     Rejected {
         /// Line, from 1.
         line: usize,
@@ -85,7 +85,7 @@ pub enum BootCfgProblem {
         value: String,
     },
     /// A number mboot cannot read: the bank is chosen, and then its boot stops.
-    #[error("line {line}: {key} is {value:?}, which is no number, so a boot of the bank stops")]
+    #[error("line {line}: {key} is {value:?}, not a number, so the boot stops")]
     Fatal {
         /// Line, from 1.
         line: usize,
@@ -95,7 +95,7 @@ pub enum BootCfgProblem {
         value: String,
     },
     /// A number that does not fit the loader's 32 bits.
-    #[error("line {line}: {key} is {value}, which does not fit 32 bits")]
+    #[error("line {line}: {key} is {value}, which does not fit in 32 bits")]
     OutOfRange {
         /// Line, from 1.
         line: usize,
@@ -105,7 +105,7 @@ pub enum BootCfgProblem {
         value: String,
     },
     /// One option set by several lines; the last is believed.
-    #[error("line {line}: {key} is set again, the last line counts")]
+    #[error("line {line}: {key} is set again; the last line counts")]
     Duplicate {
         /// Line, from 1.
         line: usize,
@@ -113,7 +113,7 @@ pub enum BootCfgProblem {
         key: &'static str,
     },
     /// A line whose key is only the beginning of an option's name, and sets it.
-    #[error("line {line}: the loader takes {written:?} for {key}")]
+    #[error("line {line}: the loader reads {written:?} as {key}")]
     PrefixKey {
         /// Line, from 1.
         line: usize,
@@ -123,7 +123,7 @@ pub enum BootCfgProblem {
         key: &'static str,
     },
     /// A line that would set an option but for a blank or a byte order mark.
-    #[error("line {line}: the loader does not see {key}, because of {because}")]
+    #[error("line {line}: the loader does not see {key} because of {because}")]
     Unseen {
         /// Line, from 1.
         line: usize,
@@ -419,7 +419,7 @@ impl Reader {
         let (bare, because) = if let Some(rest) = key.strip_prefix(b"\xEF\xBB\xBF") {
             (rest, "a byte order mark")
         } else {
-            (key, "a blank before the =")
+            (key, "a space before the =")
         };
         let bare = bare.trim_ascii_end();
         let named = SAFEBOOT.iter().chain(&MBOOT);

@@ -45,7 +45,7 @@ pub enum StateError {
         source: KeyStoreError,
     },
     /// The configuration is encrypted with a key that is not on the medium.
-    #[error("{at}: the configuration is sealed (mode {mode}) and cannot be opened offline")]
+    #[error("{at}: the state is sealed (mode {mode}) and cannot be opened offline")]
     Sealed {
         /// Which file.
         at: String,
@@ -71,13 +71,13 @@ pub enum StateError {
         at: String,
     },
     /// A file name that is not one of a state.
-    #[error("{name:?} is not the name of a state: state.tgz or local.tgz")]
+    #[error("{name:?} is not the name of a state, which is state.tgz or local.tgz")]
     NotAState {
         /// The name.
         name: String,
     },
     /// The changed state is not what the change was meant to make. A fault of this program.
-    #[error("{at}: the changed state does not verify: {what}")]
+    #[error("{at}: the changed state is not as planned: {what}")]
     Verification {
         /// Which file.
         at: String,

@@ -59,10 +59,10 @@ pub enum Cause {
     #[error(transparent)]
     Undo(#[from] UndoError),
     /// What an undo would leave is damaged.
-    #[error("put back, the medium would be damaged, so it was changed since: {0}")]
+    #[error("putting every byte back would damage the medium, so it was changed since: {0}")]
     Unsound(Box<Error>),
     /// A medium that was written to since a change, in a way that leaves no way back.
-    #[error("{bytes}; nor can the replaced files be put back alone: {files}")]
+    #[error("{bytes}; the replaced files alone cannot be put back either: {files}")]
     ChangedSince {
         /// Why not every byte can be put back.
         bytes: Box<Error>,
@@ -81,7 +81,7 @@ pub enum Cause {
     #[error("no bank found: {0}")]
     NoBank(String),
     /// More banks than any layout has.
-    #[error("there are more than {limit} banks, which no release of ESXi makes")]
+    #[error("there are more than {limit} banks, and no release of ESXi makes that many")]
     TooManyBanks {
         /// The most that are handled.
         limit: usize,
@@ -93,10 +93,10 @@ pub enum Cause {
         limit: u64,
     },
     /// There are banks, and none of those chosen holds a state.
-    #[error("none of the banks ({0}) holds a state: there is no configuration to change")]
+    #[error("no bank ({0}) holds a state, so there is no configuration to change")]
     NoState(String),
     /// `--bank N` names no bank.
-    #[error("partition {asked} is no bank; the banks are on {banks}")]
+    #[error("partition {asked} is not a bank; the banks are on partitions {banks}")]
     NoSuchBank {
         /// The number asked for.
         asked: u32,
@@ -104,7 +104,7 @@ pub enum Cause {
         banks: String,
     },
     /// `--bank next`, and no bank boots.
-    #[error("no bank of this medium boots: {0}")]
+    #[error("no bank on this medium boots: {0}")]
     NoneBoots(String),
     /// There is no such file.
     #[error("no such file")]
@@ -119,7 +119,9 @@ pub enum Cause {
     #[error("not as expected: {0}")]
     Expectation(String),
     /// The finished plan did not stand up to being read back.
-    #[error("the plan was given up because its result did not stand up: {0}; nothing was written")]
+    #[error(
+        "bootbank gave up the plan, because its result would be wrong: {0}; nothing was written"
+    )]
     Verification(String),
 }
 

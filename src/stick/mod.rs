@@ -227,7 +227,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         });
         let damaged = self.slots.iter().filter_map(|slot| {
             let error = slot.bank.as_ref().err()?;
-            Some(format!("the bank cannot be opened: {error}"))
+            Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);
         all.chain(self.left_alone()).collect()
@@ -370,7 +370,7 @@ fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
 /// What is to be said of a volume that lacks VMware's mark.
 fn without_mark(partition: u32) -> String {
     format!(
-        "partition {partition}: holds a boot.cfg but not VMware's mark; ESXi's loader does not take it for a bank, and it is left alone"
+        "partition {partition} has a boot.cfg but lacks VMware's mark, so ESXi's loader does not see it as a bank; it is left alone"
     )
 }
 
@@ -381,7 +381,7 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
         .map(|partition| partition.number)
         .collect();
     if candidates.is_empty() {
-        return "no partition is of a type that can hold one".to_owned();
+        return "no partition has a type that can hold one".to_owned();
     }
     let without: Vec<u32> = candidates
         .iter()
@@ -392,18 +392,18 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
     if !unmarked.is_empty() {
         let unmarked = numbers(unmarked.iter().copied());
         parts.push(format!(
-            "partition {unmarked}: a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
+            "partition {unmarked}: has a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
         ));
     }
     if !marked.is_empty() {
         let marked = numbers(marked.iter().copied());
         parts.push(format!(
-            "partition {marked}: VMware's volume without a boot.cfg"
+            "partition {marked}: has VMware's mark, but no boot.cfg"
         ));
     }
     if !without.is_empty() {
         let without = numbers(without.into_iter());
-        parts.push(format!("partition {without}: no volume of VMware's"));
+        parts.push(format!("partition {without}: not a volume made by VMware"));
     }
     parts.join("; ")
 }

@@ -314,7 +314,7 @@ impl Stick<'_, '_> {
                 }
                 let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
                 if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
-                    return Err(fails(format!("{} reads differently", planned.file)));
+                    return Err(fails(format!("{} would not read as planned", planned.file)));
                 }
             }
             if !bank.files.iter().any(FilePlan::changes) {
@@ -322,7 +322,7 @@ impl Stick<'_, '_> {
             }
             for again in after.work_on(slot, task, request.context)? {
                 if again.changes() {
-                    return Err(fails(format!("{} still wants the change", again.name)));
+                    return Err(fails(format!("{} would still need the change", again.name)));
                 }
             }
         }

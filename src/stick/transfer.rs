@@ -18,7 +18,7 @@ const VERSION_KEY: &str = "/resourceGroups/version";
 pub enum TransferError {
     /// The file is sealed to the machine it came from.
     #[error(
-        "the state to import is sealed (mode {mode}): only the host whose TPM has the key can open it"
+        "the state to import is sealed (mode {mode}): only the host whose TPM holds the key can open it"
     )]
     Sealed {
         /// Where the key is kept.
@@ -26,7 +26,7 @@ pub enum TransferError {
     },
     /// The bank's own state is sealed.
     #[error(
-        "the state of the bank is sealed (mode {mode}): its host expects one it can open with its TPM"
+        "the state in the bank is sealed (mode {mode}): its host expects a state that its TPM can open"
     )]
     TargetSealed {
         /// Where the key is kept.
@@ -34,7 +34,7 @@ pub enum TransferError {
     },
     /// One is encrypted, the other is not.
     #[error(
-        "the state to import is {new} and the bank's own is {old}: they are of different generations of ESXi"
+        "the state to import is {new}, but the one in the bank is {old}: they come from different generations of ESXi"
     )]
     OtherForm {
         /// Form of the bank's own.
@@ -43,9 +43,7 @@ pub enum TransferError {
         new: &'static str,
     },
     /// One has a file the other generation does not have.
-    #[error(
-        "{path} is in {only} of the state to import and the bank's own: they are of different generations of ESXi"
-    )]
+    #[error("{path} is {only}: the states come from different generations of ESXi")]
     OtherFiles {
         /// Which file.
         path: &'static str,
@@ -53,7 +51,7 @@ pub enum TransferError {
         only: &'static str,
     },
     /// They were written by hosts of different versions.
-    #[error("the state to import was written by ESXi {new}, the bank's own by ESXi {old}")]
+    #[error("ESXi {new} wrote the state to import, but ESXi {old} wrote the one in the bank")]
     OtherVersion {
         /// Version of the bank's own.
         old: String,
@@ -101,8 +99,8 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
     }
     for path in [ESX_CONF, CONFIG_STORE] {
         let only = match (new.find(path)?.is_some(), old.find(path)?.is_some()) {
-            (true, false) => "only the first",
-            (false, true) => "only the second",
+            (true, false) => "only in the state to import",
+            (false, true) => "only in the state of the bank",
             _ => continue,
         };
         return Err(TransferError::OtherFiles { path, only }.into());

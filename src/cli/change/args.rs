@@ -13,38 +13,38 @@ use super::undo_store::{self, UndoPlace};
 /// What every writing command understands.
 #[derive(Debug, Args)]
 pub struct ChangeArgs {
-    /// Plan, verify, print; write nothing
+    /// Show what would change, and write nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Show the change of the configuration as a unified diff
+    /// Show the changes as a unified diff
     #[arg(long)]
     pub diff: bool,
-    /// Exit 1 if something would change; write nothing
+    /// Write nothing, and exit with 1 if something would change
     #[arg(long)]
     pub check: bool,
-    /// Leave the target alone and write a patched copy: a file, packed where its name ends in .gz or
-    /// .zst; a directory (DIR/), needed for several targets; or - for standard output. The target
-    /// may then be a compressed image (.gz, .zst, .xz)
+    /// Write a changed copy, and leave the target alone. A FILE ending in .gz or .zst is compressed,
+    /// DIR/ takes the copies of several targets, - is standard output. The target may be a
+    /// compressed image (.gz, .zst, .xz)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replace an existing output file
+    /// Overwrite an existing output file
     #[arg(long)]
     pub force: bool,
-    /// Where the undo file goes (default: a file in $XDG_STATE_HOME/bootbank/undo)
+    /// Where to write the undo file (default: a new file in $XDG_STATE_HOME/bootbank/undo)
     #[arg(short = 'z', long, value_name = "FILE", conflicts_with = "no_undo")]
     pub undo_file: Option<PathBuf>,
-    /// Make no undo file
+    /// Write no undo file
     #[arg(long)]
     pub no_undo: bool,
-    /// Where a bank has no room for a second copy of a file: write over the old one. A cut in
-    /// the middle leaves the host unbootable until `bootbank undo`
+    /// Write over the old file if a bank has no room for a second copy. A cut halfway leaves the
+    /// host unbootable until `bootbank undo`
     #[arg(long)]
     pub in_place: bool,
-    /// Ask nothing, go ahead
+    /// Go ahead without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// Never ask, as where there is no terminal: image files are changed, block devices and changes
-    /// in place need -y
+    /// Never ask, as if there were no terminal: image files are changed; block devices, and changes
+    /// in place, need -y
     #[arg(long)]
     pub no_input: bool,
 }
@@ -133,7 +133,9 @@ impl Way {
     pub fn new(args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
         let mode = match (args.dry_run, args.check, &args.output) {
             (true, true, _) => {
-                return Err(Failure::usage("--dry-run and --check exclude each other"));
+                return Err(Failure::usage(
+                    "--dry-run and --check cannot be used together",
+                ));
             }
             (true, false, _) => Mode::DryRun,
             (false, true, _) => Mode::Check,
@@ -145,13 +147,13 @@ impl Way {
         };
         if targets > 1 && args.undo_file.is_some() {
             return Err(Failure::usage(
-                "--undo-file names one file and there are several targets; leave it out to have one made for each",
+                "--undo-file names one file, but there are several targets; leave it out, and each gets its own",
             ));
         }
         let on_a_copy = matches!(mode, Mode::Output { .. });
         if args.in_place && args.no_undo && !on_a_copy {
             return Err(Failure::refused(
-                "--in-place does not go with --no-undo: until it is done, the undo file is all there is of the old configuration",
+                "--in-place cannot be used with --no-undo: until the change is done, only the undo file holds the old configuration",
             ));
         }
         let undo = match &args.undo_file {

@@ -40,14 +40,14 @@ impl One<'_> {
             Some(true) => Ok(()),
             Some(false) => Err(Failure::refused("not confirmed; nothing was written")),
             None if danger.is_some() => Err(Failure::usage(format!(
-                "{path} would be written over in place, and there is no terminal to ask on; nothing was written"
+                "{path} would be changed in place, but bootbank cannot ask first; nothing was written"
             ))
-            .hint("a cut in the middle leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
+            .hint("a cut halfway leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
             None if target.kind() == TargetKind::Image => Ok(()),
             None => Err(Failure::usage(format!(
-                "{path} is a block device and there is no terminal to ask on; nothing was written"
+                "{path} is a block device, but bootbank cannot ask before changing it; nothing was written"
             ))
-            .hint("-y goes ahead without asking; what is named one by one (fix -d ADDR, seal --only NAME) is not asked about")),
+            .hint("-y goes ahead without asking; bootbank does not ask if you name what to change (fix -d ADDR, seal --only NAME)")),
         }
     }
 }

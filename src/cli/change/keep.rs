@@ -2,7 +2,7 @@
 
 use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::quoted;
+use crate::cli::terminal::{quoted, size};
 use crate::commit::Undo;
 use crate::medium::{ReadAt as _, Target};
 use crate::stick::{Plan, Stick};
@@ -34,17 +34,17 @@ impl One<'_> {
         };
         if content.len() as u64 > undo_store::LARGEST {
             let text = format!(
-                "the undo file would have {} bytes, more than the {} that are read back; nothing was written",
-                content.len(),
-                undo_store::LARGEST
+                "the undo file would be {}, more than the limit of {}; nothing was written",
+                size(content.len() as u64),
+                size(undo_store::LARGEST)
             );
             return Err(Failure::refused(text)
-                .hint("--bank N treats one bank at a time; --no-undo does without a way back"));
+                .hint("--bank N changes one bank at a time; --no-undo writes no undo file"));
         }
         let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {
             self.job.session.ui.warn(&format!(
-                "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
+                "the undo file {} is in memory, and a reboot deletes it; keep a copy elsewhere",
                 path.display()
             ));
         }
@@ -58,12 +58,12 @@ pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) ->
     match (&object.undo, failure.exit()) {
         (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
             .and_hint(&format!(
-                "a bank that was being written over does not boot until the old content is back: bootbank undo {} {}",
+                "a bank that was half written over does not boot until you run: bootbank undo {} {}",
                 quoted(undo),
                 quoted(&object.target)
             )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to go back: bootbank undo {} {}, with --force if the medium spoilt what it held; to go on: run the command again",
+            "to undo it: bootbank undo {} {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
             quoted(undo),
             quoted(&object.target)
         )),

@@ -21,7 +21,7 @@ pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
 
 use crate::cli::report::{ERROR, Exit, Failure};
 use crate::cli::session::{Session, distinct, for_each};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{shown, size};
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
@@ -219,7 +219,7 @@ impl<'s> Job<'s> {
         if self.streams() {
             if self.session.ui.is_json() {
                 return Err(Failure::usage(
-                    "--json and -o - both want standard output; leave one of them out",
+                    "--json and -o - both need standard output; leave one of them out",
                 ));
             }
             self.session.ui.give_stdout_away();
@@ -319,9 +319,9 @@ impl One<'_> {
             object.outcome = Outcome::WouldChange;
             self.show_steps(plan);
             self.job.session.ui.say(&format!(
-                "{}: nothing was written; {} bytes would be",
+                "{}: nothing was written; the change would write {}",
                 object.target,
-                plan.set.bytes_to_write()
+                size(plan.set.bytes_to_write())
             ));
             Ok(match self.job.way.mode {
                 Mode::Check => Exit::Differs,
@@ -384,7 +384,7 @@ impl One<'_> {
                 object.outcome = Outcome::Changed;
                 if let Some(failure) = unfinished {
                     let text = format!(
-                        "the change is in place, but the old clusters could not all be freed: {failure}; `bootbank reclaim` frees them"
+                        "the change was made, but not all old clusters could be freed: {failure}; `bootbank reclaim` frees them"
                     );
                     self.job.warn(object, text);
                 }

@@ -47,10 +47,10 @@ impl Packing {
             "zst" => Ok(Packing::Zstd),
             "xz" | "lzma" | "bz2" | "lz4" | "br" | "z" | "zip" | "7z" | "rar" => {
                 Err(Failure::usage(format!(
-                    "{}: .{extension} images are not made here",
+                    "{}: bootbank cannot write .{extension} images",
                     path.display()
                 ))
-                .hint(".gz and .zst are packed, every other name is a plain image; or -o - | xz"))
+                .hint(".gz and .zst are compressed, any other name gives a plain image; for others: -o - STICK | xz > FILE"))
             }
             _ => Ok(Packing::Plain),
         }
@@ -117,23 +117,21 @@ pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(),
     if output == Path::new(STREAM) {
         if several {
             return Err(Failure::usage(
-                "-o - takes one image, and there are several targets",
+                "-o - writes one image, but there are several targets",
             ));
         }
         if io::stdout().is_terminal() {
-            return Err(
-                Failure::usage("the bytes of an image are not for a terminal")
-                    .hint("send them somewhere: -o - STICK | ssh host 'cat > patched.img'"),
-            );
+            return Err(Failure::usage("the image would go to the terminal")
+                .hint("send it somewhere else: -o - STICK | ssh host 'cat > patched.img'"));
         }
         return Ok(());
     }
     if several && !is_directory(output) {
         return Err(Failure::usage(format!(
-            "--output {} is one file and there are several targets",
+            "--output {} names one file, but there are several targets",
             output.display()
         ))
-        .hint("name a directory, with a / at its end"));
+        .hint("name a directory, with a / at the end"));
     }
     let identities: BTreeMap<Identity, &Path> = targets
         .iter()
@@ -149,9 +147,9 @@ pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(),
             Some(other) if *other == target => return Err(MediumError::SameFile { path }.into()),
             Some(other) => {
                 return Err(Failure::refused(format!(
-                    "{} is a target, and the copy of {} would go there",
-                    other.display(),
-                    target.display()
+                    "the copy of {} would overwrite {}, which is a target itself",
+                    target.display(),
+                    other.display()
                 )));
             }
             None => {}
@@ -285,7 +283,7 @@ pub fn make_directory(output: &Path) -> Result<(), Failure> {
     }
     std::fs::create_dir_all(output).map_err(|error| {
         Failure::io(format!(
-            "cannot make the directory {}: {error}",
+            "cannot create the directory {}: {error}",
             output.display()
         ))
     })

@@ -5,7 +5,7 @@ use super::closing::closing;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::{Ui, quoted, shown, table, unified};
+use crate::cli::terminal::{Ui, plural, quoted, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -70,10 +70,7 @@ impl One<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            _ => format!(
-                "nothing to change; looked into {}",
-                plan.searched().join(", ")
-            ),
+            _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
         }
     }
 
@@ -83,10 +80,11 @@ impl One<'_> {
         for step in plan.set.steps() {
             let first = step.sectors.keys().next().copied().unwrap_or_default();
             ui.detail(&format!(
-                "  partition {}: {} ({} sectors from {first}): {}",
+                "  partition {}: {} ({} sector{} from {first}): {}",
                 step.partition,
                 step.phase.as_str(),
                 step.sectors.len(),
+                plural(step.sectors.len()),
                 step.why
             ));
         }
@@ -109,7 +107,7 @@ impl One<'_> {
         }
         let undo = match &object.undo {
             Some(undo) => format!(
-                "; the way back: bootbank undo {} {}",
+                "; to undo it: bootbank undo {} {}",
                 quoted(undo),
                 quoted(&object.target)
             ),
@@ -156,18 +154,18 @@ impl Job<'_> {
 /// Nothing was found to change, and that is not certain to be right.
 fn not_understood(plan: &Plan) -> Failure {
     let lines = match plan.doubtful() {
-        1 => "1 line looks like a passed-through device and is not of the form that can be changed"
+        1 => "1 line looks like a passed-through device, but in a form bootbank cannot change"
             .to_owned(),
         many => format!(
-            "{many} lines look like passed-through devices and are not of the form that can be changed"
+            "{many} lines look like passed-through devices, but in a form bootbank cannot change"
         ),
     };
     let searched = plan.searched().join(", ");
     Failure::new(
         ErrorKind::Unsupported,
-        format!("nothing was changed, and that is not certain to be right: {lines}; looked into {searched}"),
+        format!("nothing was changed, but that may be wrong: {lines}; searched {searched}"),
     )
-    .hint("the warnings show them; `bootbank get` and `put` edit the file by hand")
+    .hint("see the warnings; to edit the file by hand, use `bootbank get` and `bootbank put`")
 }
 
 /// What changes in each bank.
@@ -247,7 +245,7 @@ fn bank_in_words(bank: &BankPlan) -> String {
         Method::InPlace => "    written over in place: there is no room for a second copy\n",
     };
     if bank.files.is_empty() && bank.leftovers == 0 {
-        return format!("{heading}: holds no state, left alone\n");
+        return format!("{heading}: holds no state; left alone\n");
     }
     if rows.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: nothing to change\n");
@@ -264,12 +262,12 @@ fn loaded_in_words(bank: &BankPlan) -> String {
     let (listed, others): (Vec<_>, Vec<_>) = states.partition(|file| file.listed);
     match (listed.as_slice(), others.as_slice()) {
         ([listed], [other]) => format!(
-            "    modules= names {}: that is the one the host loads; {} is kept in step with it\n",
+            "    the host loads {}, which modules= lists; {} gets the same change\n",
             name(listed),
             name(other)
         ),
         ([], [other]) => format!(
-            "    modules= does not name {}: the host does not load it\n",
+            "    the host does not load {}: modules= does not list it\n",
             name(other)
         ),
         _ => String::new(),
@@ -283,9 +281,13 @@ pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Op
         .map(|bank| bank.partition.to_string())
         .collect();
     (!banks.is_empty()).then(|| {
+        let (noun, has) = match banks.len() {
+            1 => ("partition", "has"),
+            _ => ("partitions", "have"),
+        };
         format!(
-            "partition {} has no room for a second copy, so the old files are written over where they lie. If that is cut in the middle, \
-             the host does not boot until this is run: bootbank undo {} {}",
+            "{noun} {} {has} no room for a second copy, so the old files are written over in place. If that is cut halfway, \
+             the host does not boot until you run: bootbank undo {} {}",
             banks.join(", "),
             quoted(&undo.display().to_string()),
             quoted(&target.path().display().to_string())

@@ -19,7 +19,7 @@ pub fn check(undo: &Path, plan: &Plan, target: &Target, host: &Host) -> Result<b
         && host.disks_behind_path(&place).contains(&number)
     {
         return Err(Failure::refused(format!(
-            "the undo file {} would lie on {} itself; nothing was written",
+            "the undo file {} would be on {}, the medium to change; nothing was written",
             undo.display(),
             target.path().display()
         ))
@@ -28,7 +28,7 @@ pub fn check(undo: &Path, plan: &Plan, target: &Target, host: &Host) -> Result<b
     let in_memory = host.is_in_memory(&place);
     if in_memory && plan.in_place().next().is_some() {
         return Err(Failure::refused(format!(
-            "the undo file {} would lie in memory, gone after a reboot, and a change in place cannot do without it; nothing was written",
+            "the undo file {} would be in memory, and a reboot deletes it, but a change in place needs it; nothing was written",
             undo.display()
         ))
         .hint(ELSEWHERE));
@@ -36,7 +36,7 @@ pub fn check(undo: &Path, plan: &Plan, target: &Target, host: &Host) -> Result<b
     Ok(in_memory)
 }
 
-const ELSEWHERE: &str = "name a place on another disk with -z FILE";
+const ELSEWHERE: &str = "put it on another disk with -z FILE";
 
 /// A target that could not be claimed may be so because the undo file's place is mounted from
 /// it: then unmounting it is only half of what there is to do.
@@ -51,7 +51,7 @@ pub fn of_unclaimed(failure: Failure, place: &UndoPlace, target: &Path, host: &H
     };
     match Identity::of(target, host) {
         Ok(Identity::Disk(number)) if lies_on(&undo, number, host) => failure.and_hint(&format!(
-            "the undo file would lie on this disk too, in {}: {ELSEWHERE}",
+            "the undo file would be on this disk too, in {}; {ELSEWHERE}",
             undo.display()
         )),
         _ => failure,

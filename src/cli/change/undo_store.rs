@@ -54,7 +54,7 @@ pub fn directory() -> Result<PathBuf, Failure> {
             return Err(Failure::refused(
                 "there is no place for the undo file: neither XDG_STATE_HOME nor HOME is set",
             )
-            .hint("name a file with -z FILE, or go without with --no-undo"));
+            .hint("name a file with -z FILE, or go without one with --no-undo"));
         }
     };
     Ok(state.join("bootbank/undo"))
@@ -126,16 +126,16 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     let text = format!("cannot write the undo file {}: {error}", path.display());
-    let nothing = "nothing was written to the target";
+    let nothing = "nothing was written to the medium";
     match error.kind() {
         AlreadyExists => Failure::refused(text).hint(format!(
-            "{nothing}; an undo file is never overwritten, name another with -z FILE"
+            "{nothing}; undo files are never overwritten, so name another with -z FILE"
         )),
         StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied
         | NotFound | NotADirectory | IsADirectory => {
-            Failure::refused(text).hint(format!("{nothing}; name another place with -z FILE"))
+            Failure::refused(text).hint(format!("{nothing}; choose another place with -z FILE"))
         }
-        _ => Failure::io(text).hint(format!("{nothing}; name another place with -z FILE")),
+        _ => Failure::io(text).hint(format!("{nothing}; choose another place with -z FILE")),
     }
     .path(path)
 }

@@ -11,33 +11,33 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Make the edits that a plan declares
+/// Make the edits in a plan file
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank apply plan.toml stick.img                      one image
-  bootbank apply --check plan.toml images/*.img           exit 1 if any differs from the plan
-  bootbank apply --host-map hosts.csv plan.toml *.img     {name} in the plan differs for each
+  bootbank apply --check plan.toml images/*.img           exit 1 if any would change
+  bootbank apply --host-map hosts.csv plan.toml *.img     a value of {name} for each image
 
-A plan:
+A plan file:
   [expect]
   build = \"6.7.0\"                                       refuse media of other builds
   [[device]]
-  address = \"0000:00:1a.7\"                              or \"passed-through\": every one that is
+  address = \"0000:00:1a.7\"                              or \"passed-through\", for every one that is
   owner = \"vmkernel\"
   [conf]
-  set = { \"/adv/Misc/HostName\" = \"{name}.lab\" }       {name}: that column of the host map
+  set = { \"/adv/Misc/HostName\" = \"{name}.lab\" }       {name} is a column of the host map
   [[file]]
   path = \"etc/motd\"
   text = \"Welcome to {name}\\n\"")]
 pub struct Apply {
-    /// The plan; - is standard input
+    /// The plan file; - is standard input
     #[arg(value_name = "PLAN.toml")]
     plan: PathBuf,
     #[command(flatten)]
     targets: TargetArgs,
-    /// Values for each target, as CSV with a heading; the columns image, serial, bank-uuid and
-    /// system-uuid say which row is for which, {name} in the plan stands for the column `name`
+    /// Values for each target, as CSV with a header line. The columns image, serial, bank-uuid and
+    /// system-uuid say which row is for which target; {name} in the plan file takes the column `name`
     #[arg(long, value_name = "HOSTS.csv")]
     host_map: Option<PathBuf>,
     #[command(flatten)]
@@ -84,11 +84,11 @@ impl Run for Apply {
         let unusable = |error: PlanFileError| {
             Failure::usage(format!("{}: {error}", self.plan.display()))
                 .path(&self.plan)
-                .hint("nothing was written; `bootbank schema plan` shows what a plan may hold")
+                .hint("nothing was written; `bootbank schema plan` shows what a plan file may hold")
         };
         let plan = DeclaredPlan::parse(&self.text).map_err(unusable)?;
         if self.text.trim().is_empty() {
-            let text = format!("{} is empty: it declares nothing", self.plan.display());
+            let text = format!("{} is empty: it holds no edits", self.plan.display());
             return Err(Failure::usage(text).path(&self.plan));
         }
         let files = local_files(&plan, &self.plan)?;
@@ -160,11 +160,11 @@ fn rows(
         let (line, row) = row?;
         match takers.get(&line).map(Vec::as_slice) {
             Some([one, two, ..]) => Err(Failure::refused(format!(
-                "line {line} of the host map is for {} and for {}",
+                "line {line} of the host map matches both {} and {}",
                 one.display(),
                 two.display()
             ))
-            .hint("one row is for one medium; tell clones apart by `image` or `serial`")),
+            .hint("each row is for one medium; tell clones apart by `image` or `serial`")),
             _ => Ok(row),
         }
     };

@@ -21,7 +21,7 @@ Examples:
 pub struct Cat {
     /// Image file or block device
     stick: PathBuf,
-    /// A path as seen on the host (etc/vmware/esx.conf), or a bank's file (bank:boot.cfg,
+    /// A path as the host sees it (etc/vmware/esx.conf), or a bank's own file (bank:boot.cfg,
     /// bank5:boot.cfg)
     path: String,
 }
@@ -38,7 +38,7 @@ impl Run for Cat {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if session.ui.is_json() {
             return Err(Failure::usage(
-                "cat writes the file itself; --json does not apply to it",
+                "cat writes the file itself, so --json cannot be used",
             ));
         }
         let content = match content_of(session, &self.stick, &self.path) {
@@ -51,12 +51,12 @@ impl Run for Cat {
         if is_secret_path(&self.path) && std::io::stdout().is_terminal() {
             session
                 .ui
-                .warn(&format!("{} holds a secret of the host", self.path));
+                .warn(&format!("{} holds secrets of the host", self.path));
         }
         session
             .ui
             .file(&content)
-            .map_err(|error| Failure::io(format!("cannot write: {error}")))?;
+            .map_err(|error| Failure::io(format!("cannot write to standard output: {error}")))?;
         Ok(Exit::Done)
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::Shell;
 use std::path::Path;
 
-/// Write the completions of a shell to standard output
+/// Write shell completions to standard output
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -30,13 +30,13 @@ command_list! {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank conf list stick.img                  all of them
-  bootbank conf list stick.img /system          those at and below /system
-  bootbank conf list stick.img '*/mac'          those whose whole key fits the pattern")]
+  bootbank conf list stick.img                  every setting
+  bootbank conf list stick.img /system          /system and the keys below it
+  bootbank conf list stick.img '*/mac'          keys that match the pattern as a whole")]
 pub struct List {
     /// Image file or block device
     stick: PathBuf,
-    /// A key, for it and those below it, or a pattern with * and ?
+    /// A key, to list it and the keys below it, or a pattern with * and ?
     key: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct Get {
     key: String,
 }
 
-/// Set one key; a new one goes beside its siblings
+/// Set one key; a new key goes next to its siblings
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,7 +63,7 @@ pub struct Set {
     stick: PathBuf,
     /// The whole key
     key: String,
-    /// Its value; the format has no way to write a double quote
+    /// The value; esx.conf cannot hold a double quote
     #[arg(allow_hyphen_values = true)]
     value: String,
     #[command(flatten)]
@@ -191,8 +191,8 @@ fn show(
     session.answer(path, SCHEMA, |stick, _| {
         let settings = settings(session, stick, path, fits)?;
         if settings.entries.is_empty() {
-            return Err(Failure::usage("no key of esx.conf fits")
-                .hint("`bootbank conf list` without a key shows every key"));
+            return Err(Failure::usage("no key in esx.conf matches")
+                .hint("`bootbank conf list` without a key lists every key"));
         }
         Ok(Answer::new(in_words(&settings), settings))
     })

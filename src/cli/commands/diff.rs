@@ -16,16 +16,16 @@ use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.diff/1";
 
-/// Compare two sticks, images or states by what they configure; exit 1 if they differ
+/// Compare what two media or states configure; exit with 1 if they differ
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank diff before.img after.img
-  bootbank diff stick.img state.tgz          a stick against a state")]
+  bootbank diff stick.img state.tgz          a medium with a state")]
 pub struct Diff {
     /// Image file, block device, state.tgz, local.tgz or configBundle.tgz
     a: PathBuf,
-    /// The other one
+    /// What to compare it with
     b: PathBuf,
     /// Show keys, password hashes and other secrets
     #[arg(long)]

@@ -14,15 +14,15 @@ use std::path::Path;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank fix stick.img                     all of them
-  bootbank fix -d 0000:00:1a.7 stick.img     one, by its lspci address
+  bootbank fix stick.img                     give all of them back
+  bootbank fix -d 0000:00:1a.7 stick.img     give one back, by its lspci address
   bootbank fix -n --diff stick.img           show what would change
   bootbank fix --check *.img                 exit 1 if any would change")]
 pub struct Fix {
     #[command(flatten)]
     targets: TargetArgs,
-    /// Only this device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:`
-    /// before it chooses the reading (repeatable; default: every passed-through device)
+    /// Only this device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`,
+    /// `hex:` or `dec:` says how to read it (repeatable; default: every passed-through device)
     #[arg(short, long = "device", value_name = "ADDR")]
     device: Vec<String>,
     #[command(flatten)]

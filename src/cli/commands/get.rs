@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Errors are those of a listing: the file itself is no JSON.
 const SCHEMA: &str = "bootbank.ls/1";
 
-/// Copy one file out
+/// Copy one file out of a bank or its state
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,12 +20,12 @@ Examples:
 pub struct Get {
     /// Image file or block device
     stick: PathBuf,
-    /// A path as seen on the host, or a bank's file (bank:boot.cfg, bank5:state.tgz)
+    /// A path as the host sees it, or a bank's own file (bank:boot.cfg, bank5:state.tgz)
     path: String,
-    /// Where to write it; - is standard output
+    /// The file to write; - is standard output
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// Replace an existing file
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }
@@ -80,13 +80,13 @@ pub fn write_file(
     if is_stream(file) {
         if session.ui.is_json() {
             return Err(Failure::usage(
-                "the file itself goes to standard output; --json does not apply to it",
+                "the file goes to standard output, so --json cannot be used",
             ));
         }
         return session
             .ui
             .file(content)
-            .map_err(|error| Failure::io(format!("cannot write: {error}")));
+            .map_err(|error| Failure::io(format!("cannot write to standard output: {error}")));
     }
     let is_stick = |host| Some(Identity::of(file, host).ok()? == Identity::of(stick, host).ok()?);
     if is_stick(&session.host) == Some(true) {

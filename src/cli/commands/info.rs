@@ -16,7 +16,7 @@ use std::path::Path;
 
 const SCHEMA: &str = "bootbank.info/1";
 
-/// Show the partition table, the banks, which one boots next, and what their states are
+/// Show the partitions, the banks and their states, and which bank boots next
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +37,7 @@ struct Found {
     table: &'static str,
     partitions: Vec<Partition>,
     banks: Vec<Bank>,
-    /// How the device says it treats a flush; nothing for image files.
+    /// How the device says it treats a flush; left out for image files.
     #[serde(skip_serializing_if = "Option::is_none")]
     write_cache: Option<&'static str>,
     warnings: Vec<String>,
@@ -80,10 +80,10 @@ struct State {
     seal: Option<String>,
     listed_in_modules: bool,
     size: u64,
-    /// Devices it passes through; nothing where that cannot be told.
+    /// How many devices it passes through; left out if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     passed_through: Option<usize>,
-    /// What can be told of a sealed state without its key.
+    /// What is known about a sealed state without its key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     outside: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,8 +230,8 @@ fn flush_in_words(cache: WriteCache) -> &'static str {
     match cache {
         WriteCache::WriteBack => "write cache: write back; a sync sends a flush",
         WriteCache::WriteThrough => {
-            "write cache: write through; a sync sends no flush. If the device reports this wrongly, a power cut \
-             can lose what it acknowledged: keep the undo file"
+            "write cache: write through; a sync sends no flush. If that is wrong, a power cut can lose data \
+             that the device has acknowledged: keep the undo file"
         }
     }
 }
@@ -316,7 +316,7 @@ fn form_in_words(state: &State) -> String {
     };
     match (state.form, &state.seal, &state.error) {
         (Some("sealed"), Some(mode), _) => format!(
-            "sealed (mode {}): its key is not on this medium, so nothing inside can be shown or changed here",
+            "sealed (mode {}): the key is not on this medium, so bootbank cannot show or change what is inside",
             shown(mode)
         ),
         (Some("encrypted"), _, None) => {
@@ -340,11 +340,11 @@ fn standing_in_words(standing: &Standing, target: &str) -> String {
             "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
         }
         Standing::Sealed => format!(
-            "The state of the bank that boots next is sealed, so nobody can tell from here which devices are passed through.\n\
-             Next: `bootbank fix {target}` lists what is left to do.\n"
+            "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
+             Next: `bootbank fix {target}` says what you can still do.\n"
         ),
         Standing::Unopened => format!(
-            "The state of the bank that boots next cannot be opened, so nobody can tell which devices are passed through.\n\
+            "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\
              Next: `bootbank verify {target}` says what is wrong.\n"
         ),
         Standing::Read {
@@ -354,7 +354,7 @@ fn standing_in_words(standing: &Standing, target: &str) -> String {
             "No device is passed through in the bank that boots next.\n".to_owned()
         }
         Standing::Read { passed_through, .. } if passed_through.is_empty() => {
-            "Lines of esx.conf in the bank that boots next may pass a device through, but bootbank does not know their form. \
+            "esx.conf in the bank that boots next has lines that may pass a device through, in a form bootbank does not know. \
              See the warnings.\n"
                 .to_owned()
         }
@@ -378,13 +378,13 @@ fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
     let _ = write!(
         text,
         "If {it} is the controller of this medium, the host starts but saves no configuration,\n\
-         and the VMware Tools images are missing. If {each} is the USB controller of the keyboard, the console is dead.\n\
+         and the VMware Tools images are missing. If {each} is the USB controller of the keyboard, the console keyboard is dead.\n\
          Next: power the host off, then `bootbank fix {target}` gives {again}.\n"
     );
     if devices.len() > 1 {
         let _ = writeln!(
             text,
-            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` shows every device."
+            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` lists every device."
         );
     }
     text

@@ -37,7 +37,7 @@ pub struct Show {
     show_secrets: bool,
 }
 
-/// Change kernel options; options that are as wanted already stay as they are
+/// Change kernel options; those that are already as asked stay as they are
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,14 +46,13 @@ Examples:
 pub struct Modify {
     /// Image file or block device
     stick: PathBuf,
-    /// Append this option unless it is there (repeatable)
+    /// Add this option at the end, unless it is there already (repeatable)
     #[arg(short, long, value_name = "X")]
     append: Vec<String>,
     /// Delete this option (repeatable); NAME alone deletes it whatever its value
     #[arg(short = 'd', long, value_name = "NAME[=VALUE]")]
     delete: Vec<String>,
-    /// Put NEW in place of OLD (repeatable); where OLD has a = itself, OLD and NEW are the
-    /// halves that have equally many
+    /// Replace OLD with NEW (repeatable); if OLD holds an = itself, NEW must hold just as many
     #[arg(short, long, value_name = "OLD=NEW")]
     replace: Vec<String>,
     #[command(flatten)]
@@ -155,7 +154,7 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
     edits.extend(args.append.iter().cloned().map(KerneloptEdit::Append));
     if edits.is_empty() {
         return Err(Failure::usage(
-            "there is nothing to do: -a, -d or -r says what",
+            "there is nothing to do: name an option with -a, -d or -r",
         ));
     }
     Ok(edits.into_iter().map(Edit::Kernelopt).collect())
@@ -185,9 +184,9 @@ fn halves(text: &str) -> Result<(String, String), Failure> {
             Ok((old.to_owned(), new.get(1..).unwrap_or_default().to_owned()))
         }
         _ => Err(Failure::usage(format!(
-            "-r takes OLD=NEW, with as many = in OLD as in NEW; `{text}` cannot be split so"
+            "-r takes OLD=NEW with as many = in OLD as in NEW; `{text}` does not split that way"
         ))
-        .hint("-d OLD -a NEW does the same, but for the place")),
+        .hint("-d OLD -a NEW does the same, but puts NEW at the end")),
     }
 }
 

@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.ls/1";
 
-/// List the files of a bank and of its state
+/// List the files in a bank and in its state
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank ls stick.img                      all of them
-  bootbank ls stick.img etc/ssh              one directory, as seen on the host
-  bootbank ls stick.img bank:                the files of the bank that boots next")]
+  bootbank ls stick.img                      everything
+  bootbank ls stick.img etc/ssh              one directory, as the host sees it
+  bootbank ls stick.img bank:                the files in the bank that boots next")]
 pub struct Ls {
     /// Image file or block device
     stick: PathBuf,
-    /// `bank:` or `bankN:` for a bank's files, or a directory as seen on the host
+    /// `bank:` or `bankN:` for the bank's own files, or a directory as the host sees it
     path: Option<String>,
 }
 

@@ -6,13 +6,13 @@ use crate::cli::session::{Run, Session};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Write manual pages
+/// Write the manual pages
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank man ~/.local/share/man/man1")]
 pub struct Man {
-    /// Directory for the pages; made if it is not there
+    /// Directory for the pages; created if it does not exist
     dir: PathBuf,
 }
 

@@ -20,12 +20,12 @@ Examples:
 pub struct Put {
     /// Image file or block device
     stick: PathBuf,
-    /// What to put in; - is standard input
+    /// The file to put in; - is standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
     /// A path as seen on the host (etc/motd), or a bank's file (bank6:a.b00)
     path: String,
-    /// Permission bits of a new file, octal (default: 0644); one that is there keeps its own
+    /// Permission bits of a new file, in octal (default: 0644); an existing file keeps its own
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ fn mode(text: &str) -> Result<u32, Failure> {
     let mode = u32::from_str_radix(text, 8).ok();
     mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| {
         Failure::usage(format!(
-            "--mode takes permission bits in octal, as 0644, not `{text}`"
+            "--mode takes permission bits in octal, such as 0644, not `{text}`"
         ))
     })
 }

@@ -7,12 +7,12 @@ use crate::cli::session::{Run, Session, TargetArgs};
 use clap::Args;
 use std::path::Path;
 
-/// Free what an interrupted run left allocated to nothing
+/// Free leftovers: clusters that an interrupted run left allocated to no file
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank reclaim stick.img
-  bootbank reclaim --check *.img             exit 1 if anything is left over")]
+  bootbank reclaim --check *.img             exit 1 if there are leftovers")]
 pub struct Reclaim {
     #[command(flatten)]
     targets: TargetArgs,

@@ -26,8 +26,8 @@ impl Run for Reference {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let mut text = "# Command line reference\n\n\
-            Made by `scripts/make-docs` from the program itself; a test holds the two together.\n\
-            The options of `bootbank` itself go with every command and are not repeated.\n"
+            `scripts/make-docs` writes this page from the program itself; a test checks that they agree.\n\
+            The options of `bootbank` work with every command and are not repeated.\n"
             .to_owned();
         let mut command = (session.program.command)().term_width(WIDTH);
         command.build();

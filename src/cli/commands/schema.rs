@@ -11,10 +11,10 @@ use std::path::Path;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank schema                            the names there are
+  bootbank schema                            list the names
   bootbank schema change > change.json")]
 pub struct SchemaCommand {
-    /// Which (default: list the names)
+    /// Which schema (default: list the names)
     name: Option<String>,
 }
 

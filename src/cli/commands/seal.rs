@@ -14,7 +14,7 @@ use std::path::Path;
 
 const SCHEMA: &str = "bootbank.operations/1";
 
-/// Remove what identifies a host from an image that is to be cloned, listed one by one
+/// Remove what identifies a host from an image, before the image is cloned
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +36,7 @@ pub struct Seal {
         conflicts_with = "with"
     )]
     only: Vec<String>,
-    /// Do these as well as those that are on by default
+    /// Do these in addition to the ones that are on by default
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     with: Vec<String>,
     /// Leave these out
@@ -98,8 +98,8 @@ fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
     let parse = |names: &[String]| -> Result<Vec<Operation>, Failure> {
         let named = |name: &String| {
             Operation::named(name).ok_or_else(|| {
-                Failure::usage(format!("`{name}` is no operation"))
-                    .hint("`bootbank seal --list-operations` shows every one")
+                Failure::usage(format!("there is no operation `{name}`"))
+                    .hint("`bootbank seal --list-operations` lists every operation")
             })
         };
         names.iter().map(named).collect()
@@ -119,7 +119,7 @@ fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
     };
     let meant: Vec<Operation> = Operation::ALL.into_iter().filter(is_meant).collect();
     if meant.is_empty() {
-        return Err(Failure::usage("no operation is left to be done"));
+        return Err(Failure::usage("no operation is left to do"));
     }
     Ok(meant)
 }
@@ -130,7 +130,7 @@ fn list(session: &Session) {
         let about = operation.about();
         let default = if about.default { "on" } else { "off" };
         text.push_str(&format!(
-            "{} ({default})\n  removes      {}\n  4.x to 6.x   {}\n  7.0 and on   {}\n",
+            "{} ({default})\n  removes        {}\n  4.x to 6.x     {}\n  7.0 and later  {}\n",
             about.name, about.removes, about.esx_conf, about.config_store
         ));
     }
@@ -154,7 +154,7 @@ fn list(session: &Session) {
 fn explain(_: &Plan) -> Option<String> {
     Some(
         "Accounts and their passwords, static addresses and datastores stay as they are. The undo file holds what was removed: \
-         do not pass it on with the image. What was removed may still lie in free sectors of this image; -o FILE does not change that."
+         do not pass it on with the image. Free sectors of the image may still hold it too, even in a copy made with -o FILE."
             .to_owned(),
     )
 }

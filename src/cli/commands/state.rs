@@ -7,6 +7,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
     Answer, Run, Schema, Session, command_list, open_state_file, state_file,
 };
+use crate::cli::terminal::size;
 use crate::state::{self, Form, Limits, state_in};
 use clap::Args;
 use schemars::JsonSchema;
@@ -17,32 +18,32 @@ const SCHEMA: &str = "bootbank.state/1";
 const STATE: &str = "state.tgz";
 
 command_list! {
-    /// Copy the state of a bank out as one file, or put one in
+    /// Export the state of a bank to a file, or import one
     State {
         Export(Export),
         Import(Import),
     }
 }
 
-/// Copy the state out, as the one file it is; every layer of it is checked
+/// Copy the state to one file, after checking every layer of it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank state export stick.img state.tgz
   bootbank state export --bank 6 stick.img - | ssh host 'cat > state.tgz'")]
 pub struct Export {
-    /// Image file, block device, or a configBundle.tgz
+    /// Image file, block device or configBundle.tgz
     stick: PathBuf,
-    /// Where to write it; - is standard output
+    /// The file to write; - is standard output
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
-    /// Replace an existing file
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }
 
-/// Put a state in place of the banks' own; it is checked first, and must be of the same
-/// generation of ESXi
+/// Replace the states of the banks with this one, which must be of the same generation of ESXi and
+/// is checked first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -102,7 +103,7 @@ impl Run for Import {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if state_file(&self.stick)?.is_some() {
             return Err(Failure::usage(format!(
-                "{} is a state itself; a state is imported into a stick or an image",
+                "{} is a state itself; a state can only be imported into a medium",
                 self.stick.display()
             )));
         }
@@ -124,7 +125,7 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let (name, state) = state_in(&bytes, &limits).map_err(inside)?;
     if name != STATE {
         return Err(Failure::usage(format!(
-            "{} is a bare {name}, which only hosts of 4.x keep; a state.tgz or configBundle.tgz is imported",
+            "{} is a bare {name}, which only 4.x hosts have; import a state.tgz or configBundle.tgz",
             file.display()
         )));
     }
@@ -144,8 +145,11 @@ fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure>
         size: content.len(),
     };
     session.ui.say(&format!(
-        "{}: {} bytes, {}, written to {}",
-        object.target, object.size, object.form, object.output
+        "{}: {} state of {} written to {}",
+        object.target,
+        object.form,
+        size(content.len() as u64),
+        object.output
     ));
     Ok(Answer::new(String::new(), object))
 }

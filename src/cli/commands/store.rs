@@ -50,12 +50,12 @@ pub struct Get {
     stick: PathBuf,
     #[command(flatten)]
     row: RowArgs,
-    /// Which column (default: the user's, or the only one with a value)
+    /// Which column (default: the only one with a value, otherwise user)
     #[arg(long, value_enum)]
     column: Option<ColumnArg>,
 }
 
-/// Set one value of a row, checked against the host's own schema
+/// Set one value of a row, checked against the host's own schema if the state holds one
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ pub struct Set {
     /// The value, as JSON
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     value: Option<String>,
-    /// Read the value from a file, or from standard input with -
+    /// Read the value from a file; - is standard input
     #[arg(short, long, value_name = "FILE|-")]
     file: Option<PathBuf>,
     /// Which column
@@ -96,16 +96,16 @@ pub struct Delete {
 /// A row of the ConfigStore, or part of its name.
 #[derive(Debug, Args)]
 struct RowArgs {
-    /// Component, `esx`
+    /// Component, such as `esx`
     #[arg(short, long, value_name = "C")]
     component: Option<String>,
-    /// Configuration group, `hardware`
+    /// Configuration group, such as `hardware`
     #[arg(short, long, value_name = "G")]
     group: Option<String>,
-    /// Key, `pci_devices`
+    /// Key, such as `pci_devices`
     #[arg(short, long, value_name = "K")]
     key: Option<String>,
-    /// Identifier, of settings there are several of
+    /// Identifier, for a key with several rows
     #[arg(short, long, value_name = "ID")]
     id: Option<String>,
 }
@@ -121,7 +121,7 @@ enum ColumnArg {
     Vital,
     /// What the host keeps for a while.
     Cached,
-    /// What is wanted.
+    /// What the host is meant to have.
     Desired,
 }
 
@@ -266,9 +266,9 @@ impl RowArgs {
                 self.id.as_deref().unwrap_or_default(),
             )),
             _ => Err(Failure::usage(
-                "a row is named by -c COMPONENT -g GROUP -k KEY, and -i ID where there are several",
+                "name a row with -c COMPONENT -g GROUP -k KEY, and -i ID if the key has several rows",
             )
-            .hint("`bootbank store list` shows every row")),
+            .hint("`bootbank store list` lists every row")),
         }
     }
 }
@@ -308,11 +308,11 @@ fn value<'r>(
     let Some(value) = row.value(column).text() else {
         let names: Vec<&str> = holding.iter().map(|column| column.as_str()).collect();
         return Err(Failure::usage(format!(
-            "row {key} has no {}; its values are in {}",
+            "row {key} has no value in {}; it has values in {}",
             column.as_str(),
             names.join(", ")
         ))
-        .hint("--column chooses: auto, user, vital, cached or desired"));
+        .hint("choose with --column: auto, user, vital, cached or desired"));
     };
     Ok((vec![row], format!("{}\n", shown(value))))
 }
@@ -331,8 +331,8 @@ fn show(
         let store = configuration.store.ok_or_else(|| inside(missing))?;
         let (rows, text) = choose(store.rows())?;
         if rows.is_empty() {
-            return Err(Failure::usage("no row of the ConfigStore fits")
-                .hint("`bootbank store list` without options shows every row"));
+            return Err(Failure::usage("no row of the ConfigStore matches")
+                .hint("`bootbank store list` without options lists every row"));
         }
         let object = Rows {
             schema: SCHEMA,

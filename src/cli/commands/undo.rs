@@ -6,7 +6,7 @@ use crate::cli::change::{
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{plural, shown, size};
 use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
 use crate::medium::{
     CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
@@ -16,25 +16,25 @@ use clap::Args;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Put back, byte for byte, what a change replaced
+/// Put back what a change replaced
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank undo x.undo                       on the medium the change was made to
-  bootbank undo x.undo /dev/sdX              on this one
+  bootbank undo x.undo                       on the medium that was changed
+  bootbank undo x.undo /dev/sdX              on this medium
   bootbank undo -n x.undo                    show what would be put back")]
 pub struct UndoCommand {
-    /// The undo file a change left
+    /// The undo file that the change wrote
     file: PathBuf,
-    /// The medium; default: the path the undo file was made for
+    /// The medium (default: the path in the undo file)
     stick: Option<PathBuf>,
-    /// Put sectors back whatever was written to them since
+    /// Put the old sectors back, whatever was written to them since
     #[arg(long)]
     force: bool,
-    /// Plan and print; write nothing
+    /// Show what would be put back, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Accepted as with other commands; undo never asks
+    /// Changes nothing here: undo never asks
     #[arg(short, long)]
     yes: bool,
     /// The bytes of the undo file, read once.
@@ -68,7 +68,7 @@ impl Run for UndoCommand {
             (None, Some(target)) => PathBuf::from(target),
             (None, None) => {
                 return Err(Failure::usage(
-                    "the undo file names no target; name the medium as well",
+                    "the undo file names no medium; name it: bootbank undo FILE STICK",
                 ));
             }
         };
@@ -101,7 +101,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     };
     // A device or a pipe has no length to ask for, and perhaps no end; opening one may wait.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Failure::usage(format!("{} is no file", path.display())));
+        return Err(Failure::usage(format!("{} is not a file", path.display())));
     }
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -110,8 +110,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(failed)?;
     if bytes.len() as u64 > LARGEST_UNDO_FILE {
         return Err(Failure::refused(format!(
-            "{} has more than {LARGEST_UNDO_FILE} bytes, more than any undo file",
-            path.display()
+            "{} is larger than any undo file: more than {}",
+            path.display(),
+            size(LARGEST_UNDO_FILE)
         )));
     }
     Ok(bytes)
@@ -175,18 +176,21 @@ fn way_back(
     let way = plan_undo(&medium, undo, settings, args.force)?;
     let files_only = way.files_only.as_ref().map(|why| {
         format!(
-            "{why}; the files that were replaced get their old content back, and whatever else was written since stays"
+            "{why}; so the replaced files get their old content back, and everything else stays as it is"
         )
     });
     let damage = way.damage.as_ref();
     let damage =
-        damage.map(|damage| format!("{damage}; it is put back all the same, as --force asks"));
+        damage.map(|damage| format!("{damage}; it is put back all the same because of --force"));
     for text in files_only.into_iter().chain(damage) {
         ui.warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);
     }
     if way.set.is_empty() {
-        ui.text(&format!("{}: already as it was before\n", object.target));
+        ui.text(&format!(
+            "{}: already as it was before the change\n",
+            object.target
+        ));
         return Ok(None);
     }
     describe(session, undo, &way.set, object);
@@ -199,18 +203,19 @@ fn conclude(
     result: Result<Committed, CommitError>,
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
-    let again = "run the same undo again: it goes on from wherever it was cut";
+    let again = "run the same undo again: it continues from where it was cut";
     match result {
         Ok(done) => match done.unfinished {
             None => {
                 object.outcome = Outcome::Changed;
-                session.ui.say(&format!("{}: put back", object.target));
+                session.ui.say(&format!("{}: undone", object.target));
                 Ok(Exit::Done)
             }
             Some(failure) => {
                 object.outcome = Outcome::Partial;
                 let failure = failure.seen_from_the_undone();
-                let text = format!("the old configuration is back, but not every byte: {failure}");
+                let text =
+                    format!("the old configuration is back, but not every byte is: {failure}");
                 Err(Failure::io(text).hint(again))
             }
         },
@@ -229,12 +234,12 @@ fn conclude(
 fn unopened(error: MediumError, args: &UndoCommand) -> Failure {
     let hint = match &error {
         MediumError::NotFound { .. } if args.stick.is_none() => {
-            "it was changed under this name; where it has another now: bootbank undo FILE STICK"
+            "the medium had this name when it was changed; if it has another name now: bootbank undo FILE STICK"
         }
         MediumError::ReadOnly { why, .. } => match why {
             ReadOnlyReason::NoWritePermission => "chmod u+w makes it writable",
             ReadOnlyReason::Device => "look for a write-protect switch",
-            _ => "undo writes to the medium itself: put back a copy of it elsewhere",
+            _ => "undo writes to the medium itself; make a writable copy, and undo that",
         },
         _ => return error.into(),
     };
@@ -246,7 +251,7 @@ fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     let sector_size = undo.set.sector_size();
     match target.logical_sector_size() {
         Some(actual) if actual != sector_size => Err(Failure::refused(format!(
-            "the undo file is for sectors of {sector_size} bytes and this device has sectors of {actual}"
+            "the undo file is for sectors of {sector_size} bytes, but this device has sectors of {actual} bytes"
         ))),
         _ => Ok(()),
     }
@@ -258,10 +263,12 @@ fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut ChangeO
     partitions.sort_unstable();
     partitions.dedup();
     ui.text(&format!(
-        "{}: {} bytes to put back in {} steps, on partition {}\n",
+        "{}: {} to put back in {} step{}, on partition{} {}\n",
         object.target,
-        set.bytes_to_write(),
+        size(set.bytes_to_write()),
         set.steps().len(),
+        plural(set.steps().len()),
+        plural(partitions.len()),
         crate::stick::numbers(partitions.iter().copied())
     ));
     for (name, value) in &undo.about {

@@ -15,7 +15,7 @@ use std::path::Path;
 
 const SCHEMA: &str = "bootbank.verify/1";
 
-/// Check every layer from the partition table to the last archive member; write nothing
+/// Check every layer, from the partition table to the last file of the state
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -79,7 +79,7 @@ fn verify(session: &Session, path: &Path) -> Result<Answer<Verified>, Failure> {
         Some(ErrorKind::Io) => "cannot be read",
         Some(ErrorKind::Damaged) => "damaged",
         Some(ErrorKind::Unsupported) => "not understood",
-        Some(ErrorKind::Refused | ErrorKind::Usage) => "not checked to the end",
+        Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
     let lines: String = findings.iter().map(in_words).collect();
     Ok(Answer {

@@ -128,9 +128,9 @@ fn in_words(result: &Result<RestrictionStatus, RulesetError>, needs: &Needs) -> 
         .map(|path| path.display().to_string())
         .collect();
     if places.is_empty() {
-        format!("{degree}: nothing can be written")
+        format!("{degree}: it can write nothing")
     } else {
-        format!("{degree}: nothing can be written but {}", places.join(", "))
+        format!("{degree}: it can write only {}", places.join(", "))
     }
 }
 

@@ -22,26 +22,26 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Edit(
             EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
         ) => {
-            "`bootbank pci list` shows every device; `raw:`, `hex:` or `dec:` before an address chooses one reading"
+            "`bootbank pci list` lists every device; a prefix `raw:`, `hex:` or `dec:` says how to read an address"
         }
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Key(_))) => {
-            "`bootbank conf list` shows every key"
+            "`bootbank conf list` lists every key"
         }
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Row(_))) => {
-            "`bootbank store list` shows every row"
+            "`bootbank store list` lists every row"
         }
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
-            "`bootbank ls` shows every file"
+            "`bootbank ls` lists every file"
         }
         Cause::Edit(EditError::Sidecar { .. }) => {
-            "the host was not shut down cleanly; start and shut it down once, or use its own tools"
+            "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
         }
         Cause::Unopened(error) => return hint(&error.cause),
         Cause::NoBank(_) => {
-            "is this an ESXi boot medium? It needs the whole disk, not one partition of it"
+            "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
         }
         Cause::UnpackedTogether { .. } => {
-            "--bank N takes one bank at a time; --max-unpacked allows more"
+            "--bank N works on one bank at a time; --max-unpacked SIZE allows more"
         }
         Cause::OwnWay => {
             "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"
@@ -50,22 +50,22 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
-            "a later change is undone first, with its own undo file; if it is certain that this is the medium and that what was written to it since may be lost: --force, and check the volume with fsck.fat afterwards"
+            "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
-            "the undo file comes first, then the medium: bootbank undo FILE STICK"
+            "name the undo file first, then the medium: bootbank undo FILE STICK"
         }
         Cause::Commit(CommitError::Changed { .. }) => {
-            "something else writes to this medium; make sure that nothing does, and run it again"
+            "another program is writing to this medium; stop it, and run the command again"
         }
         Cause::Commit(CommitError::Interrupted { .. }) => {
-            "run the command again, or `bootbank reclaim` to free what it left allocated"
+            "run the command again, or free the leftovers with `bootbank reclaim`"
         }
         Cause::Expectation(_) => {
-            "nothing was written; the plan is for another medium, or this one was changed already"
+            "nothing was written; the plan file is for another medium, or this one was changed already"
         }
         Cause::Verification(_) => {
-            "this is a defect of bootbank or a kind of volume it does not know: please report it"
+            "this is a bug in bootbank, or a kind of volume it does not know: please report it"
         }
         _ => return None,
     };
@@ -76,15 +76,17 @@ fn table_hint(error: &TableError) -> Option<String> {
     let text = match error {
         TableError::SectorSizeWrong { found, .. } => {
             return Some(format!(
-                "leave the option out, or say --sector-size {found}"
+                "leave the option out, or use --sector-size {found}"
             ));
         }
-        TableError::SectorSizeAmbiguous => "say which it is: --sector-size 512 or 4096",
+        TableError::SectorSizeAmbiguous => {
+            "name the right one: --sector-size 512 or --sector-size 4096"
+        }
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
-            "ESXi's own loader refuses this table as well: such a medium does not boot. bootbank does not repair tables"
+            "ESXi's own loader refuses this table too, so the medium does not boot; bootbank does not repair tables"
         }
         TableError::Read { .. } => return None,
-        _ => "nothing was written; bootbank needs a raw image or the node of a whole disk",
+        _ => "nothing was written; bootbank needs a raw image or a whole disk, such as /dev/sdX",
     };
     Some(text.to_owned())
 }
@@ -92,13 +94,13 @@ fn table_hint(error: &TableError) -> Option<String> {
 fn fat_hint(error: &FatError) -> Option<String> {
     let text = match error {
         FatError::NoRoom { .. } => {
-            "nothing was written; --in-place writes over the old file instead: safe on a copy (-o FILE), while on the medium a cut in the middle leaves the host unbootable until `bootbank undo`"
+            "nothing was written; --in-place writes over the old file instead, which is safe on a copy (-o FILE); on the medium a cut halfway leaves the host unbootable until `bootbank undo`"
         }
         FatError::FileTooLarge { .. } => {
-            "nothing was written; where such a size is right, allow it with --max-unpacked SIZE"
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE"
         }
         _ if error.kind() == ErrorKind::Damaged => {
-            "nothing was written; repair the volume first, for instance with fsck.fat on a copy"
+            "nothing was written; repair the volume first, for example with fsck.fat on a copy"
         }
         _ => return None,
     };
@@ -108,16 +110,16 @@ fn fat_hint(error: &FatError) -> Option<String> {
 fn state_hint(error: &StateError) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
-            "the key is in the host's TPM, not on this medium, and nothing was written. Three ways are left, each on the host itself: \
+            "nothing was written; the key is in the host's TPM, not on this medium. Three ways are left, all on the host: \
              (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
              `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
-             (2) with the recovery key noted earlier, start it with the boot option encryptionRecoveryKey=; \
+             (2) start it with the boot option encryptionRecoveryKey= and the recovery key, if you wrote that down earlier; \
              (3) reinstall and keep the datastores"
         }
         StateError::Gzip {
             source: crate::state::gzip::GzipError::OverLimit { .. },
             ..
-        } => "nothing was written; where such a size is right, allow it with --max-unpacked SIZE",
+        } => "nothing was written; if that size is right, allow it with --max-unpacked SIZE",
         _ => return None,
     };
     Some(text.to_owned())
@@ -130,15 +132,15 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         } => permission_hint(path, *access, node.as_ref()),
         MediumError::ReadOnly { path, why } => match why {
             ReadOnlyReason::NoWritePermission => {
-                format!("chmod u+w {}, or leave it alone and use -o FILE", path.display())
+                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", path.display())
             }
             ReadOnlyReason::Device => {
-                "look for a write-protect switch; some worn-out sticks make themselves read-only. -o FILE writes a patched copy".to_owned()
+                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
             }
-            _ => "-o FILE writes a patched copy elsewhere".to_owned(),
+            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
         },
         MediumError::Locked { .. } => {
-            "another program works on it; wait for it, or stop it".to_owned()
+            "wait for the other program, or stop it".to_owned()
         }
         MediumError::Busy { uses, .. } => busy_hint(uses),
         MediumError::AttachedToLoop { loop_device, .. } => {
@@ -148,13 +150,13 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             format!("name the whole disk: {}", disk.display())
         }
         MediumError::Compressed { content, path } => compressed_hint(*content, path),
-        MediumError::Exists { .. } => "--force replaces it".to_owned(),
+        MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::SystemDisk { .. } => {
-            "start another system, from a live stick for instance, and run it there; what is only swapped to is freed by swapoff"
+            "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
                 .to_owned()
         }
         MediumError::IsDirectory { .. } => {
-            "name an image file or the node of a whole disk".to_owned()
+            "name an image file or a whole disk, such as /dev/sdX".to_owned()
         }
         _ => return None,
     };
@@ -180,19 +182,17 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
         .unwrap_or_default();
     let rule = match is_device {
         true => {
-            "; for every USB disk a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
+            "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
         }
         false => "",
     };
-    format!(
-        "root is not needed, permission is: {group}sudo setfacl -m u:$USER:{right} {path}{rule}"
-    )
+    format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
 }
 
 fn busy_hint(uses: &[Use]) -> String {
     let lines: Vec<String> = uses.iter().filter_map(Use::release_command).collect();
     if lines.is_empty() {
-        "close whatever has it open".to_owned()
+        "close the program that has it open".to_owned()
     } else {
         format!("to free it: {}", lines.join("; "))
     }
@@ -202,7 +202,7 @@ fn compressed_hint(content: Content, path: &Path) -> String {
     let path = path.display();
     match content {
         Content::Gzip | Content::Zstd | Content::Xz => {
-            "a compressed image can be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
+            "a compressed image can only be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
                 .to_owned()
         }
         Content::Qcow2 | Content::Vmdk | Content::Vhdx => {
@@ -212,7 +212,7 @@ fn compressed_hint(content: Content, path: &Path) -> String {
                 _ => "vhdx",
             };
             format!(
-                "qemu-img convert -O raw {path} stick.img, work on stick.img, and back: qemu-img convert -O {format} stick.img {path}"
+                "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
             )
         }
         _ => "unpack it first".to_owned(),

@@ -8,26 +8,26 @@ use clap::Args;
 /// What every command understands.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
-    /// Which banks: all that hold a state, the one that boots next, or a partition number
+    /// Which banks: all of them, the one that boots next, or the one on partition N
     #[arg(long, global = true, value_name = "all|next|N", default_value = "all")]
     pub bank: String,
-    /// Logical sector size of image files (detected when absent)
+    /// Logical sector size of image files (default: detected)
     #[arg(long, global = true, value_name = "512|4096")]
     pub sector_size: Option<u32>,
-    /// Limit for an unpacked archive, in bytes or with K, M, G
+    /// Largest size an archive may unpack to, in bytes or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
     pub max_unpacked: String,
-    /// How many targets to treat at once
+    /// How many targets to work on at once
     #[arg(short, long, global = true, value_name = "N", default_value = "1",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// JSON Lines on standard output, one object per target
+    /// Write JSON Lines to standard output, one object per target
     #[arg(long, global = true)]
     pub json: bool,
     /// Say less
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more (repeatable)
+    /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// When to use colour
@@ -99,7 +99,7 @@ fn size(text: &str) -> Result<u64, Failure> {
     let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(unit));
     bytes.filter(|&bytes| bytes > 0).ok_or_else(|| {
         Failure::usage(format!(
-            "--max-unpacked takes a number of bytes, as 268435456 or 256M, not `{text}`"
+            "--max-unpacked takes a number of bytes, such as 268435456 or 256M, not `{text}`"
         ))
     })
 }

@@ -27,7 +27,7 @@ pub struct TargetArgs {
     /// Image files or block devices
     #[arg(required_unless_present = "from_file", value_name = "STICK")]
     pub sticks: Vec<PathBuf>,
-    /// Read more targets from a file, one on each line; `-` reads them from standard input
+    /// Read more targets from a file, one on each line; - is standard input
     #[arg(long, value_name = "LIST|-")]
     pub from_file: Option<PathBuf>,
 }
@@ -79,7 +79,7 @@ fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
     .map_err(failed)?;
     if text.len() as u64 > LONGEST_LIST || text.contains(&0) {
         return Err(Failure::usage(format!(
-            "{} is no list of targets: one path on each line",
+            "{} is not a list of targets with one path on each line",
             list.display()
         )));
     }
@@ -102,7 +102,10 @@ pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
     for path in paths {
         let identity = Identity::of(path, host).ok();
         if identity.is_some_and(|identity| !seen.insert(identity)) {
-            ui.warn(&format!("{} was named twice", path.display()));
+            ui.warn(&format!(
+                "{} is named twice; it is used once",
+                path.display()
+            ));
         } else {
             distinct.push(path.clone());
         }

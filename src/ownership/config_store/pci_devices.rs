@@ -159,7 +159,7 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         if PciAddress::from_sbdf(identifier).is_none() {
             return Err(OwnershipError::CannotAddRow {
                 identifier: identifier.clone(),
-                why: "the Identifier is no PCI address",
+                why: "the Identifier is not a PCI address",
             });
         }
         if row.value(ValueColumn::User).text().is_none() {
@@ -214,13 +214,13 @@ pub(super) fn new_row(
         .filter_map(|row| Some((DeviceData::read(row)?, row)))
         .find(|(data, _)| data.bus_type == "pci" && bus_address(&data.bus_address) == Some(address))
         .ok_or_else(|| {
-            refuse("no device_data row tells its dl_bus_address, which the schema requires")
+            refuse("no device_data row holds its dl_bus_address, which the schema requires")
         })?;
     let sibling = rows
         .values()
         .find(|row| is_pci_device(row))
         .ok_or_else(|| {
-            refuse("the store has no other pci_devices row to tell the version of their schema")
+            refuse("there is no other pci_devices row to take the schema version from")
         })?;
     let owner = Owner::Passthru.spelled(Source::ConfigStore);
     let user = format!("{{\"sbdf\":\"{identifier}\",\"owner\":\"{owner}\"}}");

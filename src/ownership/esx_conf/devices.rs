@@ -163,13 +163,13 @@ impl EsxConf {
         match named.as_slice() {
             [device] => return Ok(device.written.clone()),
             [] => {}
-            _ => return refuse("several of them can be this device"),
+            _ => return refuse("several lines can mean this device"),
         }
         if devices
             .iter()
             .any(|d| !d.virtual_function && d.addresses.contains(&address))
         {
-            return refuse("one of them may be this device or another");
+            return refuse("one line may mean this device or another one");
         }
         let spelled: BTreeSet<String> = spellings_in_use(devices)
             .into_iter()
@@ -178,8 +178,8 @@ impl EsxConf {
         let mut spelled = spelled.into_iter();
         match (spelled.next(), spelled.next()) {
             (Some(only), None) => Ok(only),
-            (None, _) => refuse("there are none whose spelling can be told"),
-            (Some(_), Some(_)) => refuse("they allow more than one spelling"),
+            (None, _) => refuse("no `/device` line has a clear spelling"),
+            (Some(_), Some(_)) => refuse("its `/device` lines allow more than one spelling"),
         }
     }
 

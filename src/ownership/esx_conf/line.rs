@@ -50,11 +50,11 @@ impl NoteKind {
             NoteKind::StrayQuote => "has a stray quote in its value and is kept as it is",
             NoteKind::TooLong => "has a key or value of more than 8191 bytes and is kept as it is",
             NoteKind::OddOwner => {
-                "looks like a passed-through device but is not of the exact form; \
-                 what ESXi makes of it is not known, and it is kept as it is"
+                "looks like a passed-through device but is not in the exact form; \
+                 it is not known how ESXi reads it, and it is kept as it is"
             }
             NoteKind::DuplicateOwner => {
-                "gives a device an owner that another line of the same key contradicts"
+                "sets an owner, but another line with the same key sets a different one"
             }
         }
     }

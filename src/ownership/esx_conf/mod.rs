@@ -313,7 +313,7 @@ fn check_key(key: &str) -> Result<(), OwnershipError> {
         .chars()
         .any(|c| c == '"' || c == '=' || c.is_whitespace() || c.is_control())
     {
-        "it holds a blank, a control character, `\"` or `=`"
+        "it holds a space, a control character, `\"` or `=`"
     } else {
         return Ok(());
     };
@@ -325,7 +325,7 @@ fn check_key(key: &str) -> Result<(), OwnershipError> {
 
 fn check_value(key: &str, value: &str) -> Result<(), OwnershipError> {
     let why = if value.contains('"') {
-        "it holds a `\"`, for which the format has no escape"
+        "it holds a `\"`, which esx.conf cannot hold"
     } else if value.contains(['\n', '\r', '\0']) {
         "it holds a line break or a NUL"
     } else if value.len() > MAX_FIELD {

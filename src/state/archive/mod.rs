@@ -178,14 +178,14 @@ impl Archive {
                 if again <= MAX_REPEATED {
                     let path = member.path();
                     warnings.push(format!(
-                        "{path} is in the archive more than once; the last one counts"
+                        "{path} is in the archive more than once; the last copy counts"
                     ));
                 }
             }
         }
         if again > MAX_REPEATED {
             let more = again.saturating_sub(MAX_REPEATED);
-            warnings.push(format!("and {more} more members are repeated"));
+            warnings.push(format!("{more} more are repeated like this"));
         }
         Ok(Archive {
             bytes,

@@ -9,19 +9,19 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum EnvelopeError {
     /// Too short for header, crypto footer and AEAD footer.
-    #[error("envelope of {len} bytes is shorter than its three fixed blocks")]
+    #[error("the envelope has {len} bytes, less than its three fixed blocks")]
     TooShort {
         /// Its length in bytes.
         len: usize,
     },
     /// The length is no multiple of 4096.
-    #[error("envelope of {len} bytes is not a multiple of 4096")]
+    #[error("the envelope has {len} bytes, not a multiple of 4096")]
     Unaligned {
         /// Its length in bytes.
         len: usize,
     },
     /// A block does not begin with its name.
-    #[error("{part} does not begin with {expected}")]
+    #[error("the {part} does not begin with {expected}")]
     Magic {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -29,7 +29,7 @@ pub enum EnvelopeError {
         expected: &'static str,
     },
     /// A byte that is always zero is not.
-    #[error("byte {offset} of the {part} is {value:#04x} where zero belongs")]
+    #[error("byte {offset} of the {part} is {value:#04x}, but must be 0")]
     NotZero {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -39,7 +39,7 @@ pub enum EnvelopeError {
         value: u8,
     },
     /// A version other than the known one.
-    #[error("{part} is of version {version}, only {known} is known")]
+    #[error("the {part} has version {version}; only {known} is known")]
     Version {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -49,7 +49,7 @@ pub enum EnvelopeError {
         known: u32,
     },
     /// A length field other than the known one.
-    #[error("{part} gives its length as {size}, only {known} is known")]
+    #[error("the {part} gives its length as {size}; only {known} is known")]
     Size {
         /// `header` or `AEAD footer`.
         part: &'static str,
@@ -59,7 +59,7 @@ pub enum EnvelopeError {
         known: u32,
     },
     /// An attribute of a type that is not known, so that its end is not known either.
-    #[error("attribute at offset {offset} is of unknown type {kind:#04x}")]
+    #[error("the attribute at offset {offset} has the unknown type {kind:#04x}")]
     AttributeType {
         /// Where the attribute begins.
         offset: usize,
@@ -67,7 +67,7 @@ pub enum EnvelopeError {
         kind: u8,
     },
     /// An attribute that does not end within the header.
-    #[error("attribute {name:?} at offset {offset} runs past the end of the header")]
+    #[error("the attribute {name:?} at offset {offset} runs past the end of the header")]
     AttributeOverrun {
         /// Where the attribute begins.
         offset: usize,
@@ -75,7 +75,7 @@ pub enum EnvelopeError {
         name: String,
     },
     /// An attribute whose name or string is not UTF-8, or whose zero bytes are not zero.
-    #[error("attribute at offset {offset} has a malformed {part}")]
+    #[error("the attribute at offset {offset} has a malformed {part}")]
     AttributeMalformed {
         /// Where the attribute begins.
         offset: usize,
@@ -83,13 +83,13 @@ pub enum EnvelopeError {
         part: &'static str,
     },
     /// An attribute given twice.
-    #[error("attribute {name:?} is given twice")]
+    #[error("the attribute {name:?} is there twice")]
     AttributeDuplicate {
         /// Its name.
         name: String,
     },
     /// An attribute of another type or length than it must have.
-    #[error("attribute {name} is not {expected}")]
+    #[error("the attribute {name} is not {expected}")]
     AttributeValue {
         /// Its name.
         name: &'static str,
@@ -97,25 +97,25 @@ pub enum EnvelopeError {
         expected: &'static str,
     },
     /// A required attribute is missing.
-    #[error("attribute {name} is missing")]
+    #[error("the attribute {name} is missing")]
     AttributeMissing {
         /// Its name.
         name: &'static str,
     },
     /// An attribute that may describe the content, so that the content cannot be changed.
-    #[error("attribute {name:?} is not known, so the content beside it cannot be changed")]
+    #[error("the attribute {name:?} is unknown, so bootbank cannot change the content beside it")]
     AttributeUnknown {
         /// Its name.
         name: String,
     },
     /// A cipher other than AES-256-GCM.
-    #[error("cipher {name:?} is not AES-256-GCM")]
+    #[error("the cipher is {name:?}, not AES-256-GCM")]
     Cipher {
         /// What the header says.
         name: String,
     },
     /// The envelope was made with another key.
-    #[error("envelope wants key {wanted}, encryption.info holds {held}")]
+    #[error("the envelope needs key {wanted}, but encryption.info holds {held}")]
     KeyId {
         /// The key named in the header.
         wanted: String,
@@ -123,16 +123,16 @@ pub enum EnvelopeError {
         held: String,
     },
     /// The key's hash is not that of the header.
-    #[error("key {key_id} does not have the hash that the header gives")]
+    #[error("key {key_id} does not match the hash in the header")]
     KeyHash {
         /// The key's name.
         key_id: String,
     },
     /// Header, body or tag have changed since the envelope was made.
-    #[error("authentication tag is wrong: header, body or tag have been altered")]
+    #[error("the authentication tag is wrong: the header, the body or the tag was altered")]
     Tag,
     /// More padding than there are data.
-    #[error("padding of {padding} bytes is longer than the {room} bytes it should be part of")]
+    #[error("the padding is {padding} bytes long, but there is room for only {room}")]
     Padding {
         /// What the crypto footer says.
         padding: u32,
@@ -140,7 +140,7 @@ pub enum EnvelopeError {
         room: usize,
     },
     /// The content is longer than the format can hold.
-    #[error("content of {len} bytes is too long to encrypt")]
+    #[error("the content has {len} bytes, too many to encrypt")]
     TooLong {
         /// Its length in bytes.
         len: usize,

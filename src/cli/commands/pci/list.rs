@@ -13,7 +13,7 @@ use std::path::Path;
 
 const SCHEMA: &str = "bootbank.pci/1";
 
-/// List every device the state names, and who owns it
+/// List every PCI device in the state, and who owns it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ struct Pci {
     target: String,
     banks: Vec<PciBank>,
     warnings: Vec<String>,
-    /// The first of the banks' errors.
+    /// The first error of any bank.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorObject>,
 }
@@ -41,7 +41,7 @@ struct Pci {
 struct PciBank {
     partition: u32,
     devices: Vec<Device>,
-    /// Why a state of the bank could not be looked into.
+    /// Why a state of the bank could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorObject>,
 }
@@ -196,7 +196,7 @@ fn in_words(object: &Pci, is_verbose: bool) -> String {
         }
         let mut heading = vec!["    address", "owner", "alias", "device", "source", "key"];
         if is_verbose {
-            heading.push("also written");
+            heading.push("other spellings");
         }
         let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
         rows.extend(bank.devices.iter().map(|device| row(device, is_verbose)));

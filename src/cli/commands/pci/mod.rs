@@ -8,7 +8,7 @@ pub use set::{caution, selectors};
 use crate::cli::session::command_list;
 
 command_list! {
-    /// List devices and set who owns them
+    /// List PCI devices, and set who owns them
     Pci {
         List(list::List),
         Set(set::Set),

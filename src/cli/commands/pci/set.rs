@@ -11,17 +11,17 @@ use crate::stick::Plan;
 use clap::Args;
 use std::path::Path;
 
-/// Set whether devices are passed through, as `esxcli hardware pci pcipassthru set`
+/// Set who owns devices, like `esxcli hardware pci pcipassthru set`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  bootbank pci set stick.img -d 0000:00:1a.7 -e false     back to the VMkernel
-  bootbank pci set stick.img -d raw:000:26.7 -e true      passed through, by the raw key")]
+  bootbank pci set stick.img -d 0000:00:1a.7 -e false     give it back
+  bootbank pci set stick.img -d raw:000:26.7 -e true      pass it through, by its raw key")]
 pub struct Set {
     #[command(flatten)]
     targets: TargetArgs,
-    /// The device: raw key, lspci, esxcli or decimal spelling; `raw:`, `hex:` or `dec:` before
-    /// it chooses the reading (repeatable)
+    /// The device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`, `hex:`
+    /// or `dec:` says how to read it (repeatable)
     #[arg(short, long = "device", value_name = "ADDR", required = true)]
     device: Vec<String>,
     /// true: passed through to virtual machines; false: owned by the VMkernel
@@ -73,7 +73,7 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
     let parse = |text: &String| {
         text.parse().map_err(|error: SelectError| {
             Failure::usage(error.to_string()).hint(
-                "addresses look like 0000:00:1a.7, 00:1a.7 or 000:26.7; a key like /device/000:26.7/owner",
+                "an address looks like 0000:00:1a.7, 00:1a.7 or 000:26.7, a key like /device/000:26.7/owner",
             )
         })
     };
