@@ -4,10 +4,15 @@
 //! Nothing here is worded for a command or written anywhere. `info`, `pci list` and `verify` show
 //! what is found here, and another program gets the same answers from the same place.
 
+mod boot;
 mod check;
 mod devices;
+mod finding;
 mod survey;
+mod volumes;
 
-pub use check::{Finding, Severity, check};
+pub use boot::Contents;
+pub use check::{CheckOptions, check};
 pub use devices::{BankDevices, ListedDevice, devices};
+pub use finding::{Finding, Severity};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};

@@ -141,6 +141,16 @@ impl<'m> Volume<'m> {
         present.then(|| le32(&self.boot, 39)).flatten()
     }
 
+    /// The media byte of the boot sector. ESXi's loader ignores it.
+    pub fn media_byte(&self) -> u8 {
+        self.boot.get(21).copied().unwrap_or_default()
+    }
+
+    /// Whether the media byte is one of those that Linux and mtools take: F0, or F8 and above.
+    pub fn has_usual_media_byte(&self) -> bool {
+        matches!(self.media_byte(), 0xf0 | 0xf8..)
+    }
+
     /// What the volume says about how it was left.
     pub fn dirty_marks(&self) -> DirtyMarks {
         let mark = self.fats.first().map_or(u16::MAX, |fat| fat.raw(1));

@@ -143,9 +143,10 @@ impl Error {
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
-            Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::OwnWay => ErrorKind::Usage,
+            Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded
+            | Cause::OwnWay
             | Cause::Expectation(_)
             | Cause::Verification(_)
             | Cause::Unsound(_)

@@ -233,6 +233,11 @@ impl<'m, 'k> Stick<'m, 'k> {
         all.chain(self.left_alone()).collect()
     }
 
+    /// Whether a partition holds a volume with VMware's mark that is no bank.
+    pub fn is_marked(&self, partition: u32) -> bool {
+        self.marked.contains(&partition)
+    }
+
     /// Volumes that look like banks and that no plan touches, in words.
     pub fn left_alone(&self) -> Vec<String> {
         self.unmarked

@@ -80,9 +80,9 @@ fn what_would_harm_is_refused() {
         (&["rm", "STICK", "etc/vmware/esx.conf"], 3, "needed to boot"),
         (&["rm", "STICK", "etc/nix"], 2, "holds no file etc/nix"),
         (
-            &["put", "STICK", "f", "bank:s.v00"],
+            &["put", "STICK", "f", "bank:boot.cfg"],
             3,
-            "read and not written",
+            "are not replaced as files",
         ),
     ];
     for (arguments, code, says) in cases {

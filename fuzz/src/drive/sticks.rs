@@ -3,7 +3,7 @@
 use super::super::repair;
 use super::settings;
 use bootbank::commit::{Undo, run};
-use bootbank::diagnosis::check;
+use bootbank::diagnosis::{CheckOptions, Contents, check};
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::Method;
@@ -15,7 +15,16 @@ use bootbank::stick::{BankChoice, Request, Stick, plan_undo};
 pub fn image(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     repair::image(&mut bytes);
-    let _ = check(&bytes, settings(), BankChoice::All);
+    let contents = Contents {
+        medium: &bytes,
+        threads: 1,
+        progress: &|_, _| {},
+    };
+    let options = CheckOptions {
+        banks: BankChoice::All,
+        contents: Some(contents),
+    };
+    let _ = check(&bytes, settings(), options);
     let Ok(stick) = Stick::open(&bytes, settings()) else {
         return false;
     };

@@ -5,7 +5,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, check};
+use crate::diagnosis::{self, CheckOptions, Contents, check};
 use crate::error::ErrorKind;
 use crate::medium::{CachedReads, Target};
 use clap::Args;
@@ -20,10 +20,14 @@ const SCHEMA: &str = "bootbank.verify/1";
 #[command(after_help = "\
 Examples:
   bootbank verify stick.img
+  bootbank verify --quick stick.img          without reading the modules
   bootbank verify -q images/*.img            only what is wrong")]
 pub struct Verify {
     #[command(flatten)]
     targets: TargetArgs,
+    /// Leave the content of modules out: much faster, and damage inside a module is not seen
+    #[arg(long)]
+    quick: bool,
 }
 
 /// `bootbank verify`
@@ -58,7 +62,7 @@ impl Run for Verify {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(look_at_each(session, &self.targets, |path| {
-            session.show(path, SCHEMA, verify(session, path))
+            session.show(path, SCHEMA, verify(session, path, self.quick))
         }))
     }
 
@@ -67,11 +71,22 @@ impl Run for Verify {
     }
 }
 
-fn verify(session: &Session, path: &Path) -> Result<Answer<Verified>, Failure> {
+fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified>, Failure> {
     let target = Target::open_read(path, &session.host)?;
     let medium = CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
-    let findings = check(&medium, settings, session.common.bank);
+    let progress = |done, total| session.ui.part_done(done, total);
+    let contents = Contents {
+        medium: &target,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        progress: &progress,
+    };
+    let options = CheckOptions {
+        banks: session.common.bank,
+        contents: (!quick).then_some(contents),
+    };
+    let findings = check(&medium, settings, options);
+    session.ui.end_bytes();
     let exit = exit_of(&findings);
     let name = path.display().to_string();
     let verdict = match worst(&findings) {

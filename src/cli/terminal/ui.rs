@@ -243,6 +243,18 @@ impl Ui {
         }
     }
 
+    /// Shows on a terminal that so many bytes of a single target are done, of so many.
+    pub fn part_done(&self, done: u64, total: u64) {
+        let shown = || {
+            let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+            bar.is_some()
+        };
+        if !shown() {
+            self.begin_bytes(total);
+        }
+        self.bytes_done(done);
+    }
+
     /// The copy of a single target is done.
     pub fn end_bytes(&self) {
         if !self.brief.load(Ordering::Relaxed) {
