@@ -134,6 +134,19 @@ fn newest(banks: &[BankInput<'_>]) -> Option<Release> {
     cfgs.filter_map(Release::of_build).max()
 }
 
+/// The `build` that the loader knows of a bank, be it that of the bank before.
+pub(super) fn build_known(
+    generation: Generation,
+    banks: &[BankInput<'_>],
+    partition: u32,
+) -> Option<String> {
+    let judged = scan(&rule(generation), banks);
+    let bank = judged
+        .into_iter()
+        .find(|it| it.verdict.partition == partition);
+    bank.and_then(|judged| judged.values.build)
+}
+
 /// What a user should know beyond a choice.
 pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWarning> {
     let mut warnings = Vec::new();
@@ -365,8 +378,9 @@ fn warn_of_other_loaders(
         let other = boots(generation);
         let newer = generation > choice.generation;
         let differs = other != chosen && generation.may_serve(major);
-        // Newer ones that agree are told together.
-        if !differs || (newer && told == Some(other)) {
+        // The latest two are told together where they agree.
+        let latest = generation == Generation::NEWEST;
+        if !differs || (latest && told == Some(other)) {
             continue;
         }
         told = newer.then_some(other);

@@ -301,15 +301,12 @@ impl ModuleVerdict {
 
 impl Seen<'_> {
     /// What becomes of this bank, without reading the content of any file.
-    pub(super) fn boot(&self, generation: Generation, takes_build_over: bool) -> Boot {
+    pub(super) fn boot(&self, generation: Generation, build: Option<&str>) -> Boot {
         let mut boot = Boot::new(self.partition, generation);
         match (&self.found, &self.volume) {
             (Found::BootCfg(cfg), Some(volume)) => {
                 boot.binary_at = cfg.binary_at();
-                stops_in(cfg, generation, &mut boot.in_boot_cfg);
-                if takes_build_over {
-                    boot.in_boot_cfg.retain(|stop| *stop != Stop::BuildMissing);
-                }
+                stops_in(cfg, build, generation, &mut boot.in_boot_cfg);
                 let mut search = Search::new(volume);
                 for (role, name, short) in named_files(cfg, generation, &mut boot.unknown) {
                     boot.files.push(search.file(role, name, short));
@@ -332,14 +329,14 @@ impl Seen<'_> {
 }
 
 /// What stops the loader before it looks for a file.
-fn stops_in(cfg: &BootCfg, generation: Generation, stops: &mut Vec<Stop>) {
+fn stops_in(cfg: &BootCfg, build: Option<&str>, generation: Generation, stops: &mut Vec<Stop>) {
     if let Some(problem) = cfg.rejected_by(generation) {
         stops.push(Stop::Rejected(problem));
     }
-    match &cfg.build {
+    match build {
         None => stops.push(Stop::BuildMissing),
         Some(build) if !build.starts_with(|first: char| first.is_ascii_digit()) => {
-            let build = build.clone();
+            let build = build.to_owned();
             stops.push(Stop::BuildNotANumber { build });
         }
         Some(_) => {}

@@ -243,7 +243,7 @@ impl<'m> Loader<'m> {
     /// The same with the loader of another generation.
     pub fn boot_as(&self, partition: u32, depth: Depth, generation: Generation) -> Boot {
         let mut boot = match self.seen(partition) {
-            Some(seen) => seen.boot(generation, self.takes_build_over(partition, generation)),
+            Some(seen) => seen.boot(generation, self.build_of(partition, generation).as_deref()),
             None => Boot::of_no_bank(partition, generation),
         };
         if depth == Depth::Content {
@@ -259,12 +259,15 @@ impl<'m> Loader<'m> {
         boot
     }
 
-    /// Whether a bank is chosen although its boot.cfg has no `build`: 6.7 knows that of the bank
-    /// before.
-    fn takes_build_over(&self, partition: u32, generation: Generation) -> bool {
-        let built = |cfg: &BootCfg| cfg.build.is_some();
-        let own = self.boot_cfg(partition).is_none_or(built);
-        !own && self.choice_of(generation).chosen.bank() == Some(partition)
+    /// The `build` of a bank, or, where it is chosen without one, that of the bank before: 6.7
+    /// takes it over.
+    fn build_of(&self, partition: u32, generation: Generation) -> Option<String> {
+        let own = self.boot_cfg(partition).and_then(|cfg| cfg.build.clone());
+        let chosen = || self.choice_of(generation).chosen.bank() == Some(partition);
+        if own.is_some() || !chosen() {
+            return own;
+        }
+        choice::build_known(generation, &inputs(&self.seen), partition)
     }
 
     /// The file of that name in a bank, if the loader could read it there: where a file that
