@@ -194,7 +194,7 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], others: &[&Boot]) -> String {
     };
     let have_all = others.iter().filter(|other| {
         let has = |name: &&str| is_whole(other, name);
-        names.iter().all(|name| has(name))
+        names.iter().all(has)
     });
     let have_all: Vec<u32> = have_all.map(|other| other.partition).collect();
     let cure = match have_all.first() {

@@ -10,7 +10,7 @@
 //! - a key is compared without case, and also sets an option whose name it only begins
 //!   (`u=1` sets `updated`), the first in the loader's order
 //! - the last line that sets an option counts; an empty value unsets it
-//! - a number is digits with an optional leading `-`; anything else rejects the file
+//! - a number is digits, since 8.0 U1 with an optional leading `-`; anything else rejects the file
 //! - there is no quoting; unknown keys are ignored
 //!
 //! Nothing is refused here: what the loader would trip over is listed as problems; `choice` and
@@ -49,7 +49,7 @@ const MBOOT: [(&str, ValueKind); 16] = [
     ("errtimeout", ValueKind::Number),
 ];
 
-/// Those of mboot's numbers that 6.7 knows already.
+/// Those of mboot's numbers that every release knows.
 const EARLY_NUMBERS: [&str; 4] = ["nobootif", "timeout", "noquirks", "norts"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,6 +178,8 @@ pub struct BootCfg {
     pub problems: Vec<BootCfgProblem>,
     /// Options set by a line, with a value or without.
     set: Vec<&'static str>,
+    /// Numbers with a minus, by line: before 8.0 U1 the loader takes them for none.
+    signed: Vec<(usize, &'static str, String)>,
     kernel_raw: Vec<u8>,
     prefix_raw: Vec<u8>,
 }
@@ -199,30 +201,45 @@ impl BootCfg {
         &self.raw
     }
 
-    /// The problem for which safeboot drops the bank, if there is one.
-    pub fn rejected(&self) -> Option<&BootCfgProblem> {
-        self.problems
-            .iter()
-            .find(|problem| matches!(problem, BootCfgProblem::Rejected { .. }))
+    /// The first problem for which safeboot drops the bank, if there is one.
+    pub fn rejected_by(&self, generation: Generation) -> Option<BootCfgProblem> {
+        let mut problems = self.problems.iter();
+        let of_all = problems.find(|problem| matches!(problem, BootCfgProblem::Rejected { .. }));
+        let signed = self.signed_for(generation, is_of_safeboot);
+        let signed = signed.map(|(line, key, value)| BootCfgProblem::Rejected { line, key, value });
+        of_all
+            .cloned()
+            .into_iter()
+            .chain(signed)
+            .min_by_key(BootCfgProblem::line)
     }
 
-    /// The problem for which mboot stops after the bank has been chosen, if there is one.
-    pub fn fatal(&self) -> Option<&BootCfgProblem> {
-        self.problems
-            .iter()
-            .find(|problem| matches!(problem, BootCfgProblem::Fatal { .. }))
-    }
-
-    /// As [`BootCfg::fatal`], for the loader of a generation: 6.7 does not know the later options,
-    /// and passes over what it does not know.
-    pub fn fatal_to(&self, generation: Generation) -> Option<&BootCfgProblem> {
-        let known = |problem: &&BootCfgProblem| match problem {
-            BootCfgProblem::Fatal { key, .. } => {
-                generation >= Generation::From70 || EARLY_NUMBERS.contains(key)
-            }
+    /// The first problem for which mboot stops after the bank has been chosen, if there is one.
+    /// An option that the generation does not know is passed over.
+    pub fn fatal_to(&self, generation: Generation) -> Option<BootCfgProblem> {
+        let known = |key: &str| generation >= Generation::From80U1 || EARLY_NUMBERS.contains(&key);
+        let of_all = self.problems.iter().find(|problem| match problem {
+            BootCfgProblem::Fatal { key, .. } => known(key),
             _ => false,
-        };
-        self.problems.iter().find(known)
+        });
+        let signed = self.signed_for(generation, |key| !is_of_safeboot(key) && known(key));
+        let signed = signed.map(|(line, key, value)| BootCfgProblem::Fatal { line, key, value });
+        of_all
+            .cloned()
+            .into_iter()
+            .chain(signed)
+            .min_by_key(BootCfgProblem::line)
+    }
+
+    /// The first negative number, where the generation knows none.
+    fn signed_for(
+        &self,
+        generation: Generation,
+        counts: impl Fn(&str) -> bool,
+    ) -> Option<(usize, &'static str, String)> {
+        let mut signed = self.signed.iter();
+        let first = signed.find(|(_, key, _)| generation < Generation::From80U1 && counts(key));
+        first.cloned()
     }
 
     /// Whether `modules` loads the file `name` of the bank's root directory, by the names under
@@ -383,19 +400,27 @@ impl Reader {
         let digits = value.strip_prefix('-').unwrap_or(value);
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let value = value.to_owned();
-            problems.push(if SAFEBOOT.iter().any(|&(name, _)| name == key) {
+            problems.push(if is_of_safeboot(key) {
                 BootCfgProblem::Rejected { line, key, value }
             } else {
                 BootCfgProblem::Fatal { line, key, value }
             });
             return;
         }
+        if digits.len() < value.len() {
+            self.cfg.signed.push((line, key, value.to_owned()));
+        }
+        let problems = &mut self.cfg.problems;
         let magnitude = digits.bytes().fold(0_i64, |sum, digit| {
             sum.saturating_mul(10)
                 .saturating_add(i64::from(digit - b'0'))
         });
         let number = if digits.len() < value.len() {
-            -magnitude
+            // Past the smallest number there is, the loader's own stays there.
+            magnitude
+                .checked_neg()
+                .filter(|_| magnitude < i64::MAX)
+                .unwrap_or(i64::MIN)
         } else {
             magnitude
         };
@@ -428,6 +453,10 @@ impl Reader {
             self.cfg.problems.push(problem);
         }
     }
+}
+
+fn is_of_safeboot(key: &str) -> bool {
+    SAFEBOOT.iter().any(|&(name, _)| name == key)
 }
 
 /// The option a line with this key sets: the first whose name begins with it.

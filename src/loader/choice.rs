@@ -41,6 +41,7 @@ pub enum Met<'a> {
 
 /// One release's way to choose.
 struct Rule {
+    generation: Generation,
     /// Looks at no other partitions than these.
     only: Option<[u32; 2]>,
     /// Stops after that many banks.
@@ -48,38 +49,34 @@ struct Rule {
     /// Why a bank it does not look at is not looked at.
     limit: &'static str,
     knows_quickboot: bool,
-    /// Takes `updated` as signed, so that 2^31 and above count as negative.
-    signed: bool,
     /// What a boot.cfg does not set keeps the value it had in the bank before.
     keeps_values: bool,
 }
 
-const FIRST_THREE: &str = "the loader looks only at the first three banks";
-
 fn rule(generation: Generation) -> Rule {
     match generation {
         Generation::UpTo67U1 => Rule {
+            generation,
             only: Some([5, 6]),
             at_most: 2,
             limit: "the loader looks only at partitions 5 and 6",
             knows_quickboot: false,
-            signed: true,
             keeps_values: true,
         },
         Generation::From67U2 => Rule {
+            generation,
             only: None,
             at_most: 2,
             limit: "the loader looks only at the first two banks",
             knows_quickboot: false,
-            signed: true,
             keeps_values: true,
         },
-        Generation::From70 | Generation::From80U2 => Rule {
+        Generation::From70 | Generation::From80U1 => Rule {
+            generation,
             only: None,
             at_most: 3,
-            limit: FIRST_THREE,
+            limit: "the loader looks only at the first three banks",
             knows_quickboot: true,
-            signed: generation == Generation::From70,
             keeps_values: false,
         },
     }
@@ -137,6 +134,19 @@ fn newest(banks: &[BankInput<'_>]) -> Option<Release> {
     cfgs.filter_map(Release::of_build).max()
 }
 
+/// The `build` that the loader knows of a bank, be it that of the bank before.
+pub(super) fn build_known(
+    generation: Generation,
+    banks: &[BankInput<'_>],
+    partition: u32,
+) -> Option<String> {
+    let judged = scan(&rule(generation), banks);
+    let bank = judged
+        .into_iter()
+        .find(|it| it.verdict.partition == partition);
+    bank.and_then(|judged| judged.values.build)
+}
+
 /// What a user should know beyond a choice.
 pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWarning> {
     let mut warnings = Vec::new();
@@ -155,7 +165,13 @@ pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWar
     }
     for (verdict, input) in choice.banks.iter().zip(banks) {
         if let (true, Met::BootCfg(cfg)) = (verdict.bootable, input.met) {
-            warn_of_bank(verdict, cfg, input.has_state, &mut warnings);
+            warn_of_bank(
+                choice.generation,
+                verdict,
+                cfg,
+                input.has_state,
+                &mut warnings,
+            );
         }
     }
     warn_of_other_loaders(choice, banks, &mut warnings);
@@ -226,11 +242,11 @@ fn scan(rule: &Rule, banks: &[BankInput<'_>]) -> Vec<Judged> {
             _ if kept >= rule.at_most || !looked_at => refused(WhyNot::NotLookedAt(rule.limit)),
             Met::Ignored(why) => refused(WhyNot::Unreadable(why.to_string())),
             Met::Undecided(why) => refused(WhyNot::Undecided(why.clone())),
-            Met::BootCfg(cfg) => match cfg.rejected() {
+            Met::BootCfg(cfg) => match cfg.rejected_by(rule.generation) {
                 Some(problem) => {
                     let before = cfg.before_line(problem.line());
                     known = known.after(&before, rule.keeps_values);
-                    refused(WhyNot::Rejected(problem.clone()))
+                    refused(WhyNot::Rejected(problem))
                 }
                 None => {
                     known = known.after(cfg, rule.keeps_values);
@@ -263,9 +279,7 @@ fn refused(partition: u32, why_not: WhyNot) -> BankVerdict {
 fn judge(rule: &Rule, partition: u32, known: &Values, digit: bool) -> (BankVerdict, bool) {
     let state = known.bootstate;
     let quickboot = known.quickboot && rule.knows_quickboot;
-    let negative = rule.signed && known.updated > i32::MAX.unsigned_abs();
-    let not_updated = known.updated == 0 || negative;
-    let incomplete = known.build.is_none() || not_updated;
+    let incomplete = known.build.is_none() || known.updated == 0;
     let upgrading = matches!(state, UPGRADING | DIRTY) && !quickboot;
     let rollback = upgrading && incomplete;
     let state_after = match state {
@@ -288,8 +302,7 @@ fn judge(rule: &Rule, partition: u32, known: &Values, digit: bool) -> (BankVerdi
         DIRTY => Some(WhyNot::Interrupted),
         INVALID => Some(WhyNot::Invalid),
         VALID | UPGRADING if known.build.is_none() => Some(WhyNot::BuildMissing),
-        VALID | UPGRADING if negative => Some(WhyNot::Negative(known.updated)),
-        VALID | UPGRADING if not_updated => Some(WhyNot::NotUpdated),
+        VALID | UPGRADING if known.updated == 0 => Some(WhyNot::NotUpdated),
         VALID | UPGRADING => None,
         other => Some(WhyNot::UnknownState(other)),
     };
@@ -318,6 +331,7 @@ fn winner(judged: &[Judged]) -> Option<(u32, u32)> {
 }
 
 fn warn_of_bank(
+    generation: Generation,
     verdict: &BankVerdict,
     cfg: &BootCfg,
     has_state: bool,
@@ -333,8 +347,7 @@ fn warn_of_bank(
         let build = build.clone();
         warnings.push(ChoiceWarning::BuildNotANumber { partition, build });
     }
-    if let Some(problem) = cfg.fatal() {
-        let problem = problem.clone();
+    if let Some(problem) = cfg.fatal_to(generation) {
         warnings.push(ChoiceWarning::Fatal { partition, problem });
     }
     if cfg.kernel.is_none() {
@@ -360,19 +373,18 @@ fn warn_of_other_loaders(
     let major = newest(banks).map_or(0, Release::major);
     let boots = |generation| winner(&scan(&rule(generation), banks)).map(|(number, _)| number);
     let chosen = choice.chosen.bank();
+    let mut told = None;
     for generation in Generation::ALL {
         let other = boots(generation);
-        if other == chosen || generation == choice.generation || !generation.may_serve(major) {
-            continue;
-        }
-        let newest = boots(Generation::NEWEST);
         let newer = generation > choice.generation;
-        let said = newer && generation == Generation::NEWEST;
-        if said && Generation::From70 > choice.generation && boots(Generation::From70) == other {
-            // It is in the warning about the loader before.
+        let differs = other != chosen && generation.may_serve(major);
+        // The latest two are told together where they agree.
+        let latest = generation == Generation::NEWEST;
+        if !differs || (latest && told == Some(other)) {
             continue;
         }
-        let onwards = newer && generation == Generation::From70 && newest == other;
+        told = newer.then_some(other);
+        let onwards = newer && boots(Generation::NEWEST) == other;
         let (loader, because) = generation.in_contrast(newer, onwards);
         warnings.push(ChoiceWarning::OtherLoader {
             loader,

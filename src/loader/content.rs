@@ -22,6 +22,9 @@ const LONGEST_EMPTY: u64 = 256;
 /// Most bytes that the files of one bank unpack to: some times what any release comes to.
 const UNPACKED: u64 = 8 << 30;
 
+/// More memory than a file's data need is found up to here.
+const ROOM: u32 = 1 << 30;
+
 /// What the content of a file is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -200,10 +203,16 @@ fn try_check(
         return Err(Undecided::Unpacked { name, limit }.into());
     }
     let stream = header..size - TRAILER + 1;
-    unpack(source, buffer, stream, stored, crc)
+    let len = unpack(source, buffer, stream, stored, crc)?;
+    // The loader asks for as much memory as the file says that it needs.
+    if stored > ROOM && u64::from(stored) > len {
+        let name = file.name.clone();
+        return Err(Undecided::Room { name, stored, len }.into());
+    }
+    Ok(Content::Unpacked { len })
 }
 
-/// Unpacks the bytes of the file in `stream`; one of its trailer is among them, as the loader
+/// Unpacks the bytes of the file in `stream` and returns their length unpacked; one of its trailer is among them, as the loader
 /// hands one over.
 fn unpack(
     mut source: Source<'_>,
@@ -211,7 +220,7 @@ fn unpack(
     stream: std::ops::Range<u64>,
     stored: u32,
     crc: u32,
-) -> Result<Content, Failed> {
+) -> Result<u64, Failed> {
     let mut inflate = Decompress::new(false);
     let mut hasher = crc32fast::Hasher::new();
     let mut out = vec![0; OUT];
@@ -242,7 +251,7 @@ fn unpack(
                     let len = inflate.total_out();
                     let computed = hasher.finalize();
                     return match computed == crc {
-                        true => Ok(Content::Unpacked { len }),
+                        true => Ok(len),
                         false => Err(ContentFault::Crc {
                             stored: crc,
                             computed,

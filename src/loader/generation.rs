@@ -37,10 +37,11 @@ pub enum Generation {
     UpTo67U1,
     /// 6.7 U2 and U3: the first two banks found.
     From67U2,
-    /// 7.0 to 8.0 U1: the first three banks; knows `quickboot`.
+    /// 7.0 to 8.0: the first three banks; knows `quickboot`.
     From70,
-    /// 8.0 U2 and later, 9.0 among them: `updated` is unsigned.
-    From80U2,
+    /// 8.0 U1 and later, 9.0 among them: numbers may have a minus, `updated` all the same has no
+    /// sign; mboot knows `skip` and `acpitables`.
+    From80U1,
 }
 
 impl Generation {
@@ -49,19 +50,19 @@ impl Generation {
         Generation::UpTo67U1,
         Generation::From67U2,
         Generation::From70,
-        Generation::From80U2,
+        Generation::From80U1,
     ];
 
     /// The latest.
-    pub const NEWEST: Generation = Generation::From80U2;
+    pub const NEWEST: Generation = Generation::From80U1;
 
     /// The releases, for a sentence: `6.7 U1 or earlier`.
     pub fn releases(self) -> &'static str {
         match self {
             Generation::UpTo67U1 => "6.7 U1 or earlier",
             Generation::From67U2 => "6.7 U3",
-            Generation::From70 => "7.0 to 8.0 U1",
-            Generation::From80U2 => "8.0 U2 or later",
+            Generation::From70 => "7.0 to 8.0",
+            Generation::From80U1 => "8.0 U1 or later",
         }
     }
 
@@ -74,8 +75,8 @@ impl Generation {
                 Some(number) if early(number) => Generation::UpTo67U1,
                 _ => Generation::From67U2,
             },
-            version if version < [8, 0, 2] => Generation::From70,
-            _ => Generation::From80U2,
+            version if version < [8, 0, 1] => Generation::From70,
+            _ => Generation::From80U1,
         }
     }
 
@@ -84,12 +85,12 @@ impl Generation {
         match self {
             Generation::UpTo67U1 | Generation::From67U2 => major < 7,
             Generation::From70 => major < 9,
-            Generation::From80U2 => true,
+            Generation::From80U1 => true,
         }
     }
 
     /// How to name this loader beside one that is older (`newer`) or newer than it, and what it
-    /// does otherwise. `onwards`: later ones do the same.
+    /// does otherwise. `onwards`: all later ones choose alike.
     pub(super) fn in_contrast(self, newer: bool, onwards: bool) -> (&'static str, &'static str) {
         match self {
             Generation::UpTo67U1 => (
@@ -104,17 +105,17 @@ impl Generation {
                 if onwards {
                     "a loader of 7.0 or later"
                 } else {
-                    "a loader of 7.0 to 8.0 U1"
+                    "a loader of 7.0 to 8.0"
                 },
                 "it looks at the first three banks, knows quickboot and takes nothing over from one boot.cfg to the next",
             ),
             Generation::From70 => (
-                "a loader before 8.0 U2",
-                "it takes an updated of 2147483648 or more as negative",
+                "a loader before 8.0 U1",
+                "it takes a number with a minus for none and drops the bank",
             ),
-            Generation::From80U2 => (
-                "a loader of 8.0 U2 or later",
-                "it does not take an updated of 2147483648 or more as negative",
+            Generation::From80U1 => (
+                "a loader of 8.0 U1 or later",
+                "it knows negative numbers and takes -1 as the highest of all",
             ),
         }
     }
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_build_of_a_bank_says_which_loader_came_with_it() {
-        use Generation::{From67U2, From70, From80U2, UpTo67U1};
+        use Generation::{From67U2, From70, From80U1, UpTo67U1};
         for (build, generation) in [
             ("4.1.0-381591", Some(UpTo67U1)),
             ("6.5.0-99999999", Some(UpTo67U1)),
@@ -137,9 +138,10 @@ mod tests {
             ("6.7.0", Some(From67U2)),
             ("7.0.0-1", Some(From70)),
             ("7.0.2-0.0.17867351", Some(From70)),
-            ("8.0.1-0.0.21495797", Some(From70)),
-            ("8.0.2-0.0.22380479", Some(From80U2)),
-            ("9", Some(From80U2)),
+            ("8.0.0-1", Some(From70)),
+            ("8.0.1-0.0.21495797", Some(From80U1)),
+            ("8.0.2-0.0.22380479", Some(From80U1)),
+            ("9", Some(From80U1)),
             ("v6", None),
             ("", None),
         ] {

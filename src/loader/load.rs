@@ -62,7 +62,8 @@ pub struct ModuleVerdict {
     pub undecided: Option<Undecided>,
 }
 
-/// Why the loader does not get as far as starting the kernel.
+/// Why the loader does not get as far as starting the kernel, or starts it without what belongs
+/// to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
     /// The partition carries no bank that the loader can see.
@@ -114,6 +115,17 @@ pub enum Stop {
         /// Why not.
         fault: ChainFault,
     },
+    /// A file whose chain meets a free cluster: the loader goes on in the root directory, and
+    /// starts the host with that.
+    #[error(
+        "{role} {name} leads into free clusters: the loader takes part of the root directory for its content"
+    )]
+    Foreign {
+        /// What it is to be loaded as.
+        role: Role,
+        /// Its name as boot.cfg has it.
+        name: String,
+    },
     /// A file whose content does not unpack.
     #[error("{role} {name} is damaged, {fault}: the loader stops with \"Error {}\"", .fault.loader_error())]
     Content {
@@ -130,9 +142,10 @@ impl Stop {
     /// The file it is about, as boot.cfg names it.
     pub fn file(&self) -> Option<&str> {
         match self {
-            Stop::Absent { name, .. } | Stop::Chain { name, .. } | Stop::Content { name, .. } => {
-                Some(name)
-            }
+            Stop::Absent { name, .. }
+            | Stop::Chain { name, .. }
+            | Stop::Foreign { name, .. }
+            | Stop::Content { name, .. } => Some(name),
             _ => None,
         }
     }
@@ -288,12 +301,12 @@ impl ModuleVerdict {
 
 impl Seen<'_> {
     /// What becomes of this bank, without reading the content of any file.
-    pub(super) fn boot(&self, generation: Generation) -> Boot {
+    pub(super) fn boot(&self, generation: Generation, build: Option<&str>) -> Boot {
         let mut boot = Boot::new(self.partition, generation);
         match (&self.found, &self.volume) {
             (Found::BootCfg(cfg), Some(volume)) => {
                 boot.binary_at = cfg.binary_at();
-                stops_in(cfg, generation, &mut boot.in_boot_cfg);
+                stops_in(cfg, build, generation, &mut boot.in_boot_cfg);
                 let mut search = Search::new(volume);
                 for (role, name, short) in named_files(cfg, generation, &mut boot.unknown) {
                     boot.files.push(search.file(role, name, short));
@@ -316,22 +329,22 @@ impl Seen<'_> {
 }
 
 /// What stops the loader before it looks for a file.
-fn stops_in(cfg: &BootCfg, generation: Generation, stops: &mut Vec<Stop>) {
-    if let Some(problem) = cfg.rejected() {
-        stops.push(Stop::Rejected(problem.clone()));
+fn stops_in(cfg: &BootCfg, build: Option<&str>, generation: Generation, stops: &mut Vec<Stop>) {
+    if let Some(problem) = cfg.rejected_by(generation) {
+        stops.push(Stop::Rejected(problem));
     }
-    match &cfg.build {
+    match build {
         None => stops.push(Stop::BuildMissing),
         Some(build) if !build.starts_with(|first: char| first.is_ascii_digit()) => {
-            let build = build.clone();
+            let build = build.to_owned();
             stops.push(Stop::BuildNotANumber { build });
         }
         Some(_) => {}
     }
     if let Some(problem) = cfg.fatal_to(generation) {
-        stops.push(Stop::Fatal(problem.clone()));
+        stops.push(Stop::Fatal(problem));
     }
-    if cfg.skip && generation >= Generation::From70 {
+    if cfg.skip && generation >= Generation::From80U1 {
         stops.push(Stop::Skip);
     }
     if cfg.kernel.is_none() {
@@ -351,7 +364,7 @@ fn named_files(
         let of = move |module: &Module| (role, module.path.clone(), cfg.module_short_name(module));
         list.iter().map(of).collect::<Vec<_>>()
     };
-    let tables = match generation >= Generation::From70 {
+    let tables = match generation >= Generation::From80U1 {
         true => cfg.acpi_tables.as_slice(),
         false => &[],
     };
@@ -387,13 +400,17 @@ impl<'v, 'm> Search<'v, 'm> {
             volume,
             root: volume.root(),
             fat: volume.fat(),
-            left: volume.data_bytes(),
+            left: volume.budget(),
         }
     }
 
     fn file(&mut self, role: Role, name: String, short: [u8; SHORT]) -> ModuleVerdict {
         let (mut file, mut stop, mut undecided) = (None, None, None);
         match self.chain(&name, short) {
+            Ok(Ok(Some((_, chain)))) if chain.through_root => {
+                let name = name.clone();
+                stop = Some(Stop::Foreign { role, name });
+            }
             Ok(Ok(Some((size, chain)))) => {
                 let name = path::shown(short);
                 let runs = chain.runs;
@@ -432,28 +449,13 @@ impl<'v, 'm> Search<'v, 'm> {
         let start = match self.volume.find(&self.root, &short)? {
             Lookup::Absent => return Ok(Ok(None)),
             Lookup::BadStart { cluster } => return Ok(Err(ChainFault::FirstCluster { cluster })),
-            // The loader reads the root directory instead. A short file it then takes for
-            // loaded, though it is none of its content: no bank with that is sound.
-            Lookup::At(start) if start.in_root => {
-                return Ok(Err(ChainFault::FirstCluster { cluster: 0 }));
-            }
             Lookup::At(start) => start,
         };
-        let size = start.size;
-        match self.left.checked_sub(size.into()) {
-            Some(left) => self.left = left,
-            None if u64::from(size) > self.volume.data_bytes() => {
-                return Ok(Err(ChainFault::Larger { size }));
-            }
-            None => {
-                let name = name.to_owned();
-                return Err(Undecided::Overlap { name });
-            }
-        }
-        Ok(match self.volume.follow(&mut self.fat, start)? {
-            Ok(chain) if chain.through_root => Err(ChainFault::Free),
-            Ok(chain) => Ok(Some((size, chain))),
-            Err(fault) => Err(fault),
-        })
+        let followed = self.volume.follow(&mut self.fat, start, &mut self.left)?;
+        let followed = followed.ok_or_else(|| {
+            let name = name.to_owned();
+            Undecided::Overlap { name }
+        })?;
+        Ok(followed.map(|chain| Some((start.size, chain))))
     }
 }

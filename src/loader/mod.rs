@@ -102,6 +102,18 @@ pub enum Undecided {
         /// The most that is unpacked of one bank, in bytes.
         limit: u64,
     },
+    /// A length for which a host may have no memory.
+    #[error(
+        "{name} says that it unpacks to {stored} bytes, for which the loader may find no memory; it unpacks to {len}"
+    )]
+    Room {
+        /// The file.
+        name: String,
+        /// The length in its last four bytes.
+        stored: u32,
+        /// What it does unpack to.
+        len: u64,
+    },
     /// A gzip header longer than any.
     #[error("{name} is not unpacked: its gzip header is longer than {limit} bytes")]
     LongHeader {
@@ -225,21 +237,37 @@ impl<'m> Loader<'m> {
 
     /// What becomes of a bank once it is chosen, whether or not it would be.
     pub fn boot(&self, partition: u32, depth: Depth) -> Boot {
+        self.boot_as(partition, depth, self.generation)
+    }
+
+    /// The same with the loader of another generation.
+    pub fn boot_as(&self, partition: u32, depth: Depth, generation: Generation) -> Boot {
         let mut boot = match self.seen(partition) {
-            Some(seen) => seen.boot(self.generation),
-            None => Boot::of_no_bank(partition, self.generation),
+            Some(seen) => seen.boot(generation, self.build_of(partition, generation).as_deref()),
+            None => Boot::of_no_bank(partition, generation),
         };
         if depth == Depth::Content {
             let limit = UnpackLimit::default();
             for index in 0..boot.files.len() {
                 let file = boot.files.get(index).and_then(ModuleVerdict::to_check);
                 if let Some(file) = file {
-                    let content = check_content(self.medium, file, self.generation, &limit);
+                    let content = check_content(self.medium, file, generation, &limit);
                     boot.record(index, content);
                 }
             }
         }
         boot
+    }
+
+    /// The `build` of a bank, or, where it is chosen without one, that of the bank before: 6.7
+    /// takes it over.
+    fn build_of(&self, partition: u32, generation: Generation) -> Option<String> {
+        let own = self.boot_cfg(partition).and_then(|cfg| cfg.build.clone());
+        let chosen = || self.choice_of(generation).chosen.bank() == Some(partition);
+        if own.is_some() || !chosen() {
+            return own;
+        }
+        choice::build_known(generation, &inputs(&self.seen), partition)
     }
 
     /// The file of that name in a bank, if the loader could read it there: where a file that
@@ -321,11 +349,10 @@ fn read_boot_cfg(
         Lookup::At(start) => start,
     };
     let (size, limit) = (start.size, BOOT_CFG_LIMIT);
-    if size > limit {
-        return Err(Undecided::LongBootCfg { size, limit });
-    }
-    match volume.follow(&mut volume.fat(), start)? {
-        Ok(chain) => volume.read(&chain.runs, size).map(Ok),
-        Err(fault) => Ok(Err(Ignored::BootCfg(fault))),
+    let mut budget = volume.budget();
+    match volume.follow(&mut volume.fat(), start, &mut budget)? {
+        Some(Ok(chain)) if size <= limit => volume.read(&chain.runs, size).map(Ok),
+        Some(Err(fault)) => Ok(Err(Ignored::BootCfg(fault))),
+        _ => Err(Undecided::LongBootCfg { size, limit }),
     }
 }

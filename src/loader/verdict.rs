@@ -107,9 +107,6 @@ pub enum WhyNot {
     /// `updated` missing or 0.
     #[error("updated is missing or 0")]
     NotUpdated,
-    /// `updated` of 2^31 or more, where the loader takes it as negative.
-    #[error("updated is {0}, which the loader takes as negative")]
-    Negative(u32),
     /// Another bank has a higher `updated`.
     #[error("updated {updated} is lower than {winning} of bank {winner}")]
     Lower {

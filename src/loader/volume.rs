@@ -65,11 +65,13 @@ pub enum ChainFault {
         /// fills its last cluster.
         complete: bool,
     },
-    /// The chain meets an entry of 0; the loader goes on in the root directory there.
+    /// The chain meets an entry of 0; the loader goes on in the root directory, to its end.
     #[error("its chain leads into free clusters")]
     Free,
     /// More bytes than the volume has: only a chain that loops could hold them.
-    #[error("it is {size} bytes long, which is more than the volume holds")]
+    #[error(
+        "it is {size} bytes long, which is more than the volume holds, and its chain does not end"
+    )]
     Larger {
         /// Size in the directory, in bytes.
         size: u32,
@@ -119,8 +121,6 @@ pub(super) enum Lookup {
 pub(super) struct Start {
     sector: u64,
     pub(super) size: u32,
-    /// Its first cluster is 0, which stands for the root directory.
-    pub(super) in_root: bool,
 }
 
 /// A file followed to its end.
@@ -198,8 +198,17 @@ impl<'m> Volume<'m> {
     }
 
     /// Bytes of all clusters together.
-    pub(super) fn data_bytes(&self) -> u64 {
+    fn data_bytes(&self) -> u64 {
         self.clusters * self.per_cluster * self.sector
+    }
+
+    /// Bytes of clusters that all files together may lie in: no sound volume has more.
+    pub(super) fn budget(&self) -> u64 {
+        (self.end() - self.root) * self.sector
+    }
+
+    fn end(&self) -> u64 {
+        self.data + self.clusters * self.per_cluster
     }
 
     /// The first copy of the FAT, of which nothing has been read yet.
@@ -250,34 +259,35 @@ impl<'m> Volume<'m> {
                 None => return Ok(Lookup::BadStart { cluster }),
             },
         };
-        let in_root = cluster == 0 && size > 0;
-        Ok(Lookup::At(Start {
-            sector,
-            size,
-            in_root,
-        }))
+        Ok(Lookup::At(Start { sector, size }))
     }
 
-    /// Follows a file from its first sector to its last. Takes time in proportion to its size.
+    /// Follows a file from its first sector to its last, through no more than `budget` bytes of
+    /// clusters, which what it goes through is taken from. `None` where that is not enough.
     pub(super) fn follow(
         &self,
         fat: &mut FatCopy<'_>,
         file: Start,
-    ) -> Result<Result<Chain, ChainFault>, Undecided> {
+        budget: &mut u64,
+    ) -> Result<Option<Result<Chain, ChainFault>>, Undecided> {
         let size = file.size;
         let mut need = u64::from(size).div_ceil(self.sector);
         let mut chain = Chain {
             runs: Vec::new(),
             through_root: false,
         };
-        if u64::from(size) > self.data_bytes() {
-            return Ok(Err(ChainFault::Larger { size }));
-        }
         let mut at = file.sector;
         let mut held = 0;
         while need > 0 {
             let left = self.sectors_left(at);
             let take = left.min(need);
+            match budget.checked_sub(take * self.sector) {
+                Some(rest) => *budget = rest,
+                None if u64::from(size) > self.data_bytes() => {
+                    return Ok(Some(Err(ChainFault::Larger { size })));
+                }
+                None => return Ok(None),
+            }
             self.push(&mut chain.runs, at, take)?;
             chain.through_root |= at < self.data;
             need -= take;
@@ -288,16 +298,16 @@ impl<'m> Volume<'m> {
             // Asked behind the file's last sector as well, where that ends a cluster.
             let next = match self.next(fat, at, need == 0)? {
                 Ok(next) => next,
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => return Ok(Some(Err(fault))),
             };
             match next {
                 Some(next) => at = next,
                 None if need == 0 => break,
-                None if chain.through_root => return Ok(Err(ChainFault::Free)),
-                None => return Ok(Err(ChainFault::Short { size, held })),
+                None if chain.through_root => return Ok(Some(Err(ChainFault::Free))),
+                None => return Ok(Some(Err(ChainFault::Short { size, held }))),
             }
         }
-        Ok(Ok(chain))
+        Ok(Some(Ok(chain)))
     }
 
     /// The bytes of a file that was followed; callers bound its size.

@@ -59,14 +59,7 @@ impl Guid {
 impl fmt::Display for Guid {
     /// Upper-case, hyphenated: `EBD0A0A2-B9E5-4433-87C0-68B6B72699C7`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PRINTED_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-        for (position, index) in PRINTED_ORDER.into_iter().enumerate() {
-            if matches!(position, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{:02X}", self.0[index])?;
-        }
-        Ok(())
+        write!(f, "{:X}", uuid::Uuid::from_bytes_le(self.0).hyphenated())
     }
 }
 

@@ -244,7 +244,7 @@ fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() 
     let u3 = "build=6.7.0-14320388\nupdated=3";
     // Banks, the one that boots, warnings.
     type Case<'a> = (&'a [(u32, &'a str)], Option<u32>, &'a [&'a str]);
-    let cases: [Case<'_>; 7] = [
+    let cases: [Case<'_>; 8] = [
         (
             &[(5, old), (6, GOOD), (7, newer)],
             Some(6),
@@ -276,15 +276,16 @@ fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() 
         ),
         // A stick of 7.0 has a loader of 7.0 or later.
         (&[(8, "build=7.0.0-1\nupdated=1")], Some(8), &[]),
+        // `updated` has no sign in any of them, but a minus is known to the later ones only.
         (
             &[
-                (5, "build=8.0.1-1\nupdated=7"),
-                (6, "build=8.0.1-1\nupdated=-1"),
+                (5, "build=8.0.0-1\nupdated=7"),
+                (6, "build=8.0.0-1\nupdated=-1"),
             ],
             Some(5),
             &[
-                "a loader of 8.0 U2 or later would boot bank 6 instead, because it does not take an updated of \
-                 2147483648 or more as negative",
+                "a loader of 8.0 U1 or later would boot bank 6 instead, because it knows negative numbers and takes -1 \
+                 as the highest of all",
             ],
         ),
         (
@@ -294,9 +295,17 @@ fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() 
             ],
             Some(6),
             &[
-                "a loader before 8.0 U2 would boot bank 5 instead, because it takes an updated of 2147483648 or more as \
-               negative",
+                "a loader before 8.0 U1 would boot bank 5 instead, because it takes a number with a minus for none and \
+                 drops the bank",
             ],
+        ),
+        (
+            &[
+                (5, "build=6.7.0-1\nupdated=7"),
+                (6, "build=6.7.0-1\nupdated=2147483648"),
+            ],
+            Some(6),
+            &[],
         ),
         (&[(5, "build=9.0.0-1\nupdated=-1")], Some(5), &[]),
     ];
@@ -332,7 +341,7 @@ fn the_loader_of_6_7_takes_over_what_a_boot_cfg_does_not_set() {
             (Generation::UpTo67U1, old),
             (Generation::From67U2, old),
             (Generation::From70, new),
-            (Generation::From80U2, new),
+            (Generation::From80U1, new),
         ] {
             let chosen = choose(generation, &inputs).chosen.bank();
             assert_eq!(chosen, boots, "{generation:?} {first:?} {second:?}");

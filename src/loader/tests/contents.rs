@@ -38,7 +38,7 @@ fn with(mut bytes: Vec<u8>, more: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_module_must_unpack_to_its_trailer() {
-    use Generation::{From67U2, From80U2, UpTo67U1};
+    use Generation::{From67U2, From80U1, UpTo67U1};
     let good = || gzip(&noise(9000));
     let len = good().len();
     let cut = |left: usize| good()[..left].to_vec();
@@ -151,7 +151,7 @@ fn a_module_must_unpack_to_its_trailer() {
     for (what, bytes, late, early) in cases {
         for (generation, expected) in [
             (From67U2, late),
-            (From80U2, late),
+            (From80U1, late),
             (UpTo67U1, early.unwrap_or(late)),
         ] {
             let content = check(&bytes, generation);
