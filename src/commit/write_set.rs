@@ -5,7 +5,7 @@
 
 use super::{Overlay, PlanError};
 use crate::medium::{Lba, ReadAt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What a step does for the files it belongs to. The order of the variants is the order in
@@ -35,6 +35,9 @@ pub enum Phase {
     Resize,
     /// Frees the old chain in every copy of the FAT.
     Release,
+    /// Clears the marks of a volume that was not unmounted: a byte of the boot sector, and the
+    /// entry of cluster 1 in every copy of the FAT.
+    Mark,
 }
 
 impl Phase {
@@ -49,7 +52,12 @@ impl Phase {
         match self {
             Phase::Allocate | Phase::Reclaim => Phase::Release,
             Phase::Release => Phase::Allocate,
-            Phase::Data | Phase::Overwrite | Phase::Prepare | Phase::Switch | Phase::Resize => self,
+            Phase::Data
+            | Phase::Overwrite
+            | Phase::Prepare
+            | Phase::Switch
+            | Phase::Resize
+            | Phase::Mark => self,
         }
     }
 
@@ -64,6 +72,7 @@ impl Phase {
             Phase::Switch => "switch",
             Phase::Resize => "resize",
             Phase::Release => "release",
+            Phase::Mark => "mark",
         }
     }
 }
@@ -174,6 +183,33 @@ impl WriteSet {
                 .or_insert((&change.old, &change.new));
         }
         net
+    }
+
+    /// This set, and `next` after it, which was planned for the medium as this one leaves it.
+    #[must_use]
+    pub fn then(mut self, next: WriteSet) -> WriteSet {
+        let written = |set: &WriteSet| -> BTreeSet<Lba> {
+            let sectors = set.steps.iter().flat_map(|step| step.sectors.keys());
+            sectors.copied().collect()
+        };
+        let (before, after) = (written(&self), written(&next));
+        // What a later step writes over is kept by that step; what an earlier one wrote is nothing
+        // that was there before.
+        for kept in self.preserved.values_mut() {
+            kept.retain(|lba, _| !after.contains(lba));
+        }
+        for (partition, mut kept) in next.preserved {
+            kept.retain(|lba, _| !before.contains(lba));
+            self.preserved.entry(partition).or_default().extend(kept);
+        }
+        self.preserved.retain(|_, kept| !kept.is_empty());
+        for range in next.allowed {
+            if !self.allowed.contains(&range) {
+                self.allowed.push(range);
+            }
+        }
+        self.steps.extend(next.steps);
+        self
     }
 
     fn check_allowed(&self, lba: Lba) -> Result<(), PlanError> {

@@ -20,6 +20,7 @@ const DOT_DOT: &[u8; NAME_LEN] = b"..         ";
 const VOLUME_LABEL: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
 const ARCHIVE: u8 = 0x20;
+const READ_ONLY_HIDDEN_SYSTEM: u8 = 0x07;
 const LONG_NAME: u8 = 0x0f;
 
 /// One slot of a directory that is neither free nor deleted.
@@ -31,12 +32,15 @@ pub struct Entry {
 
 impl Entry {
     /// A file that is not there yet: of this name, in the free slot at `offset` bytes from the
-    /// volume's start, with the times of `like`, because there is no clock here. It has no
-    /// content so far. `None` where the name has no 8.3 form.
+    /// volume's start, with the times and attributes of `like`, because there is no clock here. It
+    /// has no content so far. `None` where the name has no 8.3 form.
     pub(super) fn new_file(name: &str, offset: u64, like: &Entry) -> Option<Self> {
         let mut slot = [0; SLOT_LEN];
         slot[..NAME_LEN].copy_from_slice(&short_name(name)?);
-        slot[NAME_LEN] = ARCHIVE;
+        slot[NAME_LEN] = ARCHIVE | (like.attributes() & READ_ONLY_HIDDEN_SYSTEM);
+        if slot[..NAME_LEN] == like.slot[..NAME_LEN] {
+            slot[12] = like.slot[12];
+        }
         slot[13..20].copy_from_slice(&like.slot[13..20]);
         slot[22..26].copy_from_slice(&like.slot[22..26]);
         Some(Entry { slot, offset })

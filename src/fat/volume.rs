@@ -246,13 +246,14 @@ impl<'m> Volume<'m> {
         self.read_chain(&chain, size)
     }
 
-    /// Entries for files that are not there yet, each in a free slot of the root directory and with
-    /// the times of `like`. Their content is given by the change that makes them.
+    /// Entries for files that are not there yet, each a name and an entry to take times and
+    /// attributes from, in free slots of the root directory. Their content is given by the change
+    /// that makes them.
     ///
     /// # Errors
     /// [`FatError::NotAShortName`]; [`FatError::NameTaken`] where any slot has that name, be it a
     /// label; [`FatError::NoSlot`].
-    pub fn new_entries(&self, names: &[&str], like: &Entry) -> Result<Vec<Entry>, FatError> {
+    pub fn new_entries(&self, names: &[(&str, &Entry)]) -> Result<Vec<Entry>, FatError> {
         let root = self.geometry.root_range().start;
         let free = free_slots(&self.root);
         if free.len() < names.len() {
@@ -262,7 +263,7 @@ impl<'m> Volume<'m> {
             });
         }
         let mut taken: BTreeSet<[u8; 11]> = self.slots().map(|entry| entry.raw_name()).collect();
-        let new = names.iter().zip(free).map(|(name, at)| {
+        let new = names.iter().zip(free).map(|((name, like), at)| {
             let entry = Entry::new_file(name, root + at as u64, like);
             let entry = entry.ok_or_else(|| FatError::NotAShortName {
                 file: (*name).to_owned(),

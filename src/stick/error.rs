@@ -115,6 +115,26 @@ pub enum Cause {
     /// A file that cannot go, because the loader would stop without it.
     #[error("boot.cfg loads this file, and a boot of the bank stops without it")]
     Loaded,
+    /// A bank that is to boot, or to be copied, and would not start the host.
+    #[error("the host would not start from this bank: {0}")]
+    WouldStop(String),
+    /// The loader would take another bank all the same.
+    #[error("the loader would {} all the same", match taken { Some(bank) => format!("take bank {bank}"), None => "take no bank".to_owned() })]
+    NotTaken {
+        /// The bank it would take.
+        taken: Option<u32>,
+    },
+    /// There is no number above the highest `updated` that every loader reads.
+    #[error(
+        "the highest `updated` of the other banks is {highest}, and no loader reads a higher number alike"
+    )]
+    NoHigherUpdated {
+        /// The highest there is.
+        highest: u32,
+    },
+    /// A bank is to be copied onto itself.
+    #[error("bank {0} cannot be copied onto itself")]
+    SameBank(u32),
     /// A medium is not as a plan expects it.
     #[error("not as expected: {0}")]
     Expectation(String),
@@ -143,9 +163,12 @@ impl Error {
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
-            Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
+            Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::SameBank(_) => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded
+            | Cause::WouldStop(_)
+            | Cause::NotTaken { .. }
+            | Cause::NoHigherUpdated { .. }
             | Cause::OwnWay
             | Cause::Expectation(_)
             | Cause::Verification(_)

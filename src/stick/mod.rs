@@ -8,6 +8,7 @@
 //! loader reads it, to know what boots ([`Slot::verdict`], [`Stick::loader`]). A bank that cannot
 //! be opened may well be the one that boots next.
 
+mod banks;
 mod error;
 mod expect;
 mod outlook;

@@ -10,12 +10,13 @@
 use super::plan::{Plan, Request};
 use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Outlook, Settings, Slot, Stick};
-use crate::commit::{Overlay, Undo, UndoError, WriteSet};
+use crate::commit::{Overlay, SectorChange, Undo, UndoError, WriteSet};
 use crate::edit::Context;
 use crate::error::ErrorKind;
-use crate::fat::{Entry, Method, Volume};
+use crate::fat::{Entry, MARK_AT, Method, Volume};
 use crate::medium::{Lba, ReadAt};
 use crate::partition::PartitionTable;
+use std::collections::BTreeSet;
 
 /// What undoing comes to on a medium.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ fn may_be_written_since(error: &Error) -> bool {
 fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Result<(), Error> {
     let table = PartitionTable::read(medium, settings.sector_size)?;
     let mut declared = Vec::new();
+    let mut boot_sectors = BTreeSet::new();
     for partition in table.bank_candidates() {
         let Some(range) = partition.byte_range(table.sector_size) else {
             continue;
@@ -109,18 +111,33 @@ fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Res
         // A volume that cannot be opened declares nothing, and so nothing in it is written.
         if let Ok(volume) = Volume::open(medium, range, table.sector_size) {
             declared.extend(volume.declared_ranges());
+            boot_sectors.insert(volume.start());
         }
     }
     let inside = |lba: Lba| {
         let at = undo.set.offset_of(lba);
         at.is_some_and(|at| declared.iter().any(|range| range.contains(&at)))
     };
-    let changed = undo.set.steps().iter().flat_map(|step| step.sectors.keys());
+    let steps = undo.set.steps().iter();
+    let changed = steps.flat_map(|step| step.sectors.iter());
+    let changed = changed
+        .filter(|(lba, change)| {
+            let at = undo.set.offset_of(**lba);
+            !at.is_some_and(|at| boot_sectors.contains(&at) && changes_only_the_mark(change))
+        })
+        .map(|(lba, _)| lba);
     let kept = undo.set.preserved().values().flat_map(|kept| kept.keys());
     match changed.chain(kept).find(|lba| !inside(**lba)) {
         None => Ok(()),
         Some(&lba) => Err(UndoError::OutsideVolumes { lba }.into()),
     }
+}
+
+/// Whether a change of a boot sector is that of its mark and of nothing else.
+fn changes_only_the_mark(change: &SectorChange) -> bool {
+    let pairs = change.old.iter().zip(change.new.iter()).enumerate();
+    let mut differing = pairs.filter(|(_, (old, new))| old != new);
+    differing.all(|(at, _)| at as u64 == MARK_AT)
 }
 
 /// Every volume that the steps of an undo change must be sound again afterwards (then the next boot

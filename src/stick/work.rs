@@ -289,7 +289,10 @@ pub(super) fn file_changes<'c>(
         .find(BOOT_CFG)
         .map_err(|error| Error::from(error).on(slot.partition))?;
     let new = match like {
-        Some(like) => bank.volume().new_entries(&names, &like).map_err(on)?,
+        Some(like) => {
+            let names: Vec<(&str, &Entry)> = names.iter().map(|name| (*name, &like)).collect();
+            bank.volume().new_entries(&names).map_err(on)?
+        }
         None => Vec::new(),
     };
     let mut new = new.into_iter();

@@ -140,7 +140,8 @@ fn plan_of_three_kinds<'c>(bytes: &[u8], format: Format, new: &'c [u8]) -> Write
         .filter(|(_, found)| found.is_none())
         .map(|(name, _)| *name)
         .collect();
-    let fresh = volume.new_entries(&missing, &state).unwrap();
+    let missing: Vec<_> = missing.into_iter().map(|name| (name, &state)).collect();
+    let fresh = volume.new_entries(&missing).unwrap();
     let change = |entry, action: Action<'c>| FileChange {
         entry,
         action,
