@@ -38,13 +38,9 @@ const LIES_ABOUT_THE_FILE: [Lie; 9] = [
     (
         "chain-runs-into-free",
         |v| v.link(v.chain[3], v.free),
-        "runs into the free cluster",
+        ", which is free",
     ),
-    (
-        "chain-freed",
-        |v| v.link(v.chain[0], 0),
-        "runs into the free cluster",
-    ),
+    ("chain-freed", |v| v.link(v.chain[0], 0), ", which is free"),
     (
         "chain-goes-to-cluster-1",
         |v| v.link(v.chain[1], 1),
@@ -121,7 +117,7 @@ const LIES_ELSEWHERE: [Lie; 11] = [
     (
         "label-with-a-chain",
         |v| v.put(v.local + 11, &[0xaa]),
-        "points at cluster",
+        "points to cluster",
     ),
     (
         "directory-ends-before-its-last-entry",
@@ -146,7 +142,7 @@ const LIES_ELSEWHERE: [Lie; 11] = [
     (
         "folder-freed",
         |v| v.link(v.inside[0], 0),
-        "of SYSTEM~1 runs into the free",
+        "of SYSTEM~1 runs into cluster",
     ),
     (
         "folder-at-cluster-0",
@@ -235,7 +231,7 @@ fn copies_that_differ_about_a_cluster_in_use_are_damage() {
         check_error(
             &victim,
             "copies-differ",
-            "copies of the FAT differ in cluster",
+            "copies of the FAT differ for cluster",
         );
     }
 }

@@ -59,12 +59,12 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "wrong-length",
         |v| v.put(v.state + 28, &[1, 0, 0, 0]),
-        "gets the wrong length",
+        "would get the wrong length",
     ),
     (
         "wrong-content",
         |v| v.put(v.at(v.first()) + 100, b"?"),
-        "gets the wrong content",
+        "would get the wrong content",
     ),
     (
         "points-at-another-file",
@@ -79,12 +79,12 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "other-content-changed",
         |v| v.put(v.at(v.other[0]), b"?"),
-        "sector changes that must not",
+        "sector would change that must not",
     ),
     (
         "free-cluster-written",
         |v| v.put(v.at(v.free + 40), b"?"),
-        "sector changes that must not",
+        "sector would change that must not",
     ),
 ];
 

@@ -90,7 +90,7 @@ fn options_the_loader_cannot_take_are_refused() {
     let host = Host::new("esxi67-usb-passthru");
     let cases: [(&[&str], i32, &str); 4] = [
         (&["-r", "nix=new"], 2, "\"nix\" is not there to be replaced"),
-        (&["-r", "a=b=c"], 2, "cannot be split"),
+        (&["-r", "a=b=c"], 2, "does not split that way"),
         (&["-a", "two words"], 2, "is not a single kernel option"),
         (&[], 2, "there is nothing to do"),
     ];

@@ -46,11 +46,11 @@ fn the_empty_bank_of_a_fresh_stick_loses_although_its_updated_is_higher() {
 fn the_highest_updated_wins_and_the_first_on_a_tie() {
     let choice = choice_of(&[(5, "build=6.0\nupdated=1"), (6, "build=6.0\nupdated=2")]);
     assert_eq!(choice.boots_next, Some(6));
-    assert_eq!(why_not(&choice, 5), "updated 1 is lower than 2 of bank 6");
+    assert_eq!(why_not(&choice, 5), "updated is 1, lower than 2 in bank 6");
     assert!(choice.banks[0].bootable);
     let choice = choice_of(&[(5, "build=6.0\nupdated=2"), (6, "build=6.0\nupdated=2")]);
     assert_eq!(choice.boots_next, Some(5));
-    let tie = "updated 2 is the same as that of bank 5, which comes first";
+    let tie = "updated is 2, the same as in bank 5, which comes first";
     assert_eq!(why_not(&choice, 6), tie);
 }
 
@@ -61,7 +61,7 @@ fn a_bank_that_cannot_boot_says_why() {
     let cases: [(&str, &str, Option<i32>, bool); 12] = [
         (
             "bootstate=2\nbuild=6\nupdated=3",
-            "bootstate 2 (dirty): the first boot after an upgrade was interrupted, it is not tried again",
+            "bootstate 2 (dirty): the first boot after an upgrade did not finish, and the loader does not try it again",
             Some(3),
             false,
         ),
@@ -99,27 +99,27 @@ fn a_bank_that_cannot_boot_says_why() {
         ),
         (
             "boot=1\nbuild=6\nupdated=3",
-            "bootstate 1 has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 within its \
-             first 512 bytes",
+            "the loader has to rewrite bootstate 1, but the first 512 bytes of boot.cfg have no bootstate line \
+             with a digit from 0 to 3",
             None,
             false,
         ),
         (
             &far,
-            "bootstate 1 has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 within its \
-             first 512 bytes",
+            "the loader has to rewrite bootstate 1, but the first 512 bytes of boot.cfg have no bootstate line \
+             with a digit from 0 to 3",
             None,
             false,
         ),
         (
             "bootstate=0\nquickboot=1\nbuild=7\nupdated=3",
-            "quickboot is set: the bank was for one use",
+            "quickboot is set: the bank was for one boot only",
             Some(3),
             false,
         ),
         (
             "updated=x\nbuild=6",
-            "boot.cfg is rejected: line 1: updated is \"x\", which is no number, so the loader drops the bank",
+            "boot.cfg is rejected: line 1: updated is \"x\", not a number, so the loader skips the bank",
             None,
             false,
         ),
@@ -216,7 +216,7 @@ fn a_choice_that_older_loaders_would_not_make_is_a_warning() {
             ],
             Some(6),
             &[
-                "a loader before 8.0 U2 would boot bank 5 instead, because it takes an updated of 2147483648 or more as \
+                "a loader before 8.0 U2 would boot bank 5 instead, because it reads an updated of 2147483648 or more as \
                negative",
             ],
         ),
@@ -235,27 +235,27 @@ fn what_stops_a_chosen_bank_or_starts_it_empty_is_a_warning() {
         (
             "build=v6\nupdated=1\nkernel=a\nmodules=state.tgz",
             true,
-            "bank 5: a boot of it stops, because build \"v6\" does not begin with a digit",
+            "bank 5: its boot stops, because build \"v6\" does not begin with a digit",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=state.tgz",
             false,
-            "bank 5: a boot of it stops, because modules lists state.tgz and there is none",
+            "bank 5: its boot stops, because modules= lists state.tgz and the file is missing",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=k.b00",
             true,
-            "bank 5: state.tgz is there but not listed in modules, so the host starts with default settings",
+            "bank 5: modules= does not list state.tgz, so the host starts with default settings",
         ),
         (
             "build=6\nupdated=1\nmodules=k.b00",
             false,
-            "bank 5: a boot of it stops, because boot.cfg names no kernel",
+            "bank 5: its boot stops, because boot.cfg names no kernel",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=k.b00\ntimeout=x",
             false,
-            "bank 5: boot.cfg line 5: timeout is \"x\", which is no number, so a boot of the bank stops",
+            "bank 5: boot.cfg line 5: timeout is \"x\", not a number, so the boot stops",
         ),
     ];
     for (text, has_state, expected) in cases {
