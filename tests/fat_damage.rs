@@ -59,7 +59,7 @@ const LIES_ABOUT_THE_FILE: [Lie; 9] = [
     (
         "chain-shorter-than-size",
         |v| v.link(v.chain[2], 0xffff),
-        "a chain of 3 clusters",
+        "its chain of 3 clusters",
     ),
     (
         "size-larger-than-chain",
@@ -122,7 +122,7 @@ const LIES_ELSEWHERE: [Lie; 11] = [
     (
         "directory-ends-before-its-last-entry",
         |v| v.put(v.local, &[0]),
-        "behind its end",
+        "after its end",
     ),
     (
         "chains-cross",

@@ -39,22 +39,22 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "time-changed",
         |v| v.put(v.state + 22, &[1, 2]),
-        "root directory changes",
+        "root directory would change",
     ),
     (
         "other-entry-changed",
         |v| v.put(v.local + 28, &[1, 0, 0, 0]),
-        "local.tgz changes",
+        "local.tgz would change",
     ),
     (
         "left-allocated",
         |v| v.link(v.free + 40, 0xffff),
-        "allocated to nothing",
+        "leftovers would stay",
     ),
     (
         "dirty-mark-changed",
         |v| v.link(1, 0x7ffe),
-        "FAT entry of cluster 1 changes",
+        "FAT entry of cluster 1 would change",
     ),
     (
         "wrong-length",
@@ -74,7 +74,7 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "folder-changed",
         |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
-        "~1.TXT changes",
+        "~1.TXT would change",
     ),
     (
         "other-content-changed",

@@ -41,7 +41,7 @@ case_info_says_what_the_kernel_believes_of_each_write_cache() {
   for name in stick plain fourk; do
     disk=$(disk_of "$name")
     mode=$(<"/sys/block/${disk#/dev/}/queue/write_cache")
-    run info "$disk"
+    run info -v "$disk"
     exits 0
     grep -qF "write cache: $mode" /tmp/out || fail "$name is $mode; info says otherwise: $(head -n 3 /tmp/out)"
     run info --json "$disk"

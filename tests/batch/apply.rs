@@ -186,7 +186,7 @@ fn what_a_plan_expects_and_does_not_find_is_refused_before_any_write() {
         ),
         (
             "[expect.conf]\n\"/no/such\" = \"1\"\n",
-            "/no/such was to be \"1\", and it is not there",
+            "/no/such should be \"1\", but it is not there",
         ),
     ];
     for (expect, message) in cases {
@@ -220,7 +220,7 @@ fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
         ),
         (
             "[[file]]\npath = \"../x\"\ntext = \"\"\n",
-            "line 2, column 8: ../x goes up",
+            "line 2, column 8: ../x must not hold `..`",
         ),
         (
             "[[file]]\npath = \"etc/x\"\nfrom = \"not-there\"\n",

@@ -167,7 +167,7 @@ fn values_are_held_against_the_schema_store_of_the_same_state() {
     let cases = [
         (
             r#"{"layout":"Klingon"}"#,
-            "none of \"German\", \"US Default\"",
+            "not one of \"German\", \"US Default\"",
         ),
         (r#"{"layout":7}"#, "layout is not of type string"),
         (

@@ -71,7 +71,7 @@ fn change_and_undo(image: &str, options: &[&str], sector_size: u64) {
     disk.run(&["verify", disk.node()]).exits(0);
     disk.run(&["fix", "--check", disk.node()]).exits(0);
     let undo = changed["undo"].as_str().unwrap();
-    disk.run(&["undo", undo]).exits(0).says("put back");
+    disk.run(&["undo", undo]).exits(0).says("undone");
     assert_eq!(sha256(&disk.image), before);
 }
 
@@ -108,7 +108,7 @@ fn info_says_what_the_kernel_believes_of_the_write_cache() {
         }
         let info = disk.run(&["info", "--json", disk.node()]).exits(0);
         assert_eq!(info.object()["write_cache"], mode);
-        let info = disk.run(&["info", disk.node()]).exits(0);
+        let info = disk.run(&["info", "-v", disk.node()]).exits(0);
         assert!(
             info.stdout.contains(&format!("write cache: {mode}")),
             "{info:#?}"
