@@ -175,7 +175,7 @@ const LIES: &[Lie] = &[
     bank(ENCRYPTED, "envelope-body-not-4096", "damaged", &[IN_ENVELOPE, "not a multiple of 4096"]),
     bank(ENCRYPTED, "envelope-without-body", "damaged", &[IN_ENVELOPE, "has 8192 bytes, less than"]),
     bank(ENCRYPTED, "envelope-is-empty", "damaged", &[IN_ENVELOPE, "has 0 bytes, less than"]),
-    bank(ENCRYPTED, "envelope-padding-too-long", "damaged", &[IN_ENVELOPE, "the padding is 24576 bytes long", "longer than"]),
+    bank(ENCRYPTED, "envelope-padding-too-long", "damaged", &[IN_ENVELOPE, "the padding is 24576 bytes long", "there is room for only 20480"]),
     bank(ENCRYPTED, "envelope-crypto-footer-missing", "damaged", &[IN_ENVELOPE, "crypto footer does not begin"]),
     bank(ENCRYPTED, "envelope-attribute-past-header", "damaged", &[IN_ENVELOPE, "vmware.keyHash", "past the end of the header"]),
     bank(ENCRYPTED, "envelope-cipher-unknown", "unsupported", &[IN_ENVELOPE, "AES-512-ECB"]),

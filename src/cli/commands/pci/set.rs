@@ -83,8 +83,14 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
 pub fn explain(plan: &Plan) -> Option<String> {
     let next = plan.banks.iter().find(|bank| bank.boots_next);
     let boots = match next {
-        Some(bank) => format!("The bank on partition {} boots next.", bank.partition),
-        None => "None of the changed banks boots next.".to_owned(),
+        Some(bank) => format!(
+            "The bank on partition {} boots next. Put the medium back while the host is powered off, then start the host. \
+             If these devices were the cause, it saves its configuration again, and the console keyboard and the VMware Tools \
+             images are back.",
+            bank.partition
+        ),
+        None => "None of the changed banks boots next, so the host does not see this change at its next start."
+            .to_owned(),
     };
     let encrypted = plan.banks.iter().flat_map(|bank| &bank.files);
     let mut encrypted = encrypted.filter(|file| file.content.is_some());
@@ -93,8 +99,5 @@ pub fn explain(plan: &Plan) -> Option<String> {
     } else {
         ""
     };
-    Some(format!(
-        "{boots} Put the medium back while the host is powered off, then start the host. If these devices were the cause, \
-         it saves its configuration again, and the console keyboard and the VMware Tools images are back.{caution}"
-    ))
+    Some(format!("{boots}{caution}"))
 }
