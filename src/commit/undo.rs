@@ -11,7 +11,7 @@
 
 use super::write_set::runs;
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
-use crate::error::{ErrorKind, counted};
+use crate::error::ErrorKind;
 use crate::medium::{Lba, ReadAt};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,8 +70,8 @@ pub enum UndoError {
     },
     /// Sectors hold something that is neither from before nor from after the change.
     #[error(
-        "the medium holds neither the old nor the new content in {} to put back (the first is sector {}): this is another medium, or it was changed since",
-        counted(count, "sector"),
+        "{} neither the old nor the new content (the first is sector {}): this is another medium, or it was changed since",
+        sectors_hold(*count),
         first.first().copied().unwrap_or_default()
     )]
     Mismatch {
@@ -81,9 +81,7 @@ pub enum UndoError {
         first: Vec<Lba>,
     },
     /// A file that was replaced holds something that is from neither before nor after.
-    #[error(
-        "it holds neither the old nor the new content, so it was changed since, or this is another medium"
-    )]
+    #[error("it holds neither the old nor the new content")]
     FileChanged,
     /// The change replaced no file, so there is none to put back.
     #[error("the change replaced no file")]
@@ -99,6 +97,13 @@ pub enum UndoError {
     /// A step reaches outside the ranges the file itself declares.
     #[error("the undo file is damaged: {0}")]
     Plan(#[from] PlanError),
+}
+
+fn sectors_hold(count: usize) -> String {
+    match count {
+        1 => "1 sector to put back holds".to_owned(),
+        many => format!("{many} sectors to put back hold"),
+    }
 }
 
 impl UndoError {

@@ -112,7 +112,7 @@ impl Survey {
         };
         if !survey.unread.is_empty() {
             survey.warnings.push(format!(
-                "bootbank may be wrong about which bank boots next: partition {} cannot be read",
+                "bootbank may be wrong about which bank boots next: it cannot read partition {}",
                 crate::stick::numbers(survey.unread.iter().copied())
             ));
         }

@@ -126,7 +126,7 @@ impl Configuration {
         let (conf, store) = (of(Source::EsxConf), of(Source::ConfigStore));
         for disagreement in disagreements(&conf, &store) {
             warnings.push(format!(
-                "{}: esx.conf and the ConfigStore disagree about {}: {} and {}",
+                "{}: esx.conf and the ConfigStore disagree about the owner of {}: {} and {}",
                 self.file,
                 disagreement.address,
                 disagreement.esx_conf.owner.as_deref().unwrap_or("vmkernel"),

@@ -93,7 +93,7 @@ pub enum Cause {
         limit: u64,
     },
     /// There are banks, and none of those chosen holds a state.
-    #[error("no bank ({0}) holds a state, so there is no configuration to change")]
+    #[error("there is no configuration to change: no state on partition{} {}", if .0.contains(',') { "s" } else { "" }, .0)]
     NoState(String),
     /// `--bank N` names no bank.
     #[error("partition {asked} is not a bank; the banks are on partitions {banks}")]

@@ -118,7 +118,7 @@ impl Stick<'_, '_> {
         let (Some(from_slot), Some(to_slot)) = (from_slot.first(), to_slot.first()) else {
             return Err(Cause::NoSuchFile.into());
         };
-        let release = |slot: &Slot<'_>| -> Result<Option<Vec<u32>>, Error> {
+        let release = |slot: &Slot<'_>| -> Result<Option<[u32; 3]>, Error> {
             Ok(release_of(slot.opened()?.boot_cfg().build.as_deref()))
         };
         if let (Some(new), Some(old)) = (release(from_slot)?, release(to_slot)?)
@@ -171,10 +171,10 @@ impl Stick<'_, '_> {
 const ENCRYPTED_SINCE: [u32; 3] = [7, 0, 2];
 
 /// The numbers at the beginning of a build string such as `6.7.0-8169922`.
-fn release_of(build: Option<&str>) -> Option<Vec<u32>> {
+fn release_of(build: Option<&str>) -> Option<[u32; 3]> {
     let version = build?.split('-').next()?;
     let numbers: Result<Vec<u32>, _> = version.split('.').take(3).map(str::parse).collect();
-    numbers.ok().filter(|numbers| numbers.len() == 3)
+    numbers.ok()?.try_into().ok()
 }
 
 /// Whether a bank's host reads a state of this form, by the build of the bank.
@@ -189,7 +189,7 @@ fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
     };
     let has_store = new.find(CONFIG_STORE)?.is_some();
     let fits = match new.form() {
-        Form::Plain => release < ENCRYPTED_SINCE.to_vec() || has_store,
+        Form::Plain => release < ENCRYPTED_SINCE || has_store,
         _ => release >= ENCRYPTED_SINCE,
     };
     if fits {

@@ -71,13 +71,13 @@ fn a_full_bank_is_refused_until_in_place_is_allowed_and_undo_brings_back_every_b
         &["fix", "--in-place", "--no-input", image],
     ] {
         let asked = bench.run(arguments).exits(2);
-        asked.says("no terminal to ask on").says("-y");
+        asked.says("but bootbank cannot ask first").says("-y");
         assert_eq!(sha256(image.as_ref()), before);
         assert_eq!(bench.undo_files().len(), 0);
     }
 
     let done = bench.run(&["fix", "--in-place", "-y", "--json", image]);
-    let done = done.exits(0).says("does not boot until this is run");
+    let done = done.exits(0).says("does not boot until you run");
     let object = done.object();
     assert_eq!(object["outcome"], "changed");
     assert_eq!(object["banks"][0]["partition"], 6);

@@ -21,13 +21,9 @@ const LIES_ABOUT_THE_FILE: [Lie; 9] = [
     (
         "chain-runs-into-free",
         |v| v.link(v.chain[3], v.free),
-        "runs into the free cluster",
+        ", which is free",
     ),
-    (
-        "chain-freed",
-        |v| v.link(v.chain[0], 0),
-        "runs into the free cluster",
-    ),
+    ("chain-freed", |v| v.link(v.chain[0], 0), ", which is free"),
     (
         "chain-goes-to-cluster-1",
         |v| v.link(v.chain[1], 1),
@@ -46,7 +42,7 @@ const LIES_ABOUT_THE_FILE: [Lie; 9] = [
     (
         "chain-shorter-than-size",
         |v| v.link(v.chain[2], 0xffff),
-        "a chain of 3 clusters",
+        "its chain of 3 clusters",
     ),
     (
         "size-larger-than-chain",
@@ -104,12 +100,12 @@ const LIES_ELSEWHERE: [Lie; 11] = [
     (
         "label-with-a-chain",
         |v| v.put(v.local + 11, &[0xaa]),
-        "points at cluster",
+        "points to cluster",
     ),
     (
         "directory-ends-before-its-last-entry",
         |v| v.put(v.local, &[0]),
-        "behind its end",
+        "after its end",
     ),
     (
         "chains-cross",
@@ -129,7 +125,7 @@ const LIES_ELSEWHERE: [Lie; 11] = [
     (
         "folder-freed",
         |v| v.link(v.inside[0], 0),
-        "of SYSTEM~1 runs into the free",
+        "of SYSTEM~1 runs into cluster",
     ),
     (
         "folder-at-cluster-0",
@@ -218,7 +214,7 @@ fn copies_that_differ_about_a_cluster_in_use_are_damage() {
         check_error(
             &victim,
             "copies-differ",
-            "copies of the FAT differ in cluster",
+            "copies of the FAT differ for cluster",
         );
     }
 }

@@ -22,32 +22,32 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "time-changed",
         |v| v.put(v.state + 22, &[1, 2]),
-        "root directory changes",
+        "root directory would change",
     ),
     (
         "other-entry-changed",
         |v| v.put(v.local + 28, &[1, 0, 0, 0]),
-        "local.tgz changes",
+        "local.tgz would change",
     ),
     (
         "left-allocated",
         |v| v.link(v.free + 40, 0xffff),
-        "allocated to nothing",
+        "leftovers would stay",
     ),
     (
         "dirty-mark-changed",
         |v| v.link(1, 0x7ffe),
-        "FAT entry of cluster 1 changes",
+        "FAT entry of cluster 1 would change",
     ),
     (
         "wrong-length",
         |v| v.put(v.state + 28, &[1, 0, 0, 0]),
-        "gets the wrong length",
+        "would get the wrong length",
     ),
     (
         "wrong-content",
         |v| v.put(v.at(v.first()) + 100, b"?"),
-        "gets the wrong content",
+        "would get the wrong content",
     ),
     (
         "points-at-another-file",
@@ -57,17 +57,17 @@ const WRONG_PLANS: [Lie; 12] = [
     (
         "folder-changed",
         |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
-        "~1.TXT changes",
+        "~1.TXT would change",
     ),
     (
         "other-content-changed",
         |v| v.put(v.at(v.other[0]), b"?"),
-        "sector changes that must not",
+        "sector would change that must not",
     ),
     (
         "free-cluster-written",
         |v| v.put(v.at(v.free + 40), b"?"),
-        "sector changes that must not",
+        "sector would change that must not",
     ),
 ];
 

@@ -262,7 +262,7 @@ fn loaded_in_words(bank: &BankPlan) -> String {
     let (listed, others): (Vec<_>, Vec<_>) = states.partition(|file| file.listed);
     match (listed.as_slice(), others.as_slice()) {
         ([listed], [other]) => format!(
-            "    the host loads {}, which modules= lists; {} gets the same change\n",
+            "    the host loads {}, which modules= lists; {} is changed as well\n",
             name(listed),
             name(other)
         ),

@@ -62,7 +62,7 @@ impl Run for UndoCommand {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let undo = Undo::from_bytes(&self.bytes)
-            .map_err(|error| Failure::from(Error::from(error)).path(&self.file))?;
+            .map_err(|error| Error::from(error).in_file(self.file.display().to_string()))?;
         let path = match (&self.stick, undo.about.get("target")) {
             (Some(stick), _) => stick.clone(),
             (None, Some(target)) => PathBuf::from(target),
@@ -181,7 +181,7 @@ fn way_back(
     });
     let damage = way.damage.as_ref();
     let damage =
-        damage.map(|damage| format!("{damage}; it is put back all the same because of --force"));
+        damage.map(|damage| format!("{damage}; --force puts everything back all the same"));
     for text in files_only.into_iter().chain(damage) {
         ui.warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);

@@ -1,5 +1,7 @@
 //! Rows as aligned columns.
 
+use anstream::adapter::strip_str;
+
 /// The widest a column gets, in characters. A longer cell is shown whole and pushes what follows it
 /// out of line: what a medium says must not decide how much is padded.
 const WIDEST: usize = 60;
@@ -7,7 +9,12 @@ const WIDEST: usize = 60;
 /// Rows as aligned columns, two blanks apart, without trailing blanks.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let len = |cell: &String| cell.chars().count();
+    // A style takes no room.
+    let len = |cell: &String| {
+        strip_str(cell)
+            .map(|part| part.chars().count())
+            .sum::<usize>()
+    };
     let width = |column: usize| {
         let lens = rows.iter().filter_map(|row| row.get(column)).map(len);
         lens.filter(|len| *len <= WIDEST).max().unwrap_or(0)
@@ -31,6 +38,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::style::{WARNING, styled};
     use super::table;
 
     fn row(cells: &[&str]) -> Vec<String> {
@@ -41,6 +49,13 @@ mod tests {
     fn columns_are_aligned_and_end_with_their_last_character() {
         let rows = [row(&["a", "bb", ""]), row(&["ccc", "d", "e"])];
         assert_eq!(table(&rows), "a    bb\nccc  d   e\n");
+    }
+
+    #[test]
+    fn a_style_takes_no_room() {
+        let plain = table(&[row(&["a", "b"]), row(&["ccc", "d"])]);
+        let coloured = table(&[row(&[&styled("a", WARNING), "b"]), row(&["ccc", "d"])]);
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
     }
 
     /// What is in a cell comes from the medium: 70,000 characters once made the program panic,

@@ -81,28 +81,28 @@ fn each_trap_is_a_problem_with_its_line() {
     let cases = [
         (
             "a=1\nupdated=x",
-            "line 2: updated is \"x\", which is no number, so the loader drops the bank",
+            "line 2: updated is \"x\", not a number, so the loader skips the bank",
         ),
         (
             "timeout=soon",
-            "line 1: timeout is \"soon\", which is no number, so a boot of the bank stops",
+            "line 1: timeout is \"soon\", not a number, so the boot stops",
         ),
         (
             "updated=99999999999",
-            "line 1: updated is 99999999999, which does not fit 32 bits",
+            "line 1: updated is 99999999999, which does not fit in 32 bits",
         ),
         (
             "build=1\nbuild=2",
-            "line 2: build is set again, the last line counts",
+            "line 2: build is set again; the last line counts",
         ),
-        ("\nu=1", "line 2: the loader takes \"u\" for updated"),
+        ("\nu=1", "line 2: the loader reads \"u\" as updated"),
         (
             "updated =1",
-            "line 1: the loader does not see updated, because of a blank before the =",
+            "line 1: the loader does not see updated because of a space before the =",
         ),
         (
             "\u{feff}bootstate=0",
-            "line 1: the loader does not see bootstate, because of a byte order mark",
+            "line 1: the loader does not see bootstate because of a byte order mark",
         ),
     ];
     for (text, problem) in cases {

@@ -75,7 +75,7 @@ fn a_bank_that_cannot_boot_says_why() {
     let cases: [(&str, &str, Option<i32>, bool); 12] = [
         (
             "bootstate=2\nbuild=6\nupdated=3",
-            "bootstate 2 (dirty): the first boot after an upgrade was interrupted, it is not tried again",
+            "bootstate 2 (dirty): the first boot after an upgrade did not finish, and the loader does not try it again",
             Some(3),
             false,
         ),
@@ -113,27 +113,27 @@ fn a_bank_that_cannot_boot_says_why() {
         ),
         (
             "boot=1\nbuild=6\nupdated=3",
-            "bootstate 1 has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 within its \
-             first 512 bytes",
+            "the loader has to rewrite bootstate 1, but the first 512 bytes of boot.cfg have no bootstate line \
+             with a digit from 0 to 3",
             None,
             false,
         ),
         (
             &far,
-            "bootstate 1 has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 within its \
-             first 512 bytes",
+            "the loader has to rewrite bootstate 1, but the first 512 bytes of boot.cfg have no bootstate line \
+             with a digit from 0 to 3",
             None,
             false,
         ),
         (
             "bootstate=0\nquickboot=1\nbuild=7\nupdated=3",
-            "quickboot is set: the bank was for one use",
+            "quickboot is set: the bank was for one boot only",
             Some(3),
             false,
         ),
         (
             "updated=x\nbuild=6",
-            "boot.cfg is rejected: line 1: updated is \"x\", which is no number, so the loader drops the bank",
+            "boot.cfg is rejected: line 1: updated is \"x\", not a number, so the loader skips the bank",
             None,
             false,
         ),
@@ -355,27 +355,27 @@ fn what_stops_a_chosen_bank_or_starts_it_empty_is_a_warning() {
         (
             "build=v6\nupdated=1\nkernel=a\nmodules=state.tgz",
             true,
-            "bank 5: a boot of it stops, because build \"v6\" does not begin with a digit",
+            "bank 5: its boot stops, because build \"v6\" does not begin with a digit",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=state.tgz",
             false,
-            "bank 5: a boot of it stops, because modules lists state.tgz and there is none",
+            "bank 5: its boot stops, because modules= lists state.tgz and the file is missing",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=k.b00",
             true,
-            "bank 5: state.tgz is there but not listed in modules, so the host starts with default settings",
+            "bank 5: modules= does not list state.tgz, so the host starts with default settings",
         ),
         (
             "build=6\nupdated=1\nmodules=k.b00",
             false,
-            "bank 5: a boot of it stops, because boot.cfg names no kernel",
+            "bank 5: its boot stops, because boot.cfg names no kernel",
         ),
         (
             "build=6\nupdated=1\nkernel=a\nmodules=k.b00\ntimeout=x",
             false,
-            "bank 5: boot.cfg line 5: timeout is \"x\", which is no number, so a boot of the bank stops",
+            "bank 5: boot.cfg line 5: timeout is \"x\", not a number, so the boot stops",
         ),
     ];
     for (text, has_state, expected) in cases {

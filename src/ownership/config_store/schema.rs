@@ -345,7 +345,7 @@ mod tests {
             (r#"{"owner":"OWNER_PASSTHRU","max_vfs":8}"#, "fine"),
             (
                 r#"{"owner":"passthru"}"#,
-                "owner is \"passthru\", which is none of \"OWNER_PASSTHRU\", \"OWNER_VMKERNEL\"",
+                "owner is \"passthru\", not one of \"OWNER_PASSTHRU\", \"OWNER_VMKERNEL\"",
             ),
             (r#"{"owner":7}"#, "owner is not of type string"),
             (r#"{"max_vfs":1.5}"#, "max_vfs is not of type long"),

@@ -267,32 +267,32 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
         (
             &["000:26.7"],
             "0001:00:1d.7",
-            Err("there are none whose spelling can be told"),
+            Err("no `/device` line has a clear spelling"),
         ),
         (
             &[],
             "00:1d.7",
-            Err("there are none whose spelling can be told"),
+            Err("no `/device` line has a clear spelling"),
         ),
         (
             &["0000:03:00.0"],
             "00:1d.7",
-            Err("they allow more than one spelling"),
+            Err("its `/device` lines allow more than one spelling"),
         ),
         (
             &["0000:00:1f.2", "0000:00:31.2"],
             "00:1d.7",
-            Err("they allow more than one spelling"),
+            Err("its `/device` lines allow more than one spelling"),
         ),
         (
             &["000:26.7", "00000:000:26.7"],
             "00:1d.7",
-            Err("they allow more than one spelling"),
+            Err("its `/device` lines allow more than one spelling"),
         ),
         (
             &["0000:00:17.0"],
             "00:11.0",
-            Err("one of them may be this device or another"),
+            Err("one line may mean this device or another one"),
         ),
     ];
     for (keys, new, expected) in cases {

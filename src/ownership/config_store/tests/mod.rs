@@ -426,7 +426,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(
         error.to_string(),
-        "a pci_devices row for 0000:05:00.0 cannot be added: no device_data row tells its \
+        "a pci_devices row for 0000:05:00.0 cannot be added: no device_data row holds its \
          dl_bus_address, which the schema requires"
     );
     assert!(matches!(
@@ -442,7 +442,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
             .edit(&[change], None)
             .unwrap_err()
             .to_string()
-            .contains("version of their schema")
+            .contains("take the schema version from")
     );
 }
 
