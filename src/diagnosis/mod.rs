@@ -4,6 +4,7 @@
 //! Nothing here is worded for a command or written anywhere. `info`, `pci list` and `verify` show
 //! what is found here, and another program gets the same answers from the same place.
 
+mod banks;
 mod boot;
 mod check;
 mod devices;
@@ -11,6 +12,7 @@ mod finding;
 mod survey;
 mod volumes;
 
+pub use banks::{BankHealth, bank_health};
 pub use boot::Contents;
 pub use check::{CheckOptions, check};
 pub use devices::{BankDevices, ListedDevice, devices};

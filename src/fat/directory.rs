@@ -105,6 +105,18 @@ impl Entry {
         self.owns_clusters() && self.attributes() & DIRECTORY != 0
     }
 
+    /// When it was last written, `2026-11-23 19:45:00`, in the local time of whoever wrote it;
+    /// `None` where the entry has no date.
+    pub fn modified(&self) -> Option<String> {
+        let (time, date) = (le16(&self.slot, 22)?, le16(&self.slot, 24)?);
+        let (year, month, day) = (1980 + (date >> 9), date >> 5 & 0x0f, date & 0x1f);
+        let (hour, minute, second) = (time >> 11, time >> 5 & 0x3f, (time & 0x1f) * 2);
+        let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
+        let is_time = hour < 24 && minute < 60 && second < 60;
+        (is_date && is_time)
+            .then(|| format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"))
+    }
+
     /// Where the slot is, in bytes from the volume's start.
     pub fn offset(&self) -> u64 {
         self.offset

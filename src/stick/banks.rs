@@ -377,8 +377,10 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         };
         let before = self.stick.loader().boot_cfg(self.to);
         let before = before.map(|cfg| fingerprint(cfg.raw()));
-        self.changes
-            .push(change_of(BOOT_CFG, before, Some(fingerprint(content))));
+        let after = Some(fingerprint(content));
+        if before != after {
+            self.changes.push(change_of(BOOT_CFG, before, after));
+        }
         self.stage(|volume| {
             let (entry, action) = match volume.find(BOOT_CFG)? {
                 Some(entry) => (Some(entry), Action::Replace(content)),

@@ -47,11 +47,44 @@ pub enum Work {
     Import(Vec<u8>),
     /// Give files of the banks themselves this content.
     Files(Vec<BankFile>),
+    /// Let this bank boot next.
+    UseBank {
+        /// Number of its partition.
+        partition: u32,
+        /// Even if the host would not start from it.
+        even_if_broken: bool,
+    },
+    /// Make one bank a copy of another.
+    CopyBank {
+        /// Number of the partition of the original.
+        from: u32,
+        /// Number of the partition of the copy.
+        to: u32,
+    },
+    /// Clear the marks of an unclean unmount.
+    MarkClean,
+    /// Put the state of one bank into another.
+    CopyState {
+        /// Number of the partition it comes from.
+        from: u32,
+        /// Number of the partition it goes to.
+        to: u32,
+    },
+    /// Give a bank a state without any configuration.
+    ResetState {
+        /// Number of its partition.
+        partition: u32,
+    },
     /// Free what interrupted runs left allocated to nothing.
     Reclaim,
 }
 
 impl Work {
+    /// Whether it can be done to one bank and not to another.
+    fn goes_by_bank(&self) -> bool {
+        matches!(self, Work::Edits { .. } | Work::Import(_) | Work::Files(_))
+    }
+
     /// Changes the configuration, whatever it is.
     pub fn edits(edits: Vec<Edit>) -> Self {
         let expect = Expect::default();
@@ -400,13 +433,18 @@ impl One<'_> {
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
         let chosen = self.job.banks;
         self.plan_for(stick, chosen).map_err(|error| {
-            let other = error
-                .partition()
-                .filter(|_| chosen == BankChoice::All)
+            let failed = error.partition();
+            let other = failed
+                .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
                 .and_then(|partition| self.treatable_without(stick, partition));
             let failure = Failure::from(error);
             match other {
                 None => failure,
+                // Changing the other bank does not help a host that boots this one.
+                Some(other) if failed == stick.choice().bank() => failure.and_hint(&format!(
+                    "bank {} is the one that boots next, so --bank {other} alone does not help the host",
+                    failed.unwrap_or_default()
+                )),
                 Some(other) => failure.and_hint(&format!(
                     "--bank {other} limits the command to the bank on partition {other}"
                 )),
@@ -432,6 +470,14 @@ impl One<'_> {
                 .and_then(|()| stick.plan(edits, request)),
             Work::Import(state) => stick.plan_import(state, request),
             Work::Files(files) => stick.plan_files(files, request),
+            Work::UseBank {
+                partition,
+                even_if_broken,
+            } => stick.plan_use(*partition, request, *even_if_broken),
+            Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to),
+            Work::MarkClean => stick.plan_mark_clean(request),
+            Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request),
+            Work::ResetState { partition } => stick.plan_reset_state(*partition, request),
             Work::Reclaim => stick.plan_reclaim(request),
         }
     }

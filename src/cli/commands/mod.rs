@@ -2,6 +2,7 @@
 //! it prints and its JSON object. A new command is a file here and a line in the list.
 
 mod apply;
+mod bank;
 mod bootcfg;
 mod cat;
 mod completions;
@@ -51,6 +52,8 @@ command_list! {
         Diff(diff::Diff),
         #[command(subcommand)]
         State(state::State),
+        #[command(subcommand)]
+        Bank(bank::Bank),
         Apply(apply::Apply),
         Seal(seal::Seal),
         Undo(undo::UndoCommand),

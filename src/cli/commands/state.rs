@@ -22,6 +22,82 @@ command_list! {
     State {
         Export(Export),
         Import(Import),
+        Copy(Copy),
+        Reset(Reset),
+    }
+}
+
+/// Put the state of one bank into another bank of the same medium
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank state copy 6 5 stick.img          bank 5 gets the state of bank 6
+  bootbank state copy 6 5 -n stick.img")]
+pub struct Copy {
+    /// Number of the partition that holds the state
+    from: u32,
+    /// Number of the partition that gets it; the state there may be damaged or missing
+    to: u32,
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Give a bank an empty state: the host starts with default settings
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank state reset 5 stick.img
+
+The root password, the network and everything else are as after an installation. Releases from 7.0 U2
+on are refused: what an empty state of theirs looks like is not known.")]
+pub struct Reset {
+    /// Number of the bank's partition
+    #[arg(value_name = "N")]
+    number: u32,
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for Copy {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let work = Work::CopyState {
+            from: self.from,
+            to: self.to,
+        };
+        let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
+        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+    }
+}
+
+impl Run for Reset {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let work = Work::ResetState {
+            partition: self.number,
+        };
+        let job = Job::new(session, &self.change, 1)?
+            .asking(true)
+            .closing(Closing::Always);
+        Ok(job.run(std::slice::from_ref(&self.stick), &work))
     }
 }
 

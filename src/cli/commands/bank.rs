@@ -1,0 +1,278 @@
+//! `bootbank bank`: the banks of a medium as wholes.
+
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, command_list, look_at_each};
+use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
+use crate::diagnosis::{BankHealth, bank_health};
+use crate::stick::{BankChoice, Stick};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const SCHEMA: &str = "bootbank.banks/1";
+
+command_list! {
+    /// Show the banks, choose the one that boots, copy one over the other
+    Bank {
+        List(List),
+        Use(Use),
+        Copy(Copy),
+        MarkClean(MarkClean),
+    }
+}
+
+/// List the banks: which one boots next, whether it starts the host, and how old its state is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank bank list stick.img")]
+pub struct List {
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Make a bank the one that boots next
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank bank use 5 stick.img
+  bootbank bank use 6 -n --diff stick.img
+
+Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A bank that would not
+start the host is refused.")]
+pub struct Use {
+    /// Number of the bank's partition
+    #[arg(value_name = "N")]
+    number: u32,
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// Use the bank even if the host would not start from it
+    #[arg(long)]
+    even_if_broken: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Make one bank a copy of the other
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank bank copy 5 6 stick.img           bank 6 becomes a copy of bank 5
+  bootbank bank copy 5 6 -n stick.img        show what would change
+
+The copy keeps the identity and the label of its volume. A cut leaves the original as the bank that
+boots. Only files that differ are written.")]
+pub struct Copy {
+    /// Number of the partition of the original
+    from: u32,
+    /// Number of the partition that becomes a copy
+    to: u32,
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Clear the mark of a volume that was not cleanly unmounted
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank bank mark-clean 5 stick.img
+
+The loader ignores the mark, but the check before an upgrade refuses such a host (VMware KB 345227).
+The volume is checked first.")]
+pub struct MarkClean {
+    /// Number of the bank's partition
+    #[arg(value_name = "N")]
+    number: u32,
+    #[command(flatten)]
+    targets: TargetArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// `bootbank bank list`
+#[derive(JsonSchema, Serialize)]
+struct Banks {
+    schema: &'static str,
+    target: String,
+    banks: Vec<Listed>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Listed {
+    partition: u32,
+    build: Option<String>,
+    updated: Option<u32>,
+    bootstate: Option<i32>,
+    boots_next: bool,
+    why_not: Option<String>,
+    /// Whether the loader gets through it; nothing where that cannot be told.
+    starts: Option<bool>,
+    /// What stops it.
+    stops: Vec<String>,
+    /// The number in `.backup.counter` of its state: the higher, the newer.
+    state_counter: Option<u64>,
+    /// Time in the directory entry of its state, local time of whoever wrote it.
+    state_time: Option<String>,
+}
+
+impl Run for List {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        Ok(look_at_each(session, &self.targets, |path| {
+            session.answer(path, SCHEMA, |stick, _| {
+                list(session, stick, &path.display().to_string())
+            })
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Banks>("banks")]
+    }
+}
+
+impl Run for Use {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let targets = &self.targets.sticks;
+        let work = Work::UseBank {
+            partition: self.number,
+            even_if_broken: self.even_if_broken,
+        };
+        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
+        Ok(job.run(targets, &work))
+    }
+}
+
+impl Run for Copy {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let work = Work::CopyBank {
+            from: self.from,
+            to: self.to,
+        };
+        let job = Job::new(session, &self.change, 1)?
+            .asking(true)
+            .closing(Closing::Always);
+        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+    }
+}
+
+impl Run for MarkClean {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let targets = &self.targets.sticks;
+        let job = Job::new(session, &self.change, targets.len())?
+            .on_banks(BankChoice::Partition(self.number));
+        Ok(job.run(targets, &Work::MarkClean))
+    }
+}
+
+fn list(session: &Session, stick: &Stick<'_, '_>, target: &str) -> Result<Answer<Banks>, Failure> {
+    let banks = bank_health(stick, session.common.bank)?;
+    let object = Banks {
+        schema: SCHEMA,
+        target: target.to_owned(),
+        banks: banks.iter().map(listed).collect(),
+    };
+    let lines: String = object.banks.iter().map(in_words).collect();
+    Ok(Answer::new(format!("{target}\n{lines}"), object))
+}
+
+fn listed(bank: &BankHealth) -> Listed {
+    Listed {
+        partition: bank.partition,
+        build: bank.build.clone(),
+        updated: bank.updated,
+        bootstate: bank.bootstate,
+        boots_next: bank.boots_next,
+        why_not: bank.why_not.clone(),
+        starts: bank.starts,
+        stops: bank.stops.clone(),
+        state_counter: bank.state_counter,
+        state_time: bank.state_time.clone(),
+    }
+}
+
+fn in_words(bank: &Listed) -> String {
+    let build = bank
+        .build
+        .as_deref()
+        .map_or("no build".to_owned(), |build| {
+            format!("build {}", shown(build))
+        });
+    let next = match (&bank.why_not, bank.boots_next) {
+        (_, true) => styled("boots next", HEADING),
+        (Some(why), false) => format!("does not boot next: {}", shown(why)),
+        (None, false) => "does not boot next".to_owned(),
+    };
+    let mut text = format!("  bank on partition {}: {build}; {next}\n", bank.partition);
+    match bank.starts {
+        Some(true) => text.push_str("    kernel and modules are all there\n"),
+        Some(false) => {
+            let count = bank.stops.len();
+            let heading = format!(
+                "the host would not start from it ({count} reason{})",
+                plural(count)
+            );
+            let _ = writeln!(text, "    {}", styled(&heading, ERROR));
+            for stop in &bank.stops {
+                let _ = writeln!(text, "      {}", shown(stop));
+            }
+        }
+        None => text.push_str("    whether the host would start from it cannot be told\n"),
+    }
+    let time = bank.state_time.as_ref();
+    let time = time.map_or(String::new(), |time| format!(", file written {time}"));
+    if let Some(counter) = bank.state_counter {
+        let _ = writeln!(text, "    state saved {counter} times{time}");
+    } else if !time.is_empty() {
+        let _ = writeln!(text, "    state{time}");
+    }
+    text
+}
