@@ -49,3 +49,15 @@ impl std::fmt::Display for ErrorKind {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_of_a_thing_is_in_the_singular() {
+        assert_eq!(counted(&0, "byte"), "0 bytes");
+        assert_eq!(counted(&1_u64, "byte"), "1 byte");
+        assert_eq!(counted(&11, "byte"), "11 bytes");
+    }
+}

@@ -140,7 +140,10 @@ fn a_file_locked_by_another_is_left_alone() {
         message.contains("stick.img") && message.contains("lock"),
         "{message}"
     );
-    assert!(hint.contains("another program"), "{hint}");
+    assert!(
+        hint.contains("wait for the other program, or stop it"),
+        "{hint}"
+    );
     drop(held);
     assert_eq!(scene.digest(), before);
     assert_eq!(
