@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, counted};
 use crate::pci::PciAddress;
 use crate::state::envelope::Envelope;
 use crate::state::{Form, LOCAL_ENCRYPTED, State};
-use crate::stick::{Error, Slot, StateFile, Stick};
+use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
 use std::collections::BTreeSet;
 
 /// What was found on a medium.
@@ -19,6 +19,10 @@ pub struct Survey {
     /// Partitions whose bank cannot be read, as opposed to reading wrongly: one of them may be
     /// what boots next.
     pub unread: Vec<u32>,
+    /// What the loader does at the next boot.
+    pub next_boot: NextBoot,
+    /// What would make the medium boot, where it does not.
+    pub cure: Option<Cure>,
 }
 
 /// One bank.
@@ -105,17 +109,14 @@ pub enum Standing {
 impl Survey {
     /// Opens every state of every bank of a medium. What cannot be opened is in the answer.
     pub fn of(stick: &Stick<'_, '_>) -> Self {
+        let next_boot = stick.next_boot();
         let mut survey = Survey {
             banks: Vec::new(),
             warnings: stick.warnings(),
             unread: unread(stick),
+            cure: stick.cure(&next_boot),
+            next_boot,
         };
-        if !survey.unread.is_empty() {
-            survey.warnings.push(format!(
-                "bootbank may be wrong about which bank boots next: it cannot read partition {}",
-                crate::stick::numbers(survey.unread.iter().copied())
-            ));
-        }
         for slot in stick.slots() {
             let states = slot.states.iter();
             let states = states.map(|file| look_into(stick, slot, file, &mut survey.warnings));

@@ -81,13 +81,18 @@ impl Stick<'_, '_> {
         let slot = slot.and_then(|it| self.slots().iter().find(|slot| slot.partition == it));
         Outlook {
             passed_through: slot.and_then(|slot| self.passed_through(slot).ok().flatten()),
-            cure: match boot {
-                NextBoot::Boots { .. } | NextBoot::Undecided { .. } => None,
-                NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
-                    self.whole_banks().next().map(Cure::UseBank)
-                }
-            },
+            cure: self.cure(&boot),
             boot,
+        }
+    }
+
+    /// What would make the medium boot, where it does not.
+    pub fn cure(&self, boot: &NextBoot) -> Option<Cure> {
+        match boot {
+            NextBoot::Boots { .. } | NextBoot::Undecided { .. } => None,
+            NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
+                self.whole_banks().next().map(Cure::UseBank)
+            }
         }
     }
 

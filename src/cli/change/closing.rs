@@ -22,7 +22,7 @@ pub fn closing(plan: &Plan, closing: Closing, target: &str, is_copy: bool) -> Op
     if closing == Closing::IfWrong && !wrong {
         return None;
     }
-    let first = next_boot(outlook, target);
+    let first = of_outlook(outlook, target);
     if is_copy || wrong || closing != Closing::AfterGivingBack || outlook.passed_through != Some(0)
     {
         return Some(first);
@@ -33,11 +33,21 @@ pub fn closing(plan: &Plan, closing: Closing, target: &str, is_copy: bool) -> Op
     ))
 }
 
+/// The next boot in words, with what is passed through then.
+pub fn of_outlook(outlook: &Outlook, target: &str) -> String {
+    next_boot(&outlook.boot, outlook.passed_through, outlook.cure, target)
+}
+
 /// The next boot in words.
-pub fn next_boot(outlook: &Outlook, target: &str) -> String {
+pub fn next_boot(
+    boot: &NextBoot,
+    passed_through: Option<usize>,
+    cure: Option<Cure>,
+    target: &str,
+) -> String {
     let target = quoted(target);
-    match &outlook.boot {
-        NextBoot::Boots { partition } => match outlook.passed_through {
+    match boot {
+        NextBoot::Boots { partition } => match passed_through {
             Some(0) => format!("Bank {partition} boots next and has no device passed through."),
             Some(count) => format!(
                 "Bank {partition} boots next and has {count} device{} passed through.",
@@ -50,12 +60,12 @@ pub fn next_boot(outlook: &Outlook, target: &str) -> String {
         NextBoot::Stops { partition, stops } => format!(
             "Bank {partition} boots next, but the host will not start: {}. {}",
             stops_in_words(stops),
-            cure_in_words(outlook.cure, &target)
+            cure_in_words(cure, &target)
         ),
         NextBoot::Nothing { why } => format!(
             "No bank of this medium boots: {}. {}",
             shown(why),
-            cure_in_words(outlook.cure, &target)
+            cure_in_words(cure, &target)
         ),
         NextBoot::Undecided { why, .. } => format!(
             "Whether the host will start cannot be told: {}. Next: `bootbank verify {target}`.",

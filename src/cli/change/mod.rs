@@ -15,7 +15,7 @@ mod undo_place;
 mod undo_store;
 
 pub use args::ChangeArgs;
-pub use closing::{Closing, next_boot};
+pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
 

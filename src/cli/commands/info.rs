@@ -1,5 +1,6 @@
 //! `bootbank info`: what is on a medium, and which bank boots next.
 
+use crate::cli::change::next_boot;
 use crate::cli::process::Needs;
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
@@ -7,7 +8,7 @@ use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size,
 use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
-use crate::stick::Stick;
+use crate::stick::{NextBoot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -37,6 +38,7 @@ struct Found {
     table: &'static str,
     partitions: Vec<Partition>,
     banks: Vec<Bank>,
+    next_boot: Next,
     /// How the device says it treats a flush; left out for image files.
     #[serde(skip_serializing_if = "Option::is_none")]
     write_cache: Option<&'static str>,
@@ -90,10 +92,21 @@ struct State {
     error: Option<ErrorObject>,
 }
 
+/// What VMware's loader does at the next boot, by the presence and the sizes of what it loads.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Next {
+    /// The bank it takes; nothing where it takes none, or that cannot be told.
+    partition: Option<u32>,
+    /// Whether the host starts; nothing where that cannot be told.
+    starts: Option<bool>,
+    /// What stops it, or why it cannot be told.
+    reasons: Vec<String>,
+}
+
 /// What the words say besides the object.
 struct Words<'f> {
     found: &'f Found,
-    standing: Standing,
+    survey: &'f Survey,
     /// Whether the bank that boots next is among those shown.
     shows_next: bool,
     write_cache: Option<WriteCache>,
@@ -151,12 +164,13 @@ fn answer(
         table: table.kind.as_str(),
         partitions: partitions.collect(),
         banks: banks.collect(),
+        next_boot: next_object(&survey.next_boot),
         write_cache: target.write_cache().map(WriteCache::as_str),
         warnings: survey.warnings.clone(),
     };
     let words = Words {
         found: &found,
-        standing: survey.standing(),
+        survey: &survey,
         shows_next: found.banks.iter().any(|bank| bank.boots_next),
         write_cache: target.write_cache(),
         is_verbose: session.ui.is_verbose(),
@@ -170,6 +184,23 @@ fn answer(
         },
         object: found,
     })
+}
+
+fn next_object(next: &NextBoot) -> Next {
+    let (starts, reasons) = match next {
+        NextBoot::Boots { .. } => (Some(true), Vec::new()),
+        NextBoot::Stops { stops, .. } => {
+            let stops = stops.iter().map(ToString::to_string);
+            (Some(false), stops.collect())
+        }
+        NextBoot::Nothing { why } => (Some(false), vec![why.clone()]),
+        NextBoot::Undecided { why, .. } => (None, vec![why.clone()]),
+    };
+    Next {
+        partition: next.partition(),
+        starts,
+        reasons,
+    }
 }
 
 fn bank_object(bank: &BankSurvey) -> Bank {
@@ -217,8 +248,14 @@ fn in_words(words: &Words<'_>) -> String {
     for bank in &found.banks {
         text.push_str(&bank_in_words(bank, words.is_verbose));
     }
+    let survey = words.survey;
+    if !survey.next_boot.boots() {
+        let next = next_boot(&survey.next_boot, None, survey.cure, &found.target);
+        let _ = writeln!(text, "{}", styled(&next, ERROR));
+    }
     if words.shows_next {
-        text.push_str(&standing_in_words(&words.standing, &quoted(&found.target)));
+        let target = quoted(&found.target);
+        text.push_str(&standing_in_words(&survey.standing(), &target));
     }
     for warning in &found.warnings {
         let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));

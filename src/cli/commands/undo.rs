@@ -1,7 +1,7 @@
 //! `bootbank undo`: put back, byte for byte, what a change replaced.
 
 use crate::cli::change::{
-    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, next_boot, outcome_of,
+    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, of_outlook, outcome_of,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
@@ -155,7 +155,7 @@ fn put_back(
     object.bytes_written = meter.bytes_written();
     let exit = conclude(session, result, object)?;
     if let Some(outlook) = &way.outlook {
-        session.ui.say(&next_boot(outlook, &object.target));
+        session.ui.say(&of_outlook(outlook, &object.target));
     }
     Ok(exit)
 }
