@@ -92,7 +92,13 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
                     check_configuration(&state, slot, findings);
                 }
             }
-            Err(error) => findings.push(from_error(&error)),
+            Err(error) if file.listed => findings.push(from_error(&error)),
+            // The host does not load it.
+            Err(error) => {
+                let text =
+                    format!("{error}; modules= does not list it, so the host does not load it");
+                findings.push(Finding::new(Severity::Warning, "gzip", on, text));
+            }
         }
     }
 }

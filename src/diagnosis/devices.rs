@@ -56,7 +56,7 @@ fn add(
     file: &StateFile,
     bank: &mut BankDevices,
 ) -> Result<(), Error> {
-    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(file.name);
+    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
     let state = stick.open_state(slot, file)?;
     let configuration = Configuration::open(&state).map_err(inside)?;
     bank.warnings
@@ -64,7 +64,7 @@ fn add(
     let devices = configuration.devices().map_err(inside)?;
     bank.devices
         .extend(devices.into_iter().map(|device| ListedDevice {
-            file: file.name.to_owned(),
+            file: file.name.clone(),
             device,
         }));
     Ok(())

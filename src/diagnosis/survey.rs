@@ -185,7 +185,7 @@ fn look_into(
     warnings: &mut Vec<String>,
 ) -> StateSurvey {
     let mut survey = StateSurvey {
-        file: file.name.to_owned(),
+        file: file.name.clone(),
         size: u64::from(file.entry.size()),
         listed: file.listed,
         form: None,
@@ -210,7 +210,7 @@ fn look_into(
         survey.outside = outside(&state);
         return survey;
     }
-    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(file.name);
+    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
     match Configuration::open(&state) {
         Ok(configuration) => {
             survey.passed_through = passed_through(&configuration);

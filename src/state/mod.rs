@@ -84,6 +84,17 @@ struct Packed {
 }
 
 impl Packed {
+    /// What it holds a configuration as; `None` where it holds none.
+    fn kind(&self) -> Option<Carrier> {
+        let members = || self.archive.members().iter();
+        let is_inner = |member: &Member| matches!(&*member.path(), LOCAL | LOCAL_ENCRYPTED);
+        if members().any(is_inner) {
+            return Some(Carrier::State);
+        }
+        let is_configuration = |member: &Member| member.path().starts_with("etc/");
+        members().any(is_configuration).then_some(Carrier::Local)
+    }
+
     fn open(at: &str, bytes: &[u8], limits: &Limits) -> Result<Self, StateError> {
         let gzip = gzip::unpack(bytes, limits.max_unpacked).map_err(|source| {
             let at = at.to_owned();
@@ -158,6 +169,20 @@ pub struct State {
 /// Where the key comes from: the cache of a run, or what is known already.
 type FindKey<'a> = dyn Fn(&EncryptionInfo) -> Result<Arc<Key>, key_store::KeyStoreError> + 'a;
 
+/// What an archive holds a configuration as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// As `state.tgz` does: the archive of an archive.
+    State,
+    /// As `local.tgz` does: the files themselves.
+    Local,
+}
+
+/// Whether a packed archive holds a configuration, as a state or as the files themselves.
+pub fn holds_configuration(bytes: &[u8], limits: &Limits) -> bool {
+    Packed::open(STATE, bytes, limits).is_ok_and(|packed| packed.kind().is_some())
+}
+
 impl State {
     /// A plain `state.tgz` without any configuration, as a file: the host starts with default
     /// settings. `tar` reads it as an archive of one empty archive.
@@ -218,8 +243,19 @@ impl State {
             let inner = open_inner(&outer, limits, find_key, &mut warnings)?;
             (Some(outer), inner)
         } else {
-            let name = file_name.to_owned();
-            return Err(StateError::NotAState { name });
+            // Under any other name the content tells which of the two it is.
+            let outer = Packed::open(file_name, bytes, limits)?;
+            match outer.kind() {
+                Some(Carrier::State) => {
+                    let inner = open_inner(&outer, limits, find_key, &mut warnings)?;
+                    (Some(outer), inner)
+                }
+                Some(Carrier::Local) => (None, Inner::Plain(outer)),
+                None => {
+                    let name = file_name.to_owned();
+                    return Err(StateError::NotAState { name });
+                }
+            }
         };
         Ok(State {
             file_name: file_name.to_owned(),

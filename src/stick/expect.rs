@@ -42,7 +42,7 @@ impl Stick<'_, '_> {
                 continue;
             }
             for file in &slot.states {
-                let at = |error: Error| on(error).in_file(file.name);
+                let at = |error: Error| on(error).in_file(&file.name);
                 let state = self.open_state(slot, file)?;
                 let conf = esx_conf(&state)
                     .map_err(at)?

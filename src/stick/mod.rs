@@ -28,12 +28,12 @@ pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 pub use work::BankFile;
 
-use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, WhyNot};
+use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, STATE_FILES, WhyNot};
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
-use crate::state::{KeyCache, Limits, State};
+use crate::state::{KeyCache, Limits, State, holds_configuration};
 use std::sync::Arc;
 
 /// The state of every host since 4.0.
@@ -84,8 +84,9 @@ pub struct Slot<'m> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StateFile {
-    /// `state.tgz` or `local.tgz`.
-    pub name: &'static str,
+    /// `state.tgz`, `local.tgz`, or the name of another archive that `modules=` lists and that
+    /// holds a configuration.
+    pub name: String,
     /// Its directory entry.
     pub entry: Entry,
     /// Whether `modules=` of the bank's boot.cfg names it: a file it does not name is not loaded.
@@ -146,7 +147,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             medium,
             settings,
             table,
-            slots: slots(found, &choice.banks),
+            slots: slots(found, &choice.banks, &settings),
             choice_warnings: loader.warnings(),
             chosen: choice.chosen,
             loader,
@@ -279,8 +280,13 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// The bank's own error, a file that cannot be read, an archive that is damaged.
     pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<State, Error> {
         let bytes = self.read(slot, &file.entry)?;
-        State::open(file.name, &bytes, &self.settings.limits, self.settings.keys)
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))
+        State::open(
+            &file.name,
+            &bytes,
+            &self.settings.limits,
+            self.settings.keys,
+        )
+        .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
     }
 
     /// The content of a file of a bank.
@@ -325,11 +331,12 @@ impl<'m> Slot<'m> {
 fn slots<'m>(
     found: Vec<(u32, Result<Bank<'m>, Error>)>,
     verdicts: &[BankVerdict],
+    settings: &Settings<'_>,
 ) -> Vec<Slot<'m>> {
     let slot = |(partition, bank): (u32, Result<Bank<'m>, Error>)| {
         // An entry that leads nowhere spoils this bank and leaves the others open.
         let opened = bank.and_then(|bank| {
-            let states = state_files(&bank).map_err(|error| error.on(partition))?;
+            let states = state_files(&bank, settings).map_err(|error| error.on(partition))?;
             Ok((bank, states))
         });
         let (bank, states) = match opened {
@@ -364,13 +371,63 @@ fn not_seen(partition: u32, why: String) -> BankVerdict {
     }
 }
 
-fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
-    let states = bank.states()?.into_iter().map(|(name, entry)| StateFile {
-        name,
-        entry,
-        listed: bank.boot_cfg().lists_module(name),
-    });
-    Ok(states.collect())
+fn state_files(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
+    let boot_cfg = bank.boot_cfg();
+    let mut files: Vec<StateFile> = bank
+        .states()?
+        .into_iter()
+        .map(|(name, entry)| StateFile {
+            listed: boot_cfg.lists_module(name),
+            name: name.to_owned(),
+            entry,
+        })
+        .collect();
+    files.extend(other_carriers(bank, settings)?);
+    // What the host loads is switched last; of several it takes what the later one holds.
+    files.sort_by_key(|file| file.listed);
+    Ok(files)
+}
+
+/// Archives of the vendor's that every bank has and that hold no configuration: looking into them
+/// would cost more than the state itself.
+const OF_THE_VENDOR: [&str; 8] = [
+    "imgdb.tgz",
+    "imgpayld.tgz",
+    "basemisc.tgz",
+    "resvibs.tgz",
+    "esxiodpt.tgz",
+    "locker.tgz",
+    "oem.tgz",
+    "license.tgz",
+];
+
+/// Archives under other names that `modules=` lists and that hold a configuration, as `onetime.tgz`
+/// of some vendors' images. One that cannot be opened is none: what the loader makes of it is said
+/// elsewhere.
+fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
+    let mut found = Vec::new();
+    for entry in bank.volume().files() {
+        let name = entry.name().to_ascii_lowercase();
+        let known = STATE_FILES.iter().chain(&OF_THE_VENDOR);
+        let is_candidate = name.ends_with(".tgz")
+            && !entry.is_directory()
+            && known.into_iter().all(|known| *known != name)
+            && bank.boot_cfg().lists_module(&name);
+        if !is_candidate || bank.find(&name)?.as_ref() != Some(&entry) {
+            continue;
+        }
+        let limits = &settings.limits;
+        let bytes = bank.volume().read_file(&entry, limits.max_unpacked);
+        let carries = bytes.is_ok_and(|bytes| holds_configuration(&bytes, limits));
+        if carries {
+            found.push(StateFile {
+                listed: true,
+                name,
+                entry,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// What is to be said of a volume that lacks VMware's mark.

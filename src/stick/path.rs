@@ -102,7 +102,7 @@ impl<'m> Stick<'m, '_> {
                 for file in slot.states.iter().rev() {
                     let state = self.open_state(slot, file)?;
                     let inside = |error: crate::state::StateError| {
-                        Error::from(error).on(slot.partition).in_file(file.name)
+                        Error::from(error).on(slot.partition).in_file(&file.name)
                     };
                     if let Some(content) = state.content(name).map_err(inside)? {
                         return Ok(Some(content.to_vec()));

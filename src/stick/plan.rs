@@ -187,7 +187,8 @@ impl Stick<'_, '_> {
             }
             work.push((*slot, files));
         }
-        if work.iter().all(|(_, files)| files.is_empty()) {
+        let looked_into = |files: &Vec<FileWork>| !files.iter().all(FileWork::is_left_alone);
+        if !work.iter().any(|(_, files)| looked_into(files)) {
             let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
             return Err(Cause::NoState(banks).into());
         }

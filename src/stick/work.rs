@@ -3,6 +3,7 @@
 use super::{Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
+use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::state::{Effort, State};
 
@@ -55,6 +56,8 @@ enum Outcome {
     Whole(Option<Vec<u8>>),
     /// A file that goes.
     Removed,
+    /// A file that was not looked into.
+    LeftAlone,
 }
 
 impl Stick<'_, '_> {
@@ -78,7 +81,14 @@ impl Stick<'_, '_> {
         }
         if !edits.iter().all(Edit::is_of_boot_cfg) || edits.is_empty() {
             for file in &slot.states {
-                files.push(self.state_work(slot, file, edits, context)?);
+                match self.state_work(slot, file, edits, context) {
+                    Ok(work) => files.push(work),
+                    // The host does not load it, so it is in nobody's way.
+                    Err(error) if !file.listed && error.kind() == ErrorKind::Damaged => {
+                        files.push(FileWork::left_alone(file, &error));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(files)
@@ -111,9 +121,9 @@ impl Stick<'_, '_> {
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
         let edited = edit::apply(&state, edits, context)
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         Ok(FileWork {
-            name: file.name.to_owned(),
+            name: file.name.clone(),
             listed: file.listed,
             entry: Some(file.entry.clone()),
             edited,
@@ -185,12 +195,35 @@ impl Stick<'_, '_> {
 }
 
 impl FileWork {
+    /// A file that cannot be opened and that `modules=` does not list.
+    fn left_alone(file: &StateFile, error: &Error) -> Self {
+        let warning = format!(
+            "{error}; modules= does not list the file, so the host does not load it: it is left alone"
+        );
+        FileWork {
+            name: file.name.clone(),
+            listed: false,
+            entry: Some(file.entry.clone()),
+            edited: Edited {
+                warnings: vec![warning],
+                ..Edited::default()
+            },
+            result: Outcome::LeftAlone,
+        }
+    }
+
+    /// Whether the file was passed over, so that nothing is known of what it holds.
+    pub(super) fn is_left_alone(&self) -> bool {
+        matches!(self.result, Outcome::LeftAlone)
+    }
+
     /// Whether the file gets new content.
     pub(super) fn changes(&self) -> bool {
         match &self.result {
             Outcome::State(_) => !self.edited.members.is_empty(),
             Outcome::Whole(content) => content.is_some(),
             Outcome::Removed => true,
+            Outcome::LeftAlone => false,
         }
     }
 
@@ -198,7 +231,7 @@ impl FileWork {
     pub(super) fn unpacked_len(&self) -> u64 {
         match &self.result {
             Outcome::State(state) => state.unpacked_len(),
-            Outcome::Whole(_) | Outcome::Removed => 0,
+            Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => 0,
         }
     }
 
@@ -206,7 +239,7 @@ impl FileWork {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = match &self.result {
             Outcome::State(state) => state.warnings(),
-            Outcome::Whole(_) | Outcome::Removed => Vec::new(),
+            Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => Vec::new(),
         };
         warnings.extend(self.edited.warnings.iter().cloned());
         warnings
@@ -219,7 +252,7 @@ impl FileWork {
             listed: self.listed,
             form: match &self.result {
                 Outcome::State(state) => Some(state.form()),
-                Outcome::Whole(_) | Outcome::Removed => None,
+                Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => None,
             },
             removed: matches!(self.result, Outcome::Removed),
             searched: self.edited.searched.clone(),
@@ -255,7 +288,7 @@ pub(super) fn pack(
 ) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
-        Outcome::Removed => Ok(None),
+        Outcome::Removed | Outcome::LeftAlone => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);

@@ -110,7 +110,9 @@ impl Image {
         for slot in stick.slots() {
             for file in &slot.states {
                 let content = stick.read(slot, &file.entry)?;
-                states.insert((slot.partition, file.name), content);
+                let mut known = ["state.tgz", "local.tgz"].into_iter();
+                let name = known.find(|name| *name == file.name).unwrap();
+                states.insert((slot.partition, name), content);
             }
         }
         Ok(states)

@@ -194,7 +194,7 @@ fn add_bank(
         let state = stick.open_state(slot, file)?;
         let mut inventory = Inventory::default();
         add_state(&mut inventory, &state, slot.partition)?;
-        side.insert((partition, file.name.to_owned()), inventory);
+        side.insert((partition, file.name.clone()), inventory);
     }
     Ok(())
 }

@@ -144,7 +144,7 @@ fn members(
         let state = stick.open_state(slot, file)?;
         let found = state
             .members()
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         let wanted = found
             .iter()
             .filter(|member| is_below(&member.path(), directory));
