@@ -2,7 +2,8 @@
 
 use super::{Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
-use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
+use crate::edit::inventory::{Difference, Inventory, Item, differences};
+use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
 use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::state::{Effort, State};
@@ -141,7 +142,13 @@ impl Stick<'_, '_> {
         };
         let mut work = self.whole_file(slot, &file)?;
         if work.changes() {
-            work.edited.warnings = self.imported(slot, content)?.warnings();
+            let new = self.imported(slot, content)?;
+            work.edited.warnings = new.warnings();
+            let own = slot.states.iter().find(|file| file.name == super::STATE);
+            let old = own.and_then(|file| self.open_state(slot, file).ok());
+            work.edited
+                .texts
+                .extend(settings_that_differ(old.as_ref(), &new)?);
         }
         Ok(vec![work])
     }
@@ -278,6 +285,34 @@ impl FileWork {
         }
         Ok(())
     }
+}
+
+/// The settings in which two states differ, as texts before and after with secrets hidden.
+fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextChange>, Error> {
+    let inventory = |state: Option<&State>| -> Result<Inventory, Error> {
+        let mut inventory = Inventory::default();
+        if let Some(state) = state {
+            inventory.add_state(state)?;
+        }
+        Ok(inventory)
+    };
+    // What cannot be told apart setting by setting is shown as the file it is.
+    let (Ok(old), Ok(new)) = (inventory(old), inventory(Some(new))) else {
+        return Ok(None);
+    };
+    let line = |difference: &Difference, item: &Option<Item>| {
+        let item = item.as_ref()?;
+        let kind = difference.kind.as_str();
+        Some(format!("{kind} {} = {}\n", difference.key, item.redacted))
+    };
+    let found = differences(&old, &new);
+    let before = found.iter().filter_map(|it| line(it, &it.a)).collect();
+    let after = found.iter().filter_map(|it| line(it, &it.b)).collect();
+    Ok(Some(TextChange {
+        path: String::new(),
+        before,
+        after,
+    }))
 }
 
 /// The new content of each file; `None` for those that stay.

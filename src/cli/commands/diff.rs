@@ -5,13 +5,15 @@ use crate::cli::process::Needs;
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, open_state_file, state_file};
 use crate::cli::terminal::{HEADING, HINT, REMOVED, shown, styled, unified};
+use crate::diagnosis::{BankHealth, bank_health};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::state::State;
 use crate::stick::{BankChoice, Error, Slot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.diff/1";
@@ -21,12 +23,17 @@ const SCHEMA: &str = "bootbank.diff/1";
 #[command(after_help = "\
 Examples:
   bootbank diff before.img after.img
-  bootbank diff stick.img state.tgz          a medium with a state")]
+  bootbank diff stick.img state.tgz          a medium with a state
+  bootbank diff --banks stick.img            the two banks of one medium")]
 pub struct Diff {
     /// Image file, block device, state.tgz, local.tgz or configBundle.tgz
     a: PathBuf,
     /// What to compare it with
-    b: PathBuf,
+    #[arg(required_unless_present = "banks", conflicts_with = "banks")]
+    b: Option<PathBuf>,
+    /// Compare the two banks of one medium
+    #[arg(long)]
+    banks: bool,
     /// Show keys, password hashes and other secrets
     #[arg(long)]
     show_secrets: bool,
@@ -67,22 +74,51 @@ struct Failed {
     error: ErrorObject,
 }
 
+/// What a comparison came to.
+struct Compared {
+    found: Vec<(Place, Difference)>,
+    /// What the two sides are called.
+    names: [String; 2],
+    /// Which of two banks has the newer state, in words.
+    newer: Option<String>,
+}
+
+impl Diff {
+    /// What the first one is compared with; with `--banks` itself.
+    fn other(&self) -> &Path {
+        self.b.as_deref().unwrap_or(&self.a)
+    }
+}
+
 impl Run for Diff {
     fn first_target(&self) -> Option<&Path> {
         Some(&self.a)
     }
 
     fn needs(&self) -> Needs {
-        Needs::to_read([&self.a, &self.b])
+        Needs::to_read([&self.a]).reading(self.other())
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let target = self.a.display().to_string();
-        let other = self.b.display().to_string();
-        match compare(session, self) {
-            Ok(found) => {
+        let other = self.other().display().to_string();
+        let compared = match self.banks {
+            true => compare_banks(session, self),
+            false => compare(session, self).map(|found| Compared {
+                found,
+                names: [target.clone(), other.clone()],
+                newer: None,
+            }),
+        };
+        match compared {
+            Ok(Compared {
+                found,
+                names: [a, b],
+                newer,
+            }) => {
                 let differs = !found.is_empty();
-                session.ui.text(&in_words(&found, &target, &other, self));
+                session.ui.text(&in_words(&found, &a, &b, self));
+                newer.iter().for_each(|text| session.ui.say(text));
                 session.ui.json(&Differences {
                     schema: SCHEMA,
                     target,
@@ -121,22 +157,86 @@ fn compare(session: &Session, args: &Diff) -> Result<Vec<(Place, Difference)>, O
     };
     let states = [
         state_file(&args.a).map_err(of(&args.a))?,
-        state_file(&args.b).map_err(of(&args.b))?,
+        state_file(args.other()).map_err(of(args.other()))?,
     ];
     // Against a bare state only the configuration of one bank can be compared.
     let bare = states.iter().any(Option::is_some);
     let [a, b] = states;
     let a = side(session, &args.a, a, bare).map_err(of(&args.a))?;
-    let b = side(session, &args.b, b, bare).map_err(of(&args.b))?;
+    let b = side(session, args.other(), b, bare).map_err(of(args.other()))?;
+    Ok(differing(&a, &b))
+}
+
+/// What differs between the two sides, place by place.
+fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
     let none = Inventory::default();
-    let places: std::collections::BTreeSet<&Place> = a.keys().chain(b.keys()).collect();
+    let places: BTreeSet<&Place> = a.keys().chain(b.keys()).collect();
     let mut found = Vec::new();
     for place in places {
         let (old, new) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
         let here = differences(old, new).into_iter();
         found.extend(here.map(|difference| (place.clone(), difference)));
     }
-    Ok(found)
+    found
+}
+
+/// The two banks of one medium against each other: the lower partition first.
+fn compare_banks(session: &Session, args: &Diff) -> Result<Compared, OneSided> {
+    let target = args.a.display().to_string();
+    let compared = session.look_into(&args.a, |stick, _| {
+        let health = bank_health(stick, BankChoice::All)?;
+        let [one, two] = health.as_slice() else {
+            return Err(Failure::usage(format!(
+                "there are {} banks, and --banks compares two",
+                health.len()
+            )));
+        };
+        let mut sides = Vec::new();
+        for bank in [one, two] {
+            let chosen = stick.chosen(BankChoice::Partition(bank.partition))?;
+            let mut side = Side::new();
+            for slot in chosen {
+                add_bank(&mut side, stick, slot, None)?;
+            }
+            sides.push(side);
+        }
+        let name = |bank: &BankHealth| format!("{target} bank {}", bank.partition);
+        let found = match sides.as_slice() {
+            [a, b] => differing(a, b),
+            _ => Vec::new(),
+        };
+        Ok(Compared {
+            found,
+            names: [name(one), name(two)],
+            newer: newer_in_words(one, two),
+        })
+    });
+    compared.map_err(|failure| (args.a.display().to_string(), Box::new(failure)))
+}
+
+/// Which bank's state was saved later.
+fn newer_in_words(one: &BankHealth, two: &BankHealth) -> Option<String> {
+    let key = |bank: &BankHealth| (bank.state_counter, bank.state_time.clone());
+    let (newer, older) = match key(one).cmp(&key(two)) {
+        Ordering::Equal => return None,
+        Ordering::Greater => (one, two),
+        Ordering::Less => (two, one),
+    };
+    let next = if newer.boots_next {
+        "boots next"
+    } else {
+        "does not boot next"
+    };
+    Some(match (newer.state_counter, older.state_counter) {
+        (Some(new), Some(old)) if new != old => format!(
+            "The state of bank {} is newer: saved {new} times, that of bank {} {old} times. Bank {} {next}.",
+            newer.partition, older.partition, newer.partition
+        ),
+        _ => format!(
+            "The state of bank {} is newer by the time of its file. Bank {} {next}.",
+            newer.partition, newer.partition
+        ),
+    })
 }
 
 fn side(
@@ -162,7 +262,12 @@ fn side(
         let mut chosen = stick.chosen(session.common.bank)?;
         chosen.sort_by_key(|slot| slot.partition);
         for slot in chosen {
-            add_bank(&mut side, session, stick, slot)?;
+            // One bank chosen by what it is for may lie elsewhere on the other side.
+            let partition = match session.common.bank {
+                BankChoice::Next => None,
+                _ => Some(slot.partition),
+            };
+            add_bank(&mut side, stick, slot, partition)?;
         }
         Ok(side)
     })
@@ -170,16 +275,11 @@ fn side(
 
 fn add_bank(
     side: &mut Side,
-    session: &Session,
     stick: &Stick<'_, '_>,
     slot: &Slot<'_>,
+    partition: Option<u32>,
 ) -> Result<(), Failure> {
     let bank = slot.opened()?;
-    // One bank chosen by what it is for may lie elsewhere on the other side.
-    let partition = match session.common.bank {
-        BankChoice::Next => None,
-        _ => Some(slot.partition),
-    };
     let mut own = Inventory::default();
     own.add_boot_cfg(bank.boot_cfg());
     for entry in bank.volume().files().filter(|entry| !entry.is_directory()) {
