@@ -138,14 +138,14 @@ impl Inventory {
 
     /// Adds what a `boot.cfg` says; of lines with one key the last.
     pub fn add_boot_cfg(&mut self, cfg: &BootCfg) {
+        // An option may be given several times; together they are one item.
+        let mut options: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for word in cfg.kernelopt.iter().flat_map(|options| options.split(' ')) {
             let name = word.split('=').next().unwrap_or(word);
-            // An option may be given several times; together they are one item.
-            let known = self
-                .items
-                .get(&(ItemKind::Kernelopt, name.to_owned()))
-                .map(|item| format!("{} {word}", item.value));
-            self.add(ItemKind::Kernelopt, name, known.as_deref().unwrap_or(word));
+            options.entry(name).or_default().push(word);
+        }
+        for (name, words) in options {
+            self.add(ItemKind::Kernelopt, name, &words.join(" "));
         }
         for line in String::from_utf8_lossy(cfg.raw()).lines() {
             if let Some((key, value)) = line.split_once('=')

@@ -8,6 +8,7 @@ use crate::cli::report::Failure;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -91,7 +92,8 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 /// as large as a default limit lets them be.
 pub const LARGEST: u64 = 1 << 30;
 
-/// Writes the undo file and waits until it is on the disk under its name.
+/// Writes the undo file and waits until it is on the disk under its name. Until it is whole it has
+/// another, so that a cut leaves nothing that looks like an undo file and is not one.
 ///
 /// # Errors
 /// Refused where there is something already, no room or no right to write; else what the
@@ -100,22 +102,49 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
     make_directory(&parent).map_err(failed)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+    }
+    let partial = partial_name(path);
+    // What a run left that was cut here is no undo file of anything.
+    let _ = fs::remove_file(&partial);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
+        .open(&partial)
         .map_err(failed)?;
     let written = file
         .write_all(content)
         .and_then(|()| file.sync_all())
+        // A link never takes the place of another file, as a rename would.
+        .and_then(|()| fs::hard_link(&partial, path).or_else(|_| rename_new(&partial, path)))
         .and_then(|()| File::open(&parent)?.sync_all());
+    let _ = fs::remove_file(&partial);
     written.map_err(|error| {
-        // A cut-off undo file would be refused later; better none than one that misleads.
-        let _ = fs::remove_file(path);
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            let _ = fs::remove_file(path);
+        }
         failed(error)
     })
+}
+
+/// Where links cannot be made, as on FAT: a rename that fails where the name is taken.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
+        result => Ok(result?),
+    }
+}
+
+/// The name of an undo file that is not whole yet.
+fn partial_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    directory_of(path).join(name)
 }
 
 /// Without the way back there is no change: most reasons are for the user to remove, and

@@ -280,6 +280,9 @@ fn add_bank(
     partition: Option<u32>,
 ) -> Result<(), Failure> {
     let bank = slot.opened()?;
+    // Entries that share clusters would be read as often as there are of them.
+    let checked = bank.volume().check();
+    checked.map_err(|error| Error::from(error).on(slot.partition))?;
     let mut own = Inventory::default();
     own.add_boot_cfg(bank.boot_cfg());
     for entry in bank.volume().files().filter(|entry| !entry.is_directory()) {
