@@ -207,7 +207,7 @@ fn passed_through_in(configuration: &Configuration) -> Option<Vec<String>> {
         if !device.passthrough {
             continue;
         }
-        let addresses: Vec<String> = device.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = device.address.iter().map(ToString::to_string).collect();
         let mut name = match addresses.is_empty() {
             true => shown(&device.key),
             false => addresses.join(" or "),

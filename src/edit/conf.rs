@@ -67,7 +67,7 @@ impl ConfEdit {
         edited.changes.push(Change {
             source: ChangeSource::EsxConf,
             key: key.clone(),
-            addresses: Vec::new(),
+            address: None,
             alias: None,
             from: from.map(|value| shown_value(key, value)),
             to: to.map(|value| shown_value(key, value)),

@@ -220,7 +220,7 @@ fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
     Change {
         source: ChangeSource::File,
         key: path.to_owned(),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
         from: before.map(fingerprint),
         to: after.map(fingerprint),

@@ -38,7 +38,7 @@ pub fn apply_to_boot_cfg(
     edited.changes.push(Change {
         source: ChangeSource::BootCfg,
         key: "kernelopt".to_owned(),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
         from: before.kernelopt.clone(),
         to: after.kernelopt.clone(),

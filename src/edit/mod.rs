@@ -133,8 +133,8 @@ pub struct Change {
     pub source: ChangeSource,
     /// What it is called there.
     pub key: String,
-    /// The devices that can be meant, for a device's owner.
-    pub addresses: Vec<PciAddress>,
+    /// The device, for a device's owner whose address can be told.
+    pub address: Option<PciAddress>,
     /// What people call the device, where the state tells: `vmhba32`.
     pub alias: Option<String>,
     /// Value before; `None` where there was none.

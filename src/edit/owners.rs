@@ -24,13 +24,6 @@ pub struct OwnerEdit {
     pub owner: Owner,
 }
 
-/// The addresses that the text of a selector can stand for.
-enum Named<'s> {
-    Nothing,
-    One(PciAddress),
-    Several(&'s [PciAddress]),
-}
-
 /// Which devices an edit is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Devices {
@@ -68,14 +61,7 @@ impl OwnerEdit {
         }
         for error in missing {
             match (self.owner, self.named_address(&error)) {
-                (Owner::Passthru, Named::Several(readings)) => {
-                    let several = SelectError::SeveralReadings {
-                        selector: error.selector().to_owned(),
-                        readings: readings.iter().map(PciAddress::to_string).collect(),
-                    };
-                    edited.unmatched.push(several.into());
-                }
-                (Owner::Passthru, Named::One(address)) if configuration.store.is_some() => {
+                (Owner::Passthru, Some(address)) if configuration.store.is_some() => {
                     in_store.push(StoreChange::AddPassthru { address });
                     edited.changes.push(self.added(
                         Source::ConfigStore,
@@ -83,7 +69,7 @@ impl OwnerEdit {
                         address,
                     ));
                 }
-                (Owner::Passthru, Named::One(address)) => {
+                (Owner::Passthru, Some(address)) => {
                     self.add_line(configuration, address, edited)?
                 }
                 _ => edited.unmatched.push(error.into()),
@@ -109,8 +95,7 @@ impl OwnerEdit {
         let selectors = match &self.devices {
             Devices::PassedThrough => {
                 let passed = devices.iter().filter(|device| {
-                    let owners = device.owner.iter().chain(&device.shadowed);
-                    let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+                    let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
                     meant.any(|owner| owner == Owner::Passthru)
                 });
                 return Ok((passed.collect(), Vec::new()));
@@ -133,21 +118,19 @@ impl OwnerEdit {
     /// Whether any line or column names the other owner, or passing through needs one that is
     /// not there.
     fn is_to_change(&self, device: &DeviceOwner) -> bool {
-        let owners = device.owner.iter().chain(&device.shadowed);
-        let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+        let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
         meant.any(|owner| owner != self.owner)
             || (device.owner.is_none() && self.owner == Owner::Passthru)
     }
 
     fn change_of(&self, device: &DeviceOwner) -> Change {
-        let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
-        let owners = device.owner.iter().chain(&device.shadowed);
+        let contrary = |raw: &&String| device.meaning_of(raw) != self.owner;
         Change {
             source: device.source.into(),
             key: device.key.clone(),
-            addresses: device.addresses.clone(),
+            address: device.address,
             alias: device.alias.clone(),
-            from: owners.clone().find(contrary).cloned(),
+            from: device.named_owners().find(contrary).cloned(),
             to: Some(self.owner.spelled(device.source).to_owned()),
         }
     }
@@ -156,28 +139,22 @@ impl OwnerEdit {
         Change {
             source: source.into(),
             key,
-            addresses: vec![address],
+            address: Some(address),
             alias: None,
             from: None,
             to: Some(self.owner.spelled(source).to_owned()),
         }
     }
 
-    /// What a selector that matched nothing stands for.
-    fn named_address(&self, missing: &SelectError) -> Named<'_> {
-        let selectors = match &self.devices {
-            Devices::Named(selectors) => selectors.as_slice(),
-            Devices::PassedThrough => &[],
+    /// The address of a selector that matched nothing.
+    fn named_address(&self, missing: &SelectError) -> Option<PciAddress> {
+        let Devices::Named(selectors) = &self.devices else {
+            return None;
         };
         let text = missing.selector();
-        let selector = selectors
-            .iter()
-            .find(|selector| selector.to_string() == text);
-        match selector.map_or(&[][..], Selector::addresses) {
-            [] => Named::Nothing,
-            [only] => Named::One(*only),
-            several => Named::Several(several),
-        }
+        let mut selectors = selectors.iter();
+        let selector = selectors.find(|selector| selector.to_string() == text);
+        selector.and_then(Selector::address)
     }
 
     fn add_line(
@@ -235,11 +212,7 @@ impl OwnerEdit {
             .iter()
             .partition(|device| device.source == Source::EsxConf);
         for device in conf {
-            let known = |row: &&DeviceOwner| {
-                row.addresses
-                    .iter()
-                    .any(|address| device.addresses.contains(address))
-            };
+            let known = |row: &&DeviceOwner| row.address.is_some() && row.address == device.address;
             if !store.iter().any(known) {
                 edited.warnings.push(format!(
                     "{}: only esx.conf names {}; a host that reads the ConfigStore alone will not see this change",

@@ -301,8 +301,8 @@ fn contradict(one: &OwnerEdit, other: &OwnerEdit) -> bool {
     let (Devices::Named(mine), Devices::Named(theirs)) = (&one.devices, &other.devices) else {
         return false;
     };
-    let theirs: Vec<_> = theirs.iter().flat_map(Selector::addresses).collect();
-    let mut mine = mine.iter().flat_map(Selector::addresses);
+    let theirs: Vec<_> = theirs.iter().filter_map(Selector::address).collect();
+    let mut mine = mine.iter().filter_map(Selector::address);
     one.owner != other.owner && mine.any(|address| theirs.contains(&address))
 }
 

@@ -137,7 +137,7 @@ fn note(
     edited.changes.push(Change {
         source: ChangeSource::ConfigStore,
         key: format!("{key} {}", column.as_str()),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
         from: from.map(|json| shown_json(&key.name, json)),
         to: to.map(|json| shown_json(&key.name, json)),

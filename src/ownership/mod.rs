@@ -66,13 +66,17 @@ impl Owner {
         }
     }
 
-    /// What the text `raw` means in `source`: passed through when it is exactly that word, the
-    /// VMkernel for anything else, as ESXi 6.7 decides it.
-    pub fn meant_by(source: Source, raw: &str) -> Owner {
-        if raw == Owner::Passthru.spelled(source) {
-            Owner::Passthru
-        } else {
-            Owner::Vmkernel
+    /// What the text `raw` means in `source`, as ESXi 6.7 decides it: a function is passed through
+    /// when the text is exactly that word, and a virtual function of esx.conf (a key that ends in
+    /// `.vfN`) when it is anything but exactly `vmkernel`.
+    pub fn meant_by(source: Source, virtual_function: bool, raw: &str) -> Owner {
+        let passed_through = match source {
+            Source::EsxConf if virtual_function => raw != Owner::Vmkernel.spelled(source),
+            Source::EsxConf | Source::ConfigStore => raw == Owner::Passthru.spelled(source),
+        };
+        match passed_through {
+            true => Owner::Passthru,
+            false => Owner::Vmkernel,
         }
     }
 }
@@ -85,10 +89,11 @@ pub struct DeviceOwner {
     /// What names the owner there, as written: the esx.conf key (`/device/000:26.7/owner`) or the
     /// row's Identifier (`0000:00:1a.7`).
     pub key: String,
-    /// The address as written: `000:26.7`, also with its `.vf`.
+    /// The address as written: `000:26.7`, also with its `.vf1`.
     pub written: String,
-    /// Every address `written` can stand for; empty when it is none.
-    pub addresses: Vec<PciAddress>,
+    /// The address `written` stands for: decimal in esx.conf, hexadecimal in the ConfigStore.
+    /// `None` where it is none; see [`DeviceOwner::is_ignored_by_host`].
+    pub address: Option<PciAddress>,
     /// The owner as written; `None` when the source names the device but no owner, which means
     /// the VMkernel.
     pub owner: Option<String>,
@@ -113,15 +118,19 @@ pub struct DeviceOwner {
 impl DeviceOwner {
     fn new(source: Source, key: String, written: &str) -> DeviceOwner {
         let (place, virtual_function) = split_virtual_function(written);
-        let addresses = match source {
-            Source::EsxConf => crate::pci::addresses(place),
-            Source::ConfigStore => PciAddress::from_sbdf(place).into_iter().collect(),
+        let address = match source {
+            // Virtual functions were seen under the names the device layer gives their functions.
+            Source::EsxConf if virtual_function => {
+                bus_address(place).or_else(|| PciAddress::from_key(place))
+            }
+            Source::EsxConf => PciAddress::from_key(place),
+            Source::ConfigStore => PciAddress::from_sbdf(place),
         };
         DeviceOwner {
             source,
             key,
             written: written.to_owned(),
-            addresses,
+            address,
             owner: None,
             passthrough: false,
             shadowed: Vec::new(),
@@ -142,13 +151,36 @@ impl DeviceOwner {
             .is_some_and(|a| a.starts_with("vmhba"));
         aliased || self.class.is_some_and(Class::is_storage)
     }
+
+    /// Whether the host passes over this line of esx.conf: its key is no address when read as
+    /// decimal, because of hexadecimal digits or a number out of range. That 6.7 ignores a key it
+    /// cannot parse was read in its binaries; that it cannot parse such a one is inferred.
+    pub fn is_ignored_by_host(&self) -> bool {
+        self.source == Source::EsxConf && !self.virtual_function && self.address.is_none()
+    }
+
+    /// What the text `raw` means as owner of this device.
+    pub fn meaning_of(&self, raw: &str) -> Owner {
+        Owner::meant_by(self.source, self.virtual_function, raw)
+    }
+
+    /// Which virtual function the key is about: `1` of `.vf1`.
+    pub fn virtual_function_number(&self) -> Option<&str> {
+        let number = self.written.rsplit_once(".vf").map(|(_, number)| number);
+        number.filter(|_| self.virtual_function)
+    }
+
+    /// The owners that its lines, or the columns of its row, name.
+    pub fn named_owners(&self) -> impl Iterator<Item = &String> {
+        self.owner.iter().chain(&self.shadowed)
+    }
 }
 
-/// Cuts the `.vf` part off an address: ESXi 6.7 treats a key that has one as a virtual function.
+/// Cuts the `.vf1` off an address: ESXi 6.7 treats a key that ends in one as a virtual function.
 pub fn split_virtual_function(written: &str) -> (&str, bool) {
-    match written.split_once(".vf") {
-        Some((place, _)) => (place, true),
-        None => (written, false),
+    match written.rsplit_once(".vf") {
+        Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
+        _ => (written, false),
     }
 }
 
@@ -175,14 +207,14 @@ fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
     Some((bus_address(place)?, number.parse().ok()?))
 }
 
-/// Gives each device that has no alias the first of `aliases` that is certainly its own: the
-/// alias's address is one of the device's, and of no other device of the same source.
+/// Gives each device that has no alias the first of `aliases` at its address, where no other
+/// device of the same source has that address.
 pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
     let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
         std::collections::HashMap::new();
     for device in devices.iter().filter(|d| !d.virtual_function) {
-        for address in &device.addresses {
-            let count = claims.entry((device.source, *address)).or_default();
+        if let Some(address) = device.address {
+            let count = claims.entry((device.source, address)).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -194,14 +226,11 @@ pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
         if device.alias.is_some() || device.virtual_function {
             continue;
         }
-        let mut named = device
-            .addresses
-            .iter()
-            .filter_map(|a| Some((a, *names.get(a)?)));
-        if let (Some((address, name)), None) = (named.next(), named.next())
-            && claims.get(&(device.source, *address)) == Some(&1)
+        if let Some(address) = device.address
+            && let Some(name) = names.get(&address)
+            && claims.get(&(device.source, address)) == Some(&1)
         {
-            device.alias = Some(name.to_owned());
+            device.alias = Some((*name).to_owned());
         }
     }
 }
@@ -219,8 +248,7 @@ pub struct Disagreement<'a> {
 
 /// The devices both sources name and give to different owners, in the order of `esx_conf`.
 ///
-/// A device only one of them names is no disagreement. Where an esx.conf key can stand for
-/// two addresses and the store agrees with it at one of them, none is reported.
+/// A device only one of them names is no disagreement.
 pub fn disagreements<'a>(
     esx_conf: &'a [DeviceOwner],
     config_store: &'a [DeviceOwner],
@@ -228,30 +256,20 @@ pub fn disagreements<'a>(
     let mut rows: std::collections::HashMap<(PciAddress, bool), &DeviceOwner> =
         std::collections::HashMap::new();
     for row in config_store {
-        for address in &row.addresses {
-            rows.entry((*address, row.virtual_function)).or_insert(row);
+        if let Some(address) = row.address {
+            rows.entry((address, row.virtual_function)).or_insert(row);
         }
     }
-    let mut found = Vec::new();
-    for device in esx_conf {
-        let shared: Vec<(PciAddress, &DeviceOwner)> = device
-            .addresses
-            .iter()
-            .filter_map(|a| Some((*a, *rows.get(&(*a, device.virtual_function))?)))
-            .collect();
-        if let Some((address, row)) = shared.first()
-            && shared
-                .iter()
-                .all(|(_, row)| row.passthrough != device.passthrough)
-        {
-            found.push(Disagreement {
-                address: *address,
-                esx_conf: device,
-                config_store: row,
-            });
-        }
-    }
-    found
+    let disagreement = |device: &'a DeviceOwner| {
+        let address = device.address?;
+        let row = *rows.get(&(address, device.virtual_function))?;
+        (row.passthrough != device.passthrough).then_some(Disagreement {
+            address,
+            esx_conf: device,
+            config_store: row,
+        })
+    };
+    esx_conf.iter().filter_map(disagreement).collect()
 }
 
 #[cfg(test)]

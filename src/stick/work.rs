@@ -154,7 +154,7 @@ impl Stick<'_, '_> {
             edited.changes.push(Change {
                 source: ChangeSource::File,
                 key: name.clone(),
-                addresses: Vec::new(),
+                address: None,
                 alias: None,
                 from: Some(edit::fingerprint(&old)),
                 to: Some(edit::fingerprint(content)),

@@ -81,7 +81,7 @@ impl ConfigStore {
         for row in self.rows().iter().filter(|row| is_pci_device(row)) {
             let device = device(row)?;
             let identifier = &row.key.identifier;
-            if device.addresses.is_empty() {
+            if device.address.is_none() {
                 notes.push(format!("row {} names no PCI address", row.key));
             }
             if !device.shadowed.is_empty() {
@@ -169,7 +169,7 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         return put_owner(row, ValueColumn::User, owner);
     }
     for (column, value) in owned {
-        if Owner::meant_by(Source::ConfigStore, &value) != owner {
+        if Owner::meant_by(Source::ConfigStore, false, &value) != owner {
             put_owner(row, column, owner)?;
         }
     }

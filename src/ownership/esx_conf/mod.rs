@@ -97,7 +97,7 @@ impl EsxConf {
             start = start.saturating_add(line.len());
         }
         conf.bytes = bytes;
-        conf.note_duplicate_owners();
+        conf.note_owners();
         Ok(conf)
     }
 

@@ -35,7 +35,7 @@ fn the_devices_of_a_published_file_are_read_with_owner_address_and_alias() {
         .map(|d| {
             (
                 d.key.as_str(),
-                d.addresses[0].lspci(),
+                d.address.unwrap().lspci(),
                 d.passthrough,
                 d.alias.as_deref(),
             )
@@ -262,7 +262,11 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
         (&["000:26.7"], "00:1d.7", Ok("000:29.7")),
         (&["00000:000:26.7"], "0001:00:1d.7", Ok("00001:000:29.7")),
         (&["0000:00:31.2"], "00:1d.7", Ok("0000:00:29.7")),
-        (&["0000:00:1f.2"], "00:11.0", Ok("0000:00:11.0")),
+        (
+            &["0000:00:1f.2"],
+            "00:11.0",
+            Err("there are none whose spelling can be told"),
+        ),
         (&["0000:03:00.0"], "04:00.0", Ok("0000:04:00.0")),
         (
             &["000:26.7"],
@@ -274,25 +278,22 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
             "00:1d.7",
             Err("there are none whose spelling can be told"),
         ),
-        (
-            &["0000:03:00.0"],
-            "00:1d.7",
-            Err("they allow more than one spelling"),
-        ),
+        (&["0000:03:00.0"], "00:1d.7", Ok("0000:00:29.7")),
         (
             &["0000:00:1f.2", "0000:00:31.2"],
             "00:1d.7",
-            Err("they allow more than one spelling"),
+            Ok("0000:00:29.7"),
         ),
         (
             &["000:26.7", "00000:000:26.7"],
             "00:1d.7",
             Err("they allow more than one spelling"),
         ),
+        (&["0000:00:17.0"], "00:0b.0", Ok("0000:00:11.0")),
         (
-            &["0000:00:17.0"],
-            "00:11.0",
-            Err("one of them may be this device or another"),
+            &["000:26.7", "0000:00:26.7"],
+            "00:1a.7",
+            Err("several of them are this device"),
         ),
     ];
     for (keys, new, expected) in cases {
@@ -352,13 +353,58 @@ fn aliases_are_tied_to_an_address_or_not_at_all() {
     );
 }
 
+/// A bus address is hexadecimal, a key decimal.
 #[test]
-fn an_alias_that_two_devices_could_have_goes_to_neither() {
+fn an_alias_goes_to_the_key_that_means_its_address_in_decimal() {
     let file = conf(concat!(
         "/device/0000:00:11.0/owner = \"vmkernel\"\n/device/0000:00:17.0/owner = \"vmkernel\"\n",
         "/vmkdevmgr/pci/p0000:00:11.0/alias = \"vmhba1\"\n",
     ));
-    assert!(file.devices().iter().all(|d| d.alias.is_none()));
+    let aliases: Vec<_> = file.devices().into_iter().map(|d| d.alias).collect();
+    assert_eq!(aliases, [None, Some("vmhba1".to_owned())]);
+}
+
+/// By the vendor's rule of 6.7.
+#[test]
+fn virtual_functions_are_passed_through_by_anything_but_vmkernel_and_given_back() {
+    let lines = concat!(
+        "/device/m00005c00.vf1/owner = \"passthru\"\n/device/s00000004.00.vf2/owner = \"somevm\"\n",
+        "/device/p0000:0a:10.0.vf3/owner = \"\"\n/device/m00005c00.vf4/owner = \"vmkernel\"\n",
+        "/device/m00005c00.vf5/owner = \"Passthru\"\n",
+    );
+    let file = conf(lines);
+    assert_eq!(file.notes(), []);
+    let passed: Vec<_> = file.devices().iter().map(|d| d.passthrough).collect();
+    assert_eq!(passed, [true, true, true, false, true]);
+    let keys: Vec<String> = file.devices().into_iter().map(|d| d.key).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(file.set_owner(&keys[..3], Owner::Passthru).unwrap(), file);
+    let fixed = file.set_owner(&keys, Owner::Vmkernel).unwrap();
+    for (line, key) in text(&fixed).lines().zip(keys) {
+        assert_eq!(line, format!("{key} = \"vmkernel\""));
+    }
+}
+
+#[test]
+fn a_line_the_host_ignores_is_said_to_be_and_given_back_by_its_value() {
+    let file = conf(concat!(
+        "/device/0000:00:1a.7/owner = \"passthru\"\n/device/000:32.0/owner = \"passthru\"\n",
+        "/device/0000:00:1b.0/owner = \"vmkernel\"\n/device/0000:10:00.0/owner = \"passthru\"\n",
+    ));
+    let notes: Vec<_> = file.notes().iter().map(|n| (n.line, n.kind)).collect();
+    assert_eq!(
+        notes,
+        [(1, NoteKind::IgnoredOwner), (2, NoteKind::IgnoredOwner)]
+    );
+    let devices = file.devices();
+    let ignored: Vec<_> = devices.iter().map(|d| d.is_ignored_by_host()).collect();
+    assert_eq!(ignored, [true, true, true, false]);
+    assert_eq!(devices[3].address.unwrap().to_string(), "0000:0a:00.0");
+    let passed = devices.iter().filter(|d| d.passthrough);
+    let keys: Vec<&str> = passed.map(|d| d.key.as_str()).collect();
+    let fixed = file.set_owner(&keys, Owner::Vmkernel).unwrap();
+    assert_eq!(text(&fixed), text(&file).replace("passthru", "vmkernel"));
+    assert_eq!(fixed.notes(), []);
 }
 
 #[test]

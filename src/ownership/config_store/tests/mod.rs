@@ -147,7 +147,7 @@ fn devices_are_read_with_owner_and_alias() {
     assert_eq!(devices.len(), 12);
     let usb = device(&devices, USB);
     assert_eq!(usb.source, Source::ConfigStore);
-    assert_eq!(usb.addresses[0].to_string(), USB);
+    assert_eq!(usb.address.unwrap().to_string(), USB);
     assert_eq!(usb.owner.as_deref(), Some("OWNER_PASSTHRU"));
     assert_eq!(
         (usb.passthrough, usb.alias.as_deref()),
@@ -519,7 +519,7 @@ fn an_odd_identifier_is_shown_noted_and_kept() {
     );
     let devices = store.devices().unwrap();
     let odd = device(&devices, "00:1a.7");
-    assert_eq!((odd.passthrough, odd.addresses.len()), (true, 0));
+    assert_eq!((odd.passthrough, odd.address), (true, None));
     assert_eq!(
         store.notes().unwrap(),
         [
