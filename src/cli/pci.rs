@@ -27,7 +27,7 @@ pub fn set(session: &Session, args: &PciSetArgs) -> Result<Exit, Failure> {
         Owner::Vmkernel
     };
     let edit = OwnerEdit {
-        devices: Devices::Named(selectors(&args.device)?),
+        devices: Devices::NamedOrNew(selectors(&args.device)?),
         owner,
     };
     let targets = &args.targets.sticks;

@@ -29,8 +29,21 @@ pub struct OwnerEdit {
 pub enum Devices {
     /// Every one that is passed through now.
     PassedThrough,
-    /// Those named.
+    /// Those named. One that nothing in the state names is a mistake.
     Named(Vec<Selector>),
+    /// Those named, also where nothing in the state names them yet: a device to be passed through
+    /// gets an entry of its own then.
+    NamedOrNew(Vec<Selector>),
+}
+
+impl Devices {
+    /// The selectors, where there are any.
+    pub fn selectors(&self) -> &[Selector] {
+        match self {
+            Devices::PassedThrough => &[],
+            Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
+        }
+    }
 }
 
 impl OwnerEdit {
@@ -100,7 +113,7 @@ impl OwnerEdit {
                 });
                 return Ok((passed.collect(), Vec::new()));
             }
-            Devices::Named(selectors) => selectors,
+            Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
         };
         let mut chosen = BTreeSet::new();
         let mut missing = Vec::new();
@@ -146,9 +159,9 @@ impl OwnerEdit {
         }
     }
 
-    /// The address of a selector that matched nothing.
+    /// The address of a selector that matched nothing, where it may be a new device's.
     fn named_address(&self, missing: &SelectError) -> Option<PciAddress> {
-        let Devices::Named(selectors) = &self.devices else {
+        let Devices::NamedOrNew(selectors) = &self.devices else {
             return None;
         };
         let text = missing.selector();

@@ -19,6 +19,7 @@ use super::{ConfEdit, Devices, Edit, FileEdit, OwnerEdit, Selector, StoreEdit};
 use crate::bank::KerneloptEdit;
 use crate::error::ErrorKind;
 use crate::ownership::{Owner, RowKey, Source};
+use crate::pci::PciAddress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;
@@ -143,7 +144,10 @@ impl DeclaredPlan {
                 let selector: Selector = address.parse().map_err(|error: super::SelectError| {
                     self.error(entry.address.span(), error.to_string())
                 })?;
-                Devices::Named(vec![selector])
+                match entry.new {
+                    true => Devices::NamedOrNew(vec![selector]),
+                    false => Devices::Named(vec![selector]),
+                }
             };
             let owner = match entry.owner {
                 OwnerWord::Vmkernel => Owner::Vmkernel,
@@ -298,12 +302,12 @@ impl DeclaredPlan {
 
 /// Whether two edits give one address to different owners, however it was spelled.
 fn contradict(one: &OwnerEdit, other: &OwnerEdit) -> bool {
-    let (Devices::Named(mine), Devices::Named(theirs)) = (&one.devices, &other.devices) else {
-        return false;
+    let addresses = |edit: &OwnerEdit| -> BTreeSet<PciAddress> {
+        let selectors = edit.devices.selectors().iter();
+        selectors.filter_map(Selector::address).collect()
     };
-    let theirs: Vec<_> = theirs.iter().filter_map(Selector::address).collect();
-    let mut mine = mine.iter().filter_map(Selector::address);
-    one.owner != other.owner && mine.any(|address| theirs.contains(&address))
+    let (mine, theirs) = (addresses(one), addresses(other));
+    one.owner != other.owner && !mine.is_disjoint(&theirs)
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub struct DeviceEntry {
     pub address: Spanned<String>,
     /// The owner it gets.
     pub owner: OwnerWord,
+    /// Whether the device may be one that nothing in the state names yet.
+    #[serde(default)]
+    pub new: bool,
 }
 
 /// An owner.

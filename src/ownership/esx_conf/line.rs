@@ -64,7 +64,7 @@ impl NoteKind {
             }
             NoteKind::IgnoredOwner => {
                 "passes a device through, but the host ignores this line: \
-                 its address is none when read as decimal, as keys are"
+                 keys are decimal, and this one is no decimal address"
             }
         }
     }
