@@ -2,8 +2,8 @@
 
 use super::EditError;
 use crate::ownership::{
-    ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, disagreements, forbidden_sidecars,
-    tie_aliases,
+    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
+    disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::State;
 
@@ -74,10 +74,8 @@ impl Configuration {
     /// A row of the ConfigStore whose owner cannot be told; [`EditError::TooManyDevices`].
     pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
         let mut devices = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::devices);
-        let mut aliases = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::aliases);
         if let Some(store) = &self.store {
             devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
-            aliases.extend(store.aliases());
         }
         if devices.len() > MAX_DEVICES {
             return Err(EditError::TooManyDevices {
@@ -85,8 +83,18 @@ impl Configuration {
                 limit: MAX_DEVICES,
             });
         }
-        tie_aliases(&mut devices, &aliases);
+        tie_aliases(&mut devices, &self.aliases());
+        // A row joins slot and address; a line at that address has the same adapter.
+        let by_address = aliases_by_address(&devices);
+        tie_aliases(&mut devices, &by_address);
         Ok(devices)
+    }
+
+    /// The adapters either file ties to a place, those of esx.conf first.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let conf = self.esx_conf.iter().flat_map(EsxConf::aliases);
+        let store = self.store.iter().flat_map(ConfigStore::aliases);
+        conf.chain(store).collect()
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be

@@ -6,6 +6,8 @@
 mod conf;
 mod configuration;
 mod files;
+#[cfg(test)]
+mod fixtures;
 pub mod host_map;
 pub mod inventory;
 mod kernelopt;

@@ -8,7 +8,8 @@ use super::{
     CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
 };
 use crate::ownership::{
-    Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source, ValueColumn,
+    BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source,
+    ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
@@ -73,7 +74,8 @@ impl OwnerEdit {
             }
         }
         for error in missing {
-            match (self.owner, self.named_address(&error)) {
+            let (error, address) = self.resolve(error, configuration);
+            match (self.owner, address) {
                 (Owner::Passthru, Some(address)) if configuration.store.is_some() => {
                     in_store.push(StoreChange::AddPassthru { address });
                     edited.changes.push(self.added(
@@ -159,15 +161,32 @@ impl OwnerEdit {
         }
     }
 
-    /// The address of a selector that matched nothing, where it may be a new device's.
-    fn named_address(&self, missing: &SelectError) -> Option<PciAddress> {
-        let Devices::NamedOrNew(selectors) = &self.devices else {
-            return None;
-        };
+    /// The address of a selector that matched nothing, where it may be a new device's, and the
+    /// error as it is to be told otherwise.
+    fn resolve(
+        &self,
+        missing: SelectError,
+        configuration: &Configuration,
+    ) -> (SelectError, Option<PciAddress>) {
         let text = missing.selector();
-        let mut selectors = selectors.iter();
-        let selector = selectors.find(|selector| selector.to_string() == text);
-        selector.and_then(Selector::address)
+        let mut selectors = self.devices.selectors().iter();
+        let Some(selector) = selectors.find(|selector| selector.to_string() == text) else {
+            return (missing, None);
+        };
+        let mut address = selector.address();
+        if let Some(name) = selector.alias() {
+            let aliases = configuration.aliases();
+            let mut places = aliases.iter().filter(|alias| alias.name == name);
+            if let Some(alias) = places.next() {
+                address = alias.at.pci().or_else(|| places.find_map(|a| a.at.pci()));
+                if let (None, BusAddress::Slot(place)) = (address, &alias.at) {
+                    let (selector, place) = (text.to_owned(), place.clone());
+                    return (SelectError::NoAddress { selector, place }, None);
+                }
+            }
+        }
+        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_));
+        (missing, address.filter(|_| may_be_new))
     }
 
     fn add_line(
@@ -282,3 +301,6 @@ pub fn rows_as_text(store: &ConfigStore) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,16 @@ pub enum SelectError {
         /// bus; else the ones passed through.
         near: Vec<String>,
     },
+    /// The adapter of that name is known, and not which PCI device it is.
+    #[error(
+        "`{selector}` is the adapter at {place}, and nothing in the state ties that place to a PCI address"
+    )]
+    NoAddress {
+        /// The text as given.
+        selector: String,
+        /// What the device layer calls its place: `m01000300`.
+        place: String,
+    },
     /// More than one device fits.
     #[error("`{selector}` matches more than one device{}", listing(":", .matches))]
     Ambiguous {
@@ -78,6 +88,7 @@ impl SelectError {
         match self {
             SelectError::NotADevice { selector }
             | SelectError::NoSuchDevice { selector, .. }
+            | SelectError::NoAddress { selector, .. }
             | SelectError::Ambiguous { selector, .. } => selector,
         }
     }

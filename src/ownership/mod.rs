@@ -5,11 +5,15 @@
 //! state may hold both, and which one a 7.0 host believes is not known, so both are shown and
 //! both are changed. Bytes in, values out: archives and files are the business of other rooms.
 
+mod bus_address;
 mod config_store;
 mod error;
 mod esx_conf;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod json_span;
 
+pub use bus_address::{Alias, BusAddress, aliases_by_address, tie_aliases};
 pub use config_store::{
     Cell, Change, ConfigStore, Row, RowKey, SchemaStore, ValueColumn, forbidden_sidecars,
 };
@@ -94,6 +98,9 @@ pub struct DeviceOwner {
     /// The address `written` stands for: decimal in esx.conf, hexadecimal in the ConfigStore.
     /// `None` where it is none; see [`DeviceOwner::is_ignored_by_host`].
     pub address: Option<PciAddress>,
+    /// What the device layer calls its place, where the source tells: `dl_bus_address` of a row,
+    /// or the place of a virtual function. On real hosts of 7.x it is mostly a slot.
+    pub bus_address: Option<BusAddress>,
     /// The owner as written; `None` when the source names the device but no owner, which means
     /// the VMkernel.
     pub owner: Option<String>,
@@ -118,12 +125,13 @@ pub struct DeviceOwner {
 impl DeviceOwner {
     fn new(source: Source, key: String, written: &str) -> DeviceOwner {
         let (place, virtual_function) = split_virtual_function(written);
+        // Virtual functions were seen under what the device layer calls their functions' places.
+        let bus_address = BusAddress::parse(place).filter(|_| virtual_function);
         let address = match source {
-            // Virtual functions were seen under the names the device layer gives their functions.
-            Source::EsxConf if virtual_function => {
-                bus_address(place).or_else(|| PciAddress::from_key(place))
-            }
-            Source::EsxConf => PciAddress::from_key(place),
+            Source::EsxConf => bus_address
+                .as_ref()
+                .and_then(BusAddress::pci)
+                .or_else(|| PciAddress::from_key(place)),
             Source::ConfigStore => PciAddress::from_sbdf(place),
         };
         DeviceOwner {
@@ -131,6 +139,7 @@ impl DeviceOwner {
             key,
             written: written.to_owned(),
             address,
+            bus_address,
             owner: None,
             passthrough: false,
             shadowed: Vec::new(),
@@ -181,57 +190,6 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
     match written.rsplit_once(".vf") {
         Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
         _ => (written, false),
-    }
-}
-
-/// An adapter's name and the address the state ties it to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alias {
-    /// The address of the adapter's PCI function.
-    pub address: PciAddress,
-    /// `vmhba32`, `vmnic0`.
-    pub name: String,
-}
-
-/// Reads a bus address of ESXi's device layer: `p` and a hexadecimal address (`p0000:00:07.1`).
-///
-/// The forms that begin with `m` or `s` name a slot by firmware tables and tell no address.
-fn bus_address(text: &str) -> Option<PciAddress> {
-    PciAddress::from_sbdf(text.strip_prefix('p')?)
-}
-
-/// Reads a logical bus address, `pci#p0000:00:07.1#0`: the PCI function and the adapter's number on
-/// it.
-fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
-    let (place, number) = text.strip_prefix("pci#")?.rsplit_once('#')?;
-    Some((bus_address(place)?, number.parse().ok()?))
-}
-
-/// Gives each device that has no alias the first of `aliases` at its address, where no other
-/// device of the same source has that address.
-pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
-    let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
-        std::collections::HashMap::new();
-    for device in devices.iter().filter(|d| !d.virtual_function) {
-        if let Some(address) = device.address {
-            let count = claims.entry((device.source, address)).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-    let mut names = std::collections::HashMap::new();
-    for alias in aliases {
-        names.entry(alias.address).or_insert(alias.name.as_str());
-    }
-    for device in devices.iter_mut() {
-        if device.alias.is_some() || device.virtual_function {
-            continue;
-        }
-        if let Some(address) = device.address
-            && let Some(name) = names.get(&address)
-            && claims.get(&(device.source, address)) == Some(&1)
-        {
-            device.alias = Some((*name).to_owned());
-        }
     }
 }
 

@@ -48,31 +48,6 @@ fn a_key_disagrees_with_the_row_of_its_decimal_address_alone() {
 }
 
 #[test]
-fn only_bus_addresses_that_name_a_pci_function_are_read() {
-    let address = bus_address("p0000:00:07.1").unwrap();
-    assert_eq!(address.lspci(), "00:07.1");
-    assert_eq!(logical_address("pci#p0000:00:07.1#12"), Some((address, 12)));
-    for text in [
-        "m01000300",
-        "s00000002.00",
-        "0000:00:07.1",
-        "p0000:00:31.2",
-        "p",
-        "",
-    ] {
-        assert_eq!(bus_address(text), None, "{text}");
-    }
-    for text in [
-        "pci#m01000b00#0",
-        "pci#p0000:00:07.1",
-        "pci#p0000:00:07.1#",
-        "logical#swdevroot#x#0",
-    ] {
-        assert_eq!(logical_address(text), None, "{text}");
-    }
-}
-
-#[test]
 fn both_owners_have_one_length_in_each_source() {
     for source in [Source::EsxConf, Source::ConfigStore] {
         let [a, b] = [Owner::Vmkernel, Owner::Passthru].map(|o| o.spelled(source));
@@ -104,9 +79,11 @@ fn a_virtual_function_is_passed_through_unless_it_is_the_vmkernels() {
         let (found, is_one) = split_virtual_function(written);
         assert_eq!(is_one.then_some(found), place, "{written}");
     }
-    let slot = device(Source::EsxConf, "p0000:0a:10.0.vf3", true);
-    assert_eq!(slot.address.unwrap().lspci(), "0a:10.0");
-    assert!(!slot.is_ignored_by_host());
+    let function = device(Source::EsxConf, "p0000:0a:10.0.vf3", true);
+    assert_eq!(function.address.unwrap().lspci(), "0a:10.0");
+    assert!(!function.is_ignored_by_host());
+    let slot = device(Source::EsxConf, "m00005c00.vf1", true);
+    assert_eq!(slot.bus_address, Some(BusAddress::Slot("m00005c00".into())));
 }
 
 #[test]

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{Cell, ConfigStore, Row, RowKey, ValueColumn};
+use crate::ownership::bus_address::Aliases;
 use crate::ownership::json_span::{string_member, with_string_member};
 use crate::ownership::{
-    Alias, DeviceOwner, Owner, OwnershipError, Source, bus_address, logical_address, tie_aliases,
+    Alias, BusAddress, DeviceOwner, Owner, OwnershipError, Source, tie_aliases,
 };
 use crate::pci::PciAddress;
 
@@ -47,28 +48,15 @@ impl ConfigStore {
         Ok(devices)
     }
 
-    /// The adapters that `device_data` rows tie to an address, PCI rows before logical ones.
+    /// The adapters that `device_data` rows tie to a place, PCI rows before logical ones.
     ///
-    /// Rows whose bus address names a slot (`m01000300`) and rows that are not as the host writes
-    /// them tell no address and are left out.
+    /// Rows that are not as the host writes them are left out.
     pub fn aliases(&self) -> Vec<Alias> {
-        let mut found = Vec::new();
-        let mut logical = Vec::new();
+        let mut aliases = Aliases::default();
         for data in self.rows().iter().filter_map(DeviceData::read) {
-            let name = data.alias;
-            match data.bus_type.as_str() {
-                "pci" => found
-                    .extend(bus_address(&data.bus_address).map(|address| Alias { address, name })),
-                "logical" => logical.extend(
-                    logical_address(&data.bus_address)
-                        .map(|(address, number)| (number, Alias { address, name })),
-                ),
-                _ => {}
-            }
+            aliases.take(&data.bus_type, &data.bus_address, data.alias);
         }
-        logical.sort_by_key(|(number, _)| *number);
-        found.extend(logical.into_iter().map(|(_, alias)| alias));
-        found
+        aliases.in_order()
     }
 
     /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence
@@ -105,6 +93,9 @@ impl ConfigStore {
     }
 }
 
+/// The property that holds what the device layer calls the device's place.
+const BUS_ADDRESS: &str = "dl_bus_address";
+
 /// The columns in the order in which an owner is shown: what a user set comes first.
 const SHOWN_FIRST: [ValueColumn; 5] = [
     ValueColumn::User,
@@ -117,6 +108,11 @@ const SHOWN_FIRST: [ValueColumn; 5] = [
 fn device(row: &Row) -> Result<DeviceOwner, OwnershipError> {
     let identifier = &row.key.identifier;
     let mut device = DeviceOwner::new(Source::ConfigStore, identifier.clone(), identifier);
+    device.bus_address = SHOWN_FIRST.into_iter().find_map(|column| {
+        let json = row.value(column).text()?;
+        let member = string_member(json, BUS_ADDRESS).ok()??;
+        BusAddress::parse(&member.value)
+    });
     let mut owners = Vec::new();
     for column in SHOWN_FIRST {
         owners.extend(owner_in(row, column)?);
@@ -212,7 +208,10 @@ pub(super) fn new_row(
     let (data, row) = rows
         .values()
         .filter_map(|row| Some((DeviceData::read(row)?, row)))
-        .find(|(data, _)| data.bus_type == "pci" && bus_address(&data.bus_address) == Some(address))
+        .find(|(data, _)| {
+            let place = BusAddress::parse(&data.bus_address);
+            data.bus_type == "pci" && place == Some(BusAddress::Pci(address))
+        })
         .ok_or_else(|| {
             refuse("no device_data row tells its dl_bus_address, which the schema requires")
         })?;

@@ -4,10 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::line::{NoteKind, device_key};
 use super::{EsxConf, OwnershipError};
-use crate::ownership::{
-    Alias, DeviceOwner, Owner, Source, bus_address, logical_address, split_virtual_function,
-    tie_aliases,
-};
+use crate::ownership::bus_address::Aliases;
+use crate::ownership::{Alias, DeviceOwner, Owner, Source, split_virtual_function, tie_aliases};
 use crate::pci::{self, Class, PciAddress, Radix, Spelling};
 
 impl EsxConf {
@@ -41,34 +39,19 @@ impl EsxConf {
         devices
     }
 
-    /// The adapters that `/vmkdevmgr` lines tie to an address.
-    ///
-    /// Only bus addresses of the form `p0000:00:1f.2` name one; those that name a slot
-    /// (`m00008901`, `s00000002.00`) are left out. PCI lines come before logical ones, which
-    /// number the adapters of one function.
+    /// The adapters that `/vmkdevmgr` lines tie to a place, PCI lines before logical ones, which
+    /// number the adapters of one function. Hosts of 5.5 to 6.7 name slots there
+    /// (`/vmkdevmgr/pci/m00008901/alias`).
     pub fn aliases(&self) -> Vec<Alias> {
-        let mut found = Vec::new();
-        let mut logical = Vec::new();
+        let mut aliases = Aliases::default();
         for entry in self.entries() {
-            let Some(path) = entry
-                .key
-                .strip_prefix("/vmkdevmgr/")
-                .and_then(|path| path.strip_suffix("/alias"))
-            else {
-                continue;
-            };
-            let name = entry.value.to_owned();
-            if let Some(address) = path.strip_prefix("pci/").and_then(bus_address) {
-                found.push(Alias { address, name });
-            } else if let Some((address, number)) =
-                path.strip_prefix("logical/").and_then(logical_address)
-            {
-                logical.push((number, Alias { address, name }));
+            let path = entry.key.strip_prefix("/vmkdevmgr/");
+            let path = path.and_then(|path| path.strip_suffix("/alias"));
+            if let Some((bus, place)) = path.and_then(|path| path.split_once('/')) {
+                aliases.take(bus, place, entry.value.to_owned());
             }
         }
-        logical.sort_by_key(|(number, _)| *number);
-        found.extend(logical.into_iter().map(|(_, alias)| alias));
-        found
+        aliases.in_order()
     }
 
     /// Sets the owner at each of `keys` (`/device/000:26.7/owner`), in every line that has the key

@@ -1,0 +1,83 @@
+use super::super::fixtures::{state, store};
+use super::super::{Edit, apply};
+use super::*;
+
+const ADAPTERS: [[&str; 5]; 3] = [
+    [
+        "system",
+        "device_data",
+        "52 a8",
+        "",
+        r#"{"alias":"vmhba0","bus_type":"pci","bus_address":"m01000300"}"#,
+    ],
+    [
+        "system",
+        "device_data",
+        "52 a9",
+        "",
+        r#"{"alias":"vmnic3","bus_type":"pci","bus_address":"m01000b00"}"#,
+    ],
+    [
+        "hardware",
+        "pci_devices",
+        "0000:01:00.0",
+        "",
+        r#"{"sbdf":"0000:01:00.0","dl_bus_address":"m01000300"}"#,
+    ],
+];
+
+fn edit(devices: Devices, owner: Owner) -> Edit {
+    Edit::Owner(OwnerEdit { devices, owner })
+}
+
+fn named(selector: &str) -> Vec<Selector> {
+    vec![selector.parse().unwrap()]
+}
+
+/// The join by slot gives the name, and the name finds the device in both files.
+#[test]
+fn an_adapter_known_by_its_slot_is_found_by_name_in_both_files() {
+    let conf = b"/device/0000:01:00.0/owner = \"passthru\"\n";
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&ADAPTERS))]);
+    let devices = Configuration::open(&state).unwrap().devices().unwrap();
+    assert_eq!(devices.len(), 2);
+    for device in &devices {
+        assert_eq!(device.alias.as_deref(), Some("vmhba0"), "{device:?}");
+        assert!(device.is_storage());
+    }
+    let back = edit(Devices::Named(named("vmhba0")), Owner::Vmkernel);
+    let edited = apply(&state, &[back], Context::default()).unwrap();
+    let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
+    assert_eq!(keys, ["/device/0000:01:00.0/owner"]);
+    // The place of this one is known, and nothing says which PCI device that is.
+    let other = edit(Devices::NamedOrNew(named("vmnic3")), Owner::Passthru);
+    let edited = apply(&state, &[other], Context::default()).unwrap();
+    assert_eq!(
+        edited.unmatched[0].to_string(),
+        "`vmnic3` is the adapter at m01000b00, and nothing in the state ties that place to a PCI address"
+    );
+}
+
+/// Hosts of 5.5 to 6.7 name slots in `/vmkdevmgr`; a row of an upgraded host has the same text.
+#[test]
+fn a_slot_of_esx_conf_names_the_adapter_of_a_row() {
+    let conf = b"/vmkdevmgr/pci/m01000300/alias = \"vmhba2\"\n";
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&ADAPTERS[2..]))]);
+    let devices = Configuration::open(&state).unwrap().devices().unwrap();
+    assert_eq!(devices[0].alias.as_deref(), Some("vmhba2"));
+}
+
+#[test]
+fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
+    let state = state(&[(ESX_CONF, b"/device/0000:85:31.1/owner = \"passthru\"\n")]);
+    let typo = edit(Devices::Named(named("0000:55:1f.2")), Owner::Passthru);
+    let edited = apply(&state, &[typo], Context::default()).unwrap();
+    assert!(edited.members.is_empty());
+    assert_eq!(
+        edited.unmatched[0].to_string(),
+        "no device matches `0000:55:1f.2`; nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
+    );
+    let insisted = edit(Devices::NamedOrNew(named("0000:55:1f.2")), Owner::Passthru);
+    let edited = apply(&state, &[insisted], Context::default()).unwrap();
+    assert_eq!(edited.changes[0].key, "/device/0000:85:31.2/owner");
+}
