@@ -8,11 +8,13 @@ mod boot_cfg;
 mod choice;
 mod error;
 mod kernelopt;
+mod release;
 
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
 pub use choice::{BankInput, BankVerdict, Choice, ChoiceWarning, WhyNot, choose};
 pub use error::BankError;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
+pub use release::Release;
 
 use crate::fat::{Entry, Volume, VolumeUuid, root_holds, vmware_uuid};
 use crate::medium::ReadAt;

@@ -3,6 +3,7 @@
 use super::configuration::inside;
 use super::secrets::shown_value;
 use super::{Change, ChangeSource, Configuration, ESX_CONF, EditError, Edited, Unmatched};
+use crate::bank::Release;
 use crate::ownership::EsxConf;
 
 /// A change to esx.conf.
@@ -31,9 +32,10 @@ impl ConfEdit {
     pub(super) fn make(
         &self,
         configuration: &mut Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
-        let moved_on = configuration.store.is_some();
+        let moved_on = configuration.reads_store(release);
         let Some(conf) = &mut configuration.esx_conf else {
             return match self {
                 ConfEdit::Unset {
@@ -61,7 +63,7 @@ impl ConfEdit {
         let from = contrary(conf, key, to.as_deref());
         if from.is_none() && moved_on {
             edited.warnings.push(format!(
-                "{key} is new in esx.conf; from 7.0 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
+                "{key} is new in esx.conf; from 7.0 U2 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
             ));
         }
         edited.changes.push(Change {

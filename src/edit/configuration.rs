@@ -1,6 +1,7 @@
 //! A state's configuration opened: what its files say of the owners of devices.
 
 use super::EditError;
+use crate::bank::Release;
 use crate::ownership::{
     Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
     disagreements, forbidden_sidecars, tie_aliases,
@@ -13,7 +14,7 @@ const MAX_DEVICES: usize = 8192;
 const LINES_NAMED: usize = 5;
 /// Where esx.conf lies in the archive.
 pub const ESX_CONF: &str = "etc/vmware/esx.conf";
-/// Where the ConfigStore lies in the archive, from 7.0 on.
+/// Where the ConfigStore lies in the archive. Hosts keep their settings there from 7.0 U2 on.
 pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
 
 /// Where the host keeps the schemas of what is in the ConfigStore.
@@ -88,6 +89,13 @@ impl Configuration {
         let by_address = aliases_by_address(&devices);
         tie_aliases(&mut devices, &by_address);
         Ok(devices)
+    }
+
+    /// Whether the host reads settings from the ConfigStore rather than from esx.conf: by its
+    /// release, or where that is not known, by there being a store.
+    pub fn reads_store(&self, release: Option<&Release>) -> bool {
+        let has_store = self.store.is_some();
+        has_store && release.is_none_or(Release::reads_config_store)
     }
 
     /// The adapters either file ties to a place, those of esx.conf first.

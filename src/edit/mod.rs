@@ -26,7 +26,7 @@ pub use owners::{Devices, OwnerEdit, rows_as_text};
 pub use selector::{SelectError, Selector};
 pub use store::StoreEdit;
 
-use crate::bank::{KerneloptEdit, KerneloptError};
+use crate::bank::{KerneloptEdit, KerneloptError, Release};
 use crate::error::ErrorKind;
 use crate::ownership::{OwnershipError, SchemaStore, Source};
 use crate::pci::PciAddress;
@@ -299,9 +299,17 @@ impl EditError {
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
+/// `release` is that of the bank, where its boot.cfg tells one. What is known to be kept in one
+/// place is changed in that and in the other; what is new goes where that release reads it.
+///
 /// # Errors
 /// [`EditError`]: a state that cannot be opened to the bottom, or an edit it cannot take.
-pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, EditError> {
+pub fn apply(
+    state: &State,
+    edits: &[Edit],
+    context: Context,
+    release: Option<&Release>,
+) -> Result<Edited, EditError> {
     let before = Configuration::open(state)?;
     let mut edited = Edited {
         searched: before.searched(),
@@ -312,6 +320,7 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
     let mut draft = Draft {
         state,
         context,
+        release,
         after: before.clone(),
         files: files::Files::default(),
         schema: schema_for(state, edits)?,
@@ -328,6 +337,7 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
 struct Draft<'s> {
     state: &'s State,
     context: Context,
+    release: Option<&'s Release>,
     after: Configuration,
     files: files::Files,
     schema: Option<SchemaStore>,
@@ -336,8 +346,8 @@ struct Draft<'s> {
 impl Draft<'_> {
     fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
         match edit {
-            Edit::Owner(owners) => owners.make(&mut self.after, self.context, edited),
-            Edit::Conf(conf) => conf.make(&mut self.after, edited),
+            Edit::Owner(owners) => owners.make(&mut self.after, self.context, self.release, edited),
+            Edit::Conf(conf) => conf.make(&mut self.after, self.release, edited),
             Edit::Store(store) => {
                 store.make(&mut self.after, self.schema.as_ref(), self.context, edited)
             }
@@ -345,7 +355,7 @@ impl Draft<'_> {
             Edit::Kernelopt(_) => Ok(()),
             Edit::Seal(operations) => {
                 for operation in operations {
-                    let parts = operation.edits(self.state, &self.after, edited)?;
+                    let parts = operation.edits(self.state, &self.after, self.release, edited)?;
                     for part in &parts {
                         self.make(part, edited)?;
                     }

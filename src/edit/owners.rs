@@ -1,12 +1,14 @@
 //! Who owns devices: which ones are meant, and the change in esx.conf and in the ConfigStore.
 //!
-//! Which of the two a 7.0 host believes is not known, so a device both name is changed in both.
+//! A host up to 7.0 U1 reads esx.conf and a later one the ConfigStore. A device that either names
+//! is changed in both; one that neither names gets its entry where its release reads it.
 
 use super::configuration::inside;
 use super::selector::{SelectError, Selector, select};
 use super::{
     CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
 };
+use crate::bank::Release;
 use crate::ownership::{
     BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source,
     ValueColumn,
@@ -53,11 +55,12 @@ impl OwnerEdit {
         &self,
         configuration: &mut Configuration,
         context: Context,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
-        self.warn_of_one_sided(&chosen, configuration, edited);
+        self.warn_of_one_sided(&chosen, configuration, release, edited);
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen
@@ -76,7 +79,7 @@ impl OwnerEdit {
         for error in missing {
             let (error, address) = self.resolve(error, configuration);
             match (self.owner, address) {
-                (Owner::Passthru, Some(address)) if configuration.store.is_some() => {
+                (Owner::Passthru, Some(address)) if configuration.reads_store(release) => {
                     in_store.push(StoreChange::AddPassthru { address });
                     edited.changes.push(self.added(
                         Source::ConfigStore,
@@ -229,26 +232,44 @@ impl OwnerEdit {
         Ok(())
     }
 
-    /// A device to be passed through that only esx.conf names, in a state with a ConfigStore:
-    /// a host that reads only the store will not see it.
+    /// A device to be passed through that only the file names which its host does not read.
     fn warn_of_one_sided(
         &self,
         chosen: &[&DeviceOwner],
         configuration: &Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) {
-        if self.owner != Owner::Passthru || configuration.store.is_none() {
+        let has_both = configuration.esx_conf.is_some() && configuration.store.is_some();
+        if self.owner != Owner::Passthru || !has_both {
             return;
         }
-        let (conf, store): (Vec<&DeviceOwner>, Vec<&DeviceOwner>) = chosen
-            .iter()
-            .partition(|device| device.source == Source::EsxConf);
-        for device in conf {
-            let known = |row: &&DeviceOwner| row.address.is_some() && row.address == device.address;
-            if !store.iter().any(known) {
+        let (read, unread, words) = match (configuration.reads_store(release), release) {
+            (true, Some(_)) => (
+                Source::ConfigStore,
+                Source::EsxConf,
+                ["esx.conf", "the ConfigStore"],
+            ),
+            (true, None) => (
+                Source::ConfigStore,
+                Source::EsxConf,
+                ["esx.conf", "the ConfigStore alone"],
+            ),
+            (false, _) => (
+                Source::EsxConf,
+                Source::ConfigStore,
+                ["the ConfigStore", "esx.conf"],
+            ),
+        };
+        let host = release.map_or("a host that".to_owned(), |release| format!("{release}"));
+        for device in chosen.iter().filter(|device| device.source == unread) {
+            let names_it = |other: &&&DeviceOwner| {
+                other.source == read && other.address.is_some() && other.address == device.address
+            };
+            if !chosen.iter().any(|other| names_it(&other)) {
                 edited.warnings.push(format!(
-                    "{}: only esx.conf names {}; a host that reads the ConfigStore alone will not see this change",
-                    configuration.file, device.key
+                    "{}: only {} names {}; {host} reads {} and will not see this change",
+                    configuration.file, words[0], device.key, words[1]
                 ));
             }
         }

@@ -1,12 +1,13 @@
 //! Sealing: what makes an image the image of one host, taken out piece by piece.
 //!
 //! Each operation says what it removes and what the host does at its next boot, for the two
-//! generations of configuration: esx.conf (to 6.x) and the ConfigStore (7.0 and later). How well
+//! generations of configuration: esx.conf (to 7.0 U1) and the ConfigStore (7.0 U2 and later). How well
 //! that is known differs and is part of the text. What cannot be undone by leaving something
 //! out is not done: see [`left_alone`].
 
 use super::configuration::inside;
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
+use crate::bank::Release;
 use crate::ownership::{EsxConf, Row, ValueColumn, without_member};
 use crate::state::{MemberKind, State};
 use serde_json::Value;
@@ -46,9 +47,9 @@ pub struct About {
     pub default: bool,
     /// What it removes or sets.
     pub removes: &'static str,
-    /// What a host with esx.conf alone, 4.x to 6.x, does at its next boot.
+    /// What a host that reads esx.conf, up to 7.0 U1, does at its next boot.
     pub esx_conf: &'static str,
-    /// What a host with a ConfigStore, 7.0 and later, does.
+    /// What a host that reads the ConfigStore, 7.0 U2 and later, does.
     pub config_store: &'static str,
 }
 
@@ -160,10 +161,11 @@ impl Operation {
         self,
         state: &State,
         configuration: &Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<Vec<Edit>, EditError> {
         let conf = configuration.esx_conf.as_ref();
-        let has_store = configuration.store.is_some();
+        let has_store = configuration.reads_store(release);
         Ok(match self {
             Operation::SystemUuid => {
                 let edits = unset(conf, |key| key == UUID_KEY)?;

@@ -1,9 +1,9 @@
 //! Who owns each PCI device: the VMkernel, or a virtual machine it is passed through to.
 //!
-//! Two places in an ESXi state say so: `/device/.../owner` lines of esx.conf (3.5 to 6.x, and
-//! hosts upgraded from there) and the `pci_devices` rows of the ConfigStore (7.0 and later). A
-//! state may hold both, and which one a 7.0 host believes is not known, so both are shown and
-//! both are changed. Bytes in, values out: archives and files are the business of other rooms.
+//! Two places in an ESXi state say so: `/device/.../owner` lines of esx.conf, which hosts up to
+//! 7.0 U1 read, and the `pci_devices` rows of the ConfigStore, which those from 7.0 U2 on read. A
+//! state may hold both, and both are shown and changed. Bytes in, values out: archives and files
+//! are the business of other rooms.
 
 mod bus_address;
 mod config_store;

@@ -21,7 +21,7 @@ pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 
 use crate::bank::{
-    Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, choose,
+    Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, Release, choose,
 };
 use crate::fat::Entry;
 use crate::medium::ReadAt;
@@ -268,6 +268,12 @@ impl<'m, 'k> Stick<'m, 'k> {
 }
 
 impl<'m> Slot<'m> {
+    /// The release its boot.cfg tells.
+    pub fn release(&self) -> Option<Release> {
+        let bank = self.bank.as_ref().ok()?;
+        Release::parse(bank.boot_cfg().build.as_deref()?)
+    }
+
     /// The bank.
     ///
     /// # Errors

@@ -99,7 +99,8 @@ impl Stick<'_, '_> {
         context: Context,
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
-        let edited = edit::apply(&state, edits, context)
+        let release = slot.release();
+        let edited = edit::apply(&state, edits, context, release.as_ref())
             .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
         Ok(FileWork {
             name: file.name.to_owned(),

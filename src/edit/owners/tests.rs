@@ -1,6 +1,7 @@
 use super::super::fixtures::{state, store};
 use super::super::{Edit, apply};
 use super::*;
+use crate::error::ErrorKind;
 
 const ADAPTERS: [[&str; 5]; 3] = [
     [
@@ -46,12 +47,12 @@ fn an_adapter_known_by_its_slot_is_found_by_name_in_both_files() {
         assert!(device.is_storage());
     }
     let back = edit(Devices::Named(named("vmhba0")), Owner::Vmkernel);
-    let edited = apply(&state, &[back], Context::default()).unwrap();
+    let edited = apply(&state, &[back], Context::default(), None).unwrap();
     let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
     assert_eq!(keys, ["/device/0000:01:00.0/owner"]);
     // The place of this one is known, and nothing says which PCI device that is.
     let other = edit(Devices::NamedOrNew(named("vmnic3")), Owner::Passthru);
-    let edited = apply(&state, &[other], Context::default()).unwrap();
+    let edited = apply(&state, &[other], Context::default(), None).unwrap();
     assert_eq!(
         edited.unmatched[0].to_string(),
         "`vmnic3` is the adapter at m01000b00, and nothing in the state ties that place to a PCI address"
@@ -71,13 +72,57 @@ fn a_slot_of_esx_conf_names_the_adapter_of_a_row() {
 fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
     let state = state(&[(ESX_CONF, b"/device/0000:85:31.1/owner = \"passthru\"\n")]);
     let typo = edit(Devices::Named(named("0000:55:1f.2")), Owner::Passthru);
-    let edited = apply(&state, &[typo], Context::default()).unwrap();
+    let edited = apply(&state, &[typo], Context::default(), None).unwrap();
     assert!(edited.members.is_empty());
     assert_eq!(
         edited.unmatched[0].to_string(),
         "no device matches `0000:55:1f.2`; nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
     );
     let insisted = edit(Devices::NamedOrNew(named("0000:55:1f.2")), Owner::Passthru);
-    let edited = apply(&state, &[insisted], Context::default()).unwrap();
+    let edited = apply(&state, &[insisted], Context::default(), None).unwrap();
     assert_eq!(edited.changes[0].key, "/device/0000:85:31.2/owner");
+}
+
+/// 7.0 U1 has a store and reads esx.conf; 7.0 U2 reads the store.
+#[test]
+fn a_new_device_and_the_warning_go_by_the_release() {
+    let conf =
+        b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:03:00.0/owner = \"vmkernel\"\n";
+    let rows = [[
+        "hardware",
+        "pci_devices",
+        "0000:01:00.0",
+        r#"{"sbdf":"0000:01:00.0"}"#,
+        "",
+    ]];
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&rows))]);
+    let (older, newer) = ("7.0.1-0.0.16850804", "7.0.2-0.0.17867351");
+    let made = |devices: Devices, build: &str| {
+        let edit = edit(devices, Owner::Passthru);
+        let release = Release::parse(build).unwrap();
+        apply(&state, &[edit], Context::default(), Some(&release))
+    };
+    let new = Devices::NamedOrNew(named("0a:00.0"));
+    let edited = made(new.clone(), older).unwrap();
+    assert_eq!(edited.changes[0].key, "/device/0000:10:00.0/owner");
+    assert!(edited.warnings.is_empty(), "{:?}", edited.warnings);
+    // The archive tells too little for a row.
+    assert_eq!(made(new, newer).unwrap_err().kind(), ErrorKind::Refused);
+
+    let in_conf = Devices::Named(named("00:1f.2"));
+    assert!(made(in_conf.clone(), older).unwrap().warnings.is_empty());
+    assert_eq!(
+        made(in_conf, newer).unwrap().warnings,
+        [
+            "local.tgz: only esx.conf names /device/0000:00:31.2/owner; \
+          7.0.2-0.0.17867351 reads the ConfigStore and will not see this change"
+        ]
+    );
+    let in_store = Devices::Named(named("01:00.0"));
+    assert!(made(in_store.clone(), newer).unwrap().warnings.is_empty());
+    assert_eq!(
+        made(in_store, older).unwrap().warnings,
+        ["local.tgz: only the ConfigStore names 0000:01:00.0; \
+          7.0.1-0.0.16850804 reads esx.conf and will not see this change"]
+    );
 }
