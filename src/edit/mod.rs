@@ -28,7 +28,7 @@ pub use store::StoreEdit;
 
 use crate::bank::{KerneloptEdit, KerneloptError, Release};
 use crate::error::ErrorKind;
-use crate::ownership::{OwnershipError, SchemaStore, Source};
+use crate::ownership::{Owner, OwnershipError, SchemaStore, Source};
 use crate::pci::PciAddress;
 use crate::state::{MemberEdit, MemberKind, State, StateError};
 use configuration::inside;
@@ -103,6 +103,14 @@ pub enum Unmatched {
     /// A row of the ConfigStore.
     #[error("the ConfigStore has no row {0}")]
     Row(String),
+    /// A row of the ConfigStore that is not there and cannot be made.
+    #[error("the ConfigStore has no row {row}, and none can be made: {why}")]
+    NewRow {
+        /// The row.
+        row: String,
+        /// Why not.
+        why: String,
+    },
     /// A file of the configuration.
     #[error("the state holds no file {0}")]
     File(String),
@@ -112,6 +120,14 @@ pub enum Unmatched {
 }
 
 impl Unmatched {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Unmatched::NewRow { .. } => ErrorKind::Refused,
+            _ => ErrorKind::Usage,
+        }
+    }
+
     /// Whether `other` means the same, though it may be said of another state.
     fn is_same(&self, other: &Unmatched) -> bool {
         match (self, other) {
@@ -281,8 +297,8 @@ impl EditError {
             EditError::Ownership { source, .. } => source.kind(),
             EditError::Select(error) => error.kind(),
             EditError::Kernelopt(error) => error.kind(),
-            EditError::Unmatched(_)
-            | EditError::Missing { .. }
+            EditError::Unmatched(unmatched) => unmatched.kind(),
+            EditError::Missing { .. }
             | EditError::NotJson { .. }
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
@@ -317,13 +333,14 @@ pub fn apply(
         doubtful: before.doubtful(),
         ..Edited::default()
     };
+    let schema = schema_for(state, edits)?;
     let mut draft = Draft {
         state,
         context,
         release,
         after: before.clone(),
         files: files::Files::default(),
-        schema: schema_for(state, edits)?,
+        schema: schema.as_ref(),
     };
     for edit in edits {
         draft.make(edit, &mut edited)?;
@@ -340,17 +357,34 @@ struct Draft<'s> {
     release: Option<&'s Release>,
     after: Configuration,
     files: files::Files,
-    schema: Option<SchemaStore>,
+    schema: Option<&'s SchemaStore>,
 }
 
-impl Draft<'_> {
+/// What an edit may depend on besides the configuration it changes.
+#[derive(Clone, Copy)]
+struct Surroundings<'s> {
+    context: Context,
+    /// The bank's, where its boot.cfg tells one.
+    release: Option<&'s Release>,
+    /// The host's own description of its settings, where the state has it.
+    schema: Option<&'s SchemaStore>,
+}
+
+impl<'s> Draft<'s> {
+    fn surroundings(&self) -> Surroundings<'s> {
+        Surroundings {
+            context: self.context,
+            release: self.release,
+            schema: self.schema,
+        }
+    }
+
     fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
+        let surroundings = self.surroundings();
         match edit {
-            Edit::Owner(owners) => owners.make(&mut self.after, self.context, self.release, edited),
+            Edit::Owner(owners) => owners.make(&mut self.after, surroundings, edited),
             Edit::Conf(conf) => conf.make(&mut self.after, self.release, edited),
-            Edit::Store(store) => {
-                store.make(&mut self.after, self.schema.as_ref(), self.context, edited)
-            }
+            Edit::Store(store) => store.make(&mut self.after, surroundings, edited),
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
             Edit::Kernelopt(_) => Ok(()),
             Edit::Seal(operations) => {
@@ -369,9 +403,14 @@ impl Draft<'_> {
 
 /// The host's own description of its settings, where an edit needs it and the state has it.
 fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, EditError> {
-    let sets_value =
-        |edit: &Edit| matches!(edit, Edit::Store(StoreEdit::Set { .. }) | Edit::Seal(_));
-    if !edits.iter().any(sets_value) {
+    let needs_it = |edit: &Edit| match edit {
+        Edit::Store(StoreEdit::Set { .. }) | Edit::Seal(_) => true,
+        Edit::Owner(edit) => {
+            edit.owner == Owner::Passthru && matches!(edit.devices, Devices::NamedOrNew(_))
+        }
+        _ => false,
+    };
+    if !edits.iter().any(needs_it) {
         return Ok(None);
     }
     let Some(bytes) = state.content(SCHEMA_STORE)? else {

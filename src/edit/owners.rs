@@ -6,12 +6,13 @@
 use super::configuration::inside;
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Change, Configuration, Context, ESX_CONF, EditError, Edited, TextChange,
+    CONFIG_STORE, Change, Configuration, ESX_CONF, EditError, Edited, SCHEMA_STORE, Surroundings,
+    TextChange,
 };
 use crate::bank::Release;
 use crate::ownership::{
-    BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, Source,
-    ValueColumn,
+    BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError,
+    SchemaStore, Source, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
@@ -54,10 +55,14 @@ impl OwnerEdit {
     pub(super) fn make(
         &self,
         configuration: &mut Configuration,
-        context: Context,
-        release: Option<&Release>,
+        surroundings: Surroundings<'_>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
+        let Surroundings {
+            context,
+            release,
+            schema,
+        } = surroundings;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
         self.warn_of_one_sided(&chosen, configuration, release, edited);
@@ -80,7 +85,7 @@ impl OwnerEdit {
             let (error, address) = self.resolve(error, configuration);
             match (self.owner, address) {
                 (Owner::Passthru, Some(address)) if configuration.reads_store(release) => {
-                    in_store.push(StoreChange::AddPassthru { address });
+                    in_store.push(new_row(configuration, schema, address)?);
                     edited.changes.push(self.added(
                         Source::ConfigStore,
                         address.to_string(),
@@ -274,6 +279,25 @@ impl OwnerEdit {
             }
         }
     }
+}
+
+/// The row of a device that has none, made by the host's own schema.
+fn new_row(
+    configuration: &Configuration,
+    schema: Option<&SchemaStore>,
+    address: PciAddress,
+) -> Result<StoreChange, EditError> {
+    let no_schema = || OwnershipError::CannotAddRow {
+        row: address.to_string(),
+        why: format!("the state holds no {SCHEMA_STORE} to tell what it must hold"),
+    };
+    let store = configuration.store.as_ref();
+    let store = store.ok_or(EditError::Missing { path: CONFIG_STORE })?;
+    let row = schema
+        .ok_or_else(no_schema)
+        .and_then(|schema| store.passthru_row(schema, address))
+        .map_err(inside(CONFIG_STORE))?;
+    Ok(StoreChange::Add { row: Box::new(row) })
 }
 
 /// Notes the members in which `after` differs from `before`.

@@ -1,5 +1,5 @@
 use super::super::fixtures::{state, store};
-use super::super::{Edit, apply};
+use super::super::{Context, Edit, apply};
 use super::*;
 use crate::error::ErrorKind;
 

@@ -1,9 +1,7 @@
 //! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data`
 //! for the names of adapters.
 
-use std::collections::BTreeMap;
-
-use super::{Cell, ConfigStore, Row, RowKey, ValueColumn};
+use super::{Cell, ConfigStore, Row, RowKey, SchemaStore, ValueColumn};
 use crate::ownership::bus_address::Aliases;
 use crate::ownership::json_span::{string_member, with_string_member};
 use crate::ownership::{
@@ -57,6 +55,38 @@ impl ConfigStore {
             aliases.take(&data.bus_type, &data.bus_address, data.alias);
         }
         aliases.in_order()
+    }
+
+    /// A row that passes through a device which has none, as `schemas` want it.
+    ///
+    /// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a
+    /// `device_data` row names the device by its address; it may also name a slot, and then nothing
+    /// here tells which device that is.
+    ///
+    /// # Errors
+    /// [`OwnershipError::CannotAddRow`] where it is not known; as [`SchemaStore::new_row`].
+    pub fn passthru_row(
+        &self,
+        schemas: &SchemaStore,
+        address: PciAddress,
+    ) -> Result<Row, OwnershipError> {
+        let identifier = address.to_string();
+        let key = key(&identifier);
+        let mut datas = self.rows().iter().filter_map(DeviceData::read);
+        let data = datas.find(|data| {
+            let place = BusAddress::parse(&data.bus_address);
+            data.bus_type == "pci" && place == Some(BusAddress::Pci(address))
+        });
+        let data = data.ok_or_else(|| OwnershipError::CannotAddRow {
+            row: key.to_string(),
+            why: "no device_data row tells its dl_bus_address, which the schema requires"
+                .to_owned(),
+        })?;
+        let owner = Owner::Passthru.spelled(Source::ConfigStore);
+        let value = serde_json::json!({
+            "sbdf": identifier, "owner": owner, BUS_ADDRESS: data.bus_address,
+        });
+        schemas.new_row(&key, &value)
     }
 
     /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence
@@ -154,8 +184,8 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         let identifier = &row.key.identifier;
         if PciAddress::from_sbdf(identifier).is_none() {
             return Err(OwnershipError::CannotAddRow {
-                identifier: identifier.clone(),
-                why: "the Identifier is no PCI address",
+                row: row.key.to_string(),
+                why: "the Identifier is no PCI address".to_owned(),
             });
         }
         if row.value(ValueColumn::User).text().is_none() {
@@ -181,68 +211,6 @@ fn put_owner(row: &mut Row, column: ValueColumn, owner: Owner) -> Result<(), Own
         }
         Err(error) => Err(row.bad_value(column, error.describe("owner"))),
     }
-}
-
-/// A row for a device that has none, passed through.
-///
-/// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a
-/// `device_data` row names the device by its address; it may also name a slot, and then nothing
-/// here tells which device that is. The schema version is that of the store's other `pci_devices`
-/// rows, the times are `time` or those of the `device_data` row.
-pub(super) fn new_row(
-    rows: &BTreeMap<RowKey, Row>,
-    address: PciAddress,
-    time: Option<&str>,
-) -> Result<Row, OwnershipError> {
-    let identifier = address.to_string();
-    let key = key(&identifier);
-    if rows.contains_key(&key) {
-        return Err(OwnershipError::RowExists {
-            row: key.to_string(),
-        });
-    }
-    let refuse = |why| OwnershipError::CannotAddRow {
-        identifier: identifier.clone(),
-        why,
-    };
-    let (data, row) = rows
-        .values()
-        .filter_map(|row| Some((DeviceData::read(row)?, row)))
-        .find(|(data, _)| {
-            let place = BusAddress::parse(&data.bus_address);
-            data.bus_type == "pci" && place == Some(BusAddress::Pci(address))
-        })
-        .ok_or_else(|| {
-            refuse("no device_data row tells its dl_bus_address, which the schema requires")
-        })?;
-    let sibling = rows
-        .values()
-        .find(|row| is_pci_device(row))
-        .ok_or_else(|| {
-            refuse("the store has no other pci_devices row to tell the version of their schema")
-        })?;
-    let owner = Owner::Passthru.spelled(Source::ConfigStore);
-    let user = format!("{{\"sbdf\":\"{identifier}\",\"owner\":\"{owner}\"}}");
-    let vital = format!(
-        "{{\"sbdf\":\"{identifier}\",\"dl_bus_address\":\"{}\"}}",
-        data.bus_address
-    );
-    let at = |known: &Cell| time.map_or_else(|| known.clone(), |time| Cell::Text(time.to_owned()));
-    Ok(Row {
-        key,
-        values: [
-            Cell::Null,
-            Cell::Text(user),
-            Cell::Text(vital),
-            Cell::Null,
-            Cell::Null,
-        ],
-        modified: at(&row.modified),
-        created: at(&row.created),
-        version: sibling.version.clone(),
-        success: Cell::Integer(1),
-        revision: Cell::Integer(0),
-    })
 }
 
 /// What a `device_data` row says, as seen in a real 7.0.2 state:

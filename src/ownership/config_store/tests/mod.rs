@@ -4,7 +4,7 @@ mod hostile;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::ownership::fixtures::{SCHEMA, sqlite3, sqlite3_in_mode};
+use crate::ownership::fixtures::{SCHEMA, schema_store, sqlite3, sqlite3_in_mode};
 use crate::ownership::{BusAddress, DeviceOwner, Source};
 
 /// A dozen devices, two of them passed through, adapters and an unrelated row of several pages.
@@ -366,18 +366,15 @@ fn rows_are_set_and_deleted_by_key() {
 #[test]
 fn a_row_is_added_only_where_its_bus_address_is_known() {
     let before = store("");
+    let schemas = SchemaStore::open(&schema_store()).unwrap();
     let add = |address: &str, time| {
-        before.edit(
-            &[Change::AddPassthru {
-                address: address.parse().unwrap(),
-            }],
-            time,
-        )
+        let row = before.passthru_row(&schemas, address.parse().unwrap())?;
+        before.edit(&[Change::Add { row: Box::new(row) }], time)
     };
     let known = "0000:6e:0c.3";
-    for (time, modified, created) in [
-        (None, "2021-08-11 07:33:46", "2021-07-01 08:00:17"),
-        (Some(0), "1970-01-01 00:00:00", "1970-01-01 00:00:00"),
+    for (time, made) in [
+        (None, "2021-08-11 07:33:46"),
+        (Some(0), "1970-01-01 00:00:00"),
     ] {
         let after = add(known, time).unwrap();
         let seen = device(&after.devices().unwrap(), known).clone();
@@ -392,9 +389,9 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
         assert_eq!(
             row,
             format!(
-                "esx|hardware|pci_devices|{known}|{modified}|{created}|proposed|1||\
-                 {{\"sbdf\":\"{known}\",\"owner\":\"OWNER_PASSTHRU\"}}|\
-                 {{\"sbdf\":\"{known}\",\"dl_bus_address\":\"p{known}\"}}|||0\n"
+                "esx|hardware|pci_devices|{known}|{made}|{made}|proposed|1||\
+                 {{\"owner\":\"OWNER_PASSTHRU\",\"sbdf\":\"{known}\"}}|\
+                 {{\"dl_bus_address\":\"p{known}\",\"sbdf\":\"{known}\"}}|||0\n"
             )
         );
         let mut others = dump(after.as_bytes());
@@ -405,24 +402,13 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(
         error.to_string(),
-        "a pci_devices row for 0000:05:00.0 cannot be added: no device_data row tells its \
-         dl_bus_address, which the schema requires"
+        "the ConfigStore row esx/hardware/pci_devices/0000:05:00.0 cannot be added: no device_data \
+         row tells its dl_bus_address, which the schema requires"
     );
     assert!(matches!(
         add(USB, None),
         Err(OwnershipError::RowExists { .. })
     ));
-    let empty = store("DELETE FROM Config WHERE Name='pci_devices';");
-    let change = Change::AddPassthru {
-        address: known.parse().unwrap(),
-    };
-    assert!(
-        empty
-            .edit(&[change], None)
-            .unwrap_err()
-            .to_string()
-            .contains("version of their schema")
-    );
 }
 
 #[test]
