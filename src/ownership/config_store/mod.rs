@@ -11,6 +11,7 @@
 //! bytes out; nothing here touches a file or the clock.
 
 mod database;
+mod defaults;
 mod header;
 mod pci_devices;
 mod schema;
