@@ -8,7 +8,9 @@ mod configuration;
 mod files;
 #[cfg(test)]
 mod fixtures;
+mod host;
 pub mod host_map;
+pub mod identity;
 pub mod inventory;
 mod kernelopt;
 mod owners;
@@ -21,6 +23,8 @@ mod store;
 pub use conf::ConfEdit;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use files::{FileEdit, fingerprint};
+pub use host::HostEdit;
+pub use identity::Identity;
 pub use kernelopt::apply_to_boot_cfg;
 pub use owners::{Devices, OwnerEdit, rows_as_text};
 pub use selector::{SelectError, Selector};
@@ -46,6 +50,8 @@ pub enum Edit {
     File(FileEdit),
     /// Kernel options of the bank's `boot.cfg`.
     Kernelopt(KerneloptEdit),
+    /// What a pipeline sets on a host, each where its release keeps it.
+    Host(HostEdit),
     /// What makes an image that of one host is taken out.
     Seal(Vec<seal::Operation>),
 }
@@ -227,6 +233,20 @@ pub enum EditError {
         /// Which.
         path: &'static str,
     },
+    /// A value for a host that cannot be meant.
+    #[error("{what}: {why}")]
+    HostValue {
+        /// `name`, `domain`, `ntp` or `ssh-key`.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value for a host whose place is not known.
+    #[error("where this release keeps {what} is not known, and this state holds none to go by")]
+    HostUnknown {
+        /// What was to be set.
+        what: &'static str,
+    },
     /// A value that is no JSON.
     #[error("the value for {row} is not JSON: {why}")]
     NotJson {
@@ -299,12 +319,14 @@ impl EditError {
             EditError::Kernelopt(error) => error.kind(),
             EditError::Unmatched(unmatched) => unmatched.kind(),
             EditError::Missing { .. }
+            | EditError::HostValue { .. }
             | EditError::NotJson { .. }
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
-            EditError::Needed { .. } | EditError::NotAFile { .. } | EditError::BootCfg => {
-                ErrorKind::Refused
-            }
+            EditError::Needed { .. }
+            | EditError::HostUnknown { .. }
+            | EditError::NotAFile { .. }
+            | EditError::BootCfg => ErrorKind::Refused,
             EditError::NoConfiguration => ErrorKind::Damaged,
             EditError::TooManyDevices { .. }
             | EditError::TooMany { .. }
@@ -387,6 +409,10 @@ impl<'s> Draft<'s> {
             Edit::Store(store) => store.make(&mut self.after, surroundings, edited),
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
             Edit::Kernelopt(_) => Ok(()),
+            Edit::Host(host) => {
+                let parts = host.edits(self.state, &self.after, self.release)?;
+                parts.iter().try_for_each(|part| self.make(part, edited))
+            }
             Edit::Seal(operations) => {
                 for operation in operations {
                     let parts = operation.edits(self.state, &self.after, self.release, edited)?;
@@ -404,7 +430,7 @@ impl<'s> Draft<'s> {
 /// The host's own description of its settings, where an edit needs it and the state has it.
 fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, EditError> {
     let needs_it = |edit: &Edit| match edit {
-        Edit::Store(StoreEdit::Set { .. }) | Edit::Seal(_) => true,
+        Edit::Store(StoreEdit::Set { .. }) | Edit::Host(_) | Edit::Seal(_) => true,
         Edit::Owner(edit) => {
             edit.owner == Owner::Passthru && matches!(edit.devices, Devices::NamedOrNew(_))
         }

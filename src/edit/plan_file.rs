@@ -10,12 +10,12 @@ mod entries;
 mod fill;
 
 pub use entries::{
-    ColumnWord, ConfEntries, DeviceEntry, Expect, FileEntry, KerneloptEntries, OwnerWord, PlanFile,
-    RowEntry, StoreEntries, StoreSetEntry,
+    ColumnWord, ConfEntries, DeviceEntry, Expect, FileEntry, HostEntries, KerneloptEntries,
+    OwnerWord, PlanFile, RowEntry, StoreEntries, StoreSetEntry,
 };
 pub use fill::Fill;
 
-use super::{ConfEdit, Devices, Edit, FileEdit, OwnerEdit, Selector, StoreEdit};
+use super::{ConfEdit, Devices, Edit, FileEdit, HostEdit, OwnerEdit, Selector, StoreEdit};
 use crate::bank::KerneloptEdit;
 use crate::error::ErrorKind;
 use crate::ownership::{Owner, RowKey, Source};
@@ -122,6 +122,7 @@ impl DeclaredPlan {
         edits.extend(self.store_edits(&fill)?);
         edits.extend(self.kernelopt_edits(&fill)?);
         edits.extend(self.file_edits(&fill, files)?);
+        edits.extend(self.host_edit(&fill)?);
         Ok((expect, edits))
     }
 
@@ -269,6 +270,30 @@ impl DeclaredPlan {
         Ok(edits)
     }
 
+    fn host_edit(&self, fill: &Fill<'_>) -> Result<Option<Edit>, PlanFileError> {
+        let host = &self.plan.host;
+        let one = |value: &Option<Spanned<String>>| {
+            let value = value.as_ref().map(|value| self.filled(fill, value));
+            value.transpose()
+        };
+        let all = |values: &[Spanned<String>]| -> Result<Vec<String>, PlanFileError> {
+            values
+                .iter()
+                .map(|value| self.filled(fill, value))
+                .collect()
+        };
+        let edit = HostEdit {
+            name: one(&host.name)?,
+            domain: one(&host.domain)?,
+            ntp: all(&host.ntp)?,
+            ssh_keys: all(&host.ssh_key)?,
+        };
+        let at = host.values().next().map_or(0..0, Spanned::span);
+        edit.check()
+            .map_err(|error| self.error(at, error.to_string()))?;
+        Ok((!edit.is_empty()).then_some(Edit::Host(edit)))
+    }
+
     /// Every value that may name a column.
     fn values(&self) -> impl Iterator<Item = &str> {
         let plan = &self.plan;
@@ -289,6 +314,7 @@ impl DeclaredPlan {
         let options = plan.kernelopt.append.iter().chain(&plan.kernelopt.delete);
         let options = options.map(|word| word.get_ref().as_str());
         let texts = plan.file.iter().filter_map(|file| file.text.as_deref());
+        let host = plan.host.values().map(|value| value.get_ref().as_str());
         expect
             .chain(devices)
             .chain(conf)
@@ -297,6 +323,7 @@ impl DeclaredPlan {
             .chain(deleted)
             .chain(options)
             .chain(texts)
+            .chain(host)
     }
 }
 
