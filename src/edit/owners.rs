@@ -12,7 +12,7 @@ use super::{
 use crate::bank::Release;
 use crate::ownership::{
     BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError,
-    SchemaStore, Source, ValueColumn,
+    RowKey, SchemaStore, Source, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
@@ -288,7 +288,7 @@ fn new_row(
     address: PciAddress,
 ) -> Result<StoreChange, EditError> {
     let no_schema = || OwnershipError::CannotAddRow {
-        row: address.to_string(),
+        row: RowKey::new("esx", "hardware", "pci_devices", &address.to_string()).to_string(),
         why: format!("the state holds no {SCHEMA_STORE} to tell what it must hold"),
     };
     let store = configuration.store.as_ref();

@@ -6,7 +6,6 @@ use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration, EditError};
 use crate::error::ErrorKind;
 use crate::medium::ReadAt;
-use crate::state::Form;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +143,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
                 for warning in state.warnings() {
                     findings.push(finding(Severity::Warning, "tar", on, warning));
                 }
-                if state.form() == Form::Sealed {
+                if !state.is_open() {
                     let mode = state.seal_mode().unwrap_or_default();
                     let text = format!(
                         "{}: sealed (mode {mode}): what is inside cannot be checked",

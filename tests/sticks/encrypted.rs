@@ -260,7 +260,7 @@ fn a_row_is_added_only_where_it_can_be_filled_truthfully() {
     let refused = bench.run(&args!["pci", "set", stick, "-d", "0a:00.0", "-e", "true"]);
     assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(
-        refused.stderr.contains("dl_bus_address"),
+        refused.stderr.contains("holds no etc/vmware/schemastore"),
         "{}",
         refused.stderr
     );
@@ -281,4 +281,106 @@ fn a_bare_archive_of_4x_is_changed_with_the_one_it_lies_beside() {
     whole_way(&image);
     let text = run(judge().arg("digest").arg(&image.path));
     assert!(!text.is_empty());
+}
+
+/// Decrypts a sealed envelope with the recovery key alone, as this project's image builder made it,
+/// and says what each member of the archive in it is. Shares no code with the program.
+const OPEN_SEALED: &str = r#"
+import sys, struct, hashlib, io, tarfile, pathlib
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+state, text = pathlib.Path(sys.argv[1]).read_bytes(), sys.argv[2]
+outer = tarfile.open(fileobj=io.BytesIO(state))
+envelope = outer.extractfile("local.tgz.ve").read()
+groups = [int(group) for group in text.split("-")]
+assert len(groups) == 16 and all(g % 11 == i % 11 for i, g in enumerate(groups))
+key = struct.pack(">16H", *(g // 11 for g in groups))
+assert hashlib.sha256(b"AES-256-GCM" + key).digest() in envelope[:4096]
+iv = envelope[envelope.index(b"vmware.iv\0") + 18:][:12]
+header, body, footer = envelope[:4096], envelope[4096:-4096], envelope[-4096:]
+plain = AESGCM(key).decrypt(iv, body + footer[32:48], header + b"ESXConfiguration")
+padding = int.from_bytes(plain[-8:-4], "little")
+inner = tarfile.open(fileobj=io.BytesIO(plain[:len(plain) - 4096 - padding]))
+print("encryption.info", hashlib.sha256(outer.extractfile("encryption.info").read()).hexdigest())
+for member in inner:
+    if member.isreg():
+        print(member.name, hashlib.sha256(inner.extractfile(member).read()).hexdigest())
+"#;
+
+#[test]
+fn a_sealed_bank_is_changed_with_its_recovery_key_and_python_opens_the_result() {
+    use bootbank::commit::Overlay;
+    use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
+    use bootbank::fat::Method;
+    use bootbank::medium::Memory;
+    use bootbank::ownership::Owner;
+    use bootbank::state::{KeyCache, Limits, RecoveryKey};
+    use bootbank::stick::{BankChoice, Request, Settings, Stick};
+    let image = images::profile("esxi702-sealed");
+    let text = image.truth["banks"][0]["states"][0]["recovery_key"]
+        .as_str()
+        .unwrap();
+    let medium = Memory::new(std::fs::read(&image.path).unwrap());
+    let keys = KeyCache::with_recovery_key(RecoveryKey::parse(text).unwrap());
+    let settings = Settings {
+        sector_size: None,
+        limits: Limits::default(),
+        keys: &keys,
+    };
+    let stick = Stick::open(&medium, settings).unwrap();
+    let devices = Devices::Named(vec!["0000:00:14.0".parse().unwrap()]);
+    let edits = [Edit::Owner(OwnerEdit {
+        devices,
+        owner: Owner::Vmkernel,
+    })];
+    let request = |banks| Request {
+        banks,
+        method: Method::SecondCopy,
+        context: Context::default(),
+    };
+    let plan = stick
+        .plan(&edits, request(BankChoice::Partition(5)))
+        .unwrap();
+    assert_eq!(plan.change_count(), 1);
+    // The other bank was sealed with another key: nothing is planned for it, and nothing by halves.
+    let other = stick.plan(&edits, request(BankChoice::All)).unwrap_err();
+    assert_eq!(other.kind(), bootbank::error::ErrorKind::Refused);
+    assert!(
+        other.to_string().contains("does not belong to this state"),
+        "{other}"
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    let after = Overlay::new(&medium, &plan.set);
+    let changed = Stick::open(&after, settings).unwrap();
+    let members = |name: &str, stick: &Stick<'_, '_>| -> Vec<String> {
+        let slot = stick
+            .slots()
+            .iter()
+            .find(|slot| slot.partition == 5)
+            .unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, stick.read(slot, &slot.states[0].entry).unwrap()).unwrap();
+        let python = std::env::var("BOOTBANK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let out = run(Command::new(python)
+            .args(["-c", OPEN_SEALED])
+            .arg(&path)
+            .arg(text));
+        String::from_utf8(out)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    };
+    let (old, new) = (members("old", &stick), members("new", &changed));
+    assert_eq!(old.len(), new.len());
+    let differ: Vec<&str> = old
+        .iter()
+        .zip(&new)
+        .filter(|(a, b)| a != b)
+        .map(|(a, _)| a.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        differ,
+        ["var/lib/vmware/configstore/backup/current-store-1"]
+    );
 }

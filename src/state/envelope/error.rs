@@ -101,10 +101,24 @@ pub enum EnvelopeError {
         /// Its name.
         name: &'static str,
     },
-    /// An attribute that may describe the content, so that the content cannot be changed.
-    #[error("attribute {name:?} is not known, so the content beside it cannot be changed")]
+    /// An attribute that says of itself that it must be understood.
+    #[error("attribute {name:?} must be understood to read the content, and is not")]
     AttributeUnknown {
         /// Its name.
+        name: String,
+    },
+    /// An attribute whose flag byte is neither 0 nor 1.
+    #[error("attribute {name:?} has the flag {flag}, only 0 and 1 are known")]
+    AttributeFlag {
+        /// Its name.
+        name: String,
+        /// Its flag byte.
+        flag: u8,
+    },
+    /// Content that is compressed before it is encrypted.
+    #[error("the content is compressed (attribute {name:?}), which is not understood")]
+    Compressed {
+        /// The attribute that says so.
         name: String,
     },
     /// A cipher other than AES-256-GCM.
@@ -158,6 +172,8 @@ impl EnvelopeError {
             | Size { .. }
             | AttributeType { .. }
             | AttributeUnknown { .. }
+            | AttributeFlag { .. }
+            | Compressed { .. }
             | Cipher { .. }
             | TooLong { .. } => ErrorKind::Unsupported,
             Verification => ErrorKind::Refused,
