@@ -7,8 +7,8 @@
 /// NULL, TRUE or FALSE. CURRENT_TIME and its kin are none.
 pub(super) fn is_literal(text: &str) -> bool {
     let text = text.trim();
-    let word = |known: &&str| text.eq_ignore_ascii_case(known);
-    if ["NULL", "TRUE", "FALSE"].iter().any(|known| word(&known)) {
+    let words = ["NULL", "TRUE", "FALSE"];
+    if words.iter().any(|known| text.eq_ignore_ascii_case(known)) {
         return true;
     }
     let blob = text.strip_prefix(['x', 'X']);
