@@ -364,9 +364,7 @@ pub fn apply(
         files: files::Files::default(),
         schema: schema.as_ref(),
     };
-    for edit in edits {
-        draft.make(edit, &mut edited)?;
-    }
+    draft.make_all(edits, &mut edited)?;
     owners::members(&before, &draft.after, &mut edited);
     draft.files.note(state, context, &mut edited)?;
     Ok(edited)
@@ -401,24 +399,38 @@ impl<'s> Draft<'s> {
         }
     }
 
+    /// Makes edits in their order; those of esx.conf that follow each other in one pass.
+    fn make_all(&mut self, edits: &[Edit], edited: &mut Edited) -> Result<(), EditError> {
+        let mut rest = edits;
+        while let Some(edit) = rest.first() {
+            let (together, others) = rest.split_at(ConfEdit::at_once(rest));
+            if together.is_empty() {
+                self.make(edit, edited)?;
+                rest = rest.get(1..).unwrap_or_default();
+            } else {
+                ConfEdit::make_all(together, &mut self.after, self.release, edited)?;
+                rest = others;
+            }
+        }
+        Ok(())
+    }
+
     fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
         let surroundings = self.surroundings();
         match edit {
             Edit::Owner(owners) => owners.make(&mut self.after, surroundings, edited),
-            Edit::Conf(conf) => conf.make(&mut self.after, self.release, edited),
+            Edit::Conf(_) => self.make_all(std::slice::from_ref(edit), edited),
             Edit::Store(store) => store.make(&mut self.after, surroundings, edited),
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
             Edit::Kernelopt(_) => Ok(()),
             Edit::Host(host) => {
                 let parts = host.edits(self.state, &self.after, self.release)?;
-                parts.iter().try_for_each(|part| self.make(part, edited))
+                self.make_all(&parts, edited)
             }
             Edit::Seal(operations) => {
                 for operation in operations {
                     let parts = operation.edits(self.state, &self.after, self.release, edited)?;
-                    for part in &parts {
-                        self.make(part, edited)?;
-                    }
+                    self.make_all(&parts, edited)?;
                 }
                 seal::left_alone(&self.after, edited);
                 Ok(())

@@ -19,8 +19,8 @@ impl EsxConf {
         self.set_all(&[(key, value)])
     }
 
-    /// Sets each of `settings`, as [`EsxConf::set`] one after the other would. Of several values
-    /// for one key the last counts.
+    /// Sets each of `settings` as [`EsxConf::set`] does. New keys that belong behind the same line
+    /// stand in the order given. Of several values for one key the last counts.
     ///
     /// # Errors
     /// As [`EsxConf::set`], for the first that cannot be set.
@@ -171,7 +171,11 @@ impl Places {
     fn nearest(&self, conf: &EsxConf, key: &str) -> Option<Range<usize>> {
         let mut found = None;
         for (hash, length) in paths(key) {
-            let Some(line) = self.last.get(&hash).and_then(|index| conf.lines.get(*index)) else {
+            let Some(line) = self
+                .last
+                .get(&hash)
+                .and_then(|index| conf.lines.get(*index))
+            else {
                 break;
             };
             // A hash can be that of another path; then the shorter path found so far stands.

@@ -10,6 +10,7 @@
 //! taken as ESXi's own lines with different spacing; that a host reads them so is inferred.
 
 mod devices;
+mod edit;
 mod line;
 
 use std::fmt;
@@ -189,95 +190,6 @@ impl EsxConf {
         self.odd.iter().any(|odd| odd.key == key)
     }
 
-    /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing
-    /// else; a new key is put behind the last line that shares the most of its path, with that
-    /// line's ending.
-    ///
-    /// # Errors
-    /// [`OwnershipError::BadKey`], [`OwnershipError::BadValue`] for what the format cannot hold;
-    /// [`OwnershipError::OddLine`] where a line not of the exact form has the key.
-    pub fn set(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
-        check_value(key, value)?;
-        self.refuse_odd_line(key)?;
-        let edits: Vec<_> = self
-            .lines_with(key)
-            .map(|line| (line.value.clone(), value.to_owned()))
-            .collect();
-        if edits.is_empty() {
-            return self.insert(key, value);
-        }
-        self.spliced(edits)
-    }
-
-    /// Removes every line that has `key`.
-    ///
-    /// # Errors
-    /// [`OwnershipError::NoSuchKey`] if there is none; [`OwnershipError::OddLine`] where a line not
-    /// of the exact form has the key.
-    pub fn unset(&self, key: &str) -> Result<EsxConf, OwnershipError> {
-        self.refuse_odd_line(key)?;
-        let edits: Vec<_> = self
-            .lines_with(key)
-            .map(|line| (line.whole.clone(), String::new()))
-            .collect();
-        if edits.is_empty() {
-            return Err(OwnershipError::NoSuchKey {
-                key: shortened(key),
-            });
-        }
-        self.spliced(edits)
-    }
-
-    fn insert(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
-        check_key(key)?;
-        let neighbour = self
-            .lines
-            .iter()
-            .map(|line| (shared_parts(self.text(&line.key), key), line))
-            .filter(|(shared, _)| *shared > 0)
-            .max_by_key(|(shared, line)| (*shared, line.number))
-            .map(|(_, line)| line.whole.clone());
-        let before = match &neighbour {
-            Some(line) => self.slice(line),
-            None => &self.bytes,
-        };
-        let ending = if before.ends_with(b"\r\n") {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        let lead = if before.is_empty() || before.ends_with(b"\n") {
-            ""
-        } else {
-            "\n"
-        };
-        let at = neighbour.map_or(self.bytes.len(), |line| line.end);
-        self.spliced(vec![(at..at, format!("{lead}{key} = \"{value}\"{ending}"))])
-    }
-
-    /// Replaces each range, which must be in order and apart, and parses the result.
-    fn spliced(&self, edits: Vec<(Range<usize>, String)>) -> Result<EsxConf, OwnershipError> {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
-        let mut done = 0;
-        for (range, text) in edits {
-            bytes.extend_from_slice(self.slice(&(done..range.start)));
-            bytes.extend_from_slice(text.as_bytes());
-            done = range.end;
-        }
-        bytes.extend_from_slice(self.slice(&(done..self.bytes.len())));
-        EsxConf::parse(bytes)
-    }
-
-    fn refuse_odd_line(&self, key: &str) -> Result<(), OwnershipError> {
-        match self.odd.iter().find(|odd| odd.key == key) {
-            Some(odd) => Err(OwnershipError::OddLine {
-                key: shortened(key),
-                line: odd.number,
-            }),
-            None => Ok(()),
-        }
-    }
-
     fn lines_with<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Line> {
         self.lines
             .iter()
@@ -292,13 +204,6 @@ impl EsxConf {
     fn text(&self, range: &Range<usize>) -> &str {
         std::str::from_utf8(self.slice(range)).unwrap_or_default()
     }
-}
-
-/// How many leading parts of their paths two keys share.
-fn shared_parts(a: &str, b: &str) -> usize {
-    // Both begin with `/`, so the first part of each is empty and says nothing.
-    let parts = a.split('/').zip(b.split('/')).skip(1);
-    parts.take_while(|(a, b)| a == b).count()
 }
 
 fn check_key(key: &str) -> Result<(), OwnershipError> {

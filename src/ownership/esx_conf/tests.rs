@@ -562,6 +562,32 @@ proptest! {
         prop_assert_eq!(after.get(key), Some(value.as_str()));
     }
 
+    /// But for the order of new lines that belong behind the same line.
+    #[test]
+    fn setting_many_at_once_is_setting_one_after_the_other(
+        bytes in any_file(),
+        settings in proptest::collection::vec(("(/[ab]{1,2}){1,4}", "[a-z]{0,3}"), 0..8),
+        unset in proptest::collection::vec(any::<prop::sample::Index>(), 0..3),
+    ) {
+        let file = conf(&bytes);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let mut one_by_one = Ok(file.clone());
+        for (key, value) in &settings {
+            one_by_one = one_by_one.and_then(|file| file.set(key, value));
+        }
+        let at_once = file.set_all(&settings);
+        prop_assert_eq!(at_once.is_ok(), one_by_one.is_ok());
+        let (Ok(at_once), Ok(one_by_one)) = (at_once, one_by_one) else { return Ok(()) };
+        prop_assert_eq!(sorted_lines(&at_once), sorted_lines(&one_by_one));
+        let keys: Vec<String> = at_once.entries().map(|e| e.key.to_owned()).collect();
+        prop_assume!(!keys.is_empty());
+        let gone: Vec<&str> = unset.iter().map(|pick| keys[pick.index(keys.len())].as_str()).collect();
+        let Ok(without) = at_once.unset_all(&gone) else { return Ok(()) };
+        prop_assert!(without.entries().all(|e| !gone.contains(&e.key)));
+        let kept = at_once.entries().filter(|e| !gone.contains(&e.key)).count();
+        prop_assert_eq!(without.entries().count(), kept);
+    }
+
     #[test]
     fn a_new_key_adds_one_line_and_unset_takes_it_away(bytes in any_file(), value in "[a-z ]{0,8}") {
         let file = conf(&bytes);
@@ -587,4 +613,36 @@ proptest! {
 
 fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+fn sorted_lines(conf: &EsxConf) -> Vec<Vec<u8>> {
+    let mut lines = lines(conf.as_bytes());
+    lines.sort();
+    lines
+}
+
+/// The work is counted in parses, not in seconds: 20,000 keys are one.
+#[test]
+fn keys_that_share_a_path_stand_in_their_order_behind_its_last_line() {
+    let file = conf("/a/b/x = \"1\"\n/a/c = \"2\"\r\n/z = \"3\"");
+    let many: Vec<(String, String)> = (0..20_000)
+        .map(|number| (format!("/a/b/k{number}"), number.to_string()))
+        .collect();
+    let mut settings: Vec<(&str, &str)> =
+        vec![("/n/1", "p"), ("/z/1", "q"), ("/n/2", "r"), ("/a/d", "s")];
+    settings.extend(
+        many.iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    );
+    let after = file.set_all(&settings).unwrap();
+    let keys: Vec<&str> = after.entries().map(|entry| entry.key).collect();
+    assert_eq!(keys.len(), 20_007);
+    assert_eq!(keys[..3], ["/a/b/x", "/a/b/k0", "/a/b/k1"]);
+    assert_eq!(
+        keys[20_001..],
+        ["/a/c", "/a/d", "/z", "/n/1", "/z/1", "/n/2"]
+    );
+    assert!(text(&after).contains("/a/d = \"s\"\r\n/z = \"3\"\n/n/1 = \"p\"\n"));
+    let names: Vec<&str> = many.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(after.unset_all(&names).unwrap().entries().count(), 7);
 }
