@@ -1,4 +1,5 @@
-//! The ConfigStore: the SQLite database ESXi 7.0 and later keep their configuration in.
+//! The ConfigStore: the SQLite database ESXi 7.0 U2 and later keep their configuration in; 7.0 and
+//! 7.0 U1 have one with a few keys.
 //!
 //! Table `Config` holds one row per setting: a key of four parts, five value columns of compact
 //! JSON, and bookkeeping. Table, triggers and the rows of `device_data` were seen in a real

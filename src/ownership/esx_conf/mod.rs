@@ -1,4 +1,5 @@
-//! esx.conf: the text file ESXi 3.5 to 6.x keeps its configuration in, passthrough included.
+//! esx.conf: the text file ESXi 3.5 to 7.0 U1 keeps its configuration in, passthrough included; later
+//! hosts still have one.
 //!
 //! The format is `KEY = "VALUE"`, one line each, as ESXi 6.7's own parser reads it: no header, no
 //! includes, no escapes, so a value cannot hold a `"`; `#` begins a comment where a key may
