@@ -113,6 +113,7 @@ impl ConfEdit {
                 key: key.to_owned(),
                 address: None,
                 alias: None,
+                harm: None,
                 from: from.map(|value| shown(value)),
                 to: to.map(|value| shown(value)),
             });

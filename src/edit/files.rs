@@ -222,6 +222,7 @@ fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
         key: path.to_owned(),
         address: None,
         alias: None,
+        harm: None,
         from: before.map(fingerprint),
         to: after.map(fingerprint),
     }

@@ -40,6 +40,7 @@ pub fn apply_to_boot_cfg(
         key: "kernelopt".to_owned(),
         address: None,
         alias: None,
+        harm: None,
         from: before.kernelopt.clone(),
         to: after.kernelopt.clone(),
     });

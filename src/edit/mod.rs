@@ -165,6 +165,16 @@ pub struct Change {
     pub from: Option<String>,
     /// Value after; `None` where there is none.
     pub to: Option<String>,
+    /// What it would cost the host, so that nobody does it unasked.
+    pub harm: Option<Harm>,
+}
+
+/// What a change can cost a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// A storage adapter is passed through: the host loses the disks behind it, and its boot medium
+    /// where that is one of them.
+    StorageAdapter,
 }
 
 /// A member as text before and after, for a diff. A database is shown as its rows.

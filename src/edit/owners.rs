@@ -4,10 +4,11 @@
 //! is changed in both; one that neither names gets its entry where its release reads it.
 
 use super::configuration::inside;
+use super::secrets::shown_json;
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Change, Configuration, ESX_CONF, EditError, Edited, SCHEMA_STORE, Surroundings,
-    TextChange,
+    CONFIG_STORE, Change, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE,
+    Surroundings, TextChange,
 };
 use crate::bank::Release;
 use crate::ownership::{
@@ -72,7 +73,9 @@ impl OwnerEdit {
             .into_iter()
             .filter(|device| self.is_to_change(device))
         {
-            edited.changes.push(self.change_of(device));
+            let change = self.change_of(device);
+            warn_of_harm(&change, &configuration.file, edited);
+            edited.changes.push(change);
             match device.source {
                 Source::EsxConf => in_conf.push(device),
                 Source::ConfigStore => in_store.push(StoreChange::SetOwner {
@@ -86,11 +89,8 @@ impl OwnerEdit {
             match (self.owner, address) {
                 (Owner::Passthru, Some(address)) if configuration.reads_store(release) => {
                     in_store.push(new_row(configuration, schema, address)?);
-                    edited.changes.push(self.added(
-                        Source::ConfigStore,
-                        address.to_string(),
-                        address,
-                    ));
+                    let key = address.to_string();
+                    self.note_added(Source::ConfigStore, key, address, configuration, edited);
                 }
                 (Owner::Passthru, Some(address)) => {
                     self.add_line(configuration, address, edited)?
@@ -155,18 +155,37 @@ impl OwnerEdit {
             alias: device.alias.clone(),
             from: device.named_owners().find(contrary).cloned(),
             to: Some(self.owner.spelled(device.source).to_owned()),
+            harm: self.harm(device.is_storage()),
         }
     }
 
-    fn added(&self, source: Source, key: String, address: PciAddress) -> Change {
-        Change {
+    fn harm(&self, is_storage: bool) -> Option<Harm> {
+        (is_storage && self.owner == Owner::Passthru).then_some(Harm::StorageAdapter)
+    }
+
+    fn note_added(
+        &self,
+        source: Source,
+        key: String,
+        address: PciAddress,
+        configuration: &Configuration,
+        edited: &mut Edited,
+    ) {
+        let aliases = configuration.aliases().into_iter();
+        let mut aliases = aliases.filter(|alias| alias.at == BusAddress::Pci(address));
+        let alias = aliases.next().map(|alias| alias.name);
+        let is_storage = alias.as_deref().is_some_and(|a| a.starts_with("vmhba"));
+        let change = Change {
+            harm: self.harm(is_storage),
             source: source.into(),
             key,
             address: Some(address),
-            alias: None,
+            alias,
             from: None,
             to: Some(self.owner.spelled(source).to_owned()),
-        }
+        };
+        warn_of_harm(&change, &configuration.file, edited);
+        edited.changes.push(change);
     }
 
     /// The address of a selector that matched nothing, where it may be a new device's, and the
@@ -210,9 +229,7 @@ impl OwnerEdit {
             .add_owner(address, self.owner)
             .map_err(inside(ESX_CONF))?;
         *conf = with_line;
-        edited
-            .changes
-            .push(self.added(Source::EsxConf, key, address));
+        self.note_added(Source::EsxConf, key, address, configuration, edited);
         Ok(())
     }
 
@@ -281,6 +298,16 @@ impl OwnerEdit {
     }
 }
 
+fn warn_of_harm(change: &Change, file: &str, edited: &mut Edited) {
+    if change.harm == Some(Harm::StorageAdapter) {
+        let name = change.alias.as_deref().unwrap_or("a storage adapter");
+        edited.warnings.push(format!(
+            "{file}: {} is {name}: passed through, the host loses the disks behind it, and its boot medium where that is one of them",
+            change.key
+        ));
+    }
+}
+
 /// The row of a device that has none, made by the host's own schema.
 fn new_row(
     configuration: &Configuration,
@@ -313,8 +340,8 @@ pub(super) fn members(before: &Configuration, after: &Configuration, edited: &mu
     {
         note(
             CONFIG_STORE,
-            rows_as_text(old),
-            rows_as_text(new),
+            rows_to_show(old),
+            rows_to_show(new),
             new.as_bytes(),
             edited,
         );
@@ -336,10 +363,20 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
 
 /// A store as text, one line for each value of each row.
 pub fn rows_as_text(store: &ConfigStore) -> String {
+    rows(store, |_, value| value.to_owned())
+}
+
+/// The same with what is a secret by its name hidden, for a diff.
+fn rows_to_show(store: &ConfigStore) -> String {
+    rows(store, |name, value| shown_json(name, value.to_owned()))
+}
+
+fn rows(store: &ConfigStore, shown: impl Fn(&str, &str) -> String) -> String {
     let mut text = String::new();
     for row in store.rows() {
         for column in ValueColumn::ALL {
             if let Some(value) = row.value(column).text() {
+                let value = shown(&row.key.name, value);
                 let _ = writeln!(text, "{} {} {value}", row.key, column.as_str());
             }
         }

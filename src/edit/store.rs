@@ -202,6 +202,7 @@ fn note(
         key: format!("{key} {}", column.as_str()),
         address: None,
         alias: None,
+        harm: None,
         from: from.map(|json| shown_json(&key.name, json)),
         to: to.map(|json| shown_json(&key.name, json)),
     });

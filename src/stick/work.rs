@@ -157,6 +157,7 @@ impl Stick<'_, '_> {
                 key: name.clone(),
                 address: None,
                 alias: None,
+                harm: None,
                 from: Some(edit::fingerprint(&old)),
                 to: Some(edit::fingerprint(content)),
             });

@@ -126,3 +126,36 @@ fn a_new_device_and_the_warning_go_by_the_release() {
           7.0.1-0.0.16850804 reads esx.conf and will not see this change"]
     );
 }
+
+/// Told as a value, so that whoever asks people can ask.
+#[test]
+fn passing_a_storage_adapter_through_is_said_to_be_harmful_and_giving_it_back_is_not() {
+    let conf = b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:00:31.2/vmkname = \"vmhba0\"\n\
+        /device/0000:00:29.0/owner = \"vmkernel\"\n/vmkdevmgr/pci/p0000:00:17.0/alias = \"vmhba1\"\n";
+    let state = state(&[(ESX_CONF, conf)]);
+    let made = |device: &str, owner| {
+        let edit = edit(Devices::NamedOrNew(named(device)), owner);
+        let edited = apply(&state, &[edit], Context::default(), None).unwrap();
+        (edited.changes.first().and_then(|c| c.harm), edited.warnings)
+    };
+    let (harm, warnings) = made("0000:00:1f.2", Owner::Passthru);
+    assert_eq!(harm, Some(Harm::StorageAdapter));
+    assert_eq!(
+        warnings,
+        [
+            "local.tgz: /device/0000:00:31.2/owner is vmhba0: passed through, the host loses the \
+          disks behind it, and its boot medium where that is one of them"
+        ]
+    );
+    // One that has no line yet, and one known by its name.
+    assert_eq!(
+        made("00:17.0", Owner::Passthru).0,
+        Some(Harm::StorageAdapter)
+    );
+    assert_eq!(
+        made("vmhba1", Owner::Passthru).0,
+        Some(Harm::StorageAdapter)
+    );
+    assert_eq!(made("00:1d.0", Owner::Passthru), (None, Vec::new()));
+    assert_eq!(made("00:1f.2", Owner::Vmkernel), (None, Vec::new()));
+}

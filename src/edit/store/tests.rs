@@ -254,3 +254,34 @@ fn a_row_that_is_there_keeps_its_other_columns() {
     assert_eq!(keys, ["esx/network/vmknics/vmk0 UserValue"]);
     let _: Value = serde_json::from_str(edited.changes[0].to.as_ref().unwrap()).unwrap();
 }
+
+#[test]
+fn a_password_hash_is_in_no_text_of_a_change() {
+    let row = [
+        "authentication",
+        "user_accounts",
+        "root",
+        r#"{"name":"root","password_hash":"$6$old$marked","description":"x"}"#,
+        r#"{"name":"root","uid":0,"last_password_change":1}"#,
+    ];
+    let store = store(&[row]);
+    let host = state(&[
+        CONF,
+        (CONFIG_STORE, &store),
+        (SCHEMA_STORE, &schema_store()),
+    ]);
+    let edit = set(
+        "authentication",
+        "user_accounts",
+        "root",
+        r#"{"name":"root","password_hash":"$6$new$marked","description":"y"}"#,
+    );
+    let edited = apply(&host, &[edit], Context::default(), None).unwrap();
+    assert_eq!(edited.members.len(), 1);
+    let shown = format!("{:?} {:?}", edited.texts, edited.changes);
+    assert!(!shown.contains("marked"), "{shown}");
+    assert!(
+        shown.contains("(hidden)") && shown.contains("description"),
+        "{shown}"
+    );
+}
