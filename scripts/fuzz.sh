@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
 targets=(table fat boot_cfg state envelope esx_conf store_json store_bytes image undo)
-# The longest input worth trying, in bytes, as in src/drive.rs.
+# The longest input worth trying, in bytes, as in src/drive/mod.rs.
 longest=(16384 65536 4096 16384 20480 8192 512 32768 65536 65536)
 asked=${1:-all}
 seconds=${2:-3600}

@@ -7,6 +7,7 @@
 
 /// What an error means to whoever has to act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// Declined for safety: in use, sealed, no room, undo file does not match.
     /// The medium is sound and nothing was written.
@@ -18,7 +19,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The operating system or the device reported an error.
     Io,
-    /// The request itself cannot be meant: unknown address, conflicting edits.
+    /// The request itself is wrong: an unknown address, edits that contradict each other.
     Usage,
 }
 
@@ -32,6 +33,14 @@ impl ErrorKind {
             ErrorKind::Io => "io",
             ErrorKind::Usage => "usage",
         }
+    }
+}
+
+/// A number with its noun, for a message: `1 byte`, `2 bytes`.
+pub(crate) fn counted(number: &impl ToString, noun: &str) -> String {
+    match number.to_string() {
+        one if one == "1" => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
     }
 }
 

@@ -72,6 +72,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `examples/` has three programs: one lists passed-through devices, one fixes an image, one reads
+//! a medium of its own kind.
+//!
 //! # Errors
 //!
 //! Each module has an error type of its own whose variants say what was met and where; all of
@@ -85,10 +88,12 @@ pub mod bank;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod commit;
+pub mod diagnosis;
 pub mod edit;
 pub mod error;
 pub mod fat;
 pub mod host;
+pub mod loader;
 pub mod medium;
 pub mod ownership;
 pub mod partition;

@@ -5,7 +5,7 @@
 mod media;
 
 use bootbank::commit::{CommitError, Holds, Phase, Planner, Undo, UndoError, WriteSet, run};
-use bootbank::medium::ReadAt;
+use bootbank::medium::{Lba, ReadAt};
 use media::{Counts, Event, Fault, Faulty, Recorder};
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ fn a_sector_that_changed_since_planning_stops_the_commit_before_its_first_write(
     let set = plan(&bytes);
     for &lba in set.net_changes().keys() {
         let mut changed = bytes.clone();
-        changed[usize::try_from(lba).unwrap() * SECTOR + 511] ^= 1;
+        changed[usize::try_from(lba.0).unwrap() * SECTOR + 511] ^= 1;
         let medium = Recorder::new(changed);
         let error = run(&medium, &set, &|| false).unwrap_err();
         assert!(
@@ -267,7 +267,7 @@ fn undo_refuses_a_medium_that_is_another_one_or_changed_since() {
         let Err(UndoError::Mismatch { count: 1, first }) = undo.plan(&other, false) else {
             panic!("sector {lba} was not noticed");
         };
-        assert_eq!(first, [lba as u64]);
+        assert_eq!(first, [Lba(lba as u64)]);
         assert!(undo.plan(&other, true).is_ok());
     }
     let mut old_file_rewritten = bytes.clone();

@@ -20,22 +20,15 @@ const CONF: &str = "etc/vmware/esx.conf";
 
 /// Decrypts `local.tgz.ve` with `encryption.info`, both in the directory of the first argument,
 /// into the file of the second.
-const DECRYPT: &str = r#"
-import sys, re, hashlib, base64, urllib.parse, pathlib
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+const DECRYPT: &str = concat!(
+    include_str!("common/envelope.py"),
+    r#"
+import sys, pathlib
 directory, out = map(pathlib.Path, sys.argv[1:])
-envelope = (directory / "local.tgz.ve").read_bytes()
-fields = re.search('ConfigEncData = "(.*)"', (directory / "encryption.info").read_text()).group(1)
-fields = dict(field.split("=", 1) for field in fields.split(":"))
-data1, data2 = (base64.b64decode(urllib.parse.unquote(fields[k])) for k in ("data1", "data2"))
-phrase = b"This is obfuscation, not encryption. If you want encryption, use TPM."
-key = hashlib.pbkdf2_hmac("sha256", data1 + phrase, data2, 100000)
-iv = envelope[envelope.index(b"vmware.iv\0") + 18:][:12]
-header, body, footer = envelope[:4096], envelope[4096:-4096], envelope[-4096:]
-plain = AESGCM(key).decrypt(iv, body + footer[32:48], header + b"ESXConfiguration")
-padding = int.from_bytes(plain[-8:-4], "little")
-out.write_bytes(plain[:len(plain) - 4096 - padding])
-"#;
+local, info = ((directory / name).read_bytes() for name in ("local.tgz.ve", "encryption.info"))
+out.write_bytes(opened(local, info))
+"#
+);
 
 struct Real {
     envelope: Vec<u8>,

@@ -41,7 +41,7 @@ case_info_says_what_the_kernel_believes_of_each_write_cache() {
   for name in stick plain fourk; do
     disk=$(disk_of "$name")
     mode=$(<"/sys/block/${disk#/dev/}/queue/write_cache")
-    run info "$disk"
+    run info -v "$disk"
     exits 0
     grep -qF "write cache: $mode" /tmp/out || fail "$name is $mode; info says otherwise: $(head -n 3 /tmp/out)"
     run info --json "$disk"
@@ -57,10 +57,10 @@ case_the_program_says_it_is_confined_by_landlock() {
   run -v fix -y -z /undo/x "$disk"
   exits 0
   says "confined by Landlock"
-  says "nothing can be written but $disk, /undo"
+  says "it can write only $disk, /undo"
   run -v info "$disk"
   says "confined by Landlock"
-  says "nothing can be written"
+  says "it can write nothing"
   start_and_stop pwrite64 1 undo /undo/x "$disk"
   grep -q '^NoNewPrivs:.1' "/proc/$stopped/status" || fail "could gain rights"
   go_on

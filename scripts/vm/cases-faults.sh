@@ -5,7 +5,7 @@
 # First sector and number of sectors of a step on bank 5: region DISK PHASE [WHICH]
 region() {
   bootbank -v fix -n "$1" 2>&1 |
-    sed -n "s/^  partition 5: $2 (\([0-9]*\) sectors from \([0-9]*\)).*/\2 \1/p" | sed -n "${3:-1}p"
+    sed -n "s/^  partition 5: $2 (\([0-9]*\) sectors* from \([0-9]*\)).*/\2 \1/p" | sed -n "${3:-1}p"
 }
 
 # The table of a disk in which some sectors are of another target:
@@ -34,7 +34,7 @@ as_told() {
       *"the old configuration") [[ $held == old ]] ;;
       *"the new configuration") [[ $held == new ]] ;;
       *"the new configuration in some files and the old one in others"*) [[ $held == mixed ]] ;;
-      *"cannot be told"*) [[ $held == old || $held == new || $held == mixed ]] ;;
+      *"an unknown configuration"*) [[ $held == old || $held == new || $held == mixed ]] ;;
       *) false ;;
     esac || fail "told: '$told'; the kernel reads bank $number as $held"
     [[ ! -e /dev/mapper/look$number ]] || unmap "look$number"
@@ -171,7 +171,7 @@ not_freed() {
   unmap failing
   changed_between $((writes - 2)) "${where[0]}" 1 "$1"
   exits 0
-  says "the change is in place, but the old clusters could not all be freed"
+  says "the change was made, but not all old clusters could be freed"
   says "bootbank reclaim"
   unmap failing
   both_hold plain "$disk" new
@@ -203,7 +203,7 @@ case_a_disk_that_dies_between_two_steps_cannot_be_told_and_is_undone_when_it_is_
     start_and_stop pwrite64 "$writes" fix -y -z /undo/x /dev/mapper/failing
     remap failing "0 $(blockdev --getsz "$disk") error"
     go_on
-    says "a configuration that cannot be told"
+    says "an unknown configuration"
     fails_as_claimed "$disk"
     rm /undo/x
   done

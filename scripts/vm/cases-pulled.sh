@@ -11,7 +11,7 @@ pulled_as_claimed() {
   told=$(words)
   exits 5
   says "bootbank undo /undo/x $disk"
-  says "cannot be told"
+  says "an unknown configuration"
   await disk_of pulled || fail "the stick does not come back"
   disk=$(disk_of pulled)
   await test -b "${disk}5" || fail "the stick comes back without partitions"

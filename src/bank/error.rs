@@ -5,6 +5,7 @@ use crate::fat::FatError;
 
 /// Why a bank could not be opened or changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BankError {
     /// The volume it lives in.
     #[error(transparent)]

@@ -1,16 +1,22 @@
 //! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
 
 use super::BootCfg;
-use super::boot_cfg::{bootstate_digit_at, is_space, sets_kernelopt};
+use super::settings::{add_line, value_range};
 use crate::error::ErrorKind;
+use crate::loader::boot_cfg::{bootstate_digit_at, is_space};
 use std::ops::Range;
+
+/// The setting that holds the options.
+const KERNELOPT: &str = "kernelopt";
 
 /// One change to the kernel options. An option is one word: `name` or `name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KerneloptEdit {
     /// Adds the option at the end, unless the very same word is there.
     Append(String),
-    /// Takes out every occurrence of the very same word; none is fine.
+    /// Takes out every occurrence of the option; none is fine. A word without `=` names an option,
+    /// whatever its value.
     Delete(String),
     /// Puts `new` where `old` is; fine without `old` where `new` is there already.
     Replace {
@@ -36,6 +42,7 @@ impl KerneloptEdit {
 
 /// Why the kernel options could not be edited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KerneloptError {
     /// An option with blanks or control characters, or an empty one.
     #[error("{word:?} is not a single kernel option")]
@@ -44,14 +51,14 @@ pub enum KerneloptError {
         word: String,
     },
     /// Neither the option to be replaced nor its replacement is there.
-    #[error("kernel option {word:?} is not there to be replaced")]
+    #[error("there is no kernel option {word:?} to replace")]
     NotThere {
         /// Option that was looked for.
         word: String,
     },
     /// The loader changes the bootstate digit only within the first 512 bytes.
     #[error(
-        "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader cannot reach it"
+        "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader does not find it"
     )]
     BootstateOutOfReach,
 }
@@ -102,7 +109,7 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
         }
         KerneloptEdit::Delete(word) => {
             check_word(word)?;
-            while let Some(at) = occurrence(bytes, word) {
+            while let Some(at) = named(bytes, word) {
                 delete(bytes, at);
             }
         }
@@ -136,41 +143,18 @@ fn check_word(word: &str) -> Result<(), KerneloptError> {
     Err(KerneloptError::NotAWord { word })
 }
 
-/// The value of the last line that sets kernelopt, without the blanks around it.
-fn value_range(bytes: &[u8]) -> Option<Range<usize>> {
-    let mut found = None;
-    let mut start = 0;
-    for line in bytes.split(|&byte| byte == b'\n') {
-        let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
-        let key_at = text.iter().take_while(|&&byte| is_space(byte)).count();
-        let key_end = text.iter().position(|&byte| byte == b'=');
-        if let Some(key_end) = key_end
-            && text.get(key_at) != Some(&b'#')
-            && sets_kernelopt(text.get(key_at..key_end).unwrap_or_default())
-        {
-            let value = &text[key_end + 1..];
-            let blanks = value.iter().take_while(|&&byte| is_space(byte)).count();
-            let length = value.len() - value.iter().rev().take_while(|&&b| is_space(b)).count();
-            let value_at = start + key_end + 1;
-            // An all-blank value begins and ends right after the `=`.
-            found = Some(if blanks == value.len() {
-                value_at..value_at
-            } else {
-                value_at + blanks..value_at + length
-            });
-        }
-        start += line.len() + 1;
-    }
-    found
-}
-
 /// Where `word` stands among the options for the first time.
 fn occurrence(bytes: &[u8], word: &str) -> Option<Range<usize>> {
-    let value = value_range(bytes)?;
+    find(bytes, |part| part == word.as_bytes())
+}
+
+/// The first of the options that is the one looked for.
+fn find(bytes: &[u8], is_it: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
+    let value = value_range(bytes, KERNELOPT)?;
     let mut start = value.start;
     for part in bytes[value].split(|&byte| is_space(byte)) {
         let end = start + part.len();
-        if part == word.as_bytes() {
+        if is_it(part) {
             return Some(start..end);
         }
         start = end + 1;
@@ -178,9 +162,18 @@ fn occurrence(bytes: &[u8], word: &str) -> Option<Range<usize>> {
     None
 }
 
+/// Where the option `word` stands; a word without `=` is the name of an option, whatever its value.
+fn named(bytes: &[u8], word: &str) -> Option<Range<usize>> {
+    let is_it = |part: &[u8]| {
+        let value = part.strip_prefix(word.as_bytes());
+        value.is_some_and(|value| value.is_empty() || (value[0] == b'=' && !word.contains('=')))
+    };
+    find(bytes, is_it)
+}
+
 /// Takes a word out together with the blanks before it, or after it where it is the first.
 fn delete(bytes: &mut Vec<u8>, at: Range<usize>) {
-    let Some(value) = value_range(bytes) else {
+    let Some(value) = value_range(bytes, KERNELOPT) else {
         return;
     };
     let blank = |byte: &&u8| is_space(**byte);
@@ -195,23 +188,13 @@ fn delete(bytes: &mut Vec<u8>, at: Range<usize>) {
 }
 
 fn append(bytes: &mut Vec<u8>, word: &str) {
-    match value_range(bytes) {
+    match value_range(bytes, KERNELOPT) {
         Some(value) => {
             let blank = if value.is_empty() { "" } else { " " };
             let added = format!("{blank}{word}");
             drop(bytes.splice(value.end..value.end, added.into_bytes()));
         }
-        None => {
-            let padding = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
-            let end = bytes.len() - padding;
-            let newline = if bytes[..end].is_empty() || bytes[..end].ends_with(b"\n") {
-                ""
-            } else {
-                "\n"
-            };
-            let added = format!("{newline}kernelopt={word}\n");
-            drop(bytes.splice(end..end, added.into_bytes()));
-        }
+        None => add_line(bytes, &format!("{KERNELOPT}={word}")),
     }
 }
 

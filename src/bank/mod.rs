@@ -3,18 +3,20 @@
 //!
 //! A bank is known by its content, never by the number of its partition. The EFI partition
 //! carries VMware's mark as well but holds no `boot.cfg`, so it is none.
+//!
+//! This is the strict reading, which decides what may be changed. Which bank boots is another
+//! question, and [`crate::loader`] answers it; what a `boot.cfg` means is taken from there.
 
-mod boot_cfg;
-mod choice;
 mod error;
 mod kernelopt;
 mod release;
+mod settings;
 
-pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
-pub use choice::{BankInput, BankVerdict, Choice, ChoiceWarning, WhyNot, choose};
+pub use crate::loader::{BankVerdict, BootCfg, BootCfgProblem, ChoiceWarning, Module, WhyNot};
 pub use error::BankError;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
 pub use release::Release;
+pub use settings::{BootCfgEdit, BootCfgError};
 
 use crate::fat::{Entry, Volume, VolumeUuid, root_holds, vmware_uuid};
 use crate::medium::ReadAt;

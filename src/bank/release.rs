@@ -53,11 +53,33 @@ impl Release {
     /// Seen on one real host: of what its store holds, all but three keys were made in the second
     /// of its first boot of 7.0 U2.
     pub fn reads_config_store(&self) -> bool {
+        self.is_of_7_0_2_or_later().unwrap_or(false)
+    }
+
+    /// Whether the host encrypts its state, as from 7.0 U2 on; `None` where the text does not tell
+    /// which update of 7.0 it is.
+    pub fn encrypts_state(&self) -> Option<bool> {
+        self.is_of_7_0_2_or_later()
+    }
+
+    fn is_of_7_0_2_or_later(&self) -> Option<bool> {
         match (self.major, self.minor, self.update) {
-            (7, 0, Some(update)) => update >= 2,
-            (7, 0, None) => self.build.is_some_and(|build| build >= FIRST_OF_7_0_2),
-            (major, minor, _) => (major, minor) > (7, 0),
+            (7, 0, Some(update)) => Some(update >= 2),
+            (7, 0, None) => self.build.map(|build| build >= FIRST_OF_7_0_2),
+            (major, minor, _) => Some((major, minor) > (7, 0)),
         }
+    }
+
+    /// Whether it is a later version than `other`, as far as both texts tell it.
+    pub fn is_later_than(&self, other: &Release) -> bool {
+        let updates = self.update.zip(other.update);
+        let (own, others) = updates.unwrap_or_default();
+        (self.major, self.minor, own) > (other.major, other.minor, others)
+    }
+
+    /// The version without its build: `7.0.2`.
+    pub fn version(&self) -> &str {
+        self.text.split('-').next().unwrap_or(&self.text)
     }
 }
 
@@ -91,7 +113,23 @@ mod tests {
             let release = Release::parse(build).unwrap();
             assert_eq!(release.reads_config_store(), store, "{build}");
             assert_eq!(release.to_string(), build);
+            let encrypts = (build != "7.0").then_some(store);
+            assert_eq!(release.encrypts_state(), encrypts, "{build}");
         }
+    }
+
+    #[test]
+    fn versions_are_held_against_each_other_as_far_as_they_are_told() {
+        let is_later = |one: &str, other: &str| {
+            let parse = |text| Release::parse(text).unwrap();
+            parse(one).is_later_than(&parse(other))
+        };
+        assert!(is_later("7.0.2-0.0.1", "7.0.1-0.0.9"));
+        assert!(is_later("8.0.0-1", "7.0.3-2"));
+        assert!(!is_later("7.0.2-2", "7.0.2-1"));
+        assert!(!is_later("7.0.2-2", "7.0-1"));
+        assert!(!is_later("6.7.0-9", "7.0-1"));
+        assert_eq!(Release::parse("7.0.2-0.0.1").unwrap().version(), "7.0.2");
     }
 
     #[test]

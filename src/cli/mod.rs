@@ -1,69 +1,57 @@
 //! The command line: what was asked, and what a person or a script gets to see.
 //!
-//! Tables, JSON, questions, file names and the clock live here and nowhere below. Each command
-//! has a file of its own; `change/` is the way all writing commands go, `report.rs` the one
-//! place where errors become messages, hints and exit codes.
+//! Tables, JSON, questions, file names and the clock live here and nowhere below. From the top
+//! down, each room imports only those after it: `commands/` has a file for each command, `change/`
+//! is the way every writing command goes, `session/` one run of the program with its targets,
+//! `process/` what the process may do, `report/` errors in words, `terminal/` the words themselves.
 
-mod apply;
-mod args;
-mod batch;
-mod cat;
 mod change;
-mod compare;
-mod conf;
-mod confine;
-mod diff;
-mod exit;
-mod files;
-mod fix;
-mod info;
-mod input;
-mod json;
-mod kernelopt;
-mod look;
-mod ls;
-mod needs;
-mod options;
-mod output;
-mod pci;
-mod reclaim;
-mod reference;
+mod commands;
+mod process;
 mod report;
-mod seal;
 mod session;
-mod signals;
-mod source;
-mod state;
-mod store;
-mod ui;
-mod undo;
-mod undo_place;
-mod undo_store;
-mod verify;
+mod terminal;
 
-use crate::host::{DeviceNumber, Host};
-use crate::medium::Identity;
 use crate::state::KeyCache;
-use args::{Cli, Command, PciCommand};
-use clap::Parser as _;
-use exit::Exit;
-use needs::Needs;
-use options::Common;
-use report::Failure;
-use session::Session;
-use signals::Interrupt;
-use std::path::{Path, PathBuf};
+use clap::{CommandFactory as _, Parser};
+use commands::Command;
+use process::{Interrupt, confine_to};
+use report::{ERROR, Exit, Failure};
+use session::{Common, CommonArgs, Program, Run as _, Schema, Session};
 use std::process::ExitCode;
-use std::time::Duration;
-use ui::Ui;
+use terminal::Ui;
 
-/// The program and its version, as undo files name it.
-const PROGRAM: &str = concat!("bootbank ", env!("CARGO_PKG_VERSION"));
+/// Edit VMware ESXi boot media at block level, without mounting them.
+#[derive(Debug, Parser)]
+#[command(name = "bootbank", version, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  bootbank info stick.img               show what is on it, and which bank boots next
+  bootbank fix stick.img                give every passed-through device back to the VMkernel
+  bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
+  bootbank undo FILE stick.img          put back what a change replaced
 
-/// How often, and how long apart, it is looked who has a disk open before that is taken for a use
-/// of it: udev, blkid and the like open every disk for a moment.
-const LOOKS_AT_OPENERS: u32 = 20;
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
+Power the host off before you change its boot medium: a running host overwrites the change from
+memory.
+
+Exit codes:
+  0    done, or nothing to do
+  1    --check or diff found a difference
+  2    wrong usage: an argument is missing or wrong, or contradicts another
+  3    refused for safety: the medium is in use or has no room, the state is sealed by a TPM, the
+       undo file does not match
+  4    damaged, unsupported or not understood; verify found errors
+  5    I/O error; if writing had begun, the message says what each bank holds and names the undo file
+  6    some of several targets failed
+  130  interrupted before anything took effect
+With 1 to 4 nothing was written to the medium.")]
+struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: CommonArgs,
+}
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
@@ -89,10 +77,10 @@ fn run(mut cli: Cli) -> Exit {
     let typed = &cli.common;
     let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color);
     let target = cli.command.first_target();
+    let target = target.map_or(String::new(), |target| target.display().to_string());
     let say = |ui: &Ui, failure: Failure| {
-        let target = target.as_deref().unwrap_or(Path::new("")).display();
         failure.say(ui, "");
-        ui.json(&failure.in_json(json::ERROR, &target.to_string()));
+        ui.json(&failure.in_json(ERROR, &target));
         failure.exit()
     };
     let (common, interrupt) = match prepare(&mut cli) {
@@ -100,17 +88,24 @@ fn run(mut cli: Cli) -> Exit {
         Err(failure) => return say(&ui, failure),
     };
     let session = Session {
-        host: confine_to(&cli.command, &ui),
+        host: confine_to(cli.command.needs(), &ui),
         ui,
         common,
         keys: KeyCache::default(),
         interrupt,
+        program: Program {
+            command: Cli::command,
+            schemas,
+        },
     };
-    let exit = carry_out(&session, cli.command).unwrap_or_else(|failure| say(&session.ui, failure));
+    let exit = cli.command.run(&session);
+    let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
     match session.ui.stdout_failure() {
         None => exit,
         Some(error) => {
-            let text = format!("cannot write to standard output: {error}; what was done stands");
+            let text = format!(
+                "cannot write to standard output: {error}; any change that was made is kept"
+            );
             Failure::io(text).say(&session.ui, "");
             exit.or_io()
         }
@@ -120,75 +115,20 @@ fn run(mut cli: Cli) -> Exit {
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
-    if let Some((targets, list)) = cli.command.targets_mut() {
-        batch::add_listed(targets, list.take())?;
+    if let Some(targets) = cli.command.targets_mut() {
+        targets.add_listed()?;
     }
-    match &mut cli.command {
-        Command::Apply(args) => args.text = input::text(&args.plan)?,
-        Command::Undo(args) => args.bytes = undo::read(&args.file)?,
-        _ => {}
-    }
+    cli.command.prepare()?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
     Ok((common, interrupt))
 }
 
-fn carry_out(session: &Session, command: Command) -> Result<Exit, Failure> {
-    match command {
-        Command::Info(args) => info::run(session, &args),
-        Command::Verify(args) => verify::run(session, &args),
-        Command::Fix(args) => fix::run(session, &args),
-        Command::Pci(PciCommand::List(args)) => pci::list(session, &args),
-        Command::Pci(PciCommand::Set(args)) => pci::set(session, &args),
-        Command::Ls(args) => Ok(ls::run(session, &args)),
-        Command::Cat(args) => cat::run(session, &args),
-        Command::Get(args) => files::get(session, &args),
-        Command::Put(args) => files::put(session, &args),
-        Command::Rm(args) => files::rm(session, &args),
-        Command::Conf(command) => conf::run(session, &command),
-        Command::Store(command) => store::run(session, &command),
-        Command::Kernelopt(command) => kernelopt::run(session, &command),
-        Command::Diff(args) => Ok(compare::run(session, &args)),
-        Command::State(command) => state::run(session, &command),
-        Command::Apply(args) => apply::run(session, &args),
-        Command::Seal(args) => seal::run(session, &args),
-        Command::Undo(args) => undo::run(session, &args),
-        Command::Reclaim(args) => reclaim::run(session, &args),
-        Command::Man(args) => reference::man(session, &args),
-        Command::Completions(args) => Ok(reference::completions(session, &args)),
-        Command::Schema(args) => reference::schema(session, &args),
-        Command::Reference => Ok(reference::reference(session)),
-    }
-}
-
-/// Gives up what the command does not need. Who has the targets open can only be seen before.
-fn confine_to(command: &Command, ui: &Ui) -> Host {
-    let mut needs = Needs::of(command);
-    let mut host = Host::default();
-    let targets = needs.writes.iter();
-    let disks = targets.filter_map(|path| match Identity::of(path, &host) {
-        Ok(Identity::Disk(disk)) => Some(disk),
-        _ => None,
-    });
-    let disks: Vec<DeviceNumber> = disks.collect();
-    for _ in 0..LOOKS_AT_OPENERS {
-        host.note_open_files(&needs.targets());
-        if disks.iter().all(|disk| host.openers_of(*disk).is_empty()) {
-            break;
-        }
-        std::thread::sleep(LOOK_PAUSE);
-    }
-    // The nodes of a disk's partitions have caches of their own, which are written out.
-    let partitions = disks.iter().flat_map(|disk| host.partitions(*disk));
-    let partitions: Vec<PathBuf> = partitions.map(|partition| partition.node).collect();
-    needs.reads.extend(partitions);
-    let confined = confine::confine(&needs);
-    ui.detail(&confine::in_words(&confined, &needs));
-    host
-}
-
-/// Seconds since 1970 that stand for the present where a time has to be invented, as agreed
-/// among reproducible builds; `None` where the environment does not say.
-fn source_date_epoch() -> Option<u64> {
-    std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()
+/// The schemas of every object the program reads or writes, by name.
+fn schemas() -> Vec<Schema> {
+    let mut all = Command::schemas();
+    all.push(Schema::of::<change::ChangeObject>("change"));
+    all.push(Schema::of::<report::FailedObject>("error"));
+    all.sort_by_key(|schema| schema.name);
+    all
 }

@@ -16,23 +16,27 @@ pub use undo::{Undo, UndoError};
 pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;
+use crate::medium::Lba;
 
 /// Why a write set could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The old content of a sector could not be read.
     #[error("cannot read sector {lba}: {source}")]
     Read {
         /// Sector number on the medium.
-        lba: u64,
+        lba: Lba,
         /// What the medium reported.
         source: std::io::Error,
     },
     /// A change was asked for outside the ranges a volume declared as its own to change.
-    #[error("sector {lba} lies outside the FATs, root directory and data area that may be changed")]
+    #[error(
+        "sector {lba} is outside the FATs, root directory and data area, which are all that may change"
+    )]
     OutsideAllowed {
         /// Sector number on the medium.
-        lba: u64,
+        lba: Lba,
     },
     /// The medium's size or the volume's position is no whole number of sectors.
     #[error("byte {offset} is not at a sector boundary of {sector_size} bytes")]

@@ -4,15 +4,15 @@
 //! judged by the code that would read it back. There is no way to write through it.
 
 use super::WriteSet;
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::io;
 
 /// A medium seen through changed sectors held in memory.
 pub struct Overlay<'m> {
     medium: &'m dyn ReadAt,
-    sector_size: u64,
-    sectors: BTreeMap<u64, Box<[u8]>>,
+    sector_size: u32,
+    sectors: BTreeMap<Lba, Box<[u8]>>,
 }
 
 impl<'m> Overlay<'m> {
@@ -29,11 +29,11 @@ impl<'m> Overlay<'m> {
     pub(super) fn from_sectors(
         medium: &'m dyn ReadAt,
         sector_size: u32,
-        sectors: BTreeMap<u64, Box<[u8]>>,
+        sectors: BTreeMap<Lba, Box<[u8]>>,
     ) -> Self {
         Overlay {
             medium,
-            sector_size: u64::from(sector_size),
+            sector_size,
             sectors,
         }
     }
@@ -46,15 +46,16 @@ impl ReadAt for Overlay<'_> {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.saturating_add(buf.len() as u64);
-        let first = offset / self.sector_size;
-        let last = end.div_ceil(self.sector_size);
-        let changed = || self.sectors.range(first..last);
-        let wholly_changed = changed().count() as u64 == last.saturating_sub(first);
+        let touched = Lba::covering(offset..end, self.sector_size);
+        let changed = || self.sectors.range(touched.clone());
+        let wholly_changed = changed().count() as u64 == Lba::count(&touched);
         if !wholly_changed || end > self.size() {
             self.medium.read_at(buf, offset)?;
         }
         for (&lba, sector) in changed() {
-            let start = lba.saturating_mul(self.sector_size);
+            let Some(start) = lba.offset(self.sector_size) else {
+                continue;
+            };
             let from = start.max(offset);
             let to = (start + sector.len() as u64).min(end);
             let (Ok(source), Ok(target), Ok(len)) = (

@@ -33,7 +33,7 @@
 use super::undo::is_mix_of;
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
-use crate::medium::WriteAt;
+use crate::medium::{Lba, WriteAt};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -43,6 +43,7 @@ const RUN_LIMIT: usize = 1 << 20;
 
 /// What a commit did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Committed {
     /// Bytes written, counted as handed to the medium.
     pub bytes_written: u64,
@@ -55,6 +56,7 @@ pub struct Committed {
 
 /// What a bank reads as, asked of the medium itself after something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Holds {
     /// The configuration from before.
     Old,
@@ -75,13 +77,14 @@ impl fmt::Display for Holds {
             Holds::New => "the new configuration",
             Holds::Mixed => "the new configuration in some files and the old one in others",
             Holds::Broken => "neither the old configuration nor the new one",
-            Holds::Unknown => "a configuration that cannot be told",
+            Holds::Unknown => "an unknown configuration",
         })
     }
 }
 
 /// What was being done when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation {
     /// Writing sectors.
     Write,
@@ -106,6 +109,7 @@ impl fmt::Display for Operation {
 
 /// A write, sync or comparison that failed, and what the banks hold since.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Failure {
     /// What was being done.
     pub operation: Operation,
@@ -118,7 +122,7 @@ pub struct Failure {
     /// Partition the step changes.
     pub partition: u32,
     /// First sector concerned; `None` for a sync.
-    pub lba: Option<u64>,
+    pub lba: Option<Lba>,
     /// What the medium reported.
     pub source: io::Error,
     /// What each bank of the set reads as now.
@@ -156,7 +160,7 @@ impl fmt::Display for Failure {
         }
         write!(f, ": {}", self.source)?;
         if self.holds.is_empty() {
-            f.write_str("; no configuration is changed by these steps")?;
+            f.write_str("; these steps change no configuration")?;
         }
         for (partition, holds) in &self.holds {
             write!(f, "; the bank on partition {partition} holds {holds}")?;
@@ -167,24 +171,25 @@ impl fmt::Display for Failure {
 
 /// Why a commit did not come to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommitError {
     /// A sector no longer holds what the plan was made from. Nothing was written.
     #[error("sector {lba} changed after the plan was made; nothing was written")]
     Changed {
         /// Sector number on the medium.
-        lba: u64,
+        lba: Lba,
     },
     /// The last look before the first write failed. Nothing was written.
     #[error("cannot read sector {lba} before writing: {source}; nothing was written")]
     Check {
         /// Sector number on the medium.
-        lba: u64,
+        lba: Lba,
         /// What the medium reported.
         source: io::Error,
     },
     /// Stopped by request before the first switch: every bank holds the old content.
     #[error(
-        "interrupted before the switch, after {steps_done} of {steps} steps; every bank holds the configuration it held before"
+        "interrupted before the switch, after {steps_done} of {steps} steps; every bank still holds its old configuration"
     )]
     Interrupted {
         /// Steps already on the medium.
@@ -258,7 +263,7 @@ pub fn run(
 
 /// Compares every sector of the set with what the plan was made from.
 fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitError> {
-    let expected: BTreeMap<u64, &[u8]> = set
+    let expected: BTreeMap<Lba, &[u8]> = set
         .net_changes()
         .into_iter()
         .map(|(lba, (old, _))| (lba, old))
@@ -274,7 +279,7 @@ fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitErr
             })?;
         if let Some(index) = first_difference(&now, &run.bytes, set.sector_size()) {
             return Err(CommitError::Changed {
-                lba: run.lba + index,
+                lba: run.lba.saturating_add(index),
             });
         }
     }
@@ -283,7 +288,7 @@ fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitErr
 
 /// Writes the sectors of one step, syncs, and reads them back.
 fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, Fault> {
-    let sectors: BTreeMap<u64, &[u8]> = step
+    let sectors: BTreeMap<Lba, &[u8]> = step
         .sectors
         .iter()
         .map(|(&lba, change)| (lba, &*change.new))
@@ -315,7 +320,7 @@ fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Faul
         None => Ok(()),
         Some(index) => Err(Fault::new(
             Operation::Compare,
-            Some(run.lba + index),
+            Some(run.lba.saturating_add(index)),
             io::Error::other("the medium did not keep what was written"),
         )),
     }
@@ -324,12 +329,12 @@ fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Faul
 /// A failure before it is known where in the set it happened.
 struct Fault {
     operation: Operation,
-    lba: Option<u64>,
+    lba: Option<Lba>,
     source: io::Error,
 }
 
 impl Fault {
-    fn new(operation: Operation, lba: Option<u64>, source: io::Error) -> Self {
+    fn new(operation: Operation, lba: Option<Lba>, source: io::Error) -> Self {
         Fault {
             operation,
             lba,
@@ -381,7 +386,7 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
         let Some(now) = read_again(medium, set, lba, change) else {
             return Holds::Unknown;
         };
-        old &= now == *change.old;
+        old &= now == *change.old || is_from_before(&now, set, step, lba);
         new &= now == *change.new;
     }
     match (old, new) {
@@ -392,13 +397,23 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
     }
 }
 
+/// Whether a sector holds what steps before `step` made of it, or a mix of that: none of them
+/// changes what a reader of the volume finds.
+fn is_from_before(now: &[u8], set: &WriteSet, step: &Step, lba: Lba) -> bool {
+    let earlier = set.steps().iter().take_while(|it| !std::ptr::eq(*it, step));
+    let earlier = earlier.filter(|it| it.phase == Phase::Prepare);
+    let changes = earlier.filter_map(|it| it.sectors.get(&lba));
+    let images: Vec<&[u8]> = changes.flat_map(|it| [&*it.old, &*it.new]).collect();
+    !images.is_empty() && is_mix_of(now, &images)
+}
+
 /// Whether the sectors of FATs and directories that the set changes in a partition hold what its
 /// steps put into them, or had before. They hold more than the steps are about: a failed write
 /// that leaves something else there cuts off files that were never touched.
 fn is_as_planned(medium: &dyn WriteAt, set: &WriteSet, partition: u32) -> bool {
     let here = || set.steps().iter().filter(|it| it.partition == partition);
     let in_place = here().any(|step| step.phase == Phase::Overwrite);
-    let mut images: BTreeMap<u64, Vec<&SectorChange>> = BTreeMap::new();
+    let mut images: BTreeMap<Lba, Vec<&SectorChange>> = BTreeMap::new();
     let metadata = here().filter(|step| !matches!(step.phase, Phase::Data | Phase::Overwrite));
     for (&lba, change) in metadata.flat_map(|step| &step.sectors) {
         images.entry(lba).or_default().push(change);
@@ -420,7 +435,7 @@ fn is_as_planned(medium: &dyn WriteAt, set: &WriteSet, partition: u32) -> bool {
 fn read_again(
     medium: &dyn WriteAt,
     set: &WriteSet,
-    lba: u64,
+    lba: Lba,
     change: &SectorChange,
 ) -> Option<Vec<u8>> {
     let mut now = vec![0; change.new.len()];
@@ -440,12 +455,12 @@ impl Holds {
 
 /// Neighbouring sectors as one piece.
 struct Run {
-    lba: u64,
+    lba: Lba,
     bytes: Vec<u8>,
 }
 
 /// Cuts sectors into runs of neighbours, none longer than [`RUN_LIMIT`].
-fn contiguous<'a>(sectors: &'a BTreeMap<u64, &'a [u8]>) -> impl Iterator<Item = Run> + 'a {
+fn contiguous<'a>(sectors: &'a BTreeMap<Lba, &'a [u8]>) -> impl Iterator<Item = Run> + 'a {
     let mut rest = sectors.iter().peekable();
     std::iter::from_fn(move || {
         let (&lba, first) = rest.next()?;

@@ -12,7 +12,7 @@
 use super::write_set::runs;
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The undo file's format; a reader refuses any other.
@@ -33,6 +33,7 @@ pub struct Undo {
 
 /// Why an undo file cannot be used, or not on this medium.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UndoError {
     /// The file is no tar, or not a whole one.
     #[error("not an undo file: {0}")]
@@ -41,17 +42,17 @@ pub enum UndoError {
     #[error("the undo file has no member `{0}`")]
     MissingMember(String),
     /// A member's content does not match its checksum.
-    #[error("the undo file is damaged: checksum of `{0}` is wrong")]
+    #[error("the undo file is damaged: the checksum of `{0}` is wrong")]
     Checksum(String),
     /// The manifest is of another version.
-    #[error("the undo file has format `{0}`; this program reads `{FORMAT}`")]
+    #[error("the undo file has format `{0}`; this version reads `{FORMAT}`")]
     Format(String),
     /// The manifest contradicts itself or the other members.
     #[error("the undo file is damaged: {0}")]
     Inconsistent(String),
     /// The medium is of another size.
     #[error(
-        "the undo file is for a medium of {expected} bytes; this one has {actual}, so it is another one"
+        "the undo file is for another medium: one of {expected} bytes, and this one has {actual}"
     )]
     OtherSize {
         /// Size in the manifest.
@@ -61,25 +62,26 @@ pub enum UndoError {
     },
     /// A sector to put back lies outside what the volumes of the medium declare as theirs to change.
     #[error(
-        "the undo file wants to write sector {lba}, which is outside the FATs, root directories and data areas of this medium's banks: another medium, or a damaged one"
+        "the undo file would write sector {lba}, outside the FATs, root directories and data areas of this medium's banks: it is for another medium, or damaged"
     )]
     OutsideVolumes {
         /// The first such sector.
-        lba: u64,
+        lba: Lba,
     },
     /// Sectors hold something that is neither from before nor from after the change.
     #[error(
-        "{count} of the sectors to put back hold neither the old nor the new content, the first at sector {}: another medium, or changed since",
+        "{} neither the old nor the new content (the first is sector {}): this is another medium, or it was changed since",
+        sectors_hold(*count),
         first.first().copied().unwrap_or_default()
     )]
     Mismatch {
         /// How many.
         count: usize,
         /// The first few of them.
-        first: Vec<u64>,
+        first: Vec<Lba>,
     },
     /// A file that was replaced holds something that is from neither before nor after.
-    #[error("it holds neither the old nor the new content: changed since, or another medium")]
+    #[error("it holds neither the old nor the new content")]
     FileChanged,
     /// The change replaced no file, so there is none to put back.
     #[error("the change replaced no file")]
@@ -88,13 +90,20 @@ pub enum UndoError {
     #[error("cannot read sector {lba}: {source}")]
     Read {
         /// Sector number on the medium.
-        lba: u64,
+        lba: Lba,
         /// What the medium reported.
         source: std::io::Error,
     },
     /// A step reaches outside the ranges the file itself declares.
     #[error("the undo file is damaged: {0}")]
     Plan(#[from] PlanError),
+}
+
+fn sectors_hold(count: usize) -> String {
+    match count {
+        1 => "1 sector to put back holds".to_owned(),
+        many => format!("{many} sectors to put back hold"),
+    }
 }
 
 impl UndoError {
@@ -120,7 +129,7 @@ impl UndoError {
 impl Undo {
     /// Every step must begin with what the one before left in the same sector.
     pub(super) fn check_chain(&self) -> Result<(), UndoError> {
-        let mut current: BTreeMap<u64, &[u8]> = BTreeMap::new();
+        let mut current: BTreeMap<Lba, &[u8]> = BTreeMap::new();
         for (&lba, change) in self.set.steps().iter().flat_map(|step| &step.sectors) {
             let inside = self.set.offset_of(lba).is_some_and(|offset| {
                 offset.saturating_add(change.old.len() as u64) <= self.medium_size
@@ -171,7 +180,7 @@ impl Undo {
         for step in self.set.steps()[..begun].iter().rev() {
             if let Some(kept) = kept.remove(&step.partition) {
                 let kept = kept.iter().map(|(&lba, old)| (lba, &**old));
-                let why = "content of the replaced files back".to_owned();
+                let why = "old content of the replaced files".to_owned();
                 // Files that were overwritten are still in these clusters.
                 let phase = match self.is_in_place(step.partition) {
                     true => Phase::Overwrite,
@@ -201,7 +210,7 @@ impl Undo {
     /// `medium` with the sectors of the change, and the old content of the files it replaced, as
     /// they were before it. Whatever else was written since shows through.
     pub fn before<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {
-        let mut sectors: BTreeMap<u64, Box<[u8]>> = BTreeMap::new();
+        let mut sectors: BTreeMap<Lba, Box<[u8]>> = BTreeMap::new();
         for kept in self.set.preserved().values() {
             sectors.extend(kept.iter().map(|(&lba, old)| (lba, old.clone())));
         }
@@ -221,15 +230,15 @@ impl Undo {
     }
 
     /// Whether the change put new content over a sector of the file that is being replaced.
-    pub fn overwrites(&self, lba: u64) -> bool {
+    pub fn overwrites(&self, lba: Lba) -> bool {
         let mut steps = self.set.steps().iter();
         steps.any(|step| step.phase == Phase::Overwrite && step.sectors.contains_key(&lba))
     }
 
     /// One past the last step of which anything can be seen on the medium: the ones behind it
     /// need no undoing. A step can be seen where a word is none that the sector had before it.
-    fn last_step_begun(&self, current: &BTreeMap<u64, Box<[u8]>>) -> usize {
-        let mut images: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
+    fn last_step_begun(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> usize {
+        let mut images: BTreeMap<Lba, Vec<&[u8]>> = BTreeMap::new();
         let mut begun = 0;
         for (index, step) in self.set.steps().iter().enumerate() {
             for (&lba, change) in &step.sectors {
@@ -243,11 +252,11 @@ impl Undo {
         begun
     }
 
-    fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
+    fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<Lba, Box<[u8]>>, UndoError> {
         let sector_size = self.set.sector_size() as usize;
         let changed = self.set.steps().iter().flat_map(|step| step.sectors.keys());
         let kept = self.set.preserved().values().flat_map(BTreeMap::keys);
-        let lbas: BTreeSet<u64> = changed.chain(kept).copied().collect();
+        let lbas: BTreeSet<Lba> = changed.chain(kept).copied().collect();
         let mut current = BTreeMap::new();
         for (first, count) in runs(lbas.iter()) {
             let bytes = count.saturating_mul(sector_size as u64);
@@ -257,19 +266,19 @@ impl Undo {
                 .read_at(&mut run, offset)
                 .map_err(|source| UndoError::Read { lba: first, source })?;
             let sectors = run.chunks(sector_size).map(Box::from);
-            current.extend((first..).zip(sectors));
+            current.extend(Lba::each(first..first.saturating_add(count)).zip(sectors));
         }
         Ok(current)
     }
 
     /// Each word of each changed sector must be one the sector had at some time of the run.
-    fn check_words(&self, current: &BTreeMap<u64, Box<[u8]>>) -> Result<(), UndoError> {
-        let mut images: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
+    fn check_words(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> Result<(), UndoError> {
+        let mut images: BTreeMap<Lba, Vec<&[u8]>> = BTreeMap::new();
         for (&lba, change) in self.set.steps().iter().flat_map(|step| &step.sectors) {
             let known = images.entry(lba).or_insert_with(|| vec![&change.old]);
             known.push(&change.new);
         }
-        let known = |lba: &u64| match (current.get(lba), images.get(lba)) {
+        let known = |lba: &Lba| match (current.get(lba), images.get(lba)) {
             (Some(now), Some(images)) => is_mix_of(now, images),
             _ => false,
         };
@@ -280,12 +289,12 @@ impl Undo {
     /// given up: once the release is on the medium as a whole, and no entry refers to the old
     /// files. In every other state a cut can leave they hold it still. Where they do not, the
     /// clusters belong to something else by now, even if its chain and its entry look the same.
-    fn check_preserved(&self, current: &BTreeMap<u64, Box<[u8]>>) -> Result<(), UndoError> {
+    fn check_preserved(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> Result<(), UndoError> {
         let holds =
-            |lba: &u64, content: &[u8]| current.get(lba).is_some_and(|now| **now == *content);
+            |lba: &Lba, content: &[u8]| current.get(lba).is_some_and(|now| **now == *content);
         let steps = self.set.steps();
         // What a step overwrites was compared word by word.
-        let written: BTreeSet<u64> = steps
+        let written: BTreeSet<Lba> = steps
             .iter()
             .flat_map(|step| step.sectors.keys())
             .copied()
@@ -319,7 +328,7 @@ pub(super) fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
     })
 }
 
-fn mismatch(odd: Vec<u64>) -> Result<(), UndoError> {
+fn mismatch(odd: Vec<Lba>) -> Result<(), UndoError> {
     if odd.is_empty() {
         return Ok(());
     }
@@ -331,8 +340,8 @@ fn mismatch(odd: Vec<u64>) -> Result<(), UndoError> {
 
 /// A step that gives the sectors these contents, or none where they have them.
 fn put_back<'a>(
-    current: &mut BTreeMap<u64, Box<[u8]>>,
-    target: impl Iterator<Item = (u64, &'a [u8])>,
+    current: &mut BTreeMap<Lba, Box<[u8]>>,
+    target: impl Iterator<Item = (Lba, &'a [u8])>,
     phase: Phase,
     partition: u32,
     why: String,

@@ -18,6 +18,7 @@
 use super::undo::FORMAT;
 use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
+use crate::medium::Lba;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,10 +39,10 @@ struct Manifest {
     medium_size: u64,
     sector_size: u32,
     /// Ranges of sectors the steps may change, as [first, end).
-    allowed: Vec<(u64, u64)>,
+    allowed: Vec<(Lba, Lba)>,
     steps: Vec<ManifestStep>,
     /// By partition: runs of sectors in `preserved-N.old`, as [first, count].
-    preserved: BTreeMap<u32, Vec<(u64, u64)>>,
+    preserved: BTreeMap<u32, Vec<(Lba, u64)>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +51,7 @@ struct ManifestStep {
     partition: u32,
     why: String,
     /// Runs of sectors, as [first, count].
-    sectors: Vec<(u64, u64)>,
+    sectors: Vec<(Lba, u64)>,
 }
 
 impl Undo {
@@ -129,7 +130,7 @@ impl Undo {
         ] {
             if count > MAX_PARTS {
                 return Err(UndoError::Inconsistent(format!(
-                    "{count} {what} are more than the {MAX_PARTS} there can be"
+                    "there are {count} {what}, more than the {MAX_PARTS} allowed"
                 )));
             }
         }
@@ -171,10 +172,10 @@ impl Undo {
 
 /// Hands the bytes of a member out to the sectors of its runs.
 fn sectors(
-    runs: &[(u64, u64)],
+    runs: &[(Lba, u64)],
     bytes: &[u8],
     sector_size: usize,
-) -> Result<BTreeMap<u64, Box<[u8]>>, UndoError> {
+) -> Result<BTreeMap<Lba, Box<[u8]>>, UndoError> {
     let held = bytes.len() / sector_size;
     let mut named: u64 = 0;
     for (_, count) in runs {
@@ -182,20 +183,20 @@ fn sectors(
     }
     if named != held as u64 || !bytes.len().is_multiple_of(sector_size) {
         return Err(UndoError::Inconsistent(format!(
-            "{named} sectors are named and {} bytes are there",
+            "it lists {named} sectors but holds {} bytes of them",
             bytes.len()
         )));
     }
     let lbas = runs
         .iter()
-        .flat_map(|&(first, count)| first..first.saturating_add(count));
-    let map: BTreeMap<u64, Box<[u8]>> = lbas
+        .flat_map(|&(first, count)| Lba::each(first..first.saturating_add(count)));
+    let map: BTreeMap<Lba, Box<[u8]>> = lbas
         .zip(bytes.chunks(sector_size))
         .map(|(lba, sector)| (lba, sector.into()))
         .collect();
     if map.len() != held {
         return Err(UndoError::Inconsistent(
-            "a sector is named twice in one step".to_owned(),
+            "a step names a sector twice".to_owned(),
         ));
     }
     Ok(map)
@@ -230,7 +231,7 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
         if !entry.header().entry_type().is_file() {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             return Err(UndoError::Inconsistent(format!(
-                "`{name}` is no regular file"
+                "`{name}` is not a regular file"
             )));
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

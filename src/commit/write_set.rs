@@ -4,8 +4,8 @@
 //! told to change and knows what earlier steps will have made of it. Nothing here writes.
 
 use super::{Overlay, PlanError};
-use crate::medium::ReadAt;
-use std::collections::BTreeMap;
+use crate::medium::{Lba, ReadAt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What a step does for the files it belongs to. The order of the variants is the order in
@@ -14,6 +14,7 @@ use std::ops::Range;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Frees clusters that an interrupted run left allocated to nothing.
     Reclaim,
@@ -25,12 +26,18 @@ pub enum Phase {
     Overwrite,
     /// Chains those clusters in every copy of the FAT; nothing refers to them yet.
     Allocate,
-    /// Points a directory entry at the new chain. The commit point.
+    /// Writes the entry of a new file into a directory as a deleted one: every reader skips it.
+    Prepare,
+    /// Changes a directory entry within one aligned 8-byte word: points it at the new chain, or
+    /// makes a prepared one count, or deletes one. The commit point.
     Switch,
     /// Sets the size of a file whose clusters were overwritten.
     Resize,
     /// Frees the old chain in every copy of the FAT.
     Release,
+    /// Clears the marks of a volume that was not unmounted: a byte of the boot sector, and the
+    /// entry of cluster 1 in every copy of the FAT.
+    Mark,
 }
 
 impl Phase {
@@ -41,11 +48,16 @@ impl Phase {
     }
 
     /// The phase of the step that takes this one back.
-    pub fn reversed(self) -> Self {
+    pub(crate) fn reversed(self) -> Self {
         match self {
             Phase::Allocate | Phase::Reclaim => Phase::Release,
             Phase::Release => Phase::Allocate,
-            Phase::Data | Phase::Overwrite | Phase::Switch | Phase::Resize => self,
+            Phase::Data
+            | Phase::Overwrite
+            | Phase::Prepare
+            | Phase::Switch
+            | Phase::Resize
+            | Phase::Mark => self,
         }
     }
 
@@ -56,9 +68,11 @@ impl Phase {
             Phase::Data => "data",
             Phase::Overwrite => "overwrite",
             Phase::Allocate => "allocate",
+            Phase::Prepare => "prepare",
             Phase::Switch => "switch",
             Phase::Resize => "resize",
             Phase::Release => "release",
+            Phase::Mark => "mark",
         }
     }
 }
@@ -74,6 +88,7 @@ pub struct SectorChange {
 
 /// Sectors that may be written in any order among themselves, followed by one sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What the step does.
     pub phase: Phase,
@@ -82,17 +97,17 @@ pub struct Step {
     /// What for, in words: `new content of state.tgz`.
     pub why: String,
     /// By sector number on the medium. Sectors that would not change are not in here.
-    pub sectors: BTreeMap<u64, SectorChange>,
+    pub sectors: BTreeMap<Lba, SectorChange>,
 }
 
 /// Old content of the sectors a plan sets free or overwrites, by partition and sector number.
-pub type Preserved = BTreeMap<u32, BTreeMap<u64, Box<[u8]>>>;
+pub type Preserved = BTreeMap<u32, BTreeMap<Lba, Box<[u8]>>>;
 
 /// Ordered steps, and the old content of what they free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteSet {
     sector_size: u32,
-    allowed: Vec<Range<u64>>,
+    allowed: Vec<Range<Lba>>,
     steps: Vec<Step>,
     preserved: Preserved,
 }
@@ -105,7 +120,7 @@ impl WriteSet {
     /// [`PlanError::OutsideAllowed`] names the first such sector.
     pub(super) fn from_parts(
         sector_size: u32,
-        allowed: Vec<Range<u64>>,
+        allowed: Vec<Range<Lba>>,
         steps: Vec<Step>,
         preserved: Preserved,
     ) -> Result<Self, PlanError> {
@@ -128,7 +143,7 @@ impl WriteSet {
     }
 
     /// Ranges of sector numbers a step may change.
-    pub fn allowed(&self) -> &[Range<u64>] {
+    pub fn allowed(&self) -> &[Range<Lba>] {
         &self.allowed
     }
 
@@ -149,8 +164,8 @@ impl WriteSet {
     }
 
     /// Byte position of a sector on the medium; `None` past what 64 bits can count.
-    pub fn offset_of(&self, lba: u64) -> Option<u64> {
-        lba.checked_mul(u64::from(self.sector_size))
+    pub fn offset_of(&self, lba: Lba) -> Option<u64> {
+        lba.offset(self.sector_size)
     }
 
     /// Number of bytes the steps write.
@@ -160,8 +175,8 @@ impl WriteSet {
     }
 
     /// Content each changed sector has before the first step and after the last one.
-    pub fn net_changes(&self) -> BTreeMap<u64, (&[u8], &[u8])> {
-        let mut net: BTreeMap<u64, (&[u8], &[u8])> = BTreeMap::new();
+    pub fn net_changes(&self) -> BTreeMap<Lba, (&[u8], &[u8])> {
+        let mut net: BTreeMap<Lba, (&[u8], &[u8])> = BTreeMap::new();
         for (&lba, change) in self.steps.iter().flat_map(|step| &step.sectors) {
             net.entry(lba)
                 .and_modify(|(_, new)| *new = &change.new)
@@ -170,7 +185,34 @@ impl WriteSet {
         net
     }
 
-    fn check_allowed(&self, lba: u64) -> Result<(), PlanError> {
+    /// This set, and `next` after it, which was planned for the medium as this one leaves it.
+    #[must_use]
+    pub fn then(mut self, next: WriteSet) -> WriteSet {
+        let written = |set: &WriteSet| -> BTreeSet<Lba> {
+            let sectors = set.steps.iter().flat_map(|step| step.sectors.keys());
+            sectors.copied().collect()
+        };
+        let (before, after) = (written(&self), written(&next));
+        // What a later step writes over is kept by that step; what an earlier one wrote is nothing
+        // that was there before.
+        for kept in self.preserved.values_mut() {
+            kept.retain(|lba, _| !after.contains(lba));
+        }
+        for (partition, mut kept) in next.preserved {
+            kept.retain(|lba, _| !before.contains(lba));
+            self.preserved.entry(partition).or_default().extend(kept);
+        }
+        self.preserved.retain(|_, kept| !kept.is_empty());
+        for range in next.allowed {
+            if !self.allowed.contains(&range) {
+                self.allowed.push(range);
+            }
+        }
+        self.steps.extend(next.steps);
+        self
+    }
+
+    fn check_allowed(&self, lba: Lba) -> Result<(), PlanError> {
         if self.allowed.iter().any(|range| range.contains(&lba)) {
             Ok(())
         } else {
@@ -183,7 +225,7 @@ impl WriteSet {
 pub struct Planner<'m> {
     medium: &'m dyn ReadAt,
     set: WriteSet,
-    after: BTreeMap<u64, Box<[u8]>>,
+    after: BTreeMap<Lba, Box<[u8]>>,
 }
 
 impl<'m> Planner<'m> {
@@ -231,6 +273,9 @@ impl<'m> Planner<'m> {
     /// # Errors
     /// A sector outside the declared ranges, or one whose old content cannot be read.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), PlanError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let size = u64::from(self.set.sector_size);
         let lbas = self.lbas_of(offset, bytes.len() as u64)?;
         let mut before = self.read(&lbas)?;
@@ -241,7 +286,7 @@ impl<'m> Planner<'m> {
         let pairs = before
             .chunks_exact(self.sector_len())
             .zip(after.chunks_exact(self.sector_len()));
-        for (lba, (old, new)) in lbas.zip(pairs) {
+        for (lba, (old, new)) in Lba::each(lbas).zip(pairs) {
             self.change(lba, old, new)?;
         }
         Ok(())
@@ -257,7 +302,7 @@ impl<'m> Planner<'m> {
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
         let old = self.read(&lbas)?;
         let kept = self.set.preserved.entry(partition).or_default();
-        for (lba, sector) in lbas.zip(old.chunks_exact(self.set.sector_size as usize)) {
+        for (lba, sector) in Lba::each(lbas).zip(old.chunks_exact(self.set.sector_size as usize)) {
             kept.insert(lba, sector.into());
         }
         Ok(())
@@ -278,32 +323,29 @@ impl<'m> Planner<'m> {
         self.set.sector_size as usize
     }
 
-    fn lba_at(&self, offset: u64) -> Result<u64, PlanError> {
+    fn lba_at(&self, offset: u64) -> Result<Lba, PlanError> {
         let sector_size = self.set.sector_size;
-        if !offset.is_multiple_of(u64::from(sector_size)) {
-            return Err(PlanError::Unaligned {
-                offset,
-                sector_size,
-            });
-        }
-        Ok(offset / u64::from(sector_size))
+        Lba::beginning_at(offset, sector_size).ok_or(PlanError::Unaligned {
+            offset,
+            sector_size,
+        })
     }
 
     /// The sectors that hold `len` bytes from byte `offset` on, all of them allowed to change.
-    fn lbas_of(&self, offset: u64, len: u64) -> Result<Range<u64>, PlanError> {
-        let size = u64::from(self.set.sector_size);
-        let lbas = offset / size..offset.saturating_add(len).div_ceil(size);
-        for lba in lbas.clone() {
+    fn lbas_of(&self, offset: u64, len: u64) -> Result<Range<Lba>, PlanError> {
+        let bytes = offset..offset.saturating_add(len);
+        let lbas = Lba::covering(bytes, self.set.sector_size);
+        for lba in Lba::each(lbas.clone()) {
             self.set.check_allowed(lba)?;
         }
         Ok(lbas)
     }
 
     /// The sectors as they are on the medium.
-    fn read(&self, lbas: &Range<u64>) -> Result<Vec<u8>, PlanError> {
+    fn read(&self, lbas: &Range<Lba>) -> Result<Vec<u8>, PlanError> {
         let lba = lbas.start;
         let outside = PlanError::OutsideAllowed { lba };
-        let count = lbas.end.saturating_sub(lba);
+        let count = Lba::count(lbas);
         let bytes = usize::try_from(count)
             .ok()
             .and_then(|count| count.checked_mul(self.sector_len()));
@@ -318,16 +360,16 @@ impl<'m> Planner<'m> {
     }
 
     /// Puts what the steps so far change in the sectors `lbas` over their content.
-    fn lay_over(&self, sectors: &mut [u8], lbas: &Range<u64>) {
+    fn lay_over(&self, sectors: &mut [u8], lbas: &Range<Lba>) {
         let len = self.sector_len();
-        for (lba, sector) in lbas.clone().zip(sectors.chunks_exact_mut(len)) {
+        for (lba, sector) in Lba::each(lbas.clone()).zip(sectors.chunks_exact_mut(len)) {
             if let Some(changed) = self.after.get(&lba) {
                 sector.copy_from_slice(changed);
             }
         }
     }
 
-    fn change(&mut self, lba: u64, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
+    fn change(&mut self, lba: Lba, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
         let Some(step) = self.set.steps.last_mut() else {
             return Err(PlanError::OutsideAllowed { lba });
         };
@@ -355,8 +397,8 @@ impl<'m> Planner<'m> {
 }
 
 /// Sector numbers in ascending order as runs of (first, count).
-pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a u64>) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
+pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a Lba>) -> Vec<(Lba, u64)> {
+    let mut runs: Vec<(Lba, u64)> = Vec::new();
     for &lba in lbas {
         match runs.last_mut() {
             Some((first, count)) if first.checked_add(*count) == Some(lba) => *count += 1,
@@ -384,14 +426,14 @@ mod tests {
         planner.put(1536, &[3; 512]).unwrap();
         let set = planner.finish();
 
-        assert_eq!(set.allowed(), std::slice::from_ref(&(1..4)));
+        assert_eq!(set.allowed(), std::slice::from_ref(&(Lba(1)..Lba(4))));
         let changed = |step: &Step| step.sectors.keys().copied().collect::<Vec<_>>();
         let steps: Vec<_> = set.steps().iter().map(changed).collect();
-        assert_eq!(steps, [vec![1, 2], vec![2]]);
-        let between = &set.steps()[1].sectors[&2].old;
+        assert_eq!(steps, [vec![Lba(1), Lba(2)], vec![Lba(2)]]);
+        let between = &set.steps()[1].sectors[&Lba(2)].old;
         assert_eq!(between[..76], [9; 76]);
         assert_eq!(between[76..], [2; 512 - 76]);
-        assert_eq!(set.net_changes()[&2], (&[2; 512][..], &[8; 512][..]));
+        assert_eq!(set.net_changes()[&Lba(2)], (&[2; 512][..], &[8; 512][..]));
     }
 
     #[test]
@@ -411,7 +453,7 @@ mod tests {
         let straddling = planner.put(1023, &[1, 1]);
         assert!(matches!(
             straddling,
-            Err(PlanError::OutsideAllowed { lba: 2 })
+            Err(PlanError::OutsideAllowed { lba: Lba(2) })
         ));
         assert!(
             planner.finish().is_empty(),

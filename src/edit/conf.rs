@@ -2,32 +2,14 @@
 
 use super::configuration::inside;
 use super::identity::moved_to;
+use super::request::ConfEdit;
 use super::secrets::shown_value;
-use super::{Change, ChangeSource, Configuration, ESX_CONF, Edit, EditError, Edited, Unmatched};
+use super::{
+    ChangeSource, Configuration, ESX_CONF, Edit, EditError, Edited, SettingChange, Unmatched,
+};
 use crate::bank::Release;
 use crate::ownership::EsxConf;
 use std::collections::{HashMap, HashSet};
-
-/// A change to esx.conf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfEdit {
-    /// Gives a key a value. A key that is there keeps its place; a new one goes behind the line
-    /// that shares the most of its path.
-    Set {
-        /// The whole key: `/adv/Misc/HostName`.
-        key: String,
-        /// The text between the quotes.
-        value: String,
-    },
-    /// Takes out every line of a key.
-    Unset {
-        /// The whole key.
-        key: String,
-        /// Whether a key that is not there is fine. Where it is not, no state of the medium
-        /// having the key is an error.
-        absent_ok: bool,
-    },
-}
 
 impl ConfEdit {
     fn key(&self) -> &str {
@@ -108,7 +90,7 @@ impl ConfEdit {
                 edited.warnings.push(new_key(key));
             }
             let shown = |value: &str| shown_value(key, value.to_owned());
-            changes.push(Change {
+            changes.push(SettingChange {
                 source: ChangeSource::EsxConf,
                 key: key.to_owned(),
                 address: None,

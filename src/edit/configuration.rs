@@ -22,6 +22,7 @@ pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";
 
 /// The parts of a state that say who owns which device.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Configuration {
     /// Name of the bank's file it was opened from.
     pub file: String,
@@ -141,7 +142,7 @@ impl Configuration {
         let (conf, store) = (of(Source::EsxConf), of(Source::ConfigStore));
         for disagreement in disagreements(&conf, &store) {
             warnings.push(format!(
-                "{}: esx.conf and the ConfigStore disagree about {}: {} and {}",
+                "{}: esx.conf and the ConfigStore disagree about the owner of {}: {} and {}",
                 self.file,
                 disagreement.address,
                 disagreement.esx_conf.owner.as_deref().unwrap_or("vmkernel"),
@@ -184,7 +185,7 @@ fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
     };
     let mut sentences: Vec<String> = kinds.into_iter().map(of_kind).collect();
     if left_out > 0 {
-        sentences.push(format!("{at}: and {left_out} more lines like these"));
+        sentences.push(format!("{at}: {left_out} more like these"));
     }
     sentences
 }

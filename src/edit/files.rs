@@ -1,9 +1,13 @@
 //! Files of the configuration: put in, or taken out.
 
 use super::configuration::inside;
+use super::request::FileEdit;
 use super::secrets::is_secret_path;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, ESX_CONF, EditError};
+use super::{
+    CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
+};
 use super::{Edited, TextChange, Unmatched};
+use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::state::{MemberEdit, MemberKind, State};
 use sha2::{Digest as _, Sha256};
@@ -19,29 +23,6 @@ const NEEDED: [&str; 4] = [
     "etc/vmware/encryption.info",
     "var/lib/vmware/configstore",
 ];
-
-/// A change to a file of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileEdit {
-    /// Gives a file this content. One that is there keeps its mode, owner, time and place; a
-    /// new one is added as the host's own are.
-    Put {
-        /// Where: `etc/motd`.
-        path: String,
-        /// Its content.
-        content: Vec<u8>,
-        /// Permission bits of a new file, 0644 where not given.
-        mode: Option<u32>,
-    },
-    /// Takes a file out.
-    Remove {
-        /// Which.
-        path: String,
-        /// Whether a file that is not there is fine. Where it is not, no state of the medium
-        /// having the file is an error.
-        absent_ok: bool,
-    },
-}
 
 /// What a file is to become.
 enum Wanted {
@@ -216,8 +197,8 @@ fn note_change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, edited: 
     });
 }
 
-fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Change {
-    Change {
+fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingChange {
+    SettingChange {
         source: ChangeSource::File,
         key: path.to_owned(),
         address: None,
@@ -237,8 +218,8 @@ fn as_text(path: &str, bytes: &[u8]) -> String {
 }
 
 /// Size and digest of a file's content: `12 bytes, sha256 1f2e...`.
-pub fn fingerprint(bytes: &[u8]) -> String {
-    let mut text = format!("{} bytes, sha256 ", bytes.len());
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    let mut text = format!("{}, sha256 ", counted(&bytes.len(), "byte"));
     for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");
     }
@@ -258,9 +239,9 @@ fn added_time(state: &State, context: Context) -> Result<u64, EditError> {
 /// for files it ships with the sticky bit; others are in the state until it is written again.
 fn warn_of_added(path: &str, edited: &mut Edited) {
     let sentence = if path.starts_with("etc/") {
-        "the host unpacks it at boot, and is known to save it again only if it is one of the files under /etc it ships to be saved"
+        "the host unpacks it at boot, but may not save it again: it is known to save only the files under /etc that ESXi ships for that"
     } else {
-        "the host is known to save only files under /etc and its ConfigStore, so it will be gone once the host has written its state"
+        "the host is known to save only files under /etc and its ConfigStore, so this one may be gone once the host saves its state"
     };
     edited.warnings.push(format!("{path} is new: {sentence}"));
 }

@@ -41,33 +41,36 @@ struct Row {
 
 /// Why a host map cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostMapError {
     /// No CSV, or a row with more or fewer cells than the heading.
     #[error("{0}")]
     Csv(String),
     /// Two columns of one name.
-    #[error("there are two columns `{0}`")]
+    #[error("the column `{0}` is there twice")]
     DuplicateColumn(String),
     /// A column without a name.
     #[error("column {0} has no name")]
     Unnamed(usize),
     /// None of the columns that say which medium a row is for.
-    #[error("no column says which medium a row is for: image, serial, bank-uuid or system-uuid")]
+    #[error(
+        "no column says which medium a row is for: it needs image, serial, bank-uuid or system-uuid"
+    )]
     NoMatch,
     /// A row that says of no medium that it is for it.
-    #[error("line {0} names no medium: its image, serial, bank-uuid and system-uuid are empty")]
+    #[error("line {0} names no medium: image, serial, bank-uuid and system-uuid are all empty")]
     Nobody(u64),
     /// A column the plan uses.
-    #[error("there is no column `{0}`, which the plan uses")]
+    #[error("there is no column `{0}`, which the plan file uses")]
     MissingColumn(String),
     /// Too many rows.
     #[error("there are more than {MOST_ROWS} rows")]
     TooLong,
     /// No row for a medium.
-    #[error("no row is for this medium ({0})")]
+    #[error("no row matches this medium ({0})")]
     NoRow(String),
     /// More than one row for a medium.
-    #[error("lines {0} and {1} are both for this medium")]
+    #[error("lines {0} and {1} both match this medium")]
     TwoRows(u64, u64),
 }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ItemKind {
     /// The owner of a PCI device.
     Owner,
@@ -48,6 +49,7 @@ impl ItemKind {
 
 /// One item: what it is compared by, and what may be shown of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Item {
     /// The value.
     pub value: String,
@@ -67,6 +69,7 @@ pub struct Inventory {
 
 /// An item that two inventories do not have alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// What it is.
     pub kind: ItemKind,

@@ -3,43 +3,24 @@
 //! A host up to 7.0 U1 reads esx.conf and a later one the ConfigStore. A device that either names
 //! is changed in both; one that neither names gets its entry where its release reads it.
 
+use super::apply::Surroundings;
 use super::configuration::inside;
+use super::request::{Devices, OwnerEdit};
 use super::secrets::shown_json;
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Change, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE,
-    Surroundings, TextChange,
+    CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE, SettingChange,
+    TextChange,
 };
 use crate::bank::Release;
 use crate::ownership::{
-    BusAddress, Change as StoreChange, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError,
-    RowKey, SchemaStore, Source, ValueColumn,
+    BusAddress, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey, SchemaStore,
+    Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-
-/// Gives devices to an owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnerEdit {
-    /// Which devices.
-    pub devices: Devices,
-    /// The owner they get.
-    pub owner: Owner,
-}
-
-/// Which devices an edit is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Devices {
-    /// Every one that is passed through now.
-    PassedThrough,
-    /// Those named. One that nothing in the state names is a mistake.
-    Named(Vec<Selector>),
-    /// Those named, also where nothing in the state names them yet: a device to be passed through
-    /// gets an entry of its own then.
-    NamedOrNew(Vec<Selector>),
-}
 
 impl Devices {
     /// The selectors, where there are any.
@@ -146,9 +127,9 @@ impl OwnerEdit {
             || (device.owner.is_none() && self.owner == Owner::Passthru)
     }
 
-    fn change_of(&self, device: &DeviceOwner) -> Change {
+    fn change_of(&self, device: &DeviceOwner) -> SettingChange {
         let contrary = |raw: &&String| device.meaning_of(raw) != self.owner;
-        Change {
+        SettingChange {
             source: device.source.into(),
             key: device.key.clone(),
             address: device.address,
@@ -175,7 +156,7 @@ impl OwnerEdit {
         let mut aliases = aliases.filter(|alias| alias.at == BusAddress::Pci(address));
         let alias = aliases.next().map(|alias| alias.name);
         let is_storage = alias.as_deref().is_some_and(|a| a.starts_with("vmhba"));
-        let change = Change {
+        let change = SettingChange {
             harm: self.harm(is_storage),
             source: source.into(),
             key,
@@ -290,7 +271,7 @@ impl OwnerEdit {
             };
             if !chosen.iter().any(|other| names_it(&other)) {
                 edited.warnings.push(format!(
-                    "{}: only {} names {}; {host} reads {} and will not see this change",
+                    "{}: only {} names {}; {host} reads {} and does not see this change",
                     configuration.file, words[0], device.key, words[1]
                 ));
             }
@@ -298,7 +279,7 @@ impl OwnerEdit {
     }
 }
 
-fn warn_of_harm(change: &Change, file: &str, edited: &mut Edited) {
+fn warn_of_harm(change: &SettingChange, file: &str, edited: &mut Edited) {
     if change.harm == Some(Harm::StorageAdapter) {
         let name = change.alias.as_deref().unwrap_or("a storage adapter");
         edited.warnings.push(format!(
@@ -361,22 +342,13 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
     });
 }
 
-/// A store as text, one line for each value of each row.
-pub fn rows_as_text(store: &ConfigStore) -> String {
-    rows(store, |_, value| value.to_owned())
-}
-
-/// The same with what is a secret by its name hidden, for a diff.
+/// A store as text, one line for each value of each row, with what is a secret by its name hidden.
 fn rows_to_show(store: &ConfigStore) -> String {
-    rows(store, |name, value| shown_json(name, value.to_owned()))
-}
-
-fn rows(store: &ConfigStore, shown: impl Fn(&str, &str) -> String) -> String {
     let mut text = String::new();
     for row in store.rows() {
         for column in ValueColumn::ALL {
             if let Some(value) = row.value(column).text() {
-                let value = shown(&row.key.name, value);
+                let value = shown_json(&row.key.name, value.to_owned());
                 let _ = writeln!(text, "{} {} {value}", row.key, column.as_str());
             }
         }

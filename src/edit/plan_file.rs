@@ -27,6 +27,7 @@ use toml::Spanned;
 /// Why a plan cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
+#[non_exhaustive]
 pub struct PlanFileError {
     /// Line in the file, from 1.
     pub line: usize,

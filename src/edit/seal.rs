@@ -3,7 +3,7 @@
 //! Each operation says what it removes and what the host does at its next boot, for the two
 //! generations of configuration: esx.conf (to 7.0 U1) and the ConfigStore (7.0 U2 and later). How well
 //! that is known differs and is part of the text. What cannot be undone by leaving something
-//! out is not done: see [`left_alone`].
+//! out is not done: `left_alone` says what that is.
 
 use super::configuration::inside;
 use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID};
@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 
 /// One thing that belongs to a host, not to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Operation {
     /// The host's UUID.
     SystemUuid,
@@ -41,6 +42,7 @@ pub enum Operation {
 
 /// What an operation is, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct About {
     /// Its name on the command line.
     pub name: &'static str,
@@ -86,22 +88,22 @@ impl Operation {
                 name: "system-uuid",
                 default: true,
                 removes: "/system/uuid of esx.conf",
-                esx_conf: "makes a new one (widely done to templates of nested hosts)",
-                config_store: "makes a new one (7.0.2 was seen to keep it in esx.conf; what later releases do is inferred)",
+                esx_conf: "makes a new one (a common step for templates of nested hosts)",
+                config_store: "makes a new one (seen in esx.conf on 7.0.2; inferred for later releases)",
             },
             Operation::VmkernelMac => About {
                 name: "vmkernel-mac",
                 default: true,
-                removes: "the mac of each VMkernel adapter: /net/vmkernelnic/.../mac, vmknics rows of the ConfigStore",
-                esx_conf: "gives each adapter a MAC address again (inferred)",
-                config_store: "gives each adapter a MAC address again (inferred; the schema does not require one)",
+                removes: "the MAC address of each VMkernel adapter: /net/vmkernelnic/.../mac, vmknics rows of the ConfigStore",
+                esx_conf: "gives each adapter a new MAC address (inferred)",
+                config_store: "gives each adapter a new MAC address (inferred; the schema does not require one)",
             },
             Operation::FollowHardwareMac => About {
                 name: "follow-hardware-mac",
                 default: false,
-                removes: "nothing; sets /adv/Net/FollowHardwareMac to 1, so that vmk0 has the MAC address of the adapter it is on",
+                removes: "nothing; sets /adv/Net/FollowHardwareMac to 1, so that vmk0 takes the MAC address of its physical adapter",
                 esx_conf: "takes the MAC address of the physical adapter at every boot",
-                config_store: "cannot be done offline: where the ConfigStore keeps this setting was not seen",
+                config_store: "not changed: it is not known where the ConfigStore keeps this setting",
             },
             Operation::DhcpLeases => About {
                 name: "dhcp-leases",
@@ -114,8 +116,8 @@ impl Operation {
                 name: "ssh-host-keys",
                 default: true,
                 removes: "etc/ssh/ssh_host_*",
-                esx_conf: "makes new keys when SSH is started",
-                config_store: "makes new keys when SSH is started",
+                esx_conf: "makes new keys when SSH starts",
+                config_store: "makes new keys when SSH starts",
             },
             Operation::Certificate => About {
                 name: "certificate",
@@ -128,29 +130,29 @@ impl Operation {
                 name: "host-name",
                 default: true,
                 removes: "/adv/Misc/HostName, HostIPAddr and /adv/Net/ManagementAddr of esx.conf; host_name, host_IP_addr and management_addr of the advanced_options rows (8.0 and later); host_name of the net_stacks rows; the host's own line in etc/hosts",
-                esx_conf: "takes its name from DHCP, else localhost",
-                config_store: "takes its name from DHCP, else localhost (inferred)",
+                esx_conf: "takes its name from DHCP, otherwise localhost",
+                config_store: "takes its name from DHCP, otherwise localhost (inferred)",
             },
             Operation::Vcenter => About {
                 name: "vcenter",
                 default: true,
-                removes: "vpxa.cfg with the address of the vCenter and this host's key to it",
-                esx_conf: "is managed by no vCenter; the account vpxuser stays without use",
-                config_store: "is not changed offline: membership is spread over rows whose meaning was not seen; remove the host from its vCenter before the image is taken",
+                removes: "vpxa.cfg, which holds the address of the vCenter and this host's key for it",
+                esx_conf: "is managed by no vCenter; the account vpxuser stays, unused",
+                config_store: "not changed: it is not known which rows hold the membership; remove the host from its vCenter before you take the image",
             },
             Operation::Licence => About {
                 name: "licence",
                 default: false,
                 removes: "etc/vmware/license.cfg",
-                esx_conf: "has no licence key; a valid one has to be entered",
-                config_store: "has no licence key; a valid one has to be entered",
+                esx_conf: "has no licence key; enter a valid one",
+                config_store: "has no licence key; enter a valid one",
             },
             Operation::Scratch => About {
                 name: "scratch",
                 default: true,
                 removes: "the scratch location and locker on a particular datastore: /adv/ScratchConfig/..., etc/vmware/locker.conf",
-                esx_conf: "chooses a place by itself",
-                config_store: "chooses a place by itself (inferred)",
+                esx_conf: "chooses a place itself",
+                config_store: "chooses a place itself (inferred)",
             },
         }
     }
@@ -170,7 +172,7 @@ impl Operation {
                 let edits = unset(conf, |key| key == SYSTEM_UUID)?;
                 if !edits.is_empty() {
                     edited.warnings.push(
-                        "virtual machines with passed-through devices carry the UUID of their host: their devices have to be assigned again"
+                        "virtual machines with passed-through devices hold the UUID of their host: assign their devices again"
                             .to_owned(),
                     );
                 }
@@ -229,7 +231,7 @@ pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
     });
     for name in iscsi {
         edited.warnings.push(format!(
-            "the iSCSI name {name} stays: two hosts of one name on one target damage what is on it; give each clone its own"
+            "the iSCSI name {name} stays: two hosts with one name damage the data on a shared target; give each clone its own name"
         ));
     }
 }

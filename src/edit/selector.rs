@@ -46,6 +46,7 @@ enum Meaning {
 
 /// Why a selector stands for no device, or for more than one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SelectError {
     /// The text cannot name a device.
     #[error("`{selector}` is neither a PCI address nor a key nor the name of an adapter")]
@@ -54,7 +55,7 @@ pub enum SelectError {
         selector: String,
     },
     /// No device fits.
-    #[error("no device matches `{selector}`{}", listing("; nearest are", .near))]
+    #[error("no device matches `{selector}`{}", listing("; the nearest are", .near))]
     NoSuchDevice {
         /// The text as given.
         selector: String,

@@ -1,36 +1,12 @@
 //! Rows of the ConfigStore: a value set, or a row deleted.
 
+use super::apply::Surroundings;
 use super::configuration::inside;
+use super::request::StoreEdit;
 use super::secrets::shown_json;
-use super::{CONFIG_STORE, Change, ChangeSource, Configuration, Context, EditError, Edited};
-use super::{SCHEMA_STORE, Surroundings, Unmatched};
-use crate::ownership::{
-    Cell, Change as StoreChange, ConfigStore, Row, RowKey, SchemaStore, ValueColumn,
-};
-
-/// A change to a row of the ConfigStore.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreEdit {
-    /// Gives one value column of a row a new content. A row that is not there is made by the host's
-    /// own schema, with the content as all it says.
-    Set {
-        /// The row.
-        key: RowKey,
-        /// The column; the user's own settings are in [`ValueColumn::User`]. In a row that is made
-        /// the schema says for each property in which column it is kept.
-        column: ValueColumn,
-        /// Its new content, as JSON.
-        json: String,
-    },
-    /// Deletes a row.
-    Delete {
-        /// The row.
-        key: RowKey,
-        /// Whether a row that is not there is fine. Where it is not, no state of the medium
-        /// having the row is an error.
-        absent_ok: bool,
-    },
-}
+use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
+use super::{SCHEMA_STORE, Unmatched};
+use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 
 impl StoreEdit {
     /// Makes the change in `configuration` and notes it in `edited`. Values are held against
@@ -165,7 +141,7 @@ fn set(
             .map_err(inside(SCHEMA_STORE))?,
         None => {
             let warning = format!(
-                "the state holds no {SCHEMA_STORE}: the value of {} was not checked against the host's schema",
+                "the state holds no {SCHEMA_STORE}, so the value of {} was not checked against the host's schema",
                 row.key
             );
             if !edited.warnings.contains(&warning) {
@@ -197,7 +173,7 @@ fn note(
     to: Option<String>,
     edited: &mut Edited,
 ) {
-    edited.changes.push(Change {
+    edited.changes.push(SettingChange {
         source: ChangeSource::ConfigStore,
         key: format!("{key} {}", column.as_str()),
         address: None,

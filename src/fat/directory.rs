@@ -11,14 +11,16 @@ use std::fmt;
 pub(super) const FIRST_CLUSTER_AT: usize = 26;
 pub(super) const SIZE_AT: usize = 28;
 
-const SLOT_LEN: usize = 32;
+pub(super) const SLOT_LEN: usize = 32;
 const NAME_LEN: usize = 11;
-const DELETED: u8 = 0xe5;
+pub(super) const DELETED: u8 = 0xe5;
 const DOT: &[u8; NAME_LEN] = b".          ";
 const DOT_DOT: &[u8; NAME_LEN] = b"..         ";
 
 const VOLUME_LABEL: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
+const ARCHIVE: u8 = 0x20;
+const READ_ONLY_HIDDEN_SYSTEM: u8 = 0x07;
 const LONG_NAME: u8 = 0x0f;
 
 /// One slot of a directory that is neither free nor deleted.
@@ -29,6 +31,29 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A file that is not there yet: of this name, in the free slot at `offset` bytes from the
+    /// volume's start, with the times and attributes of `like`, because there is no clock here. It
+    /// has no content so far. `None` where the name has no 8.3 form.
+    pub(super) fn new_file(name: &str, offset: u64, like: &Entry) -> Option<Self> {
+        let mut slot = [0; SLOT_LEN];
+        slot[..NAME_LEN].copy_from_slice(&short_name(name)?);
+        slot[NAME_LEN] = ARCHIVE | (like.attributes() & READ_ONLY_HIDDEN_SYSTEM);
+        if slot[..NAME_LEN] == like.slot[..NAME_LEN] {
+            slot[12] = like.slot[12];
+        }
+        slot[13..20].copy_from_slice(&like.slot[13..20]);
+        slot[22..26].copy_from_slice(&like.slot[22..26]);
+        Some(Entry { slot, offset })
+    }
+
+    /// The slot with this first cluster and size.
+    pub(super) fn with_content(&self, first: u16, size: u32) -> [u8; SLOT_LEN] {
+        let mut slot = self.slot;
+        slot[FIRST_CLUSTER_AT..SIZE_AT].copy_from_slice(&first.to_le_bytes());
+        slot[SIZE_AT..].copy_from_slice(&size.to_le_bytes());
+        slot
+    }
+
     /// The 8.3 name as people see it: `state.tgz`, in the case the entry records.
     pub fn name(&self) -> String {
         let case = self.slot[12];
@@ -88,6 +113,10 @@ impl Entry {
     /// Whether the slot is a file or directory, not a volume label or part of a long name.
     pub(super) fn owns_clusters(&self) -> bool {
         self.attributes() & VOLUME_LABEL == 0
+    }
+
+    pub(super) fn is_long_name(&self) -> bool {
+        self.attributes() & LONG_NAME == LONG_NAME
     }
 
     pub(super) fn is_label(&self) -> bool {
@@ -160,6 +189,22 @@ pub(super) fn entries<'b>(
                 offset: offset_of(index * SLOT_LEN),
             })
         })
+}
+
+/// Where in a directory slots are free, as indices of bytes in `bytes`: deleted ones, and those
+/// from its end on unless anything lies behind it that would come to life with them.
+pub(super) fn free_slots(bytes: &[u8]) -> Vec<usize> {
+    let slots: Vec<&[u8]> = bytes.chunks_exact(SLOT_LEN).collect();
+    let end = slots.iter().position(|slot| slot[0] == 0);
+    let end = end.unwrap_or(slots.len());
+    let is_free = |slot: &&[u8]| matches!(slot[0], 0 | DELETED);
+    let usable = match slots[end..].iter().all(is_free) {
+        true => slots.len(),
+        false => end,
+    };
+    let free = slots.iter().take(usable).enumerate();
+    let free = free.filter(|(_, slot)| is_free(slot));
+    free.map(|(index, _)| index * SLOT_LEN).collect()
 }
 
 /// Where in a directory an entry that owns clusters comes after the slot that ends it.

@@ -1,15 +1,19 @@
 //! What can be wrong with a FAT volume, or stand in the way of changing one.
 
 use crate::commit::PlanError;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use std::io;
 
 /// Why a volume could not be read or a change to it not be planned. Offsets are in bytes from
 /// the volume's start; files are named by their path in the volume.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FatError {
     /// The medium did not give up some bytes.
-    #[error("cannot read {len} bytes of the FAT volume at byte {offset}: {source}")]
+    #[error(
+        "cannot read {} of the FAT volume at byte {offset}: {source}",
+        counted(len, "byte")
+    )]
     Read {
         /// First byte asked for.
         offset: u64,
@@ -19,7 +23,7 @@ pub enum FatError {
         source: io::Error,
     },
     /// A field of the boot sector has a value no volume can have.
-    #[error("the boot sector's field {field} {value} {problem}")]
+    #[error("the boot sector is wrong: {field} {value} {problem}")]
     BootField {
         /// Name of the field.
         field: &'static str,
@@ -29,7 +33,7 @@ pub enum FatError {
         problem: &'static str,
     },
     /// A field of the boot sector has a value that is possible but not handled.
-    #[error("the boot sector's field {field} {value} is not handled, only {handled}")]
+    #[error("the boot sector has {field} {value}; bootbank handles only {handled}")]
     Layout {
         /// Name of the field.
         field: &'static str,
@@ -39,7 +43,7 @@ pub enum FatError {
         handled: &'static str,
     },
     /// The volume was made for a disk of another sector size; ESXi does not boot from it.
-    #[error("the volume has sectors of {volume} bytes on a disk with sectors of {disk} bytes")]
+    #[error("the volume has sectors of {volume} bytes, but the disk has sectors of {disk} bytes")]
     SectorSize {
         /// Bytes per sector of the boot sector.
         volume: u16,
@@ -47,13 +51,16 @@ pub enum FatError {
         disk: u32,
     },
     /// The volume has too many clusters for FAT16.
-    #[error("the volume is FAT32 ({clusters} clusters); only FAT12 and FAT16 are handled")]
+    #[error("the volume is FAT32 ({clusters} clusters); bootbank handles only FAT12 and FAT16")]
     Fat32 {
         /// Number of clusters.
         clusters: u64,
     },
     /// The FAT has no entry for some of the clusters.
-    #[error("a FAT of {sectors} sectors is too small for {clusters} clusters")]
+    #[error(
+        "a FAT of {} is too small for {clusters} clusters",
+        counted(sectors, "sector")
+    )]
     FatTooSmall {
         /// Sectors of one copy.
         sectors: u16,
@@ -61,7 +68,7 @@ pub enum FatError {
         clusters: u16,
     },
     /// The volume does not fit its partition.
-    #[error("the volume needs {needed} bytes, its partition has {available}")]
+    #[error("the volume needs {needed} bytes, but its partition has {available}")]
     PastPartition {
         /// Size of the volume by its boot sector.
         needed: u64,
@@ -69,7 +76,7 @@ pub enum FatError {
         available: u64,
     },
     /// The partition does not fit the medium.
-    #[error("the partition ends at byte {end}, the medium at {size}")]
+    #[error("the partition ends at byte {end}, but the medium ends at {size}")]
     PastMedium {
         /// End of the partition in bytes from the medium's start.
         end: u64,
@@ -98,7 +105,7 @@ pub enum FatError {
     },
     /// The upper half of the first cluster's number, unused in FAT12 and FAT16, is not 0;
     /// ESXi's loader would take it as part of the number.
-    #[error("the directory entry of {file} has {high:#06x} in bytes 20 and 21 where 0 must be")]
+    #[error("the directory entry of {file} has {high:#06x} in bytes 20 and 21, which must be 0")]
     HighCluster {
         /// Path of the file.
         file: String,
@@ -106,7 +113,7 @@ pub enum FatError {
         high: u16,
     },
     /// The directory entry points at a cluster that does not exist.
-    #[error("{file} begins at cluster {cluster}, the volume has clusters 2 to {last}")]
+    #[error("{file} begins at cluster {cluster}, but the volume has clusters 2 to {last}")]
     FirstCluster {
         /// Path of the file or directory.
         file: String,
@@ -126,7 +133,7 @@ pub enum FatError {
         next: u16,
     },
     /// The chain runs into a cluster the FAT says is free.
-    #[error("the chain of {file} runs into the free cluster {cluster}")]
+    #[error("the chain of {file} runs into cluster {cluster}, which is free")]
     ChainFree {
         /// Path of the file or directory.
         file: String,
@@ -160,7 +167,11 @@ pub enum FatError {
         cluster: u16,
     },
     /// The chain ends before the file does.
-    #[error("{file} has {size} bytes but a chain of {clusters} clusters, which hold {held}")]
+    #[error(
+        "{file} has {}, but its chain of {} holds {held}",
+        counted(size, "byte"),
+        counted(clusters, "cluster")
+    )]
     ChainShort {
         /// Path of the file.
         file: String,
@@ -173,7 +184,7 @@ pub enum FatError {
     },
     /// The copies of the FAT differ about a cluster in use.
     #[error(
-        "the copies of the FAT differ in cluster {cluster} of {file}: {first:#x} and {second:#x}"
+        "the copies of the FAT differ for cluster {cluster} of {file}: {first:#x} and {second:#x}"
     )]
     CopiesDiffer {
         /// Path of the file or directory.
@@ -187,7 +198,7 @@ pub enum FatError {
     },
     /// The entry `.` or `..` of a directory points elsewhere or is out of place.
     #[error(
-        "an entry . or .. of {directory} (byte {offset}) is out of place or points at cluster {cluster}"
+        "an entry . or .. of {directory} (byte {offset}) is out of place or points to cluster {cluster}"
     )]
     DotEntry {
         /// Path of the directory.
@@ -199,7 +210,7 @@ pub enum FatError {
     },
     /// A directory goes on behind its end: readers disagree about what is in it.
     #[error(
-        "{directory} holds an entry (byte {offset}) behind its end: some systems see it and others do not"
+        "{directory} holds an entry (byte {offset}) after its end: some systems see it and others do not"
     )]
     EntryAfterEnd {
         /// Path of the directory.
@@ -209,7 +220,7 @@ pub enum FatError {
     },
     /// A volume label, or part of a long name, that refers to a cluster.
     #[error(
-        "{directory} holds a label or part of a long name (byte {offset}) that points at cluster {cluster}: some systems take it for a file"
+        "{directory} holds a label or part of a long name (byte {offset}) that points to cluster {cluster}: some systems take it for a file"
     )]
     LabelWithCluster {
         /// Path of the directory.
@@ -220,7 +231,9 @@ pub enum FatError {
         cluster: u16,
     },
     /// There is more directory than any bank has.
-    #[error("{directory} brings the directories of the volume to {bytes} bytes, more than {limit}")]
+    #[error(
+        "with {directory}, the directories of the volume take {bytes} bytes, more than the limit of {limit}"
+    )]
     DirectoryTooLarge {
         /// Path of the directory at which the limit was met.
         directory: String,
@@ -230,7 +243,7 @@ pub enum FatError {
         limit: u64,
     },
     /// A file is larger than the caller wants in memory.
-    #[error("{file} has {size} bytes, more than the limit of {limit}")]
+    #[error("{file} has {}, more than the limit of {limit}", counted(size, "byte"))]
     FileTooLarge {
         /// Path of the file.
         file: String,
@@ -241,7 +254,8 @@ pub enum FatError {
     },
     /// There are not enough free clusters for a second copy.
     #[error(
-        "no room: the new content needs {needed} free clusters of {cluster_bytes} bytes, there are {free}"
+        "no room: the new content needs {} of {cluster_bytes} bytes, but the bank has {free}",
+        counted(needed, "free cluster")
     )]
     NoRoom {
         /// Clusters needed, all files of the volume together.
@@ -252,7 +266,10 @@ pub enum FatError {
         cluster_bytes: u64,
     },
     /// The new content does not fit the clusters the file already has.
-    #[error("the new content of {file} needs {needed} clusters, the file has {have}")]
+    #[error(
+        "the new content of {file} needs {}, but the file has {have}",
+        counted(needed, "cluster")
+    )]
     NoFit {
         /// Path of the file.
         file: String,
@@ -263,7 +280,10 @@ pub enum FatError {
     },
     /// The new content is empty or longer than a FAT volume can hold. ESXi starts with an
     /// empty configuration where the state is empty.
-    #[error("the new content of {file} has {size} bytes, which must never be written")]
+    #[error(
+        "the new content of {file} has {}; bootbank never writes a file of that size",
+        counted(size, "byte")
+    )]
     ContentSize {
         /// Path of the file.
         file: String,
@@ -271,17 +291,39 @@ pub enum FatError {
         size: usize,
     },
     /// A file to be replaced is not, or not once, in the volume's root directory.
-    #[error("{file} is not one of the files of this root directory, or named twice")]
+    #[error("{file} is not in the root directory, or is there twice")]
     NotInRoot {
         /// Name of the file.
         file: String,
+    },
+    /// A file to be made has a name that the loader could not find.
+    #[error(
+        "{file} is not a name of at most 8 characters and an extension of at most 3: the loader finds no other"
+    )]
+    NotAShortName {
+        /// The name.
+        file: String,
+    },
+    /// A file to be made has a name that is taken.
+    #[error("the root directory has an entry named {file} already")]
+    NameTaken {
+        /// The name.
+        file: String,
+    },
+    /// The root directory has no slot for another file.
+    #[error("no room in the root directory: {needed} more entries are needed and {free} are free")]
+    NoSlot {
+        /// Entries needed.
+        needed: usize,
+        /// Entries free.
+        free: usize,
     },
     /// The change cannot be described.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The finished plan would change something it must not. A defect of this program, found
     /// before anything was written.
-    #[error("the plan was rejected: {what} (byte {offset})")]
+    #[error("the plan was rejected, because {what} (byte {offset})")]
     Rejected {
         /// What the plan would do.
         what: String,
@@ -295,7 +337,7 @@ pub enum FatError {
         what: String,
     },
     /// The second FAT reader does not agree about the finished plan.
-    #[error("the second FAT reader does not agree: {what}")]
+    #[error("the second FAT reader disagrees: {what}")]
     SecondReader {
         /// What it met.
         what: String,
@@ -317,6 +359,9 @@ impl FatError {
             | E::NoFit { .. }
             | E::ContentSize { .. }
             | E::NotInRoot { .. }
+            | E::NotAShortName { .. }
+            | E::NameTaken { .. }
+            | E::NoSlot { .. }
             | E::Rejected { .. }
             | E::SecondReader { .. } => ErrorKind::Refused,
             E::Plan(error) => error.kind(),

@@ -412,7 +412,7 @@ pub(super) mod tests {
             (19, &[0, 0], Damaged, "total sectors 0 "),
             (19, &[9, 0], Damaged, "total sectors 9 "),
             (22, &[0, 0], Unsupported, "FAT32"),
-            (22, &[1, 0], Damaged, "1 sectors"),
+            (22, &[1, 0], Damaged, "a FAT of 1 sector is"),
             (32, &[9, 0, 0, 0], Damaged, "total sectors (32 bits) 9 "),
         ];
         for (at, bytes, kind, words) in cases {

@@ -30,7 +30,7 @@ pub fn vmware_uuid(
         Some(reserved @ 0..2) if marked => Err(FatError::BootField {
             field: "reserved sectors",
             value: reserved.into(),
-            problem: "leaves no room for VMware's mark, which is there: the loader ignores such a bank",
+            problem: "leaves no room for VMware's mark, so the loader ignores the bank",
         }),
         _ => Ok(uuid_in(&boot, sector_size)),
     }
@@ -41,7 +41,7 @@ pub fn vmware_uuid(
 ///
 /// # Errors
 /// [`FatError::PastMedium`] and [`FatError::Read`].
-pub fn root_holds(
+pub(crate) fn root_holds(
     medium: &dyn ReadAt,
     partition: Range<u64>,
     sector_size: u32,

@@ -5,15 +5,16 @@
 //! it, must see the same files.
 
 use super::FatError;
-use super::directory::{FIRST_CLUSTER_AT, SIZE_AT};
+use super::directory::{FIRST_CLUSTER_AT, SIZE_AT, SLOT_LEN};
 use super::geometry::ClusterId;
 use super::reach::{Node, Reach};
-use super::replace::{Method, Replacement, nodes_of};
+use super::replace::{Action, FileChange, Method, nodes_of};
 use super::second_reader;
 use super::volume::Volume;
 use crate::commit::{Overlay, WriteSet};
 use crate::medium::ReadAt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Judges what the steps of `set` do to `volume`. `reach` comes from its check, `files` are
 /// what was asked for (none for a plan that only reclaims). Sectors outside the volume are not
@@ -27,7 +28,7 @@ pub fn judge(
     volume: &Volume<'_>,
     reach: &Reach,
     set: &WriteSet,
-    files: &[Replacement<'_>],
+    files: &[FileChange<'_>],
     method: Method,
 ) -> Result<(), FatError> {
     let known = volume.known_head();
@@ -68,51 +69,80 @@ struct Case<'j> {
     reach: &'j Reach,
     after: &'j Volume<'j>,
     reached: &'j Reach,
-    /// The replaced files as they are before, in the order of `files`.
+    /// The replaced and removed files as they are before.
     old: Vec<&'j Node>,
-    files: &'j [Replacement<'j>],
+    files: &'j [FileChange<'j>],
     method: Method,
 }
 
 impl<'j> Case<'j> {
-    /// Every file is where it was with the chain it had; the replaced ones hold their new
-    /// content. Yields these by index.
+    /// Every file is where it was with the chain it had, but for those that were to change: they
+    /// hold their new content, are new, or are gone. Yields new contents by index of the node.
     fn check_nodes(&self) -> Result<Vec<(usize, &'j [u8])>, FatError> {
-        let (before, after) = (self.reach.nodes(), self.reached.nodes());
-        if before.len() != after.len() {
-            return rejected("the number of files changes", 0);
-        }
+        let mut before: BTreeMap<u64, (usize, &Node)> = by_offset(self.reach);
         let mut contents = Vec::new();
-        for (index, (old, new)) in before.iter().zip(after).enumerate() {
-            let at = old.entry().offset();
-            let position = self.old.iter().position(|it| it.entry().offset() == at);
-            let Some(position) = position else {
-                if old != new {
-                    return rejected(format!("{} changes", self.reach.path(index)), at);
+        for (index, new) in self.reached.nodes().iter().enumerate() {
+            let at = new.entry().offset();
+            let old = before.remove(&at);
+            let file = self.files.iter().find(|it| it.entry.offset() == at);
+            let path = || self.reached.path(index);
+            match (old, file.map(|file| file.action)) {
+                (Some((_, old)), None) if self.is_same(old, new) => {}
+                (Some((_, old)), Some(Action::Replace(content))) => {
+                    self.check_content(new, content, path())?;
+                    self.check_new_chain(Some(old), new)?;
+                    contents.push((index, content));
                 }
-                continue;
-            };
-            let content = self.files[position].content;
-            let size = u64::from(new.entry().size());
-            let needed = self.after.geometry().clusters_for(size);
-            if size != content.len() as u64 || needed != new.chain().len() as u64 {
-                let what = format!("{} gets the wrong length", self.reach.path(index));
-                return rejected(what, at);
+                (None, Some(Action::Create(content))) => {
+                    self.check_content(new, content, path())?;
+                    self.check_new_chain(None, new)?;
+                    contents.push((index, content));
+                }
+                (None, _) => return rejected(format!("{} appears", path()), at),
+                (Some(_), _) => return rejected(format!("{} changes", path()), at),
             }
-            if self.after.read_chain(new.chain(), size)? != content {
-                let what = format!("{} gets the wrong content", self.reach.path(index));
-                return rejected(what, at);
+        }
+        for (at, (index, _)) in before {
+            let file = self.files.iter().find(|it| it.entry.offset() == at);
+            if !file.is_some_and(|file| file.action == Action::Remove) {
+                return rejected(format!("{} disappears", self.reach.path(index)), at);
             }
-            self.check_new_chain(old, new)?;
-            contents.push((index, content));
+        }
+        if contents.len() != self.files.iter().filter_map(FileChange::content).count() {
+            return rejected("a file does not get its new content", 0);
         }
         Ok(contents)
     }
 
-    fn check_new_chain(&self, old: &Node, new: &Node) -> Result<(), FatError> {
-        let sound = match self.method {
-            Method::InPlace => old.chain().starts_with(new.chain()),
-            Method::SecondCopy => {
+    /// Whether a file or directory is the same before and after, in the same directory.
+    fn is_same(&self, old: &Node, new: &Node) -> bool {
+        let parent = |reach: &Reach, node: &Node| {
+            let parent = node.parent().and_then(|at| reach.nodes().get(at));
+            parent.map(|parent| parent.entry().offset())
+        };
+        old.entry() == new.entry()
+            && old.chain() == new.chain()
+            && parent(self.reach, old) == parent(self.reached, new)
+    }
+
+    fn check_content(&self, new: &Node, content: &[u8], path: String) -> Result<(), FatError> {
+        let at = new.entry().offset();
+        let size = u64::from(new.entry().size());
+        let needed = self.after.geometry().clusters_for(size);
+        if size != content.len() as u64 || needed != new.chain().len() as u64 {
+            return rejected(format!("{path} gets the wrong length"), at);
+        }
+        if self.after.read_chain(new.chain(), size)? != content {
+            return rejected(format!("{path} gets the wrong content"), at);
+        }
+        Ok(())
+    }
+
+    fn check_new_chain(&self, old: Option<&Node>, new: &Node) -> Result<(), FatError> {
+        let sound = match (self.method, old) {
+            (Method::InPlace, Some(old)) => old.chain().starts_with(new.chain()),
+            (Method::InPlace, None) => false,
+            (Method::SecondCopy, _) => {
                 let unused = self.unused();
                 new.chain().iter().all(|cluster| unused.contains(cluster))
             }
@@ -122,12 +152,13 @@ impl<'j> Case<'j> {
         } else {
             rejected(
                 "new content goes into clusters in use",
-                old.entry().offset(),
+                new.entry().offset(),
             )
         }
     }
 
-    /// No byte of the root directory changes but first cluster and size of replaced files.
+    /// No byte of the root directory changes but first cluster and size of replaced files, the slots
+    /// of new ones, and the first bytes of removed ones and of their long names.
     fn check_directory_bytes(&self) -> Result<(), FatError> {
         // With one reserved sector the second one read is the FAT's.
         let geometry = self.before.geometry();
@@ -135,20 +166,29 @@ impl<'j> Case<'j> {
         let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
         let head = |volume: &'j Volume<'j>| volume.boot().iter().take(reserved);
         if !head(self.before).eq(head(self.after)) {
-            return rejected("the boot sector or the identity changes", 0);
+            return rejected("the boot sector or the identity would change", 0);
         }
         let range = self.before.geometry().root_range();
         let from = match self.method {
             Method::SecondCopy => FIRST_CLUSTER_AT,
             Method::InPlace => SIZE_AT,
         };
+        let mut may_change: Vec<Range<u64>> = Vec::new();
+        for file in self.files {
+            let at = file.entry.offset();
+            let end = at + SLOT_LEN as u64;
+            match file.action {
+                Action::Replace(_) => may_change.push(at + from as u64..end),
+                Action::Create(_) => may_change.push(at..end),
+                Action::Remove => {
+                    let long = self.before.long_name_slots(&file.entry);
+                    may_change.extend(long.into_iter().chain([at]).map(|it| it..it + 1));
+                }
+            }
+        }
         let pairs = self.before.root().iter().zip(self.after.root());
         for (offset, (old, new)) in (range.start..).zip(pairs) {
-            let of_replaced = |node: &Node| {
-                let entry = node.entry().offset();
-                (entry + from as u64..entry + 32).contains(&offset)
-            };
-            if old != new && !self.old.iter().any(|node| of_replaced(node)) {
+            if old != new && !may_change.iter().any(|range| range.contains(&offset)) {
                 return rejected("another byte of the root directory changes", offset);
             }
         }
@@ -159,7 +199,7 @@ impl<'j> Case<'j> {
     /// the plan nothing is left over.
     fn check_fats(&self) -> Result<(), FatError> {
         if !self.reached.leftovers().is_empty() {
-            return rejected("clusters would stay allocated to nothing", 0);
+            return rejected("leftovers would stay", 0);
         }
         let mut may_change = self.unused();
         may_change.extend(&self.reach.leftovers().differing);
@@ -174,7 +214,7 @@ impl<'j> Case<'j> {
                     .cluster(number)
                     .is_some_and(|it| may_change.contains(&it));
                 if !allowed && old.raw(number) != new.raw(number) {
-                    let what = format!("the FAT entry of cluster {number} changes");
+                    let what = format!("the FAT entry of cluster {number} would change");
                     return rejected(what, place.start + u64::from(number) * bits / 8);
                 }
             }
@@ -188,7 +228,7 @@ impl<'j> Case<'j> {
         let geometry = self.before.geometry();
         let replaced = |node: &&Node| {
             let at = node.entry().offset();
-            self.old.iter().any(|old| old.entry().offset() == at)
+            self.files.iter().any(|file| file.entry.offset() == at)
         };
         let nodes = self.reached.nodes().iter().filter(replaced);
         let filled: BTreeSet<ClusterId> = nodes.flat_map(Node::chain).copied().collect();
@@ -209,7 +249,7 @@ impl<'j> Case<'j> {
                 || geometry.root_range().contains(&offset)
                 || geometry.fat_ranges().into_iter().any(in_fat);
             if !expected {
-                return rejected("a sector changes that must not", offset);
+                return rejected("a sector would change that must not", offset);
             }
         }
         Ok(())
@@ -220,4 +260,12 @@ impl<'j> Case<'j> {
         let left = &self.reach.leftovers().allocated;
         self.reach.free().iter().chain(left).copied().collect()
     }
+}
+
+/// Files and directories by where their entries are, each with its index.
+fn by_offset(reach: &Reach) -> BTreeMap<u64, (usize, &Node)> {
+    let nodes = reach.nodes().iter().enumerate();
+    nodes
+        .map(|(index, node)| (node.entry().offset(), (index, node)))
+        .collect()
 }

@@ -50,6 +50,7 @@ impl Node {
 
 /// What an interrupted run left behind. None of it is reachable from a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Leftovers {
     /// Clusters a copy of the FAT calls allocated though they belong to nothing.
     pub allocated: Vec<ClusterId>,

@@ -1,4 +1,5 @@
-//! A file's new content as ordered steps, so that a cut at any point leaves old or new.
+//! Files of the root directory replaced, made and removed in ordered steps, so that a cut at any
+//! point leaves each of them old or new.
 //!
 //! What is written where, and why in this order ([`replace()`]):
 //!
@@ -7,8 +8,9 @@
 //! | reclaim | FAT entries nothing reaches, where an earlier run was cut | still nothing reaches them |
 //! | data | clusters free in every copy of the FAT | free clusters hold other garbage |
 //! | allocate | FAT entries of those clusters, in every copy | nothing reaches them: leftovers |
-//! | switch | bytes 26 to 31 of the directory entry, inside one aligned 8-byte word | old or new |
-//! | release | FAT entries of the old chain, in every copy | nothing reaches them: leftovers |
+//! | prepare | the slots of new files, each as a deleted entry | every reader skips a deleted entry |
+//! | switch | bytes 26 to 31 of the directory entry, or byte 0 of one that is made or removed: each inside one aligned 8-byte word | old or new |
+//! | release | FAT entries of the old chain, in every copy; long names of removed files | nothing reaches them: leftovers |
 //!
 //! Each step is on the medium before the next one begins. A FAT12 entry may lie across two
 //! sectors or words and be torn; it is then one nothing reaches, and the half of the byte it
@@ -20,7 +22,7 @@
 //! a cut in the middle leaves neither old nor new.
 
 use super::FatError;
-use super::directory::{Entry, FIRST_CLUSTER_AT, SIZE_AT};
+use super::directory::{DELETED, Entry, FIRST_CLUSTER_AT, SIZE_AT};
 use super::geometry::ClusterId;
 use super::reach::{Node, Reach};
 use super::table::FatTable;
@@ -29,15 +31,45 @@ use crate::commit::{Phase, Planner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A file of the root directory and what it shall hold.
+/// A file of the root directory, and what becomes of it.
 #[derive(Clone, Debug)]
-pub struct Replacement<'c> {
-    /// The entry of the file, as [`Volume::find`] gave it.
+pub struct FileChange<'c> {
+    /// Its entry, as [`Volume::find`] or [`Volume::new_entries`] gave it.
     pub entry: Entry,
-    /// The new content; never empty.
-    pub content: &'c [u8],
+    /// What becomes of it.
+    pub action: Action<'c>,
     /// What for, in words: `new content of state.tgz`.
     pub why: String,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'c> {
+    /// It gets other content; never empty.
+    Replace(&'c [u8]),
+    /// It is made, with this content; never empty.
+    Create(&'c [u8]),
+    /// It is removed.
+    Remove,
+}
+
+impl<'c> FileChange<'c> {
+    /// What the file shall hold; `None` for one that is removed.
+    pub fn content(&self) -> Option<&'c [u8]> {
+        match self.action {
+            Action::Replace(content) | Action::Create(content) => Some(content),
+            Action::Remove => None,
+        }
+    }
+
+    /// Whether the file is there before the change.
+    pub(super) fn is_there(&self) -> bool {
+        !matches!(self.action, Action::Create(_))
+    }
+
+    fn len(&self) -> u64 {
+        self.content().map_or(0, |content| content.len() as u64)
+    }
 }
 
 /// Where new content goes.
@@ -49,7 +81,7 @@ pub enum Method {
     InPlace,
 }
 
-/// Adds to `planner` the steps that give `files` their new content, without a moment at which
+/// Adds to `planner` the steps that replace, make and remove `files`, without a moment at which
 /// a file is neither old nor new. Leftovers in `reach` are freed first. Entries are switched
 /// one directory sector at a time, the sector with the last of `files` last.
 ///
@@ -64,14 +96,12 @@ pub fn replace(
     reach: &Reach,
     planner: &mut Planner<'_>,
     partition: u32,
-    files: &[Replacement<'_>],
+    files: &[FileChange<'_>],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
     let mut free = free_after_reclaim(reach);
     let geometry = volume.geometry();
-    let needed = files
-        .iter()
-        .map(|file| geometry.clusters_for(file.content.len() as u64));
+    let needed = files.iter().map(|file| geometry.clusters_for(file.len()));
     let needed: u64 = needed.sum();
     if needed > free.len() as u64 {
         return Err(FatError::NoRoom {
@@ -84,28 +114,48 @@ pub fn replace(
     steps.reclaim(reach)?;
     let mut chains = Vec::new();
     for file in files {
-        chains.push(take_readable(volume, &mut free, file.content.len() as u64)?);
+        chains.push(take_readable(volume, &mut free, file.len())?);
     }
     let why = all_reasons(files);
 
     steps.planner.begin(Phase::Data, partition, &why);
     for (file, chain) in files.iter().zip(&chains) {
-        steps.put_content(chain, file.content)?;
+        if let Some(content) = file.content() {
+            steps.put_content(chain, content)?;
+        }
     }
     steps.planner.begin(Phase::Allocate, partition, &why);
     steps.edit_fats(|fat| chains.iter().for_each(|chain| fat.set_chain(chain)))?;
+    let first = |index: usize| {
+        let chain: Option<&Vec<ClusterId>> = chains.get(index);
+        chain.and_then(|it| it.first()).map_or(0, |it| it.get())
+    };
+    steps.put_entries(Phase::Prepare, files, |index, file| match file.action {
+        Action::Create(_) => {
+            let mut slot = file.entry.with_content(first(index), size_of(file)?);
+            slot[0] = DELETED;
+            Ok(Some((0, slot.to_vec())))
+        }
+        Action::Replace(_) | Action::Remove => Ok(None),
+    })?;
     steps.put_entries(Phase::Switch, files, |index, file| {
-        let first = chains[index].first().map_or(0, |first| first.get());
-        let mut word = first.to_le_bytes().to_vec();
-        word.extend(size_of(file)?.to_le_bytes());
-        Ok((FIRST_CLUSTER_AT, word))
+        Ok(Some(match file.action {
+            Action::Replace(_) => {
+                let mut word = first(index).to_le_bytes().to_vec();
+                word.extend(size_of(file)?.to_le_bytes());
+                (FIRST_CLUSTER_AT, word)
+            }
+            Action::Create(_) => (0, vec![file.entry.raw_name()[0]]),
+            Action::Remove => (0, vec![DELETED]),
+        }))
     })?;
     steps.keep(&old)?;
     steps.planner.begin(Phase::Release, partition, &why);
     steps.edit_fats(|fat| {
         let clusters = old.iter().flat_map(|node| node.chain());
         clusters.for_each(|&cluster| fat.set_free(cluster));
-    })
+    })?;
+    steps.delete_long_names(files)
 }
 
 /// As [`replace`], but over the clusters each file already has, for a volume without room for
@@ -119,21 +169,24 @@ pub fn replace_in_place(
     reach: &Reach,
     planner: &mut Planner<'_>,
     partition: u32,
-    files: &[Replacement<'_>],
+    files: &[FileChange<'_>],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
     let mut parts = Vec::new();
+    let mut contents = Vec::new();
+    for file in files {
+        match file.action {
+            Action::Replace(content) => contents.push(content),
+            Action::Create(_) | Action::Remove => return Err(no_fit(file, 0, 0)),
+        }
+    }
     for (file, node) in files.iter().zip(&old) {
-        let needed = volume.geometry().clusters_for(file.content.len() as u64);
+        let needed = volume.geometry().clusters_for(file.len());
         let used = usize::try_from(needed).unwrap_or(usize::MAX);
         parts.push(
             node.chain()
                 .split_at_checked(used)
-                .ok_or_else(|| FatError::NoFit {
-                    file: file.entry.name(),
-                    needed,
-                    have: node.chain().len() as u64,
-                })?,
+                .ok_or_else(|| no_fit(file, needed, node.chain().len()))?,
         );
     }
     let mut steps = Steps::begin(volume, planner, partition)?;
@@ -142,11 +195,11 @@ pub fn replace_in_place(
     steps.planner.begin(Phase::Overwrite, partition, &why);
     // What is kept belongs to the partition of the step that has begun.
     steps.keep(&old)?;
-    for (file, (used, _)) in files.iter().zip(&parts) {
-        steps.put_content(used, file.content)?;
+    for (content, (used, _)) in contents.into_iter().zip(&parts) {
+        steps.put_content(used, content)?;
     }
     steps.put_entries(Phase::Resize, files, |_, file| {
-        Ok((SIZE_AT, size_of(file)?.to_le_bytes().to_vec()))
+        Ok(Some((SIZE_AT, size_of(file)?.to_le_bytes().to_vec())))
     })?;
     steps.planner.begin(Phase::Release, partition, &why);
     steps.edit_fats(|fat| {
@@ -157,7 +210,7 @@ pub fn replace_in_place(
     })
 }
 
-/// Adds to `planner` the step that frees what an interrupted run left allocated to nothing
+/// Adds to `planner` the step that frees leftovers of an interrupted run
 /// and makes the copies of the FAT equal. Adds nothing where there are no leftovers.
 ///
 /// # Errors
@@ -171,41 +224,53 @@ pub fn reclaim(
     Steps::begin(volume, planner, partition)?.reclaim(reach)
 }
 
-/// The file in the root directory each replacement is about.
+fn no_fit(file: &FileChange<'_>, needed: u64, have: usize) -> FatError {
+    FatError::NoFit {
+        file: file.entry.name(),
+        needed,
+        have: have as u64,
+    }
+}
+
+/// The files in the root directory that are replaced or removed, in the order of `files`.
 pub(super) fn nodes_of<'r>(
     reach: &'r Reach,
-    files: &[Replacement<'_>],
+    files: &[FileChange<'_>],
 ) -> Result<Vec<&'r Node>, FatError> {
     let mut named = BTreeSet::new();
-    files
-        .iter()
-        .map(|file| {
-            if file.content.is_empty() || u32::try_from(file.content.len()).is_err() {
-                return Err(FatError::ContentSize {
-                    file: file.entry.name(),
-                    size: file.content.len(),
-                });
-            }
+    let mut nodes = Vec::new();
+    for file in files {
+        if file.content().is_some() && (file.len() == 0 || u32::try_from(file.len()).is_err()) {
+            return Err(content_size(file));
+        }
+        let not_in_root = || FatError::NotInRoot {
+            file: file.entry.name(),
+        };
+        if !named.insert(file.entry.offset()) {
+            return Err(not_in_root());
+        }
+        if file.is_there() {
             let is_it = |node: &&Node| node.parent().is_none() && node.entry() == &file.entry;
             let found = reach.nodes().iter().find(is_it);
-            found
-                .filter(|node| !node.entry().is_directory())
-                .filter(|node| named.insert(node.entry().offset()))
-                .ok_or_else(|| FatError::NotInRoot {
-                    file: file.entry.name(),
-                })
-        })
-        .collect()
+            let found = found.filter(|node| !node.entry().is_directory());
+            nodes.push(found.ok_or_else(not_in_root)?);
+        }
+    }
+    Ok(nodes)
 }
 
-fn size_of(file: &Replacement<'_>) -> Result<u32, FatError> {
-    u32::try_from(file.content.len()).map_err(|_| FatError::ContentSize {
+fn content_size(file: &FileChange<'_>) -> FatError {
+    FatError::ContentSize {
         file: file.entry.name(),
-        size: file.content.len(),
-    })
+        size: file.content().map_or(0, <[u8]>::len),
+    }
 }
 
-fn all_reasons(files: &[Replacement<'_>]) -> String {
+fn size_of(file: &FileChange<'_>) -> Result<u32, FatError> {
+    u32::try_from(file.len()).map_err(|_| content_size(file))
+}
+
+fn all_reasons(files: &[FileChange<'_>]) -> String {
     let reasons: Vec<_> = files.iter().map(|file| file.why.as_str()).collect();
     reasons.join(", ")
 }
@@ -266,6 +331,9 @@ fn free_after_reclaim(reach: &Reach) -> Vec<ClusterId> {
 /// Takes `count` clusters out of `free`: the first run long enough, else the lowest ones.
 fn take(free: &mut Vec<ClusterId>, count: u64) -> Vec<ClusterId> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(free.len());
+    if count == 0 {
+        return Vec::new();
+    }
     let mut run = 0..0;
     for (at, cluster) in free.iter().enumerate() {
         let goes_on = at
@@ -316,7 +384,7 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
         if left.is_empty() {
             return Ok(());
         }
-        let why = "what an interrupted run left allocated to nothing";
+        let why = "leftovers of an interrupted run";
         self.planner.begin(Phase::Reclaim, self.partition, why);
         self.edit_fats(|fat| {
             left.allocated
@@ -363,33 +431,43 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
     }
 
     /// One step for each directory sector that holds entries of `files`. `bytes` yields what
-    /// to put into the entry of a file, and where in it.
+    /// to put into the entry of a file, and where in it; `None` leaves it as it is.
     fn put_entries(
         &mut self,
         phase: Phase,
-        files: &[Replacement<'_>],
-        bytes: impl Fn(usize, &Replacement<'_>) -> Result<(usize, Vec<u8>), FatError>,
+        files: &[FileChange<'_>],
+        bytes: impl Fn(usize, &FileChange<'_>) -> Result<Option<(usize, Vec<u8>)>, FatError>,
     ) -> Result<(), FatError> {
-        let mut by_sector: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        let mut by_sector: BTreeMap<u64, Vec<(usize, u64, Vec<u8>)>> = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
-            let sector = file.entry.offset() / u64::from(self.volume.geometry().sector_size());
-            by_sector.entry(sector).or_default().push(index);
+            if let Some((at, word)) = bytes(index, file)? {
+                let sector = file.entry.offset() / u64::from(self.volume.geometry().sector_size());
+                let offset = self.volume.start() + file.entry.offset() + at as u64;
+                let words = by_sector.entry(sector).or_default();
+                words.push((index, offset, word));
+            }
         }
         let mut sectors: Vec<_> = by_sector.into_values().collect();
-        sectors.sort_by_key(|indices| indices.last().copied());
-        for indices in sectors {
-            let reasons: Vec<_> = indices
+        sectors.sort_by_key(|words| words.last().map(|(index, ..)| *index));
+        for words in sectors {
+            let reasons: Vec<_> = words
                 .iter()
-                .map(|&index| files[index].why.as_str())
+                .map(|(index, ..)| files[*index].why.as_str())
                 .collect();
             self.planner
                 .begin(phase, self.partition, reasons.join(", "));
-            for index in indices {
-                let file = &files[index];
-                let (at, word) = bytes(index, file)?;
-                let offset = self.volume.start() + file.entry.offset() + at as u64;
+            for (_, offset, word) in words {
                 self.planner.put(offset, &word)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Deletes the long names of removed files: they belong to nothing any more.
+    fn delete_long_names(&mut self, files: &[FileChange<'_>]) -> Result<(), FatError> {
+        let removed = files.iter().filter(|file| file.action == Action::Remove);
+        for offset in removed.flat_map(|file| self.volume.long_name_slots(&file.entry)) {
+            self.planner.put(self.volume.start() + offset, &[DELETED])?;
         }
         Ok(())
     }

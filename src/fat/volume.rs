@@ -6,11 +6,12 @@
 //! way: a second slot of the same name, or a label in the file's place.
 
 use super::FatError;
-use super::directory::{Entry, entries, short_name};
+use super::directory::{Entry, SLOT_LEN, entries, free_slots, short_name};
 use super::geometry::{BOOT_FIELDS, ClusterId, FatKind, Geometry};
 use super::table::{FatTable, Link};
 use crate::bytes::{array, le16, le32};
 use crate::medium::{ReadAt, Window};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -38,6 +39,7 @@ impl fmt::Display for VolumeUuid {
 /// Marks other systems leave on a volume that was not unmounted, or did not read well. They
 /// are reported and kept; ESXi's loader ignores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DirtyMarks {
     /// The boot sector says the volume was in use (Linux sets this).
     pub boot_sector: bool,
@@ -139,6 +141,16 @@ impl<'m> Volume<'m> {
         present.then(|| le32(&self.boot, 39)).flatten()
     }
 
+    /// The media byte of the boot sector. ESXi's loader ignores it.
+    pub fn media_byte(&self) -> u8 {
+        self.boot.get(21).copied().unwrap_or_default()
+    }
+
+    /// Whether the media byte is one of those that Linux and mtools take: F0, or F8 and above.
+    pub fn has_usual_media_byte(&self) -> bool {
+        matches!(self.media_byte(), 0xf0 | 0xf8..)
+    }
+
     /// What the volume says about how it was left.
     pub fn dirty_marks(&self) -> DirtyMarks {
         let mark = self.fats.first().map_or(u16::MAX, |fat| fat.raw(1));
@@ -232,6 +244,36 @@ impl<'m> Volume<'m> {
             });
         }
         self.read_chain(&chain, size)
+    }
+
+    /// Entries for files that are not there yet, each a name and an entry to take times and
+    /// attributes from, in free slots of the root directory. Their content is given by the change
+    /// that makes them.
+    ///
+    /// # Errors
+    /// [`FatError::NotAShortName`]; [`FatError::NameTaken`] where any slot has that name, be it a
+    /// label; [`FatError::NoSlot`].
+    pub fn new_entries(&self, names: &[(&str, &Entry)]) -> Result<Vec<Entry>, FatError> {
+        let root = self.geometry.root_range().start;
+        let free = free_slots(&self.root);
+        if free.len() < names.len() {
+            return Err(FatError::NoSlot {
+                needed: names.len(),
+                free: free.len(),
+            });
+        }
+        let mut taken: BTreeSet<[u8; 11]> = self.slots().map(|entry| entry.raw_name()).collect();
+        let new = names.iter().zip(free).map(|((name, like), at)| {
+            let entry = Entry::new_file(name, root + at as u64, like);
+            let entry = entry.ok_or_else(|| FatError::NotAShortName {
+                file: (*name).to_owned(),
+            })?;
+            match taken.insert(entry.raw_name()) {
+                true => Ok(entry),
+                false => Err(FatError::NameTaken { file: entry.name() }),
+            }
+        });
+        new.collect()
     }
 
     /// What a plan may change of this volume, as byte ranges of the medium: the copies of the FAT,
@@ -341,6 +383,28 @@ impl<'m> Volume<'m> {
     pub(super) fn slots(&self) -> impl Iterator<Item = Entry> + '_ {
         let start = self.geometry.root_range().start;
         entries(&self.root, move |at| start + at as u64)
+    }
+
+    /// The slots of the long name that lies before an entry of the root directory, in bytes from
+    /// the volume's start.
+    pub(super) fn long_name_slots(&self, entry: &Entry) -> Vec<u64> {
+        let mut slots = Vec::new();
+        let before = self.slots().filter(|slot| slot.offset() <= entry.offset());
+        for slot in before {
+            if slot.offset() == entry.offset() {
+                return slots;
+            }
+            let goes_on = slots
+                .last()
+                .is_none_or(|last| last + SLOT_LEN as u64 == slot.offset());
+            if !slot.is_long_name() || !goes_on {
+                slots.clear();
+            }
+            if slot.is_long_name() {
+                slots.push(slot.offset());
+            }
+        }
+        Vec::new()
     }
 
     pub(super) fn window(&self) -> &Window<&'m dyn ReadAt> {

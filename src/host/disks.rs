@@ -29,6 +29,7 @@ impl WriteCache {
 
 /// A whole disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Disk {
     /// Kernel name, `sdb`.
     pub name: String,
@@ -58,6 +59,7 @@ pub struct Disk {
 
 /// A partition as the kernel has it, which is not always what the table on the disk says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Partition {
     /// Number in the kernel's view, from 1.
     pub number: u32,

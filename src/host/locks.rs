@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 /// Which of the kernel's kinds of file lock one is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LockClass {
     /// `flock(2)`: the whole file, belongs to an open file.
     Flock,
@@ -18,6 +19,7 @@ pub enum LockClass {
 
 /// A lock somebody holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileLock {
     /// Its kind.
     pub class: LockClass,
@@ -78,6 +80,7 @@ impl FileLock {
 
 /// A running process.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Process {
     /// Its number.
     pub pid: u32,

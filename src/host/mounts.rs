@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// One line of `proc/self/mountinfo`: what this process sees mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mount {
     /// Number of the mount, unique among those of the table.
     pub id: u32,

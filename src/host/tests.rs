@@ -218,7 +218,7 @@ fn raid_swap_and_loop_devices_are_holders() {
         words,
         [
             "/dev/sda1 is part of the RAID /dev/md0",
-            "/dev/sda2 is swapped to"
+            "/dev/sda2 is used as swap"
         ]
     );
     let words: Vec<String> = host

@@ -12,6 +12,7 @@ const SYSTEM_MOUNT_POINTS: [&str; 6] = ["/", "/usr", "/var", "/boot", "/boot/efi
 
 /// One thing that keeps a disk, or a part of it, busy.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Use {
     /// Mounted as a file system.
     Mounted {
@@ -85,7 +86,7 @@ impl fmt::Display for Use {
                     mount_point.display()
                 )
             }
-            Use::Swap { node } => write!(f, "{} is swapped to", node.display()),
+            Use::Swap { node } => write!(f, "{} is used as swap", node.display()),
             Use::DeviceMapper { node, name } => {
                 write!(
                     f,

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Containers and compressions that people have disk images in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Content {
     /// None of the others: taken for the bytes of a disk.
     Raw,

@@ -17,7 +17,7 @@
 #![allow(unsafe_code)]
 
 use super::node::Node;
-use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, WriteAt, check_range, image};
+use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, check_range, image};
 use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache};
 use rustix::fs::{Advice, FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -225,6 +225,34 @@ impl BlockDevice {
         Ok(())
     }
 
+    /// [`super::WriteAt::write_at`] of a claimed disk.
+    pub(super) fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        check_range(offset, data.len(), self.size)?;
+        self.check_whole_sectors(offset, data.len())?;
+        match &self.bounce {
+            Some(bounce) => self.write_direct(bounce, data, offset),
+            None => self.file.write_all_at(data, offset),
+        }
+        .map_err(|error| self.explain("writing", offset, error))
+    }
+
+    /// [`super::WriteAt::sync`] of a claimed disk. Sends the device a flush where the kernel
+    /// believes it has a write cache ([`BlockDevice::write_cache`]); a device that does not say
+    /// so gets none.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        rustix::fs::fdatasync(&self.file).map_err(|errno| self.explain("syncing", 0, errno.into()))
+    }
+
+    /// [`super::WriteAt::read_back`] of a claimed disk: past the page cache. What is returned
+    /// came from the device, which may have answered from memory of its own.
+    pub(super) fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.bounce.is_none() {
+            let _ = flush_buffers(&self.file);
+            rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
+        }
+        self.read_at(buf, offset)
+    }
+
     /// Says of an error whether the device is still there to try again with.
     fn explain(&self, op: &'static str, offset: u64, source: io::Error) -> io::Error {
         // One that is pulled out has no sectors any more: a write finds no space, a read the end.
@@ -273,37 +301,6 @@ impl ReadAt for BlockDevice {
             None => self.file.read_exact_at(buf, offset),
         }
         .map_err(|error| self.explain("reading", offset, error))
-    }
-}
-
-impl WriteAt for BlockDevice {
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        if self.access == Access::Read {
-            return Err(image::opened_for_reading());
-        }
-        check_range(offset, data.len(), self.size)?;
-        self.check_whole_sectors(offset, data.len())?;
-        match &self.bounce {
-            Some(bounce) => self.write_direct(bounce, data, offset),
-            None => self.file.write_all_at(data, offset),
-        }
-        .map_err(|error| self.explain("writing", offset, error))
-    }
-
-    /// Sends the device a flush where the kernel believes it has a write cache
-    /// ([`BlockDevice::write_cache`]); a device that does not say so gets none.
-    fn sync(&self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file).map_err(|errno| self.explain("syncing", 0, errno.into()))
-    }
-
-    /// Past the page cache: what is returned came from the device, which may have answered from
-    /// memory of its own.
-    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        if self.bounce.is_none() {
-            let _ = flush_buffers(&self.file);
-            rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
-        }
-        self.read_at(buf, offset)
     }
 }
 

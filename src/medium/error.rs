@@ -28,6 +28,7 @@ impl fmt::Display for Access {
 /// Who may do what with a file or device node: what somebody without the right to it needs to
 /// know to get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodePermissions {
     /// Number of the owning user.
     pub owner: u32,
@@ -41,6 +42,7 @@ pub struct NodePermissions {
 
 /// Why a medium takes no writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReadOnlyReason {
     /// Nobody has the permission to write: the file's owner made it read-only.
     NoWritePermission,
@@ -59,7 +61,7 @@ impl fmt::Display for ReadOnlyReason {
         f.write_str(match self {
             ReadOnlyReason::NoWritePermission => "nobody has permission to write it",
             ReadOnlyReason::FileSystem => "its file system is mounted read-only",
-            ReadOnlyReason::Immutable => "it is marked as immutable",
+            ReadOnlyReason::Immutable => "it is marked immutable",
             ReadOnlyReason::Device => "the device is write-protected",
         })
     }
@@ -67,6 +69,7 @@ impl fmt::Display for ReadOnlyReason {
 
 /// Why a medium cannot be opened, claimed, copied or trusted further.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MediumError {
     /// There is nothing by that name.
     #[error("{} does not exist", path.display())]
@@ -153,7 +156,7 @@ pub enum MediumError {
         path: PathBuf,
     },
     /// A file that has to be unpacked or converted before it is a disk.
-    #[error("{} is {content}, not the bytes of a disk", path.display())]
+    #[error("{} is {content}, not a raw disk image", path.display())]
     Compressed {
         /// What was asked for.
         path: PathBuf,
@@ -179,7 +182,7 @@ pub enum MediumError {
         is: u64,
     },
     /// The device is no longer there.
-    #[error("{} has gone while {op} at byte {offset}: {source}", path.display())]
+    #[error("{} disappeared while {op} at byte {offset}: {source}", path.display())]
     Vanished {
         /// Which device.
         path: PathBuf,
@@ -191,13 +194,13 @@ pub enum MediumError {
         source: io::Error,
     },
     /// An output file that is there already.
-    #[error("{} exists", path.display())]
+    #[error("{} already exists", path.display())]
     Exists {
         /// Name of the output.
         path: PathBuf,
     },
     /// An output file that is the source as well.
-    #[error("{} is the source itself", path.display())]
+    #[error("{} is both the source and the output", path.display())]
     SameFile {
         /// Name of the output.
         path: PathBuf,
@@ -211,7 +214,7 @@ pub enum MediumError {
         source: io::Error,
     },
     /// A packed image that cannot be unpacked.
-    #[error("it cannot be unpacked: {source}")]
+    #[error("cannot unpack it: {source}")]
     Unpack {
         /// What the unpacker, or the file it reads, reported.
         source: io::Error,

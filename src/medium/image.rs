@@ -1,4 +1,5 @@
-//! Image files read and written by position, under locks held as long as they are open.
+//! Image files: mapped or read by position, and written by position where they are claimed,
+//! under locks held as long as they are open.
 //!
 //! Three kinds of lock meet on an image. `flock(2)` is what two runs of this program, and
 //! util-linux' `flock`, keep each other out with. QEMU takes `fcntl(2)` byte-range locks, read
@@ -8,8 +9,9 @@
 //!
 //! All of these are advisory: nothing stops a program that does not ask.
 
+use super::map::Mapping;
 use super::node::Node;
-use super::{Access, Identity, MediumError, ReadAt, WriteAt, check_range};
+use super::{Access, Identity, MediumError, ReadAt, check_range};
 use crate::host::{FileLock, LockClass, Process};
 use rustix::fs::{Advice, FlockOperation};
 use rustix::io::Errno;
@@ -22,14 +24,15 @@ use std::path::{Path, PathBuf};
 /// else a consistent view of it (200 + 0). Holders of the others do not disturb a reader.
 const QEMU_BYTES_AGAINST_READERS: [u64; 3] = [101, 103, 200];
 
-/// An image file accessed by position.
+/// An image file.
 #[derive(Debug)]
 pub struct ImageFile {
     file: File,
     path: PathBuf,
     size: u64,
     identity: Identity,
-    access: Access,
+    /// Of an image that is only read; one that is to be changed is accessed by position.
+    mapping: Option<Mapping>,
 }
 
 impl ImageFile {
@@ -41,26 +44,35 @@ impl ImageFile {
         let file = node.open_file(Access::Write)?;
         refuse_attached(node)?;
         claim(node, &file)?;
-        Self::new(node, file, Access::Write)
+        Self::new(node, file)
     }
 
-    /// Opens an image to be read by position, where it cannot be mapped; under a shared lock
-    /// where the file system has locks.
+    /// Opens an image to be read, under a shared lock where the file system has locks; mapped
+    /// where it can be and is locked, else by position.
     pub(super) fn open_read(node: &Node<'_>) -> Result<Self, MediumError> {
         let file = node.open_file(Access::Read)?;
-        lock_shared(node, &file)?;
-        Self::new(node, file, Access::Read)
+        let locked = lock_shared(node, &file)?;
+        let mut image = Self::new(node, file)?;
+        if locked {
+            image.mapping = Mapping::of_locked(&image.file, image.size);
+        }
+        Ok(image)
     }
 
-    fn new(node: &Node<'_>, file: File, access: Access) -> Result<Self, MediumError> {
+    fn new(node: &Node<'_>, file: File) -> Result<Self, MediumError> {
         let size = node.check_content(&file)?;
         Ok(ImageFile {
             file,
             path: node.path().to_owned(),
             size,
             identity: node.file_identity(),
-            access,
+            mapping: None,
         })
+    }
+
+    /// Whether it is read through a mapping.
+    pub fn is_mapped(&self) -> bool {
+        self.mapping.is_some()
     }
 
     /// Which file it is.
@@ -76,6 +88,30 @@ impl ImageFile {
     pub(super) fn file(&self) -> &File {
         &self.file
     }
+
+    /// [`super::WriteAt::write_at`] of a claimed image. Never makes the file longer.
+    pub(super) fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        check_range(offset, data.len(), self.size)?;
+        self.file.write_all_at(data, offset)
+    }
+
+    /// [`super::WriteAt::sync`] of a claimed image. Also finds out whether something else cut or
+    /// extended the file meanwhile.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        rustix::fs::fdatasync(&self.file)?;
+        check_size(&self.file, &self.path, self.size)
+    }
+
+    /// [`super::WriteAt::read_back`] of a claimed image. Asks the kernel to forget the file's
+    /// pages and reads. Pages that are dirty, or mapped by another process, stay; on tmpfs all
+    /// do; and what a drive below the file system keeps in its own memory is out of reach. A
+    /// difference found this way is real, its absence shows that the kernel and the file system,
+    /// not necessarily the drive, have the bytes.
+    pub(super) fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        // The whole file: a range leaves those large folios that reach out of it.
+        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
+        self.read_at(buf, offset)
+    }
 }
 
 impl ReadAt for ImageFile {
@@ -85,47 +121,18 @@ impl ReadAt for ImageFile {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(offset, buf.len(), self.size)?;
-        self.file.read_exact_at(buf, offset)
-    }
-}
-
-impl WriteAt for ImageFile {
-    /// Never makes the file longer.
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        if self.access == Access::Read {
-            return Err(opened_for_reading());
+        match &self.mapping {
+            Some(mapping) => {
+                check_size(&self.file, &self.path, self.size)?;
+                mapping.read_at(&self.file, buf, offset)
+            }
+            None => self.file.read_exact_at(buf, offset),
         }
-        check_range(offset, data.len(), self.size)?;
-        self.file.write_all_at(data, offset)
     }
-
-    /// Also finds out whether something else cut or extended the file meanwhile.
-    fn sync(&self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file)?;
-        check_size(&self.file, &self.path, self.size)
-    }
-
-    /// Asks the kernel to forget the file's pages and reads. Pages that are dirty, or mapped by
-    /// another process, stay; on tmpfs all do; and what a drive below the file system keeps in
-    /// its own memory is out of reach. A difference found this way is real, its absence shows
-    /// that the kernel and the file system, not necessarily the drive, have the bytes.
-    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        // The whole file: a range leaves those large folios that reach out of it.
-        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
-        self.read_at(buf, offset)
-    }
-}
-
-/// The error of a write to something that was opened only to be read.
-pub(super) fn opened_for_reading() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "the medium was opened for reading only",
-    )
 }
 
 /// Compares the size of an open file with what it was.
-pub(super) fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
+fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
     let is = file.metadata()?.len();
     if is == was {
         return Ok(());
@@ -136,7 +143,7 @@ pub(super) fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
 /// take; returns whether it was taken.
-pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumError> {
+fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumError> {
     let against_readers = |lock: &FileLock| match lock.class {
         LockClass::Flock => false,
         LockClass::Posix | LockClass::OpenFile => {

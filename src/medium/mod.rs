@@ -4,10 +4,10 @@
 //! behind it. [`WriteAt`] is implemented by media that can be changed; the only
 //! caller of its methods is `commit/run.rs`.
 //!
-//! [`Target`] is what a command opens: an image file mapped for reading ([`MappedImage`]) or
-//! claimed for writing ([`ImageFile`]), or a whole disk ([`BlockDevice`]). [`CachedReads`]
-//! keeps what was read and counts what that cost; [`OutputFile`] is a patched copy in the
-//! making. Nothing here mounts, partitions, or sets up loop devices, and nothing re-reads a
+//! [`Target`] is what a command opens to look at, an image file ([`ImageFile`]) or a whole disk
+//! ([`BlockDevice`]); [`ClaimedTarget`] is one that nobody else has, and the only one of the two
+//! that can be written. [`CachedReads`] keeps what was read and counts what that cost;
+//! [`OutputFile`] is a patched copy in the making. Nothing here mounts, partitions, or sets up loop devices, and nothing re-reads a
 //! partition table.
 
 mod cache;
@@ -16,6 +16,7 @@ mod copy;
 mod device;
 mod error;
 mod image;
+mod lba;
 mod map;
 mod memory;
 mod meter;
@@ -29,12 +30,12 @@ pub use copy::OutputFile;
 pub use device::BlockDevice;
 pub use error::{Access, MediumError, NodePermissions, ReadOnlyReason};
 pub use image::ImageFile;
-pub use map::MappedImage;
+pub use lba::Lba;
 pub use memory::Memory;
 pub use meter::Meter;
 pub use node::Identity;
 pub use sparse::SparseReads;
-pub use target::{Target, TargetKind};
+pub use target::{ClaimedTarget, Target, TargetKind};
 
 use std::io;
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// Which medium it is, however it was named: two paths with the same identity must not be
 /// worked on as two targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Identity {
     /// A regular file.
     File {

@@ -1,15 +1,17 @@
-//! What a command works on, whichever kind of medium it is.
+//! What a command works on, whichever kind of medium it is: opened to be read, or claimed to be
+//! changed.
 
-use super::image;
 use super::node::Node;
-use super::{BlockDevice, Identity, ImageFile, MappedImage, MediumError, ReadAt, WriteAt};
+use super::{BlockDevice, Identity, ImageFile, MediumError, ReadAt, WriteAt};
 use crate::host::{Host, WriteCache};
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 
 /// The two kinds of medium a user can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TargetKind {
     /// A regular file that holds the bytes of a disk.
     Image,
@@ -17,13 +19,18 @@ pub enum TargetKind {
     Device,
 }
 
-/// An open medium.
+/// An open medium. It can be read; to be written it has to be a [`ClaimedTarget`].
+///
+/// ```compile_fail,E0277
+/// # use bootbank::{host::Host, medium::{Target, WriteAt}};
+/// let image = Target::open_read("esxi.img".as_ref(), &Host::default())?;
+/// let medium: &dyn WriteAt = &image; // the trait bound `Target: WriteAt` is not satisfied
+/// # Ok::<(), bootbank::medium::MediumError>(())
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Target {
-    /// An image file, mapped, to be read.
-    Mapped(MappedImage),
-    /// An image file accessed by position: claimed, to be changed, or to be read where it could
-    /// not be mapped.
+    /// An image file.
     Image(ImageFile),
     /// A whole disk.
     Device(Box<BlockDevice>),
@@ -36,32 +43,15 @@ impl Target {
     /// Each reason it cannot be read is its own variant of [`MediumError`].
     pub fn open_read(path: &Path, host: &Host) -> Result<Self, MediumError> {
         let node = Node::look_up(path, host)?;
-        if let Some(number) = node.block_device() {
-            return BlockDevice::open_read(&node, number).map(Target::from);
-        }
-        match MappedImage::open(&node)? {
-            Some(mapped) => Ok(Target::Mapped(mapped)),
-            None => ImageFile::open_read(&node).map(Target::Image),
-        }
-    }
-
-    /// Opens an image file or a disk to be changed, claiming it before anything of it is read.
-    /// The claim lasts until this value is dropped.
-    ///
-    /// # Errors
-    /// Each reason it cannot be had is its own variant of [`MediumError`].
-    pub fn open_write(path: &Path, host: &Host) -> Result<Self, MediumError> {
-        let node = Node::look_up(path, host)?;
         match node.block_device() {
-            Some(number) => BlockDevice::open_write(&node, number).map(Target::from),
-            None => ImageFile::open_write(&node).map(Target::Image),
+            Some(number) => BlockDevice::open_read(&node, number).map(Target::from),
+            None => ImageFile::open_read(&node).map(Target::Image),
         }
     }
 
     /// The name it was opened by.
     pub fn path(&self) -> &Path {
         match self {
-            Target::Mapped(mapped) => mapped.path(),
             Target::Image(image) => image.path(),
             Target::Device(device) => device.path(),
         }
@@ -70,7 +60,7 @@ impl Target {
     /// Which kind it is.
     pub fn kind(&self) -> TargetKind {
         match self {
-            Target::Mapped(_) | Target::Image(_) => TargetKind::Image,
+            Target::Image(_) => TargetKind::Image,
             Target::Device(_) => TargetKind::Device,
         }
     }
@@ -78,7 +68,6 @@ impl Target {
     /// Which medium it is, however it was named.
     pub fn identity(&self) -> Identity {
         match self {
-            Target::Mapped(mapped) => mapped.identity(),
             Target::Image(image) => image.identity(),
             Target::Device(device) => device.identity(),
         }
@@ -103,32 +92,15 @@ impl Target {
     pub fn device(&self) -> Option<&BlockDevice> {
         match self {
             Target::Device(device) => Some(device),
-            Target::Mapped(_) | Target::Image(_) => None,
+            Target::Image(_) => None,
         }
     }
 
     /// The open file of an image.
     pub(super) fn file(&self) -> Option<&File> {
         match self {
-            Target::Mapped(mapped) => Some(mapped.file()),
             Target::Image(image) => Some(image.file()),
             Target::Device(_) => None,
-        }
-    }
-
-    fn readable(&self) -> &dyn ReadAt {
-        match self {
-            Target::Mapped(mapped) => mapped,
-            Target::Image(image) => image,
-            Target::Device(device) => &**device,
-        }
-    }
-
-    fn writable(&self) -> io::Result<&dyn WriteAt> {
-        match self {
-            Target::Mapped(_) => Err(image::opened_for_reading()),
-            Target::Image(image) => Ok(image),
-            Target::Device(device) => Ok(&**device),
         }
     }
 }
@@ -141,25 +113,90 @@ impl From<BlockDevice> for Target {
 
 impl ReadAt for Target {
     fn size(&self) -> u64 {
-        self.readable().size()
+        match self {
+            Target::Image(image) => image.size(),
+            Target::Device(device) => device.size(),
+        }
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.readable().read_at(buf, offset)
+        match self {
+            Target::Image(image) => image.read_at(buf, offset),
+            Target::Device(device) => device.read_at(buf, offset),
+        }
     }
 }
 
-/// Every method fails with `PermissionDenied` on a target opened by [`Target::open_read`].
-impl WriteAt for Target {
+/// An open medium that nobody else has, as far as the kernel and those who ask it can see to
+/// that. The claim lasts until this value is dropped.
+///
+/// ```
+/// # use bootbank::{host::Host, medium::{ClaimedTarget, WriteAt}};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("esxi.img");
+/// # std::fs::write(&path, [0; 512])?;
+/// let image = ClaimedTarget::open(&path, &Host::default())?;
+/// let medium: &dyn WriteAt = &image;
+/// medium.write_at(&[1; 512], 0)?;
+/// # assert_eq!(std::fs::read(&path)?, [1; 512]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ClaimedTarget(Target);
+
+impl ClaimedTarget {
+    /// Opens an image file or a disk to be changed, claiming it before anything of it is read.
+    ///
+    /// # Errors
+    /// Each reason it cannot be had is its own variant of [`MediumError`].
+    pub fn open(path: &Path, host: &Host) -> Result<Self, MediumError> {
+        let node = Node::look_up(path, host)?;
+        let target = match node.block_device() {
+            Some(number) => BlockDevice::open_write(&node, number).map(Target::from),
+            None => ImageFile::open_write(&node).map(Target::Image),
+        };
+        target.map(ClaimedTarget)
+    }
+}
+
+/// Whatever is asked of an open medium can be asked of a claimed one.
+impl Deref for ClaimedTarget {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        &self.0
+    }
+}
+
+impl ReadAt for ClaimedTarget {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_at(buf, offset)
+    }
+}
+
+impl WriteAt for ClaimedTarget {
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        self.writable()?.write_at(data, offset)
+        match &self.0 {
+            Target::Image(image) => image.write_at(data, offset),
+            Target::Device(device) => device.write_at(data, offset),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.writable()?.sync()
+        match &self.0 {
+            Target::Image(image) => image.sync(),
+            Target::Device(device) => device.sync(),
+        }
     }
 
     fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.writable()?.read_back(buf, offset)
+        match &self.0 {
+            Target::Image(image) => image.read_back(buf, offset),
+            Target::Device(device) => device.read_back(buf, offset),
+        }
     }
 }

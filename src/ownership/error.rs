@@ -7,9 +7,10 @@ use crate::error::ErrorKind;
 /// Why an esx.conf or a ConfigStore could not be read or changed. Nothing has been altered:
 /// every edit makes a new value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OwnershipError {
     /// esx.conf is larger than any host writes.
-    #[error("esx.conf is {size} bytes long, more than the {limit} this program reads")]
+    #[error("esx.conf is {size} bytes long, more than the limit of {limit}")]
     ConfTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -48,7 +49,7 @@ pub enum OwnershipError {
     },
     /// A device without a line is to be set, and the file's other lines do not tell how to write
     /// its address.
-    #[error("the `/device` lines of esx.conf do not tell how to write {address}: {why}")]
+    #[error("esx.conf does not show how to write {address}: {why}")]
     NoSpelling {
         /// The address as esxcli writes it.
         address: String,
@@ -64,7 +65,9 @@ pub enum OwnershipError {
         why: String,
     },
     /// The file is shorter or longer than its header says.
-    #[error("the ConfigStore is {size} bytes long, its header says {pages} pages of {page_size}")]
+    #[error(
+        "the ConfigStore is {size} bytes long, but its header says {pages} pages of {page_size}"
+    )]
     StoreSize {
         /// Size in bytes.
         size: usize,
@@ -74,7 +77,7 @@ pub enum OwnershipError {
         page_size: u32,
     },
     /// The store is larger than this program reads.
-    #[error("the ConfigStore is {size} bytes long, more than the {limit} this program reads")]
+    #[error("the ConfigStore is {size} bytes long, more than the limit of {limit}")]
     StoreTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -104,7 +107,7 @@ pub enum OwnershipError {
         message: String,
     },
     /// The database holds something a ConfigStore does not.
-    #[error("the ConfigStore's schema is not one this program knows: {what}")]
+    #[error("bootbank does not know the schema of this ConfigStore: {what}")]
     StoreSchema {
         /// What was met.
         what: String,
@@ -116,7 +119,7 @@ pub enum OwnershipError {
         row: usize,
     },
     /// Two rows have the same key.
-    #[error("table Config holds the row {row} twice")]
+    #[error("table Config holds row {row} twice")]
     DuplicateRow {
         /// The row's key.
         row: String,
@@ -172,7 +175,7 @@ pub enum OwnershipError {
     },
     /// A point in time that the store cannot hold.
     #[error(
-        "{seconds} seconds since 1970 is past the year 9999, which the ConfigStore cannot hold"
+        "{seconds} seconds since 1970 is past the year 9999, the last one the ConfigStore can hold"
     )]
     BadTime {
         /// Seconds since 1970-01-01 00:00 UTC.

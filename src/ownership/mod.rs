@@ -13,10 +13,10 @@ mod esx_conf;
 pub(crate) mod fixtures;
 mod json_span;
 
-pub use bus_address::{Alias, BusAddress, aliases_by_address, tie_aliases};
-pub use config_store::{
-    Cell, Change, ConfigStore, Row, RowKey, SchemaStore, ValueColumn, forbidden_sidecars,
-};
+pub use bus_address::{Alias, BusAddress};
+pub(crate) use bus_address::{aliases_by_address, tie_aliases};
+pub(crate) use config_store::forbidden_sidecars;
+pub use config_store::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
 
@@ -27,12 +27,13 @@ use crate::pci::{Class, PciAddress};
 ///
 /// # Errors
 /// What is wrong with the text, as the end of a sentence.
-pub fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
+pub(crate) fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
     json_span::without(text, name).map_err(|error| error.describe(name))
 }
 
 /// Which file of the state an owner was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Source {
     /// `etc/vmware/esx.conf`.
     EsxConf,
@@ -87,6 +88,7 @@ impl Owner {
 
 /// One device as one source names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceOwner {
     /// Where it was read.
     pub source: Source,
@@ -195,6 +197,7 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
 
 /// A device that esx.conf gives to one owner and the ConfigStore to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Disagreement<'a> {
     /// The address both name.
     pub address: PciAddress,

@@ -5,6 +5,7 @@
 //! common, and what they cut off is the core dump partition or the datastore.
 
 use super::{Partition, PartitionFault, TableError, TableWarning};
+use crate::medium::Lba;
 use std::ops::Range;
 
 /// `sectors` is the number of whole sectors of the medium, `table` the ranges of sectors the
@@ -13,7 +14,7 @@ pub(super) fn check(
     partitions: &[Partition],
     sectors: u64,
     sector_size: u32,
-    table: &[Range<u64>],
+    table: &[Range<Lba>],
 ) -> Result<Vec<TableWarning>, TableError> {
     let mut warnings = Vec::new();
     for partition in partitions {
@@ -35,7 +36,7 @@ fn fault_of(
     all: &[Partition],
     sectors: u64,
     sector_size: u32,
-    table: &[Range<u64>],
+    table: &[Range<Lba>],
 ) -> Option<PartitionFault> {
     let &Partition {
         first_lba,
@@ -58,8 +59,8 @@ fn fault_of(
             lba: part.start.max(first_lba),
         });
     }
-    if last_lba >= sectors {
-        let missing = (last_lba - sectors.max(first_lba)).saturating_add(1);
+    if last_lba.0 >= sectors {
+        let missing = (last_lba.0 - sectors.max(first_lba.0)).saturating_add(1);
         return Some(PartitionFault::PastEnd {
             first_lba,
             last_lba,

@@ -1,9 +1,11 @@
 //! Everything that can be wrong with a partition table, each thing by its own name.
 
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
+use crate::medium::Lba;
 
 /// Why a medium's partition table could not be accepted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableError {
     /// The medium could not be read.
     #[error("cannot read {length} bytes at byte {offset}: {source}")]
@@ -19,7 +21,7 @@ pub enum TableError {
     #[error("the medium is empty (0 bytes)")]
     Empty,
     /// The medium cannot hold even one sector.
-    #[error("the medium has {size} bytes, less than one sector")]
+    #[error("the medium has only {}, less than one sector", counted(size, "byte"))]
     SmallerThanASector {
         /// Size of the medium in bytes.
         size: u64,
@@ -46,17 +48,17 @@ pub enum TableError {
         vmware: bool,
     },
     /// The table can be read with sectors of 512 and of 4096 bytes, and both make sense.
-    #[error("sectors of 512 and of 4096 bytes are both plausible, the sector size has to be given")]
+    #[error("the sector size is not clear: both 512 and 4096 bytes are possible")]
     SectorSizeAmbiguous,
     /// A sector size that no ESXi boot medium has.
-    #[error("sectors of {size} bytes are not supported, only 512 and 4096")]
+    #[error("sectors of {size} bytes are not supported; only 512 and 4096 are")]
     SectorSizeUnsupported {
         /// Sector size in bytes.
         size: u32,
     },
     /// The GPT was made for another sector size than the one asked for.
     #[error(
-        "the GPT was made for sectors of {found} bytes, but the medium is read with sectors of {given}"
+        "the GPT is for sectors of {found} bytes, but the medium is read with sectors of {given} bytes"
     )]
     SectorSizeWrong {
         /// Sector size that was asked for, in bytes.
@@ -66,8 +68,8 @@ pub enum TableError {
     },
     /// A GPT whose protective MBR entry ESXi's loader does not accept.
     #[error(
-        "MBR entry {slot} of type ee starts at sector {start_lba} with flags {flags:02x}; ESXi's loader wants \
-         it in entry 1, at sector 1 with flags 00, ignores the GPT otherwise, and so finds no bank"
+        "MBR entry {slot} of type ee starts at sector {start_lba} with flags {flags:02x}; ESXi's loader needs \
+         it in entry 1, at sector 1, with flags 00; otherwise it ignores the GPT and finds no bank"
     )]
     NotProtective {
         /// MBR entry, from 1.
@@ -75,26 +77,26 @@ pub enum TableError {
         /// Its flags byte; 80 is what a `pmbr_boot` flag leaves.
         flags: u8,
         /// Its first sector.
-        start_lba: u32,
+        start_lba: Lba,
     },
     /// The primary GPT contradicts itself. The backup is never used, by ESXi's loader
     /// as little as here.
-    #[error("the primary GPT is damaged, such a stick does not boot: {0}")]
+    #[error("the primary GPT is damaged, so the medium does not boot: {0}")]
     Gpt(#[from] GptFault),
     /// A GPT header longer than the 92 bytes every known tool writes.
-    #[error("GPT headers of {size} bytes are not supported, only 92")]
+    #[error("GPT headers of {size} bytes are not supported; only 92 are")]
     GptHeaderSize {
         /// The header's size field in bytes.
         size: u32,
     },
     /// GPT entries of a size other than 128 bytes.
-    #[error("GPT entries of {size} bytes are not supported, only 128")]
+    #[error("GPT entries of {size} bytes are not supported; only 128 are")]
     GptEntrySize {
         /// The header's entry size field in bytes.
         size: u32,
     },
     /// More GPT entries than are accepted.
-    #[error("a GPT of {count} entries is not supported, only up to {limit}")]
+    #[error("a GPT of {count} entries is not supported; the limit is {limit}")]
     GptEntryCount {
         /// The header's entry count.
         count: u32,
@@ -108,7 +110,7 @@ pub enum TableError {
     #[error("the chain of logical partitions loops: it leads to sector {lba} a second time")]
     EbrLoop {
         /// Sector of the extended boot record.
-        lba: u64,
+        lba: Lba,
     },
     /// The extended partition's chain is longer than is accepted.
     #[error("the chain of logical partitions has more than {limit} links")]
@@ -120,7 +122,7 @@ pub enum TableError {
     #[error("sector {lba} should hold an extended boot record but does not end in 55 aa")]
     EbrSignature {
         /// Sector that was read.
-        lba: u64,
+        lba: Lba,
     },
     /// A link of the chain lies outside the extended partition.
     #[error(
@@ -129,11 +131,11 @@ pub enum TableError {
     )]
     EbrOutsideExtended {
         /// Sector the chain leads to.
-        lba: u64,
+        lba: Lba,
         /// First sector of the extended partition.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector of the extended partition.
-        last_lba: u64,
+        last_lba: Lba,
     },
     /// A link of the chain lies past the end of the medium.
     #[error(
@@ -141,7 +143,7 @@ pub enum TableError {
     )]
     EbrPastEnd {
         /// Sector the chain leads to.
-        lba: u64,
+        lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
     },
@@ -149,7 +151,7 @@ pub enum TableError {
     #[error("the extended boot record at sector {lba} holds another extended partition")]
     NestedExtended {
         /// Sector of the extended boot record.
-        lba: u64,
+        lba: Lba,
     },
     /// A logical partition that leaves the extended one.
     #[error(
@@ -160,13 +162,13 @@ pub enum TableError {
         /// Partition number.
         number: u32,
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// First sector of the extended partition.
-        extended_first: u64,
+        extended_first: Lba,
         /// Last sector of the extended partition.
-        extended_last: u64,
+        extended_last: Lba,
     },
     /// A partition that may hold a bank cannot be where its entry says.
     #[error("partition {number} {fault}")]
@@ -222,9 +224,10 @@ impl TableError {
 
 /// What a primary GPT can have wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GptFault {
     /// The medium ends before the header does.
-    #[error("the medium has {size} bytes, the header would end at byte {header_end}")]
+    #[error("the medium has {size} bytes, but the header would end at byte {header_end}")]
     NoRoomForHeader {
         /// Size of the medium in bytes.
         size: u64,
@@ -244,7 +247,7 @@ pub enum GptFault {
         size: u32,
     },
     /// The header's checksum does not match.
-    #[error("the header's CRC is {computed:08x}, it should be {stored:08x}")]
+    #[error("the header's CRC is {computed:08x}, but it should be {stored:08x}")]
     HeaderCrc {
         /// CRC the header gives.
         stored: u32,
@@ -255,7 +258,7 @@ pub enum GptFault {
     #[error("the header at sector 1 says it is at sector {lba}")]
     HeaderLba {
         /// The header's `MyLBA` field.
-        lba: u64,
+        lba: Lba,
     },
     /// The entry size field cannot be.
     #[error("the header gives the size of an entry as {size} bytes")]
@@ -270,18 +273,18 @@ pub enum GptFault {
     #[error("the entry array starts at sector {lba}, over the header")]
     ArrayOverHeader {
         /// First sector of the entry array.
-        lba: u64,
+        lba: Lba,
     },
     /// The entry array lies past the end of the medium.
     #[error("the entry array starts at sector {lba} and ends past the medium's {sectors} sectors")]
     ArrayPastEnd {
         /// First sector of the entry array.
-        lba: u64,
+        lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
     },
     /// The entry array's checksum does not match.
-    #[error("the entry array's CRC is {computed:08x}, it should be {stored:08x}")]
+    #[error("the entry array's CRC is {computed:08x}, but it should be {stored:08x}")]
     ArrayCrc {
         /// CRC the header gives.
         stored: u32,
@@ -292,25 +295,27 @@ pub enum GptFault {
 
 /// What an entry can have wrong, seen against the medium and the other entries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartitionFault {
     /// The end lies before the start.
     #[error("ends at sector {last_lba}, before its start at sector {first_lba}")]
     EndsBeforeStart {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
     },
     /// The medium ends before the partition does: a truncated image, or a false entry.
     #[error(
-        "reaches from sector {first_lba} to {last_lba}, but the medium has only {sectors} sectors \
-         ({missing} bytes are missing)"
+        "reaches from sector {first_lba} to {last_lba}, but the medium has only {} ({} missing)",
+        counted(sectors, "sector"),
+        counted(missing, "byte")
     )]
     PastEnd {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// Sectors the medium has.
         sectors: u64,
         /// Bytes of the partition that are not on the medium.
@@ -320,9 +325,9 @@ pub enum PartitionFault {
     #[error("(sectors {first_lba} to {last_lba}) overlaps partition {other}")]
     Overlaps {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// Number of the partition it shares sectors with.
         other: u32,
     },
@@ -330,16 +335,17 @@ pub enum PartitionFault {
     #[error("(sectors {first_lba} to {last_lba}) covers sector {lba} of the partition table")]
     CoversTable {
         /// First sector.
-        first_lba: u64,
+        first_lba: Lba,
         /// Last sector.
-        last_lba: u64,
+        last_lba: Lba,
         /// The first sector of the table that it covers.
-        lba: u64,
+        lba: Lba,
     },
 }
 
 /// Something odd that does not keep the banks from being read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableWarning {
     /// A partition that cannot hold a bank is not where its entry says.
     #[error("partition {number} {fault}")]
@@ -350,13 +356,13 @@ pub enum TableWarning {
         fault: PartitionFault,
     },
     /// The medium's size is no whole number of sectors.
-    #[error("the medium ends with {bytes} bytes that are less than a sector")]
+    #[error("the medium ends with {}, less than a sector", counted(bytes, "byte"))]
     PartialSector {
         /// Bytes after the last whole sector.
         bytes: u64,
     },
     /// The sector size could not be told and does not matter.
-    #[error("no FAT partition tells the sector size, 512 bytes are assumed")]
+    #[error("no FAT partition shows the sector size; 512 bytes are assumed")]
     SectorSizeAssumed,
     /// Something that looks like a GPT header for another sector size, but is not valid.
     #[error("the remains of a GPT header for sectors of {sector_size} bytes are ignored")]
@@ -365,14 +371,10 @@ pub enum TableWarning {
         sector_size: u32,
     },
     /// A GPT beside an MBR that ESXi's loader uses instead.
-    #[error(
-        "a GPT header is there but ignored, as ESXi's loader does: the MBR has no protective entry"
-    )]
+    #[error("the GPT header is ignored, as by ESXi's loader: the MBR has no protective entry")]
     GptIgnored,
     /// MBR entries beside the protective one.
-    #[error(
-        "a hybrid MBR: its entries beside the protective one are ignored, as ESXi's loader does"
-    )]
+    #[error("this is a hybrid MBR: its other entries are ignored, as by ESXi's loader")]
     HybridMbr,
     /// A flags byte other than 00 and 80.
     #[error("MBR entry {slot} has flags {flags:02x}")]
@@ -383,13 +385,13 @@ pub enum TableWarning {
         flags: u8,
     },
     /// More than one extended partition; only the first is read.
-    #[error("MBR entry {slot} is a second extended partition, ignored as ESXi's loader does")]
+    #[error("MBR entry {slot} is a second extended partition; it is ignored, as by ESXi's loader")]
     SecondExtended {
         /// MBR entry, from 1.
         slot: u32,
     },
     /// A link of the chain without a partition: it takes a number here, but not everywhere.
-    #[error("logical partition {number} is empty; other systems number those after it one lower")]
+    #[error("logical partition {number} is empty; other systems number the later ones one lower")]
     EmptyLogical {
         /// The number ESXi's loader counts it as.
         number: u32,

@@ -9,7 +9,7 @@
 
 use super::{GptFault, Guid, Partition, PartitionType, TableError, read};
 use crate::bytes::{array, le16, le32, le64};
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -25,13 +25,13 @@ const LEGACY_BIOS_BOOTABLE: u64 = 1 << 2;
 pub(super) struct Gpt {
     pub(super) partitions: Vec<Partition>,
     /// Sectors of the MBR, the header and the entry array.
-    pub(super) table: Vec<Range<u64>>,
+    pub(super) table: Vec<Range<Lba>>,
 }
 
 struct Header {
     /// The 92 bytes as they are on the medium.
     bytes: Vec<u8>,
-    array_lba: u64,
+    array_lba: Lba,
     entries: u32,
     entry_size: u32,
     array_crc: u32,
@@ -68,7 +68,7 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, T
     agree_with_crate(&header, &array, sector_size, &partitions)?;
     Ok(Gpt {
         partitions,
-        table: vec![0..2, array_sectors],
+        table: vec![Lba(0)..Lba(2), array_sectors],
     })
 }
 
@@ -89,8 +89,9 @@ fn read_header(medium: &dyn ReadAt, sector_size: u32) -> Result<Header, TableErr
     if !sector.starts_with(SIGNATURE) {
         return Err(GptFault::Signature { offset }.into());
     }
-    if long(24) != 1 {
-        return Err(GptFault::HeaderLba { lba: long(24) }.into());
+    let lba = Lba(long(24));
+    if lba != Lba(1) {
+        return Err(GptFault::HeaderLba { lba }.into());
     }
     let size = word(12);
     let covered = usize::try_from(size)
@@ -110,7 +111,7 @@ fn read_header(medium: &dyn ReadAt, sector_size: u32) -> Result<Header, TableErr
         return Err(TableError::GptHeaderSize { size });
     }
     Ok(Header {
-        array_lba: long(72),
+        array_lba: Lba(long(72)),
         entries: word(80),
         entry_size: word(84),
         array_crc: word(88),
@@ -123,7 +124,7 @@ fn read_array(
     medium: &dyn ReadAt,
     sector_size: u32,
     header: &Header,
-) -> Result<(Vec<u8>, Range<u64>), TableError> {
+) -> Result<(Vec<u8>, Range<Lba>), TableError> {
     let &Header {
         array_lba: lba,
         entries,
@@ -145,7 +146,7 @@ fn read_array(
             limit: MAX_ENTRIES,
         });
     }
-    if lba < 2 {
+    if lba < Lba(2) {
         return Err(GptFault::ArrayOverHeader { lba }.into());
     }
     let length = entries * size;
@@ -153,10 +154,11 @@ fn read_array(
     let past_end = GptFault::ArrayPastEnd { lba, sectors };
     let end = lba
         .checked_add(u64::from(length.div_ceil(sector_size)))
-        .filter(|&end| end <= sectors)
-        .ok_or(past_end)?;
-    // Cannot overflow: the product is at most the size of the medium.
-    let array = read(medium, lba * u64::from(sector_size), length as usize)?;
+        .filter(|end| end.0 <= sectors);
+    let (Some(end), Some(offset)) = (end, lba.offset(sector_size)) else {
+        return Err(past_end.into());
+    };
+    let array = read(medium, offset, length as usize)?;
     let (stored, computed) = (header.array_crc, crc32fast::hash(&array));
     if stored != computed {
         return Err(GptFault::ArrayCrc { stored, computed }.into());
@@ -178,8 +180,8 @@ fn parse_entry(number: u32, entry: &[u8]) -> Option<Partition> {
         number,
         partition_type: PartitionType::Gpt(guid),
         name: String::from_utf16_lossy(&units),
-        first_lba: le64(entry, 32)?,
-        last_lba: le64(entry, 40)?,
+        first_lba: Lba(le64(entry, 32)?),
+        last_lba: Lba(le64(entry, 40)?),
         boot_flag: le64(entry, 48)? & LEGACY_BIOS_BOOTABLE != 0,
     })
 }
@@ -193,10 +195,11 @@ fn agree_with_crate(
     let disagree = |what: String| TableError::GptReadersDisagree(what);
     let block_size = gpt::disk::LogicalBlockSize::try_from(u64::from(sector_size))
         .map_err(|_| TableError::SectorSizeUnsupported { size: sector_size })?;
+    let place = |lba: Lba| lba.offset(sector_size).unwrap_or(u64::MAX);
     let mut checked = CheckedBytes {
         parts: [
-            (u64::from(sector_size), &header.bytes),
-            (header.array_lba * u64::from(sector_size), array),
+            (place(Lba(1)), &header.bytes),
+            (place(header.array_lba), array),
         ],
         position: 0,
     };
@@ -212,8 +215,8 @@ fn agree_with_crate(
         let same = theirs.get(&partition.number).is_some_and(|entry| {
             partition.partition_type
                 == PartitionType::Gpt(Guid(entry.part_type_guid.guid.to_bytes_le()))
-                && partition.first_lba == entry.first_lba
-                && partition.last_lba == entry.last_lba
+                && partition.first_lba.0 == entry.first_lba
+                && partition.last_lba.0 == entry.last_lba
                 && partition.name == entry.name
         });
         if !same {

@@ -7,7 +7,7 @@
 
 use super::{Partition, PartitionType, TableError, TableWarning, read};
 use crate::bytes::le32;
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use std::ops::Range;
 
 const ENTRIES_AT: usize = 446;
@@ -22,7 +22,7 @@ const GPT_PROTECTIVE: u8 = 0xEE;
 pub(super) struct Entry {
     pub(super) flags: u8,
     pub(super) type_byte: u8,
-    pub(super) start: u32,
+    pub(super) start: Lba,
     pub(super) sectors: u32,
 }
 
@@ -31,13 +31,18 @@ impl Entry {
         self.type_byte != 0 && self.sectors != 0
     }
 
+    /// The last of its sectors, where `first` is the first one; in use, it has at least one.
+    fn last_after(self, first: Lba) -> Lba {
+        first.saturating_add(u64::from(self.sectors).saturating_sub(1))
+    }
+
     fn is_extended(self) -> bool {
         matches!(self.type_byte, 0x05 | 0x0F | 0x85)
     }
 
     /// Whether this, as entry 1, makes ESXi's loader read the GPT.
     pub(super) fn is_protective(self) -> bool {
-        self.is_gpt() && self.start == 1 && self.flags == 0
+        self.is_gpt() && self.start == Lba(1) && self.flags == 0
     }
 
     pub(super) fn is_gpt(self) -> bool {
@@ -53,7 +58,7 @@ pub(super) fn entries(sector: &[u8]) -> [Entry; 4] {
         Entry {
             flags: byte(0),
             type_byte: byte(4),
-            start: le32(sector, at + 8).unwrap_or(0),
+            start: Lba(le32(sector, at + 8).unwrap_or(0).into()),
             sectors: le32(sector, at + 12).unwrap_or(0),
         }
     })
@@ -77,7 +82,7 @@ pub(super) fn plausible(entries: &[Entry; 4]) -> bool {
 pub(super) struct Mbr {
     pub(super) partitions: Vec<Partition>,
     /// Sectors of the MBR and of every extended boot record.
-    pub(super) table: Vec<Range<u64>>,
+    pub(super) table: Vec<Range<Lba>>,
     pub(super) warnings: Vec<TableWarning>,
     pub(super) error: Option<TableError>,
 }
@@ -86,7 +91,7 @@ pub(super) struct Mbr {
 pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) -> Mbr {
     let mut mbr = Mbr {
         partitions: Vec::new(),
-        table: std::iter::once(0..1).collect(),
+        table: std::iter::once(Lba(0)..Lba(1)).collect(),
         warnings: Vec::new(),
         error: None,
     };
@@ -100,7 +105,7 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) 
             mbr.warnings.push(TableWarning::MbrFlags { slot, flags });
         }
         if !entry.is_extended() {
-            mbr.partitions.push(partition(slot, entry, 0));
+            mbr.partitions.push(partition(slot, entry, Lba(0)));
         } else if extended.is_none() {
             extended = Some(entry);
         } else {
@@ -121,8 +126,8 @@ fn walk(
     mbr: &mut Mbr,
 ) -> Result<(), TableError> {
     let sectors = medium.size() / u64::from(sector_size);
-    let first_lba = u64::from(extended.start);
-    let last_lba = first_lba + u64::from(extended.sectors) - 1;
+    let first_lba = extended.start;
+    let last_lba = extended.last_after(first_lba);
     let mut lba = first_lba;
     for number in 5..5 + MAX_LOGICALS {
         if !(first_lba..=last_lba).contains(&lba) {
@@ -132,17 +137,19 @@ fn walk(
                 last_lba,
             });
         }
-        if mbr.table.contains(&(lba..lba + 1)) {
+        if mbr.table.contains(&one(lba)) {
             return Err(TableError::EbrLoop { lba });
         }
-        if lba >= sectors {
+        if lba.0 >= sectors {
             return Err(TableError::EbrPastEnd { lba, sectors });
         }
-        let sector = read(medium, lba * u64::from(sector_size), sector_size as usize)?;
+        let past_end = TableError::EbrPastEnd { lba, sectors };
+        let offset = lba.offset(sector_size).ok_or(past_end)?;
+        let sector = read(medium, offset, sector_size as usize)?;
         if !has_signature(&sector) {
             return Err(TableError::EbrSignature { lba });
         }
-        mbr.table.push(lba..lba + 1);
+        mbr.table.push(one(lba));
         let [logical, next, ..] = entries(&sector);
         if logical.is_extended() {
             return Err(TableError::NestedExtended { lba });
@@ -159,28 +166,33 @@ fn walk(
                 });
             }
             mbr.partitions.push(logical);
-        } else if next.start != 0 {
+        } else if next.start != Lba(0) {
             mbr.warnings.push(TableWarning::EmptyLogical { number });
         }
-        if next.start == 0 {
+        if next.start == Lba(0) {
             return Ok(());
         }
-        lba = first_lba + u64::from(next.start);
+        lba = first_lba.saturating_add(next.start.0);
     }
     Err(TableError::EbrChainTooLong {
         limit: MAX_LOGICALS,
     })
 }
 
+/// The range of a single sector.
+fn one(lba: Lba) -> Range<Lba> {
+    lba..lba.saturating_add(1)
+}
+
 /// `entry` is in use, so its length is at least one sector.
-fn partition(number: u32, entry: Entry, relative_to: u64) -> Partition {
-    let first_lba = relative_to + u64::from(entry.start);
+fn partition(number: u32, entry: Entry, relative_to: Lba) -> Partition {
+    let first_lba = relative_to.saturating_add(entry.start.0);
     Partition {
         number,
         partition_type: PartitionType::Mbr(entry.type_byte),
         name: String::new(),
         first_lba,
-        last_lba: first_lba + u64::from(entry.sectors) - 1,
+        last_lba: entry.last_after(first_lba),
         boot_flag: entry.flags == 0x80,
     }
 }

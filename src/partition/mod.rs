@@ -44,6 +44,7 @@ impl TableKind {
 /// Every partition that may hold a bank lies wholly on the medium and shares no sector with
 /// another partition or with the table itself; of the others `warnings` says what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PartitionTable {
     /// GPT or MBR.
     pub kind: TableKind,

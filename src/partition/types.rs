@@ -1,5 +1,6 @@
 //! What one entry of a partition table says: number, type, name, first and last sector.
 
+use crate::medium::Lba;
 use std::fmt;
 use std::ops::Range;
 
@@ -58,14 +59,7 @@ impl Guid {
 impl fmt::Display for Guid {
     /// Upper-case, hyphenated: `EBD0A0A2-B9E5-4433-87C0-68B6B72699C7`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PRINTED_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-        for (position, index) in PRINTED_ORDER.into_iter().enumerate() {
-            if matches!(position, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{:02X}", self.0[index])?;
-        }
-        Ok(())
+        write!(f, "{:X}", uuid::Uuid::from_bytes_le(self.0).hyphenated())
     }
 }
 
@@ -97,6 +91,7 @@ impl fmt::Display for PartitionType {
 /// What a partition's type identifier says it is for. The content is not looked at:
 /// whether a FAT partition is a bank is decided by what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// EFI system partition.
     Efi,
@@ -148,6 +143,7 @@ impl PartitionType {
 
 /// One partition in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Partition {
     /// Number as ESXi's loader counts: the GPT entry's position from 1, or 1–4 for MBR
     /// primaries and 5 upwards for logicals in the order of their chain.
@@ -157,9 +153,9 @@ pub struct Partition {
     /// GPT name, empty on MBR disks.
     pub name: String,
     /// First sector, in logical sectors of the medium.
-    pub first_lba: u64,
+    pub first_lba: Lba,
     /// Last sector, inclusive.
-    pub last_lba: u64,
+    pub last_lba: Lba,
     /// MBR: flags byte 80. GPT: the legacy BIOS bootable attribute.
     pub boot_flag: bool,
 }
@@ -179,9 +175,8 @@ impl Partition {
     /// position does not fit 64 bits. A partition that may hold a bank always has a range
     /// that lies inside the medium, or the table would not have been accepted.
     pub fn byte_range(&self, sector_size: u32) -> Option<Range<u64>> {
-        let sector_size = u64::from(sector_size);
-        let start = self.first_lba.checked_mul(sector_size)?;
-        let end = self.last_lba.checked_add(1)?.checked_mul(sector_size)?;
+        let start = self.first_lba.offset(sector_size)?;
+        let end = self.last_lba.checked_add(1)?.offset(sector_size)?;
         (start < end).then_some(start..end)
     }
 }

@@ -77,6 +77,7 @@ pub struct Reading {
 
 /// A text that is no PCI address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// The text does not have the form, or a field of it is out of range.
     #[error("`{text}` is not a PCI address")]

@@ -11,6 +11,7 @@ use thiserror::Error;
 /// Why a state cannot be opened, read or changed. `at` names the layer the way a user would:
 /// `state.tgz`, `state.tgz:local.tgz.ve`. The message includes that of the source.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StateError {
     /// The compression of an archive.
     #[error("{at}: {source}")]
@@ -53,7 +54,7 @@ pub enum StateError {
         source: RecoveryKeyError,
     },
     /// The configuration is encrypted with a key that is not on the medium.
-    #[error("{at}: the configuration is sealed (mode {mode}) and cannot be opened offline")]
+    #[error("{at}: the state is sealed (mode {mode}) and cannot be opened offline")]
     Sealed {
         /// Which file.
         at: String,
@@ -79,13 +80,13 @@ pub enum StateError {
         at: String,
     },
     /// A file name that is not one of a state.
-    #[error("{name:?} is not the name of a state: state.tgz or local.tgz")]
+    #[error("{name:?} is not the name of a state, which is state.tgz or local.tgz")]
     NotAState {
         /// The name.
         name: String,
     },
     /// The changed state is not what the change was meant to make. A fault of this program.
-    #[error("{at}: the changed state does not verify: {what}")]
+    #[error("{at}: the changed state is not as planned: {what}")]
     Verification {
         /// Which file.
         at: String,

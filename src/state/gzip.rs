@@ -9,7 +9,7 @@
 //! running the loaders of 6.7 to 9.0; 6.7 U1 may instead boot with an empty module.
 
 use crate::bytes::{le16, le32};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use thiserror::Error;
 
@@ -29,30 +29,31 @@ const CHUNK: usize = 64 * 1024;
 
 /// Why bytes are not the one gzip member they should be, or cannot be made one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GzipError {
     /// Nothing at all. The host would start with an empty configuration.
     #[error("the file is empty")]
     Empty,
     /// The first two bytes are not `1f 8b`.
-    #[error("not gzip: the file begins with {found:02x?} instead of 1f 8b")]
+    #[error("this is not gzip: the file begins with {found:02x?} instead of 1f 8b")]
     NotGzip {
         /// The first bytes met, at most two.
         found: Vec<u8>,
     },
     /// A compression method other than deflate.
-    #[error("gzip method {method} at offset 2 is not deflate (8)")]
+    #[error("the gzip method at offset 2 is {method}, not deflate (8)")]
     Method {
         /// The method byte.
         method: u8,
     },
     /// Flag bits that no version of the format defines.
-    #[error("gzip flags {flags:#04x} at offset 3 have reserved bits set")]
+    #[error("the gzip flags {flags:#04x} at offset 3 have reserved bits set")]
     ReservedFlags {
         /// The flag byte.
         flags: u8,
     },
     /// The header's own checksum (FHCRC) is not that of the header.
-    #[error("gzip header checksum is {stored:#06x}, computed {computed:#06x}")]
+    #[error("the gzip header checksum is wrong: stored {stored:#06x}, computed {computed:#06x}")]
     HeaderCrc {
         /// What the header says.
         stored: u16,
@@ -60,7 +61,7 @@ pub enum GzipError {
         computed: u16,
     },
     /// The file ends inside the header, the compressed data or the trailer.
-    #[error("gzip is cut off in its {part} after {len} bytes")]
+    #[error("the gzip file is cut off in its {part} after {len} bytes")]
     Truncated {
         /// `header`, `data` or `trailer`.
         part: &'static str,
@@ -68,13 +69,13 @@ pub enum GzipError {
         len: usize,
     },
     /// The compressed data are not valid deflate.
-    #[error("compressed data near offset {offset} are not valid deflate")]
+    #[error("the compressed data near offset {offset} are damaged")]
     Deflate {
         /// Offset in the file up to which they were read.
         offset: u64,
     },
     /// The trailer's CRC-32 is not that of the data.
-    #[error("gzip CRC is {stored:#010x}, computed {computed:#010x}")]
+    #[error("the gzip CRC is wrong: stored {stored:#010x}, computed {computed:#010x}")]
     BadCrc {
         /// What the trailer says.
         stored: u32,
@@ -82,7 +83,7 @@ pub enum GzipError {
         computed: u32,
     },
     /// The trailer's length is not that of the data.
-    #[error("gzip trailer says {stored} bytes, the data are {actual} (modulo 2^32)")]
+    #[error("the gzip trailer says {stored} bytes, but the data have {actual} (modulo 2^32)")]
     BadSize {
         /// What the trailer says.
         stored: u32,
@@ -96,7 +97,10 @@ pub enum GzipError {
         offset: usize,
     },
     /// Something other than a gzip member follows the first.
-    #[error("{count} bytes follow the gzip trailer at offset {offset}")]
+    #[error(
+        "other data follow the gzip trailer at offset {offset}: {}",
+        counted(count, "byte")
+    )]
     TrailingBytes {
         /// Offset in the file of the first of them.
         offset: usize,
@@ -104,13 +108,13 @@ pub enum GzipError {
         count: usize,
     },
     /// The data would be longer than the limit allows.
-    #[error("unpacks to more than the limit of {limit} bytes")]
+    #[error("it unpacks to more than the limit of {limit} bytes")]
     OverLimit {
         /// The limit in bytes.
         limit: u64,
     },
     /// The compressor failed; not known to happen.
-    #[error("the data could not be compressed")]
+    #[error("cannot compress the data")]
     Compress,
 }
 
@@ -227,6 +231,7 @@ pub struct Gzip {
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Effort {
     /// As hard as the original was, going by its header.
     #[default]

@@ -27,6 +27,7 @@ const MAX_LEN: usize = 64 * 1024;
 
 /// Why `encryption.info` cannot be understood. Lines are counted from 1.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyStoreError {
     /// Larger than any such file.
     #[error("the file has {len} bytes, more than {MAX_LEN}")]
@@ -47,7 +48,7 @@ pub enum KeyStoreError {
         line: usize,
     },
     /// A name given twice.
-    #[error("{name} is given twice")]
+    #[error("{name} is there twice")]
     Duplicate {
         /// The name of the line, or of the field within `ConfigEncData`.
         name: String,
@@ -71,7 +72,7 @@ pub enum KeyStoreError {
         index: usize,
     },
     /// A `%` that two hexadecimal digits do not follow, or bytes that are not ASCII.
-    #[error("percent-encoding of {name} in ConfigEncData is broken")]
+    #[error("the percent-encoding of {name} in ConfigEncData is broken")]
     PercentEncoding {
         /// The field's name.
         name: &'static str,
@@ -91,13 +92,13 @@ pub enum KeyStoreError {
         len: usize,
     },
     /// A version of `ConfigEncData` other than 1.
-    #[error("ConfigEncData is of version {value:?}, not 1")]
+    #[error("ConfigEncData has version {value:?}, not 1")]
     Version {
         /// What the file says.
         value: String,
     },
     /// The key was asked for, but it is not in the file.
-    #[error("the key is kept in mode {mode}, not in the file")]
+    #[error("the key is not in the file (mode {mode})")]
     Sealed {
         /// The mode.
         mode: String,

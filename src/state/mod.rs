@@ -39,6 +39,7 @@ const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
 
 /// The form in which a state holds the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Form {
     /// As it is.
     Plain,
@@ -207,6 +208,34 @@ impl Keys<'_> {
 }
 
 impl State {
+    /// A plain `state.tgz` without any configuration, as a file: the host starts with default
+    /// settings. `tar` reads it as an archive of one empty archive.
+    ///
+    /// # Errors
+    /// [`StateError::Gzip`], never met with so little.
+    pub fn empty() -> Result<Vec<u8>, StateError> {
+        const BLOCK: usize = 512;
+        let packed = |name: &str, archive: &[u8]| {
+            let at = name.to_owned();
+            gzip::pack(&gzip::Header::host(), archive, Effort::Usual)
+                .map_err(|source| StateError::Gzip { at, source })
+        };
+        let inner = packed(LOCAL, &[0; 2 * BLOCK])?;
+        let mut header = tar::Header::new_gnu();
+        // A name of this length always fits.
+        let _ = header.set_path(LOCAL);
+        header.set_size(inner.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_cksum();
+        let mut outer = header.as_bytes().to_vec();
+        outer.extend(&inner);
+        outer.resize(outer.len().next_multiple_of(BLOCK) + 2 * BLOCK, 0);
+        packed(STATE, &outer)
+    }
+
     /// Opens the file `file_name` of a bank, `state.tgz` or a bare `local.tgz`, whose content is
     /// `bytes`. A sealed state opens too; its inner archive is out of reach unless `keys` carries
     /// the recovery key.

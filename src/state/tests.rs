@@ -233,7 +233,7 @@ fn warnings_name_the_layer_they_come_from() {
         ("local.tgz", &local),
     ]));
     let state = open("state.tgz", &bytes).unwrap();
-    let twice = "is in the archive more than once; the last one counts";
+    let twice = "is in the archive more than once; the last copy counts";
     let want = [
         format!("state.tgz: local.tgz {twice}"),
         format!("state.tgz:local.tgz: {CONF} {twice}"),
@@ -269,14 +269,14 @@ fn each_layer_reports_its_own_damage() {
             [plain(), vec![0]].concat(),
             Damaged,
             "gzip",
-            "state.tgz: 1 bytes follow the gzip trailer",
+            "state.tgz: other data follow the gzip trailer at offset ",
         ),
         (
             "not-tar",
             fixtures::gzip(&[1; 512]),
             Damaged,
             "tar",
-            "state.tgz: tar checksum wrong in the header at offset 0",
+            "state.tgz: the tar checksum of the header at offset 0 is wrong",
         ),
         (
             "no-inner",
@@ -297,14 +297,14 @@ fn each_layer_reports_its_own_damage() {
             outer(&[("local.tgz", cut)]),
             Damaged,
             "gzip",
-            "state.tgz:local.tgz: gzip is cut off",
+            "state.tgz:local.tgz: the gzip file is cut off",
         ),
         (
             "inner-not-tar",
             outer(&[("local.tgz", &fixtures::gzip(&big[..1]))]),
             Damaged,
             "tar",
-            "state.tgz:local.tgz: archive stops at offset 0",
+            "state.tgz:local.tgz: the archive stops at offset 0",
         ),
         (
             "no-key-store",
@@ -332,14 +332,14 @@ fn each_layer_reports_its_own_damage() {
             encrypted_with("encryption.info", store, &altered),
             Damaged,
             "envelope",
-            "state.tgz:local.tgz.ve: authentication tag is wrong",
+            "state.tgz:local.tgz.ve: the authentication tag is wrong",
         ),
         (
             "envelope-holds-no-gzip",
             encrypted_with("encryption.info", store, &not_an_archive),
             Damaged,
             "gzip",
-            "state.tgz:local.tgz.ve: not gzip",
+            "state.tgz:local.tgz.ve: this is not gzip",
         ),
     ];
     for (lie, bytes, kind, layer, message) in cases {

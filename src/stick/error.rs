@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// What went wrong on a stick, and where.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What.
     pub cause: Cause,
@@ -25,6 +26,7 @@ pub struct Error {
 
 /// What can go wrong, by room, and what only the whole shows.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Cause {
     /// The partition table.
     #[error(transparent)]
@@ -57,10 +59,10 @@ pub enum Cause {
     #[error(transparent)]
     Undo(#[from] UndoError),
     /// What an undo would leave is damaged.
-    #[error("put back, the medium would be damaged, so it was changed since: {0}")]
+    #[error("putting every byte back would damage the medium, so it was changed since: {0}")]
     Unsound(Box<Error>),
     /// A medium that was written to since a change, in a way that leaves no way back.
-    #[error("{bytes}; nor can the replaced files be put back alone: {files}")]
+    #[error("{bytes}; the replaced files alone cannot be put back either: {files}")]
     ChangedSince {
         /// Why not every byte can be put back.
         bytes: Box<Error>,
@@ -70,11 +72,16 @@ pub enum Cause {
     /// The bank could not be opened in the first place.
     #[error(transparent)]
     Unopened(Arc<Error>),
+    /// A volume that only the loader takes for a bank.
+    #[error(
+        "ESXi's loader takes this for a bank, but its boot sector or directory is such that nothing here may be changed"
+    )]
+    OnlyLoader,
     /// No partition is a bank.
     #[error("no bank found: {0}")]
     NoBank(String),
     /// More banks than any layout has.
-    #[error("there are more than {limit} banks, which no release of ESXi makes")]
+    #[error("there are more than {limit} banks, and no release of ESXi makes that many")]
     TooManyBanks {
         /// The most that are handled.
         limit: usize,
@@ -86,10 +93,10 @@ pub enum Cause {
         limit: u64,
     },
     /// There are banks, and none of those chosen holds a state.
-    #[error("none of the banks ({0}) holds a state: there is no configuration to change")]
+    #[error("there is no configuration to change: no state on partition{} {}", if .0.contains(',') { "s" } else { "" }, .0)]
     NoState(String),
     /// `--bank N` names no bank.
-    #[error("partition {asked} is no bank; the banks are on {banks}")]
+    #[error("partition {asked} is not a bank; the banks are on partitions {banks}")]
     NoSuchBank {
         /// The number asked for.
         asked: u32,
@@ -97,16 +104,44 @@ pub enum Cause {
         banks: String,
     },
     /// `--bank next`, and no bank boots.
-    #[error("no bank of this medium boots: {0}")]
+    #[error("no bank on this medium boots: {0}")]
     NoneBoots(String),
     /// There is no such file.
     #[error("no such file")]
     NoSuchFile,
+    /// A file that is not changed as a whole, because what is in it has to be looked at.
+    #[error("boot.cfg and states are not replaced as files")]
+    OwnWay,
+    /// A file that cannot go, because the loader would stop without it.
+    #[error("boot.cfg loads this file, and a boot of the bank stops without it")]
+    Loaded,
+    /// A bank that is to boot, or to be copied, and would not start the host.
+    #[error("the host would not start from this bank: {0}")]
+    WouldStop(String),
+    /// The loader would take another bank all the same.
+    #[error("the loader would {} all the same", match taken { Some(bank) => format!("take bank {bank}"), None => "take no bank".to_owned() })]
+    NotTaken {
+        /// The bank it would take.
+        taken: Option<u32>,
+    },
+    /// There is no number above the highest `updated` that every loader reads.
+    #[error(
+        "the highest `updated` of the other banks is {highest}, and no loader reads a higher number alike"
+    )]
+    NoHigherUpdated {
+        /// The highest there is.
+        highest: u32,
+    },
+    /// A bank is to be copied onto itself.
+    #[error("bank {0} cannot be copied onto itself")]
+    SameBank(u32),
     /// A medium is not as a plan expects it.
     #[error("not as expected: {0}")]
     Expectation(String),
     /// The finished plan did not stand up to being read back.
-    #[error("the plan was given up because its result did not stand up: {0}; nothing was written")]
+    #[error(
+        "bootbank gave up the plan, because its result would be wrong: {0}; nothing was written"
+    )]
     Verification(String),
 }
 
@@ -127,9 +162,14 @@ impl Error {
             Cause::Unopened(error) => error.kind(),
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
-            Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
-            Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
+            Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
+            Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::SameBank(_) => ErrorKind::Usage,
             Cause::NoneBoots(_)
+            | Cause::Loaded
+            | Cause::WouldStop(_)
+            | Cause::NotTaken { .. }
+            | Cause::NoHigherUpdated { .. }
+            | Cause::OwnWay
             | Cause::Expectation(_)
             | Cause::Verification(_)
             | Cause::Unsound(_)

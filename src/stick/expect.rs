@@ -20,7 +20,7 @@ impl Stick<'_, '_> {
             if next != Some(expected) {
                 let found = next.map_or("none".to_owned(), |number| number.to_string());
                 return Err(otherwise(format!(
-                    "bank {expected} was to boot next, and it is {found}"
+                    "bank {expected} should boot next, but it is {found}"
                 )));
             }
         }
@@ -32,7 +32,7 @@ impl Stick<'_, '_> {
             if let Some(expected) = &expect.build {
                 let build = slot.opened()?.boot_cfg().build.clone().unwrap_or_default();
                 if !is_of_build(&build, expected) {
-                    let what = format!("build {expected} was expected, and it is {build:?}");
+                    let what = format!("the build should be {expected}, but it is {build:?}");
                     return Err(on(otherwise(what)));
                 }
             }
@@ -50,7 +50,7 @@ impl Stick<'_, '_> {
                     if found != Some(expected) {
                         let found =
                             found.map_or("not there".to_owned(), |value| format!("{value:?}"));
-                        let what = format!("{key} was to be {expected:?}, and it is {found}");
+                        let what = format!("{key} should be {expected:?}, but it is {found}");
                         return Err(at(otherwise(what)));
                     }
                 }

@@ -3,27 +3,34 @@
 //! This is what commands, and other programs, talk to. Opening reads the table, the head of
 //! each volume and each `boot.cfg`; states are opened when asked for. Nothing here writes:
 //! changes become a [`Plan`], which `commit::run` carries out.
+//!
+//! Each volume is read twice: strictly, to know what may be changed ([`Slot::bank`]), and as the
+//! loader reads it, to know what boots ([`Slot::verdict`], [`Stick::loader`]). A bank that cannot
+//! be opened may well be the one that boots next.
 
-mod check;
+mod banks;
 mod error;
 mod expect;
+mod outlook;
 mod path;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod undo;
 mod work;
 
-pub use check::{Finding, Severity, check};
 pub use error::{Cause, Error};
+pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
+pub use work::BankFile;
 
-use crate::bank::{
-    Bank, BankInput, BankVerdict, BootCfgProblem, Choice, ChoiceWarning, Content, Release, choose,
-};
+use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, Release, WhyNot};
 use crate::fat::Entry;
+use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
 use crate::partition::{Partition, PartitionTable};
 use crate::state::{KeyCache, Limits, State};
@@ -49,6 +56,7 @@ pub struct Settings<'k> {
 
 /// Which banks an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BankChoice {
     /// All that hold a state.
     All,
@@ -60,6 +68,7 @@ pub enum BankChoice {
 
 /// A bank in its place: what it is, and what the loader will make of it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Slot<'m> {
     /// Number of its partition.
     pub partition: u32,
@@ -73,6 +82,7 @@ pub struct Slot<'m> {
 
 /// A state file of a bank, not opened yet.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StateFile {
     /// `state.tgz` or `local.tgz`.
     pub name: &'static str,
@@ -88,6 +98,8 @@ pub struct Stick<'m, 'k> {
     settings: Settings<'k>,
     table: PartitionTable,
     slots: Vec<Slot<'m>>,
+    loader: Loader<'m>,
+    chosen: Chosen,
     choice_warnings: Vec<ChoiceWarning>,
     marked: Vec<u32>,
     unmarked: Vec<u32>,
@@ -102,22 +114,25 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
         let table = PartitionTable::read(medium, settings.sector_size)?;
+        let loader = Loader::new(medium, &table);
         let mut found = Vec::new();
         let mut marked = Vec::new();
         let mut unmarked = Vec::new();
-        for partition in table.partitions.iter().filter(|p| p.may_hold_bank()) {
+        for partition in table.bank_candidates() {
+            let number = partition.number;
             let Some(range) = partition.byte_range(table.sector_size) else {
                 continue;
             };
+            let for_loader = || loader.boot_cfg(number).is_some();
             match Bank::probe(medium, range, table.sector_size) {
-                Ok(Content::Bank(bank)) => found.push((partition.number, Ok(*bank))),
-                Ok(Content::Volume(_)) => marked.push(partition.number),
-                Ok(Content::Unmarked) => unmarked.push(partition.number),
-                Ok(Content::Other) => {}
-                Err(error) => {
-                    let error = Error::from(error).on(partition.number);
-                    found.push((partition.number, Err(error)));
+                Ok(Content::Bank(bank)) => found.push((number, Ok(*bank))),
+                Ok(_) if for_loader() => {
+                    found.push((number, Err(Error::from(Cause::OnlyLoader).on(number))));
                 }
+                Ok(Content::Volume(_)) => marked.push(number),
+                Ok(Content::Unmarked) => unmarked.push(number),
+                Ok(Content::Other) => {}
+                Err(error) => found.push((number, Err(Error::from(error).on(number)))),
             }
             if found.len() > MAX_BANKS {
                 return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
@@ -126,13 +141,15 @@ impl<'m, 'k> Stick<'m, 'k> {
         if found.is_empty() {
             return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
         }
-        let (slots, choice_warnings) = judge(found);
+        let choice = loader.choice();
         Ok(Stick {
             medium,
             settings,
             table,
-            slots,
-            choice_warnings,
+            slots: slots(found, &choice.banks),
+            choice_warnings: loader.warnings(),
+            chosen: choice.chosen,
+            loader,
             marked,
             unmarked,
         })
@@ -148,12 +165,32 @@ impl<'m, 'k> Stick<'m, 'k> {
         &self.table
     }
 
+    /// What the loader's choice of a bank gives reason to say.
+    pub fn choice_warnings(&self) -> &[ChoiceWarning] {
+        &self.choice_warnings
+    }
+
     /// The banks, by partition number.
     pub fn slots(&self) -> &[Slot<'m>] {
         &self.slots
     }
 
-    /// The bank that boots next.
+    /// The medium as VMware's loader sees it: what it would choose and load.
+    pub fn loader(&self) -> &Loader<'m> {
+        &self.loader
+    }
+
+    /// What that loader does with the medium, looked at so far as `depth` says.
+    pub fn judge(&self, depth: Depth) -> Judgement {
+        self.loader.judge(depth)
+    }
+
+    /// Which bank that loader takes, or that it cannot be told.
+    pub fn choice(&self) -> &Chosen {
+        &self.chosen
+    }
+
+    /// The bank that boots next; `None` also where that cannot be told.
     pub fn boots_next(&self) -> Option<&Slot<'m>> {
         self.slots.iter().find(|slot| slot.verdict.boots_next)
     }
@@ -191,10 +228,15 @@ impl<'m, 'k> Stick<'m, 'k> {
         });
         let damaged = self.slots.iter().filter_map(|slot| {
             let error = slot.bank.as_ref().err()?;
-            Some(format!("the bank cannot be opened: {error}"))
+            Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);
         all.chain(self.left_alone()).collect()
+    }
+
+    /// Whether a partition holds a volume with VMware's mark that is no bank.
+    pub fn is_marked(&self, partition: u32) -> bool {
+        self.marked.contains(&partition)
     }
 
     /// Volumes that look like banks and that no plan touches, in words.
@@ -284,58 +326,48 @@ impl<'m> Slot<'m> {
     }
 }
 
-/// Asks for the loader's choice among what was found. It goes by `boot.cfg` alone: a bank whose
-/// state cannot be had is chosen all the same.
-fn judge(found: Vec<(u32, Result<Bank<'_>, Error>)>) -> (Vec<Slot<'_>>, Vec<ChoiceWarning>) {
-    let states: Vec<Result<Vec<StateFile>, Error>> = found
-        .iter()
-        .map(|(partition, bank)| match bank {
-            Ok(bank) => state_files(bank).map_err(|error| error.on(*partition)),
-            Err(_) => Ok(Vec::new()),
-        })
-        .collect();
-    let reasons: Vec<String> = found
-        .iter()
-        .map(|(_, bank)| {
-            bank.as_ref()
-                .err()
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        })
-        .collect();
-    let inputs: Vec<BankInput<'_>> = found
-        .iter()
-        .zip(states.iter().zip(&reasons))
-        .map(|((partition, bank), (states, reason))| BankInput {
-            partition: *partition,
-            boot_cfg: bank
-                .as_ref()
-                .map(Bank::boot_cfg)
-                .map_err(|_| reason.as_str()),
-            // An entry that leads nowhere is one.
-            has_state: states
-                .as_ref()
-                .map_or(true, |files| files.iter().any(|file| file.name == STATE)),
-        })
-        .collect();
-    let Choice {
-        banks, warnings, ..
-    } = choose(&inputs);
-    let slots = found.into_iter().zip(states).zip(banks);
-    let slots = slots.map(|(((partition, bank), states), verdict)| {
+/// The banks that were found, each with the loader's verdict. That goes by what the loader reads
+/// alone: a bank whose state cannot be had, or that is damaged, may be chosen all the same.
+fn slots<'m>(
+    found: Vec<(u32, Result<Bank<'m>, Error>)>,
+    verdicts: &[BankVerdict],
+) -> Vec<Slot<'m>> {
+    let slot = |(partition, bank): (u32, Result<Bank<'m>, Error>)| {
         // An entry that leads nowhere spoils this bank and leaves the others open.
-        let (bank, states) = match states {
-            Ok(states) => (bank, states),
+        let opened = bank.and_then(|bank| {
+            let states = state_files(&bank).map_err(|error| error.on(partition))?;
+            Ok((bank, states))
+        });
+        let (bank, states) = match opened {
+            Ok((bank, states)) => (Ok(bank), states),
             Err(error) => (Err(error), Vec::new()),
         };
+        let verdict = verdicts.iter().find(|it| it.partition == partition);
+        let verdict = verdict.cloned().unwrap_or_else(|| {
+            let why = bank.as_ref().err().map(ToString::to_string);
+            not_seen(partition, why.unwrap_or_default())
+        });
         Slot {
             partition,
             bank: bank.map_err(Arc::new),
             verdict,
             states,
         }
-    });
-    (slots.collect(), warnings)
+    };
+    found.into_iter().map(slot).collect()
+}
+
+/// The verdict on what the loader passes over without a word.
+fn not_seen(partition: u32, why: String) -> BankVerdict {
+    BankVerdict {
+        partition,
+        bootable: false,
+        boots_next: false,
+        why_not: Some(WhyNot::Unreadable(why)),
+        state_after: None,
+        upgrading: false,
+        rollback: false,
+    }
 }
 
 fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
@@ -350,7 +382,7 @@ fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
 /// What is to be said of a volume that lacks VMware's mark.
 fn without_mark(partition: u32) -> String {
     format!(
-        "partition {partition}: holds a boot.cfg but not VMware's mark; ESXi's loader does not take it for a bank, and it is left alone"
+        "partition {partition} has a boot.cfg but lacks VMware's mark, so ESXi's loader does not see it as a bank; it is left alone"
     )
 }
 
@@ -361,7 +393,7 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
         .map(|partition| partition.number)
         .collect();
     if candidates.is_empty() {
-        return "no partition is of a type that can hold one".to_owned();
+        return "no partition has a type that can hold one".to_owned();
     }
     let without: Vec<u32> = candidates
         .iter()
@@ -372,18 +404,18 @@ fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) ->
     if !unmarked.is_empty() {
         let unmarked = numbers(unmarked.iter().copied());
         parts.push(format!(
-            "partition {unmarked}: a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
+            "partition {unmarked}: has a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
         ));
     }
     if !marked.is_empty() {
         let marked = numbers(marked.iter().copied());
         parts.push(format!(
-            "partition {marked}: VMware's volume without a boot.cfg"
+            "partition {marked}: has VMware's mark, but no boot.cfg"
         ));
     }
     if !without.is_empty() {
         let without = numbers(without.into_iter());
-        parts.push(format!("partition {without}: no volume of VMware's"));
+        parts.push(format!("partition {without}: not a volume made by VMware"));
     }
     parts.join("; ")
 }

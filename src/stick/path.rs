@@ -1,9 +1,11 @@
 //! Paths into a stick: a bank's own file, or a file of its configuration.
 
-use super::{BankChoice, Error, Slot, Stick};
+use super::{BankChoice, Cause, Error, Slot, Stick};
+use crate::state::State;
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Path {
     /// A file of a bank: `bank:boot.cfg` of the one that boots next, `bank5:boot.cfg` of the
     /// one on partition 5. The name may be empty: the bank itself.
@@ -63,7 +65,22 @@ impl<'m> Stick<'m, '_> {
         chosen
             .into_iter()
             .next()
-            .ok_or_else(|| super::Cause::NoneBoots("there is no bank".to_owned()).into())
+            .ok_or_else(|| Cause::NoneBoots("there is no bank".to_owned()).into())
+    }
+
+    /// The state whose configuration is shown: of the bank that boots next unless `choice` says
+    /// otherwise, and of two states in it the one that `modules=` lists. With it comes the number
+    /// of its partition.
+    ///
+    /// # Errors
+    /// A bank that is not there, or holds no state; whatever opening the state meets.
+    pub fn state(&self, choice: BankChoice) -> Result<(u32, State), Error> {
+        let slot = self.bank_of(&Path::State(String::new()), choice)?;
+        slot.opened()?;
+        let Some(file) = slot.states.last() else {
+            return Err(Cause::NoState(slot.partition.to_string()).into());
+        };
+        Ok((slot.partition, self.open_state(slot, file)?))
     }
 
     /// The content of a file; `None` where there is none. Of two states in a bank the one its

@@ -5,10 +5,11 @@
 //! intended by our reader and by the `fatfs` crate, and the same edits must find nothing left
 //! to do.
 
-use super::work::{FileWork, Task, pack, replacements};
-use super::{BankChoice, Cause, Error, Slot, Stick, numbers};
+use super::work::{BankFile, FileWork, Task, file_changes, pack};
+use super::{BankChoice, Cause, Error, Outlook, Slot, Stick, numbers};
+use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{Change, Context, Edit, TextChange};
+use crate::edit::{Context, Edit, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ pub struct Request {
 
 /// What a set of edits comes to on one medium: what is changed, and the sectors for it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The steps. Empty where nothing has to change.
     pub set: WriteSet,
@@ -35,10 +37,13 @@ pub struct Plan {
     pub banks: Vec<BankPlan>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// The next boot once it is carried out.
+    pub outlook: Outlook,
 }
 
 /// What happens to one bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BankPlan {
     /// Number of its partition.
     pub partition: u32,
@@ -55,6 +60,7 @@ pub struct BankPlan {
 
 /// What happens to one file of a bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FilePlan {
     /// Its name in the bank.
     pub file: String,
@@ -68,11 +74,20 @@ pub struct FilePlan {
     /// the form that can be changed.
     pub doubtful: usize,
     /// What changes in it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SettingChange>,
     /// The same as texts before and after.
     pub texts: Vec<TextChange>,
-    /// Its new content; `None` where it stays.
+    /// Its new content; `None` where it stays or goes.
     pub content: Option<Vec<u8>>,
+    /// Whether it goes.
+    pub removed: bool,
+}
+
+impl FilePlan {
+    /// Whether the file changes.
+    pub fn changes(&self) -> bool {
+        self.removed || self.content.is_some()
+    }
 }
 
 impl Plan {
@@ -131,6 +146,21 @@ impl Stick<'_, '_> {
         self.plan_task(Task::Import(state), request)
     }
 
+    /// What giving the banks' own files this content comes to. `boot.cfg` and states have ways of
+    /// their own, which look at what is in them.
+    ///
+    /// # Errors
+    /// As [`Stick::plan`]; a file with a way of its own, or one that `boot.cfg` loads and that would
+    /// be gone.
+    pub fn plan_files(&self, files: &[BankFile], request: Request) -> Result<Plan, Error> {
+        for slot in self.chosen(request.banks)? {
+            for file in files {
+                check_bank_file(slot, file)?;
+            }
+        }
+        self.plan_task(Task::Files(files), request)
+    }
+
     pub(super) fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
         let chosen = self.chosen(request.banks)?;
         // All banks means those in use: an empty one, as a fresh install has, gets its boot.cfg
@@ -163,10 +193,17 @@ impl Stick<'_, '_> {
         }
         let files = || work.iter().flat_map(|(_, files)| files);
         FileWork::check_unmatched(files())?;
-        let mut plan = self.lay_out(&work, request)?;
-        if !plan.is_empty() {
-            self.verify(&plan, task, request)?;
-        }
+        let (set, banks) = self.lay_out(&work, request)?;
+        let outlook = match set.is_empty() {
+            true => self.outlook(),
+            false => self.verify(&set, &banks, task, request)?,
+        };
+        let mut plan = Plan {
+            set,
+            banks,
+            warnings: Vec::new(),
+            outlook,
+        };
         let mut said = BTreeSet::new();
         let of_files = files().flat_map(FileWork::warnings);
         for warning in self.left_alone().into_iter().chain(of_files) {
@@ -203,6 +240,7 @@ impl Stick<'_, '_> {
             set,
             banks: plans,
             warnings: Vec::new(),
+            outlook: self.outlook(),
         })
     }
 
@@ -211,7 +249,7 @@ impl Stick<'_, '_> {
         &self,
         work: &[(&Slot<'_>, Vec<FileWork>)],
         request: Request,
-    ) -> Result<Plan, Error> {
+    ) -> Result<(WriteSet, Vec<BankPlan>), Error> {
         let mut planner = Planner::new(self.medium(), self.table().sector_size);
         let mut banks = Vec::new();
         for (slot, files) in work {
@@ -235,59 +273,60 @@ impl Stick<'_, '_> {
             let Some(reach) = reach else { continue };
             let contents: Contents = plan.files.iter().map(|f| f.content.clone()).collect();
             let volume = slot.opened()?.volume();
-            fat::judge(
-                volume,
-                reach,
-                &set,
-                &replacements(files, &contents),
-                plan.method,
-            )
-            .map_err(|error| Error::from(error).on(slot.partition))?;
+            let changes = file_changes(slot, files, &contents)?;
+            fat::judge(volume, reach, &set, &changes, plan.method)
+                .map_err(|error| Error::from(error).on(slot.partition))?;
         }
-        Ok(Plan {
-            set,
-            banks: banks.into_iter().map(|(plan, _)| plan).collect(),
-            warnings: Vec::new(),
-        })
+        Ok((set, banks.into_iter().map(|(plan, _)| plan).collect()))
     }
 
-    /// Opens the result of a plan and holds it against what was intended.
-    fn verify(&self, plan: &Plan, task: Task<'_>, request: Request) -> Result<(), Error> {
-        let overlay = Overlay::new(self.medium(), &plan.set);
+    /// Opens the result of a plan and holds it against what was intended. Yields the next boot then.
+    fn verify(
+        &self,
+        set: &WriteSet,
+        banks: &[BankPlan],
+        task: Task<'_>,
+        request: Request,
+    ) -> Result<Outlook, Error> {
+        let overlay = Overlay::new(self.medium(), set);
         let settings = super::Settings {
             sector_size: Some(self.table().sector_size),
             ..self.settings()
         };
         let after = Stick::open(&overlay, settings)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
-        if after.boots_next().map(|slot| slot.partition)
-            != self.boots_next().map(|slot| slot.partition)
-        {
+        if after.choice() != self.choice() && !task.decides_the_bank() {
             return Err(fails("another bank would boot".to_owned()));
         }
-        for bank in &plan.banks {
+        for bank in banks {
             let slot = after
                 .slots()
                 .iter()
                 .find(|slot| slot.partition == bank.partition);
             let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
-            for planned in bank.files.iter().filter(|file| file.content.is_some()) {
+            for planned in bank.files.iter().filter(|file| file.changes()) {
                 let found = slot.opened()?.find(&planned.file)?;
+                if planned.removed {
+                    match found {
+                        None => continue,
+                        Some(_) => return Err(fails(format!("{} is still there", planned.file))),
+                    }
+                }
                 let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
                 if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
-                    return Err(fails(format!("{} reads differently", planned.file)));
+                    return Err(fails(format!("{} would not read as planned", planned.file)));
                 }
             }
-            if bank.files.iter().all(|file| file.content.is_none()) {
+            if !bank.files.iter().any(FilePlan::changes) {
                 continue;
             }
             for again in after.work_on(slot, task, request.context)? {
                 if again.changes() {
-                    return Err(fails(format!("{} still wants the change", again.name)));
+                    return Err(fails(format!("{} would still need the change", again.name)));
                 }
             }
         }
-        Ok(())
+        Ok(after.outlook())
     }
 }
 
@@ -313,6 +352,24 @@ impl BankPlan {
     }
 }
 
+/// Refuses a file that has a way of its own, and the removal of one that the bank loads.
+fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
+    let on = |cause: Cause| {
+        Error::from(cause)
+            .on(slot.partition)
+            .in_file(file.name.as_str())
+    };
+    let is_it = |name: &str| name.eq_ignore_ascii_case(&file.name);
+    if is_it(BOOT_CFG) || STATE_FILES.into_iter().any(is_it) {
+        return Err(on(Cause::OwnWay));
+    }
+    let boot_cfg = slot.opened()?.boot_cfg();
+    if file.content.is_none() && boot_cfg.loads(&file.name) {
+        return Err(on(Cause::Loaded));
+    }
+    Ok(())
+}
+
 /// The new content of each file; `None` for those that stay.
 type Contents = Vec<Option<Vec<u8>>>;
 
@@ -330,15 +387,15 @@ fn lay_out_bank(
     let partition = slot.partition;
     let on = |error: FatError| Error::from(error).on(partition);
     let usual = pack(slot, files, Effort::Usual)?;
-    let replacements_of_usual = replacements(files, &usual);
-    let first = match fat::replace(volume, reach, planner, partition, &replacements_of_usual) {
+    let changes = file_changes(slot, files, &usual)?;
+    let first = match fat::replace(volume, reach, planner, partition, &changes) {
         Ok(()) => return Ok((usual, Method::SecondCopy)),
         Err(error @ FatError::NoRoom { .. }) => error,
         Err(error) => return Err(on(error)),
     };
     let tightest = pack(slot, files, Effort::Tightest)?;
-    let replacements = replacements(files, &tightest);
-    match fat::replace(volume, reach, planner, partition, &replacements) {
+    let changes = file_changes(slot, files, &tightest)?;
+    match fat::replace(volume, reach, planner, partition, &changes) {
         Ok(()) => return Ok((tightest, Method::SecondCopy)),
         Err(FatError::NoRoom { .. }) => {}
         Err(error) => return Err(on(error)),
@@ -346,6 +403,6 @@ fn lay_out_bank(
     if request.method == Method::SecondCopy {
         return Err(on(first));
     }
-    fat::replace_in_place(volume, reach, planner, partition, &replacements).map_err(on)?;
+    fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
     Ok((tightest, Method::InPlace))
 }

@@ -3,7 +3,8 @@
 //! A host restores what it understands of a state and starts with defaults for the rest, so one
 //! of another generation is refused: it would be lost without a word.
 
-use super::{Error, STATE, Slot, Stick};
+use super::work::{BankFile, Task};
+use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
 use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::error::ErrorKind;
 use crate::ownership::EsxConf;
@@ -14,10 +15,11 @@ const VERSION_KEY: &str = "/resourceGroups/version";
 
 /// Why a state may not take the place of a bank's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// The file is sealed to the machine it came from.
     #[error(
-        "the state to import is sealed (mode {mode}): only the host whose TPM has the key can open it"
+        "the state to import is sealed (mode {mode}): only the host whose TPM holds the key can open it"
     )]
     Sealed {
         /// Where the key is kept.
@@ -25,7 +27,7 @@ pub enum TransferError {
     },
     /// The bank's own state is sealed.
     #[error(
-        "the state of the bank is sealed (mode {mode}): its host expects one it can open with its TPM"
+        "the state in the bank is sealed (mode {mode}): its host expects a state that its TPM can open"
     )]
     TargetSealed {
         /// Where the key is kept.
@@ -33,7 +35,7 @@ pub enum TransferError {
     },
     /// One is encrypted, the other is not.
     #[error(
-        "the state to import is {new} and the bank's own is {old}: they are of different generations of ESXi"
+        "the state to import is {new}, but the one in the bank is {old}: they come from different generations of ESXi"
     )]
     OtherForm {
         /// Form of the bank's own.
@@ -42,17 +44,33 @@ pub enum TransferError {
         new: &'static str,
     },
     /// One has a file the other generation does not have.
-    #[error(
-        "{path} is in {only} of the state to import and the bank's own: they are of different generations of ESXi"
-    )]
+    #[error("{path} is {only}: the states come from different generations of ESXi")]
     OtherFiles {
         /// Which file.
         path: &'static str,
         /// `only the first` or `only the second`.
         only: &'static str,
     },
+    /// The bank is of a release that keeps states of another form.
+    #[error(
+        "the state to import is {form}, and the bank is of build {build}, whose hosts keep another kind"
+    )]
+    OtherBuild {
+        /// `build` of the bank.
+        build: String,
+        /// Form of the one to import.
+        form: &'static str,
+    },
+    /// What an empty state of this release looks like is not known.
+    #[error(
+        "what a state without configuration looks like on a host of build {build:?} is not known"
+    )]
+    NoDefault {
+        /// `build` of the bank.
+        build: String,
+    },
     /// They were written by hosts of different versions.
-    #[error("the state to import was written by ESXi {new}, the bank's own by ESXi {old}")]
+    #[error("ESXi {new} wrote the state to import, but ESXi {old} wrote the one in the bank")]
     OtherVersion {
         /// Version of the bank's own.
         old: String,
@@ -76,12 +94,95 @@ impl Stick<'_, '_> {
             .map_err(|error| Error::from(error).in_file("the state to import"))?;
         let on = |error: Error| error.on(slot.partition).in_file(STATE);
         let own = slot.states.iter().find(|file| file.name == STATE);
-        if let Some(file) = own {
-            let old = self.open_state(slot, file)?;
-            check_same_generation(&old, &new).map_err(on)?;
+        // What is replaced need not be sound; where it cannot be opened the build of the bank
+        // tells which states its host reads.
+        match own.map(|file| self.open_state(slot, file)) {
+            Some(Ok(old)) => check_same_generation(&old, &new).map_err(on)?,
+            Some(Err(_)) | None => check_fits_build(slot, &new).map_err(on)?,
         }
         Ok(new)
     }
+
+    /// What putting the state of the bank on `from` into the bank on `to` comes to. Both belong to
+    /// one host, so a sealed one can be copied like any other; a state of a newer release than the
+    /// bank it goes to is refused.
+    ///
+    /// # Errors
+    /// A bank that is not there or holds no state that can be opened; as [`Stick::plan_import`].
+    pub fn plan_copy_state(&self, from: u32, to: u32, request: Request) -> Result<Plan, Error> {
+        if from == to {
+            return Err(Cause::SameBank(from).into());
+        }
+        let slot = |number| self.chosen(BankChoice::Partition(number));
+        let (from_slot, to_slot) = (slot(from)?, slot(to)?);
+        let (Some(from_slot), Some(to_slot)) = (from_slot.first(), to_slot.first()) else {
+            return Err(Cause::NoSuchFile.into());
+        };
+        from_slot.opened()?;
+        to_slot.opened()?;
+        if let (Some(new), Some(old)) = (from_slot.release(), to_slot.release())
+            && new.is_later_than(&old)
+        {
+            let (old, new) = (old.version().to_owned(), new.version().to_owned());
+            return Err(Error::from(TransferError::OtherVersion { old, new }).on(to));
+        }
+        let file = from_slot.states.iter().find(|file| file.name == STATE);
+        let file = file.ok_or_else(|| Error::from(Cause::NoState(from.to_string())))?;
+        self.open_state(from_slot, file)?;
+        let file = BankFile {
+            partition: Some(to),
+            name: STATE.to_owned(),
+            content: Some(self.read(from_slot, &file.entry)?),
+        };
+        let banks = BankChoice::Partition(to);
+        self.plan_task(Task::Files(&[file]), Request { banks, ..request })
+    }
+
+    /// What giving a bank a state without any configuration comes to: the host starts with default
+    /// settings. Only for releases that keep a plain state, which is known to be read.
+    ///
+    /// # Errors
+    /// [`TransferError::NoDefault`] for 7.0 U2 and later; as [`Stick::plan`].
+    pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
+        let banks = BankChoice::Partition(partition);
+        for slot in self.chosen(banks)? {
+            let build = slot.opened()?.boot_cfg().build.clone();
+            let encrypts = slot.release().and_then(|release| release.encrypts_state());
+            if encrypts != Some(false) {
+                let build = build.unwrap_or_default();
+                return Err(Error::from(TransferError::NoDefault { build }).on(partition));
+            }
+        }
+        let file = BankFile {
+            partition: Some(partition),
+            name: STATE.to_owned(),
+            content: Some(State::empty()?),
+        };
+        self.plan_task(Task::Files(&[file]), Request { banks, ..request })
+    }
+}
+
+/// Whether a bank's host reads a state of this form, by the build of the bank.
+fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
+    if let Some(mode) = new.seal_mode() {
+        let mode = mode.to_owned();
+        return Err(TransferError::Sealed { mode }.into());
+    }
+    let build = slot.opened()?.boot_cfg().build.clone();
+    let Some(encrypts) = slot.release().and_then(|release| release.encrypts_state()) else {
+        return Ok(());
+    };
+    let has_store = new.find(CONFIG_STORE)?.is_some();
+    let fits = match new.form() {
+        Form::Plain => !encrypts || has_store,
+        _ => encrypts,
+    };
+    if fits {
+        return Ok(());
+    }
+    let build = build.unwrap_or_default();
+    let form = new.form().as_str();
+    Err(TransferError::OtherBuild { build, form }.into())
 }
 
 fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
@@ -100,8 +201,8 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
     }
     for path in [ESX_CONF, CONFIG_STORE] {
         let only = match (new.find(path)?.is_some(), old.find(path)?.is_some()) {
-            (true, false) => "only the first",
-            (false, true) => "only the second",
+            (true, false) => "only in the state to import",
+            (false, true) => "only in the state of the bank",
             _ => continue,
         };
         return Err(TransferError::OtherFiles { path, only }.into());

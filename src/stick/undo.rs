@@ -8,17 +8,19 @@
 //! change, and everything else on the volume stays as it is now.
 
 use super::plan::{Plan, Request};
-use super::work::{OldFile, Task};
-use super::{BankChoice, Cause, Error, Settings, Slot, Stick};
-use crate::commit::{Overlay, Undo, UndoError, WriteSet};
+use super::work::{BankFile, Task};
+use super::{BankChoice, Cause, Error, Outlook, Settings, Slot, Stick};
+use crate::commit::{Overlay, SectorChange, Undo, UndoError, WriteSet};
 use crate::edit::Context;
 use crate::error::ErrorKind;
-use crate::fat::{Entry, Method, Volume};
-use crate::medium::ReadAt;
+use crate::fat::{Entry, MARK_AT, Method, Volume};
+use crate::medium::{Lba, ReadAt};
 use crate::partition::PartitionTable;
+use std::collections::BTreeSet;
 
 /// What undoing comes to on a medium.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct WayBack {
     /// The steps. Empty where the medium already is as it was before.
     pub set: WriteSet,
@@ -27,6 +29,8 @@ pub struct WayBack {
     pub files_only: Option<Error>,
     /// What would be damaged afterwards, where it was asked for all the same.
     pub damage: Option<Error>,
+    /// The next boot afterwards, where nothing is damaged.
+    pub outlook: Option<Outlook>,
 }
 
 /// Plans the way back on `medium`: every byte as it was; where other things were written to it
@@ -50,17 +54,18 @@ pub fn plan_undo(
         ..settings
     };
     check_ranges(medium, undo, settings)?;
-    let way = |set, damage| WayBack {
+    let way = |set, damage, outlook| WayBack {
         set,
         files_only: None,
         damage,
+        outlook,
     };
     let why = match undo.plan(medium, force) {
-        Ok(set) if set.is_empty() => return Ok(way(set, None)),
+        Ok(set) if set.is_empty() => return Ok(way(set, None, None)),
         Ok(set) => match check_undone(medium, &set, settings) {
-            Ok(()) => return Ok(way(set, None)),
+            Ok(outlook) => return Ok(way(set, None, Some(outlook))),
             Err(error) if force && error.kind() != ErrorKind::Io => {
-                return Ok(way(set, Some(error)));
+                return Ok(way(set, Some(error), None));
             }
             Err(error) => error,
         },
@@ -75,6 +80,7 @@ pub fn plan_undo(
             set: plan.set,
             files_only: Some(why),
             damage: None,
+            outlook: Some(plan.outlook),
         }),
         Err(error) if error.kind() == ErrorKind::Io => Err(error),
         Err(files) => {
@@ -97,6 +103,7 @@ fn may_be_written_since(error: &Error) -> bool {
 fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Result<(), Error> {
     let table = PartitionTable::read(medium, settings.sector_size)?;
     let mut declared = Vec::new();
+    let mut boot_sectors = BTreeSet::new();
     for partition in table.bank_candidates() {
         let Some(range) = partition.byte_range(table.sector_size) else {
             continue;
@@ -104,13 +111,21 @@ fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Res
         // A volume that cannot be opened declares nothing, and so nothing in it is written.
         if let Ok(volume) = Volume::open(medium, range, table.sector_size) {
             declared.extend(volume.declared_ranges());
+            boot_sectors.insert(volume.start());
         }
     }
-    let inside = |lba: u64| {
+    let inside = |lba: Lba| {
         let at = undo.set.offset_of(lba);
         at.is_some_and(|at| declared.iter().any(|range| range.contains(&at)))
     };
-    let changed = undo.set.steps().iter().flat_map(|step| step.sectors.keys());
+    let steps = undo.set.steps().iter();
+    let changed = steps.flat_map(|step| step.sectors.iter());
+    let changed = changed
+        .filter(|(lba, change)| {
+            let at = undo.set.offset_of(**lba);
+            !at.is_some_and(|at| boot_sectors.contains(&at) && changes_only_the_mark(change))
+        })
+        .map(|(lba, _)| lba);
     let kept = undo.set.preserved().values().flat_map(|kept| kept.keys());
     match changed.chain(kept).find(|lba| !inside(**lba)) {
         None => Ok(()),
@@ -118,9 +133,21 @@ fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Res
     }
 }
 
-/// Every volume that the steps of an undo change must be sound again afterwards, as it was when
+/// Whether a change of a boot sector is that of its mark and of nothing else.
+fn changes_only_the_mark(change: &SectorChange) -> bool {
+    let pairs = change.old.iter().zip(change.new.iter()).enumerate();
+    let mut differing = pairs.filter(|(_, (old, new))| old != new);
+    differing.all(|(at, _)| at as u64 == MARK_AT)
+}
+
+/// Every volume that the steps of an undo change must be sound again afterwards (then the next boot
+/// is known), as it was when
 /// the undo file was made. It is not where its clusters belong to another file now.
-fn check_undone(medium: &dyn ReadAt, set: &WriteSet, settings: Settings<'_>) -> Result<(), Error> {
+fn check_undone(
+    medium: &dyn ReadAt,
+    set: &WriteSet,
+    settings: Settings<'_>,
+) -> Result<Outlook, Error> {
     let overlay = Overlay::new(medium, set);
     let unsound = |error: Error| match error.kind() {
         ErrorKind::Io => error,
@@ -135,7 +162,7 @@ fn check_undone(medium: &dyn ReadAt, set: &WriteSet, settings: Settings<'_>) -> 
         let checked = slot.opened().map_err(unsound)?.volume().check();
         checked.map_err(|error| unsound(Error::from(error).on(slot.partition)))?;
     }
-    Ok(())
+    Ok(after.outlook())
 }
 
 impl Stick<'_, '_> {
@@ -156,11 +183,11 @@ impl Stick<'_, '_> {
             method: Method::SecondCopy,
             context: Context { time: None },
         };
-        self.plan_task(Task::Restore(&files), request)
+        self.plan_task(Task::Files(&files), request)
     }
 
     /// The files of a bank that were replaced, as they were before.
-    fn old_files(&self, slot: &Slot<'_>, undo: &Undo) -> Result<Vec<OldFile>, Error> {
+    fn old_files(&self, slot: &Slot<'_>, undo: &Undo) -> Result<Vec<BankFile>, Error> {
         let on = |error: Error| error.on(slot.partition);
         let volume = slot.opened()?.volume();
         let range = volume.start()..volume.start() + volume.geometry().total_bytes();
@@ -181,7 +208,7 @@ impl Stick<'_, '_> {
         let overwritten = |entry: &Entry| {
             let first = before.geometry().cluster(entry.first_cluster());
             let at = first.map(|first| before.start() + before.geometry().cluster_offset(first));
-            let lba = at.map(|at| at / u64::from(sector_size));
+            let lba = at.map(|at| Lba::holding(at, sector_size));
             lba.is_some_and(|lba| undo.overwrites(lba))
         };
         let was_replaced = |entry: &Entry| pointed_elsewhere(entry) || overwritten(entry);
@@ -200,10 +227,10 @@ impl Stick<'_, '_> {
                 Some(content)
                     if now.is_some() && (now == new || now.as_ref() == Some(&content)) =>
                 {
-                    files.push(OldFile {
-                        partition: slot.partition,
+                    files.push(BankFile {
+                        partition: Some(slot.partition),
                         name,
-                        content,
+                        content: Some(content),
                     });
                 }
                 _ => return Err(on(UndoError::FileChanged.into())),

@@ -1,9 +1,9 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
-use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
+use super::{Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::BOOT_CFG;
-use crate::edit::{self, Change, ChangeSource, Context, Edit, Edited};
-use crate::fat::{Entry, Replacement};
+use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
+use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::state::{Effort, State};
 
 /// What is to be done to a bank.
@@ -13,18 +13,26 @@ pub(super) enum Task<'t> {
     Edits(&'t [Edit]),
     /// This file in place of its `state.tgz`.
     Import(&'t [u8]),
-    /// These files as they were.
-    Restore(&'t [OldFile]),
+    /// These files of the banks themselves.
+    Files(&'t [BankFile]),
 }
 
-/// A file of a bank as it was before a change.
-pub(super) struct OldFile {
-    /// Number of the bank's partition.
-    pub(super) partition: u32,
+impl Task<'_> {
+    /// Whether it can change which bank boots.
+    pub(super) fn decides_the_bank(self) -> bool {
+        matches!(self, Task::Edits(edits) if edits.iter().any(Edit::decides_the_bank))
+    }
+}
+
+/// A file of a bank, and what it is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BankFile {
+    /// Number of the bank's partition; `None` for every bank that is chosen.
+    pub partition: Option<u32>,
     /// Its name in the bank.
-    pub(super) name: String,
-    /// Its content.
-    pub(super) content: Vec<u8>,
+    pub name: String,
+    /// Its content; `None` where it is to be removed.
+    pub content: Option<Vec<u8>>,
 }
 
 /// A file of a bank opened and edited, not yet packed.
@@ -33,7 +41,8 @@ pub(super) struct FileWork {
     pub(super) name: String,
     /// Whether `modules=` names it.
     listed: bool,
-    entry: Entry,
+    /// Its entry; `None` where it is not there yet.
+    entry: Option<Entry>,
     edited: Edited,
     result: Outcome,
 }
@@ -44,6 +53,8 @@ enum Outcome {
     State(Box<State>),
     /// A file that gets this content as a whole; `None` where it stays.
     Whole(Option<Vec<u8>>),
+    /// A file that goes.
+    Removed,
 }
 
 impl Stick<'_, '_> {
@@ -58,7 +69,7 @@ impl Stick<'_, '_> {
         let edits = match task {
             Task::Edits(edits) => edits,
             Task::Import(content) => return self.import_work(slot, content),
-            Task::Restore(files) => return self.restore_work(slot, files),
+            Task::Files(files) => return self.files_work(slot, files),
         };
         slot.opened()?;
         let mut files = Vec::new();
@@ -85,7 +96,7 @@ impl Stick<'_, '_> {
         Ok(Some(FileWork {
             name: BOOT_CFG.to_owned(),
             listed: false,
-            entry,
+            entry: Some(entry),
             edited,
             result: Outcome::Whole(content),
         }))
@@ -105,70 +116,72 @@ impl Stick<'_, '_> {
         Ok(FileWork {
             name: file.name.to_owned(),
             listed: file.listed,
-            entry: file.entry.clone(),
+            entry: Some(file.entry.clone()),
             edited,
             result: Outcome::State(Box::new(state)),
         })
     }
 
-    /// A state put in place of the bank's own. A bare `local.tgz` beside it stays.
+    /// A state put in place of the bank's own, which need not be sound, or be there at all. A bare
+    /// `local.tgz` beside it stays.
     fn import_work(&self, slot: &Slot<'_>, content: &[u8]) -> Result<Vec<FileWork>, Error> {
-        slot.opened()?;
-        let Some(file) = slot.states.iter().find(|file| file.name == super::STATE) else {
-            return Ok(Vec::new());
+        let file = BankFile {
+            partition: None,
+            name: super::STATE.to_owned(),
+            content: Some(content.to_vec()),
         };
-        let mut work = self.whole_file(slot, &file.entry, content)?;
+        let mut work = self.whole_file(slot, &file)?;
         if work.changes() {
             work.edited.warnings = self.imported(slot, content)?.warnings();
         }
         Ok(vec![work])
     }
 
-    /// The files of this bank among `files`, each to be as it was.
-    fn restore_work(&self, slot: &Slot<'_>, files: &[OldFile]) -> Result<Vec<FileWork>, Error> {
-        let mut work = Vec::new();
-        for file in files.iter().filter(|it| it.partition == slot.partition) {
-            let on = |error: Error| error.on(slot.partition).in_file(file.name.as_str());
-            let found = slot.opened()?.find(&file.name);
-            let found = found.map_err(|error| on(error.into()))?;
-            let entry = found.ok_or_else(|| on(Cause::NoSuchFile.into()))?;
-            work.push(self.whole_file(slot, &entry, &file.content)?);
-        }
-        Ok(work)
+    /// The files of this bank among `files`, each to hold what it says.
+    fn files_work(&self, slot: &Slot<'_>, files: &[BankFile]) -> Result<Vec<FileWork>, Error> {
+        let here = |file: &&BankFile| file.partition.is_none_or(|it| it == slot.partition);
+        let files = files.iter().filter(here);
+        files.map(|file| self.whole_file(slot, file)).collect()
     }
 
-    /// A file that is to have this content as a whole.
-    fn whole_file(
-        &self,
-        slot: &Slot<'_>,
-        entry: &Entry,
-        content: &[u8],
-    ) -> Result<FileWork, Error> {
-        let name = entry.name();
-        let old = self.read(slot, entry)?;
-        let changes = old != content;
+    /// A file that is to have a content as a whole, or to go.
+    fn whole_file(&self, slot: &Slot<'_>, file: &BankFile) -> Result<FileWork, Error> {
+        let on = |error: Error| error.on(slot.partition).in_file(file.name.as_str());
+        let bank = slot.opened()?;
+        let entry = bank.find(&file.name).map_err(|error| on(error.into()))?;
+        let old = match &entry {
+            Some(entry) => Some(self.read(slot, entry)?),
+            None => None,
+        };
+        let name = entry.as_ref().map_or(file.name.clone(), Entry::name);
         let mut edited = Edited {
             searched: vec![name.clone()],
             ..Edited::default()
         };
+        let changes = old != file.content;
         if changes {
-            edited.changes.push(Change {
+            let shown = |content: &Option<Vec<u8>>| content.as_deref().map(edit::fingerprint);
+            edited.changes.push(SettingChange {
                 source: ChangeSource::File,
                 key: name.clone(),
                 address: None,
                 alias: None,
                 harm: None,
-                from: Some(edit::fingerprint(&old)),
-                to: Some(edit::fingerprint(content)),
+                from: shown(&old),
+                to: shown(&file.content),
             });
         }
-        let state = slot.states.iter().find(|file| file.name == name);
+        let result = match &file.content {
+            Some(content) => Outcome::Whole(changes.then(|| content.clone())),
+            None if changes => Outcome::Removed,
+            None => Outcome::Whole(None),
+        };
         Ok(FileWork {
-            listed: state.is_some_and(|file| file.listed),
-            entry: entry.clone(),
+            listed: bank.boot_cfg().lists_module(&name),
+            entry,
             name,
             edited,
-            result: Outcome::Whole(changes.then(|| content.to_vec())),
+            result,
         })
     }
 }
@@ -179,6 +192,7 @@ impl FileWork {
         match &self.result {
             Outcome::State(_) => !self.edited.members.is_empty(),
             Outcome::Whole(content) => content.is_some(),
+            Outcome::Removed => true,
         }
     }
 
@@ -186,7 +200,7 @@ impl FileWork {
     pub(super) fn unpacked_len(&self) -> u64 {
         match &self.result {
             Outcome::State(state) => state.unpacked_len(),
-            Outcome::Whole(_) => 0,
+            Outcome::Whole(_) | Outcome::Removed => 0,
         }
     }
 
@@ -194,7 +208,7 @@ impl FileWork {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = match &self.result {
             Outcome::State(state) => state.warnings(),
-            Outcome::Whole(_) => Vec::new(),
+            Outcome::Whole(_) | Outcome::Removed => Vec::new(),
         };
         warnings.extend(self.edited.warnings.iter().cloned());
         warnings
@@ -207,8 +221,9 @@ impl FileWork {
             listed: self.listed,
             form: match &self.result {
                 Outcome::State(state) => Some(state.form()),
-                Outcome::Whole(_) => None,
+                Outcome::Whole(_) | Outcome::Removed => None,
             },
+            removed: matches!(self.result, Outcome::Removed),
             searched: self.edited.searched.clone(),
             doubtful: self.edited.doubtful,
             changes: self.edited.changes.clone(),
@@ -242,6 +257,7 @@ pub(super) fn pack(
 ) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
+        Outcome::Removed => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);
@@ -255,18 +271,56 @@ pub(super) fn pack(
     files.iter().map(pack).collect()
 }
 
-/// Those of the files that change, for the volume.
-pub(super) fn replacements<'c>(
+/// Those of the files that change, for the volume they are in.
+///
+/// # Errors
+/// A file that is to be made and cannot be: its name, or no room in the directory.
+pub(super) fn file_changes<'c>(
+    slot: &Slot<'_>,
     files: &[FileWork],
     contents: &'c [Option<Vec<u8>>],
-) -> Vec<Replacement<'c>> {
-    let changed = files.iter().zip(contents);
-    let changed = changed.filter_map(|(file, content)| Some((file, content.as_ref()?)));
-    changed
-        .map(|(file, content)| Replacement {
-            entry: file.entry.clone(),
-            content,
-            why: format!("new content of {}", file.name),
-        })
-        .collect()
+) -> Result<Vec<FileChange<'c>>, Error> {
+    let bank = slot.opened()?;
+    let on = |error: FatError| Error::from(error).on(slot.partition);
+    let missing = files
+        .iter()
+        .filter(|file| file.entry.is_none() && file.changes());
+    let names: Vec<&str> = missing.map(|file| file.name.as_str()).collect();
+    // There is no clock here: a new file has the times of the bank's boot.cfg.
+    let like = bank
+        .find(BOOT_CFG)
+        .map_err(|error| Error::from(error).on(slot.partition))?;
+    let new = match like {
+        Some(like) => {
+            let names: Vec<(&str, &Entry)> = names.iter().map(|name| (*name, &like)).collect();
+            bank.volume().new_entries(&names).map_err(on)?
+        }
+        None => Vec::new(),
+    };
+    let mut new = new.into_iter();
+    let mut changes = Vec::new();
+    for (file, content) in files
+        .iter()
+        .zip(contents)
+        .filter(|(file, _)| file.changes())
+    {
+        let (entry, action, what) = match (&file.entry, content) {
+            (Some(entry), Some(content)) => (
+                Some(entry.clone()),
+                Action::Replace(content),
+                "new content of",
+            ),
+            (Some(entry), None) => (Some(entry.clone()), Action::Remove, "removal of"),
+            (None, Some(content)) => (new.next(), Action::Create(content), "new file"),
+            (None, None) => (None, Action::Remove, ""),
+        };
+        if let Some(entry) = entry {
+            changes.push(FileChange {
+                entry,
+                action,
+                why: format!("{what} {}", file.name),
+            });
+        }
+    }
+    Ok(changes)
 }

@@ -79,7 +79,7 @@ fn no_output_takes_the_place_of_the_stick() {
         ] {
             let ran = place.run(arguments).expect(3);
             assert!(
-                ran.stderr().contains("is the source itself"),
+                ran.stderr().contains("is both the source and the output"),
                 "{arguments:?}"
             );
         }
@@ -143,7 +143,7 @@ fn a_printed_command_can_be_pasted_whatever_the_name() {
     place.copy(PROFILE, "my stick.img");
     let ran = place.run(&["fix", "-z", "way back.undo", "my stick.img"]);
     let said = ran.expect(0).stderr();
-    let line = said.split("the way back: bootbank ").nth(1).unwrap();
+    let line = said.split("to undo it: bootbank ").nth(1).unwrap();
     let line = line.lines().next().unwrap();
     let mut shell = Command::new("sh");
     let script = format!("\"$0\" {line}");

@@ -130,7 +130,7 @@ fn a_stick_without_a_row_and_two_on_one_row_are_refused_and_the_others_are_done(
     assert_eq!(outcomes, ["changed", "failed", "changed"]);
     assert!(
         run.stderr()
-            .contains("no row is for this medium (image d.img, bank-uuid "),
+            .contains("no row matches this medium (image d.img, bank-uuid "),
         "{}",
         run.stderr()
     );
@@ -154,7 +154,7 @@ fn a_stick_without_a_row_and_two_on_one_row_are_refused_and_the_others_are_done(
         .expect(6);
     assert!(
         run.stderr()
-            .contains("line 2 of the host map is for c.img and for d.img"),
+            .contains("line 2 of the host map matches both c.img and d.img"),
         "{}",
         run.stderr()
     );
@@ -176,11 +176,17 @@ fn what_a_plan_expects_and_does_not_find_is_refused_before_any_write() {
     let place = place();
     let original = place.read("a.img");
     let cases = [
-        ("[expect]\nbuild = \"7.0.0\"\n", "build 7.0.0 was expected"),
-        ("[expect]\nbank = 9\n", "bank 9 was to boot next"),
+        (
+            "[expect]\nbuild = \"7.0.0\"\n",
+            "the build should be 7.0.0, but it is ",
+        ),
+        (
+            "[expect]\nbank = 9\n",
+            "bank 9 should boot next, but it is ",
+        ),
         (
             "[expect.conf]\n\"/no/such\" = \"1\"\n",
-            "/no/such was to be \"1\", and it is not there",
+            "/no/such should be \"1\", but it is not there",
         ),
     ];
     for (expect, message) in cases {
@@ -210,11 +216,11 @@ fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
         ("[conf]\nset = { \"a\" = \"1\" }\n", "line 2, column 9: "),
         (
             "[conf]\nset = { \"/a\" = \"{name}\" }\n",
-            "no column `name` in a host map",
+            "no host map with a column `name`",
         ),
         (
             "[[file]]\npath = \"../x\"\ntext = \"\"\n",
-            "line 2, column 8: ../x goes up",
+            "line 2, column 8: ../x must not hold `..`",
         ),
         (
             "[[file]]\npath = \"etc/x\"\nfrom = \"not-there\"\n",
@@ -228,11 +234,11 @@ fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
         assert!(run.stderr().contains(message), "{plan}: {}", run.stderr());
     }
     let maps = [
-        ("image,name,name\n", "two columns `name`"),
+        ("image,name,name\n", "the column `name` is there twice"),
         ("host,name\n", "no column says which medium"),
         (
             "image,nome\na.img,x\n",
-            "no column `name`, which the plan uses",
+            "no column `name`, which the plan file uses",
         ),
         ("image,name\na.img\n", "line: 2"),
     ];

@@ -114,7 +114,12 @@ fn one_line_is_said_of_each_target_and_each_medium_is_one_target() {
     assert_eq!(lines.len(), 2, "{stdout}");
     assert!(lines[0].starts_with("a.img: changed, 4 settings in banks 6, 5; undo file "));
     assert!(lines[1].starts_with("b.img: changed, "));
-    assert_eq!(run.stderr().matches("was named twice").count(), 3);
+    assert_eq!(
+        run.stderr()
+            .matches("is named twice; it is used once")
+            .count(),
+        3
+    );
     assert!(run.stderr().contains("2 targets"));
     // Nothing that only a terminal can show is in what a script reads.
     assert!(!run.stderr().contains(['\r', '\u{1b}']));

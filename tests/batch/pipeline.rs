@@ -158,7 +158,7 @@ fn outputs_that_are_each_other_or_a_target_are_refused_before_anything_is_writte
         (
             &["fix", "-o", "b.img", "--force", "a.img", "b.img"],
             2,
-            "is one file and there are several",
+            "names one file, but there are several",
         ),
         (
             &["fix", "-o", "out/", "a.img", "d/a.img"],
@@ -168,19 +168,19 @@ fn outputs_that_are_each_other_or_a_target_are_refused_before_anything_is_writte
         (
             &["fix", "-o", "d/", "--force", "a.img", "d/a.img"],
             3,
-            "is a target, and the copy of a.img would go there",
+            "the copy of a.img would overwrite",
         ),
         (
             &["fix", "-o", "a.img", "--force", "a.img"],
             3,
-            "is the source itself",
+            "is both the source and the output",
         ),
-        (&["fix", "-o", "b.img", "a.img"], 3, "b.img exists"),
-        (&["fix", "-o", "-", "a.img", "b.img"], 2, "takes one image"),
+        (&["fix", "-o", "b.img", "a.img"], 3, "b.img already exists"),
+        (&["fix", "-o", "-", "a.img", "b.img"], 2, "writes one image"),
         (
             &["fix", "--json", "-o", "-", "a.img"],
             2,
-            "both want standard output",
+            "both need standard output",
         ),
         (&["fix", "-o", "none/out.img", "a.img"], 5, "cannot create"),
     ];

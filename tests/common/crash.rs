@@ -17,6 +17,7 @@
 )]
 
 use bootbank::commit::{Phase, SectorChange, Step, WriteSet};
+use bootbank::medium::Lba;
 
 /// Where a run was cut.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ pub fn each_state(
 /// Carries out one step.
 pub fn apply(medium: &mut [u8], step: &Step, sector_size: u32) {
     for (&lba, change) in &step.sectors {
-        let at = lba as usize * sector_size as usize;
+        let at = lba.0 as usize * sector_size as usize;
         assert_eq!(
             &medium[at..at + change.old.len()],
             &*change.old,
@@ -101,7 +102,7 @@ pub fn apply_all(medium: &mut [u8], set: &WriteSet) {
 }
 
 struct Replay<'r> {
-    sectors: Vec<(u64, &'r SectorChange)>,
+    sectors: Vec<(Lba, &'r SectorChange)>,
     size: usize,
     medium: &'r mut [u8],
     judge: &'r mut dyn FnMut(&[u8], &str),
@@ -109,7 +110,7 @@ struct Replay<'r> {
 
 impl Replay<'_> {
     fn put(&mut self, sector: usize, content: &[u8]) {
-        let at = self.sectors[sector].0 as usize * self.size;
+        let at = self.sectors[sector].0.0 as usize * self.size;
         self.medium[at..at + self.size].copy_from_slice(content);
     }
 

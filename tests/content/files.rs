@@ -77,12 +77,16 @@ fn what_would_harm_is_refused() {
             2,
             "no line of the form",
         ),
-        (&["rm", "STICK", "etc/vmware/esx.conf"], 3, "needed to boot"),
+        (
+            &["rm", "STICK", "etc/vmware/esx.conf"],
+            3,
+            "to boot with this configuration",
+        ),
         (&["rm", "STICK", "etc/nix"], 2, "holds no file etc/nix"),
         (
-            &["put", "STICK", "f", "bank:s.v00"],
+            &["put", "STICK", "f", "bank:boot.cfg"],
             3,
-            "read and not written",
+            "are not replaced as files",
         ),
     ];
     for (arguments, code, says) in cases {
@@ -91,7 +95,11 @@ fn what_would_harm_is_refused() {
     let host = Host::new("esxi702-encrypted");
     fs::write(host.path("f"), "x").unwrap();
     host.refuses(&["put", "STICK", "f", STORE], 4, "SQLite header");
-    host.refuses(&["rm", "STICK", STORE], 3, "needed to boot");
+    host.refuses(
+        &["rm", "STICK", STORE],
+        3,
+        "to boot with this configuration",
+    );
 }
 
 #[test]

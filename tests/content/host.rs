@@ -9,26 +9,16 @@ pub(crate) const STORE: &str = "var/lib/vmware/configstore/backup/current-store-
 pub(crate) const SCHEMAS: &str = "etc/vmware/schemastore/schema-store-1";
 
 /// Unpacks a `state.tgz` (first argument) into a directory (second), encrypted or not.
-const UNPACK: &str = r#"
-import sys, re, io, tarfile, hashlib, base64, urllib.parse
+const UNPACK: &str = concat!(
+    include_str!("../common/envelope.py"),
+    r#"
+import sys, tarfile
 state = tarfile.open(sys.argv[1], "r:gz")
 files = {m.name: state.extractfile(m).read() for m in state}
-if "local.tgz" in files:
-    inner = files["local.tgz"]
-else:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    envelope = files["local.tgz.ve"]
-    fields = re.search('ConfigEncData = "(.*)"', files["encryption.info"].decode()).group(1)
-    fields = dict(field.split("=", 1) for field in fields.split(":"))
-    data1, data2 = (base64.b64decode(urllib.parse.unquote(fields[k])) for k in ("data1", "data2"))
-    phrase = b"This is obfuscation, not encryption. If you want encryption, use TPM."
-    key = hashlib.pbkdf2_hmac("sha256", data1 + phrase, data2, 100000)
-    iv = envelope[envelope.index(b"vmware.iv\0") + 18:][:12]
-    header, body, footer = envelope[:4096], envelope[4096:-4096], envelope[-4096:]
-    plain = AESGCM(key).decrypt(iv, body + footer[32:48], header + b"ESXConfiguration")
-    inner = plain[:len(plain) - 4096 - int.from_bytes(plain[-8:-4], "little")]
+inner = files.get("local.tgz") or opened(files["local.tgz.ve"], files["encryption.info"])
 open(sys.argv[2] + ".tgz", "wb").write(inner)
-"#;
+"#
+);
 
 /// An image of its own in a directory of its own.
 pub(crate) struct Host {

@@ -89,8 +89,12 @@ fn the_booting_bank_stays_the_same_and_an_empty_bank_is_left_alone() {
 fn options_the_loader_cannot_take_are_refused() {
     let host = Host::new("esxi67-usb-passthru");
     let cases: [(&[&str], i32, &str); 4] = [
-        (&["-r", "nix=new"], 2, "\"nix\" is not there to be replaced"),
-        (&["-r", "a=b=c"], 2, "cannot be split"),
+        (
+            &["-r", "nix=new"],
+            2,
+            "there is no kernel option \"nix\" to replace",
+        ),
+        (&["-r", "a=b=c"], 2, "does not split that way"),
         (&["-a", "two words"], 2, "is not a single kernel option"),
         (&[], 2, "there is nothing to do"),
     ];

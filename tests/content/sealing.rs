@@ -76,7 +76,7 @@ fn a_real_state_is_sealed_and_comes_back_by_undo() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for said in [
         "virtual machines with passed-through",
-        "vcenter: is not changed",
+        "vcenter: not changed",
         "iqn.",
     ] {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
@@ -126,7 +126,7 @@ fn what_cannot_be_sealed_is_refused_or_said() {
     host.refuses(
         &["seal", "STICK", "--only", "nix"],
         2,
-        "`nix` is no operation",
+        "there is no operation `nix`",
     );
     host.refuses(
         &["seal", "STICK", "--only", "vcenter", "--without", "vcenter"],

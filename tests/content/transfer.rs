@@ -67,8 +67,8 @@ fn a_state_of_another_generation_a_sealed_or_damaged_one_stays_out() {
     fs::write(host.path("cut.tgz"), cut).unwrap();
     fs::write(host.path("text"), "text").unwrap();
     let cases = [
-        ("67.tgz", 3, "of different generations"),
-        ("70.tgz", 3, "of different generations"),
+        ("67.tgz", 3, "come from different generations"),
+        ("70.tgz", 3, "come from different generations"),
         ("sealed.tgz", 3, "is sealed (mode TPM)"),
         ("cut.tgz", 4, "cut off"),
         ("text", 4, "text"),

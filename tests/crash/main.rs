@@ -17,6 +17,7 @@ mod media;
 mod replay;
 
 mod changed;
+mod commands;
 mod faults;
 mod judges;
 mod lies;

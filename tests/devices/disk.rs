@@ -59,7 +59,7 @@ fn change_and_undo(image: &str, options: &[&str], sector_size: u64) {
 
     let asked = disk.refuses(&["fix", disk.node()], 2);
     asked
-        .says("is a block device and there is no terminal to ask on")
+        .says("is a block device, but bootbank cannot ask before changing it")
         .says("-y");
 
     let changed = disk
@@ -71,7 +71,7 @@ fn change_and_undo(image: &str, options: &[&str], sector_size: u64) {
     disk.run(&["verify", disk.node()]).exits(0);
     disk.run(&["fix", "--check", disk.node()]).exits(0);
     let undo = changed["undo"].as_str().unwrap();
-    disk.run(&["undo", undo]).exits(0).says("put back");
+    disk.run(&["undo", undo]).exits(0).says("undone");
     assert_eq!(sha256(&disk.image), before);
 }
 
@@ -108,7 +108,7 @@ fn info_says_what_the_kernel_believes_of_the_write_cache() {
         }
         let info = disk.run(&["info", "--json", disk.node()]).exits(0);
         assert_eq!(info.object()["write_cache"], mode);
-        let info = disk.run(&["info", disk.node()]).exits(0);
+        let info = disk.run(&["info", "-v", disk.node()]).exits(0);
         assert!(
             info.stdout.contains(&format!("write cache: {mode}")),
             "{info:#?}"
@@ -168,7 +168,7 @@ fn a_mounted_partition_is_named_with_the_line_that_frees_it() {
     // The undo file would be written to the very disk that is changed.
     let undo = point.join("x.undo");
     let run = disk.refuses(&["fix", "-y", "-z", text(&undo), disk.node()], 3);
-    run.says("the undo file would lie on this disk too")
+    run.says("the undo file would be on this disk too")
         .says("-z FILE");
     // To look is allowed.
     disk.run(&["verify", disk.node()]).exits(0);
@@ -209,7 +209,7 @@ fn a_disk_another_process_has_claimed_is_refused_and_the_process_named() {
     for command in ["fix", "reclaim"] {
         let run = disk.refuses(&[command, "-y", disk.node()], 3);
         run.says(&format!("open in process {} (python3)", holder.pid()))
-            .says("close whatever has it open");
+            .says("close the program that has it open");
     }
 }
 
@@ -318,7 +318,7 @@ fn an_ordinary_user_changes_and_undoes_a_disk_whose_group_they_are_in() {
     let refused = as_nobody(&["fix", "-y", disk.node()]).exits(3);
     refused
         .says(&format!("no permission to write {}", disk.node()))
-        .says("root is not needed, permission is");
+        .says("you need permission, not root");
     assert_eq!(sha256(&disk.image), before);
 
     chown(node, None, Some(NOBODY)).unwrap();

@@ -7,7 +7,7 @@ use crate::program::{Bench, Run, sha256, text};
 use bootbank::commit::{CommitError, Holds, Overlay, Phase, Undo, WriteSet, run};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
-use bootbank::medium::ReadAt;
+use bootbank::medium::{Lba, ReadAt};
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Plan, Request, Settings, Stick};
@@ -71,13 +71,13 @@ fn a_full_bank_is_refused_until_in_place_is_allowed_and_undo_brings_back_every_b
         &["fix", "--in-place", "--no-input", image],
     ] {
         let asked = bench.run(arguments).exits(2);
-        asked.says("no terminal to ask on").says("-y");
+        asked.says("but bootbank cannot ask first").says("-y");
         assert_eq!(sha256(image.as_ref()), before);
         assert_eq!(bench.undo_files().len(), 0);
     }
 
     let done = bench.run(&["fix", "--in-place", "-y", "--json", image]);
-    let done = done.exits(0).says("does not boot until this is run");
+    let done = done.exits(0).says("does not boot until you run");
     let object = done.object();
     assert_eq!(object["outcome"], "changed");
     assert_eq!(object["banks"][0]["partition"], 6);
@@ -210,7 +210,7 @@ fn assert_undo_restores(
     state: &[u8],
     base: &[u8],
     undo: &Undo,
-    places: &BTreeSet<u64>,
+    places: &BTreeSet<Lba>,
     cut: &Cut<'_>,
 ) {
     let back = undo
@@ -220,7 +220,7 @@ fn assert_undo_restores(
     let size = undo.set.sector_size() as usize;
     let written = back.steps().iter().flat_map(|step| step.sectors.keys());
     for lba in places.iter().chain(written) {
-        let at = usize::try_from(*lba).unwrap() * size;
+        let at = usize::try_from(lba.0).unwrap() * size;
         let mut now = vec![0; size];
         overlay.read_at(&mut now, at as u64).unwrap();
         assert!(now == base[at..at + size], "{cut:?}: sector {lba}");
@@ -256,7 +256,7 @@ fn undo_restores_every_byte_wherever_a_change_in_place_is_cut() {
 
     let changed = plan.set.steps().iter().flat_map(|step| step.sectors.keys());
     let kept = plan.set.preserved().values().flat_map(BTreeMap::keys);
-    let places: BTreeSet<u64> = changed.chain(kept).copied().collect();
+    let places: BTreeSet<Lba> = changed.chain(kept).copied().collect();
     let mut whole = 0;
     let states = each_state(&base, &plan.set, 10, |state, cut| {
         assert_undo_restores(state, &base, &undo, &places, cut);
@@ -279,7 +279,7 @@ fn undoing_a_change_in_place_can_itself_be_cut_and_run_again() {
     let base = fs::read(bench.made(FULL)).unwrap();
     let plan = plan(&base, Method::InPlace, BankChoice::Partition(5));
     let undo = undo_of(&plan.set, base.len());
-    let places: BTreeSet<u64> = plan
+    let places: BTreeSet<Lba> = plan
         .set
         .steps()
         .iter()

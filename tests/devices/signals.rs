@@ -86,7 +86,7 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
                 let new = sha256(&image);
                 assert_eq!(*after.get_or_insert_with(|| new.clone()), new);
             } else {
-                run.says("every bank holds the configuration it held before")
+                run.says("every bank still holds its old configuration")
                     .says("`bootbank reclaim`");
                 if call == "fsync" {
                     assert_eq!(sha256(&image), before);

@@ -44,7 +44,7 @@ fn cat_warns_of_a_secret_on_a_terminal_and_not_in_a_pipe() {
         };
         assert_eq!(code, 0, "{shown}");
         assert_eq!(
-            shown.contains("holds a secret of the host"),
+            shown.contains("holds secrets of the host"),
             is_secret,
             "{shown}"
         );

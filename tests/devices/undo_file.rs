@@ -92,7 +92,7 @@ fn a_full_disk_under_it_stops_the_change_before_its_first_write() {
     assert_eq!(object["error"]["kind"], "refused");
     assert_eq!(object["undo"], serde_json::Value::Null);
     run.says("cannot write the undo file")
-        .says("nothing was written to the target");
+        .says("nothing was written to the medium");
     assert_eq!(sha256(&image), before);
     assert!(!undo.exists(), "no half of one");
 }
@@ -129,10 +129,10 @@ fn the_only_places_a_confined_run_can_write_to_are_named() {
         eprintln!("skipped: this kernel has no Landlock");
         return;
     }
-    run.says("nothing can be written\n");
+    run.says("it can write nothing\n");
     let undo = bench.undo_directory();
     let places = format!(
-        "nothing can be written but {}, {}\n",
+        "it can write only {}, {}\n",
         image.display(),
         undo.display()
     );

@@ -68,7 +68,7 @@ fn an_empty_esx_conf_names_no_device_and_is_said_to_have_been_looked_into() {
     assert_eq!(fix.code, 0, "{fix:?}");
     assert!(
         fix.stdout
-            .contains("nothing to change; looked into state.tgz:etc/vmware/esx.conf")
+            .contains("nothing to change; searched state.tgz:etc/vmware/esx.conf")
     );
     assert_eq!(scene.digest(), before);
 }

@@ -19,7 +19,7 @@
 )]
 
 mod bounds;
-#[path = "../../fuzz/src/drive.rs"]
+#[path = "../../fuzz/src/drive/mod.rs"]
 mod drive;
 mod images;
 mod kept;

@@ -5,9 +5,7 @@ use crate::loops::{LoopDevice, Mounted};
 use crate::{open_read, open_write, pattern};
 use bootbank::error::ErrorKind;
 use bootbank::host::{Host, Use};
-use bootbank::medium::{
-    Identity, MediumError, ReadAt, ReadOnlyReason, Target, TargetKind, WriteAt,
-};
+use bootbank::medium::{Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -57,7 +55,7 @@ fn partitioned() -> Option<Disk> {
     })
 }
 
-fn uses(result: Result<Target, MediumError>) -> Vec<Use> {
+fn uses<T: std::fmt::Debug>(result: Result<T, MediumError>) -> Vec<Use> {
     match result.unwrap_err() {
         MediumError::Busy { uses, .. } => uses,
         other => panic!("{other}"),
@@ -131,8 +129,6 @@ fn reading_claims_nothing_and_writes_nothing() {
     let mut buf = [0; 700];
     reader.read_at(&mut buf, 1000).unwrap();
     assert_eq!(buf, disk.bytes[1000..1700]);
-    let error = reader.write_at(&[0; 512], 0).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     assert!(fs::read(&disk.file).unwrap() == disk.bytes);
 }
 
@@ -186,8 +182,10 @@ fn a_disk_locked_as_udev_asks_tools_to_is_left_alone() {
 fn a_partition_node_is_refused_with_the_name_of_its_disk() {
     let Some(disk) = partitioned() else { return };
     let partition = disk.device.partition(1);
-    for opened in [open_read(&partition), open_write(&partition)] {
-        let error = opened.unwrap_err();
+    for error in [
+        open_read(&partition).unwrap_err(),
+        open_write(&partition).unwrap_err(),
+    ] {
         assert_eq!(error.kind(), ErrorKind::Usage);
         match error {
             MediumError::PartitionNode { disk: named, .. } => {
@@ -288,11 +286,11 @@ fn a_loop_device_without_a_file_is_empty() {
         .arg(disk.device.node())
         .status();
     assert!(resized.unwrap().success());
-    for opened in [
-        open_read(disk.device.node()),
-        open_write(disk.device.node()),
+    for error in [
+        open_read(disk.device.node()).unwrap_err(),
+        open_write(disk.device.node()).unwrap_err(),
     ] {
-        assert!(matches!(opened.unwrap_err(), MediumError::Empty { .. }));
+        assert!(matches!(error, MediumError::Empty { .. }));
     }
 }
 

@@ -26,7 +26,7 @@ fn image() -> (TempDir, PathBuf, Vec<u8>) {
 }
 
 /// The pids a lock error names.
-fn lock_holders(result: Result<Target, MediumError>) -> Vec<u32> {
+fn lock_holders<T: std::fmt::Debug>(result: Result<T, MediumError>) -> Vec<u32> {
     match result.unwrap_err() {
         MediumError::Locked { by, .. } => by.iter().map(|process| process.pid).collect(),
         other => panic!("{other}"),
@@ -41,7 +41,7 @@ fn inner(error: &io::Error) -> &MediumError {
 fn an_image_opened_for_reading_is_mapped_and_reads_as_the_file() {
     let (_dir, path, bytes) = image();
     let target = open_read(&path).unwrap();
-    assert!(matches!(target, Target::Mapped(_)));
+    assert!(matches!(&target, Target::Image(image) if image.is_mapped()));
     assert_eq!(target.kind(), TargetKind::Image);
     assert_eq!(target.size(), SIZE as u64);
     assert_eq!(target.logical_sector_size(), None);
@@ -78,16 +78,6 @@ fn a_write_changes_its_sector_and_no_other_byte() {
     target.read_back(&mut back, 4096).unwrap();
     assert_eq!(back, [0xAB; 1024]);
     bytes[4096..5120].fill(0xAB);
-    assert_eq!(fs::read(&path).unwrap(), bytes);
-}
-
-#[test]
-fn a_target_opened_for_reading_takes_no_write() {
-    let (_dir, path, bytes) = image();
-    let target = open_read(&path).unwrap();
-    let error = target.write_at(&[1; 512], 0).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-    assert!(target.sync().is_err());
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 

@@ -15,7 +15,7 @@ mod device;
 mod image;
 
 use bootbank::host::Host;
-use bootbank::medium::{MediumError, Target};
+use bootbank::medium::{ClaimedTarget, MediumError, Target};
 use std::path::Path;
 
 /// Bytes of which no two sectors are alike. `len` is cut to a multiple of 8.
@@ -28,6 +28,6 @@ fn open_read(path: &Path) -> Result<Target, MediumError> {
     Target::open_read(path, &Host::default())
 }
 
-fn open_write(path: &Path) -> Result<Target, MediumError> {
-    Target::open_write(path, &Host::default())
+fn open_write(path: &Path) -> Result<ClaimedTarget, MediumError> {
+    ClaimedTarget::open(path, &Host::default())
 }

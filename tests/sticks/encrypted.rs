@@ -98,7 +98,7 @@ fn two_sources_that_disagree_are_said_to_and_both_are_changed() {
     let image = images::small("esxi70u1-both");
     let bench = Bench::new();
     let stick = image.copy_to(bench.path());
-    let disagree = "esx.conf and the ConfigStore disagree about 0000:00:14.0";
+    let disagree = "esx.conf and the ConfigStore disagree about the owner of 0000:00:14.0";
     let warned = |object: &Value| object["warnings"].to_string().contains(disagree);
     assert!(warned(&bench.done(&args!["pci", "list", stick])));
     let change = bench.done(&args!["fix", stick, "--bank", "5", "-z", bench.file("x")]);
@@ -274,7 +274,7 @@ fn a_bare_archive_of_4x_is_changed_with_the_one_it_lies_beside() {
     let bench = Bench::new();
     let fixed = bench.run(&args!["fix", "-n", image.path]);
     assert!(
-        fixed.stdout.contains("modules= names local.tgz"),
+        fixed.stdout.contains("the host loads local.tgz"),
         "{}",
         fixed.stdout
     );

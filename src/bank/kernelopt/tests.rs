@@ -105,7 +105,7 @@ fn replacing_what_is_not_there_is_refused() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "kernel option \"b\" is not there to be replaced"
+        "there is no kernel option \"b\" to replace"
     );
 }
 

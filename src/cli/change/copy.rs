@@ -4,16 +4,12 @@
 //! any medium, under a name nobody sees yet. One that is a stream, or packed, is written once
 //! from end to end, through the verified plan laid over its source.
 
-use super::One;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::options::Mode;
-use crate::cli::output::{self, CopyError, Packing, Place};
-use crate::cli::report::Failure;
+use super::args::Mode;
+use super::output::{self, CopyError, Packing, Place};
+use super::{ChangeObject, One, Outcome};
+use crate::cli::report::{Exit, Failure};
 use crate::commit::Overlay;
-use crate::medium::{
-    CachedReads, Content, MediumError, Meter, OutputFile, ReadAt, SparseReads, Target,
-};
+use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, SparseReads, Target};
 use crate::stick::Plan;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -51,10 +47,10 @@ impl One<'_> {
         source: &Path,
         place: &Place,
         force: bool,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Exit, Failure> {
         let ui = &self.job.session.ui;
-        if let Mode::Output { path, .. } = &self.job.change.mode {
+        if let Mode::Output { path, .. } = &self.job.way.mode {
             output::make_directory(path)?;
         }
         let content = output::content_of(source).unwrap_or(Content::Raw);
@@ -89,8 +85,8 @@ impl One<'_> {
         source: &Path,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
-    ) -> Result<Option<String>, Failure> {
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
         let target = Target::open_read(source, &self.job.session.host)?;
         self.job.session.ui.begin_bytes(target.size());
         let sector_size = target.logical_sector_size();
@@ -106,7 +102,7 @@ impl One<'_> {
                 let mut copy = OutputFile::create(path, making.force, making.mode)?;
                 copy.fill_from(&target, &mut |at| self.proceed(at))
                     .map_err(|error| copy_failure(error, source))?;
-                self.patch(copy, sector_size, object)
+                self.patch(copy, sector_size, place, object)
             }
             _ => {
                 let whole = SparseReads::new(&target);
@@ -121,8 +117,8 @@ impl One<'_> {
         content: Content,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
-    ) -> Result<Option<String>, Failure> {
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
         let mut reader = output::unpacked(source, content)?;
         let (path, is_plain) = match place {
             Place::File { path, packing } => (path.clone(), *packing == Packing::Plain),
@@ -135,7 +131,7 @@ impl One<'_> {
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
             .map_err(|error| copy_failure(error, source))?;
         if is_plain {
-            self.patch(copy, None, object)
+            self.patch(copy, None, place, object)
         } else {
             self.stream(&copy, None, place, making, object)
         }
@@ -146,20 +142,17 @@ impl One<'_> {
         &self,
         copy: OutputFile,
         sector_size: Option<u32>,
-        object: &mut json::Change,
-    ) -> Result<Option<String>, Failure> {
-        let meter = Meter::new(&copy);
-        let medium = CachedReads::new(&meter);
-        let stick = self.job.session.open_stick(&medium, sector_size)?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        if !plan.is_empty() {
-            self.commit(&meter, &plan, object)?;
-        }
-        object.bytes_read = meter.bytes_read();
-        object.bytes_written = meter.bytes_written();
+        place: &Place,
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
+        let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
+            if !plan.is_empty() {
+                self.commit(medium, plan, object)?;
+            }
+            Ok(self.explained(plan, &output::name_of(place)))
+        })?;
         copy.publish()?;
-        Ok(self.explained(&plan))
+        Ok(explained)
     }
 
     /// Writes all of a medium with the change in it, from end to end.
@@ -169,47 +162,45 @@ impl One<'_> {
         sector_size: Option<u32>,
         place: &Place,
         making: Making,
-        object: &mut json::Change,
-    ) -> Result<Option<String>, Failure> {
-        let meter = Meter::new(source);
-        let medium = CachedReads::new(&meter);
-        let stick = self.job.session.open_stick(&medium, sector_size)?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        object.bytes_read = meter.bytes_read();
-        let patched = Overlay::new(source, &plan.set);
-        match place {
-            Place::Stream => {
-                let mut stdout = io::stdout().lock();
-                self.pour(&patched, &mut stdout)
-                    .and_then(|()| stdout.flush().map_err(CopyError::Write))
-                    .map_err(|error| {
-                        stream_failure(error, |error| {
-                            Failure::io(format!("cannot write to standard output: {error}"))
-                        })
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
+        let explained = self.planned(&source, sector_size, object, |_, _, plan, object| {
+            let patched = Overlay::new(source, &plan.set);
+            match place {
+                Place::Stream => {
+                    let mut stdout = io::stdout().lock();
+                    self.pour(&patched, &mut stdout)
+                        .and_then(|()| stdout.flush().map_err(CopyError::Write))
+                        .map_err(|error| {
+                            stream_failure(error, |error| {
+                                Failure::io(format!("cannot write to standard output: {error}"))
+                            })
+                        })?;
+                }
+                Place::File { path, packing } => {
+                    let mut file = OutputFile::create(path, making.force, making.mode)?;
+                    let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
+                    packed.map_err(|error| {
+                        stream_failure(error, |error| file.write_error(error).into())
                     })?;
+                    file.publish()?;
+                }
             }
-            Place::File { path, packing } => {
-                let mut file = OutputFile::create(path, making.force, making.mode)?;
-                let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
-                packed.map_err(|error| {
-                    stream_failure(error, |error| file.write_error(error).into())
-                })?;
-                file.publish()?;
+            if !plan.is_empty() {
+                object.outcome = Outcome::Changed;
             }
-        }
-        object.bytes_written = patched.size();
-        if !plan.is_empty() {
-            object.outcome = Outcome::Changed;
-        }
-        Ok(self.explained(&plan))
+            Ok(self.explained(plan, &output::name_of(place)))
+        })?;
+        object.bytes_written = source.size();
+        Ok(explained)
     }
 
     /// What is to be said of a copy with this change in it.
-    fn explained(&self, plan: &Plan) -> Option<String> {
-        (!plan.is_empty())
-            .then(|| (self.job.explain)(plan))
-            .flatten()
+    fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
+        match plan.is_empty() {
+            true => Vec::new(),
+            false => self.job.afterwards(plan, copy, true),
+        }
     }
 
     fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {

@@ -1,12 +1,8 @@
 //! The way back: the undo file of a change.
 
-use super::One;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::report::Failure;
-use crate::cli::ui::quoted;
-use crate::cli::undo_place;
-use crate::cli::undo_store;
+use super::{ChangeObject, One, Outcome, undo_place, undo_store};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::{quoted, size};
 use crate::commit::Undo;
 use crate::medium::{ReadAt as _, Target};
 use crate::stick::{Plan, Stick};
@@ -33,22 +29,22 @@ impl One<'_> {
             about: about(plan, stick, target),
         };
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.job.change.undo, &content)? else {
+        let Some(path) = undo_store::choose(&self.job.way.undo, &content)? else {
             return Ok(None);
         };
         if content.len() as u64 > undo_store::LARGEST {
             let text = format!(
-                "the undo file would have {} bytes, more than the {} that are read back; nothing was written",
-                content.len(),
-                undo_store::LARGEST
+                "the undo file would be {}, more than the limit of {}; nothing was written",
+                size(content.len() as u64),
+                size(undo_store::LARGEST)
             );
             return Err(Failure::refused(text)
-                .hint("--bank N treats one bank at a time; --no-undo does without a way back"));
+                .hint("--bank N changes one bank at a time; --no-undo writes no undo file"));
         }
         let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {
             self.job.session.ui.warn(&format!(
-                "{} is on a file system in memory: the undo file is gone after a reboot; keep a copy elsewhere",
+                "the undo file {} is in memory, and a reboot deletes it; keep a copy elsewhere",
                 path.display()
             ));
         }
@@ -57,17 +53,17 @@ impl One<'_> {
 }
 
 /// A failure after the undo file was written names it.
-pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &json::Change) -> Failure {
+pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) -> Failure {
     let in_place = plan.in_place().next().is_some();
     match (&object.undo, failure.exit()) {
         (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
             .and_hint(&format!(
-                "a bank that was being written over does not boot until the old content is back: bootbank undo {} {}",
+                "a bank that was half written over does not boot until you run: bootbank undo {} {}",
                 quoted(undo),
                 quoted(&object.target)
             )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to go back: bootbank undo {} {}, with --force if the medium spoilt what it held; to go on: run the command again",
+            "to undo it: bootbank undo {} {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
             quoted(undo),
             quoted(&object.target)
         )),
@@ -79,7 +75,7 @@ fn about(plan: &Plan, stick: &Stick<'_, '_>, target: &Target) -> BTreeMap<String
     let mut about = BTreeMap::new();
     let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
     about.insert("target".to_owned(), path.display().to_string());
-    about.insert("program".to_owned(), crate::cli::PROGRAM.to_owned());
+    about.insert("program".to_owned(), super::PROGRAM.to_owned());
     if let Some(serial) = target.serial() {
         about.insert("serial".to_owned(), serial.to_owned());
     }

@@ -3,27 +3,36 @@
 //! `show.rs` is what a person sees of it, `keep.rs` the undo file, `copy.rs` the way of
 //! `--output`. Several targets go this way beside each other and know nothing of one another.
 
+mod args;
+mod ask;
+mod closing;
 mod copy;
 mod keep;
+mod object;
+mod output;
 mod show;
+mod undo_place;
+mod undo_store;
 
-use super::batch;
-use super::exit::Exit;
-use super::json::{self, Outcome};
-use super::options::{Change, Mode};
-use super::output::{self, Place};
-use super::report::Failure;
-use super::session::Session;
-use super::ui::shown;
-use super::undo_place;
-use super::undo_store;
+pub use args::ChangeArgs;
+pub use closing::{Closing, next_boot};
+pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
+pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
+
+use crate::cli::report::{ERROR, Exit, Failure};
+use crate::cli::session::{Session, distinct, for_each};
+use crate::cli::terminal::{shown, size};
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
 use crate::edit::{Context, Edit};
-use crate::medium::{CachedReads, Meter, Target, TargetKind, WriteAt};
-use crate::stick::{BankChoice, Plan, Request, Stick};
-use keep::UndoFile;
+use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
+use crate::stick::{BankChoice, BankFile, Plan, Request, Stick};
+use args::{Mode, Way};
+use output::Place;
 use std::path::{Path, PathBuf};
+
+/// The program and its version, as undo files name it.
+const PROGRAM: &str = concat!("bootbank ", env!("CARGO_PKG_VERSION"));
 
 /// What is to be done to a target.
 pub enum Work {
@@ -36,6 +45,8 @@ pub enum Work {
     },
     /// Put this `state.tgz` in place of the banks' own.
     Import(Vec<u8>),
+    /// Give files of the banks themselves this content.
+    Files(Vec<BankFile>),
     /// Free what interrupted runs left allocated to nothing.
     Reclaim,
 }
@@ -51,9 +62,11 @@ impl Work {
 /// How a writing command goes about its targets, whatever it does to them.
 pub struct Job<'s> {
     session: &'s Session,
-    change: Change,
+    way: Way,
     asks: bool,
     explain: fn(&Plan) -> Option<String>,
+    closing: Closing,
+    banks: BankChoice,
 }
 
 /// What a command does to one target.
@@ -65,7 +78,7 @@ struct One<'j> {
 /// What became of one target.
 struct Report {
     exit: Exit,
-    object: json::Change,
+    object: ChangeObject,
 }
 
 /// What is kept of a report until all targets are done.
@@ -78,14 +91,40 @@ struct Verdict {
 }
 
 impl<'s> Job<'s> {
-    /// A job that asks nothing and explains nothing.
-    pub fn new(session: &'s Session, change: Change) -> Self {
-        Job {
+    /// A job on that many targets that asks nothing and explains nothing.
+    ///
+    /// # Errors
+    /// Options that contradict each other, or one place for the files of several targets.
+    pub fn new(session: &'s Session, args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
+        Ok(Job {
             session,
-            change,
+            way: Way::new(args, targets)?,
             asks: false,
             explain: |_| None,
-        }
+            closing: Closing::IfWrong,
+            banks: session.common.bank,
+        })
+    }
+
+    /// Makes these edits in one medium, each of them named by the person who asks.
+    ///
+    /// # Errors
+    /// As [`Job::new`]; the rest is reported as of the target.
+    pub fn edit(
+        session: &'s Session,
+        args: &ChangeArgs,
+        stick: &PathBuf,
+        edits: Vec<Edit>,
+    ) -> Result<Exit, Failure> {
+        let job = Job::new(session, args, 1)?;
+        Ok(job.run(std::slice::from_ref(stick), &Work::edits(edits)))
+    }
+
+    /// Which banks, where the command says so itself.
+    #[must_use]
+    pub fn on_banks(mut self, banks: BankChoice) -> Self {
+        self.banks = banks;
+        self
     }
 
     /// Whether to ask before the first write to each target: what is done was not named one by
@@ -103,15 +142,22 @@ impl<'s> Job<'s> {
         self
     }
 
+    /// When the next boot is spoken of after a change.
+    #[must_use]
+    pub fn closing(mut self, closing: Closing) -> Self {
+        self.closing = closing;
+        self
+    }
+
     /// Does the same to every target.
     pub fn run(&self, targets: &[PathBuf], work: &Work) -> Exit {
-        let targets = batch::distinct(targets, &self.session.host, &self.session.ui);
+        let targets = distinct(targets, &self.session.host, &self.session.ui);
         let same = targets.iter().map(|target| (target.as_path(), Ok(work)));
         self.run_on(&same.collect::<Vec<_>>())
     }
 
     /// Does to each target what is said of it, or says why there is nothing to do; each medium is
-    /// named once ([`batch::distinct`]).
+    /// named once ([`distinct`]).
     pub fn run_each(&self, targets: &[(PathBuf, Result<Work, Failure>)]) -> Exit {
         let each = targets
             .iter()
@@ -130,14 +176,14 @@ impl<'s> Job<'s> {
             // Standard output that was to carry an image carries nothing else.
             if !self.streams() {
                 let first = paths.first().unwrap_or(&Path::new("")).display();
-                let object = failure.in_json(json::ERROR, &first.to_string());
+                let object = failure.in_json(ERROR, &first.to_string());
                 session.ui.json(&object);
             }
             return failure.exit();
         }
         // With several targets a signal must leave time to say what became of each.
         let _held = (targets.len() > 1).then(|| session.interrupt.working());
-        let verdicts = batch::for_each(session, targets, |(target, work)| {
+        let verdicts = for_each(session, targets, |(target, work)| {
             self.report(target, *work)
         });
         if targets.len() > 1 {
@@ -167,13 +213,13 @@ impl<'s> Job<'s> {
     /// Finds out before anything is written that two outputs, or an output and a target, are
     /// the same file.
     fn check_places(&self, targets: &[&Path]) -> Result<(), Failure> {
-        let Mode::Output { path, .. } = &self.change.mode else {
+        let Mode::Output { path, .. } = &self.way.mode else {
             return Ok(());
         };
         if self.streams() {
             if self.session.ui.is_json() {
                 return Err(Failure::usage(
-                    "--json and -o - both want standard output; leave one of them out",
+                    "--json and -o - both need standard output; leave one of them out",
                 ));
             }
             self.session.ui.give_stdout_away();
@@ -183,7 +229,7 @@ impl<'s> Job<'s> {
 
     /// Whether standard output is where the copy goes.
     fn streams(&self) -> bool {
-        matches!(&self.change.mode, Mode::Output { path, .. } if path == Path::new(output::STREAM))
+        matches!(&self.way.mode, Mode::Output { path, .. } if path == Path::new(output::STREAM))
     }
 
     fn failed(&self, target: &Path, failure: &Failure) -> Report {
@@ -209,7 +255,7 @@ impl<'s> Job<'s> {
         }
     }
 
-    fn warn(&self, object: &mut json::Change, text: String) {
+    fn warn(&self, object: &mut ChangeObject, text: String) {
         self.session
             .ui
             .warn(&format!("{}: {}", object.target, shown(&text)));
@@ -218,14 +264,14 @@ impl<'s> Job<'s> {
 
     /// Whether to ask before the first write to a target, where there is a way to.
     fn is_to_ask(&self) -> bool {
-        self.asks && !self.change.yes
+        self.asks && !self.way.yes
     }
 }
 
 impl One<'_> {
     fn treat(&self, target: &Path) -> Report {
         let mut object = empty(target);
-        let result = match &self.job.change.mode {
+        let result = match &self.job.way.mode {
             Mode::Output { path, force } => Place::of(path, target)
                 .and_then(|place| self.copy(target, &place, *force, &mut object)),
             Mode::Commit => self.change_in_place(target, &mut object),
@@ -242,84 +288,95 @@ impl One<'_> {
         Report { exit, object }
     }
 
-    /// `--dry-run` and `--check`: the medium is opened to be read.
-    fn preview(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
-        let target = Target::open_read(path, &self.job.session.host)?;
-        let meter = Meter::new(&target);
-        let medium = CachedReads::new(&meter);
-        let stick = self
-            .job
-            .session
-            .open_stick(&medium, target.logical_sector_size())?;
+    /// Opens the stick on a medium, makes the plan for it, shows that, and hands both on. What is
+    /// read and written meanwhile is counted.
+    fn planned<M: ReadAt, T>(
+        &self,
+        medium: &M,
+        sector_size: Option<u32>,
+        object: &mut ChangeObject,
+        then: impl FnOnce(&Meter<&M>, &Stick<'_, '_>, &Plan, &mut ChangeObject) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let meter = Meter::new(medium);
+        let cached = CachedReads::new(&meter);
+        let stick = self.job.session.open_stick(&cached, sector_size)?;
         let plan = self.plan(&stick)?;
         self.show(&plan, object)?;
+        let result = then(&meter, &stick, &plan, object);
         object.bytes_read = meter.bytes_read();
-        if plan.is_empty() {
-            return Ok(Exit::Done);
-        }
-        object.outcome = Outcome::WouldChange;
-        self.show_steps(&plan);
-        self.job.session.ui.say(&format!(
-            "{}: nothing was written; {} bytes would be",
-            object.target,
-            plan.set.bytes_to_write()
-        ));
-        Ok(match self.job.change.mode {
-            Mode::Check => Exit::Differs,
-            _ => Exit::Done,
+        object.bytes_written = meter.bytes_written();
+        result
+    }
+
+    /// `--dry-run` and `--check`: the medium is opened to be read.
+    fn preview(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
+        let target = Target::open_read(path, &self.job.session.host)?;
+        let sector_size = target.logical_sector_size();
+        self.planned(&target, sector_size, object, |_, _, plan, object| {
+            if plan.is_empty() {
+                return Ok(Exit::Done);
+            }
+            object.outcome = Outcome::WouldChange;
+            self.show_steps(plan);
+            self.job.session.ui.say(&format!(
+                "{}: nothing was written; the change would write {}",
+                object.target,
+                size(plan.set.bytes_to_write())
+            ));
+            Ok(match self.job.way.mode {
+                Mode::Check => Exit::Differs,
+                _ => Exit::Done,
+            })
         })
     }
 
     /// The change itself, on the target.
-    fn change_in_place(&self, path: &Path, object: &mut json::Change) -> Result<Exit, Failure> {
+    fn change_in_place(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
         let host = &self.job.session.host;
-        let target = Target::open_write(path, host).map_err(|error| {
+        let target = ClaimedTarget::open(path, host).map_err(|error| {
             let failure = Failure::from(error);
-            undo_place::of_unclaimed(failure, &self.job.change.undo, path, host)
+            undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
         })?;
-        let meter = Meter::new(&target);
-        let medium = CachedReads::new(&meter);
-        let stick = self
-            .job
-            .session
-            .open_stick(&medium, target.logical_sector_size())?;
-        let plan = self.plan(&stick)?;
-        self.show(&plan, object)?;
-        if plan.is_empty() {
-            object.bytes_read = meter.bytes_read();
-            return Ok(Exit::Done);
-        }
-        object.outcome = Outcome::WouldChange;
-        let undo = self.prepare_undo(&plan, &stick, &target)?;
-        let confirmed = self.confirm(&target, &plan, undo.as_ref());
-        let working = self.job.session.interrupt.working();
-        if self.job.session.interrupt.requested() {
-            object.outcome = Outcome::NotStarted;
-            return Err(interrupted());
-        }
-        confirmed?;
-        if let Some(undo) = &undo {
-            undo_store::write(&undo.path, &undo.content)?;
-            object.undo = Some(undo.path.display().to_string());
-        }
-        let result = self.commit(&meter, &plan, object);
-        object.bytes_read = meter.bytes_read();
-        object.bytes_written = meter.bytes_written();
-        let result = result.map_err(|failure| keep::name_undo(failure, &plan, object));
-        match &result {
-            Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
-            _ => working.done(),
-        }
-        let exit = result?;
-        self.conclude(&plan, object);
-        Ok(exit)
+        let sector_size = target.logical_sector_size();
+        self.planned(
+            &target,
+            sector_size,
+            object,
+            |medium, stick, plan, object| {
+                if plan.is_empty() {
+                    return Ok(Exit::Done);
+                }
+                object.outcome = Outcome::WouldChange;
+                let undo = self.prepare_undo(plan, stick, &target)?;
+                let confirmed = self.confirm(&target, plan, undo.as_ref());
+                let working = self.job.session.interrupt.working();
+                if self.job.session.interrupt.requested() {
+                    object.outcome = Outcome::NotStarted;
+                    return Err(interrupted());
+                }
+                confirmed?;
+                if let Some(undo) = &undo {
+                    undo_store::write(&undo.path, &undo.content)?;
+                    object.undo = Some(undo.path.display().to_string());
+                }
+                let result = self.commit(medium, plan, object);
+                let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
+                match &result {
+                    Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
+                    _ => working.done(),
+                }
+                let exit = result?;
+                self.conclude(plan, object);
+                Ok(exit)
+            },
+        )
     }
 
     fn commit(
         &self,
         medium: &dyn WriteAt,
         plan: &Plan,
-        object: &mut json::Change,
+        object: &mut ChangeObject,
     ) -> Result<Exit, Failure> {
         let interrupted = || self.job.session.interrupt.requested();
         match commit::run(medium, &plan.set, &interrupted) {
@@ -327,7 +384,7 @@ impl One<'_> {
                 object.outcome = Outcome::Changed;
                 if let Some(failure) = unfinished {
                     let text = format!(
-                        "the change is in place, but the old clusters could not all be freed: {failure}; `bootbank reclaim` frees them"
+                        "the change was made, but not all old clusters could be freed: {failure}; `bootbank reclaim` frees them"
                     );
                     self.job.warn(object, text);
                 }
@@ -341,7 +398,7 @@ impl One<'_> {
     }
 
     fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
-        let chosen = self.job.session.common.bank;
+        let chosen = self.job.banks;
         self.plan_for(stick, chosen).map_err(|error| {
             let other = error
                 .partition()
@@ -364,9 +421,9 @@ impl One<'_> {
     ) -> Result<Plan, crate::stick::Error> {
         let request = Request {
             banks,
-            method: self.job.change.method,
+            method: self.job.way.method,
             context: Context {
-                time: super::source_date_epoch(),
+                time: source_date_epoch(),
             },
         };
         match &self.work {
@@ -374,6 +431,7 @@ impl One<'_> {
                 .check_expectations(expect, request.banks)
                 .and_then(|()| stick.plan(edits, request)),
             Work::Import(state) => stick.plan_import(state, request),
+            Work::Files(files) => stick.plan_files(files, request),
             Work::Reclaim => stick.plan_reclaim(request),
         }
     }
@@ -385,60 +443,22 @@ impl One<'_> {
             *other != partition && self.plan_for(stick, BankChoice::Partition(*other)).is_ok()
         })
     }
-
-    /// Asks before a change whose devices were not named one by one, and before any that
-    /// overwrites files where they lie.
-    fn confirm(
-        &self,
-        target: &Target,
-        plan: &Plan,
-        undo: Option<&UndoFile>,
-    ) -> Result<(), Failure> {
-        let ui = &self.job.session.ui;
-        let path = target.path().display();
-        let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
-        if self.job.change.yes || !(self.job.asks || danger.is_some()) {
-            if let Some(danger) = &danger {
-                ui.warn(danger);
-            }
-            return Ok(());
-        }
-        let answer = if self.job.change.no_input {
-            None
-        } else {
-            let danger = danger.as_ref().map(|text| format!("{text}\n"));
-            // What is asked about has gone to standard output, which may be a file.
-            let about = match ui.shows_text() {
-                true => String::new(),
-                false => show::plan_in_words(plan),
-            };
-            let question = format!("{about}{}Change {path}?", danger.unwrap_or_default());
-            ui.ask(&question, &self.job.session.interrupt)
-        };
-        match answer {
-            Some(true) => Ok(()),
-            Some(false) => Err(Failure::refused("not confirmed; nothing was written")),
-            None if danger.is_some() => Err(Failure::usage(format!(
-                "{path} would be written over in place, and there is no terminal to ask on; nothing was written"
-            ))
-            .hint("a cut in the middle leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
-            None if target.kind() == TargetKind::Image => Ok(()),
-            None => Err(Failure::usage(format!(
-                "{path} is a block device and there is no terminal to ask on; nothing was written"
-            ))
-            .hint("-y goes ahead without asking; what is named one by one (fix -d ADDR, seal --only NAME) is not asked about")),
-        }
-    }
 }
 
 fn interrupted() -> Failure {
     Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
 }
 
+/// Seconds since 1970 that stand for the present where a time has to be invented, as agreed
+/// among reproducible builds; `None` where the environment does not say.
+fn source_date_epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()
+}
+
 /// What is said of a target before anything is known about it.
-pub(super) fn empty(target: &Path) -> json::Change {
-    json::Change {
-        schema: json::CHANGE,
+pub fn empty(target: &Path) -> ChangeObject {
+    ChangeObject {
+        schema: SCHEMA,
         target: target.display().to_string(),
         outcome: Outcome::Unchanged,
         searched: Vec::new(),
@@ -453,7 +473,7 @@ pub(super) fn empty(target: &Path) -> json::Change {
 }
 
 /// Whether some banks are new and others old.
-pub(super) fn outcome_of(error: &CommitError) -> Outcome {
+pub fn outcome_of(error: &CommitError) -> Outcome {
     let CommitError::Failed(failure) = error else {
         return Outcome::Failed;
     };

@@ -1,12 +1,11 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
-use super::{Job, One, Verdict, Work};
-use crate::cli::diff;
-use crate::cli::exit::Exit;
-use crate::cli::json::{self, Outcome};
-use crate::cli::options::Mode;
-use crate::cli::report::Failure;
-use crate::cli::ui::{Ui, quoted, shown, table};
+use super::args::Mode;
+use super::closing::closing;
+use super::object::ChangeItem;
+use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::{Ui, plural, quoted, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -21,7 +20,7 @@ impl One<'_> {
     /// # Errors
     /// A plan that changes nothing although it may have to: lines that look like passed-through
     /// devices and cannot be read for certain.
-    pub(super) fn show(&self, plan: &Plan, object: &mut json::Change) -> Result<(), Failure> {
+    pub(super) fn show(&self, plan: &Plan, object: &mut ChangeObject) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
         object.searched = plan.searched();
         object.banks = plan.banks.iter().map(changed_bank).collect();
@@ -31,7 +30,7 @@ impl One<'_> {
         if plan.is_empty() && plan.doubtful() > 0 {
             return Err(not_understood(plan));
         }
-        if plan.is_empty() && ui.is_brief() && matches!(self.job.change.mode, Mode::Output { .. }) {
+        if plan.is_empty() && ui.is_brief() && matches!(self.job.way.mode, Mode::Output { .. }) {
             return Ok(());
         }
         if plan.is_empty() {
@@ -43,14 +42,14 @@ impl One<'_> {
             return Ok(());
         }
         if ui.is_brief()
-            && matches!(self.job.change.mode, Mode::Commit | Mode::Output { .. })
+            && matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. })
             && !(self.job.is_to_ask() && Ui::can_ask())
-            && !self.job.change.diff
+            && !self.job.way.diff
         {
             return Ok(());
         }
         let mut text = format!("{}\n{}", object.target, plan_in_words(plan));
-        if self.job.change.diff {
+        if self.job.way.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
                     for change in &file.texts {
@@ -58,7 +57,7 @@ impl One<'_> {
                         let name = name.trim_end_matches(':');
                         let (before, after) = (format!("a/{name}"), format!("b/{name}"));
                         let (old, new) = (&change.before, &change.after);
-                        text.push_str(&diff::unified(&before, &after, old, new));
+                        text.push_str(&unified(&before, &after, old, new));
                     }
                 }
             }
@@ -71,10 +70,7 @@ impl One<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
-            _ => format!(
-                "nothing to change; looked into {}",
-                plan.searched().join(", ")
-            ),
+            _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
         }
     }
 
@@ -84,17 +80,18 @@ impl One<'_> {
         for step in plan.set.steps() {
             let first = step.sectors.keys().next().copied().unwrap_or_default();
             ui.detail(&format!(
-                "  partition {}: {} ({} sectors from {first}): {}",
+                "  partition {}: {} ({} sector{} from {first}): {}",
                 step.partition,
                 step.phase.as_str(),
                 step.sectors.len(),
+                plural(step.sectors.len()),
                 step.why
             ));
         }
     }
 
     /// What was done, where the way back is, and what comes next.
-    pub(super) fn conclude(&self, plan: &Plan, object: &json::Change) {
+    pub(super) fn conclude(&self, plan: &Plan, object: &ChangeObject) {
         let ui = &self.job.session.ui;
         if ui.is_brief() {
             let undo = match &object.undo {
@@ -110,20 +107,26 @@ impl One<'_> {
         }
         let undo = match &object.undo {
             Some(undo) => format!(
-                "; the way back: bootbank undo {} {}",
+                "; to undo it: bootbank undo {} {}",
                 quoted(undo),
                 quoted(&object.target)
             ),
             None => String::new(),
         };
         ui.say(&format!("{}: changed{undo}", object.target));
-        if let Some(text) = (self.job.explain)(plan) {
+        for text in self.job.afterwards(plan, &object.target, false) {
             ui.say(&text);
         }
     }
 }
 
 impl Job<'_> {
+    /// What is said after a change: what it means, and what happens at the next boot.
+    pub(super) fn afterwards(&self, plan: &Plan, target: &str, is_copy: bool) -> Vec<String> {
+        let closing = closing(plan, self.closing, target, is_copy);
+        closing.into_iter().chain((self.explain)(plan)).collect()
+    }
+
     /// What became of several targets: how many of each, and which need looking at.
     pub(super) fn summarize(&self, verdicts: &[Verdict]) {
         let mut rows = Vec::new();
@@ -151,18 +154,18 @@ impl Job<'_> {
 /// Nothing was found to change, and that is not certain to be right.
 fn not_understood(plan: &Plan) -> Failure {
     let lines = match plan.doubtful() {
-        1 => "1 line looks like a passed-through device and is not of the form that can be changed"
+        1 => "1 line looks like a passed-through device, but in a form bootbank cannot change"
             .to_owned(),
         many => format!(
-            "{many} lines look like passed-through devices and are not of the form that can be changed"
+            "{many} lines look like passed-through devices, but in a form bootbank cannot change"
         ),
     };
     let searched = plan.searched().join(", ");
     Failure::new(
         ErrorKind::Unsupported,
-        format!("nothing was changed, and that is not certain to be right: {lines}; looked into {searched}"),
+        format!("nothing was changed, but that may be wrong: {lines}; searched {searched}"),
     )
-    .hint("the warnings show them; `bootbank get` and `put` edit the file by hand")
+    .hint("see the warnings; to edit the file by hand, use `bootbank get` and `bootbank put`")
 }
 
 /// What changes in each bank.
@@ -186,9 +189,9 @@ fn extent(plan: &Plan) -> String {
     format!("{settings} in {noun} {}", banks.join(", "))
 }
 
-fn changed_bank(bank: &BankPlan) -> json::ChangedBank {
+fn changed_bank(bank: &BankPlan) -> ChangedBank {
     let changes = bank.files.iter().flat_map(|file| {
-        file.changes.iter().map(|change| json::ChangeItem {
+        file.changes.iter().map(|change| ChangeItem {
             file: file.file.clone(),
             source: change.source.as_str(),
             key: change.key.clone(),
@@ -197,7 +200,7 @@ fn changed_bank(bank: &BankPlan) -> json::ChangedBank {
             to: change.to.clone(),
         })
     });
-    json::ChangedBank {
+    ChangedBank {
         partition: bank.partition,
         in_place: bank.method == Method::InPlace,
         changes: changes.collect(),
@@ -242,7 +245,7 @@ fn bank_in_words(bank: &BankPlan) -> String {
         Method::InPlace => "    written over in place: there is no room for a second copy\n",
     };
     if bank.files.is_empty() && bank.leftovers == 0 {
-        return format!("{heading}: holds no state, left alone\n");
+        return format!("{heading}: holds no state; left alone\n");
     }
     if rows.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: nothing to change\n");
@@ -259,12 +262,12 @@ fn loaded_in_words(bank: &BankPlan) -> String {
     let (listed, others): (Vec<_>, Vec<_>) = states.partition(|file| file.listed);
     match (listed.as_slice(), others.as_slice()) {
         ([listed], [other]) => format!(
-            "    modules= names {}: that is the one the host loads; {} is kept in step with it\n",
+            "    the host loads {}, which modules= lists; {} is changed as well\n",
             name(listed),
             name(other)
         ),
         ([], [other]) => format!(
-            "    modules= does not name {}: the host does not load it\n",
+            "    the host does not load {}: modules= does not list it\n",
             name(other)
         ),
         _ => String::new(),
@@ -278,9 +281,13 @@ pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Op
         .map(|bank| bank.partition.to_string())
         .collect();
     (!banks.is_empty()).then(|| {
+        let (noun, has) = match banks.len() {
+            1 => ("partition", "has"),
+            _ => ("partitions", "have"),
+        };
         format!(
-            "partition {} has no room for a second copy, so the old files are written over where they lie. If that is cut in the middle, \
-             the host does not boot until this is run: bootbank undo {} {}",
+            "{noun} {} {has} no room for a second copy, so the old files are written over in place. If that is cut halfway, \
+             the host does not boot until you run: bootbank undo {} {}",
             banks.join(", "),
             quoted(&undo.display().to_string()),
             quoted(&target.path().display().to_string())

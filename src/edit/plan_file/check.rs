@@ -42,7 +42,7 @@ impl Named<'_> {
         if self.seen.insert((what, name.to_owned())) {
             return Ok(());
         }
-        let message = format!("there is another entry for the {what} {name}");
+        let message = format!("there are two entries for the {what} {name}");
         Err(self.declared.error(span, message))
     }
 
@@ -53,7 +53,7 @@ impl Named<'_> {
             self.once("device", address, entry.address.span())?;
             if address == PASSED_THROUGH && entries.len() > 1 {
                 let message =
-                    format!("`{PASSED_THROUGH}` leaves nothing for other entries of devices");
+                    format!("`{PASSED_THROUGH}` cannot be combined with other entries for devices");
                 return Err(self.declared.error(entry.address.span(), message));
             }
         }
@@ -82,7 +82,7 @@ impl Named<'_> {
             let name = [&row.component, &row.group, &row.key, &row.identifier].map(String::as_str);
             let name = name.join(" ");
             if self.seen.contains(&("row", name.clone())) {
-                let message = format!("the row {name} is deleted by another entry");
+                let message = format!("another entry deletes the row {name}");
                 return Err(self.declared.error(entry.span(), message));
             }
             let cell = format!("{name} {:?}", row.column);
@@ -127,39 +127,41 @@ fn file(entry: &FileEntry) -> Result<(), String> {
     let path = entry.path.get_ref();
     let parts = path.trim_start_matches('/').split('/');
     if path.contains('\0') || path.trim_matches('/').is_empty() {
-        return Err("a path names a file of the configuration: etc/motd".to_owned());
+        return Err("a path names a file in the state, such as etc/motd".to_owned());
     }
     if parts.clone().any(|part| part == "..") {
-        return Err(format!("{path} goes up with `..`"));
+        return Err(format!("{path} must not hold `..`"));
     }
     if parts.clone().any(|part| part.is_empty() || part == ".") {
         return Err(format!("{path} has an empty part or a `.` in it"));
     }
     if parts.clone().any(|part| part.len() > LONGEST_NAME) {
         return Err(format!(
-            "a part of the path is longer than {LONGEST_NAME} bytes, which no file system of a host takes"
+            "a part of the path is longer than {LONGEST_NAME} bytes, which no file system on a host allows"
         ));
     }
     let ways = [entry.text.is_some(), entry.from.is_some(), entry.remove];
     if ways.iter().filter(|way| **way).count() != 1 {
         return Err(format!(
-            "{path} needs one of `text`, `from` and `remove = true`"
+            "{path} needs exactly one of `text`, `from` and `remove = true`"
         ));
     }
     match &entry.owner {
-        Some(_) if entry.remove => return Err(format!("{path} is removed and needs no owner")),
+        Some(_) if entry.remove => {
+            return Err(format!("{path} is to be removed, so it takes no owner"));
+        }
         Some(owner) if owner.get_ref() != "root" => {
             return Err(format!(
-                "{path} can belong to root alone, not to {}: a host's own archives hold no other owner",
+                "{path} can only belong to root, not to {}: a host's own archives hold no other owner",
                 owner.get_ref()
             ));
         }
         _ => {}
     }
     match &entry.mode {
-        Some(_) if entry.remove => Err(format!("{path} is removed and needs no mode")),
+        Some(_) if entry.remove => Err(format!("{path} is to be removed, so it takes no mode")),
         Some(text) if mode(text.get_ref()).is_none() => Err(format!(
-            "{} is no mode: octal digits up to 7777 in quotes, as \"0644\"",
+            "{} is not a mode; write octal digits up to 7777 in quotes, such as \"0644\"",
             text.get_ref()
         )),
         _ => Ok(()),

@@ -30,7 +30,7 @@ impl<'r> Fill<'r> {
                 Piece::Column(name) => {
                     let value = self.0.get(name).ok_or_else(|| {
                         format!(
-                            "there is no column `{name}` in a host map; write {{{{{name}}}}} for the text {{{name}}}"
+                            "there is no host map with a column `{name}`; for the text {{{name}}} write {{{{{name}}}}}"
                         )
                     })?;
                     filled.push_str(value);
@@ -50,12 +50,10 @@ impl<'r> Fill<'r> {
             toml::Value::Integer(number) => (*number).into(),
             toml::Value::Boolean(truth) => (*truth).into(),
             toml::Value::Float(number) => serde_json::Number::from_f64(*number)
-                .ok_or_else(|| format!("{number} is no number in JSON"))?
+                .ok_or_else(|| format!("{number} is not a number in JSON"))?
                 .into(),
             toml::Value::Datetime(time) => {
-                return Err(format!(
-                    "{time} is a time, which JSON does not have; quote it"
-                ));
+                return Err(format!("JSON has no times; put {time} in quotes"));
             }
             toml::Value::Array(values) => {
                 let values: Result<Vec<_>, _> = values.iter().map(|one| self.json(one)).collect();

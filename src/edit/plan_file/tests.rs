@@ -131,38 +131,42 @@ fn what_is_wrong_with_a_plan_is_said_with_its_line_and_column() {
         (
             "[conf]\nset = { \"/a\" = \"1\" }\nunset = [\"/a\"]\n",
             (3, 10),
-            "another entry for the key /a",
+            "two entries for the key /a",
         ),
         (
             "[kernelopt]\nappend = [\"a\"]\ndelete = [\"a\"]\n",
             (3, 11),
-            "another entry for the kernel option a",
+            "two entries for the kernel option a",
         ),
         (
             "[[file]]\npath = \"etc/../x\"\ntext = \"\"\n",
             (2, 8),
-            "goes up with `..`",
+            "must not hold `..`",
         ),
         (
             "[[file]]\npath = \"etc//x\"\ntext = \"\"\n",
             (2, 8),
             "an empty part",
         ),
-        ("[[file]]\npath = \"etc/x\"\n", (2, 8), "needs one of"),
+        (
+            "[[file]]\npath = \"etc/x\"\n",
+            (2, 8),
+            "needs exactly one of",
+        ),
         (
             "[[file]]\npath = \"etc/x\"\ntext = \"\"\nremove = true\n",
             (2, 8),
-            "needs one of",
+            "needs exactly one of",
         ),
         (
             "[[file]]\npath = \"etc/x\"\ntext = \"\"\nmode = \"0999\"\n",
             (2, 8),
-            "is no mode",
+            "is not a mode",
         ),
         (
             "[[file]]\npath = \"etc/x\"\ntext = \"\"\nowner = \"nobody\"\n",
             (2, 8),
-            "to root alone",
+            "only belong to root",
         ),
         (
             "[conf]\nset = { \"/a\" = \"1\" }\n[[file]]\npath = \"/etc/vmware/esx.conf\"\ntext = \"\"\n",
@@ -172,7 +176,7 @@ fn what_is_wrong_with_a_plan_is_said_with_its_line_and_column() {
         (
             "[[device]]\naddress = \"passed-through\"\nowner = \"vmkernel\"\n[[device]]\naddress = \"00:1a.7\"\nowner = \"vmkernel\"\n",
             (2, 11),
-            "leaves nothing",
+            "cannot be combined with other entries",
         ),
     ];
     for (text, (line, column), message) in cases {
@@ -193,12 +197,12 @@ fn what_only_the_filled_in_value_shows_is_said_with_its_line_too() {
         (
             "[conf]\nset = { \"/a\" = \"{name}\" }\n",
             (2, 16),
-            "no escape",
+            "which esx.conf cannot hold",
         ),
         (
             "[conf]\nset = { \"/a\" = \"{nome}\" }\n",
             (2, 16),
-            "no column `nome`",
+            "no host map with a column `nome`",
         ),
         (
             "[[device]]\naddress = \"{name}\"\nowner = \"vmkernel\"\n",

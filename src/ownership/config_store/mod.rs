@@ -135,6 +135,7 @@ impl ValueColumn {
 
 /// One row of table `Config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// The row's key.
     pub key: RowKey,
@@ -187,7 +188,8 @@ impl Row {
 
 /// One thing to be changed in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+#[non_exhaustive]
+pub enum StoreChange {
     /// Set the owner of the `pci_devices` row with this Identifier, in every column that holds an
     /// owner. In a row that holds none, [`Owner::Passthru`] is put into `UserValue` and
     /// [`Owner::Vmkernel`], the schema's default, changes nothing.
@@ -221,7 +223,7 @@ pub enum Change {
 
 /// The files that must not lie beside a store called `name`: they hold changes SQLite
 /// has yet to carry over, so the store alone is not what the host would read.
-pub fn forbidden_sidecars(name: &str) -> [String; 2] {
+pub(crate) fn forbidden_sidecars(name: &str) -> [String; 2] {
     ["-wal", "-journal"].map(|suffix| format!("{name}{suffix}"))
 }
 
@@ -281,7 +283,7 @@ impl ConfigStore {
     /// result that is not exactly the intended one.
     pub fn edit(
         &self,
-        changes: &[Change],
+        changes: &[StoreChange],
         time: Option<u64>,
     ) -> Result<ConfigStore, OwnershipError> {
         let time = time.map(database::datetime).transpose()?;
@@ -360,7 +362,7 @@ fn keep_the_books(old: &Row, new: &mut Row, time: Option<&str>) {
 }
 
 fn make(
-    change: &Change,
+    change: &StoreChange,
     rows: &mut BTreeMap<RowKey, Row>,
     time: Option<&str>,
 ) -> Result<(), OwnershipError> {
@@ -368,12 +370,12 @@ fn make(
         row: key.to_string(),
     };
     match change {
-        Change::SetOwner { identifier, owner } => {
+        StoreChange::SetOwner { identifier, owner } => {
             let key = pci_devices::key(identifier);
             let row = rows.get_mut(&key).ok_or_else(|| missing(&key))?;
             pci_devices::set_owner(row, *owner)
         }
-        Change::Add { row } => {
+        StoreChange::Add { row } => {
             let mut row = Row::clone(row);
             let newest = rows.values().filter_map(|row| row.modified.text()).max();
             let made = time.or(newest).map(str::to_owned);
@@ -386,7 +388,7 @@ fn make(
                 }),
             }
         }
-        Change::SetValue { key, column, json } => {
+        StoreChange::SetValue { key, column, json } => {
             let row = rows.get_mut(key).ok_or_else(|| missing(key))?;
             if let Some(Err(error)) = json
                 .as_deref()
@@ -397,7 +399,7 @@ fn make(
             *row.value_mut(*column) = json.clone().map_or(Cell::Null, Cell::Text);
             Ok(())
         }
-        Change::Delete { key } => match rows.remove(key) {
+        StoreChange::Delete { key } => match rows.remove(key) {
             Some(_) => Ok(()),
             None => Err(missing(key)),
         },

@@ -79,7 +79,7 @@ impl ConfigStore {
         });
         let data = data.ok_or_else(|| OwnershipError::CannotAddRow {
             row: key.to_string(),
-            why: "no device_data row tells its dl_bus_address, which the schema requires"
+            why: "no device_data row holds its dl_bus_address, which the schema requires"
                 .to_owned(),
         })?;
         let owner = Owner::Passthru.spelled(Source::ConfigStore);
@@ -174,7 +174,7 @@ fn owner_in(row: &Row, column: ValueColumn) -> Result<Option<String>, OwnershipE
     }
 }
 
-/// Sets the owner in each column that has one; see [`super::Change::SetOwner`].
+/// Sets the owner in each column that has one; see [`super::StoreChange::SetOwner`].
 pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipError> {
     let mut owned = Vec::new();
     for column in ValueColumn::ALL {
@@ -185,7 +185,7 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         if PciAddress::from_sbdf(identifier).is_none() {
             return Err(OwnershipError::CannotAddRow {
                 row: row.key.to_string(),
-                why: "the Identifier is no PCI address".to_owned(),
+                why: "the Identifier is not a PCI address".to_owned(),
             });
         }
         if row.value(ValueColumn::User).text().is_none() {

@@ -188,7 +188,7 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<(), Broken> {
         && !allowed.contains(value)
     {
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        let why = format!("is {value}, which is none of {}", allowed.join(", "));
+        let why = format!("is {value}, not one of {}", allowed.join(", "));
         return Err(broken(why));
     }
     check_bounds(schema, value).map_err(broken)?;
@@ -211,7 +211,7 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<(), Broken> {
                     None if schema.get("additionalProperties") == Some(&Value::Bool(false)) => {
                         return Err(Broken {
                             at: join(at, name),
-                            why: "is a property the schema does not know".to_owned(),
+                            why: "is not in the schema".to_owned(),
                         });
                     }
                     None => {}

@@ -75,7 +75,7 @@ impl SchemaStore {
     /// A row that is not there yet, with `value` as all it says: each property in the column
     /// the schema marks it for, the identifier in each of them, the version the schema's.
     ///
-    /// What is not known of a row is when it was made: see [`super::Change::Add`].
+    /// What is not known of a row is when it was made: see [`super::StoreChange::Add`].
     ///
     /// # Errors
     /// [`OwnershipError::NoSchema`], [`OwnershipError::BreaksSchema`];

@@ -146,7 +146,7 @@ impl EsxConf {
         match (named.next(), named.next()) {
             (Some(device), None) => return Ok(device.written.clone()),
             (None, _) => {}
-            (Some(_), Some(_)) => return refuse("several of them are this device"),
+            (Some(_), Some(_)) => return refuse("several lines are this device"),
         }
         let spelled: BTreeSet<String> = spellings_in_use(devices)
             .into_iter()
@@ -155,8 +155,8 @@ impl EsxConf {
         let mut spelled = spelled.into_iter();
         match (spelled.next(), spelled.next()) {
             (Some(only), None) => Ok(only),
-            (None, _) => refuse("there are none whose spelling can be told"),
-            (Some(_), Some(_)) => refuse("they allow more than one spelling"),
+            (None, _) => refuse("no `/device` line has a clear spelling"),
+            (Some(_), Some(_)) => refuse("its `/device` lines allow more than one spelling"),
         }
     }
 

@@ -18,6 +18,7 @@ pub(super) struct Line {
 
 /// Why a line is remarkable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NoteKind {
     /// Not of the form `KEY = "VALUE"`.
     Unparsed,
@@ -44,7 +45,7 @@ impl NoteKind {
     }
 
     /// Whether such a line has nothing to do with owners: it is kept, and that is all.
-    pub fn is_only_kept(self) -> bool {
+    pub(crate) fn is_only_kept(self) -> bool {
         !self.concerns_an_owner()
     }
 
@@ -56,11 +57,11 @@ impl NoteKind {
             NoteKind::StrayQuote => "has a stray quote in its value and is kept as it is",
             NoteKind::TooLong => "has a key or value of more than 8191 bytes and is kept as it is",
             NoteKind::OddOwner => {
-                "looks like a passed-through device but is not of the exact form; \
-                 what ESXi makes of it is not known, and it is kept as it is"
+                "looks like a passed-through device but is not in the exact form; \
+                 it is not known how ESXi reads it, and it is kept as it is"
             }
             NoteKind::DuplicateOwner => {
-                "gives a device an owner that another line of the same key contradicts"
+                "sets an owner, but another line with the same key sets a different one"
             }
             NoteKind::IgnoredOwner => {
                 "passes a device through, but the host ignores this line: \

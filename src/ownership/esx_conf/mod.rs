@@ -51,6 +51,7 @@ pub struct Entry<'a> {
 
 /// Something about a line that a person should know. The line is kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// Line number, from 1.
     pub line: usize,
@@ -187,7 +188,7 @@ impl EsxConf {
     }
 
     /// Whether a line that is not of the exact form begins with `key`.
-    pub fn has_odd_line(&self, key: &str) -> bool {
+    pub(crate) fn has_odd_line(&self, key: &str) -> bool {
         self.odd.iter().any(|odd| odd.key == key)
     }
 
@@ -218,7 +219,7 @@ fn check_key(key: &str) -> Result<(), OwnershipError> {
         .chars()
         .any(|c| c == '"' || c == '=' || c.is_whitespace() || c.is_control())
     {
-        "it holds a blank, a control character, `\"` or `=`"
+        "it holds a space, a control character, `\"` or `=`"
     } else {
         return Ok(());
     };
@@ -230,7 +231,7 @@ fn check_key(key: &str) -> Result<(), OwnershipError> {
 
 fn check_value(key: &str, value: &str) -> Result<(), OwnershipError> {
     let why = if value.contains('"') {
-        "it holds a `\"`, for which the format has no escape"
+        "it holds a `\"`, which esx.conf cannot hold"
     } else if value.contains(['\n', '\r', '\0']) {
         "it holds a line break or a NUL"
     } else if value.len() > MAX_FIELD {

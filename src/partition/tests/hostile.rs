@@ -17,7 +17,7 @@ fn every_lie_of_a_gpt_is_an_error_of_its_own() {
         disk[at] ^= 1;
         disk
     };
-    let damaged = "the primary GPT is damaged, such a stick does not boot: ";
+    let damaged = "the primary GPT is damaged, so the medium does not boot: ";
     let cases: Vec<(&str, Vec<u8>, String)> = vec![
         (
             "signature-missing",
@@ -52,7 +52,7 @@ fn every_lie_of_a_gpt_is_an_error_of_its_own() {
         (
             "header-of-512-bytes",
             gpt().with(|gpt| gpt.header_size = 512).make(),
-            "GPT headers of 512 bytes are not supported, only 92".to_owned(),
+            "GPT headers of 512 bytes are not supported; only 92 are".to_owned(),
         ),
         (
             "entry-size-0",
@@ -69,7 +69,7 @@ fn every_lie_of_a_gpt_is_an_error_of_its_own() {
         (
             "entry-size-256",
             gpt().with(|gpt| gpt.entry_size = 256).make(),
-            "GPT entries of 256 bytes are not supported, only 128".to_owned(),
+            "GPT entries of 256 bytes are not supported; only 128 are".to_owned(),
         ),
         (
             "no-entries",
@@ -88,7 +88,7 @@ fn every_lie_of_a_gpt_is_an_error_of_its_own() {
                 put(&mut disk, 512 + 16, &crc.to_le_bytes());
                 disk
             },
-            "a GPT of 4294967295 entries is not supported, only up to 1024".to_owned(),
+            "a GPT of 4294967295 entries is not supported; the limit is 1024".to_owned(),
         ),
         (
             "array-over-header",
@@ -112,7 +112,7 @@ fn every_lie_of_a_gpt_is_an_error_of_its_own() {
         (
             "medium-ends-before-the-header",
             gpt().make()[..700].to_vec(),
-            format!("{damaged}the medium has 700 bytes, the header would end at byte 1024"),
+            format!("{damaged}the medium has 700 bytes, but the header would end at byte 1024"),
         ),
     ];
     for (lie, disk, expected) in cases {
@@ -137,18 +137,18 @@ fn every_lie_of_an_entry_is_an_error_of_its_own() {
         (
             "past-end",
             bank(500, 699),
-            "partition 6 reaches from sector 500 to 699, but the medium has only 600 sectors (51200 bytes are missing)",
+            "partition 6 reaches from sector 500 to 699, but the medium has only 600 sectors (51200 bytes missing)",
         ),
         (
             "past-end-wholly",
             bank(1000, 1099),
-            "partition 6 reaches from sector 1000 to 1099, but the medium has only 600 sectors (51200 bytes are missing)",
+            "partition 6 reaches from sector 1000 to 1099, but the medium has only 600 sectors (51200 bytes missing)",
         ),
         (
             "last-sector-at-the-end-of-64-bits",
             bank(500, u64::MAX),
             "partition 6 reaches from sector 500 to 18446744073709551615, but the medium has only 600 sectors \
-             (18446744073709551615 bytes are missing)",
+             (18446744073709551615 bytes missing)",
         ),
         (
             "overlaps-a-bank",
@@ -233,7 +233,7 @@ fn every_lie_of_an_mbr_is_an_error_of_its_own() {
         (
             "primary-past-end",
             |disk| set_mbr_entry(disk, 3, 0, 0x0C, 590, 20),
-            "partition 3 reaches from sector 590 to 609, but the medium has only 600 sectors (5120 bytes are missing)",
+            "partition 3 reaches from sector 590 to 609, but the medium has only 600 sectors (5120 bytes missing)",
         ),
         (
             "primary-overlaps",
@@ -285,9 +285,9 @@ fn a_protective_entry_the_loader_does_not_take_is_reported_as_what_it_is() {
 fn a_gpt_read_with_the_wrong_sector_size_says_so() {
     let disk = GptMaker::new(4096).make();
     let expected =
-        "the GPT was made for sectors of 4096 bytes, but the medium is read with sectors of 512";
+        "the GPT is for sectors of 4096 bytes, but the medium is read with sectors of 512 bytes";
     assert_eq!(message(&disk, Some(512)), expected);
-    let odd = "sectors of 520 bytes are not supported, only 512 and 4096";
+    let odd = "sectors of 520 bytes are not supported; only 512 and 4096 are";
     assert_eq!(message(&disk, Some(520)), odd);
 }
 
@@ -319,7 +319,7 @@ fn what_is_not_a_whole_raw_disk_is_named() {
         (
             "511-bytes",
             vec![0; 511],
-            "the medium has 511 bytes, less than one sector",
+            "the medium has only 511 bytes, less than one sector",
             ErrorKind::Damaged,
         ),
         (

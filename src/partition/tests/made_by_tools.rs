@@ -96,8 +96,8 @@ fn the_gpt_of_5_and_6_is_read_as_sgdisk_wrote_it() {
                 p.number,
                 p.role().as_str(),
                 p.name.as_str(),
-                p.first_lba,
-                p.last_lba,
+                p.first_lba.0,
+                p.last_lba.0,
             )
         })
         .collect();
@@ -158,7 +158,7 @@ fn a_gpt_with_a_large_entry_array_is_read() {
     let table = PartitionTable::read(&open(file.path()), None).unwrap();
     assert_eq!(table.partitions.len(), 1);
     assert_eq!(
-        (table.partitions[0].number, table.partitions[0].first_lba),
+        (table.partitions[0].number, table.partitions[0].first_lba.0),
         (200, 4096)
     );
 }

@@ -146,8 +146,8 @@ fn summary(table: &PartitionTable) -> Vec<(u32, String, u64, u64)> {
         (
             p.number,
             p.partition_type.to_string(),
-            p.first_lba,
-            p.last_lba,
+            p.first_lba.0,
+            p.last_lba.0,
         )
     };
     table.partitions.iter().map(line).collect()
@@ -291,8 +291,8 @@ fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_unless_it_may_
     let table = PartitionTable::read(&&disk[..350 * 512 + 100], None).unwrap();
     let messages: Vec<String> = table.warnings.iter().map(ToString::to_string).collect();
     let expected = [
-        "partition 7 reaches from sector 300 to 399, but the medium has only 350 sectors (25600 bytes are missing)",
-        "the medium ends with 100 bytes that are less than a sector",
+        "partition 7 reaches from sector 300 to 399, but the medium has only 350 sectors (25600 bytes missing)",
+        "the medium ends with 100 bytes, less than a sector",
     ];
     assert_eq!(messages, expected);
 
@@ -303,7 +303,7 @@ fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_unless_it_may_
     );
     assert_eq!(
         error.to_string(),
-        "partition 6 reaches from sector 200 to 299, but the medium has only 250 sectors (25600 bytes are missing)"
+        "partition 6 reaches from sector 200 to 299, but the medium has only 250 sectors (25600 bytes missing)"
     );
 }
 

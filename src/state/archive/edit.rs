@@ -7,6 +7,7 @@ use std::ops::Range;
 
 /// One change to one member. Paths are compared without `./`, leading and doubled slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MemberEdit {
     /// Gives a regular file new content; name, mode, owner, time and place stay.
     Replace {

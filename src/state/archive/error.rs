@@ -1,28 +1,29 @@
 //! What can be wrong with a tar archive or with a change to it.
 
 use super::MemberKind;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, counted};
 use thiserror::Error;
 
 /// Why an archive cannot be vouched for, or a change to it not be made. Offsets are bytes from
 /// the start of the unpacked archive.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// No end-of-archive block where the data stop.
-    #[error("archive stops at offset {offset} without an end-of-archive block")]
+    #[error("the archive stops at offset {offset} without an end-of-archive block")]
     NoEnd {
         /// Where a header should begin.
         offset: usize,
     },
     /// A single zero block followed by more: one reader stops there, another goes on.
-    #[error("a lone zero block at offset {offset} is followed by other data")]
+    #[error("other data follow a single zero block at offset {offset}")]
     LoneZeroBlock {
         /// Where the zero block begins.
         offset: usize,
     },
     /// A header's checksum is not that of its bytes.
     #[error(
-        "tar checksum wrong in the header at offset {offset}: stored {stored:?}, computed {computed:o}"
+        "the tar checksum of the header at offset {offset} is wrong: stored {stored:?}, computed {computed:o}"
     )]
     Checksum {
         /// Where the header begins.
@@ -33,7 +34,7 @@ pub enum ArchiveError {
         computed: u64,
     },
     /// A numeric header field holds no number.
-    #[error("{field} field in the header at offset {offset} holds no number: {value:?}")]
+    #[error("the {field} field of the header at offset {offset} is not a number: {value:?}")]
     Field {
         /// Where the header begins.
         offset: usize,
@@ -44,7 +45,8 @@ pub enum ArchiveError {
     },
     /// A member's data reach past the end of the archive.
     #[error(
-        "member of {size} bytes at offset {offset} runs past the end of the archive ({len} bytes)"
+        "the member at offset {offset} has {} and runs past the end of the archive at byte {len}",
+        counted(size, "byte")
     )]
     PastEnd {
         /// Where the member's header begins.
@@ -55,13 +57,16 @@ pub enum ArchiveError {
         len: usize,
     },
     /// More members than any state holds.
-    #[error("more than {limit} headers")]
+    #[error("there are more than {limit} headers")]
     TooManyMembers {
         /// The limit.
         limit: usize,
     },
     /// A link, directory or device that claims data: readers disagree whether any follow.
-    #[error("{kind} at offset {offset} claims {size} bytes of data")]
+    #[error(
+        "the {kind} at offset {offset} claims {} of data",
+        counted(size, "byte")
+    )]
     SizedSpecial {
         /// Where the header begins.
         offset: usize,
@@ -71,7 +76,9 @@ pub enum ArchiveError {
         size: u64,
     },
     /// A long-name or pax header too large to be one.
-    #[error("extension header at offset {offset} holds {size} bytes, more than {limit}")]
+    #[error(
+        "the extension header at offset {offset} has {size} bytes, more than the limit of {limit}"
+    )]
     ExtensionTooLarge {
         /// Where the header begins.
         offset: usize,
@@ -81,7 +88,7 @@ pub enum ArchiveError {
         limit: u64,
     },
     /// A long-name or pax header that belongs to no member, or the second of its kind for one.
-    #[error("extension header at offset {offset} {fault}")]
+    #[error("the extension header at offset {offset} {fault}")]
     StrayExtension {
         /// Where the header begins.
         offset: usize,
@@ -89,13 +96,13 @@ pub enum ArchiveError {
         fault: &'static str,
     },
     /// A pax record that cannot be read.
-    #[error("pax header at offset {offset} holds a malformed record")]
+    #[error("the pax header at offset {offset} holds a malformed record")]
     PaxRecord {
         /// Where the header begins.
         offset: usize,
     },
     /// A pax record that readers understand differently.
-    #[error("pax header at offset {offset} holds {key:?} {fault}")]
+    #[error("the pax header at offset {offset} holds {key:?} {fault}")]
     PaxAmbiguous {
         /// Where the header begins.
         offset: usize,
@@ -127,7 +134,7 @@ pub enum ArchiveError {
         target: String,
     },
     /// The path names a member already.
-    #[error("{path} is in the archive already")]
+    #[error("{path} is already in the archive")]
     Exists {
         /// The path asked for.
         path: String,
@@ -175,7 +182,7 @@ pub enum ArchiveError {
         width: usize,
     },
     /// The header field is in GNU's base-256 form, which this program does not write.
-    #[error("{path}: the {field} field is in base-256 form, which is not written")]
+    #[error("{path}: the {field} field is in base-256 form, which bootbank does not write")]
     Base256 {
         /// The path asked for.
         path: String,
@@ -191,13 +198,13 @@ pub enum ArchiveError {
         fault: String,
     },
     /// Two changes name the same member.
-    #[error("{path} is changed twice at once")]
+    #[error("{path} is to be changed twice")]
     Conflict {
         /// The path asked for.
         path: String,
     },
     /// The changed archive is not what the change was meant to make. A fault of this program.
-    #[error("the changed archive does not verify: {what}")]
+    #[error("the changed archive is not as planned: {what}")]
     Verification {
         /// What differs.
         what: String,

@@ -31,6 +31,7 @@ const MAX_REPEATED: usize = 50;
 
 /// What a member is, by its type byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MemberKind {
     /// A file with its content.
     Regular,
@@ -130,11 +131,6 @@ impl Member {
         self.path == normalise(path.as_bytes())
     }
 
-    /// Offset of its own header in the unpacked archive.
-    pub fn header_offset(&self) -> usize {
-        self.raw.header
-    }
-
     /// Where its data lie in the unpacked archive.
     pub fn data_range(&self) -> Range<usize> {
         self.raw.data.clone()
@@ -182,14 +178,14 @@ impl Archive {
                 if again <= MAX_REPEATED {
                     let path = member.path();
                     warnings.push(format!(
-                        "{path} is in the archive more than once; the last one counts"
+                        "{path} is in the archive more than once; the last copy counts"
                     ));
                 }
             }
         }
         if again > MAX_REPEATED {
             let more = again.saturating_sub(MAX_REPEATED);
-            warnings.push(format!("and {more} more members are repeated"));
+            warnings.push(format!("{more} more are repeated like this"));
         }
         Ok(Archive {
             bytes,

@@ -159,7 +159,7 @@ fn check_end(bytes: &[u8], end: usize) -> Result<Vec<String>, ArchiveError> {
         Some((_, rest)) if !is_zero(rest) => {
             let count = rest.len();
             Ok(vec![format!(
-                "{count} bytes that are not all zero follow the end of the archive"
+                "data follow the end of the archive: {count} bytes, not all zero"
             )])
         }
         Some(_) => Ok(Vec::new()),

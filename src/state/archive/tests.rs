@@ -96,7 +96,7 @@ fn the_last_of_several_members_counts_and_is_the_one_edited() {
     assert_eq!(
         archive.warnings(),
         [format!(
-            "{CONF} is in the archive more than once; the last one counts"
+            "{CONF} is in the archive more than once; the last copy counts"
         )]
     );
     let edited = archive.edit(&[replace(CONF, b"newest")]).unwrap();
@@ -181,7 +181,7 @@ fn every_field_but_size_and_checksum_of_an_edited_member_stays() {
     assert_eq!(archive.find("etc/x").unwrap().mode, 0o1644);
     assert_eq!(
         archive.warnings(),
-        ["23 bytes that are not all zero follow the end of the archive"]
+        ["data follow the end of the archive: 23 bytes, not all zero"]
     );
     let edited = archive.edit(&[replace("etc/x", &[7; 600])]).unwrap();
     let new = edited.as_bytes();
@@ -272,7 +272,7 @@ fn records_that_contradict_a_change_refuse_it() {
         (
             &[base256],
             replace("a", b"2"),
-            "a: the size field is in base-256 form, which is not written",
+            "a: the size field is in base-256 form, which bootbank does not write",
         ),
         (
             &[narrow],
@@ -349,15 +349,15 @@ fn edits_that_cannot_be_meant_are_refused_one_by_one() {
         ),
         (
             vec![add("./etc/a", b"")],
-            "./etc/a is in the archive already",
+            "./etc/a is already in the archive",
         ),
         (
             vec![add("b", b""), add("./b", b"")],
-            "./b is changed twice at once",
+            "./b is to be changed twice",
         ),
         (
             vec![remove("etc/a"), replace("etc/a", b"")],
-            "etc/a is changed twice at once",
+            "etc/a is to be changed twice",
         ),
         (vec![add("", b"")], "\"\" cannot be added: it names no file"),
         (

@@ -29,7 +29,7 @@ pub(super) fn verify(
             _ => {
                 let other = next(&mut found, member)?;
                 if old.slice(&member.raw.span) != new.slice(&other.raw.span) {
-                    return Err(differs(member, "it was not to change"));
+                    return Err(differs(member, "it changed, but should not"));
                 }
             }
         }
@@ -107,12 +107,12 @@ fn check_added<'a>(
             && member.kind == MemberKind::Regular
             && (member.mode, member.mtime) == (*mode, *mtime);
         if !as_asked {
-            return Err(differs(member, "it is not as it was to be added"));
+            return Err(differs(member, "it was not added as planned"));
         }
     }
     if count != wanted {
         return Err(ArchiveError::Verification {
-            what: format!("{count} members were added instead of {wanted}"),
+            what: format!("members added: {count} instead of {wanted}"),
         });
     }
     Ok(())

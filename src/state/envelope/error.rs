@@ -6,21 +6,22 @@ use thiserror::Error;
 /// Why an envelope cannot be opened or written. Offsets are bytes from its start unless said
 /// otherwise.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EnvelopeError {
     /// Too short for header, crypto footer and AEAD footer.
-    #[error("envelope of {len} bytes is shorter than its three fixed blocks")]
+    #[error("the envelope has {len} bytes, less than its three fixed blocks")]
     TooShort {
         /// Its length in bytes.
         len: usize,
     },
     /// The length is no multiple of 4096.
-    #[error("envelope of {len} bytes is not a multiple of 4096")]
+    #[error("the envelope has {len} bytes, not a multiple of 4096")]
     Unaligned {
         /// Its length in bytes.
         len: usize,
     },
     /// A block does not begin with its name.
-    #[error("{part} does not begin with {expected}")]
+    #[error("the {part} does not begin with {expected}")]
     Magic {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -28,7 +29,7 @@ pub enum EnvelopeError {
         expected: &'static str,
     },
     /// A byte that is always zero is not.
-    #[error("byte {offset} of the {part} is {value:#04x} where zero belongs")]
+    #[error("byte {offset} of the {part} is {value:#04x}, but must be 0")]
     NotZero {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -38,7 +39,7 @@ pub enum EnvelopeError {
         value: u8,
     },
     /// A version other than the known one.
-    #[error("{part} is of version {version}, only {known} is known")]
+    #[error("the {part} has version {version}; only {known} is known")]
     Version {
         /// `header`, `AEAD footer` or `crypto footer`.
         part: &'static str,
@@ -48,7 +49,7 @@ pub enum EnvelopeError {
         known: u32,
     },
     /// A length field other than the known one.
-    #[error("{part} gives its length as {size}, only {known} is known")]
+    #[error("the {part} gives its length as {size}; only {known} is known")]
     Size {
         /// `header` or `AEAD footer`.
         part: &'static str,
@@ -58,7 +59,7 @@ pub enum EnvelopeError {
         known: u32,
     },
     /// An attribute of a type that is not known, so that its end is not known either.
-    #[error("attribute at offset {offset} is of unknown type {kind:#04x}")]
+    #[error("the attribute at offset {offset} has the unknown type {kind:#04x}")]
     AttributeType {
         /// Where the attribute begins.
         offset: usize,
@@ -66,7 +67,7 @@ pub enum EnvelopeError {
         kind: u8,
     },
     /// An attribute that does not end within the header.
-    #[error("attribute {name:?} at offset {offset} runs past the end of the header")]
+    #[error("the attribute {name:?} at offset {offset} runs past the end of the header")]
     AttributeOverrun {
         /// Where the attribute begins.
         offset: usize,
@@ -74,7 +75,7 @@ pub enum EnvelopeError {
         name: String,
     },
     /// An attribute whose name or string is not UTF-8, or whose zero bytes are not zero.
-    #[error("attribute at offset {offset} has a malformed {part}")]
+    #[error("the attribute at offset {offset} has a malformed {part}")]
     AttributeMalformed {
         /// Where the attribute begins.
         offset: usize,
@@ -82,13 +83,13 @@ pub enum EnvelopeError {
         part: &'static str,
     },
     /// An attribute given twice.
-    #[error("attribute {name:?} is given twice")]
+    #[error("the attribute {name:?} is there twice")]
     AttributeDuplicate {
         /// Its name.
         name: String,
     },
     /// An attribute of another type or length than it must have.
-    #[error("attribute {name} is not {expected}")]
+    #[error("the attribute {name} is not {expected}")]
     AttributeValue {
         /// Its name.
         name: &'static str,
@@ -96,19 +97,21 @@ pub enum EnvelopeError {
         expected: &'static str,
     },
     /// A required attribute is missing.
-    #[error("attribute {name} is missing")]
+    #[error("the attribute {name} is missing")]
     AttributeMissing {
         /// Its name.
         name: &'static str,
     },
     /// An attribute that says of itself that it must be understood.
-    #[error("attribute {name:?} must be understood to read the content, and is not")]
+    #[error(
+        "the attribute {name:?} must be understood to read the content, and bootbank does not know it"
+    )]
     AttributeUnknown {
         /// Its name.
         name: String,
     },
     /// An attribute whose flag byte is neither 0 nor 1.
-    #[error("attribute {name:?} has the flag {flag}, only 0 and 1 are known")]
+    #[error("the attribute {name:?} has the flag {flag}, and only 0 and 1 are known")]
     AttributeFlag {
         /// Its name.
         name: String,
@@ -116,19 +119,19 @@ pub enum EnvelopeError {
         flag: u8,
     },
     /// Content that is compressed before it is encrypted.
-    #[error("the content is compressed (attribute {name:?}), which is not understood")]
+    #[error("the content is compressed (attribute {name:?}), which bootbank does not understand")]
     Compressed {
         /// The attribute that says so.
         name: String,
     },
     /// A cipher other than AES-256-GCM.
-    #[error("cipher {name:?} is not AES-256-GCM")]
+    #[error("the cipher is {name:?}, not AES-256-GCM")]
     Cipher {
         /// What the header says.
         name: String,
     },
     /// The envelope was made with another key.
-    #[error("envelope wants key {wanted}, encryption.info holds {held}")]
+    #[error("the envelope needs key {wanted}, but encryption.info holds {held}")]
     KeyId {
         /// The key named in the header.
         wanted: String,
@@ -136,16 +139,16 @@ pub enum EnvelopeError {
         held: String,
     },
     /// The key's hash is not that of the header.
-    #[error("key {key_id} does not have the hash that the header gives")]
+    #[error("key {key_id} does not match the hash in the header")]
     KeyHash {
         /// The key's name.
         key_id: String,
     },
     /// Header, body or tag have changed since the envelope was made.
-    #[error("authentication tag is wrong: header, body or tag have been altered")]
+    #[error("the authentication tag is wrong: the header, the body or the tag was altered")]
     Tag,
     /// More padding than there are data.
-    #[error("padding of {padding} bytes is longer than the {room} bytes it should be part of")]
+    #[error("the padding is {padding} bytes long, but there is room for only {room}")]
     Padding {
         /// What the crypto footer says.
         padding: u32,
@@ -153,7 +156,7 @@ pub enum EnvelopeError {
         room: usize,
     },
     /// The content is longer than the format can hold.
-    #[error("content of {len} bytes is too long to encrypt")]
+    #[error("the content has {len} bytes, too many to encrypt")]
     TooLong {
         /// Its length in bytes.
         len: usize,

@@ -18,11 +18,12 @@ use super::images::{output, profiles};
 use super::memory::{Medium, peak_of};
 use super::repair;
 use bootbank::commit::{Undo, run};
+use bootbank::diagnosis::{CheckOptions, check};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
-use bootbank::stick::{BankChoice, Plan, Request, Settings, Stick, check};
+use bootbank::stick::{BankChoice, Plan, Request, Settings, Stick};
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
@@ -88,7 +89,11 @@ fn try_case(image: &Image, case: u64, keys: &KeyCache, tally: &Tally) -> Result<
     };
     let driven = catch_unwind(AssertUnwindSafe(|| {
         peak_of(|| {
-            let findings = check(&medium, settings, BankChoice::All);
+            let options = CheckOptions {
+                banks: BankChoice::All,
+                contents: None,
+            };
+            let findings = check(&medium, settings, options);
             let plan = Stick::open(&medium, settings).and_then(|stick| {
                 let _ = stick.plan_reclaim(REQUEST);
                 stick.plan(&fix(), REQUEST)

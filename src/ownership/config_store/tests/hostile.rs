@@ -221,7 +221,7 @@ fn a_default_that_is_an_expression_is_refused_before_anything_is_read() {
             .new_row(&key, &serde_json::json!({"vga": true}))
             .unwrap();
         let error = store
-            .edit(&[Change::Add { row: Box::new(row) }], None)
+            .edit(&[StoreChange::Add { row: Box::new(row) }], None)
             .unwrap_err();
         assert!(error.to_string().contains("no row can be added"), "{error}");
     }

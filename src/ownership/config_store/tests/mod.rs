@@ -53,8 +53,8 @@ fn store(more: &str) -> ConfigStore {
 
 const USB: &str = "0000:00:17.3";
 
-fn set_owner(identifier: &str, owner: Owner) -> Change {
-    Change::SetOwner {
+fn set_owner(identifier: &str, owner: Owner) -> StoreChange {
+    StoreChange::SetOwner {
         identifier: identifier.to_owned(),
         owner,
     }
@@ -293,7 +293,7 @@ fn every_column_that_holds_an_owner_is_set_and_json_is_kept_to_the_byte() {
 #[test]
 fn a_change_of_the_desired_value_alone_is_no_revision() {
     let before = store("");
-    let change = Change::SetValue {
+    let change = StoreChange::SetValue {
         key: pci_devices::key(USB),
         column: ValueColumn::Desired,
         json: Some("{}".to_owned()),
@@ -312,7 +312,7 @@ fn rows_are_set_and_deleted_by_key() {
     let key = RowKey::new("esx", "system", "big", "");
     assert_eq!(key.to_string(), "esx/system/big");
     let json = format!("{{\"x\":\"{}\"}}", "z".repeat(30_000));
-    let set = Change::SetValue {
+    let set = StoreChange::SetValue {
         key: key.clone(),
         column: ValueColumn::User,
         json: Some(json.clone()),
@@ -327,7 +327,7 @@ fn rows_are_set_and_deleted_by_key() {
         "ok\n"
     );
     let deleted = after
-        .edit(&[Change::Delete { key: key.clone() }], None)
+        .edit(&[StoreChange::Delete { key: key.clone() }], None)
         .unwrap();
     assert_eq!(deleted.row(&key), None);
     assert_eq!(deleted.rows().len(), before.rows().len() - 1);
@@ -340,7 +340,7 @@ fn rows_are_set_and_deleted_by_key() {
         "ok\n2\n"
     );
     for change in [
-        Change::Delete {
+        StoreChange::Delete {
             key: RowKey::new("esx", "system", "nothing", ""),
         },
         set_owner("0000:ff:00.0", Owner::Vmkernel),
@@ -349,7 +349,7 @@ fn rows_are_set_and_deleted_by_key() {
         assert!(matches!(error, OwnershipError::NoSuchRow { .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::Usage);
     }
-    let bad = Change::SetValue {
+    let bad = StoreChange::SetValue {
         key,
         column: ValueColumn::User,
         json: Some("{".to_owned()),
@@ -369,7 +369,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     let schemas = SchemaStore::open(&schema_store()).unwrap();
     let add = |address: &str, time| {
         let row = before.passthru_row(&schemas, address.parse().unwrap())?;
-        before.edit(&[Change::Add { row: Box::new(row) }], time)
+        before.edit(&[StoreChange::Add { row: Box::new(row) }], time)
     };
     let known = "0000:6e:0c.3";
     for (time, made) in [
@@ -403,7 +403,7 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     assert_eq!(
         error.to_string(),
         "the ConfigStore row esx/hardware/pci_devices/0000:05:00.0 cannot be added: no device_data \
-         row tells its dl_bus_address, which the schema requires"
+         row holds its dl_bus_address, which the schema requires"
     );
     assert!(matches!(
         add(USB, None),

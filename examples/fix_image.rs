@@ -1,0 +1,70 @@
+//! Gives every device that is passed through back to the VMkernel, in all banks of an image.
+//! The way back is written to a file first.
+//!
+//!     cargo run --example fix_image -- IMAGE UNDO_FILE
+
+use bootbank::commit::{self, Undo};
+use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
+use bootbank::fat::Method;
+use bootbank::host::Host;
+use bootbank::medium::{CachedReads, ClaimedTarget, ReadAt as _};
+use bootbank::ownership::Owner;
+use bootbank::state::{KeyCache, Limits};
+use bootbank::stick::{BankChoice, Request, Settings, Stick};
+use std::error::Error;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let image = arguments.next().ok_or("which image?")?;
+    let undo_path = arguments.next().ok_or("where to put the undo file?")?;
+
+    // Claimed before it is first read, so that what is planned is still so when it is written.
+    let target = ClaimedTarget::open(Path::new(&image), &Host::default())?;
+    let medium = CachedReads::new(&target);
+    let keys = KeyCache::new();
+    let settings = Settings {
+        sector_size: target.logical_sector_size(),
+        limits: Limits::default(),
+        keys: &keys,
+    };
+    let stick = Stick::open(&medium, settings)?;
+    let edit = Edit::Owner(OwnerEdit {
+        devices: Devices::PassedThrough,
+        owner: Owner::Vmkernel,
+    });
+    let request = Request {
+        banks: BankChoice::All,
+        method: Method::SecondCopy,
+        context: Context::default(),
+    };
+    let plan = stick.plan(&[edit], request)?;
+    for bank in &plan.banks {
+        for change in bank.files.iter().flat_map(|file| &file.changes) {
+            let to = change.to.as_deref().unwrap_or("nothing");
+            println!("partition {}: {} becomes {to}", bank.partition, change.key);
+        }
+    }
+    if plan.is_empty() {
+        println!("nothing to change");
+        return Ok(());
+    }
+
+    let undo = Undo {
+        set: plan.set.clone(),
+        medium_size: target.size(),
+        about: Default::default(),
+    };
+    let mut file = File::create_new(&undo_path)?;
+    file.write_all(&undo.to_bytes()?)?;
+    file.sync_all()?;
+
+    let done = commit::run(&target, &plan.set, &|| false)?;
+    println!("{} bytes written", done.bytes_written);
+    if let Some(failure) = done.unfinished {
+        println!("in effect, but clusters are left allocated to nothing: {failure}");
+    }
+    Ok(())
+}

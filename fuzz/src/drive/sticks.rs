@@ -1,0 +1,92 @@
+//! Whole images, and the way back.
+
+use super::super::repair;
+use super::settings;
+use bootbank::commit::{Undo, run};
+use bootbank::diagnosis::{CheckOptions, Contents, check};
+use bootbank::edit::seal::Operation;
+use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
+use bootbank::fat::Method;
+use bootbank::medium::Memory;
+use bootbank::ownership::Owner;
+use bootbank::stick::{BankChoice, Request, Stick, plan_undo};
+
+/// A whole image whose archives are stored, not compressed.
+pub fn image(data: &[u8]) -> bool {
+    let mut bytes = data.to_vec();
+    repair::image(&mut bytes);
+    let contents = Contents {
+        medium: &bytes,
+        threads: 1,
+        progress: &|_, _| {},
+    };
+    let options = CheckOptions {
+        banks: BankChoice::All,
+        contents: Some(contents),
+    };
+    let _ = check(&bytes, settings(), options);
+    let Ok(stick) = Stick::open(&bytes, settings()) else {
+        return false;
+    };
+    let edits = [Edit::Owner(OwnerEdit {
+        devices: Devices::PassedThrough,
+        owner: Owner::Vmkernel,
+    })];
+    let request = Request {
+        banks: BankChoice::All,
+        method: Method::SecondCopy,
+        context: Context { time: None },
+    };
+    let _ = stick.plan_reclaim(request);
+    for other in [
+        Edit::Seal(Operation::ALL.to_vec()),
+        Edit::Conf(ConfEdit::Set {
+            key: "/adv/Misc/HostName".to_owned(),
+            value: "fuzz".to_owned(),
+        }),
+        Edit::File(FileEdit::Put {
+            path: "etc/motd".to_owned(),
+            content: vec![7; 700],
+            mode: None,
+        }),
+    ] {
+        let _ = stick.plan(&[other], request);
+    }
+    let Ok(plan) = stick.plan(&edits, request) else {
+        return false;
+    };
+    let medium = Memory::new(bytes.clone());
+    run(&medium, &plan.set, &|| false).expect("a medium in memory");
+    let after = Stick::open(&medium, settings()).expect("what a verified plan leaves");
+    let again = after
+        .plan(&edits, request)
+        .expect("what a verified plan leaves");
+    assert!(again.is_empty(), "the plan left something to do");
+    !plan.is_empty()
+}
+
+/// The image the seed of `undo` is for, as the change left it.
+const CHANGED: &[u8] = include_bytes!("../../templates/changed.bin");
+
+/// An undo file.
+pub fn undo(data: &[u8]) -> bool {
+    let _ = Undo::from_bytes(data);
+    let Ok(undo) = Undo::from_bytes(&repair::undo(data)) else {
+        return false;
+    };
+    let medium = CHANGED.to_vec();
+    let _ = undo.plan(&medium, true);
+    for force in [true, false] {
+        let Ok(back) = plan_undo(&medium, &undo, settings(), force) else {
+            continue;
+        };
+        // By force anything may be put back; else what is left is a stick.
+        let after = Memory::new(medium.clone());
+        let done = run(&after, &back.set, &|| false);
+        if !force {
+            done.expect("a medium in memory");
+            Stick::open(&after, settings()).expect("what an undo leaves");
+        }
+    }
+    undo.plan(&medium, false).is_ok_and(|set| !set.is_empty())
+}

@@ -1,0 +1,107 @@
+//! Partition tables and FAT volumes.
+
+use super::super::repair;
+use bootbank::commit::Planner;
+use bootbank::fat::{Action, FatError, FileChange, Method, Volume, judge, replace};
+use bootbank::medium::ReadAt;
+use bootbank::partition::PartitionTable;
+use std::io;
+
+/// Bytes with nothing but zeros behind them.
+struct Sparse<'b> {
+    head: &'b [u8],
+    size: u64,
+}
+
+impl ReadAt for Sparse<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buf.fill(0);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let known = self.head.get(start..).unwrap_or_default();
+        let len = known.len().min(buf.len());
+        buf[..len].copy_from_slice(&known[..len]);
+        Ok(())
+    }
+}
+
+/// First byte: sector size and length of the medium; then its first sectors.
+pub fn table(data: &[u8]) -> bool {
+    let Some((&how, head)) = data.split_first() else {
+        return false;
+    };
+    let mut head = head.to_vec();
+    let given = [None, Some(512), Some(4096)][usize::from(how % 3)];
+    repair::gpt(&mut head, if how % 3 == 2 { 4096 } else { 512 });
+    let size = if how & 0x40 == 0 {
+        8 << 30
+    } else {
+        head.len() as u64
+    };
+    let medium = Sparse { head: &head, size };
+    let Ok(table) = PartitionTable::read(&medium, given) else {
+        return false;
+    };
+    for partition in table.bank_candidates() {
+        let range = partition
+            .byte_range(table.sector_size)
+            .expect("a checked partition");
+        assert!(range.end <= size, "a bank past the end");
+    }
+    true
+}
+
+/// The bytes of a volume.
+pub fn fat(data: &[u8]) -> bool {
+    let medium = data.to_vec();
+    let sector_size = if data.get(11..13) == Some(&[0, 16]) {
+        4096
+    } else {
+        512
+    };
+    let range = 0..medium.len() as u64;
+    let Ok(volume) = Volume::open(&medium, range, sector_size) else {
+        return false;
+    };
+    for name in ["boot.cfg", "state.tgz"] {
+        if let Ok(Some(entry)) = volume.find(name) {
+            let _ = volume.read_file(&entry, 1 << 20);
+        }
+    }
+    let _ = (volume.label(), volume.vmware_uuid(), volume.dirty_marks());
+    let Ok(reach) = volume.check() else {
+        return false;
+    };
+    let Some(entry) = volume.files().find(|entry| !entry.is_directory()) else {
+        return false;
+    };
+    let content = [7; 700];
+    let files = [FileChange {
+        entry,
+        action: Action::Replace(&content),
+        why: "fuzz".to_owned(),
+    }];
+    let mut planner = Planner::new(&medium, sector_size);
+    if replace(&volume, &reach, &mut planner, 1, &files).is_err() {
+        return false;
+    }
+    match judge(
+        &volume,
+        &reach,
+        &planner.finish(),
+        &files,
+        Method::SecondCopy,
+    ) {
+        Err(error @ FatError::Rejected { .. }) => {
+            panic!("the planner and its judge differ: {error}")
+        }
+        judged => judged.is_ok(),
+    }
+}

@@ -1,0 +1,177 @@
+//! How a change is made: what is typed, and what it means, checked once.
+
+use crate::cli::process::{Needs, is_stream};
+use crate::cli::report::Failure;
+use crate::fat::Method;
+use crate::medium::OutputFile;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+use super::output;
+use super::undo_store::{self, UndoPlace};
+
+/// What every writing command understands.
+#[derive(Debug, Args)]
+pub struct ChangeArgs {
+    /// Show what would change, and write nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Show the changes as a unified diff
+    #[arg(long)]
+    pub diff: bool,
+    /// Write nothing, and exit with 1 if something would change
+    #[arg(long)]
+    pub check: bool,
+    /// Write a changed copy, and leave the target alone. A FILE ending in .gz or .zst is compressed,
+    /// DIR/ takes the copies of several targets, - is standard output. The target may be a
+    /// compressed image (.gz, .zst, .xz)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite an existing output file
+    #[arg(long)]
+    pub force: bool,
+    /// Where to write the undo file (default: a new file in $XDG_STATE_HOME/bootbank/undo)
+    #[arg(short = 'z', long, value_name = "FILE", conflicts_with = "no_undo")]
+    pub undo_file: Option<PathBuf>,
+    /// Write no undo file
+    #[arg(long)]
+    pub no_undo: bool,
+    /// Write over the old file if a bank has no room for a second copy. A cut halfway leaves the
+    /// host unbootable until `bootbank undo`
+    #[arg(long)]
+    pub in_place: bool,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Never ask, as if there were no terminal: image files are changed; block devices, and changes
+    /// in place, need -y
+    #[arg(long)]
+    pub no_input: bool,
+}
+
+impl ChangeArgs {
+    /// What a command has to get at that changes these targets, or copies of them. A directory
+    /// for undo files is made here, while that is allowed.
+    pub fn needs(&self, targets: &[PathBuf]) -> Needs {
+        if self.dry_run || self.check {
+            return Needs::to_read(targets);
+        }
+        if let Some(output) = &self.output {
+            return needs_of_copies(targets, output);
+        }
+        let needs = Needs::to_write(targets);
+        if self.no_undo {
+            return needs;
+        }
+        let directory = match &self.undo_file {
+            Some(file) => undo_store::directory_of(file),
+            None => match undo_store::directory() {
+                Ok(directory) => directory,
+                Err(_) => return needs,
+            },
+        };
+        // What goes wrong here goes wrong again when the file is written, and is said then, if
+        // there is one to write at all.
+        let _ = undo_store::make_directory(&directory);
+        needs.making_in(directory)
+    }
+}
+
+/// Patched copies are made; where their directory is missing, that is made as well.
+fn needs_of_copies(targets: &[PathBuf], output: &Path) -> Needs {
+    let needs = Needs::to_read(targets);
+    if is_stream(output) {
+        return needs.making_in(output::scratch_directory(&output::Place::Stream));
+    }
+    let directory = OutputFile::directory_for(output);
+    // `copies/` is a directory to be made, `copies` a file in the one above.
+    let named = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if directory.is_dir() && (!named || output.is_dir()) {
+        return needs.making_in(directory);
+    }
+    needs.making_directory(&directory)
+}
+
+/// What becomes of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Print it.
+    DryRun,
+    /// Say whether there is anything to do.
+    Check,
+    /// Carry it out on a copy.
+    Output {
+        /// The copy, or the directory of copies.
+        path: PathBuf,
+        /// Replace what is there.
+        force: bool,
+    },
+    /// Carry it out on the target.
+    Commit,
+}
+
+/// How a change is made, as it was meant.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// What becomes of the plan.
+    pub mode: Mode,
+    /// Whether to show the change of the configuration.
+    pub diff: bool,
+    /// Where the undo file goes.
+    pub undo: UndoPlace,
+    /// Where new content may go.
+    pub method: Method,
+    /// Go ahead without asking.
+    pub yes: bool,
+    /// Never ask.
+    pub no_input: bool,
+}
+
+impl Way {
+    /// # Errors
+    /// Options that contradict each other, or one place for the files of several targets.
+    pub fn new(args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
+        let mode = match (args.dry_run, args.check, &args.output) {
+            (true, true, _) => {
+                return Err(Failure::usage(
+                    "--dry-run and --check cannot be used together",
+                ));
+            }
+            (true, false, _) => Mode::DryRun,
+            (false, true, _) => Mode::Check,
+            (false, false, None) => Mode::Commit,
+            (false, false, Some(path)) => Mode::Output {
+                path: path.clone(),
+                force: args.force,
+            },
+        };
+        if targets > 1 && args.undo_file.is_some() {
+            return Err(Failure::usage(
+                "--undo-file names one file, but there are several targets; leave it out, and each gets its own",
+            ));
+        }
+        let on_a_copy = matches!(mode, Mode::Output { .. });
+        if args.in_place && args.no_undo && !on_a_copy {
+            return Err(Failure::refused(
+                "--in-place cannot be used with --no-undo: until the change is done, only the undo file holds the old configuration",
+            ));
+        }
+        let undo = match &args.undo_file {
+            Some(file) => UndoPlace::File(file.clone()),
+            None if args.no_undo => UndoPlace::None,
+            None => UndoPlace::Default,
+        };
+        Ok(Way {
+            mode,
+            diff: args.diff,
+            undo,
+            method: if args.in_place {
+                Method::InPlace
+            } else {
+                Method::SecondCopy
+            },
+            yes: args.yes,
+            no_input: args.no_input,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! The last sentence of a change: what happens at the next boot, and what to do next.
+
+use crate::cli::terminal::{plural, quoted, shown};
+use crate::loader::Stop;
+use crate::stick::{Cure, NextBoot, Outlook, Plan};
+
+/// When the next boot is spoken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Only where something is wrong with it.
+    IfWrong,
+    /// Always.
+    Always,
+    /// Always, and what giving devices back brings back.
+    AfterGivingBack,
+}
+
+/// What is to be said of the next boot after a change; `None` where nothing is.
+pub fn closing(plan: &Plan, closing: Closing, target: &str, is_copy: bool) -> Option<String> {
+    let outlook = &plan.outlook;
+    let wrong = !outlook.boot.boots();
+    if closing == Closing::IfWrong && !wrong {
+        return None;
+    }
+    let first = next_boot(outlook, target);
+    if is_copy || wrong || closing != Closing::AfterGivingBack || outlook.passed_through != Some(0)
+    {
+        return Some(first);
+    }
+    Some(format!(
+        "{first} Put the medium back into the powered-off host and start it: it saves its configuration again, \
+         and the console keyboard and the VMware Tools images are back if these devices had taken them away."
+    ))
+}
+
+/// The next boot in words.
+pub fn next_boot(outlook: &Outlook, target: &str) -> String {
+    let target = quoted(target);
+    match &outlook.boot {
+        NextBoot::Boots { partition } => match outlook.passed_through {
+            Some(0) => format!("Bank {partition} boots next and has no device passed through."),
+            Some(count) => format!(
+                "Bank {partition} boots next and has {count} device{} passed through.",
+                plural(count)
+            ),
+            None => format!(
+                "Bank {partition} boots next. Which devices it passes through cannot be told."
+            ),
+        },
+        NextBoot::Stops { partition, stops } => format!(
+            "Bank {partition} boots next, but the host will not start: {}. {}",
+            stops_in_words(stops),
+            cure_in_words(outlook.cure, &target)
+        ),
+        NextBoot::Nothing { why } => format!(
+            "No bank of this medium boots: {}. {}",
+            shown(why),
+            cure_in_words(outlook.cure, &target)
+        ),
+        NextBoot::Undecided { why, .. } => format!(
+            "Whether the host will start cannot be told: {}. Next: `bootbank verify {target}`.",
+            shown(why)
+        ),
+    }
+}
+
+fn stops_in_words(stops: &[Stop]) -> String {
+    let first = stops.first().map(|stop| shown(&stop.to_string()));
+    let first = first.unwrap_or_default();
+    match stops.len().saturating_sub(1) {
+        0 => first,
+        more => format!("{first}; and {more} more"),
+    }
+}
+
+fn cure_in_words(cure: Option<Cure>, target: &str) -> String {
+    match cure {
+        Some(Cure::UseBank(partition)) => format!(
+            "Next: `bootbank bank use {partition} {target}` boots bank {partition}, which is whole."
+        ),
+        _ => format!("Next: `bootbank verify {target}` lists everything that is wrong."),
+    }
+}

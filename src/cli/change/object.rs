@@ -1,0 +1,78 @@
+//! The JSON object of every writing command. Fields are added, never renamed.
+
+use crate::cli::report::ErrorObject;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub const SCHEMA: &str = "bootbank.change/1";
+
+/// Every writing command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Change {
+    pub schema: &'static str,
+    pub target: String,
+    pub outcome: Outcome,
+    pub searched: Vec<String>,
+    pub banks: Vec<ChangedBank>,
+    pub undo: Option<String>,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    pub output: Option<String>,
+    pub warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObject>,
+}
+
+/// What became of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Changed,
+    Unchanged,
+    WouldChange,
+    Partial,
+    Failed,
+    NotStarted,
+}
+
+impl Outcome {
+    /// Every outcome, the best first.
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Changed,
+        Outcome::Unchanged,
+        Outcome::WouldChange,
+        Outcome::Partial,
+        Outcome::Failed,
+        Outcome::NotStarted,
+    ];
+
+    /// As a person reads it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Outcome::Changed => "changed",
+            Outcome::Unchanged => "nothing to change",
+            Outcome::WouldChange => "would change",
+            Outcome::Partial => "partly changed",
+            Outcome::Failed => "failed",
+            Outcome::NotStarted => "not started",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ChangedBank {
+    pub partition: u32,
+    /// Whether its files are overwritten where they lie, for want of room beside them.
+    pub in_place: bool,
+    pub changes: Vec<ChangeItem>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ChangeItem {
+    pub file: String,
+    pub source: &'static str,
+    pub key: String,
+    pub addresses: Vec<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}

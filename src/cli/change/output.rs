@@ -1,0 +1,290 @@
+//! `--output`: where a patched copy goes, what its source is packed with, and what it is to be
+//! packed with itself.
+//!
+//! What is packed depends on nothing but the image: no name and no time go into a gzip header,
+//! and each packer runs at one level with one thread.
+
+use crate::cli::report::Failure;
+use crate::host::Host;
+use crate::medium::{Content, Identity, MediumError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The name that stands for standard output.
+pub const STREAM: &str = "-";
+
+/// Memory an xz image may need to be unpacked, in KiB: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
+
+/// Level of packing for gzip: the usual one.
+const GZIP_LEVEL: u32 = 6;
+/// Level of packing for Zstandard: the usual one.
+const ZSTD_LEVEL: i32 = 3;
+
+/// How a copy is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    Plain,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Packing {
+    /// As the name of the file asks for.
+    ///
+    /// # Errors
+    /// A name that promises a packing there is none of here.
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let extension = extension.unwrap_or_default().to_ascii_lowercase();
+        match extension.as_str() {
+            "gz" => Ok(Packing::Gzip),
+            "zst" => Ok(Packing::Zstd),
+            "xz" | "lzma" | "bz2" | "lz4" | "br" | "z" | "zip" | "7z" | "rar" => {
+                Err(Failure::usage(format!(
+                    "{}: bootbank cannot write .{extension} images",
+                    path.display()
+                ))
+                .hint(".gz and .zst are compressed, any other name gives a plain image; for others: -o - STICK | xz > FILE"))
+            }
+            _ => Ok(Packing::Plain),
+        }
+    }
+}
+
+/// Where a copy goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Standard output.
+    Stream,
+    /// A file.
+    File {
+        /// Its name.
+        path: PathBuf,
+        /// How it is packed.
+        packing: Packing,
+    },
+}
+
+impl Place {
+    /// Where the copy of `source` goes: `output` itself, or a file in it where it is a
+    /// directory, under the name of the source without what packs it.
+    ///
+    /// # Errors
+    /// A name that cannot be made.
+    pub fn of(output: &Path, source: &Path) -> Result<Self, Failure> {
+        if output == Path::new(STREAM) {
+            return Ok(Place::Stream);
+        }
+        if !is_directory(output) {
+            return Ok(Place::File {
+                path: output.to_owned(),
+                packing: Packing::of(output)?,
+            });
+        }
+        let packed = matches!(
+            source.extension().and_then(|extension| extension.to_str()),
+            Some("gz" | "zst" | "xz")
+        );
+        let name = match packed {
+            true => source.file_stem(),
+            false => source.file_name(),
+        };
+        let name =
+            name.ok_or_else(|| Failure::usage(format!("{} has no file name", source.display())))?;
+        Ok(Place::File {
+            path: output.join(name),
+            packing: Packing::Plain,
+        })
+    }
+}
+
+fn is_directory(output: &Path) -> bool {
+    output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// Refuses, before anything is written, outputs that are each other or a target.
+///
+/// # Errors
+/// One place for the copies of several targets, a terminal, and files that are two things.
+pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(), Failure> {
+    let several = targets.len() > 1;
+    if output == Path::new(STREAM) {
+        if several {
+            return Err(Failure::usage(
+                "-o - writes one image, but there are several targets",
+            ));
+        }
+        if io::stdout().is_terminal() {
+            return Err(Failure::usage("the image would go to the terminal")
+                .hint("send it somewhere else: -o - STICK | ssh host 'cat > patched.img'"));
+        }
+        return Ok(());
+    }
+    if several && !is_directory(output) {
+        return Err(Failure::usage(format!(
+            "--output {} names one file, but there are several targets",
+            output.display()
+        ))
+        .hint("name a directory, with a / at the end"));
+    }
+    let identities: BTreeMap<Identity, &Path> = targets
+        .iter()
+        .filter_map(|target| Some((Identity::of(target, host).ok()?, *target)))
+        .collect();
+    let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for &target in targets {
+        let Place::File { path, .. } = Place::of(output, target)? else {
+            continue;
+        };
+        let here = Identity::of(&path, host).ok();
+        match here.and_then(|identity| identities.get(&identity)) {
+            Some(other) if *other == target => return Err(MediumError::SameFile { path }.into()),
+            Some(other) => {
+                return Err(Failure::refused(format!(
+                    "the copy of {} would overwrite {}, which is a target itself",
+                    target.display(),
+                    other.display()
+                )));
+            }
+            None => {}
+        }
+        if let Some(other) = taken.insert(path.clone(), target) {
+            return Err(Failure::usage(format!(
+                "the copies of {} and {} would both go to {}",
+                other.display(),
+                target.display(),
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The first bytes of a regular file, to tell what it is.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn content_of(path: &Path) -> io::Result<Content> {
+    if !path.is_file() {
+        return Ok(Content::Raw);
+    }
+    let mut first = Vec::new();
+    let limit = Content::SNIFF_LEN as u64;
+    File::open(path)?.take(limit).read_to_end(&mut first)?;
+    Ok(Content::sniff(&first))
+}
+
+/// Whether an image of this form can be unpacked here.
+pub fn can_unpack(content: Content) -> bool {
+    matches!(content, Content::Gzip | Content::Zstd | Content::Xz)
+}
+
+/// The bytes of the disk in a compressed image.
+///
+/// # Errors
+/// A form that is not unpacked here, or what the operating system reported.
+pub fn unpacked(path: &Path, content: Content) -> Result<Box<dyn Read>, Failure> {
+    let failed = |error: io::Error| Failure::io(format!("cannot read {}: {error}", path.display()));
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    match content {
+        Content::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
+        Content::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?;
+            Ok(Box::new(decoder))
+        }
+        Content::Xz => {
+            let reader = lzma_rust2::XzReader::new_mem_limit(file, true, XZ_MEMORY);
+            Ok(Box::new(reader))
+        }
+        _ => Err(MediumError::Compressed {
+            path: path.to_owned(),
+            content,
+        }
+        .into()),
+    }
+}
+
+/// Hands a writer that packs into `file` to `fill`, and ends what is packed.
+///
+/// # Errors
+/// What `fill` met; what the writer below reported.
+pub fn pack(
+    file: &mut dyn Write,
+    packing: Packing,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
+    match packing {
+        Packing::Plain => fill(file),
+        Packing::Gzip => {
+            let level = flate2::Compression::new(GZIP_LEVEL);
+            let mut encoder = flate2::GzBuilder::new().mtime(0).write(file, level);
+            fill(&mut encoder)?;
+            encoder.finish().map(drop).map_err(CopyError::Write)
+        }
+        Packing::Zstd => {
+            let mut encoder = zstd::stream::write::Encoder::new(file, ZSTD_LEVEL)
+                .and_then(|mut encoder| encoder.include_checksum(true).map(|()| encoder))
+                .map_err(CopyError::Write)?;
+            fill(&mut encoder)?;
+            encoder.finish().map(drop).map_err(CopyError::Write)
+        }
+    }
+}
+
+/// Why an image could not be streamed.
+#[derive(Debug)]
+pub enum CopyError {
+    /// The source.
+    Read(io::Error),
+    /// Where it goes.
+    Write(io::Error),
+    /// A signal came.
+    Interrupted,
+}
+
+/// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in
+/// the directory for temporary files.
+pub fn scratch(place: &Place) -> PathBuf {
+    scratch_directory(place).join("bootbank-unpacked")
+}
+
+/// The directory [`scratch`] is in.
+pub fn scratch_directory(place: &Place) -> PathBuf {
+    match place {
+        Place::Stream => std::env::temp_dir(),
+        Place::File { path, .. } => match path.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        },
+    }
+}
+
+/// What a person calls a place.
+pub fn name_of(place: &Place) -> String {
+    match place {
+        Place::Stream => "standard output".to_owned(),
+        Place::File { path, .. } => path.display().to_string(),
+    }
+}
+
+/// Makes the directory of an output that names one.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn make_directory(output: &Path) -> Result<(), Failure> {
+    if !is_directory(output) || output.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(output).map_err(|error| {
+        Failure::io(format!(
+            "cannot create the directory {}: {error}",
+            output.display()
+        ))
+    })
+}

@@ -1,0 +1,198 @@
+//! Where undo files go, what they are called, and how they are written.
+//!
+//! An undo file holds parts of a host's configuration, secrets among them: it is made for its
+//! owner alone (0600, in a directory of 0700), never over an existing file and never through
+//! a symbolic link. It is on the disk, name included, before the first write to a medium.
+
+use crate::cli::report::Failure;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Where the undo file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UndoPlace {
+    /// The directory for undo files, under a name of its own.
+    Default,
+    /// Here.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+/// The file an undo goes to, decided before anything is written; `None` with `--no-undo`.
+///
+/// # Errors
+/// Refused where there is neither a home directory nor a file given.
+pub fn choose(place: &UndoPlace, content: &[u8]) -> Result<Option<PathBuf>, Failure> {
+    match place {
+        UndoPlace::None => Ok(None),
+        UndoPlace::File(file) => Ok(Some(file.clone())),
+        UndoPlace::Default => {
+            let directory = directory()?;
+            let name = format!("{}-{}", utc(Timestamp::now()), digest(content));
+            let path = free_name(&directory, &name);
+            Ok(Some(path))
+        }
+    }
+}
+
+/// `$XDG_STATE_HOME/bootbank/undo`, or `~/.local/state/bootbank/undo`.
+///
+/// # Errors
+/// Refused where neither variable is set.
+pub fn directory() -> Result<PathBuf, Failure> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let state = match (set("XDG_STATE_HOME"), set("HOME")) {
+        (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state),
+        (_, Some(home)) => PathBuf::from(home).join(".local/state"),
+        _ => {
+            return Err(Failure::refused(
+                "there is no place for the undo file: neither XDG_STATE_HOME nor HOME is set",
+            )
+            .hint("name a file with -z FILE, or go without one with --no-undo"));
+        }
+    };
+    Ok(state.join("bootbank/undo"))
+}
+
+/// The directory an undo file goes to.
+pub fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Makes a directory for undo files, for its owner alone, where there is none.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = directory_of(path);
+    make_directory(&parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // A run beside this one was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    // A directory that is not in its parent after a power cut takes its files with it.
+    File::open(&parent)?.sync_all()
+}
+
+/// The largest undo file that is written, and read, in bytes: old and new content of four states
+/// as large as a default limit lets them be.
+pub const LARGEST: u64 = 1 << 30;
+
+/// Writes the undo file and waits until it is on the disk under its name.
+///
+/// # Errors
+/// Refused where there is something already, no room or no right to write; else what the
+/// operating system reported. Nothing of the file is left then.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let failed = |error: io::Error| cannot_write(path, &error);
+    let parent = directory_of(path);
+    make_directory(&parent).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+        .map_err(failed)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(&parent)?.sync_all());
+    written.map_err(|error| {
+        // A cut-off undo file would be refused later; better none than one that misleads.
+        let _ = fs::remove_file(path);
+        failed(error)
+    })
+}
+
+/// Without the way back there is no change: most reasons are for the user to remove, and
+/// none of them has touched the target.
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    use io::ErrorKind::{
+        AlreadyExists, FileTooLarge, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    let text = format!("cannot write the undo file {}: {error}", path.display());
+    let nothing = "nothing was written to the medium";
+    match error.kind() {
+        AlreadyExists => Failure::refused(text).hint(format!(
+            "{nothing}; undo files are never overwritten, so name another with -z FILE"
+        )),
+        StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied
+        | NotFound | NotADirectory | IsADirectory => {
+            Failure::refused(text).hint(format!("{nothing}; choose another place with -z FILE"))
+        }
+        _ => Failure::io(text).hint(format!("{nothing}; choose another place with -z FILE")),
+    }
+    .path(path)
+}
+
+fn digest(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A time as `20261123T194500Z`.
+fn utc(time: Timestamp) -> String {
+    time.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The first of `NAME.undo`, `NAME-2.undo`, ... that is not taken: the same change of the same
+/// target in the same second was interrupted, or undone.
+fn free_name(directory: &Path, name: &str) -> PathBuf {
+    let others = (2_u64..).map(|number| format!("{name}-{number}.undo"));
+    let names = std::iter::once(format!("{name}.undo")).chain(others);
+    let mut paths = names.map(|name| directory.join(name));
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    paths
+        .find(is_free)
+        .unwrap_or_else(|| directory.join(format!("{name}.undo")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_calendar_dates() {
+        let cases = [
+            (0, "19700101T000000Z"),
+            (951_782_400, "20000229T000000Z"),
+            (951_868_799, "20000229T235959Z"),
+            (1_700_000_000, "20231114T221320Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(utc(Timestamp::from_second(seconds).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut names = Vec::new();
+        for _ in 0..3 {
+            let path = free_name(directory.path(), "x");
+            fs::write(&path, "").unwrap();
+            names.push(path.file_name().unwrap().to_owned());
+        }
+        assert_eq!(names, ["x.undo", "x-2.undo", "x-3.undo"]);
+    }
+}

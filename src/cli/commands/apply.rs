@@ -1,0 +1,184 @@
+//! `bootbank apply`: the edits declared in a plan, with the values of a host map.
+
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::process::{self, Needs};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
+use crate::edit::host_map::{HostMap, HostMapError, Names};
+use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
+use crate::medium::Target;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Make the edits in a plan file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank apply plan.toml stick.img                      one image
+  bootbank apply --check plan.toml images/*.img           exit 1 if any would change
+  bootbank apply --host-map hosts.csv plan.toml *.img     a value of {name} for each image
+
+A plan file:
+  [expect]
+  build = \"6.7.0\"                                       refuse media of other builds
+  [[device]]
+  address = \"0000:00:1a.7\"                              or \"passed-through\", for every one that is
+  owner = \"vmkernel\"
+  [conf]
+  set = { \"/adv/Misc/HostName\" = \"{name}.lab\" }       {name} is a column of the host map
+  [[file]]
+  path = \"etc/motd\"
+  text = \"Welcome to {name}\\n\"")]
+pub struct Apply {
+    /// The plan file; - is standard input
+    #[arg(value_name = "PLAN.toml")]
+    plan: PathBuf,
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// Values for each target, as CSV with a header line. The columns image, serial, bank-uuid and
+    /// system-uuid say which row is for which target; {name} in the plan file takes the column `name`
+    #[arg(long, value_name = "HOSTS.csv")]
+    host_map: Option<PathBuf>,
+    #[command(flatten)]
+    change: ChangeArgs,
+    /// The text of the plan, read once: a pipe has no second reading.
+    #[arg(skip)]
+    text: String,
+}
+
+impl Apply {
+    /// The files of this machine that a run reads besides its targets. A plan that cannot be read
+    /// names none: there is nothing to be done with it.
+    fn local_files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.host_map.iter().cloned().collect();
+        let directory = self.plan.parent().unwrap_or(Path::new(""));
+        if let Ok(plan) = DeclaredPlan::parse(&self.text) {
+            files.extend(plan.local_files().map(|name| directory.join(name)));
+        }
+        files
+    }
+}
+
+impl Run for Apply {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn prepare(&mut self) -> Result<(), Failure> {
+        self.text = process::text(&self.plan)?;
+        Ok(())
+    }
+
+    fn needs(&self) -> Needs {
+        let mut needs = self.change.needs(&self.targets.sticks);
+        needs.reads.extend(self.local_files());
+        needs
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let unusable = |error: PlanFileError| {
+            Failure::usage(format!("{}: {error}", self.plan.display()))
+                .path(&self.plan)
+                .hint("nothing was written; `bootbank schema plan` shows what a plan file may hold")
+        };
+        let plan = DeclaredPlan::parse(&self.text).map_err(unusable)?;
+        if self.text.trim().is_empty() {
+            let text = format!("{} is empty: it holds no edits", self.plan.display());
+            return Err(Failure::usage(text).path(&self.plan));
+        }
+        let files = local_files(&plan, &self.plan)?;
+        let paths = &self.targets.sticks;
+        let targets = distinct(paths, &session.host, &session.ui);
+        let in_plan = |(expect, edits)| Work::Edits { expect, edits };
+        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
+        let Some(path) = &self.host_map else {
+            let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
+            return Ok(job.run(&targets, &in_plan(declared)));
+        };
+        let in_map = |error: HostMapError| {
+            Failure::new(error.kind(), format!("{}: {error}", path.display())).path(path)
+        };
+        let map = HostMap::parse(&process::bytes(path)?).map_err(in_map)?;
+        map.check_columns(&plan.columns()).map_err(in_map)?;
+        let rows = rows(session, &targets, &map, &in_map);
+        let fill = |row: BTreeMap<String, String>| {
+            let declared = plan.fill(&row, &files).map_err(unusable)?;
+            Ok(in_plan(declared))
+        };
+        let each = targets.into_iter().zip(rows);
+        let each = each.map(|(target, row)| (target, row.and_then(fill)));
+        Ok(job.run_each(&each.collect::<Vec<_>>()))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema {
+            name: "plan",
+            is_input: true,
+            make: <PlanFile as schemars::JsonSchema>::json_schema,
+        }]
+    }
+}
+
+/// The local files a plan names, looked for from its own directory.
+fn local_files(plan: &DeclaredPlan, path: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut files = BTreeMap::new();
+    for name in plan.local_files() {
+        files.insert(name.to_owned(), process::bytes(&directory.join(name))?);
+    }
+    Ok(files)
+}
+
+type Row = Result<BTreeMap<String, String>, Failure>;
+
+/// The row of each target, found before anything is written: one that has none, and all that
+/// share one, are refused.
+fn rows(
+    session: &Session,
+    targets: &[PathBuf],
+    map: &HostMap,
+    in_map: &(impl Fn(HostMapError) -> Failure + Sync),
+) -> Vec<Row> {
+    let found = for_each(session, targets, |target| {
+        let names = names_of(session, target)?;
+        map.row_for(&names)
+            .map(|(line, row)| (line, row.clone()))
+            .map_err(|error| in_map(error).path(target))
+    });
+    let mut takers: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
+    for (row, target) in found.iter().zip(targets) {
+        if let Ok((line, _)) = row {
+            takers.entry(*line).or_default().push(target);
+        }
+    }
+    let only = |row: Result<(u64, BTreeMap<String, String>), Failure>| {
+        let (line, row) = row?;
+        match takers.get(&line).map(Vec::as_slice) {
+            Some([one, two, ..]) => Err(Failure::refused(format!(
+                "line {line} of the host map matches both {} and {}",
+                one.display(),
+                two.display()
+            ))
+            .hint("each row is for one medium; tell clones apart by `image` or `serial`")),
+            _ => Ok(row),
+        }
+    };
+    found.into_iter().map(only).collect()
+}
+
+fn names_of(session: &Session, path: &Path) -> Result<Names, Failure> {
+    session.look_into(path, |stick, target: &Target| {
+        let is_image = target.device().is_none();
+        let file_name = path.file_name().filter(|_| is_image);
+        Ok(Names {
+            image: file_name.map(|name| name.to_string_lossy().into_owned()),
+            serial: target.serial().map(str::to_owned),
+            ..stick.names()
+        })
+    })
+}

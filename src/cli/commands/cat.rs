@@ -1,0 +1,62 @@
+//! `bootbank cat`: one file of a bank or of its state to standard output.
+
+use super::get::content_of;
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Session};
+use crate::edit::secrets::is_secret_path;
+use clap::Args;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// Errors are those of a listing: the file itself is no JSON.
+const SCHEMA: &str = "bootbank.ls/1";
+
+/// Write one file to standard output
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank cat stick.img etc/vmware/esx.conf
+  bootbank cat stick.img bank5:boot.cfg")]
+pub struct Cat {
+    /// Image file or block device
+    stick: PathBuf,
+    /// A path as the host sees it (etc/vmware/esx.conf), or a bank's own file (bank:boot.cfg,
+    /// bank5:boot.cfg)
+    path: String,
+}
+
+impl Run for Cat {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        if session.ui.is_json() {
+            return Err(Failure::usage(
+                "cat writes the file itself, so --json cannot be used",
+            ));
+        }
+        let content = match content_of(session, &self.stick, &self.path) {
+            Ok(content) => content,
+            Err(failure) => {
+                failure.show(&session.ui, SCHEMA, &self.stick.display().to_string());
+                return Ok(failure.exit());
+            }
+        };
+        if is_secret_path(&self.path) && std::io::stdout().is_terminal() {
+            session
+                .ui
+                .warn(&format!("{} holds secrets of the host", self.path));
+        }
+        session
+            .ui
+            .file(&content)
+            .map_err(|error| Failure::io(format!("cannot write to standard output: {error}")))?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,282 @@
+//! `bootbank conf`: the settings of esx.conf.
+
+use crate::cli::change::{ChangeArgs, Job};
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::terminal::shown;
+use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
+use crate::ownership::EsxConf;
+use crate::stick::{Error, Stick};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use wildmatch::WildMatch;
+
+const SCHEMA: &str = "bootbank.conf/1";
+
+command_list! {
+    /// Show and change the settings of esx.conf
+    Conf {
+        List(List),
+        Get(Get),
+        Set(Set),
+        Unset(Unset),
+    }
+}
+
+/// List the settings of esx.conf
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank conf list stick.img                  every setting
+  bootbank conf list stick.img /system          /system and the keys below it
+  bootbank conf list stick.img '*/mac'          keys that match the pattern as a whole")]
+pub struct List {
+    /// Image file or block device
+    stick: PathBuf,
+    /// A key, to list it and the keys below it, or a pattern with * and ?
+    key: Option<String>,
+}
+
+/// Write the value of one key to standard output
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank conf get stick.img /system/uuid")]
+pub struct Get {
+    /// Image file or block device
+    stick: PathBuf,
+    /// The whole key
+    key: String,
+}
+
+/// Set one key; a new key goes next to its siblings
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank conf set stick.img /adv/Misc/HostName esx7.example.org
+  bootbank conf set -n --diff stick.img /system/uuid \"\"")]
+pub struct Set {
+    /// Image file or block device
+    stick: PathBuf,
+    /// The whole key
+    key: String,
+    /// The value; esx.conf cannot hold a double quote
+    #[arg(allow_hyphen_values = true)]
+    value: String,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Remove one key
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank conf unset stick.img /adv/Misc/HostName")]
+pub struct Unset {
+    /// Image file or block device
+    stick: PathBuf,
+    /// The whole key
+    key: String,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// `bootbank conf list` and `bootbank conf get`
+#[derive(JsonSchema, Serialize)]
+struct Settings {
+    schema: &'static str,
+    target: String,
+    partition: u32,
+    file: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Entry {
+    key: String,
+    value: String,
+    line: usize,
+}
+
+impl Run for List {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let wanted = self.key.as_deref().map(Wanted::new);
+        let fits = |found: &str| wanted.as_ref().is_none_or(|wanted| wanted.fits(found));
+        Ok(show(session, &self.stick, &fits, |settings| {
+            let lines = settings.entries.iter();
+            lines
+                .map(|entry| format!("{} = \"{}\"\n", shown(&entry.key), shown(&entry.value)))
+                .collect()
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Settings>("conf")]
+    }
+}
+
+impl Run for Get {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let fits = |found: &str| found == self.key;
+        Ok(show(session, &self.stick, &fits, |settings| {
+            let last = settings.entries.last();
+            last.map(|entry| format!("{}\n", shown(&entry.value)))
+                .unwrap_or_default()
+        }))
+    }
+}
+
+impl Run for Set {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let edit = ConfEdit::Set {
+            key: self.key.clone(),
+            value: self.value.clone(),
+        };
+        Job::edit(session, &self.change, &self.stick, vec![Edit::Conf(edit)])
+    }
+}
+
+impl Run for Unset {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let edit = ConfEdit::Unset {
+            key: self.key.clone(),
+            absent_ok: false,
+        };
+        Job::edit(session, &self.change, &self.stick, vec![Edit::Conf(edit)])
+    }
+}
+
+/// Shows the settings that fit; none fitting is an error.
+fn show(
+    session: &Session,
+    path: &Path,
+    fits: &dyn Fn(&str) -> bool,
+    in_words: impl Fn(&Settings) -> String,
+) -> Exit {
+    session.answer(path, SCHEMA, |stick, _| {
+        let settings = settings(session, stick, path, fits)?;
+        if settings.entries.is_empty() {
+            return Err(Failure::usage("no key in esx.conf matches")
+                .hint("`bootbank conf list` without a key lists every key"));
+        }
+        Ok(Answer::new(in_words(&settings), settings))
+    })
+}
+
+fn settings(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    path: &Path,
+    fits: &dyn Fn(&str) -> bool,
+) -> Result<Settings, Failure> {
+    let (partition, state) = stick.state(session.common.bank)?;
+    let inside = |error: Error| {
+        error
+            .on(partition)
+            .in_file(format!("{}:{ESX_CONF}", state.file_name()))
+    };
+    let bytes = state
+        .content(ESX_CONF)
+        .map_err(|error| inside(error.into()))?;
+    let missing = EditError::Missing { path: ESX_CONF };
+    let bytes = bytes.ok_or_else(|| inside(missing.into()))?;
+    let conf = EsxConf::parse(bytes.to_vec()).map_err(|error| inside(error.into()))?;
+    let entries = conf.entries().filter(|entry| fits(entry.key));
+    let entries = entries.map(|entry| Entry {
+        key: entry.key.to_owned(),
+        value: entry.value.to_owned(),
+        line: entry.line,
+    });
+    Ok(Settings {
+        schema: SCHEMA,
+        target: path.display().to_string(),
+        partition,
+        file: state.file_name().to_owned(),
+        entries: entries.collect(),
+    })
+}
+
+/// The keys asked for: one and those below it, or all that fit a pattern.
+enum Wanted<'k> {
+    At(&'k str),
+    Like(WildMatch),
+}
+
+impl<'k> Wanted<'k> {
+    fn new(text: &'k str) -> Self {
+        match text.contains(['*', '?']) {
+            true => Wanted::Like(WildMatch::new(text)),
+            false => Wanted::At(text.trim_end_matches('/')),
+        }
+    }
+
+    fn fits(&self, key: &str) -> bool {
+        match self {
+            Wanted::Like(pattern) => pattern.matches(key),
+            Wanted::At(wanted) => {
+                let rest = key.strip_prefix(wanted);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wanted;
+
+    #[test]
+    fn a_key_is_asked_for_by_itself_by_what_is_above_it_or_by_a_pattern() {
+        let cases = [
+            ("*", "/a", true),
+            ("/a/*/mac", "/a/b/c/mac", true),
+            ("/a/*/mac", "/a/b/c/mac2", false),
+            ("*mac*", "/net/mac/0", true),
+            ("/child[????]", "/child[0000]", true),
+            ("/child[???]", "/child[0000]", false),
+            ("/a*b*c", "/aXbXbc", true),
+            ("/abc", "/abc", true),
+            ("/abc/", "/abc/d", true),
+            ("/abc", "/abc[0000]/d", true),
+            ("/abc", "/abcd", false),
+        ];
+        for (wanted, key, expected) in cases {
+            assert_eq!(Wanted::new(wanted).fits(key), expected, "{wanted} on {key}");
+        }
+    }
+}

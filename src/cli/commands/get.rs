@@ -1,0 +1,101 @@
+//! `bootbank get`: copy one file out.
+
+use crate::cli::process::{Needs, is_stream};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Session};
+use crate::medium::{Identity, MediumError, OutputFile};
+use crate::stick::{Cause, Error, Path as StickPath};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Errors are those of a listing: the file itself is no JSON.
+const SCHEMA: &str = "bootbank.ls/1";
+
+/// Copy one file out of a bank or its state
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank get stick.img etc/vmware/esx.conf esx.conf
+  bootbank get stick.img bank:state.tgz - | tar -tzf -")]
+pub struct Get {
+    /// Image file or block device
+    stick: PathBuf,
+    /// A path as the host sees it, or a bank's own file (bank:boot.cfg, bank5:state.tgz)
+    path: String,
+    /// The file to write; - is standard output
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
+}
+
+impl Run for Get {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick]).making(&self.file)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let written = content_of(session, &self.stick, &self.path)
+            .and_then(|content| write_file(session, &self.stick, &self.file, self.force, &content));
+        match written {
+            Ok(()) => Ok(Exit::Done),
+            Err(failure) => {
+                failure.show(&session.ui, SCHEMA, &self.stick.display().to_string());
+                Ok(failure.exit())
+            }
+        }
+    }
+}
+
+/// The content of one file of a bank or of its state.
+///
+/// # Errors
+/// A file that is not there, or whatever opening the medium meets.
+pub fn content_of(session: &Session, stick: &Path, path: &str) -> Result<Vec<u8>, Failure> {
+    let place = StickPath::parse(path);
+    session.look_into(stick, |stick, _| {
+        let content = stick.content(&place, session.common.bank)?;
+        let missing = || Error::from(Cause::NoSuchFile).in_file(path);
+        content.ok_or_else(|| missing().into())
+    })
+}
+
+/// Writes bytes to standard output, or to a file that appears only when it is complete and
+/// that only its owner may read: it can hold secrets of a host.
+///
+/// # Errors
+/// A file that is the medium itself, or that cannot be written.
+pub fn write_file(
+    session: &Session,
+    stick: &Path,
+    file: &Path,
+    force: bool,
+    content: &[u8],
+) -> Result<(), Failure> {
+    if is_stream(file) {
+        if session.ui.is_json() {
+            return Err(Failure::usage(
+                "the file goes to standard output, so --json cannot be used",
+            ));
+        }
+        return session
+            .ui
+            .file(content)
+            .map_err(|error| Failure::io(format!("cannot write to standard output: {error}")));
+    }
+    let is_stick = |host| Some(Identity::of(file, host).ok()? == Identity::of(stick, host).ok()?);
+    if is_stick(&session.host) == Some(true) {
+        let path = file.to_owned();
+        return Err(MediumError::SameFile { path }.into());
+    }
+    let mut output = OutputFile::create(file, force, 0o600)?;
+    let stop = &mut |_| std::ops::ControlFlow::Continue(());
+    output.fill_from_reader(&mut &*content, stop)?;
+    output.publish()?;
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! `bootbank info`: what is on a medium, and which bank boots next.
+
+use crate::cli::process::Needs;
+use crate::cli::report::{ErrorObject, Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size, styled, table};
+use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
+use crate::host::WriteCache;
+use crate::medium::Target;
+use crate::stick::Stick;
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const SCHEMA: &str = "bootbank.info/1";
+
+/// Show the partitions, the banks and their states, and which bank boots next
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank info stick.img
+  bootbank info --json *.img | jq -r '.banks[] | select(.boots_next).build'")]
+pub struct Info {
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// `bootbank info`
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Found {
+    schema: &'static str,
+    target: String,
+    size: u64,
+    sector_size: u32,
+    table: &'static str,
+    partitions: Vec<Partition>,
+    banks: Vec<Bank>,
+    /// How the device says it treats a flush; left out for image files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_cache: Option<&'static str>,
+    warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Partition {
+    number: u32,
+    #[serde(rename = "type")]
+    type_id: String,
+    name: String,
+    first_lba: u64,
+    last_lba: u64,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Bank {
+    partition: u32,
+    uuid: Option<String>,
+    label: Option<String>,
+    build: Option<String>,
+    updated: Option<u32>,
+    bootstate: Option<i32>,
+    bootable: bool,
+    boots_next: bool,
+    why_not: Option<String>,
+    states: Vec<State>,
+    /// Why the bank cannot be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct State {
+    file: String,
+    form: Option<&'static str>,
+    /// Where the key of a sealed state is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
+    listed_in_modules: bool,
+    size: u64,
+    /// How many devices it passes through; left out if that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed_through: Option<usize>,
+    /// What is known about a sealed state without its key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject>,
+}
+
+/// What the words say besides the object.
+struct Words<'f> {
+    found: &'f Found,
+    standing: Standing,
+    /// Whether the bank that boots next is among those shown.
+    shows_next: bool,
+    write_cache: Option<WriteCache>,
+    is_verbose: bool,
+}
+
+impl Run for Info {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        Ok(look_at_each(session, &self.targets, |path| {
+            session.answer(path, SCHEMA, |stick, target| answer(session, stick, target))
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Found>("info")]
+    }
+}
+
+/// All there is; of the banks those that `--bank` chooses are shown.
+fn answer(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    target: &Target,
+) -> Result<Answer<Found>, Failure> {
+    let chosen = stick.chosen(session.common.bank)?;
+    let is_chosen = |bank: &&BankSurvey| chosen.iter().any(|slot| slot.partition == bank.partition);
+    let survey = Survey::of(stick);
+    let banks = survey.banks.iter().filter(is_chosen).map(bank_object);
+    let table = stick.table();
+    let partitions = table.partitions.iter().map(|partition| Partition {
+        number: partition.number,
+        type_id: partition.partition_type.to_string(),
+        name: partition.name.clone(),
+        first_lba: partition.first_lba.0,
+        last_lba: partition.last_lba.0,
+        kind: stick.kind_of(partition),
+    });
+    let found = Found {
+        schema: SCHEMA,
+        target: target.path().display().to_string(),
+        size: stick.medium().size(),
+        sector_size: table.sector_size,
+        table: table.kind.as_str(),
+        partitions: partitions.collect(),
+        banks: banks.collect(),
+        write_cache: target.write_cache().map(WriteCache::as_str),
+        warnings: survey.warnings.clone(),
+    };
+    let words = Words {
+        found: &found,
+        standing: survey.standing(),
+        shows_next: found.banks.iter().any(|bank| bank.boots_next),
+        write_cache: target.write_cache(),
+        is_verbose: session.ui.is_verbose(),
+    };
+    Ok(Answer {
+        text: in_words(&words),
+        // What could not be read may be what boots next.
+        exit: match survey.unread.is_empty() {
+            true => Exit::Done,
+            false => Exit::Io,
+        },
+        object: found,
+    })
+}
+
+fn bank_object(bank: &BankSurvey) -> Bank {
+    Bank {
+        partition: bank.partition,
+        uuid: bank.uuid.clone(),
+        label: bank.label.clone(),
+        build: bank.build.clone(),
+        updated: bank.updated,
+        bootstate: bank.bootstate,
+        bootable: bank.bootable,
+        boots_next: bank.boots_next,
+        why_not: bank.why_not.clone(),
+        states: bank.states.iter().map(state_object).collect(),
+        error: bank.error.as_ref().map(Failure::object_of),
+    }
+}
+
+fn state_object(state: &StateSurvey) -> State {
+    State {
+        file: state.file.clone(),
+        form: state.form.map(|form| form.as_str()),
+        seal: state.seal.clone(),
+        outside: state.outside.clone(),
+        passed_through: state.passed_through.as_ref().map(Vec::len),
+        listed_in_modules: state.listed,
+        size: state.size,
+        error: state.error.as_ref().map(Failure::object_of),
+    }
+}
+
+fn in_words(words: &Words<'_>) -> String {
+    let found = words.found;
+    let mut text = format!(
+        "{}: {}, {} table, {}-byte sectors\n",
+        found.target,
+        size(found.size),
+        found.table.to_uppercase(),
+        found.sector_size
+    );
+    if let (Some(cache), true) = (words.write_cache, words.is_verbose) {
+        let _ = writeln!(text, "  {}", flush_in_words(cache));
+    }
+    text.push_str(&partitions_in_words(found, words.is_verbose));
+    for bank in &found.banks {
+        text.push_str(&bank_in_words(bank, words.is_verbose));
+    }
+    if words.shows_next {
+        text.push_str(&standing_in_words(&words.standing, &quoted(&found.target)));
+    }
+    for warning in &found.warnings {
+        let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
+    }
+    text
+}
+
+fn flush_in_words(cache: WriteCache) -> &'static str {
+    match cache {
+        WriteCache::WriteBack => "write cache: write back; a sync sends a flush",
+        WriteCache::WriteThrough => {
+            "write cache: write through; a sync sends no flush. If that is wrong, a power cut can lose data \
+             that the device has acknowledged: keep the undo file"
+        }
+    }
+}
+
+fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
+    let mut heading = vec!["  partition", "holds", "size", "name"];
+    if is_verbose {
+        heading.extend(["sectors", "type"]);
+    }
+    let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
+    for partition in &found.partitions {
+        let sectors = (partition.last_lba + 1).saturating_sub(partition.first_lba);
+        let mut row = vec![
+            format!("  {}", partition.number),
+            partition.kind.to_owned(),
+            size(sectors.saturating_mul(u64::from(found.sector_size))),
+            shown(&partition.name),
+        ];
+        if is_verbose {
+            row.push(format!("{}-{}", partition.first_lba, partition.last_lba));
+            row.push(partition.type_id.clone());
+        }
+        rows.push(row);
+    }
+    table(&rows)
+}
+
+fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
+    let partition = bank.partition;
+    if let Some(error) = &bank.error {
+        let place = format!("partition {partition}: ");
+        let why = error.message.strip_prefix(&place);
+        let why = shown(why.unwrap_or(&error.message));
+        return format!(
+            "bank on partition {partition}: {}: {why}\n",
+            styled("cannot be opened", ERROR)
+        );
+    }
+    let next = match (&bank.why_not, bank.boots_next) {
+        (_, true) => styled("boots next", HEADING),
+        (Some(why), false) => format!("does not boot next: {}", shown(why)),
+        (None, false) => "does not boot next".to_owned(),
+    };
+    let build = bank.build.as_deref();
+    let build = build.map_or("no build".to_owned(), |build| {
+        format!("build {}", shown(build))
+    });
+    let mut text = format!("bank on partition {partition}: {build}; {next}\n");
+    if is_verbose && let Some(uuid) = &bank.uuid {
+        let _ = writeln!(text, "  uuid {uuid}");
+    }
+    if bank.states.is_empty() {
+        text.push_str("  no state (normal for the second bank of a fresh install)\n");
+    }
+    for state in &bank.states {
+        let loaded = match state.listed_in_modules {
+            true => "",
+            false => "; the host does not load it: modules= in boot.cfg does not list it",
+        };
+        let _ = writeln!(
+            text,
+            "  {}: {}, {}{loaded}",
+            state.file,
+            size(state.size),
+            form_in_words(state)
+        );
+        for known in &state.outside {
+            let _ = writeln!(text, "    {}", shown(known));
+        }
+    }
+    text
+}
+
+fn form_in_words(state: &State) -> String {
+    let passed = match state.passed_through {
+        Some(0) => ", no device passed through".to_owned(),
+        Some(count) => {
+            let devices = format!("{count} device{} passed through", plural(count));
+            format!(", {}", styled(&devices, WARNING))
+        }
+        None => String::new(),
+    };
+    match (state.form, &state.seal, &state.error) {
+        (Some("sealed"), Some(mode), _) => format!(
+            "sealed (mode {}): the key is not on this medium, so bootbank cannot show or change what is inside",
+            shown(mode)
+        ),
+        (Some("encrypted"), _, None) => {
+            format!("encrypted, key on this medium{passed}")
+        }
+        (Some(form), _, None) => format!("{form}{passed}"),
+        (Some(form), _, Some(error)) => {
+            format!("{form}, but not understood: {}", shown(&error.message))
+        }
+        (None, _, Some(error)) => format!("cannot be opened: {}", shown(&error.message)),
+        (None, _, None) => "unknown".to_owned(),
+    }
+}
+
+/// What the passed-through devices of the bank that boots next can have done to the host, and
+/// what to do next.
+fn standing_in_words(standing: &Standing, target: &str) -> String {
+    match standing {
+        Standing::NoneBoots => String::new(),
+        Standing::NoState => {
+            "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
+        }
+        Standing::Sealed => format!(
+            "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
+             Next: `bootbank fix {target}` says what you can still do.\n"
+        ),
+        Standing::Unopened => format!(
+            "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\
+             Next: `bootbank verify {target}` says what is wrong.\n"
+        ),
+        Standing::Read {
+            passed_through,
+            doubtful: 0,
+        } if passed_through.is_empty() => {
+            "No device is passed through in the bank that boots next.\n".to_owned()
+        }
+        Standing::Read { passed_through, .. } if passed_through.is_empty() => {
+            "esx.conf in the bank that boots next has lines that may pass a device through, in a form bootbank does not know. \
+             See the warnings.\n"
+                .to_owned()
+        }
+        Standing::Read { passed_through, .. } => devices_in_words(passed_through, target),
+    }
+}
+
+fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
+    let mut text = match devices.len() {
+        1 => "1 device is".to_owned(),
+        many => format!("{many} devices are"),
+    };
+    text.push_str(" passed through in the bank that boots next:\n");
+    for device in devices {
+        let _ = writeln!(text, "  {}", styled(&device_in_words(device), WARNING));
+    }
+    let (it, each, again) = match devices.len() {
+        1 => ("it", "it", "it back"),
+        _ => ("one of them", "one", "them all back"),
+    };
+    let _ = write!(
+        text,
+        "If {it} is the controller of this medium, the host starts but saves no configuration,\n\
+         and the VMware Tools images are missing. If {each} is the USB controller of the keyboard, the console keyboard is dead.\n\
+         Next: power the host off, then `bootbank fix {target}` gives {again}.\n"
+    );
+    if devices.len() > 1 {
+        let _ = writeln!(
+            text,
+            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` lists every device."
+        );
+    }
+    text
+}
+
+/// A device as `0000:00:14.0 (vmhba32)`.
+fn device_in_words(device: &PassedDevice) -> String {
+    let name = match device.address {
+        Some(address) => address.to_string(),
+        None => shown(&device.key),
+    };
+    match &device.alias {
+        Some(alias) => format!("{name} ({})", shown(alias)),
+        None => name,
+    }
+}

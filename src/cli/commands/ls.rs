@@ -1,0 +1,205 @@
+//! `bootbank ls`: what a bank and its state hold.
+
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session};
+use crate::cli::terminal::{shown, table};
+use crate::state::{Member, MemberKind};
+use crate::stick::{Cause, Error, Path as StickPath, Slot, Stick};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+const SCHEMA: &str = "bootbank.ls/1";
+
+/// List the files in a bank and in its state
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank ls stick.img                      everything
+  bootbank ls stick.img etc/ssh              one directory, as the host sees it
+  bootbank ls stick.img bank:                the files in the bank that boots next")]
+pub struct Ls {
+    /// Image file or block device
+    stick: PathBuf,
+    /// `bank:` or `bankN:` for the bank's own files, or a directory as the host sees it
+    path: Option<String>,
+}
+
+/// `bootbank ls`
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Listing {
+    schema: &'static str,
+    target: String,
+    entries: Vec<ListEntry>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct ListEntry {
+    path: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtime: Option<u64>,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+}
+
+impl Run for Ls {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        Ok(session.answer(&self.stick, SCHEMA, |stick, _| {
+            let entries = match &self.path {
+                Some(path) => list(session, stick, path)?,
+                None => list_all(session, stick)?,
+            };
+            let object = Listing {
+                schema: SCHEMA,
+                target: self.stick.display().to_string(),
+                entries,
+            };
+            Ok(Answer::new(in_words(&object.entries), object))
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Listing>("ls")]
+    }
+}
+
+/// Without a path: the files of each chosen bank, then the configuration of the one that boots.
+fn list_all(session: &Session, stick: &Stick<'_, '_>) -> Result<Vec<ListEntry>, Failure> {
+    let mut entries = Vec::new();
+    let mut chosen = stick.chosen(session.common.bank)?;
+    chosen.sort_by_key(|slot| slot.partition);
+    for slot in chosen {
+        entries.extend(bank_files(slot)?);
+    }
+    let configuration = StickPath::State(String::new());
+    let slot = stick.bank_of(&configuration, session.common.bank)?;
+    entries.extend(members(stick, slot, "")?);
+    Ok(entries)
+}
+
+fn list(session: &Session, stick: &Stick<'_, '_>, text: &str) -> Result<Vec<ListEntry>, Failure> {
+    let path = StickPath::parse(text);
+    let slot = stick.bank_of(&path, session.common.bank)?;
+    let entries = match &path {
+        StickPath::Bank { name, .. } => {
+            let mut files = bank_files(slot)?;
+            files.retain(|file| name.is_empty() || ends_in(&file.path, name));
+            files
+        }
+        StickPath::State(directory) => members(stick, slot, directory.trim_end_matches('/'))?,
+    };
+    if entries.is_empty() && !matches!(&path, StickPath::Bank { name, .. } if name.is_empty()) {
+        return Err(Error::from(Cause::NoSuchFile).in_file(text).into());
+    }
+    Ok(entries)
+}
+
+fn ends_in(path: &str, name: &str) -> bool {
+    let file = path.split_once(':').map_or(path, |(_, file)| file);
+    file.eq_ignore_ascii_case(name)
+}
+
+fn bank_files(slot: &Slot<'_>) -> Result<Vec<ListEntry>, Failure> {
+    let bank = slot.opened()?;
+    let files = bank.volume().files().map(|entry| ListEntry {
+        path: format!("bank{}:{}", slot.partition, entry.name()),
+        size: u64::from(entry.size()),
+        mode: None,
+        owner: None,
+        mtime: None,
+        kind: if entry.is_directory() {
+            "directory"
+        } else {
+            "file"
+        },
+        link: None,
+    });
+    Ok(files.collect())
+}
+
+/// The members of a bank's state at or below `directory`: of two states in a bank those of the
+/// one its `modules=` lists, where it has any there, as `cat` looks for them.
+fn members(
+    stick: &Stick<'_, '_>,
+    slot: &Slot<'_>,
+    directory: &str,
+) -> Result<Vec<ListEntry>, Failure> {
+    for file in slot.states.iter().rev() {
+        let state = stick.open_state(slot, file)?;
+        let found = state
+            .members()
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(file.name))?;
+        let wanted = found
+            .iter()
+            .filter(|member| is_below(&member.path(), directory));
+        let entries: Vec<ListEntry> = wanted.map(member_entry).collect();
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    match path.strip_prefix(directory) {
+        Some(rest) => directory.is_empty() || rest.is_empty() || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+fn member_entry(member: &Member) -> ListEntry {
+    let link = String::from_utf8_lossy(&member.link_name).into_owned();
+    ListEntry {
+        path: member.path().into_owned(),
+        size: member.size as u64,
+        mode: Some(format!("{:04o}", member.mode)),
+        owner: Some(format!("{}:{}", member.uname, member.gname)),
+        mtime: Some(member.mtime),
+        kind: match member.kind {
+            MemberKind::Regular | MemberKind::Contiguous => "file",
+            MemberKind::Directory => "directory",
+            MemberKind::Symlink => "symlink",
+            MemberKind::HardLink => "hardlink",
+            _ => "other",
+        },
+        link: (!link.is_empty()).then_some(link),
+    }
+}
+
+fn in_words(entries: &[ListEntry]) -> String {
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            let mut name = shown(&entry.path);
+            if let Some(link) = &entry.link {
+                name = format!("{name} -> {}", shown(link));
+            }
+            if entry.kind == "directory" && !name.ends_with('/') {
+                name.push('/');
+            }
+            vec![
+                entry.mode.clone().unwrap_or_else(|| "-".to_owned()),
+                entry.owner.as_deref().map_or("-".to_owned(), shown),
+                format!("{:>9}", entry.size),
+                name,
+            ]
+        })
+        .collect();
+    table(&rows)
+}

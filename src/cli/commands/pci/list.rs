@@ -1,0 +1,206 @@
+//! `bootbank pci list`: the devices a state names, and who owns them.
+
+use crate::cli::process::Needs;
+use crate::cli::report::{ErrorObject, Exit, Failure};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
+use crate::diagnosis::{BankDevices, ListedDevice, devices};
+use crate::pci::{PciAddress, Spelling};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::Path;
+
+const SCHEMA: &str = "bootbank.pci/1";
+
+/// List every PCI device in the state, and who owns it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank pci list stick.img
+  bootbank pci list -v stick.img             with every spelling of each address
+  bootbank pci list --json stick.img | jq '.banks[].devices[] | select(.passthrough).key'")]
+pub struct List {
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// `bootbank pci list`
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Pci {
+    schema: &'static str,
+    target: String,
+    banks: Vec<PciBank>,
+    warnings: Vec<String>,
+    /// The first error of any bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct PciBank {
+    partition: u32,
+    devices: Vec<Device>,
+    /// Why a state of the bank could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Device {
+    file: String,
+    source: &'static str,
+    key: String,
+    addresses: Vec<String>,
+    /// The same addresses as `lspci` and as esx.conf of 4.x write them.
+    spellings: Vec<String>,
+    owner: String,
+    passthrough: bool,
+    alias: Option<String>,
+    storage: bool,
+    virtual_function: bool,
+    name: Option<String>,
+}
+
+impl Run for List {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        Ok(look_at_each(session, &self.targets, |path| {
+            list(session, path)
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Pci>("pci")]
+    }
+}
+
+fn list(session: &Session, path: &Path) -> Exit {
+    let target = path.display().to_string();
+    let found = session.look_into(path, |stick, _| Ok(devices(stick, session.common.bank)?));
+    let banks = match found {
+        Ok(banks) => banks,
+        Err(failure) => {
+            failure.show(&session.ui, SCHEMA, &target);
+            return failure.exit();
+        }
+    };
+    let failures: Vec<Failure> = banks
+        .iter()
+        .flat_map(|bank| bank.errors.iter().map(Failure::from))
+        .collect();
+    let object = Pci {
+        schema: SCHEMA,
+        target: target.clone(),
+        banks: banks.iter().map(bank_object).collect(),
+        warnings: banks.iter().flat_map(warnings).collect(),
+        error: failures.first().map(Failure::object),
+    };
+    session.ui.text(&in_words(&object, session.ui.is_verbose()));
+    for warning in &object.warnings {
+        session.ui.warn(&shown(warning));
+    }
+    session.ui.json(&object);
+    let mut hints = Vec::new();
+    for failure in &failures {
+        failure.say_once(&session.ui, &target, &mut hints);
+    }
+    failures.first().map_or(Exit::Done, Failure::exit)
+}
+
+fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
+    let on = |text: &String| format!("partition {}: {text}", bank.partition);
+    bank.warnings.iter().map(on)
+}
+
+fn bank_object(bank: &BankDevices) -> PciBank {
+    PciBank {
+        partition: bank.partition,
+        devices: bank.devices.iter().map(object).collect(),
+        error: bank.errors.first().map(Failure::object_of),
+    }
+}
+
+fn object(listed: &ListedDevice) -> Device {
+    let device = &listed.device;
+    Device {
+        file: listed.file.clone(),
+        source: device.source.as_str(),
+        key: device.key.clone(),
+        addresses: device.address.iter().map(ToString::to_string).collect(),
+        spellings: device.address.iter().flat_map(spellings).collect(),
+        owner: device.owner.clone().unwrap_or_default(),
+        passthrough: device.passthrough,
+        alias: device.alias.clone(),
+        storage: device.is_storage(),
+        virtual_function: device.virtual_function,
+        name: device.name.clone(),
+    }
+}
+
+/// The other spellings of an address: as `lspci` writes it, and as esx.conf of 4.x does.
+fn spellings(address: &PciAddress) -> Vec<String> {
+    let decimal = address.spelled(Spelling::DECIMAL);
+    std::iter::once(address.lspci()).chain(decimal).collect()
+}
+
+/// A device as a row of the table.
+fn row(device: &Device, is_verbose: bool) -> Vec<String> {
+    let owner = match (device.owner.is_empty(), device.passthrough) {
+        (true, _) => "(default: vmkernel)".to_owned(),
+        (false, true) => styled(&shown(&device.owner), WARNING),
+        (false, false) => shown(&device.owner),
+    };
+    let name = device.name.as_deref().map(shown).unwrap_or_default();
+    let storage = if device.storage { "[storage]" } else { "" };
+    let mut row = vec![
+        format!("    {}", device.addresses.join(" or ")),
+        owner,
+        device.alias.as_deref().map(shown).unwrap_or_default(),
+        format!("{name} {storage}").trim().to_owned(),
+        format!("{}:{}", device.file, device.source),
+        shown(&device.key),
+    ];
+    if is_verbose {
+        row.push(device.spellings.join(", "));
+    }
+    row
+}
+
+fn in_words(object: &Pci, is_verbose: bool) -> String {
+    let mut text = format!("{}\n", object.target);
+    for bank in &object.banks {
+        let heading = format!("bank on partition {}", bank.partition);
+        text.push_str(&format!("  {}\n", styled(&heading, HEADING)));
+        if let Some(error) = &bank.error {
+            let place = format!("partition {}: ", bank.partition);
+            let why = error.message.strip_prefix(&place);
+            let why = shown(why.unwrap_or(&error.message));
+            text.push_str(&format!("    {} {why}\n", styled("cannot be read:", ERROR)));
+        } else if bank.devices.is_empty() {
+            text.push_str("    no devices\n");
+        }
+        if bank.devices.is_empty() {
+            continue;
+        }
+        let mut heading = vec!["    address", "owner", "alias", "device", "source", "key"];
+        if is_verbose {
+            heading.push("other spellings");
+        }
+        let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
+        rows.extend(bank.devices.iter().map(|device| row(device, is_verbose)));
+        text.push_str(&table(&rows));
+    }
+    text
+}

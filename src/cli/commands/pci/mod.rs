@@ -1,0 +1,16 @@
+//! `bootbank pci`: the devices a state names, and who owns them.
+
+mod list;
+mod set;
+
+pub use set::{caution, selectors};
+
+use crate::cli::session::command_list;
+
+command_list! {
+    /// List PCI devices, and set who owns them
+    Pci {
+        List(list::List),
+        Set(set::Set),
+    }
+}

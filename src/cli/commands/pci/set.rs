@@ -1,0 +1,91 @@
+//! `bootbank pci set`: set who owns devices; and what `fix` shares with it.
+
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Run, Session, TargetArgs};
+use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
+use crate::ownership::Owner;
+use crate::state::Form;
+use crate::stick::Plan;
+use clap::Args;
+use std::path::Path;
+
+/// Set who owns devices, like `esxcli hardware pci pcipassthru set`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank pci set stick.img -d 0000:00:1a.7 -e false     give it back
+  bootbank pci set stick.img -d raw:000:26.7 -e true      pass it through, by its raw key")]
+pub struct Set {
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// The device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`, `hex:`
+    /// or `dec:` says how to read it (repeatable)
+    #[arg(short, long = "device", value_name = "ADDR", required = true)]
+    device: Vec<String>,
+    /// true: passed through to virtual machines; false: owned by the VMkernel
+    #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
+    enable: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for Set {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let owner = if self.enable {
+            Owner::Passthru
+        } else {
+            Owner::Vmkernel
+        };
+        let edit = OwnerEdit {
+            devices: Devices::Named(selectors(&self.device)?),
+            owner,
+        };
+        let targets = &self.targets.sticks;
+        let job = Job::new(session, &self.change, targets.len())?
+            .closing(match self.enable {
+                true => Closing::Always,
+                false => Closing::AfterGivingBack,
+            })
+            .explaining(caution);
+        Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
+    }
+}
+
+/// Devices as the command line names them.
+///
+/// # Errors
+/// Text that is neither an address nor a key.
+pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
+    let parse = |text: &String| {
+        text.parse().map_err(|error: SelectError| {
+            Failure::usage(error.to_string()).hint(
+                "an address looks like 0000:00:1a.7, 00:1a.7 or 000:26.7, a key like /device/000:26.7/owner",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// What to mind after a change of an encrypted state.
+pub fn caution(plan: &Plan) -> Option<String> {
+    let files = plan.banks.iter().flat_map(|bank| &bank.files);
+    let mut changed = files.filter(|file| file.content.is_some());
+    changed.any(|file| file.form == Some(Form::Encrypted)).then(|| {
+        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before,          until this host has started with it."
+            .to_owned()
+    })
+}

@@ -1,0 +1,167 @@
+//! `bootbank state`: the state as one file, out and in.
+
+use super::get::write_file;
+use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::process::{self, Needs};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{
+    Answer, Run, Schema, Session, command_list, open_state_file, state_file,
+};
+use crate::cli::terminal::size;
+use crate::state::{self, Form, Limits, state_in};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+const SCHEMA: &str = "bootbank.state/1";
+const STATE: &str = "state.tgz";
+
+command_list! {
+    /// Export the state of a bank to a file, or import one
+    State {
+        Export(Export),
+        Import(Import),
+    }
+}
+
+/// Copy the state to one file, after checking every layer of it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank state export stick.img state.tgz
+  bootbank state export --bank 6 stick.img - | ssh host 'cat > state.tgz'")]
+pub struct Export {
+    /// Image file, block device or configBundle.tgz
+    stick: PathBuf,
+    /// The file to write; - is standard output
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
+}
+
+/// Replace the states of the banks with this one, which must be of the same generation of ESXi and
+/// is checked first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank state import stick.img state.tgz
+  bootbank state import -n stick.img configBundle.tgz")]
+pub struct Import {
+    /// Image file or block device
+    stick: PathBuf,
+    /// A state.tgz or configBundle.tgz; - is standard input
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// `bootbank state export`
+#[derive(JsonSchema, Serialize)]
+struct Exported {
+    schema: &'static str,
+    target: String,
+    partition: Option<u32>,
+    output: String,
+    form: &'static str,
+    size: usize,
+}
+
+impl Run for Export {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick]).making(&self.file)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let exported = export(session, self);
+        Ok(session.show(&self.stick, SCHEMA, exported))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Exported>("state")]
+    }
+}
+
+impl Run for Import {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change
+            .needs(std::slice::from_ref(&self.stick))
+            .reading(&self.file)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        if state_file(&self.stick)?.is_some() {
+            return Err(Failure::usage(format!(
+                "{} is a state itself; a state can only be imported into a medium",
+                self.stick.display()
+            )));
+        }
+        let work = Work::Import(imported(session, &self.file)?);
+        let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
+        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+    }
+}
+
+/// The state in a file, opened once so that what is wrong with it is said of the file.
+fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = process::bytes(file)?;
+    let limits = Limits {
+        max_unpacked: session.common.max_unpacked,
+    };
+    let inside = |error: state::StateError| {
+        Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file)
+    };
+    let (name, state) = state_in(&bytes, &limits).map_err(inside)?;
+    if name != STATE {
+        return Err(Failure::usage(format!(
+            "{} is a bare {name}, which only 4.x hosts have; import a state.tgz or configBundle.tgz",
+            file.display()
+        )));
+    }
+    state::State::open(name, &state, &limits, &session.keys).map_err(inside)?;
+    Ok(state.into_owned())
+}
+
+fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure> {
+    let (partition, form, content) = find(session, &args.stick)?;
+    write_file(session, &args.stick, &args.file, args.force, &content)?;
+    let object = Exported {
+        schema: SCHEMA,
+        target: args.stick.display().to_string(),
+        partition,
+        output: args.file.display().to_string(),
+        form: form.as_str(),
+        size: content.len(),
+    };
+    session.ui.say(&format!(
+        "{}: {} state of {} written to {}",
+        object.target,
+        object.form,
+        size(content.len() as u64),
+        object.output
+    ));
+    Ok(Answer::new(String::new(), object))
+}
+
+/// The state of a stick or in a file, every layer of it verified. A sealed one can be kept too.
+fn find(session: &Session, stick: &Path) -> Result<(Option<u32>, Form, Vec<u8>), Failure> {
+    if let Some(bytes) = state_file(stick)? {
+        let state = open_state_file(session, &bytes)?;
+        return Ok((None, state.form(), state.as_bytes().to_vec()));
+    }
+    session.look_into(stick, |opened, _| {
+        let (partition, state) = opened.state(session.common.bank)?;
+        Ok((Some(partition), state.form(), state.as_bytes().to_vec()))
+    })
+}

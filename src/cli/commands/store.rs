@@ -1,0 +1,375 @@
+//! `bootbank store`: the rows of the ConfigStore, in the terms of configstorecli.
+
+use crate::cli::change::{ChangeArgs, Job};
+use crate::cli::process::{self, Needs};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::terminal::shown;
+use crate::edit::{CONFIG_STORE, Configuration, Edit, EditError, StoreEdit, Unmatched};
+use crate::ownership::{Cell, Row, RowKey, ValueColumn};
+use crate::stick::Error;
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use wildmatch::WildMatch;
+
+const SCHEMA: &str = "bootbank.store/1";
+
+command_list! {
+    /// Show and change the rows of the ConfigStore
+    Store {
+        List(List),
+        Get(Get),
+        Set(Set),
+        Delete(Delete),
+    }
+}
+
+/// List rows of the ConfigStore
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank store list stick.img -c esx -g hardware
+  bootbank store list --json stick.img")]
+pub struct List {
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    row: RowArgs,
+}
+
+/// Write one value of a row to standard output, as JSON
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank store get stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
+pub struct Get {
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    row: RowArgs,
+    /// Which column (default: the only one with a value, otherwise user)
+    #[arg(long, value_enum)]
+    column: Option<ColumnArg>,
+}
+
+/// Set one value of a row, checked against the host's own schema if the state holds one
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank store set stick.img -c esx -g system -k keyboard '{\"layout\":\"German\"}'
+  bootbank store set stick.img -c esx -g network -k firewall -f firewall.json")]
+pub struct Set {
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    row: RowArgs,
+    /// The value, as JSON
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    value: Option<String>,
+    /// Read the value from a file; - is standard input
+    #[arg(short, long, value_name = "FILE|-")]
+    file: Option<PathBuf>,
+    /// Which column
+    #[arg(long, value_enum, default_value = "user")]
+    column: ColumnArg,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Delete a row
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank store delete stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
+pub struct Delete {
+    /// Image file or block device
+    stick: PathBuf,
+    #[command(flatten)]
+    row: RowArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// A row of the ConfigStore, or part of its name.
+#[derive(Debug, Args)]
+struct RowArgs {
+    /// Component, such as `esx`
+    #[arg(short, long, value_name = "C")]
+    component: Option<String>,
+    /// Configuration group, such as `hardware`
+    #[arg(short, long, value_name = "G")]
+    group: Option<String>,
+    /// Key, such as `pci_devices`
+    #[arg(short, long, value_name = "K")]
+    key: Option<String>,
+    /// Identifier, for a key with several rows
+    #[arg(short, long, value_name = "ID")]
+    id: Option<String>,
+}
+
+/// `--column`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ColumnArg {
+    /// What the system configured by itself.
+    Auto,
+    /// What the user set.
+    User,
+    /// What the host must not lose.
+    Vital,
+    /// What the host keeps for a while.
+    Cached,
+    /// What the host is meant to have.
+    Desired,
+}
+
+/// What `list` and `get` show.
+#[derive(JsonSchema, Serialize)]
+struct Rows {
+    schema: &'static str,
+    target: String,
+    partition: u32,
+    file: String,
+    rows: Vec<ShownRow>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct ShownRow {
+    component: String,
+    group: String,
+    key: String,
+    id: String,
+    version: Option<String>,
+    revision: Option<i64>,
+    modified: Option<String>,
+    values: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Run for List {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let pattern = |wanted: &Option<String>| wanted.as_deref().map(WildMatch::new);
+        let wanted = [
+            pattern(&self.row.component),
+            pattern(&self.row.group),
+            pattern(&self.row.key),
+            pattern(&self.row.id),
+        ];
+        let fits = |key: &RowKey| {
+            let found = [&key.component, &key.group, &key.name, &key.identifier];
+            let mut both = wanted.iter().zip(found);
+            both.all(|(wanted, found)| wanted.as_ref().is_none_or(|it| it.matches(found)))
+        };
+        Ok(show(session, &self.stick, |rows| {
+            let fitting: Vec<&Row> = rows.iter().filter(|row| fits(&row.key)).collect();
+            let text = fitting.iter().map(|row| in_words(row)).collect();
+            Ok((fitting, text))
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Rows>("store")]
+    }
+}
+
+impl Run for Get {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read([&self.stick])
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let key = self.row.whole()?;
+        let column = self.column.map(ValueColumn::from);
+        Ok(show(session, &self.stick, |rows| value(rows, &key, column)))
+    }
+}
+
+impl Run for Set {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        let needs = self.change.needs(std::slice::from_ref(&self.stick));
+        match &self.file {
+            Some(file) => needs.reading(file),
+            None => needs,
+        }
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let json = match (&self.value, &self.file) {
+            (_, Some(file)) => process::text(file)?,
+            (Some(value), None) => value.clone(),
+            (None, None) => return Err(Failure::usage("there is no value to set")),
+        };
+        let edit = StoreEdit::Set {
+            key: self.row.whole()?,
+            column: self.column.into(),
+            json: json.trim().to_owned(),
+        };
+        Job::edit(session, &self.change, &self.stick, vec![Edit::Store(edit)])
+    }
+}
+
+impl Run for Delete {
+    fn first_target(&self) -> Option<&Path> {
+        Some(&self.stick)
+    }
+
+    fn needs(&self) -> Needs {
+        self.change.needs(std::slice::from_ref(&self.stick))
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        let edit = StoreEdit::Delete {
+            key: self.row.whole()?,
+            absent_ok: false,
+        };
+        Job::edit(session, &self.change, &self.stick, vec![Edit::Store(edit)])
+    }
+}
+
+impl From<ColumnArg> for ValueColumn {
+    fn from(column: ColumnArg) -> Self {
+        match column {
+            ColumnArg::Auto => ValueColumn::AutoConf,
+            ColumnArg::User => ValueColumn::User,
+            ColumnArg::Vital => ValueColumn::Vital,
+            ColumnArg::Cached => ValueColumn::Cached,
+            ColumnArg::Desired => ValueColumn::Desired,
+        }
+    }
+}
+
+impl RowArgs {
+    /// The one row the arguments name.
+    fn whole(&self) -> Result<RowKey, Failure> {
+        match (&self.component, &self.group, &self.key) {
+            (Some(component), Some(group), Some(key)) => Ok(RowKey::new(
+                component,
+                group,
+                key,
+                self.id.as_deref().unwrap_or_default(),
+            )),
+            _ => Err(Failure::usage(
+                "name a row with -c COMPONENT -g GROUP -k KEY, and -i ID if the key has several rows",
+            )
+            .hint("`bootbank store list` lists every row")),
+        }
+    }
+}
+
+fn in_words(row: &Row) -> String {
+    let mut text = format!("{}\n", shown(&row.key.to_string()));
+    for column in ValueColumn::ALL {
+        if let Some(value) = row.value(column).text() {
+            let _ = writeln!(text, "  {} {}", column.as_str(), shown(value));
+        }
+    }
+    text
+}
+
+/// Rows that were chosen, and what a person is shown of them.
+type Chosen<'r> = (Vec<&'r Row>, String);
+
+/// One value of one row.
+fn value<'r>(
+    rows: &'r [Row],
+    key: &RowKey,
+    column: Option<ValueColumn>,
+) -> Result<Chosen<'r>, Failure> {
+    let Some(row) = rows.iter().find(|row| row.key == *key) else {
+        let missing = Unmatched::Row(key.to_string());
+        return Err(Error::from(EditError::from(missing)).into());
+    };
+    let holding = ValueColumn::ALL.into_iter();
+    let holding: Vec<ValueColumn> = holding
+        .filter(|column| row.value(*column).text().is_some())
+        .collect();
+    let column = match (column, holding.as_slice()) {
+        (Some(column), _) => column,
+        (None, [only]) => *only,
+        (None, _) => ValueColumn::User,
+    };
+    let Some(value) = row.value(column).text() else {
+        let names: Vec<&str> = holding.iter().map(|column| column.as_str()).collect();
+        return Err(Failure::usage(format!(
+            "row {key} has no value in {}; it has values in {}",
+            column.as_str(),
+            names.join(", ")
+        ))
+        .hint("choose with --column: auto, user, vital, cached or desired"));
+    };
+    Ok((vec![row], format!("{}\n", shown(value))))
+}
+
+/// Opens the store, has rows chosen and put into words, and shows them.
+fn show(
+    session: &Session,
+    path: &Path,
+    choose: impl Fn(&[Row]) -> Result<Chosen<'_>, Failure>,
+) -> Exit {
+    session.answer(path, SCHEMA, |stick, _| {
+        let (partition, state) = stick.state(session.common.bank)?;
+        let inside = |error: EditError| Error::from(error).on(partition).in_file(state.file_name());
+        let configuration = Configuration::open(&state).map_err(inside)?;
+        let missing = EditError::Missing { path: CONFIG_STORE };
+        let store = configuration.store.ok_or_else(|| inside(missing))?;
+        let (rows, text) = choose(store.rows())?;
+        if rows.is_empty() {
+            return Err(Failure::usage("no row of the ConfigStore matches")
+                .hint("`bootbank store list` without options lists every row"));
+        }
+        let object = Rows {
+            schema: SCHEMA,
+            target: path.display().to_string(),
+            partition,
+            file: state.file_name().to_owned(),
+            rows: rows.into_iter().map(object).collect(),
+        };
+        Ok(Answer::new(text, object))
+    })
+}
+
+fn object(row: &Row) -> ShownRow {
+    let mut values = serde_json::Map::new();
+    for column in ValueColumn::ALL {
+        if let Some(text) = row.value(column).text() {
+            let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+            values.insert(column.as_str().to_owned(), value);
+        }
+    }
+    let RowKey {
+        component,
+        group,
+        name,
+        identifier,
+    } = row.key.clone();
+    ShownRow {
+        component,
+        group,
+        key: name,
+        id: identifier,
+        version: row.version.text().map(str::to_owned),
+        revision: match row.revision {
+            Cell::Integer(number) => Some(number),
+            _ => None,
+        },
+        modified: row.modified.text().map(str::to_owned),
+        values,
+    }
+}

@@ -1,0 +1,150 @@
+//! `bootbank verify`: every layer checked, from the partition table to the last member of the
+//! archive.
+
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::terminal::shown;
+use crate::diagnosis::{self, CheckOptions, Contents, check};
+use crate::error::ErrorKind;
+use crate::medium::{CachedReads, Target};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::Path;
+
+const SCHEMA: &str = "bootbank.verify/1";
+
+/// Check every layer, from the partition table to the last file of the state
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bootbank verify stick.img
+  bootbank verify --quick stick.img          without reading the modules
+  bootbank verify -q images/*.img            only what is wrong")]
+pub struct Verify {
+    #[command(flatten)]
+    targets: TargetArgs,
+    /// Leave the content of modules out: much faster, and damage inside a module is not seen
+    #[arg(long)]
+    quick: bool,
+}
+
+/// `bootbank verify`
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Verified {
+    schema: &'static str,
+    target: String,
+    ok: bool,
+    findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Finding {
+    severity: &'static str,
+    layer: &'static str,
+    partition: Option<u32>,
+    message: String,
+}
+
+impl Run for Verify {
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        Some(&mut self.targets)
+    }
+
+    fn first_target(&self) -> Option<&Path> {
+        self.targets.first()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::to_read(&self.targets.sticks)
+    }
+
+    fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        Ok(look_at_each(session, &self.targets, |path| {
+            session.show(path, SCHEMA, verify(session, path, self.quick))
+        }))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::of::<Verified>("verify")]
+    }
+}
+
+fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified>, Failure> {
+    let target = Target::open_read(path, &session.host)?;
+    let medium = CachedReads::new(&target);
+    let settings = session.settings(target.logical_sector_size());
+    let progress = |done, total| session.ui.part_done(done, total);
+    let contents = Contents {
+        medium: &target,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        progress: &progress,
+    };
+    let options = CheckOptions {
+        banks: session.common.bank,
+        contents: (!quick).then_some(contents),
+    };
+    let findings = check(&medium, settings, options);
+    session.ui.end_bytes();
+    let exit = exit_of(&findings);
+    let name = path.display().to_string();
+    let verdict = match worst(&findings) {
+        None => "sound",
+        Some(ErrorKind::Io) => "cannot be read",
+        Some(ErrorKind::Damaged) => "damaged",
+        Some(ErrorKind::Unsupported) => "not understood",
+        Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
+    };
+    let lines: String = findings.iter().map(in_words).collect();
+    Ok(Answer {
+        text: format!("{name}: {verdict}\n{lines}"),
+        object: Verified {
+            schema: SCHEMA,
+            target: name,
+            ok: exit == Exit::Done,
+            findings: findings.iter().map(object).collect(),
+        },
+        exit,
+    })
+}
+
+/// The worst of the errors found: a medium that cannot be read before damage, damage before what is
+/// only refused, a limit for instance.
+fn worst(findings: &[diagnosis::Finding]) -> Option<ErrorKind> {
+    use ErrorKind::{Damaged, Io, Refused, Unsupported, Usage};
+    let met = |kind: &ErrorKind| findings.iter().any(|it| it.kind == Some(*kind));
+    let kinds = [Io, Damaged, Unsupported, Refused, Usage];
+    kinds.into_iter().find(met)
+}
+
+/// Errors are what this command is there to find, whatever else they are.
+fn exit_of(findings: &[diagnosis::Finding]) -> Exit {
+    match worst(findings) {
+        None => Exit::Done,
+        Some(kind @ (ErrorKind::Io | ErrorKind::Usage)) => kind.into(),
+        Some(_) => Exit::Damaged,
+    }
+}
+
+fn object(finding: &diagnosis::Finding) -> Finding {
+    Finding {
+        severity: finding.severity.as_str(),
+        layer: finding.layer,
+        partition: finding.partition,
+        message: finding.message.clone(),
+    }
+}
+
+fn in_words(finding: &diagnosis::Finding) -> String {
+    let place = match finding.partition {
+        Some(partition) => format!("partition {partition}: "),
+        None => String::new(),
+    };
+    format!(
+        "  {} [{}] {place}{}\n",
+        finding.severity.as_str(),
+        finding.layer,
+        shown(&finding.message)
+    )
+}

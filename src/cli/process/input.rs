@@ -1,0 +1,44 @@
+//! Files that are read as input: a value, a file to put in, a state.
+
+use super::needs::is_stream;
+use crate::cli::report::Failure;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Larger than anything a state may hold.
+const LIMIT: u64 = 256 << 20;
+
+/// The content of a file, or of standard input where it is `-`.
+///
+/// # Errors
+/// What the operating system reported, or an input larger than any state.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    let read = if is_stream(path) {
+        io::stdin().lock().take(LIMIT + 1).read_to_end(&mut content)
+    } else {
+        File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content))
+    };
+    let shown = path.display();
+    match read {
+        Ok(_) if content.len() as u64 > LIMIT => Err(Failure::usage(format!(
+            "{shown} is larger than {} MiB",
+            LIMIT >> 20
+        ))),
+        Ok(_) => Ok(content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Failure::usage(format!("{shown} does not exist")))
+        }
+        Err(error) => Err(Failure::io(format!("cannot read {shown}: {error}"))),
+    }
+}
+
+/// The same as text.
+///
+/// # Errors
+/// As [`bytes`]; an input that is not UTF-8.
+pub fn text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(bytes(path)?)
+        .map_err(|_| Failure::usage(format!("{} is not UTF-8 text", path.display())))
+}

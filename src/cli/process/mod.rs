@@ -1,0 +1,11 @@
+//! The process: signals, what it may get at, and the files it is given.
+
+mod confine;
+mod input;
+mod needs;
+mod signals;
+
+pub use confine::confine_to;
+pub use input::{bytes, text};
+pub use needs::{Needs, is_stream};
+pub use signals::Interrupt;

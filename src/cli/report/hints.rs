@@ -1,0 +1,220 @@
+//! What to do next, for each error that has an answer.
+
+use crate::commit::{CommitError, UndoError};
+use crate::edit::EditError;
+use crate::error::ErrorKind;
+use crate::fat::FatError;
+use crate::host::Use;
+use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use crate::partition::TableError;
+use crate::state::StateError;
+use crate::stick::Cause;
+use std::path::Path;
+
+/// What to do about an error of a stick.
+pub(super) fn hint(cause: &Cause) -> Option<String> {
+    let text = match cause {
+        Cause::Table(error) => return table_hint(error),
+        Cause::Fat(error) => return fat_hint(error),
+        Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
+        Cause::State(error) => return state_hint(error),
+        Cause::Edit(EditError::State(error)) => return state_hint(error),
+        Cause::Edit(
+            EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
+        ) => {
+            "`bootbank pci list` lists every device; a prefix `raw:`, `hex:` or `dec:` says how to read an address"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Key(_))) => {
+            "`bootbank conf list` lists every key"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Row(_))) => {
+            "`bootbank store list` lists every row"
+        }
+        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
+            "`bootbank ls` lists every file"
+        }
+        Cause::Edit(EditError::Sidecar { .. }) => {
+            "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
+        }
+        Cause::Unopened(error) => return hint(&error.cause),
+        Cause::NoBank(_) => {
+            "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
+        }
+        Cause::UnpackedTogether { .. } => {
+            "--bank N works on one bank at a time; --max-unpacked SIZE allows more"
+        }
+        Cause::OwnWay => {
+            "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"
+        }
+        Cause::Loaded => "take it out of modules= first: `bootbank bootcfg set STICK modules ...`",
+        Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
+        Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
+        Cause::ChangedSince { .. } => {
+            "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
+        }
+        Cause::Undo(UndoError::NotAnUndoFile(_)) => {
+            "name the undo file first, then the medium: bootbank undo FILE STICK"
+        }
+        Cause::Commit(CommitError::Changed { .. }) => {
+            "another program is writing to this medium; stop it, and run the command again"
+        }
+        Cause::Commit(CommitError::Interrupted { .. }) => {
+            "run the command again, or free the leftovers with `bootbank reclaim`"
+        }
+        Cause::Expectation(_) => {
+            "nothing was written; the plan file is for another medium, or this one was changed already"
+        }
+        Cause::Verification(_) => {
+            "this is a bug in bootbank, or a kind of volume it does not know: please report it"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn table_hint(error: &TableError) -> Option<String> {
+    let text = match error {
+        TableError::SectorSizeWrong { found, .. } => {
+            return Some(format!(
+                "leave the option out, or use --sector-size {found}"
+            ));
+        }
+        TableError::SectorSizeAmbiguous => {
+            "name the right one: --sector-size 512 or --sector-size 4096"
+        }
+        TableError::Gpt(_) | TableError::NotProtective { .. } => {
+            "ESXi's own loader refuses this table too, so the medium does not boot; bootbank does not repair tables"
+        }
+        TableError::Read { .. } => return None,
+        _ => "nothing was written; bootbank needs a raw image or a whole disk, such as /dev/sdX",
+    };
+    Some(text.to_owned())
+}
+
+fn fat_hint(error: &FatError) -> Option<String> {
+    let text = match error {
+        FatError::NoRoom { .. } => {
+            "nothing was written; --in-place writes over the old file instead, which is safe on a copy (-o FILE); on the medium a cut halfway leaves the host unbootable until `bootbank undo`"
+        }
+        FatError::FileTooLarge { .. } => {
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE"
+        }
+        _ if error.kind() == ErrorKind::Damaged => {
+            "nothing was written; repair the volume first, for example with fsck.fat on a copy"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn state_hint(error: &StateError) -> Option<String> {
+    let text = match error {
+        StateError::Sealed { .. } => {
+            "nothing was written; the key is in the host's TPM, not on this medium. Three ways are left, all on the host: \
+             (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
+             `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
+             (2) start it with the boot option encryptionRecoveryKey= and the recovery key, if you wrote that down earlier; \
+             (3) reinstall and keep the datastores"
+        }
+        StateError::Gzip {
+            source: crate::state::gzip::GzipError::OverLimit { .. },
+            ..
+        } => "nothing was written; if that size is right, allow it with --max-unpacked SIZE",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
+    let text = match error {
+        MediumError::PermissionDenied {
+            path, access, node, ..
+        } => permission_hint(path, *access, node.as_ref()),
+        MediumError::ReadOnly { path, why } => match why {
+            ReadOnlyReason::NoWritePermission => {
+                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", path.display())
+            }
+            ReadOnlyReason::Device => {
+                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
+            }
+            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
+        },
+        MediumError::Locked { .. } => {
+            "wait for the other program, or stop it".to_owned()
+        }
+        MediumError::Busy { uses, .. } => busy_hint(uses),
+        MediumError::AttachedToLoop { loop_device, .. } => {
+            format!("to free it: losetup -d {}", loop_device.display())
+        }
+        MediumError::PartitionNode { disk, .. } => {
+            format!("name the whole disk: {}", disk.display())
+        }
+        MediumError::Compressed { content, path } => compressed_hint(*content, path),
+        MediumError::Exists { .. } => "--force overwrites it".to_owned(),
+        MediumError::SystemDisk { .. } => {
+            "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
+                .to_owned()
+        }
+        MediumError::IsDirectory { .. } => {
+            "name an image file or a whole disk, such as /dev/sdX".to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
+    let is_device = path.starts_with("/dev");
+    let path = path.display();
+    let right = match access {
+        Access::Read => "r",
+        Access::Write => "rw",
+    };
+    // A group helps where it has the right, and root's is none to join.
+    let needed = match access {
+        Access::Read => 0o040,
+        Access::Write => 0o060,
+    };
+    let group = node
+        .filter(|node| node.mode & needed == needed && node.group != 0)
+        .and_then(|node| node.group_name.as_deref())
+        .map(|group| format!("join the group `{group}`, or "))
+        .unwrap_or_default();
+    let rule = match is_device {
+        true => {
+            "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
+        }
+        false => "",
+    };
+    format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
+}
+
+fn busy_hint(uses: &[Use]) -> String {
+    let lines: Vec<String> = uses.iter().filter_map(Use::release_command).collect();
+    if lines.is_empty() {
+        "close the program that has it open".to_owned()
+    } else {
+        format!("to free it: {}", lines.join("; "))
+    }
+}
+
+fn compressed_hint(content: Content, path: &Path) -> String {
+    let path = path.display();
+    match content {
+        Content::Gzip | Content::Zstd | Content::Xz => {
+            "a compressed image can only be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
+                .to_owned()
+        }
+        Content::Qcow2 | Content::Vmdk | Content::Vhdx => {
+            let format = match content {
+                Content::Qcow2 => "qcow2",
+                Content::Vmdk => "vmdk",
+                _ => "vhdx",
+            };
+            format!(
+                "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
+            )
+        }
+        _ => "unpack it first".to_owned(),
+    }
+}

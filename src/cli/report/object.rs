@@ -1,0 +1,35 @@
+//! The `error` of every JSON object.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// `error` of every object.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ErrorObject {
+    /// `refused`, `damaged`, `unsupported`, `io` or `usage`.
+    pub kind: &'static str,
+    /// What and where.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Partition number, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    /// Path on the medium or on this machine, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Byte position on the medium, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+}
+
+/// A target that could not be treated: `schema` is that of the command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FailedObject {
+    pub schema: &'static str,
+    pub target: String,
+    pub error: ErrorObject,
+}
+
+/// What went wrong before any target was looked at.
+pub const ERROR: &str = "bootbank.error/1";

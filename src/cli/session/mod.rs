@@ -1,0 +1,134 @@
+//! One run of the program: its options, its targets, the keys derived so far; opening targets to
+//! look into them, and showing what was found.
+
+mod options;
+mod run;
+mod state_file;
+mod targets;
+
+pub use options::{Common, CommonArgs};
+pub(crate) use run::command_list;
+pub use run::{Program, Run, Schema};
+pub use state_file::{open as open_state_file, state_file};
+pub use targets::{TargetArgs, distinct, for_each, look_at_each};
+
+use crate::cli::process::Interrupt;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::Ui;
+use crate::host::Host;
+use crate::medium::{CachedReads, ReadAt, Target};
+use crate::state::{KeyCache, Limits};
+use crate::stick::{Settings, Stick};
+use serde::Serialize;
+use std::path::Path;
+
+/// One run of the program.
+pub struct Session {
+    /// What people see.
+    pub ui: Ui,
+    /// The options every command shares.
+    pub common: Common,
+    /// Keys derived so far.
+    pub keys: KeyCache,
+    /// This machine's disks.
+    pub host: Host,
+    /// Whether a signal asked to stop.
+    pub interrupt: Interrupt,
+    /// The program itself.
+    pub program: Program,
+}
+
+/// What a command found in a target, ready to be shown.
+pub struct Answer<T> {
+    /// For a person.
+    pub text: String,
+    /// For a script.
+    pub object: T,
+    /// For the caller.
+    pub exit: Exit,
+}
+
+impl<T> Answer<T> {
+    /// An answer with nothing wrong about it.
+    pub fn new(text: String, object: T) -> Self {
+        let exit = Exit::Done;
+        Answer { text, object, exit }
+    }
+}
+
+impl Session {
+    /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.
+    pub fn settings(&self, sector_size: Option<u32>) -> Settings<'_> {
+        Settings {
+            sector_size: sector_size.or(self.common.sector_size),
+            limits: Limits {
+                max_unpacked: self.common.max_unpacked,
+            },
+            keys: &self.keys,
+        }
+    }
+
+    /// Opens a target to look into it, and hands the opened stick to `look`.
+    ///
+    /// # Errors
+    /// What opening or `look` met.
+    pub fn look_into<T>(
+        &self,
+        path: &Path,
+        look: impl FnOnce(&Stick<'_, '_>, &Target) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let target = Target::open_read(path, &self.host)?;
+        let medium = CachedReads::new(&target);
+        let stick = self.open_stick(&medium, target.logical_sector_size())?;
+        let found = look(&stick, &target)?;
+        self.ui.detail(&format!(
+            "{}: {} bytes read",
+            path.display(),
+            medium.bytes_read()
+        ));
+        Ok(found)
+    }
+
+    /// Opens the stick on a medium.
+    ///
+    /// # Errors
+    /// A table that is damaged or none; no bank.
+    pub fn open_stick<'m>(
+        &self,
+        medium: &'m dyn ReadAt,
+        sector_size: Option<u32>,
+    ) -> Result<Stick<'m, '_>, Failure> {
+        Ok(Stick::open(medium, self.settings(sector_size))?)
+    }
+
+    /// Looks into a target and shows what was found, or why nothing was: `schema` is that of the
+    /// command's objects.
+    pub fn answer<T: Serialize>(
+        &self,
+        path: &Path,
+        schema: &'static str,
+        look: impl FnOnce(&Stick<'_, '_>, &Target) -> Result<Answer<T>, Failure>,
+    ) -> Exit {
+        self.show(path, schema, self.look_into(path, look))
+    }
+
+    /// Shows what was found in a target, or why nothing was.
+    pub fn show<T: Serialize>(
+        &self,
+        path: &Path,
+        schema: &'static str,
+        found: Result<Answer<T>, Failure>,
+    ) -> Exit {
+        match found {
+            Ok(answer) => {
+                self.ui.text(&answer.text);
+                self.ui.json(&answer.object);
+                answer.exit
+            }
+            Err(failure) => {
+                failure.show(&self.ui, schema, &path.display().to_string());
+                failure.exit()
+            }
+        }
+    }
+}

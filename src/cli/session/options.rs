@@ -1,0 +1,137 @@
+//! The options every command understands: what is typed, and what it means, checked once.
+
+use crate::cli::report::Failure;
+use crate::cli::terminal::ColorChoice;
+use crate::stick::BankChoice;
+use clap::Args;
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
+    /// Which banks: all of them, the one that boots next, or the one on partition N
+    #[arg(long, global = true, value_name = "all|next|N", default_value = "all")]
+    pub bank: String,
+    /// Logical sector size of image files (default: detected)
+    #[arg(long, global = true, value_name = "512|4096")]
+    pub sector_size: Option<u32>,
+    /// Largest size an archive may unpack to, in bytes or with K, M or G
+    #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
+    pub max_unpacked: String,
+    /// How many targets to work on at once
+    #[arg(short, long, global = true, value_name = "N", default_value = "1",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Write JSON Lines to standard output, one object per target
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say less
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub color: ColorChoice,
+}
+
+/// The options every command shares.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Which banks.
+    pub bank: BankChoice,
+    /// Logical sector size of image files in bytes, where given.
+    pub sector_size: Option<u32>,
+    /// Limit for an unpacked archive in bytes.
+    pub max_unpacked: u64,
+    /// Targets treated at once.
+    pub jobs: usize,
+}
+
+impl Common {
+    /// # Errors
+    /// A value that is none of those the option knows.
+    pub fn new(args: &CommonArgs) -> Result<Self, Failure> {
+        Ok(Common {
+            bank: bank(&args.bank)?,
+            sector_size: sector_size(args.sector_size)?,
+            max_unpacked: size(&args.max_unpacked)?,
+            jobs: usize::from(args.jobs),
+        })
+    }
+}
+
+fn bank(text: &str) -> Result<BankChoice, Failure> {
+    match text {
+        "all" => Ok(BankChoice::All),
+        "next" => Ok(BankChoice::Next),
+        number => number.parse().map(BankChoice::Partition).map_err(|_| {
+            Failure::usage(format!(
+                "--bank takes `all`, `next` or a partition number, not `{text}`"
+            ))
+        }),
+    }
+}
+
+fn sector_size(given: Option<u32>) -> Result<Option<u32>, Failure> {
+    match given {
+        None | Some(512 | 4096) => Ok(given),
+        Some(other) => Err(Failure::usage(format!(
+            "--sector-size takes 512 or 4096, not {other}"
+        ))),
+    }
+}
+
+/// A number of bytes, with an optional K, M or G (powers of 1024).
+fn size(text: &str) -> Result<u64, Failure> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(unit));
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| {
+        Failure::usage(format!(
+            "--max-unpacked takes a number of bytes, such as 268435456 or 256M, not `{text}`"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        for (text, expected) in [("1", 1), ("4K", 4096), ("256M", 256 << 20), ("2g", 2 << 30)] {
+            assert_eq!(size(text).ok(), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "M",
+            "-1",
+            "0",
+            "1T",
+            "99999999999999999999",
+            "20000000000G",
+            "1.5G",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn banks_are_all_next_or_a_number() {
+        assert_eq!(bank("all").ok(), Some(BankChoice::All));
+        assert_eq!(bank("next").ok(), Some(BankChoice::Next));
+        assert_eq!(bank("6").ok(), Some(BankChoice::Partition(6)));
+        assert!(bank("both").is_err());
+    }
+}

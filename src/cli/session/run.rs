@@ -1,0 +1,118 @@
+//! What a command is to the program: the interface each of them has.
+
+use super::{Session, TargetArgs};
+use crate::cli::process::Needs;
+use crate::cli::report::{Exit, Failure};
+use schemars::SchemaGenerator;
+use std::path::Path;
+
+/// A command as it was typed.
+pub trait Run {
+    /// The targets, of a command that takes many.
+    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
+        None
+    }
+
+    /// The first target there is, for errors met before one is looked at.
+    fn first_target(&self) -> Option<&Path>;
+
+    /// Reads what has to be known before the process confines itself.
+    ///
+    /// # Errors
+    /// What keeps the command from being carried out.
+    fn prepare(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// What it has to get at.
+    fn needs(&self) -> Needs;
+
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// Arguments that make no sense together; the rest is reported target by target.
+    fn run(&self, session: &Session) -> Result<Exit, Failure>;
+
+    /// The schemas of what it reads and writes.
+    fn schemas() -> Vec<Schema>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+}
+
+/// The JSON schema of an object, made when asked for.
+#[derive(Clone, Copy)]
+pub struct Schema {
+    /// What it is called.
+    pub name: &'static str,
+    /// Whether it is of something read, not written: then what may be left out is optional.
+    pub is_input: bool,
+    /// Makes it.
+    pub make: fn(&mut SchemaGenerator) -> schemars::Schema,
+}
+
+impl Schema {
+    /// Of an object that is written.
+    pub fn of<T: schemars::JsonSchema>(name: &'static str) -> Self {
+        Schema {
+            name,
+            is_input: false,
+            make: T::json_schema,
+        }
+    }
+}
+
+/// The program as a command can describe it.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// Its command line.
+    pub command: fn() -> clap::Command,
+    /// Every schema.
+    pub schemas: fn() -> Vec<Schema>,
+}
+
+/// Makes an enum of commands that passes every question on to the one that was typed.
+macro_rules! command_list {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $command:ident($args:path),)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, clap::Subcommand)]
+        pub enum $name {
+            $($(#[$inner])* $command($args),)*
+        }
+
+        impl $crate::cli::session::Run for $name {
+            fn targets_mut(&mut self) -> Option<&mut $crate::cli::session::TargetArgs> {
+                match self { $($name::$command(args) => args.targets_mut(),)* }
+            }
+
+            fn first_target(&self) -> Option<&std::path::Path> {
+                match self { $($name::$command(args) => args.first_target(),)* }
+            }
+
+            fn prepare(&mut self) -> Result<(), $crate::cli::report::Failure> {
+                match self { $($name::$command(args) => args.prepare(),)* }
+            }
+
+            fn needs(&self) -> $crate::cli::process::Needs {
+                match self { $($name::$command(args) => args.needs(),)* }
+            }
+
+            fn run(
+                &self,
+                session: &$crate::cli::session::Session,
+            ) -> Result<$crate::cli::report::Exit, $crate::cli::report::Failure> {
+                match self { $($name::$command(args) => args.run(session),)* }
+            }
+
+            fn schemas() -> Vec<$crate::cli::session::Schema> {
+                let mut all = Vec::new();
+                $(all.extend(<$args as $crate::cli::session::Run>::schemas());)*
+                all
+            }
+        }
+    };
+}
+
+pub(crate) use command_list;

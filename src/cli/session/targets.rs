@@ -1,0 +1,185 @@
+//! Many targets: which they are, and treating several at once.
+//!
+//! A failure of one target is that target's: it is in what its treatment returns, and the
+//! others go on. Nothing is kept of a target but what is returned for it, so memory does not
+//! grow with what the targets hold.
+
+use super::Session;
+use crate::cli::process::is_stream;
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::Ui;
+use crate::host::Host;
+use crate::medium::Identity;
+use clap::Args;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// The targets of a command that takes many.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// Image files or block devices
+    #[arg(required_unless_present = "from_file", value_name = "STICK")]
+    pub sticks: Vec<PathBuf>,
+    /// Read more targets from a file, one on each line; - is standard input
+    #[arg(long, value_name = "LIST|-")]
+    pub from_file: Option<PathBuf>,
+}
+
+/// Longest list of targets in bytes; beyond that somebody named an image instead of a list.
+const LONGEST_LIST: u64 = 16 << 20;
+
+impl TargetArgs {
+    /// The first target named.
+    pub fn first(&self) -> Option<&Path> {
+        self.sticks.first().map(PathBuf::as_path)
+    }
+
+    /// Puts the targets that the list names behind those on the command line. Done first of all:
+    /// what the program may get at is settled by what is in the list.
+    ///
+    /// # Errors
+    /// A list that cannot be read, or names nothing.
+    pub fn add_listed(&mut self) -> Result<(), Failure> {
+        let Some(list) = self.from_file.take() else {
+            return Ok(());
+        };
+        self.sticks.extend(lines(&read_list(&list)?));
+        if self.sticks.is_empty() {
+            return Err(Failure::usage(format!(
+                "the list {} names no target",
+                list.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| {
+        let text = format!("cannot read the list {}: {error}", list.display());
+        match error.kind() {
+            io::ErrorKind::NotFound => Failure::usage(text),
+            _ => Failure::io(text),
+        }
+    };
+    let mut text = Vec::new();
+    let limit = LONGEST_LIST + 1;
+    if is_stream(list) {
+        io::stdin().lock().take(limit).read_to_end(&mut text)
+    } else {
+        File::open(list).and_then(|file| file.take(limit).read_to_end(&mut text))
+    }
+    .map_err(failed)?;
+    if text.len() as u64 > LONGEST_LIST || text.contains(&0) {
+        return Err(Failure::usage(format!(
+            "{} is not a list of targets with one path on each line",
+            list.display()
+        )));
+    }
+    Ok(text)
+}
+
+/// One path on each line; empty lines and those that begin with `#` mean nothing.
+fn lines(text: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let named = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+    named.map(|line| PathBuf::from(OsStr::from_bytes(line)))
+}
+
+/// The targets, each medium once however often and by whatever name it was given. What does
+/// not exist stays in the list: its error is for the one who opens it.
+pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let mut distinct = Vec::new();
+    for path in paths {
+        let identity = Identity::of(path, host).ok();
+        if identity.is_some_and(|identity| !seen.insert(identity)) {
+            ui.warn(&format!(
+                "{} is named twice; it is used once",
+                path.display()
+            ));
+        } else {
+            distinct.push(path.clone());
+        }
+    }
+    distinct
+}
+
+/// Treats every target, as many at once as `--jobs` says, and returns what became of each, in
+/// the order of the targets.
+pub fn for_each<I: Sync, T: Send>(
+    session: &Session,
+    targets: &[I],
+    treat: impl Fn(&I) -> T + Sync,
+) -> Vec<T> {
+    let workers = session.common.jobs.min(targets.len());
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(targets.len()));
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(target) = targets.get(index) else {
+                break;
+            };
+            let result = treat(target);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((index, result));
+        }
+    };
+    session.ui.begin_targets(targets.len());
+    if workers <= 1 {
+        work();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(work);
+            }
+        });
+    }
+    session.ui.end_progress();
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Runs a command that only looks on each of its targets.
+pub fn look_at_each(
+    session: &Session,
+    args: &TargetArgs,
+    look: impl Fn(&Path) -> Exit + Sync,
+) -> Exit {
+    let targets = distinct(&args.sticks, &session.host, &session.ui);
+    let exits = for_each(session, &targets, |target| {
+        let exit = look(target);
+        session.ui.target_done();
+        exit
+    });
+    Exit::of_all(&exits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_one_path_on_each_line() {
+        let text = b"# of today\n/dev/sda\r\n\nimages/a b.img\n #not a comment\n\xff.img";
+        let found: Vec<PathBuf> = lines(text).collect();
+        let expected: [&[u8]; 4] = [
+            b"/dev/sda",
+            b"images/a b.img",
+            b" #not a comment",
+            b"\xff.img",
+        ];
+        let expected = expected.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        assert_eq!(found, expected);
+    }
+}

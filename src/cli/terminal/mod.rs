@@ -1,0 +1,13 @@
+//! The terminal: everything a person sees goes through here.
+
+mod diff;
+mod style;
+mod table;
+mod text;
+mod ui;
+
+pub use diff::unified;
+pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
+pub use table::table;
+pub use text::{plural, quoted, shown, size};
+pub use ui::{ColorChoice, Ui};

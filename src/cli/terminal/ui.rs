@@ -1,0 +1,304 @@
+//! Everything a person sees: data on standard output, talk on standard error, questions on a
+//! terminal.
+
+use super::style::{ERROR, HINT, WARNING, styled};
+use super::text::tame;
+use anstream::AutoStream;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How long a question waits before it looks for a signal again.
+const LOOK_AGAIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// `--color`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much is said, and where it goes. Shared by threads; a line is never torn.
+pub struct Ui {
+    json: bool,
+    quiet: bool,
+    verbose: u8,
+    color: anstream::ColorChoice,
+    /// Held while anything is written; the progress bar is drawn around what is.
+    bar: Mutex<Option<ProgressBar>>,
+    /// Nobody reads standard output any more.
+    stdout_gone: AtomicBool,
+    /// Why standard output could not be written, where it was not for want of a reader.
+    stdout_failed: Mutex<Option<io::Error>>,
+    stdout_taken: AtomicBool,
+    brief: AtomicBool,
+}
+
+impl Ui {
+    /// As the options ask for.
+    pub fn new(json: bool, quiet: bool, verbose: u8, color: ColorChoice) -> Self {
+        let color = match color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        Ui {
+            json,
+            quiet,
+            verbose,
+            color,
+            bar: Mutex::new(None),
+            stdout_gone: AtomicBool::new(false),
+            stdout_failed: Mutex::new(None),
+            stdout_taken: AtomicBool::new(false),
+            brief: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on standard output carries the bytes of an image, and text goes to standard
+    /// error.
+    pub fn give_stdout_away(&self) {
+        self.stdout_taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one line is all that is said of each target: there are several, and nobody
+    /// asked for more.
+    pub fn is_brief(&self) -> bool {
+        self.verbose == 0 && self.brief.load(Ordering::Relaxed)
+    }
+
+    /// Whether more is to be said.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Whether there is a terminal to ask a person on.
+    pub fn can_ask() -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether text on standard output is before the eyes of whoever is asked.
+    pub fn shows_text(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// Whether standard output carries JSON Lines instead of text.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes text to standard output; nothing with `--json`.
+    pub fn text(&self, text: &str) {
+        if self.stdout_taken.load(Ordering::Relaxed) {
+            self.say(text.trim_end_matches('\n'));
+        } else if !self.json {
+            self.data(tame(text).as_bytes());
+        }
+    }
+
+    /// Writes one object as a line of JSON; nothing without `--json`.
+    pub fn json(&self, object: &impl Serialize) {
+        if self.json {
+            let mut line = serde_json::to_vec(object).unwrap_or_default();
+            line.push(b'\n');
+            self.data(&line);
+        }
+    }
+
+    /// Writes bytes to standard output, colours left out where they are not wanted. What goes wrong
+    /// stops nothing, least of all a change half way; [`Ui::stdout_failure`] tells of it at the end.
+    pub fn data(&self, bytes: &[u8]) {
+        self.beside_the_bar(|| {
+            if self.stdout_gone.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
+            let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+            if let Err(error) = written {
+                self.stdout_gone.store(true, Ordering::Relaxed);
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    let failed = self.stdout_failed.lock();
+                    let mut failed = failed.unwrap_or_else(PoisonError::into_inner);
+                    failed.get_or_insert(error);
+                }
+            }
+        });
+    }
+
+    /// Why what was to be shown is not all there, a reader that went away excepted.
+    pub fn stdout_failure(&self) -> Option<io::Error> {
+        self.stdout_failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Writes the bytes of a file to standard output, untouched by colour handling.
+    ///
+    /// # Errors
+    /// What the operating system reported, a reader that went away excepted.
+    pub fn file(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something on standard error, unless `-q`.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            self.talk(text);
+        }
+    }
+
+    /// Says something on standard error with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.verbose > 0 {
+            self.talk(text);
+        }
+    }
+
+    /// A warning: said unless `-q`.
+    pub fn warn(&self, text: &str) {
+        self.say(&format!("{} {text}", styled("warning:", WARNING)));
+    }
+
+    /// An error and what to do about it: always said.
+    pub fn error(&self, message: &str, hint: Option<&str>) {
+        self.talk(&format!("{} {message}", styled("error:", ERROR)));
+        if let Some(hint) = hint {
+            self.talk(&format!("{} {hint}", styled("hint:", HINT)));
+        }
+    }
+
+    /// Asks a yes-or-no question on the terminal; `None` where there is none to ask, or
+    /// `interrupted` became true instead of an answer.
+    pub fn ask(&self, question: &str, interrupted: &dyn Fn() -> bool) -> Option<bool> {
+        if !Self::can_ask() {
+            return None;
+        }
+        self.beside_the_bar(|| {
+            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+            let _ = write!(stderr, "{question} [y/N] ");
+            let _ = stderr.flush();
+            let stdin = io::stdin();
+            loop {
+                if interrupted() {
+                    let _ = writeln!(stderr);
+                    return None;
+                }
+                let mut wanted = [PollFd::new(&stdin, PollFlags::IN)];
+                match poll(&mut wanted, Some(&LOOK_AGAIN)) {
+                    Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                    _ => break,
+                }
+            }
+            let mut answer = String::new();
+            let answered = stdin.lock().read_line(&mut answer).is_ok();
+            Some(answered && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+        })
+    }
+
+    /// Shows on a terminal how many of several targets are done.
+    pub fn begin_targets(&self, targets: usize) {
+        if targets > 1 {
+            self.brief.store(true, Ordering::Relaxed);
+            self.show_bar(targets as u64, "{pos}/{len} [{bar:30}] {eta} left");
+        }
+    }
+
+    /// One more target is done.
+    pub fn target_done(&self) {
+        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.inc(1);
+        }
+    }
+
+    /// Shows on a terminal how far the copy of a single target is.
+    pub fn begin_bytes(&self, length: u64) {
+        if !self.brief.load(Ordering::Relaxed) {
+            self.show_bar(length, "{bytes}/{total_bytes} [{bar:30}] {eta} left");
+        }
+    }
+
+    /// The copy has come to this byte.
+    pub fn bytes_done(&self, position: u64) {
+        if self.brief.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.set_position(position);
+        }
+    }
+
+    /// Shows on a terminal that so many bytes of a single target are done, of so many.
+    pub fn part_done(&self, done: u64, total: u64) {
+        let shown = || {
+            let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+            bar.is_some()
+        };
+        if !shown() {
+            self.begin_bytes(total);
+        }
+        self.bytes_done(done);
+    }
+
+    /// The copy of a single target is done.
+    pub fn end_bytes(&self) {
+        if !self.brief.load(Ordering::Relaxed) {
+            self.end_progress();
+        }
+    }
+
+    /// Takes the progress bar away.
+    pub fn end_progress(&self) {
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show_bar(&self, length: u64, template: &str) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        let style = ProgressStyle::with_template(template);
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        let bar = bar.with_style(style.progress_chars("=> "));
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+    }
+
+    /// Does something with the terminal while the progress bar is out of the way and nobody
+    /// else writes.
+    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn talk(&self, text: &str) {
+        self.beside_the_bar(|| {
+            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(stderr, "{}", tame(text));
+        });
+    }
+}

@@ -1,0 +1,224 @@
+//! Will it boot? What the loader stops at, in the bank that boots next and in those that could.
+
+use super::finding::{Finding, Severity};
+use crate::error::ErrorKind;
+use crate::loader::{
+    Boot, ChoiceWarning, Content, Depth, FileAt, Note, Stop, Undecided, UnpackLimit, check_content,
+};
+use crate::medium::ReadAt;
+use crate::stick::{Slot, Stick, numbers};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// How the content of modules is read: hundreds of megabytes, on several threads.
+#[derive(Clone, Copy)]
+pub struct Contents<'c> {
+    /// The medium, as several threads can read it.
+    pub medium: &'c (dyn ReadAt + Sync),
+    /// How many.
+    pub threads: usize,
+    /// Told how many bytes of how many are done.
+    pub progress: &'c (dyn Fn(u64, u64) + Sync),
+}
+
+/// Finds what keeps the medium, or a bank of it that could boot, from starting.
+pub(super) fn check_boot(
+    stick: &Stick<'_, '_>,
+    chosen: &[&Slot<'_>],
+    contents: Option<Contents<'_>>,
+    findings: &mut Vec<Finding>,
+) {
+    for warning in stick.choice_warnings() {
+        match warning {
+            ChoiceWarning::NothingBoots => {
+                let text = match stick.whole_banks().next() {
+                    Some(bank) => format!(
+                        "{warning}; the files of bank {bank} are whole: `bootbank bank use {bank} STICK` lets it boot"
+                    ),
+                    None => warning.to_string(),
+                };
+                findings.push(Finding::stops("boot.cfg", None, text));
+            }
+            // What stops a bank is found below, with all the rest that does.
+            ChoiceWarning::BuildNotANumber { .. }
+            | ChoiceWarning::Fatal { .. }
+            | ChoiceWarning::NoKernel { .. }
+            | ChoiceWarning::StateMissing { .. } => {}
+            other => {
+                let text = other.to_string();
+                findings.push(Finding::new(Severity::Warning, "boot.cfg", None, text));
+            }
+        }
+    }
+    let loader = stick.loader();
+    let mut boots: Vec<(bool, Boot)> = chosen
+        .iter()
+        .filter(|slot| loader.boot_cfg(slot.partition).is_some())
+        .map(|slot| {
+            let boot = loader.boot(slot.partition, Depth::Presence);
+            (slot.verdict.bootable, boot)
+        })
+        .collect();
+    if let Some(contents) = contents {
+        let could_boot = boots.iter_mut().filter(|(bootable, _)| *bootable);
+        read_contents(could_boot.map(|(_, boot)| boot).collect(), contents);
+    }
+    for (bootable, boot) in &boots {
+        let others = boots.iter().map(|(_, boot)| boot);
+        let others: Vec<&Boot> = others.filter(|it| it.partition != boot.partition).collect();
+        add_findings(boot, *bootable, &others, findings);
+    }
+}
+
+/// Bytes read so far, and what the content of files is worth, by bank and file.
+type Done = (u64, Vec<(usize, usize, Content)>);
+
+/// Reads and unpacks the files of all these banks, the largest first, on as many threads as asked
+/// for.
+fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
+    let mut files: Vec<(usize, usize, FileAt)> = Vec::new();
+    for (at, boot) in boots.iter().enumerate() {
+        for (index, file) in boot.files.iter().enumerate() {
+            files.extend(file.to_check().map(|file| (at, index, file.clone())));
+        }
+    }
+    files.sort_by_key(|(_, _, file)| std::cmp::Reverse(file.size));
+    let limits: Vec<UnpackLimit> = boots.iter().map(|_| UnpackLimit::default()).collect();
+    let generations: Vec<_> = boots.iter().map(|boot| boot.generation).collect();
+    let total = files.iter().map(|(_, _, file)| u64::from(file.size)).sum();
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Done> = Mutex::default();
+    let work = || {
+        while let Some((at, index, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let content = check_content(contents.medium, file, generations[*at], &limits[*at]);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.0 += u64::from(file.size);
+            done.1.push((*at, *index, content));
+            (contents.progress)(done.0, total);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..contents.threads.min(files.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let (_, results) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (at, index, content) in results {
+        if let Some(boot) = boots.get_mut(at) {
+            boot.record(index, content);
+        }
+    }
+}
+
+/// Whether a bank could boot or not decides how bad it is that it does not.
+fn add_findings(boot: &Boot, bootable: bool, others: &[&Boot], findings: &mut Vec<Finding>) {
+    let on = Some(boot.partition);
+    let mut add = |layer, text: String| {
+        findings.push(match bootable {
+            true => Finding::stops(layer, on, text),
+            false => Finding::new(Severity::Note, layer, on, text),
+        });
+    };
+    let absent: Vec<&Stop> = boot
+        .stops()
+        .filter(|stop| matches!(stop, Stop::Absent { .. }))
+        .collect();
+    if !absent.is_empty() {
+        add("boot.cfg", absent_in_words(boot, &absent, others));
+    }
+    for stop in boot.stops() {
+        let layer = match stop {
+            Stop::Absent { .. } => continue,
+            Stop::Chain { .. } => "fat",
+            Stop::Content { .. } => "gzip",
+            _ => "boot.cfg",
+        };
+        let whole = stop
+            .file()
+            .map_or(String::new(), |file| whole_in(file, others));
+        add(layer, format!("{stop}{whole}"));
+    }
+    add_notes(boot, bootable, findings);
+    for why in boot.undecided() {
+        findings.push(Finding {
+            kind: Some(match why {
+                Undecided::Read { .. } => ErrorKind::Io,
+                _ => ErrorKind::Unsupported,
+            }),
+            ..Finding::stops(
+                "fat",
+                on,
+                format!("whether the loader gets through cannot be told: {why}"),
+            )
+        });
+    }
+}
+
+/// What does not stop the loader. Of modules that are not compressed one line tells: the vendor's
+/// own are.
+fn add_notes(boot: &Boot, bootable: bool, findings: &mut Vec<Finding>) {
+    let on = Some(boot.partition);
+    let mut as_it_is = Vec::new();
+    for note in boot.notes() {
+        let severity = match note {
+            Note::Binary { .. } if bootable => Severity::Warning,
+            _ => Severity::Note,
+        };
+        match note {
+            Note::AsItIs { name, .. } => as_it_is.push(name),
+            note => findings.push(Finding::new(severity, "boot.cfg", on, note.to_string())),
+        }
+    }
+    if let Some(first) = as_it_is.first() {
+        let text = match as_it_is.len() {
+            1 => format!("{first} is not compressed: the loader loads it as it is"),
+            many => format!(
+                "{many} files are not compressed, {first} the first: the loader loads them as they are"
+            ),
+        };
+        findings.push(Finding::new(Severity::Note, "gzip", on, text));
+    }
+}
+
+fn absent_in_words(boot: &Boot, absent: &[&Stop], others: &[&Boot]) -> String {
+    let names: Vec<&str> = absent.iter().filter_map(|stop| stop.file()).collect();
+    let files = match names.as_slice() {
+        [only] => format!("{only} is"),
+        many => format!("{} files are", many.len()),
+    };
+    let list = match names.len() {
+        1 => String::new(),
+        _ => format!(": {}", names.join(", ")),
+    };
+    let have_all = others.iter().filter(|other| {
+        let has = |name: &&str| is_whole(other, name);
+        names.iter().all(has)
+    });
+    let have_all: Vec<u32> = have_all.map(|other| other.partition).collect();
+    let cure = match have_all.first() {
+        Some(from) => format!(
+            "; bank {} has {}: `bootbank bank copy {from} {} STICK`",
+            numbers(have_all.iter().copied()),
+            if names.len() == 1 { "it" } else { "them" },
+            boot.partition
+        ),
+        None => String::new(),
+    };
+    format!("{files} in boot.cfg and not in the bank, so the loader stops{list}{cure}")
+}
+
+fn whole_in(name: &str, others: &[&Boot]) -> String {
+    let whole = others.iter().filter(|other| is_whole(other, name));
+    let whole: Vec<u32> = whole.map(|other| other.partition).collect();
+    match whole.is_empty() {
+        true => String::new(),
+        false => format!("; bank {} has it whole", numbers(whole.into_iter())),
+    }
+}
+
+fn is_whole(boot: &Boot, name: &str) -> bool {
+    let mut files = boot.files.iter();
+    files.any(|file| file.name.eq_ignore_ascii_case(name) && file.stop.is_none())
+}

@@ -1,0 +1,124 @@
+//! Every layer checked, from the partition table to the last member of the archive. Errors do
+//! not stop the check where there is more to look at.
+
+use super::boot::{Contents, check_boot};
+use super::finding::{Finding, Severity, from_error};
+use super::volumes::{As, check_number, check_others, check_volume};
+use crate::edit::{CONFIG_STORE, Configuration};
+use crate::medium::ReadAt;
+use crate::stick::{BankChoice, Error, Settings, Slot, Stick};
+
+/// How far a check goes.
+#[derive(Clone, Copy)]
+pub struct CheckOptions<'c> {
+    /// The banks that are looked into.
+    pub banks: BankChoice,
+    /// How the content of modules is read; `None` to leave it out.
+    pub contents: Option<Contents<'c>>,
+}
+
+/// Checks a medium through every layer, and whether the loader gets through what it would boot;
+/// writes nothing.
+pub fn check(
+    medium: &dyn ReadAt,
+    settings: Settings<'_>,
+    options: CheckOptions<'_>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let stick = match Stick::open(medium, settings) {
+        Ok(stick) => stick,
+        Err(error) => {
+            findings.push(from_error(&error));
+            return findings;
+        }
+    };
+    for warning in &stick.table().warnings {
+        let text = warning.to_string();
+        findings.push(Finding::new(Severity::Warning, "table", None, text));
+    }
+    for text in stick.left_alone() {
+        findings.push(Finding::new(Severity::Warning, "table", None, text));
+    }
+    check_number(&stick, &mut findings);
+    match stick.chosen(options.banks) {
+        Ok(mut chosen) => {
+            chosen.sort_by_key(|slot| slot.partition);
+            check_boot(&stick, &chosen, options.contents, &mut findings);
+            for slot in chosen {
+                check_bank(&stick, slot, &mut findings);
+            }
+        }
+        Err(error) => findings.push(from_error(&error)),
+    }
+    check_others(&stick, &mut findings);
+    findings
+}
+
+fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+    let bank = match slot.opened() {
+        Ok(bank) => bank,
+        Err(error) => return findings.push(from_error(&error)),
+    };
+    for problem in &bank.boot_cfg().problems {
+        let on = Some(slot.partition);
+        let text = problem.to_string();
+        findings.push(Finding::new(Severity::Warning, "boot.cfg", on, text));
+    }
+    check_volume(bank.volume(), slot.partition, As::Bank, findings);
+    check_states(stick, slot, findings);
+}
+
+fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+    let on = Some(slot.partition);
+    if slot.states.is_empty() {
+        let text = "the bank holds no state; that is normal for the second bank of a fresh install";
+        findings.push(Finding::new(Severity::Note, "fat", on, text));
+    }
+    for file in &slot.states {
+        match stick.open_state(slot, file) {
+            Ok(state) => {
+                for warning in state.warnings() {
+                    findings.push(Finding::new(Severity::Warning, "tar", on, warning));
+                }
+                if !state.is_open() {
+                    let mode = state.seal_mode().unwrap_or_default();
+                    let text = format!(
+                        "{}: sealed (mode {mode}), so bootbank cannot check what is inside",
+                        file.name
+                    );
+                    findings.push(Finding::new(Severity::Note, "envelope", on, text));
+                } else {
+                    check_configuration(&state, slot, findings);
+                }
+            }
+            Err(error) => findings.push(from_error(&error)),
+        }
+    }
+}
+
+fn check_configuration(state: &crate::state::State, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+    let checked = Configuration::open(state).and_then(|configuration| configuration.warnings());
+    match checked {
+        Ok(warnings) => {
+            for warning in warnings {
+                let layer = if warning.contains(CONFIG_STORE) {
+                    "configstore"
+                } else {
+                    "esx.conf"
+                };
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    layer,
+                    Some(slot.partition),
+                    warning,
+                ));
+            }
+        }
+        Err(error) => {
+            let error = Error::from(error)
+                .on(slot.partition)
+                .in_file(state.file_name());
+            findings.push(from_error(&error));
+        }
+    }
+}

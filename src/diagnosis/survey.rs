@@ -1,0 +1,263 @@
+//! The banks of a medium and the states in them, each opened as far as it goes.
+
+use crate::bank::Bank;
+use crate::edit::{Configuration, EditError};
+use crate::error::{ErrorKind, counted};
+use crate::pci::PciAddress;
+use crate::state::envelope::Envelope;
+use crate::state::{Form, LOCAL_ENCRYPTED, State};
+use crate::stick::{Error, Slot, StateFile, Stick};
+use std::collections::BTreeSet;
+
+/// What was found on a medium.
+#[derive(Debug)]
+pub struct Survey {
+    /// The banks, by partition number.
+    pub banks: Vec<BankSurvey>,
+    /// What a person should know, in words.
+    pub warnings: Vec<String>,
+    /// Partitions whose bank cannot be read, as opposed to reading wrongly: one of them may be
+    /// what boots next.
+    pub unread: Vec<u32>,
+}
+
+/// One bank.
+#[derive(Debug)]
+pub struct BankSurvey {
+    /// Number of its partition.
+    pub partition: u32,
+    /// The identity VMware gave the volume, as the host writes it.
+    pub uuid: Option<String>,
+    /// The volume's label.
+    pub label: Option<String>,
+    /// `build` of its boot.cfg.
+    pub build: Option<String>,
+    /// `updated` of its boot.cfg.
+    pub updated: Option<u32>,
+    /// `bootstate` of its boot.cfg.
+    pub bootstate: Option<i32>,
+    /// Whether it would boot if no other bank ranked higher.
+    pub bootable: bool,
+    /// Whether it boots next.
+    pub boots_next: bool,
+    /// Why it does not, in words.
+    pub why_not: Option<String>,
+    /// The states in it.
+    pub states: Vec<StateSurvey>,
+    /// Why it cannot be opened.
+    pub error: Option<Error>,
+}
+
+/// One state file of a bank.
+#[derive(Debug)]
+pub struct StateSurvey {
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether `modules=` of the bank's boot.cfg names it: a file it does not name is not loaded.
+    pub listed: bool,
+    /// The form in which it holds the configuration; `None` where it cannot be opened.
+    pub form: Option<Form>,
+    /// Where the key of a sealed state is kept.
+    pub seal: Option<String>,
+    /// The devices it passes through, each once; `None` where that cannot be told.
+    pub passed_through: Option<Vec<PassedDevice>>,
+    /// Lines that look like passed-through devices and are not of the form that can be read.
+    pub doubtful: usize,
+    /// What can be told of a sealed state without its key, in words.
+    pub outside: Vec<String>,
+    /// Why it, or what is inside, cannot be opened.
+    pub error: Option<Error>,
+}
+
+/// A device that a state passes through.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassedDevice {
+    /// Where it is; `None` where its key is no address.
+    pub address: Option<PciAddress>,
+    /// The key that names it, as it is written.
+    pub key: String,
+    /// The name of its adapter, `vmhba32`.
+    pub alias: Option<String>,
+}
+
+/// How things stand in the bank that boots next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No bank boots.
+    NoneBoots,
+    /// It holds no state: the host starts with default settings.
+    NoState,
+    /// Its state is sealed: nobody but the host can open it.
+    Sealed,
+    /// Its state cannot be opened.
+    Unopened,
+    /// Its state was read.
+    Read {
+        /// The devices it passes through.
+        passed_through: Vec<PassedDevice>,
+        /// Lines that may pass a device through and cannot be read for certain.
+        doubtful: usize,
+    },
+}
+
+impl Survey {
+    /// Opens every state of every bank of a medium. What cannot be opened is in the answer.
+    pub fn of(stick: &Stick<'_, '_>) -> Self {
+        let mut survey = Survey {
+            banks: Vec::new(),
+            warnings: stick.warnings(),
+            unread: unread(stick),
+        };
+        if !survey.unread.is_empty() {
+            survey.warnings.push(format!(
+                "bootbank may be wrong about which bank boots next: it cannot read partition {}",
+                crate::stick::numbers(survey.unread.iter().copied())
+            ));
+        }
+        for slot in stick.slots() {
+            let states = slot.states.iter();
+            let states = states.map(|file| look_into(stick, slot, file, &mut survey.warnings));
+            let bank = BankSurvey::new(slot, states.collect());
+            survey.banks.push(bank);
+        }
+        survey
+    }
+
+    /// How things stand in the bank that boots next, by the state that the host loads.
+    pub fn standing(&self) -> Standing {
+        let Some(bank) = self.banks.iter().find(|bank| bank.boots_next) else {
+            return Standing::NoneBoots;
+        };
+        // Where modules= names none of them, any could be meant.
+        let none_listed = !bank.states.iter().any(|state| state.listed);
+        let loaded = |state: &&StateSurvey| state.listed || none_listed;
+        match bank.states.iter().rfind(loaded) {
+            None => Standing::NoState,
+            Some(StateSurvey {
+                passed_through: Some(passed_through),
+                doubtful,
+                ..
+            }) => Standing::Read {
+                passed_through: passed_through.clone(),
+                doubtful: *doubtful,
+            },
+            Some(state) if state.form == Some(Form::Sealed) => Standing::Sealed,
+            Some(_) => Standing::Unopened,
+        }
+    }
+}
+
+fn unread(stick: &Stick<'_, '_>) -> Vec<u32> {
+    let failed = stick.slots().iter().filter(|slot| {
+        let kind = slot.bank.as_ref().err().map(|error| error.kind());
+        kind == Some(ErrorKind::Io)
+    });
+    failed.map(|slot| slot.partition).collect()
+}
+
+impl BankSurvey {
+    fn new(slot: &Slot<'_>, states: Vec<StateSurvey>) -> Self {
+        let bank = slot.bank.as_ref().ok();
+        let boot_cfg = bank.map(Bank::boot_cfg);
+        BankSurvey {
+            partition: slot.partition,
+            uuid: bank.map(|bank| bank.uuid().to_string()),
+            label: bank.and_then(|bank| bank.volume().label()),
+            build: boot_cfg.and_then(|boot_cfg| boot_cfg.build.clone()),
+            updated: boot_cfg.map(|boot_cfg| boot_cfg.updated),
+            bootstate: boot_cfg.map(|boot_cfg| boot_cfg.bootstate),
+            bootable: slot.verdict.bootable,
+            boots_next: slot.verdict.boots_next,
+            why_not: slot.verdict.why_not.as_ref().map(ToString::to_string),
+            states,
+            error: slot.opened().err(),
+        }
+    }
+}
+
+fn look_into(
+    stick: &Stick<'_, '_>,
+    slot: &Slot<'_>,
+    file: &StateFile,
+    warnings: &mut Vec<String>,
+) -> StateSurvey {
+    let mut survey = StateSurvey {
+        file: file.name.to_owned(),
+        size: u64::from(file.entry.size()),
+        listed: file.listed,
+        form: None,
+        seal: None,
+        passed_through: None,
+        doubtful: 0,
+        outside: Vec::new(),
+        error: None,
+    };
+    let on_this = |text: String| format!("partition {}: {text}", slot.partition);
+    let state = match stick.open_state(slot, file) {
+        Ok(state) => state,
+        Err(error) => {
+            survey.error = Some(error);
+            return survey;
+        }
+    };
+    survey.form = Some(state.form());
+    survey.seal = state.seal_mode().map(str::to_owned);
+    warnings.extend(state.warnings().into_iter().map(on_this));
+    if state.form() == Form::Sealed {
+        survey.outside = outside(&state);
+    }
+    if !state.is_open() {
+        return survey;
+    }
+    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(file.name);
+    match Configuration::open(&state) {
+        Ok(configuration) => {
+            survey.passed_through = passed_through(&configuration);
+            survey.doubtful = configuration.doubtful();
+            match configuration.warnings() {
+                Ok(odd) => warnings.extend(odd.into_iter().map(on_this)),
+                Err(error) => survey.error = Some(inside(error)),
+            }
+        }
+        Err(error) => survey.error = Some(inside(error)),
+    }
+    survey
+}
+
+/// The devices a state passes through. One that esx.conf and the ConfigStore both name is one
+/// device.
+fn passed_through(configuration: &Configuration) -> Option<Vec<PassedDevice>> {
+    let mut devices = Vec::new();
+    let mut seen = BTreeSet::new();
+    for device in configuration.devices().ok()? {
+        if !device.passthrough {
+            continue;
+        }
+        let name = device.address.ok_or_else(|| device.key.clone());
+        if seen.insert((name, device.alias.clone())) {
+            devices.push(PassedDevice {
+                address: device.address,
+                key: device.key,
+                alias: device.alias,
+            });
+        }
+    }
+    Some(devices)
+}
+
+/// What can be told of a sealed state without its key: the members of its outer archive, and
+/// which key it needs.
+fn outside(state: &State) -> Vec<String> {
+    let members = state.outer_members().iter();
+    let mut known: Vec<String> = members
+        .map(|member| format!("{}, {}", member.path(), counted(&member.size, "byte")))
+        .collect();
+    if let Ok(Some(sealed)) = state.outer_content(LOCAL_ENCRYPTED)
+        && let Ok(envelope) = Envelope::parse(sealed)
+    {
+        known.push(format!("key {}", envelope.key_info()));
+    }
+    known
+}

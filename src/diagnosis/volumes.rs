@@ -1,0 +1,146 @@
+//! The FAT volumes of a medium as volumes: those of the banks, and all others.
+
+use super::finding::{Finding, Severity, from_error};
+use crate::error::counted;
+use crate::fat::{FatError, Volume};
+use crate::partition::{Partition, Role};
+use crate::stick::{Error, Slot, Stick};
+
+/// What a volume is checked as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum As {
+    /// A bank: damage keeps it from being changed, and perhaps from booting.
+    Bank,
+    /// Any other volume, which no plan touches.
+    Other,
+}
+
+/// Checks what a volume holds against its FATs.
+pub(super) fn check_volume(
+    volume: &Volume<'_>,
+    partition: u32,
+    what: As,
+    findings: &mut Vec<Finding>,
+) {
+    let on = Some(partition);
+    let mut add = |severity, text: String| {
+        findings.push(Finding::new(severity, "fat", on, text));
+    };
+    let marks = volume.dirty_marks();
+    if marks.boot_sector || marks.fat {
+        let cure = match what {
+            As::Bank => format!(": `bootbank bank mark-clean {partition} STICK`"),
+            As::Other => String::new(),
+        };
+        add(
+            Severity::Warning,
+            format!(
+                "the volume is marked as not cleanly unmounted. ESXi's loader ignores the mark, but the check before an upgrade \
+                 refuses such a host (VMware KB 345227){cure}"
+            ),
+        );
+    }
+    if marks.io_error {
+        let text = "the volume is marked as having had an I/O error; bootbank keeps the mark";
+        add(Severity::Warning, text.to_owned());
+    }
+    if !volume.has_usual_media_byte() {
+        add(
+            Severity::Note,
+            format!(
+                "the media byte of the boot sector is {:02X}: the host boots from it, but Linux and mtools refuse the volume",
+                volume.media_byte()
+            ),
+        );
+    }
+    match volume.check() {
+        Ok(reach) => {
+            let leftovers = reach.leftovers().len();
+            if leftovers > 0 && what == As::Bank {
+                add(
+                    Severity::Warning,
+                    format!(
+                        "{} from an interrupted run: harmless, because no file uses them; \
+                         the next change or `bootbank reclaim` frees them",
+                        counted(&leftovers, "leftover cluster")
+                    ),
+                );
+            }
+            if !reach.bad().is_empty() {
+                let text = format!("{} marked as bad", counted(&reach.bad().len(), "cluster"));
+                add(Severity::Note, text);
+            }
+        }
+        Err(error) => match what {
+            As::Bank => findings.push(from_error(&Error::from(error).on(partition))),
+            As::Other => add(Severity::Warning, format!("the volume is damaged: {error}")),
+        },
+    }
+}
+
+/// Looks at the volumes that are no banks, and at what a bank of the usual layout should be.
+pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
+    let table = stick.table();
+    let is_bank = |number: u32| stick.slots().iter().any(|slot| slot.partition == number);
+    for partition in table.bank_candidates().filter(|it| !is_bank(it.number)) {
+        let Some(range) = partition.byte_range(table.sector_size) else {
+            continue;
+        };
+        match Volume::open(stick.medium(), range, table.sector_size) {
+            Ok(volume) => {
+                if stick.is_marked(partition.number) && looks_like_a_bank(stick, partition) {
+                    findings.push(Finding::new(
+                        Severity::Warning,
+                        "boot.cfg",
+                        Some(partition.number),
+                        "the volume carries VMware's mark and is where a bank belongs, but it has no boot.cfg: the loader passes over it",
+                    ));
+                }
+                check_volume(&volume, partition.number, As::Other, findings);
+            }
+            Err(error @ FatError::Read { .. }) => {
+                findings.push(from_error(&Error::from(error).on(partition.number)));
+            }
+            // What is no FAT volume is none of ours.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether a partition is one of a bank by the usual layouts: number 5 or 6, or the size of a bank.
+fn looks_like_a_bank(stick: &Stick<'_, '_>, partition: &Partition) -> bool {
+    let sectors = |it: &Partition| it.last_lba.0.saturating_sub(it.first_lba.0);
+    let of_slot = |slot: &Slot<'_>| stick.table().partition(slot.partition);
+    // Where there are two banks, the others are not missed.
+    let twin = match stick.slots() {
+        [only] => of_slot(only).is_some_and(|bank| sectors(bank) == sectors(partition)),
+        _ => false,
+    };
+    partition.role() == Role::Fat && (matches!(partition.number, 5 | 6) || twin)
+}
+
+/// What there is too much of.
+pub(super) fn check_number(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
+    let banks: Vec<u32> = stick.slots().iter().map(|slot| slot.partition).collect();
+    if banks.len() > 2 {
+        let text = format!(
+            "there are {} banks (partitions {}); installations of ESXi have two",
+            banks.len(),
+            crate::stick::numbers(banks.iter().copied())
+        );
+        findings.push(Finding::new(Severity::Note, "table", None, text));
+    }
+    let mut seen: Vec<(String, u32)> = Vec::new();
+    for slot in stick.slots() {
+        let Ok(bank) = &slot.bank else { continue };
+        let uuid = bank.uuid().to_string();
+        if let Some((_, other)) = seen.iter().find(|(known, _)| *known == uuid) {
+            let text = format!(
+                "the banks on partitions {other} and {} have the same UUID {uuid}: one is a copy of the other, and the host can take the wrong one",
+                slot.partition
+            );
+            findings.push(Finding::new(Severity::Note, "fat", None, text));
+        }
+        seen.push((uuid, slot.partition));
+    }
+}

@@ -1,0 +1,95 @@
+//! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
+
+use super::secrets::{kernel_options_shown, lines_shown};
+use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
+use crate::bank::{BOOT_CFG, BootCfg, KerneloptError};
+use std::collections::BTreeSet;
+
+/// The setting that holds the kernel options.
+const KERNELOPT: &str = "kernelopt";
+
+/// What the edits of `boot.cfg` among `edits` make of one. `Edited::members` stays empty; the new
+/// file is the second value, `None` where nothing changes.
+///
+/// # Errors
+/// [`EditError::Kernelopt`] and [`EditError::BootCfgSetting`] for what cannot be written;
+/// [`EditError::BootCfg`] where the loader would read more than was asked for differently.
+pub fn apply_to_boot_cfg(
+    before: &BootCfg,
+    edits: &[Edit],
+) -> Result<(Edited, Option<Vec<u8>>), EditError> {
+    let mut edited = Edited {
+        searched: vec![BOOT_CFG.to_owned()],
+        ..Edited::default()
+    };
+    let mut after = before.clone();
+    let mut asked = BTreeSet::new();
+    for edit in edits {
+        match edit {
+            Edit::Kernelopt(edit) => {
+                asked.insert(KERNELOPT.to_owned());
+                match after.with_kernelopt(std::slice::from_ref(edit)) {
+                    Ok(bytes) => after = BootCfg::parse(&bytes),
+                    // Another bank may have it.
+                    Err(KerneloptError::NotThere { word }) => {
+                        edited.unmatched.push(Unmatched::Option(word));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Edit::BootCfg(edit) => {
+                asked.insert(edit.key.to_ascii_lowercase());
+                after = BootCfg::parse(&after.with_setting(edit)?);
+            }
+            _ => {}
+        }
+    }
+    if after.raw() == before.raw() {
+        return Ok((edited, None));
+    }
+    edited.changes = changes(before, &after, &asked)?;
+    edited.texts.push(TextChange {
+        path: String::new(),
+        before: lines_shown(&String::from_utf8_lossy(before.raw())),
+        after: lines_shown(&String::from_utf8_lossy(after.raw())),
+    });
+    let content = after.raw().to_vec();
+    Ok((edited, Some(content)))
+}
+
+/// The settings that the loader reads differently, all of which were asked for.
+fn changes(
+    before: &BootCfg,
+    after: &BootCfg,
+    asked: &BTreeSet<String>,
+) -> Result<Vec<SettingChange>, EditError> {
+    let digit = |cfg: &BootCfg| cfg.bootstate_digit_at().is_some();
+    let (old, new) = (before.settings(), after.settings());
+    let keys: BTreeSet<&'static str> = old.keys().chain(new.keys()).copied().collect();
+    let differing = keys.into_iter().filter(|key| old.get(key) != new.get(key));
+    let mut changes = Vec::new();
+    for key in differing {
+        if !asked.contains(key) {
+            return Err(EditError::BootCfg);
+        }
+        let shown = |value: Option<&String>| {
+            value.map(|value| match key {
+                KERNELOPT => kernel_options_shown(value),
+                _ => value.clone(),
+            })
+        };
+        changes.push(SettingChange {
+            source: ChangeSource::BootCfg,
+            key: key.to_owned(),
+            address: None,
+            alias: None,
+            harm: None,
+            from: shown(old.get(key)),
+            to: shown(new.get(key)),
+        });
+    }
+    if !asked.contains("bootstate") && digit(before) != digit(after) {
+        return Err(EditError::BootCfg);
+    }
+    Ok(changes)
+}

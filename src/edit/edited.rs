@@ -1,0 +1,152 @@
+//! What edits come to, as values: the members to be written, and what that means in words.
+
+use super::selector::SelectError;
+use crate::error::ErrorKind;
+use crate::ownership::Source;
+use crate::pci::PciAddress;
+use crate::state::MemberEdit;
+
+/// One setting before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettingChange {
+    /// Where it is kept.
+    pub source: ChangeSource,
+    /// What it is called there.
+    pub key: String,
+    /// The device, for a device's owner whose address can be told.
+    pub address: Option<PciAddress>,
+    /// What people call the device, where the state tells: `vmhba32`.
+    pub alias: Option<String>,
+    /// Value before; `None` where there was none.
+    pub from: Option<String>,
+    /// Value after; `None` where there is none.
+    pub to: Option<String>,
+    /// What it would cost the host, so that nobody does it unasked.
+    pub harm: Option<Harm>,
+}
+
+/// What a change can cost a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Harm {
+    /// A storage adapter is passed through: the host loses the disks behind it, and its boot medium
+    /// where that is one of them.
+    StorageAdapter,
+}
+
+/// A member as text before and after, for a diff. A database is shown as its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TextChange {
+    /// Path of the member; empty where the bank's own file is meant.
+    pub path: String,
+    /// Text before.
+    pub before: String,
+    /// Text after.
+    pub after: String,
+}
+
+/// What edits come to in one state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edited {
+    /// Members that get new content. Empty where nothing has to change.
+    pub members: Vec<MemberEdit>,
+    /// The settings that change.
+    pub changes: Vec<SettingChange>,
+    /// The changed members as texts.
+    pub texts: Vec<TextChange>,
+    /// What was looked into.
+    pub searched: Vec<String>,
+    /// What is odd about it.
+    pub warnings: Vec<String>,
+    /// Lines that look like passed-through devices, but not of the form that can be changed.
+    /// Where there are any, "nothing to change" is not the whole truth.
+    pub doubtful: usize,
+    /// What the edits name and this state does not hold. Whether that is an error depends on
+    /// the other states of the medium.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// Where a setting that changes is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ChangeSource {
+    /// A line of `etc/vmware/esx.conf`.
+    EsxConf,
+    /// A row of the ConfigStore.
+    ConfigStore,
+    /// A line of the bank's `boot.cfg`.
+    BootCfg,
+    /// A file as a whole.
+    File,
+}
+
+impl ChangeSource {
+    /// The word used in output: `esx.conf`, `configstore`, `boot.cfg` or `file`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChangeSource::EsxConf => Source::EsxConf.as_str(),
+            ChangeSource::ConfigStore => Source::ConfigStore.as_str(),
+            ChangeSource::BootCfg => "boot.cfg",
+            ChangeSource::File => "file",
+        }
+    }
+}
+
+impl From<Source> for ChangeSource {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::EsxConf => ChangeSource::EsxConf,
+            Source::ConfigStore => ChangeSource::ConfigStore,
+        }
+    }
+}
+
+/// What an edit names and one state, or one `boot.cfg`, does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unmatched {
+    /// A device.
+    #[error(transparent)]
+    Device(#[from] SelectError),
+    /// A key of esx.conf.
+    #[error("esx.conf has no line `{0}`")]
+    Key(String),
+    /// A row of the ConfigStore.
+    #[error("the ConfigStore has no row {0}")]
+    Row(String),
+    /// A row of the ConfigStore that is not there and cannot be made.
+    #[error("the ConfigStore has no row {row}, and bootbank cannot make it: {why}")]
+    NewRow {
+        /// The row.
+        row: String,
+        /// Why not.
+        why: String,
+    },
+    /// A file of the configuration.
+    #[error("the state holds no file {0}")]
+    File(String),
+    /// A kernel option that was to be replaced.
+    #[error("kernel option {0:?} is not there to be replaced")]
+    Option(String),
+}
+
+impl Unmatched {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Unmatched::NewRow { .. } => ErrorKind::Refused,
+            _ => ErrorKind::Usage,
+        }
+    }
+
+    /// Whether `other` means the same, though it may be said of another state.
+    pub(super) fn is_same(&self, other: &Unmatched) -> bool {
+        match (self, other) {
+            (Unmatched::Device(one), Unmatched::Device(two)) => one.selector() == two.selector(),
+            _ => self == other,
+        }
+    }
+}

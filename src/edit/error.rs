@@ -1,0 +1,150 @@
+//! Why edits cannot be made.
+
+use super::configuration::ESX_CONF;
+use super::edited::Unmatched;
+use super::selector::SelectError;
+use crate::bank::{BootCfgError, KerneloptError};
+use crate::error::ErrorKind;
+use crate::ownership::OwnershipError;
+use crate::state::{MemberKind, StateError};
+
+/// Why edits cannot be made in a state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The archive.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// One of the configuration files.
+    #[error("{path}: {source}")]
+    Ownership {
+        /// Which.
+        path: &'static str,
+        /// What is wrong with it.
+        source: OwnershipError,
+    },
+    /// What was asked for.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// What was asked for is nowhere on the medium.
+    #[error(transparent)]
+    Unmatched(#[from] Unmatched),
+    /// The kernel options.
+    #[error(transparent)]
+    Kernelopt(#[from] KerneloptError),
+    /// A setting of boot.cfg.
+    #[error(transparent)]
+    BootCfgSetting(#[from] BootCfgError),
+    /// The loader would read more differently than was asked for.
+    #[error(
+        "the change would make ESXi's loader read other settings of boot.cfg differently as well"
+    )]
+    BootCfg,
+    /// The file an edit is about is not in the state.
+    #[error("the state holds no {path}")]
+    Missing {
+        /// Which.
+        path: &'static str,
+    },
+    /// A value for a host that cannot be meant.
+    #[error("{what}: {why}")]
+    HostValue {
+        /// `name`, `domain`, `ntp` or `ssh-key`.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value for a host whose place is not known.
+    #[error("it is not known where this release keeps {what}, and this state holds none to go by")]
+    HostUnknown {
+        /// What was to be set.
+        what: &'static str,
+    },
+    /// A value that is no JSON.
+    #[error("the value for {row} is not JSON: {why}")]
+    NotJson {
+        /// The row.
+        row: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A host without this file does not find its configuration.
+    #[error("{path} is needed to boot with this configuration and is not removed")]
+    Needed {
+        /// Which.
+        path: String,
+    },
+    /// Something that is no regular file.
+    #[error("{path} is a {kind}; only regular files are put in and taken out")]
+    NotAFile {
+        /// Which.
+        path: String,
+        /// What it is.
+        kind: MemberKind,
+    },
+    /// Another mode is asked for than the one a file has.
+    #[error("{path} has mode {kept:04o}, which a new content keeps; mode {mode:04o} was asked for")]
+    ModeKept {
+        /// Which.
+        path: String,
+        /// The mode it has.
+        kept: u32,
+        /// The mode asked for.
+        mode: u32,
+    },
+    /// An esx.conf without a single setting.
+    #[error("the content for {ESX_CONF} holds no line of the form KEY = \"VALUE\"")]
+    NoEntries,
+    /// Neither file that could name an owner is there.
+    #[error("the state holds neither {ESX_CONF} nor a ConfigStore")]
+    NoConfiguration,
+    /// More devices than a host can have.
+    #[error("the state names {count} devices, more than the {limit} that are handled")]
+    TooManyDevices {
+        /// How many it names.
+        count: usize,
+        /// The most that are handled.
+        limit: usize,
+    },
+    /// More of what an operation is about than a host can have.
+    #[error("the state has more than {limit} {what} to take out, more than any host")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most that are handled.
+        limit: usize,
+    },
+    /// A database with changes waiting beside it.
+    #[error("the state holds {name}: the ConfigStore has changes that are not in it yet")]
+    Sidecar {
+        /// The member.
+        name: String,
+    },
+}
+
+impl EditError {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            EditError::State(error) => error.kind(),
+            EditError::Ownership { source, .. } => source.kind(),
+            EditError::Select(error) => error.kind(),
+            EditError::Kernelopt(error) => error.kind(),
+            EditError::BootCfgSetting(error) => error.kind(),
+            EditError::Unmatched(unmatched) => unmatched.kind(),
+            EditError::Missing { .. }
+            | EditError::HostValue { .. }
+            | EditError::NotJson { .. }
+            | EditError::ModeKept { .. }
+            | EditError::NoEntries => ErrorKind::Usage,
+            EditError::Needed { .. }
+            | EditError::HostUnknown { .. }
+            | EditError::NotAFile { .. }
+            | EditError::BootCfg => ErrorKind::Refused,
+            EditError::NoConfiguration => ErrorKind::Damaged,
+            EditError::TooManyDevices { .. }
+            | EditError::TooMany { .. }
+            | EditError::Sidecar { .. } => ErrorKind::Unsupported,
+        }
+    }
+}

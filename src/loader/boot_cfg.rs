@@ -1,0 +1,539 @@
+//! boot.cfg as ESXi's own loader reads it.
+//!
+//! The file is read twice at boot: by safeboot, which chooses the bank (`build`, `updated`,
+//! `bootstate`, `quickboot`), and by mboot, which loads the kernel and its modules. Both use
+//! one parser, known from the loader's published source and from running it on probe files:
+//!
+//! - lines end at LF; a NUL ends a line's text; runs of blanks (CR among them) become one
+//!   space and are trimmed; `#` begins a comment line
+//! - the key is all before the first `=`, so a space before the `=` belongs to it
+//! - a key is compared without case, and also sets an option whose name it only begins
+//!   (`u=1` sets `updated`), the first in the loader's order
+//! - the last line that sets an option counts; an empty value unsets it
+//! - a number is digits, since 8.0 U1 with an optional leading `-`; anything else rejects the file
+//! - there is no quoting; unknown keys are ignored
+//!
+//! Nothing is refused here: what the loader would trip over is listed as problems; `choice` and
+//! `load` draw the conclusions.
+
+use super::{Generation, path};
+
+/// The loader rewrites the bootstate digit within this many bytes and no further.
+const REWRITABLE: usize = 512;
+
+/// Options of safeboot, in the order in which it tries them.
+const SAFEBOOT: [(&str, ValueKind); 4] = [
+    ("build", ValueKind::Text),
+    ("updated", ValueKind::Number),
+    ("bootstate", ValueKind::Number),
+    ("quickboot", ValueKind::Number),
+];
+
+/// Options of mboot, in the order in which it tries them.
+const MBOOT: [(&str, ValueKind); 16] = [
+    ("kernel", ValueKind::Text),
+    ("kernelopt", ValueKind::Text),
+    ("modules", ValueKind::Text),
+    ("title", ValueKind::Text),
+    ("prefix", ValueKind::Text),
+    ("nobootif", ValueKind::Number),
+    ("timeout", ValueKind::Number),
+    ("noquirks", ValueKind::Number),
+    ("norts", ValueKind::Number),
+    ("crypto", ValueKind::Text),
+    ("runtimewd", ValueKind::Number),
+    ("tftpblksize", ValueKind::Number),
+    ("acpitables", ValueKind::Text),
+    ("runtimewdtimeout", ValueKind::Number),
+    ("skip", ValueKind::Number),
+    ("errtimeout", ValueKind::Number),
+];
+
+/// Those of mboot's numbers that every release knows.
+const EARLY_NUMBERS: [&str; 4] = ["nobootif", "timeout", "noquirks", "norts"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ValueKind {
+    Text,
+    Number,
+}
+
+/// One entry of the `modules` list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Module {
+    /// File, relative to `prefix` or to the directory of boot.cfg.
+    pub path: String,
+    /// What follows the file name, up to the next `---`; empty without options.
+    pub options: String,
+    /// The file's name as it stands in the list, which need not be text.
+    raw: Vec<u8>,
+}
+
+/// Something in a boot.cfg that the loader trips over or that readers disagree about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootCfgProblem {
+    /// A number safeboot cannot read: the whole bank is dropped.
+    #[error("line {line}: {key} is {value:?}, not a number, so the loader skips the bank")]
+    Rejected {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A number mboot cannot read: the bank is chosen, and then its boot stops.
+    #[error("line {line}: {key} is {value:?}, not a number, so the boot stops")]
+    Fatal {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A number that does not fit the loader's 32 bits.
+    #[error("line {line}: {key} is {value}, which does not fit in 32 bits")]
+    OutOfRange {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// One option set by several lines; the last is believed.
+    #[error("line {line}: {key} is set again; the last line counts")]
+    Duplicate {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line sets.
+        key: &'static str,
+    },
+    /// A line whose key is only the beginning of an option's name, and sets it.
+    #[error("line {line}: the loader reads {written:?} as {key}")]
+    PrefixKey {
+        /// Line, from 1.
+        line: usize,
+        /// Key as written.
+        written: String,
+        /// Option it sets.
+        key: &'static str,
+    },
+    /// A line that would set an option but for a blank or a byte order mark.
+    #[error("line {line}: the loader does not see {key} because of {because}")]
+    Unseen {
+        /// Line, from 1.
+        line: usize,
+        /// Option the line seems to set.
+        key: &'static str,
+        /// What hides it.
+        because: &'static str,
+    },
+}
+
+impl BootCfgProblem {
+    /// Line, from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            BootCfgProblem::Rejected { line, .. }
+            | BootCfgProblem::Fatal { line, .. }
+            | BootCfgProblem::OutOfRange { line, .. }
+            | BootCfgProblem::Duplicate { line, .. }
+            | BootCfgProblem::PrefixKey { line, .. }
+            | BootCfgProblem::Unseen { line, .. } => *line,
+        }
+    }
+}
+
+/// A boot.cfg: its bytes, and what the loader makes of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootCfg {
+    raw: Vec<u8>,
+    /// `build`, such as `6.7.0-8169922`; `None` where missing or empty.
+    pub build: Option<String>,
+    /// `updated`, the number that ranks the banks, in the loader's 32 bits; 0 where missing.
+    pub updated: u32,
+    /// `bootstate`: 0 valid, 1 upgrading, 2 dirty, 3 invalid; 0 where missing.
+    pub bootstate: i32,
+    /// `quickboot` is other than 0: a bank for one use, never booted by the loader.
+    pub quickboot: bool,
+    /// `title`.
+    pub title: Option<String>,
+    /// `prefix`, the directory that kernel and modules are relative to.
+    pub prefix: Option<String>,
+    /// `kernel`.
+    pub kernel: Option<String>,
+    /// `kernelopt`, blanks merged as the loader does.
+    pub kernelopt: Option<String>,
+    /// `modules`, in the order of the list.
+    pub modules: Vec<Module>,
+    /// `acpitables`, in the order of the list: loaded like modules, by 8.0 and later.
+    pub acpi_tables: Vec<Module>,
+    /// `skip` is other than 0: mboot of 8.0 U1 and later refuses to go on.
+    pub skip: bool,
+    /// What the loader trips over, and what readers disagree about, in line order.
+    pub problems: Vec<BootCfgProblem>,
+    /// Options set by a line, with a value or without.
+    set: Vec<&'static str>,
+    /// Numbers with a minus, by line: before 8.0 U1 the loader takes them for none.
+    signed: Vec<(usize, &'static str, String)>,
+    kernel_raw: Vec<u8>,
+    prefix_raw: Vec<u8>,
+}
+
+impl BootCfg {
+    /// Reads a boot.cfg. Bytes that are not UTF-8 are shown as U+FFFD; [`BootCfg::raw`] keeps them.
+    pub fn parse(bytes: &[u8]) -> BootCfg {
+        let mut reader = Reader::default();
+        for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+            reader.line(number, line);
+        }
+        let mut cfg = reader.cfg;
+        cfg.raw = bytes.to_vec();
+        cfg
+    }
+
+    /// The bytes of the file.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The first problem for which safeboot drops the bank, if there is one.
+    pub fn rejected_by(&self, generation: Generation) -> Option<BootCfgProblem> {
+        let mut problems = self.problems.iter();
+        let of_all = problems.find(|problem| matches!(problem, BootCfgProblem::Rejected { .. }));
+        let signed = self.signed_for(generation, is_of_safeboot);
+        let signed = signed.map(|(line, key, value)| BootCfgProblem::Rejected { line, key, value });
+        of_all
+            .cloned()
+            .into_iter()
+            .chain(signed)
+            .min_by_key(BootCfgProblem::line)
+    }
+
+    /// The first problem for which mboot stops after the bank has been chosen, if there is one.
+    /// An option that the generation does not know is passed over.
+    pub fn fatal_to(&self, generation: Generation) -> Option<BootCfgProblem> {
+        let known = |key: &str| generation >= Generation::From80U1 || EARLY_NUMBERS.contains(&key);
+        let of_all = self.problems.iter().find(|problem| match problem {
+            BootCfgProblem::Fatal { key, .. } => known(key),
+            _ => false,
+        });
+        let signed = self.signed_for(generation, |key| !is_of_safeboot(key) && known(key));
+        let signed = signed.map(|(line, key, value)| BootCfgProblem::Fatal { line, key, value });
+        of_all
+            .cloned()
+            .into_iter()
+            .chain(signed)
+            .min_by_key(BootCfgProblem::line)
+    }
+
+    /// The first negative number, where the generation knows none.
+    fn signed_for(
+        &self,
+        generation: Generation,
+        counts: impl Fn(&str) -> bool,
+    ) -> Option<(usize, &'static str, String)> {
+        let mut signed = self.signed.iter();
+        let first = signed.find(|(_, key, _)| generation < Generation::From80U1 && counts(key));
+        first.cloned()
+    }
+
+    /// Whether `modules` loads the file `name` of the bank's root directory, by the names under
+    /// which the loader looks for files: case is ignored, and `prefix` is part of them.
+    pub fn lists_module(&self, name: &str) -> bool {
+        let wanted = path::short_name(name.as_bytes());
+        let mut modules = self.modules.iter();
+        modules.any(|module| self.short_name_of(&module.raw) == wanted)
+    }
+
+    /// Whether the loader reads the file `name` of the bank's root directory: as the kernel, or as
+    /// a module.
+    pub fn loads(&self, name: &str) -> bool {
+        let is_kernel = self.kernel_short_name() == path::short_name(name.as_bytes());
+        (self.kernel.is_some() && is_kernel) || self.lists_module(name)
+    }
+
+    /// Where the first byte stands that no text has, leaving out NULs that fill up the end.
+    /// The loader reads on behind it; whoever wrote the file did not mean it.
+    pub fn binary_at(&self) -> Option<usize> {
+        let filled = self.raw.iter().rposition(|&byte| byte != 0);
+        let text = self.raw.get(..filled.map_or(0, |last| last + 1))?;
+        text.iter()
+            .position(|&byte| matches!(byte, 0..=0x08 | 0x0e..=0x1f | 0x7f))
+    }
+
+    /// Whether a line sets the option, with a value or without.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        self.set.contains(&key)
+    }
+
+    /// What the loader had read when it rejected the file at `line`, from 1.
+    pub(super) fn before_line(&self, line: usize) -> BootCfg {
+        let lines = self.raw.split(|&byte| byte == b'\n');
+        let lines: Vec<&[u8]> = lines.take(line.saturating_sub(1)).collect();
+        BootCfg::parse(&lines.join(&b'\n'))
+    }
+
+    /// The eleven bytes by which the loader looks for the kernel.
+    pub(super) fn kernel_short_name(&self) -> [u8; path::SHORT] {
+        self.short_name_of(&self.kernel_raw)
+    }
+
+    /// The eleven bytes by which the loader looks for a file of a list.
+    pub(super) fn module_short_name(&self, module: &Module) -> [u8; path::SHORT] {
+        self.short_name_of(&module.raw)
+    }
+
+    fn short_name_of(&self, name: &[u8]) -> [u8; path::SHORT] {
+        path::short_name(&path::join(&self.prefix_raw, name))
+    }
+
+    /// Byte position of the bootstate digit that the loader overwrites at boot: that of the
+    /// FIRST line that spells `bootstate` out, while the value believed is that of the last.
+    /// `None` where the loader finds no digit 0 to 3 within the first 512 bytes; it then drops
+    /// a bank whose state it has to change.
+    pub fn bootstate_digit_at(&self) -> Option<usize> {
+        bootstate_digit_at(&self.raw)
+    }
+}
+
+/// See [`BootCfg::bootstate_digit_at`].
+pub(crate) fn bootstate_digit_at(raw: &[u8]) -> Option<usize> {
+    const KEY: &[u8] = b"bootstate";
+    let reach = raw.get(..REWRITABLE).unwrap_or(raw);
+    let skip_blanks = |from: usize| {
+        let rest = reach.get(from..)?;
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        Some(from + blanks.count())
+    };
+    let value_at = reach
+        .windows(KEY.len())
+        .enumerate()
+        .filter(|(_, window)| window.eq_ignore_ascii_case(KEY))
+        .filter(|&(at, _)| {
+            let before = reach[..at].rsplit(|&byte| byte == b'\n').next();
+            before.is_some_and(|before| before.iter().copied().all(is_space))
+        })
+        .find_map(|(at, _)| {
+            let equals = skip_blanks(at + KEY.len())?;
+            (reach.get(equals) == Some(&b'=')).then(|| skip_blanks(equals + 1))?
+        })?;
+    matches!(reach.get(value_at), Some(b'0'..=b'3')).then_some(value_at)
+}
+
+/// Reads lines one after the other into `cfg`.
+#[derive(Default)]
+struct Reader {
+    cfg: BootCfg,
+}
+
+impl Reader {
+    fn line(&mut self, line: usize, bytes: &[u8]) {
+        let text = merge_spaces(bytes);
+        if text.is_empty() || text.starts_with(b"#") {
+            return;
+        }
+        let Some(equals) = text.iter().position(|&byte| byte == b'=') else {
+            return;
+        };
+        let (key, value) = (&text[..equals], &text[equals + 1..]);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let [safeboot, mboot] = [option_set_by(&SAFEBOOT, key), option_set_by(&MBOOT, key)];
+        for (name, kind) in [safeboot, mboot].into_iter().flatten() {
+            self.set(line, name, kind, key, value);
+        }
+        if safeboot.is_none() && mboot.is_none() {
+            self.note_unseen(line, key);
+        }
+    }
+
+    fn set(
+        &mut self,
+        line: usize,
+        key: &'static str,
+        kind: ValueKind,
+        written: &[u8],
+        value: &[u8],
+    ) {
+        let problems = &mut self.cfg.problems;
+        if written.len() < key.len() {
+            let written = String::from_utf8_lossy(written).into_owned();
+            problems.push(BootCfgProblem::PrefixKey { line, written, key });
+        }
+        if self.cfg.set.contains(&key) {
+            problems.push(BootCfgProblem::Duplicate { line, key });
+        } else {
+            self.cfg.set.push(key);
+        }
+        match kind {
+            ValueKind::Text => self.set_text(key, value),
+            ValueKind::Number => self.set_number(line, key, &String::from_utf8_lossy(value)),
+        }
+    }
+
+    fn set_text(&mut self, key: &'static str, value: &[u8]) {
+        let text = (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned());
+        let cfg = &mut self.cfg;
+        match key {
+            "prefix" => cfg.prefix_raw = value.to_vec(),
+            "kernel" => cfg.kernel_raw = value.to_vec(),
+            _ => {}
+        }
+        match key {
+            "build" => cfg.build = text,
+            "title" => cfg.title = text,
+            "prefix" => cfg.prefix = text,
+            "kernel" => cfg.kernel = text,
+            "kernelopt" => cfg.kernelopt = text,
+            "modules" => cfg.modules = modules(value),
+            "acpitables" => cfg.acpi_tables = modules(value),
+            _ => {}
+        }
+    }
+
+    fn set_number(&mut self, line: usize, key: &'static str, value: &str) {
+        let problems = &mut self.cfg.problems;
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let value = value.to_owned();
+            problems.push(if is_of_safeboot(key) {
+                BootCfgProblem::Rejected { line, key, value }
+            } else {
+                BootCfgProblem::Fatal { line, key, value }
+            });
+            return;
+        }
+        if digits.len() < value.len() {
+            self.cfg.signed.push((line, key, value.to_owned()));
+        }
+        let problems = &mut self.cfg.problems;
+        let magnitude = digits.bytes().fold(0_i64, |sum, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(i64::from(digit - b'0'))
+        });
+        let number = if digits.len() < value.len() {
+            // Past the smallest number there is, the loader's own stays there.
+            magnitude
+                .checked_neg()
+                .filter(|_| magnitude < i64::MAX)
+                .unwrap_or(i64::MIN)
+        } else {
+            magnitude
+        };
+        let fits = i32::try_from(number).is_ok() || u32::try_from(number).is_ok();
+        if !fits {
+            let value = value.to_owned();
+            problems.push(BootCfgProblem::OutOfRange { line, key, value });
+        }
+        let low: [u8; 4] = crate::bytes::array(&number.to_le_bytes(), 0).unwrap_or_default();
+        match key {
+            "updated" => self.cfg.updated = u32::from_le_bytes(low),
+            "bootstate" => self.cfg.bootstate = i32::from_le_bytes(low),
+            "quickboot" => self.cfg.quickboot = low != [0; 4],
+            "skip" => self.cfg.skip = low != [0; 4],
+            _ => {}
+        }
+    }
+
+    /// Lines people believe in and the loader does not.
+    fn note_unseen(&mut self, line: usize, key: &[u8]) {
+        let (bare, because) = if let Some(rest) = key.strip_prefix(b"\xEF\xBB\xBF") {
+            (rest, "a byte order mark")
+        } else {
+            (key, "a space before the =")
+        };
+        let bare = bare.trim_ascii_end();
+        let named = SAFEBOOT.iter().chain(&MBOOT);
+        for &(key, _) in named.filter(|(name, _)| name.as_bytes().eq_ignore_ascii_case(bare)) {
+            let problem = BootCfgProblem::Unseen { line, key, because };
+            self.cfg.problems.push(problem);
+        }
+    }
+}
+
+fn is_of_safeboot(key: &str) -> bool {
+    SAFEBOOT.iter().any(|&(name, _)| name == key)
+}
+
+/// The option a line with this key sets: the first whose name begins with it.
+fn option_set_by(
+    options: &[(&'static str, ValueKind)],
+    key: &[u8],
+) -> Option<(&'static str, ValueKind)> {
+    options.iter().copied().find(|(name, _)| {
+        name.as_bytes()
+            .get(..key.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(key))
+    })
+}
+
+/// The setting of that name, without case, and whether its value is a number.
+pub(crate) fn option_named(name: &str) -> Option<(&'static str, bool)> {
+    let mut options = SAFEBOOT.iter().chain(&MBOOT);
+    let (key, kind) = options.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    Some((key, *kind == ValueKind::Number))
+}
+
+/// Every setting the loader knows.
+pub(crate) fn option_names() -> impl Iterator<Item = &'static str> {
+    SAFEBOOT.iter().chain(&MBOOT).map(|(name, _)| *name)
+}
+
+/// Whether a line with the key `written` sets the setting `key`.
+pub(crate) fn sets(written: &[u8], key: &str) -> bool {
+    let set = [
+        option_set_by(&SAFEBOOT, written),
+        option_set_by(&MBOOT, written),
+    ];
+    set.into_iter().flatten().any(|(name, _)| name == key)
+}
+
+/// The text of a line up to a NUL, trimmed, each run of blanks as one space.
+fn merge_spaces(line: &[u8]) -> Vec<u8> {
+    let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    let words = text.split(|&byte| is_space(byte));
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+    words.join(&b' ')
+}
+
+/// C's `isspace`, which also counts the vertical tab.
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Splits `a x --- b --- c`. Like the loader, skips one more byte after a separator that has
+/// nothing before it.
+fn modules(list: &[u8]) -> Vec<Module> {
+    const SEPARATOR: &[u8] = b"---";
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut modules = Vec::new();
+    let mut rest = list.trim_ascii_start();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(SEPARATOR) {
+            rest = after.get(1..).unwrap_or_default();
+        } else {
+            let mut windows = rest.windows(SEPARATOR.len());
+            let end = windows.position(|window| window == SEPARATOR);
+            let item = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            let item = item.trim_ascii_end();
+            let blank = item.iter().position(|&byte| byte == b' ');
+            let (path, options) = item.split_at(blank.unwrap_or(item.len()));
+            modules.push(Module {
+                path: text(path),
+                options: text(options.trim_ascii_start()),
+                raw: path.to_vec(),
+            });
+            let after = end.and_then(|end| end.checked_add(SEPARATOR.len()));
+            rest = after.and_then(|at| rest.get(at..)).unwrap_or_default();
+        }
+        rest = rest.trim_ascii_start();
+    }
+    modules
+}
+
+#[cfg(test)]
+mod tests;

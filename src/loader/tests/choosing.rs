@@ -1,0 +1,225 @@
+//! Which bank is taken, where a checker would have its doubts.
+
+use super::*;
+
+/// What of bank 6 is taken or not, where bank 5 is sound and has the lower `updated`.
+fn chosen_beside_a_sound_bank(bank: Bank) -> (Choice, Boot) {
+    let (bytes, table) = medium(&[Bank::sound(1), bank]);
+    let loader = Loader::new(&bytes, &table);
+    (loader.choice(), loader.boot(6, Depth::Content))
+}
+
+#[test]
+fn a_bank_is_taken_that_a_checker_would_refuse() {
+    let sound = || Bank::sound(2);
+    let cluster = sound().first("BOOT    CFG");
+    let linked = |next| sound().change(|bank| bank.link(cluster, next));
+    let slot = sound().slot("BOOT    CFG");
+    let long = u32::try_from(VOLUME / SECTOR).unwrap();
+    let cases = [
+        ("boot.cfg's only cluster is free", linked(0)),
+        ("boot.cfg's only cluster is bad", linked(0xfff7)),
+        ("boot.cfg's only cluster loops", linked(cluster)),
+        ("boot.cfg's chain leads past the end", linked(0x7000)),
+        ("boot.cfg is a label", sound().set(slot + 11, &[0x08])),
+        ("boot.cfg is a directory", sound().set(slot + 11, &[0x10])),
+        ("boot.cfg is a long name", sound().set(slot + 11, &[0x0f])),
+        ("both totals", sound().set(32, &long.to_le_bytes())),
+        ("totals that differ", sound().set(32, &[9, 0, 0, 0])),
+        ("media byte 00", sound().set(21, &[0])),
+        ("dirty bit", sound().set(37, &[1])),
+        ("marks in the FAT", sound().set(FAT_AT, &[0, 0, 0, 0])),
+        ("hidden sectors", sound().set(28, &[1, 2, 3, 4])),
+        ("no 55AA", sound().set(510, &[0, 0])),
+        (
+            "a second slot of that name",
+            sound().change(|bank| bank.add_slot("BOOT    CFG", 0, 0)),
+        ),
+        (
+            "a damaged second copy of the FAT",
+            sound().change(|bank| {
+                let at = FAT_AT + FAT_SECTORS * SECTOR;
+                bank.bytes[at..at + FAT_SECTORS * SECTOR].fill(0);
+            }),
+        ),
+    ];
+    for (what, bank) in cases {
+        let (choice, boot) = chosen_beside_a_sound_bank(bank);
+        assert_eq!(choice.chosen, Chosen::Bank(6), "{what}");
+        assert_eq!(stops(&boot), [""; 0], "{what}");
+        assert_eq!(boot.boots(), Some(true), "{what}");
+    }
+}
+
+#[test]
+fn a_bank_is_passed_over_and_the_loader_says_nothing() {
+    let sound = || Bank::sound(2);
+    let slot = sound().slot("BOOT    CFG");
+    let cases = [
+        ("no mark", sound().set(SECTOR, b"vmware")),
+        ("one reserved sector", sound().set(14, &[1])),
+        ("no FAT", sound().set(16, &[0])),
+        ("one FAT", sound().set(16, &[1])),
+        ("three FATs", sound().set(16, &[3])),
+        (
+            "another sector size",
+            sound().set(11, &4096_u16.to_le_bytes()),
+        ),
+        ("three sectors a cluster", sound().set(13, &[3])),
+        ("a FAT too small", sound().set(22, &[1])),
+        ("no room for data", sound().set(19, &[60, 0])),
+        ("boot.cfg in lower case", sound().set(slot, b"boot    cfg")),
+        ("boot.cfg deleted", sound().set(slot, &[0xe5])),
+        ("an empty slot first", sound().set(ROOT_AT, &[0])),
+        ("first cluster 1", sound().set(slot + 26, &[1, 0])),
+        (
+            "first cluster past the end",
+            sound().set(slot + 26, &[0, 0x70]),
+        ),
+        ("bytes 20 and 21", sound().set(slot + 20, &[1, 0])),
+        (
+            "no such file, by number",
+            sound()
+                .set(slot + 20, &[0xff; 2])
+                .set(slot + 26, &[0xfe, 0xff]),
+        ),
+        (
+            "a boot.cfg longer than its chain",
+            sound().change(|bank| bank.set_size("BOOT    CFG", 4000)),
+        ),
+        (
+            "a number that is none",
+            Bank::with_boot_cfg("updated=x\nbuild=7\nkernel=b.b00\n"),
+        ),
+        ("no updated", Bank::with_boot_cfg("build=7\nkernel=b.b00\n")),
+        ("no build", Bank::with_boot_cfg("updated=9\nkernel=b.b00\n")),
+        ("rubbish", Bank::with_boot_cfg("\u{1f}\u{8b}\0\0\n\0\n=\n")),
+        (
+            "a byte order mark",
+            Bank::with_boot_cfg("\u{feff}updated=9\nbuild=7\n"),
+        ),
+        (
+            "lines that end in CR alone",
+            Bank::with_boot_cfg("build=7\rupdated=9\r"),
+        ),
+    ];
+    for (what, bank) in cases {
+        let (choice, _) = chosen_beside_a_sound_bank(bank);
+        assert_eq!(choice.chosen, Chosen::Bank(5), "{what}");
+    }
+}
+
+#[test]
+fn a_first_cluster_of_0_means_the_root_directory_which_is_no_boot_cfg() {
+    let bank = Bank::sound(2);
+    let slot = bank.slot("BOOT    CFG");
+    let (choice, _) = chosen_beside_a_sound_bank(bank.set(slot + 26, &[0, 0]));
+    assert_eq!(choice.chosen, Chosen::Bank(5));
+    assert_eq!(choice.banks[1].why_not, Some(WhyNot::BuildMissing));
+}
+
+#[test]
+fn a_fat_copy_1_of_zeros_is_fatal_and_the_other_bank_is_not_tried() {
+    let bank = Bank::sound(2).change(|bank| {
+        bank.bytes[FAT_AT..FAT_AT + FAT_SECTORS * SECTOR].fill(0);
+    });
+    let (choice, boot) = chosen_beside_a_sound_bank(bank);
+    assert_eq!(choice.chosen, Chosen::Bank(6));
+    assert_eq!(boot.boots(), Some(false));
+    // What fits one cluster is loaded all the same.
+    let stopped: Vec<_> = boot.stops().filter_map(Stop::file).collect();
+    assert_eq!(stopped, ["b.b00", "A.b00", "state.tgz"]);
+}
+
+#[test]
+fn fat12_is_read_too_and_fat32_is_not() {
+    // 4085 clusters are the most that 12 bits number for this loader: 0xff4 and no more.
+    let cut = |clusters: usize| {
+        let sectors = (DATA_AT + clusters * CLUSTER) / SECTOR;
+        let sectors = u16::try_from(sectors).unwrap();
+        Bank::sound(2).set(19, &sectors.to_le_bytes())
+    };
+    let (choice, boot) = chosen_beside_a_sound_bank(cut(4085));
+    assert_eq!((choice.chosen, boot.boots()), (Chosen::Bank(6), Some(true)));
+    // One less, and the entries are read as 12 bits: boot.cfg needs none, the kernel does.
+    let (choice, boot) = chosen_beside_a_sound_bank(cut(4084));
+    assert_eq!(
+        (choice.chosen, boot.boots()),
+        (Chosen::Bank(6), Some(false))
+    );
+    let many = Bank::sound(2)
+        .set(19, &[0; 2])
+        .set(32, &0x20_0000_u32.to_le_bytes());
+    let (choice, _) = chosen_beside_a_sound_bank(many);
+    assert_eq!(choice.chosen, Chosen::Bank(5));
+}
+
+/// A medium of which some bytes cannot be read.
+struct Bad {
+    bytes: Vec<u8>,
+    bad: std::ops::Range<usize>,
+}
+
+impl ReadAt for Bad {
+    fn size(&self) -> u64 {
+        self.bytes.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        if start < self.bad.end && self.bad.start < start + buf.len() {
+            return Err(io::Error::other("bad sector"));
+        }
+        self.bytes.read_at(buf, offset)
+    }
+}
+
+#[test]
+fn what_cannot_be_read_leaves_open_only_what_hangs_on_it() {
+    let (bytes, table) = medium(&[Bank::sound(1), Bank::sound(2)]);
+    let of_bank_6 = |at: usize| VOLUME + at..VOLUME + at + SECTOR;
+    let kernel = Bank::sound(2).first("B       B00");
+    // What is bad, whether the choice is known, whether it boots as far as that is known.
+    let cases = [
+        ("the boot sector", of_bank_6(0), false, None),
+        ("the mark", of_bank_6(SECTOR), false, None),
+        ("the root directory", of_bank_6(ROOT_AT), false, None),
+        (
+            "a part of the root directory that is not in use",
+            of_bank_6(DATA_AT - SECTOR),
+            true,
+            Some(true),
+        ),
+        ("boot.cfg", of_bank_6(at_cluster(2)), false, None),
+        ("the FAT", of_bank_6(FAT_AT), true, None),
+        (
+            "a part of the FAT without files",
+            of_bank_6(FAT_AT + 9 * SECTOR),
+            true,
+            Some(true),
+        ),
+        (
+            "the second FAT",
+            of_bank_6(FAT_AT + FAT_SECTORS * SECTOR),
+            true,
+            Some(true),
+        ),
+        ("the kernel", of_bank_6(at_cluster(kernel)), true, None),
+        (
+            "a free cluster",
+            of_bank_6(at_cluster(4000)),
+            true,
+            Some(true),
+        ),
+    ];
+    for (what, bad, known, boots) in cases {
+        let bytes = bytes.clone();
+        let medium = Bad { bytes, bad };
+        let loader = Loader::new(&medium, &table);
+        let judgement = loader.judge(Depth::Content);
+        let chosen = judgement.choice.chosen.bank();
+        assert_eq!(chosen, known.then_some(6), "{what}");
+        let verdict = judgement.boot.and_then(|boot| boot.boots());
+        assert_eq!(verdict, boots, "{what}");
+    }
+}

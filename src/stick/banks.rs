@@ -1,0 +1,486 @@
+//! Banks as wholes: which one boots, one made a copy of the other, marks cleared. Each is a plan
+//! like any other, and at every cut of it a bank boots that was whole before.
+
+use super::work::Task;
+use super::{
+    BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Settings, Slot, Stick,
+};
+use crate::bank::{BOOT_CFG, BootCfg, BootCfgEdit};
+use crate::commit::{Overlay, Planner, WriteSet};
+use crate::edit::{ChangeSource, Edit, EditError, SettingChange, fingerprint};
+use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume, VolumeUuid};
+use crate::loader::Depth;
+use std::collections::BTreeMap;
+
+/// `bootstate` of a bank that the loader passes over.
+const INVALID: &str = "3";
+/// `bootstate` of a bank that may boot.
+const VALID: &str = "0";
+/// The kernel option that names the bank's own volume.
+const BOOT_UUID: &str = "bootUUID";
+
+/// The files of a bank's root directory, by their eleven bytes of name: entry and content.
+type Files = BTreeMap<[u8; 11], (Entry, Vec<u8>)>;
+
+impl<'m> Stick<'m, '_> {
+    /// What letting the bank on `partition` boot next comes to: its `updated` above that of every
+    /// other bank that could boot, and its `bootstate` valid, as VMware KB 84249 sets them. Nothing
+    /// but that bank's boot.cfg changes.
+    ///
+    /// # Errors
+    /// [`Cause::WouldStop`] where the loader would not get through the bank, unless `force`;
+    /// [`Cause::NotTaken`] where it would take another one all the same.
+    pub fn plan_use(&self, partition: u32, request: Request, force: bool) -> Result<Plan, Error> {
+        let banks = BankChoice::Partition(partition);
+        let request = Request { banks, ..request };
+        self.chosen(banks)?;
+        if !force {
+            self.check_would_boot(partition)?;
+        }
+        let edits = match self.boots_next().map(|slot| slot.partition) == Some(partition) {
+            true => Vec::new(),
+            false => self.edits_to_use(partition)?,
+        };
+        let edits: Vec<Edit> = edits.into_iter().map(Edit::BootCfg).collect();
+        if edits.is_empty() {
+            return Ok(self.nothing_to_do(partition));
+        }
+        let plan = self.plan_task(Task::Edits(&edits), request)?;
+        match plan.outlook.boot.partition() {
+            Some(taken) if taken == partition => Ok(plan),
+            taken => Err(Error::from(Cause::NotTaken { taken }).on(partition)),
+        }
+    }
+
+    fn edits_to_use(&self, partition: u32) -> Result<Vec<BootCfgEdit>, Error> {
+        let boot_cfg = |number: u32| self.loader().boot_cfg(number);
+        let others = self
+            .slots()
+            .iter()
+            .filter(|slot| slot.partition != partition && slot.verdict.bootable);
+        let highest = others.filter_map(|slot| boot_cfg(slot.partition));
+        let highest = highest.map(|cfg| cfg.updated).max().unwrap_or(0);
+        let own = boot_cfg(partition).map_or(0, |cfg| cfg.updated);
+        let mut edits = Vec::new();
+        if own <= highest {
+            let next = highest
+                .checked_add(1)
+                .filter(|next| i32::try_from(*next).is_ok());
+            let next = next.ok_or_else(|| Error::from(Cause::NoHigherUpdated { highest }))?;
+            edits.push(BootCfgEdit::set("updated", next.to_string()));
+        }
+        edits.push(BootCfgEdit::set("bootstate", VALID));
+        edits.push(BootCfgEdit::remove("quickboot"));
+        Ok(edits)
+    }
+
+    /// What making the bank on `to` a copy of the one on `from` comes to. The volume keeps its
+    /// identity and label, and boot.cfg the role of the bank: one that booted next boots next, any
+    /// other ranks below the original. Before anything else the target is told not to boot, so that
+    /// at every cut the original does.
+    ///
+    /// # Errors
+    /// [`Cause::WouldStop`] where the original does not boot; volumes that are damaged; no room.
+    pub fn plan_copy_bank(&self, from: u32, to: u32) -> Result<Plan, Error> {
+        if from == to {
+            return Err(Cause::SameBank(from).into());
+        }
+        let original = self.slot(from)?;
+        self.check_would_boot(from)?;
+        let files = read_files(original.opened()?.volume(), self.settings())
+            .map_err(|error| error.on(from))?;
+        let boot_cfg = self.boot_cfg_of_copy(original, to)?;
+        let mut stages = Stages::new(self, to);
+        stages.disable()?;
+        stages.replace_all(&files)?;
+        stages.put_boot_cfg(&files, &boot_cfg)?;
+        let (set, changes) = stages.finish();
+        self.judge_copy(set, changes, &files, to)
+    }
+
+    /// What clearing the marks of an unclean unmount in the chosen banks comes to.
+    ///
+    /// # Errors
+    /// A volume that is damaged, or cannot be read.
+    pub fn plan_mark_clean(&self, request: Request) -> Result<Plan, Error> {
+        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let chosen = self.chosen(request.banks)?;
+        for slot in &chosen {
+            let on = |error: FatError| Error::from(error).on(slot.partition);
+            let volume = slot.opened()?.volume();
+            volume.check().map_err(on)?;
+            fat::mark_clean(volume, &mut planner, slot.partition).map_err(on)?;
+        }
+        let set = planner.finish();
+        let mut banks = Vec::new();
+        for slot in &chosen {
+            let volume = slot.opened()?.volume();
+            fat::judge_marks(volume, &set)
+                .map_err(|error| Error::from(error).on(slot.partition))?;
+            let marks = volume.dirty_marks();
+            let marked = marks.boot_sector || marks.fat || marks.io_error;
+            let change = change_of(
+                "marks of the volume",
+                Some("not clean".to_owned()),
+                Some("clean".to_owned()),
+            );
+            let changes = if marked { vec![change] } else { Vec::new() };
+            banks.push(bank_plan(slot.partition, slot.verdict.boots_next, changes));
+        }
+        Ok(Plan {
+            set,
+            banks,
+            warnings: Vec::new(),
+            outlook: self.outlook(),
+        })
+    }
+
+    fn slot(&self, partition: u32) -> Result<&Slot<'m>, Error> {
+        let chosen = self.chosen(BankChoice::Partition(partition))?;
+        chosen
+            .into_iter()
+            .next()
+            .ok_or_else(|| Cause::NoSuchFile.into())
+    }
+
+    /// The volume a copy goes to: a bank, or one that lost its boot.cfg.
+    fn target_volume<'o>(
+        &self,
+        medium: &'o dyn crate::medium::ReadAt,
+        to: u32,
+    ) -> Result<Volume<'o>, Error> {
+        let known = self.is_marked(to) || self.slots().iter().any(|slot| slot.partition == to);
+        let range = self.table().partition(to).filter(|_| known);
+        let range = range.and_then(|it| it.byte_range(self.table().sector_size));
+        let Some(range) = range else {
+            // Says which banks there are.
+            self.slot(to)?;
+            return Err(Cause::NoSuchFile.into());
+        };
+        let volume = Volume::open(medium, range, self.table().sector_size);
+        let volume = volume.map_err(|error| Error::from(error).on(to))?;
+        match volume.vmware_uuid() {
+            Some(_) => Ok(volume),
+            None => Err(Error::from(Cause::OnlyLoader).on(to)),
+        }
+    }
+
+    fn check_would_boot(&self, partition: u32) -> Result<(), Error> {
+        let boot = self.loader().boot(partition, Depth::Presence);
+        if boot.boots() == Some(true) {
+            return Ok(());
+        }
+        let stops = boot.stops().map(ToString::to_string);
+        let unknown = boot.undecided().map(ToString::to_string);
+        let why = stops.chain(unknown).collect::<Vec<_>>().join("; ");
+        Err(Error::from(Cause::WouldStop(why)).on(partition))
+    }
+
+    fn nothing_to_do(&self, partition: u32) -> Plan {
+        Plan {
+            set: Planner::new(self.medium(), self.table().sector_size).finish(),
+            banks: vec![bank_plan(partition, true, Vec::new())],
+            warnings: Vec::new(),
+            outlook: self.outlook(),
+        }
+    }
+
+    /// The boot.cfg of `original` for the bank on `to`.
+    fn boot_cfg_of_copy(&self, original: &Slot<'_>, to: u32) -> Result<Vec<u8>, Error> {
+        let bank = original.opened()?;
+        let own_uuid = self.target_volume(self.medium(), to)?.vmware_uuid();
+        let boots_next = self.boots_next().map(|slot| slot.partition) == Some(to);
+        let kept = self.loader().boot_cfg(to).map_or(0, |cfg| cfg.updated);
+        let updated = match boots_next {
+            true => kept,
+            false => bank.boot_cfg().updated.saturating_sub(1).max(1),
+        };
+        let mut edits = vec![
+            BootCfgEdit::set("updated", updated.to_string()),
+            BootCfgEdit::set("bootstate", VALID),
+            BootCfgEdit::remove("quickboot"),
+        ];
+        if let (Some(options), Some(own)) = (&bank.boot_cfg().kernelopt, own_uuid) {
+            edits.push(BootCfgEdit::set(
+                "kernelopt",
+                with_uuid(options, bank.uuid(), own),
+            ));
+        }
+        let mut cfg = bank.boot_cfg().clone();
+        for edit in &edits {
+            let bytes = cfg.with_setting(edit);
+            let bytes = bytes.map_err(|error| Error::from(EditError::from(error)).on(to))?;
+            cfg = BootCfg::parse(&bytes);
+        }
+        Ok(cfg.raw().to_vec())
+    }
+
+    /// Opens the result and holds it against the original.
+    fn judge_copy(
+        &self,
+        set: WriteSet,
+        changes: Vec<SettingChange>,
+        files: &Files,
+        to: u32,
+    ) -> Result<Plan, Error> {
+        let fails = |what: &str| Error::from(Cause::Verification(what.to_owned())).on(to);
+        let overlay = Overlay::new(self.medium(), &set);
+        let settings = Settings {
+            sector_size: Some(self.table().sector_size),
+            ..self.settings()
+        };
+        let after = Stick::open(&overlay, settings)?;
+        let volume = self.target_volume(&overlay, to)?;
+        let copied = read_files(&volume, settings)?;
+        let is_boot_cfg = |entry: &Entry| entry.name().eq_ignore_ascii_case(BOOT_CFG);
+        // A file without content cannot be made, and the loader needs none.
+        let filled = |files: &Files| files.values().filter(|(_, it)| !it.is_empty()).count();
+        let same = filled(files) == filled(&copied)
+            && files.iter().all(|(name, (entry, content))| {
+                let copy = copied.get(name);
+                let is_same = |copy: &(Entry, Vec<u8>)| copy.1 == *content || is_boot_cfg(entry);
+                content.is_empty() || copy.is_some_and(is_same)
+            });
+        if !same {
+            return Err(fails("the copy differs from the original"));
+        }
+        after.check_would_boot(to)?;
+        let outlook = after.outlook();
+        let before = self.boots_next().map(|slot| slot.partition);
+        match &outlook.boot {
+            NextBoot::Boots { partition } if before.is_none_or(|it| it == *partition) => {}
+            NextBoot::Boots { .. } if before == Some(to) => {}
+            _ => return Err(fails("another bank would boot")),
+        }
+        let boots_next = outlook.boot.partition() == Some(to);
+        Ok(Plan {
+            set,
+            banks: vec![bank_plan(to, boots_next, changes)],
+            warnings: Vec::new(),
+            outlook,
+        })
+    }
+}
+
+/// The stages of a copy, each planned for the medium as the one before leaves it.
+struct Stages<'s, 'm, 'k> {
+    stick: &'s Stick<'m, 'k>,
+    to: u32,
+    set: WriteSet,
+    changes: Vec<SettingChange>,
+}
+
+impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
+    fn new(stick: &'s Stick<'m, 'k>, to: u32) -> Self {
+        Stages {
+            stick,
+            to,
+            set: Planner::new(stick.medium(), stick.table().sector_size).finish(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Tells the loader to pass over the target.
+    fn disable(&mut self) -> Result<(), Error> {
+        let slot = self
+            .stick
+            .slots()
+            .iter()
+            .find(|slot| slot.partition == self.to);
+        let Some(cfg) = slot
+            .filter(|slot| slot.verdict.bootable)
+            .and_then(|_| self.stick.loader().boot_cfg(self.to))
+        else {
+            return Ok(());
+        };
+        let invalid = BootCfgEdit::set("bootstate", INVALID);
+        let on = |error| Error::from(EditError::from(error)).on(self.to);
+        let content = cfg.with_setting(&invalid).map_err(on)?;
+        self.stage(|volume| {
+            let entry = volume.find(BOOT_CFG)?;
+            let change = entry.map(|entry| FileChange {
+                entry,
+                action: Action::Replace(&content),
+                why: "the target is told not to boot".to_owned(),
+            });
+            Ok(change.into_iter().collect())
+        })
+    }
+
+    /// Removes what differs from the original, then makes what is missing: one after the other,
+    /// because a bank has no room for two of everything.
+    fn replace_all(&mut self, files: &Files) -> Result<(), Error> {
+        let settings = self.stick.settings();
+        let there = {
+            let overlay = Overlay::new(self.stick.medium(), &self.set);
+            let volume = self.stick.target_volume(&overlay, self.to)?;
+            read_files(&volume, settings).map_err(|error| error.on(self.to))?
+        };
+        let is_boot_cfg = |entry: &Entry| entry.name().eq_ignore_ascii_case(BOOT_CFG);
+        let differs = |name: &[u8; 11], content: &[u8]| {
+            files.get(name).is_none_or(|(_, wanted)| wanted != content)
+        };
+        let mut removed = Vec::new();
+        for (name, (entry, content)) in &there {
+            if !is_boot_cfg(entry) && differs(name, content) {
+                removed.push(entry.clone());
+                let new = files.get(name).map(|(_, content)| fingerprint(content));
+                let change = change_of(&entry.name(), Some(fingerprint(content)), new);
+                self.changes.push(change);
+            }
+        }
+        let missing: Vec<&(Entry, Vec<u8>)> = files
+            .iter()
+            .filter(|(_, (entry, content))| !is_boot_cfg(entry) && !content.is_empty())
+            .filter(|(name, (_, content))| {
+                there.get(*name).is_none_or(|(_, there)| there != content)
+            })
+            .map(|(_, file)| file)
+            .collect();
+        for (entry, content) in &missing {
+            if !there.contains_key(&entry.raw_name()) {
+                let change = change_of(&entry.name(), None, Some(fingerprint(content)));
+                self.changes.push(change);
+            }
+        }
+        self.stage(|_| {
+            let gone = removed.iter().map(|entry| FileChange {
+                entry: entry.clone(),
+                action: Action::Remove,
+                why: format!("removal of {}", entry.name()),
+            });
+            Ok(gone.collect())
+        })?;
+        self.stage(|volume| {
+            let names: Vec<String> = missing.iter().map(|(entry, _)| entry.name()).collect();
+            let wanted = names.iter().zip(&missing);
+            let wanted: Vec<(&str, &Entry)> = wanted
+                .map(|(name, (entry, _))| (name.as_str(), entry))
+                .collect();
+            let entries = volume.new_entries(&wanted)?.into_iter().zip(&missing);
+            let new = entries.map(|(entry, (_, content))| FileChange {
+                why: format!("copy of {}", entry.name()),
+                entry,
+                action: Action::Create(content),
+            });
+            Ok(new.collect())
+        })
+    }
+
+    /// The target's boot.cfg, last of all.
+    fn put_boot_cfg(&mut self, files: &Files, content: &[u8]) -> Result<(), Error> {
+        let original = files
+            .values()
+            .find(|(entry, _)| entry.name().eq_ignore_ascii_case(BOOT_CFG));
+        let Some((like, _)) = original else {
+            return Err(Error::from(Cause::NoSuchFile).in_file(BOOT_CFG));
+        };
+        let before = self.stick.loader().boot_cfg(self.to);
+        let before = before.map(|cfg| fingerprint(cfg.raw()));
+        self.changes
+            .push(change_of(BOOT_CFG, before, Some(fingerprint(content))));
+        self.stage(|volume| {
+            let (entry, action) = match volume.find(BOOT_CFG)? {
+                Some(entry) => (Some(entry), Action::Replace(content)),
+                None => {
+                    let new = volume.new_entries(&[(BOOT_CFG, like)])?;
+                    (new.into_iter().next(), Action::Create(content))
+                }
+            };
+            let change = entry.map(|entry| FileChange {
+                entry,
+                action,
+                why: "boot.cfg of the copy".to_owned(),
+            });
+            Ok(change.into_iter().collect())
+        })
+    }
+
+    /// Plans and judges one stage on top of those before.
+    fn stage<'c>(
+        &mut self,
+        changes: impl FnOnce(&Volume<'_>) -> Result<Vec<FileChange<'c>>, FatError>,
+    ) -> Result<(), Error> {
+        let on = |error: FatError| Error::from(error).on(self.to);
+        let overlay = Overlay::new(self.stick.medium(), &self.set);
+        let volume = self.stick.target_volume(&overlay, self.to)?;
+        let changes = changes(&volume).map_err(on)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let reach = volume.check().map_err(on)?;
+        let mut planner = Planner::new(&overlay, self.stick.table().sector_size);
+        fat::replace(&volume, &reach, &mut planner, self.to, &changes).map_err(on)?;
+        let set = planner.finish();
+        fat::judge(&volume, &reach, &set, &changes, Method::SecondCopy).map_err(on)?;
+        let before = std::mem::replace(&mut self.set, WriteSet::clone(&set));
+        self.set = before.then(set);
+        Ok(())
+    }
+
+    fn finish(self) -> (WriteSet, Vec<SettingChange>) {
+        (self.set, self.changes)
+    }
+}
+
+/// The files of a volume's root directory. Directories, which other systems make, are left alone.
+fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
+    let limit = settings.limits.max_unpacked;
+    let mut files = Files::new();
+    for entry in volume.files().filter(|entry| !entry.is_directory()) {
+        let content = volume.read_file(&entry, limit);
+        let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
+        files.insert(entry.raw_name(), (entry, content));
+    }
+    Ok(files)
+}
+
+/// Kernel options with the identity of one bank's volume in place of the other's: the raw sixteen
+/// bytes in hexadecimal.
+fn with_uuid(options: &str, original: VolumeUuid, own: VolumeUuid) -> String {
+    let hex =
+        |uuid: VolumeUuid| -> String { uuid.0.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let changed = options
+        .split(' ')
+        .map(|option| match option.split_once('=') {
+            Some((BOOT_UUID, value)) if value.eq_ignore_ascii_case(&hex(original)) => {
+                format!("{BOOT_UUID}={}", hex(own))
+            }
+            _ => option.to_owned(),
+        });
+    changed.collect::<Vec<_>>().join(" ")
+}
+
+fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChange {
+    SettingChange {
+        source: ChangeSource::File,
+        key: key.to_owned(),
+        address: None,
+        alias: None,
+        harm: None,
+        from,
+        to,
+    }
+}
+
+/// A bank of a plan whose changes are not those of a state.
+fn bank_plan(partition: u32, boots_next: bool, changes: Vec<SettingChange>) -> BankPlan {
+    let file = FilePlan {
+        file: "bank".to_owned(),
+        listed: false,
+        form: None,
+        searched: vec![format!("bank{partition}:")],
+        doubtful: 0,
+        changes,
+        texts: Vec::new(),
+        content: None,
+        removed: false,
+    };
+    BankPlan {
+        partition,
+        boots_next,
+        files: vec![file],
+        leftovers: 0,
+        method: Method::SecondCopy,
+    }
+}

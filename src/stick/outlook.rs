@@ -1,0 +1,150 @@
+//! What happens at the next boot: which bank the loader takes, whether it gets through it, what is
+//! passed through there, and what would help. The closing words of every change rest on it.
+
+use super::{Error, Slot, Stick};
+use crate::edit::Configuration;
+use crate::loader::{Chosen, Depth, Stop};
+
+/// The next boot, as far as it can be told without reading the content of modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outlook {
+    /// What the loader does.
+    pub boot: NextBoot,
+    /// Devices that the configuration of that bank passes through; `None` where that cannot be
+    /// told.
+    pub passed_through: Option<usize>,
+    /// What would make the medium boot, where it does not.
+    pub cure: Option<Cure>,
+}
+
+/// What the loader does with a medium.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextBoot {
+    /// It starts the kernel of this bank.
+    Boots {
+        /// Number of the bank's partition.
+        partition: u32,
+    },
+    /// It takes this bank and stops.
+    Stops {
+        /// Number of the bank's partition.
+        partition: u32,
+        /// Everything that stops it.
+        stops: Vec<Stop>,
+    },
+    /// It finds no bank to take.
+    Nothing {
+        /// Why, bank by bank.
+        why: String,
+    },
+    /// It cannot be told.
+    Undecided {
+        /// The bank it is about, where one is taken for certain.
+        partition: Option<u32>,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What makes a medium boot that does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cure {
+    /// Let the bank on this partition boot: it is whole.
+    UseBank(u32),
+}
+
+impl NextBoot {
+    /// The bank that is taken, whether or not it boots.
+    pub fn partition(&self) -> Option<u32> {
+        match self {
+            NextBoot::Boots { partition } | NextBoot::Stops { partition, .. } => Some(*partition),
+            NextBoot::Undecided { partition, .. } => *partition,
+            NextBoot::Nothing { .. } => None,
+        }
+    }
+
+    /// Whether the loader gets through for certain.
+    pub fn boots(&self) -> bool {
+        matches!(self, NextBoot::Boots { .. })
+    }
+}
+
+impl Stick<'_, '_> {
+    /// What happens at the next boot.
+    pub fn outlook(&self) -> Outlook {
+        let boot = self.next_boot();
+        let slot = boot.partition();
+        let slot = slot.and_then(|it| self.slots().iter().find(|slot| slot.partition == it));
+        Outlook {
+            passed_through: slot.and_then(|slot| self.passed_through(slot).ok().flatten()),
+            cure: match boot {
+                NextBoot::Boots { .. } | NextBoot::Undecided { .. } => None,
+                NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
+                    self.whole_banks().next().map(Cure::UseBank)
+                }
+            },
+            boot,
+        }
+    }
+
+    /// What the loader does with the medium.
+    pub fn next_boot(&self) -> NextBoot {
+        let partition = match self.choice() {
+            Chosen::Bank(partition) => *partition,
+            Chosen::Nothing => {
+                let why = self.why_none_boots();
+                return NextBoot::Nothing { why };
+            }
+            Chosen::Undecided { partition, why, .. } => {
+                return NextBoot::Undecided {
+                    partition: None,
+                    why: format!("partition {partition}: {why}"),
+                };
+            }
+        };
+        let boot = self.loader().boot(partition, Depth::Presence);
+        let stops: Vec<Stop> = boot.stops().cloned().collect();
+        if !stops.is_empty() {
+            return NextBoot::Stops { partition, stops };
+        }
+        match boot.undecided().next() {
+            None => NextBoot::Boots { partition },
+            Some(why) => NextBoot::Undecided {
+                partition: Some(partition),
+                why: why.to_string(),
+            },
+        }
+    }
+
+    /// The banks whose kernel and modules are all there, by partition number.
+    pub fn whole_banks(&self) -> impl Iterator<Item = u32> {
+        let numbers = self.slots().iter().map(|slot| slot.partition);
+        numbers.filter(|number| {
+            let boot = self.loader().boot(*number, Depth::Presence);
+            boot.boots() == Some(true)
+        })
+    }
+
+    /// How many devices the state that a bank loads passes through; `None` where it holds none that
+    /// can be opened.
+    fn passed_through(&self, slot: &Slot<'_>) -> Result<Option<usize>, Error> {
+        let Some(file) = slot.states.iter().rfind(|file| file.listed) else {
+            return Ok(None);
+        };
+        let state = self.open_state(slot, file)?;
+        if !state.is_open() {
+            return Ok(None);
+        }
+        let configuration = Configuration::open(&state)?;
+        if configuration.doubtful() > 0 {
+            return Ok(None);
+        }
+        let devices = configuration.devices()?;
+        Ok(Some(
+            devices.iter().filter(|device| device.passthrough).count(),
+        ))
+    }
+}

@@ -1,0 +1,171 @@
+//! Plans that would do more than they may, and volumes changed at random: what the checks let
+//! through, both readers agree about.
+
+use crate::fat_victim::Victim;
+use crate::fat_volume::{FORMATS, Format, open, pattern};
+use crate::{Lie, crash};
+use bootbank::commit::{Phase, Planner, WriteSet};
+use bootbank::fat::{Action, FileChange, Method, Volume, judge, replace};
+
+/// Ways a plan can go wrong, as changes to the bytes the last of its steps leaves.
+const WRONG_PLANS: [Lie; 12] = [
+    (
+        "boot-sector-changed",
+        |v| v.put(3, b"OTHER"),
+        "boot sector or the identity",
+    ),
+    (
+        "identity-changed",
+        |v| v.put(v.format.sector_size as usize + 20, b"X"),
+        "the identity",
+    ),
+    (
+        "time-changed",
+        |v| v.put(v.state + 22, &[1, 2]),
+        "root directory would change",
+    ),
+    (
+        "other-entry-changed",
+        |v| v.put(v.local + 28, &[1, 0, 0, 0]),
+        "local.tgz would change",
+    ),
+    (
+        "left-allocated",
+        |v| v.link(v.free + 40, 0xffff),
+        "leftovers would stay",
+    ),
+    (
+        "dirty-mark-changed",
+        |v| v.link(1, 0x7ffe),
+        "FAT entry of cluster 1 would change",
+    ),
+    (
+        "wrong-length",
+        |v| v.put(v.state + 28, &[1, 0, 0, 0]),
+        "would get the wrong length",
+    ),
+    (
+        "wrong-content",
+        |v| v.put(v.at(v.first()) + 100, b"?"),
+        "would get the wrong content",
+    ),
+    (
+        "points-at-another-file",
+        |v| v.put(v.state + 26, &v.other[0].to_le_bytes()),
+        "state.tgz",
+    ),
+    (
+        "folder-changed",
+        |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
+        "~1.TXT would change",
+    ),
+    (
+        "other-content-changed",
+        |v| v.put(v.at(v.other[0]), b"?"),
+        "sector would change that must not",
+    ),
+    (
+        "free-cluster-written",
+        |v| v.put(v.at(v.free + 40), b"?"),
+        "sector would change that must not",
+    ),
+];
+
+#[test]
+fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
+    for format in FORMATS {
+        for (lie, tamper, words) in WRONG_PLANS {
+            let victim = Victim::of(format);
+            let bytes = victim.bytes.clone();
+            let volume = open(&bytes, format);
+            let reach = volume.check().unwrap();
+            let entry = volume.find("state.tgz").unwrap().unwrap();
+            let content = pattern(2000, 77);
+            let files = [FileChange {
+                entry,
+                action: Action::Replace(&content),
+                why: "test".into(),
+            }];
+            let mut planner = Planner::new(&bytes, format.sector_size);
+            replace(&volume, &reach, &mut planner, 5, &files).unwrap();
+            let mut after = victim;
+            crash::apply_all(&mut after.bytes, &planner.finish());
+            tamper(&mut after);
+            let set = difference(&bytes, &after.bytes, format);
+            let error = judge(&volume, &reach, &set, &files, Method::SecondCopy);
+            let error = error.expect_err(lie);
+            assert!(
+                error.to_string().contains(words),
+                "{lie} in {}: {error}",
+                format.name
+            );
+        }
+    }
+}
+
+/// A write set of one step that makes `before` into `after`.
+fn difference(before: &[u8], after: &[u8], format: Format) -> WriteSet {
+    let mut planner = Planner::new(&before, format.sector_size);
+    planner.allow(0..before.len() as u64).unwrap();
+    planner.begin(Phase::Data, 5, "everything");
+    planner.put(0, after).unwrap();
+    planner.finish()
+}
+
+/// Thousands of volumes with bytes of their metadata changed: whatever passes the check is
+/// also read by the second reader and can be changed, and nothing panics or hangs.
+#[test]
+fn no_mutation_of_the_metadata_panics_in_either_reader() {
+    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let mut next = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    let (mut passed, mut rejected) = (0, 0);
+    for format in [FORMATS[0], FORMATS[3], FORMATS[4], FORMATS[2]] {
+        let victim = Victim::of(format);
+        let volume = open(&victim.bytes, format);
+        let root = volume.geometry().root_range();
+        let parts = [
+            (0, 64),
+            (victim.fats[0], 64),
+            (*victim.fats.last().unwrap(), 64),
+            (root.start as usize, 700),
+            (victim.folder_at, 32 * 8),
+        ];
+        for _ in 0..400 {
+            let mut bytes = victim.bytes.clone();
+            for _ in 0..=next(4) {
+                let (start, len) = parts[next(parts.len())];
+                let values = [0, 1, 2, 0x10, 0xe5, 0xff, next(256) as u8];
+                bytes[start + next(len)] = values[next(values.len())];
+            }
+            let opened = Volume::open(&bytes, 0..bytes.len() as u64, format.sector_size);
+            let Ok(volume) = opened else {
+                rejected += 1;
+                continue;
+            };
+            let found = volume.find("state.tgz");
+            let (Ok(reach), Ok(Some(entry))) = (volume.check(), found) else {
+                rejected += 1;
+                continue;
+            };
+            let files = [FileChange {
+                entry,
+                action: Action::Replace(b"new"),
+                why: "test".into(),
+            }];
+            let mut planner = Planner::new(&bytes, format.sector_size);
+            replace(&volume, &reach, &mut planner, 5, &files).unwrap();
+            let set = planner.finish();
+            judge(&volume, &reach, &set, &files, Method::SecondCopy).unwrap();
+            passed += 1;
+        }
+    }
+    assert!(
+        passed > 100 && rejected > 100,
+        "{passed} passed, {rejected} rejected"
+    );
+}
