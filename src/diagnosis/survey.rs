@@ -1,7 +1,7 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
 use crate::bank::Bank;
-use crate::edit::{Configuration, EditError};
+use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
 use crate::pci::PciAddress;
 use crate::state::envelope::Envelope;
@@ -65,6 +65,8 @@ pub struct StateSurvey {
     pub passed_through: Option<Vec<PassedDevice>>,
     /// Lines that look like passed-through devices and are not of the form that can be read.
     pub doubtful: usize,
+    /// Whose state it is; `None` where it cannot be opened.
+    pub identity: Option<Identity>,
     /// What can be told of a sealed state without its key, in words.
     pub outside: Vec<String>,
     /// Why it, or what is inside, cannot be opened.
@@ -191,6 +193,7 @@ fn look_into(
         seal: None,
         passed_through: None,
         doubtful: 0,
+        identity: None,
         outside: Vec::new(),
         error: None,
     };
@@ -214,6 +217,7 @@ fn look_into(
     let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(file.name);
     match Configuration::open(&state) {
         Ok(configuration) => {
+            survey.identity = Some(configuration.identity(slot.release().as_ref()));
             survey.passed_through = passed_through(&configuration);
             survey.doubtful = configuration.doubtful();
             match configuration.warnings() {

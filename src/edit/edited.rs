@@ -129,7 +129,7 @@ pub enum Unmatched {
     #[error("the state holds no file {0}")]
     File(String),
     /// A kernel option that was to be replaced.
-    #[error("kernel option {0:?} is not there to be replaced")]
+    #[error("there is no kernel option {0:?} to replace")]
     Option(String),
 }
 

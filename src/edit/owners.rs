@@ -283,7 +283,7 @@ fn warn_of_harm(change: &SettingChange, file: &str, edited: &mut Edited) {
     if change.harm == Some(Harm::StorageAdapter) {
         let name = change.alias.as_deref().unwrap_or("a storage adapter");
         edited.warnings.push(format!(
-            "{file}: {} is {name}: passed through, the host loses the disks behind it, and its boot medium where that is one of them",
+            "{file}: {} is {name}: if it is passed through, the host loses the disks behind it, and its boot medium if that is one of them",
             change.key
         ));
     }

@@ -131,7 +131,7 @@ fn a_deleted_row_is_gone_and_a_row_that_is_not_there_is_refused() {
     host.refuses(
         &[&["store", "set", "STICK", "{}"], &row("0000:77:00.0")[..]].concat(),
         3,
-        "and none can be made: the state holds no etc/vmware/schemastore",
+        "and bootbank cannot make it: the state holds no etc/vmware/schemastore",
     );
     host.refuses(
         &[&["store", "set", "STICK", "{"], &row("0000:65:00.0")[..]].concat(),
@@ -257,6 +257,8 @@ fn rows_that_a_real_store_lacks_are_made_by_its_own_schemas() {
         "00:07.1",
         "-e",
         "true",
+        "--new",
+        "--yes",
         "--no-undo",
     ]);
     let refused = set("{}", &["system", "-k", "device_data", "-i", "52 00"]);

@@ -257,7 +257,9 @@ fn a_row_is_added_only_where_it_can_be_filled_truthfully() {
     let bench = Bench::new();
     let stick = image.copy_to(bench.path());
     let before = digest(&stick);
-    let refused = bench.run(&args!["pci", "set", stick, "-d", "0a:00.0", "-e", "true"]);
+    let refused = bench.run(&args![
+        "pci", "set", stick, "-d", "0a:00.0", "-e", "true", "--new"
+    ]);
     assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(
         refused.stderr.contains("holds no etc/vmware/schemastore"),

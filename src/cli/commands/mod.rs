@@ -9,6 +9,7 @@ mod conf;
 mod diff;
 mod fix;
 mod get;
+mod host;
 mod info;
 mod kernelopt;
 mod ls;
@@ -48,6 +49,8 @@ command_list! {
         Kernelopt(kernelopt::Kernelopt),
         #[command(subcommand)]
         Bootcfg(bootcfg::Bootcfg),
+        #[command(subcommand)]
+        Host(host::Host),
         Diff(diff::Diff),
         #[command(subcommand)]
         State(state::State),

@@ -147,7 +147,7 @@ fn ntp_servers_go_where_the_state_holds_some_and_nowhere_else() {
     assert!(
         error
             .to_string()
-            .starts_with("where this release keeps the NTP servers"),
+            .starts_with("it is not known where this release keeps the NTP servers"),
         "{error}"
     );
 }

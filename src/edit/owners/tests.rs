@@ -76,7 +76,7 @@ fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
     assert!(edited.members.is_empty());
     assert_eq!(
         edited.unmatched[0].to_string(),
-        "no device matches `0000:55:1f.2`; nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
+        "no device matches `0000:55:1f.2`; the nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
     );
     let insisted = edit(Devices::NamedOrNew(named("0000:55:1f.2")), Owner::Passthru);
     let edited = apply(&state, &[insisted], Context::default(), None).unwrap();
@@ -115,7 +115,7 @@ fn a_new_device_and_the_warning_go_by_the_release() {
         made(in_conf, newer).unwrap().warnings,
         [
             "local.tgz: only esx.conf names /device/0000:00:31.2/owner; \
-          7.0.2-0.0.17867351 reads the ConfigStore and will not see this change"
+          7.0.2-0.0.17867351 reads the ConfigStore and does not see this change"
         ]
     );
     let in_store = Devices::Named(named("01:00.0"));
@@ -123,7 +123,7 @@ fn a_new_device_and_the_warning_go_by_the_release() {
     assert_eq!(
         made(in_store, older).unwrap().warnings,
         ["local.tgz: only the ConfigStore names 0000:01:00.0; \
-          7.0.1-0.0.16850804 reads esx.conf and will not see this change"]
+          7.0.1-0.0.16850804 reads esx.conf and does not see this change"]
     );
 }
 
@@ -143,8 +143,8 @@ fn passing_a_storage_adapter_through_is_said_to_be_harmful_and_giving_it_back_is
     assert_eq!(
         warnings,
         [
-            "local.tgz: /device/0000:00:31.2/owner is vmhba0: passed through, the host loses the \
-          disks behind it, and its boot medium where that is one of them"
+            "local.tgz: /device/0000:00:31.2/owner is vmhba0: if it is passed through, the host loses the \
+          disks behind it, and its boot medium if that is one of them"
         ]
     );
     // One that has no line yet, and one known by its name.

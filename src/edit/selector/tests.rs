@@ -87,7 +87,7 @@ fn a_key_typed_without_its_path_names_no_device_but_is_listed() {
     let error = chosen(&devices, "0000:10:00.0").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no device matches `0000:10:00.0`; nearest are /device/0000:10:00.0/owner (0000:0a:00.0)"
+        "no device matches `0000:10:00.0`; the nearest are /device/0000:10:00.0/owner (0000:0a:00.0)"
     );
     assert_eq!(error.kind(), ErrorKind::Usage);
 }

@@ -184,7 +184,7 @@ fn a_row_that_cannot_be_made_truthfully_is_refused_with_the_reason() {
         (
             set("vmkernel", "options", "", r#"{"vgaa":true}"#),
             Usage,
-            "vgaa is a property the schema does not know",
+            "vgaa is not in the schema",
         ),
         (set("vmkernel", "options", "", "vga"), Usage, "is not JSON"),
     ];
@@ -227,7 +227,7 @@ fn a_first_passed_through_device_gets_its_row_by_the_schema() {
     assert!(
         error
             .to_string()
-            .contains("no device_data row tells its dl_bus_address")
+            .contains("no device_data row holds its dl_bus_address")
     );
 }
 

@@ -265,7 +265,7 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
         (
             &["0000:00:1f.2"],
             "00:11.0",
-            Err("there are none whose spelling can be told"),
+            Err("no `/device` line has a clear spelling"),
         ),
         (&["0000:03:00.0"], "04:00.0", Ok("0000:04:00.0")),
         (

@@ -207,7 +207,7 @@ fn a_default_that_is_an_expression_is_refused_before_anything_is_read() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert_eq!(
             error.to_string(),
-            "the ConfigStore's schema is not one this program knows: \
+            "bootbank does not know the schema of this ConfigStore: \
              the DEFAULT of column `Extra` is an expression"
         );
     }
