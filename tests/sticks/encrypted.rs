@@ -127,7 +127,7 @@ fn two_sources_that_disagree_are_said_to_and_both_are_changed() {
     assert_eq!(after["warnings"], json!([]));
     // One that both name is set in both.
     bench.done(&args![
-        "pci", "set", stick, "-d", "00:14.0", "-e", "true", "--bank", "5"
+        "pci", "set", stick, "-d", "00:14.0", "-e", "true", "-y", "--bank", "5"
     ]);
     let listed = bench.done(&args!["pci", "list", stick, "--bank", "5"]);
     let passed = listed["banks"][0]["devices"].as_array().unwrap().iter();
@@ -217,7 +217,7 @@ fn a_real_state_goes_the_whole_way() {
     // With the row there, it can be passed through and given back.
     for (enable, undo) in [("true", "there.undo"), ("false", "back.undo")] {
         let set = bench.done(&args![
-            "pci", "set", stick, "-d", ADDRESS, "-e", enable, "-z", undo
+            "pci", "set", stick, "-d", ADDRESS, "-e", enable, "-y", "-z", undo
         ]);
         assert_eq!(set["outcome"], "changed");
     }
@@ -385,4 +385,123 @@ fn a_sealed_bank_is_changed_with_its_recovery_key_and_python_opens_the_result() 
         differ,
         ["var/lib/vmware/configstore/backup/current-store-1"]
     );
+}
+
+#[test]
+fn a_recovery_key_is_given_by_file_by_standard_input_or_by_the_environment() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let image = images::profile("esxi702-sealed");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let key = image.truth["banks"][0]["states"][0]["recovery_key"]
+        .as_str()
+        .unwrap();
+    let file = bench.file("key");
+    std::fs::write(&file, key).unwrap();
+
+    let sealed = bench.run(&args!["fix", stick, "--bank", "5"]);
+    assert_eq!(sealed.code, 3, "{}", sealed.stderr);
+    assert!(sealed.stderr.contains("--recovery-key FILE"));
+    let fixed = bench.run(&args![
+        "fix",
+        stick,
+        "--bank",
+        "5",
+        "-z",
+        "undo",
+        "--recovery-key",
+        file
+    ]);
+    assert_eq!(fixed.code, 0, "{}", fixed.stderr);
+
+    let list = args!["pci", "list", stick, "--bank", "5", "--json"];
+    let owners = |stdout: &str| -> Vec<bool> {
+        let found: Value = serde_json::from_str(stdout).unwrap();
+        let devices = found["banks"][0]["devices"].as_array().unwrap();
+        let passed = devices.iter().map(|device| &device["passthrough"]);
+        passed.map(|passed| passed.as_bool().unwrap()).collect()
+    };
+    let by_environment = ran(bench
+        .command()
+        .args(&list)
+        .env("BOOTBANK_RECOVERY_KEY_FILE", &file));
+    assert_eq!(by_environment.code, 0, "{}", by_environment.stderr);
+    assert!(!owners(&by_environment.stdout).contains(&true));
+    let mut child = bench
+        .command()
+        .args(&list)
+        .args(["--recovery-key", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(key.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        owners(std::str::from_utf8(&output.stdout).unwrap()),
+        owners(&by_environment.stdout)
+    );
+
+    // What is inside is shown, and that it is a sealed state all the same.
+    let info = bench.run(&args!["info", stick, "--bank", "5", "--recovery-key", file]);
+    assert!(
+        info.stdout
+            .contains("sealed (mode TPM), opened with the recovery key, no device passed through"),
+        "{}",
+        info.stdout
+    );
+    // Putting back needs no key.
+    let undone = bench.run(&args!["undo", "undo", stick]);
+    assert_eq!(undone.code, 0, "{}", undone.stderr);
+    assert_eq!(digest(&stick), before);
+}
+
+#[test]
+fn a_recovery_key_that_is_none_or_of_another_host_opens_nothing() {
+    let image = images::profile("esxi702-sealed");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let before = digest(&stick);
+    let of_bank = |index: usize| -> String {
+        let state = &image.truth["banks"][index]["states"][0];
+        state["recovery_key"].as_str().unwrap().to_owned()
+    };
+    let mut groups: Vec<String> = of_bank(0).split('-').map(str::to_owned).collect();
+    groups.swap(2, 3);
+    let cases = [
+        (groups.join("-"), 2, "group 3 of the recovery key is wrong"),
+        (groups[1..].join("-"), 2, "and this has 15 groups"),
+        ("nothing".to_owned(), 2, "and this has 0 groups"),
+        (of_bank(1), 3, "this key does not belong to this state"),
+    ];
+    for (text, code, says) in cases {
+        std::fs::write(bench.file("key"), &text).unwrap();
+        let ran = bench.run(&args!["fix", stick, "--bank", "5", "--recovery-key", "key"]);
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+        // No part of a key is ever shown.
+        let shown = text
+            .split('-')
+            .any(|group| group.len() == 6 && ran.stderr.contains(group));
+        assert!(!shown, "{}", ran.stderr);
+    }
+    let missing = bench.run(&args!["info", stick, "--recovery-key", "nowhere"]);
+    assert_eq!(missing.code, 2, "{}", missing.stderr);
+    assert!(missing.stderr.contains("nowhere does not exist"));
+    let twice = bench.run(&args!["info", "--from-file", "-", "--recovery-key", "-"]);
+    assert_eq!(twice.code, 2, "{}", twice.stderr);
+    assert!(
+        twice.stderr.contains("standard input twice"),
+        "{}",
+        twice.stderr
+    );
+    assert_eq!(digest(&stick), before);
+    assert_eq!(bench.undo_files(), 0);
 }

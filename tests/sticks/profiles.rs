@@ -382,7 +382,7 @@ fn there_and_back(bench: &Bench, image: &Image, stick: &Path) {
     let (there, back) = (bench.file("there.undo"), bench.file("back.undo"));
     let set = |to: &str, undo: &Path| {
         let set = bench.done(&args![
-            "pci", "set", stick, "-d", address, "-e", to, "--bank", "next", "-z", undo
+            "pci", "set", stick, "-d", address, "-e", to, "-y", "--bank", "next", "-z", undo
         ]);
         assert_eq!(set["outcome"], "changed");
     };

@@ -110,11 +110,11 @@ fn fat_hint(error: &FatError) -> Option<String> {
 fn state_hint(error: &StateError) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
-            "nothing was written; the key is in the host's TPM, not on this medium. If you wrote the recovery key down earlier, \
-             --recovery-key FILE opens the state with it. Otherwise three ways are left, all on the host: \
+            "nothing was written; the key is in the host's TPM, not on this medium. If this host's recovery key was written down, \
+             --recovery-key FILE opens the state with it. Three ways are left on the host itself: \
              (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
              `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
-             (2) start it with the boot option encryptionRecoveryKey= and the recovery key; \
+             (2) start it with the boot option encryptionRecoveryKey= and that recovery key; \
              (3) reinstall and keep the datastores"
         }
         StateError::RecoveryKey { .. } => {
