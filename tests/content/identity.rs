@@ -148,7 +148,7 @@ fn a_device_that_nothing_names_is_a_mistake_unless_it_is_said_to_be_new() {
     host.refuses(
         &set,
         2,
-        "--new passes a device through that the state does not name yet",
+        "if the state does not name it yet, --new passes it through all the same",
     );
     // Nothing new is given back.
     let back = [

@@ -409,7 +409,7 @@ impl One<'_> {
             let mut failure = Failure::from(error);
             if may_be_new {
                 failure = failure
-                    .and_hint("--new passes a device through that the state does not name yet");
+                    .and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)");
             }
             match other {
                 None => failure,
