@@ -53,7 +53,7 @@
 //! let plan = stick.plan(&[edit], request)?;
 //! let changes = &plan.banks.last().ok_or("no bank")?.files[0].changes;
 //! assert_eq!(changes[0].key, "/device/0000:00:20.0/owner");
-//! assert_eq!(changes[0].addresses[0].to_string(), "0000:00:14.0");
+//! assert_eq!(changes[0].address.map(|at| at.to_string()).as_deref(), Some("0000:00:14.0"));
 //! assert_eq!(changes[0].to.as_deref(), Some("vmkernel"));
 //!
 //! // The way back is made, and kept somewhere, before the first write.

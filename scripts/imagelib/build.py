@@ -170,6 +170,8 @@ class Builder:
             inner = [("local.tgz", local.data, 0o644)]
         else:
             sealed = envelope.seal(key, local.data, f"{seed}/envelope{bank.number}")
+            if key.sealed:
+                truth["recovery_key"] = key.recovery_key
             inner = [("local.tgz.ve", sealed, 0o644), (one.info_name, key.info(), 0o600)]
             if one.info_first:
                 inner = [inner[1], inner[0], ("notes.txt", b"another member, to be kept\n", 0o640)]

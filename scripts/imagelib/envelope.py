@@ -34,6 +34,16 @@ class Key:
             return payload.random_bytes("sealed/" + self.key_id.hex(), 32)
         return hashlib.pbkdf2_hmac("sha256", self.data1 + OBFUSCATION, self.data2, ROUNDS, 32)
 
+    @property
+    def recovery_key(self):
+        """The key as sixteen groups of six digits, each 11 times a 16-bit word plus its position modulo 11.
+
+        The groups are as in VMware's published sample; that the words are the key, high byte first, is
+        this builder's choice.
+        """
+        words = struct.unpack(">16H", self.key)
+        return "-".join(f"{11 * word + index % 11:06d}" for index, word in enumerate(words))
+
     def info(self):
         """The text of encryption.info."""
         if self.sealed:

@@ -98,10 +98,10 @@ ESX55 = (
 ESX67 = (
     Device("0000:00:31.2", "0000:00:1f.2", "vmkernel", "vmhba0"),  # decimal, though it looks like hex
     Device("00000:000:20.0", "0000:00:14.0", "passthru", alias="vmhba32"),
-    Device("0000:00:1d.0", "0000:00:1d.0", "passthru"),  # hex, by its d
+    Device("0000:00:1d.0", None, "passthru"),  # no number in decimal: the host ignores the line
     Device("0000:03:00.0", "0000:03:00.0", "passthru"),
     Device("0000:04:00.0", "0000:04:00.0", "vmkernel", "vmnic0"),
-    Device("0000:05:10.1.vf", "0000:05:10.1", "passthru"),  # a virtual function; hex or decimal, nothing tells
+    Device("0000:05:10.1.vf", "0000:05:0a.1", "passthru"),  # a virtual function
 )
 USB67 = (
     Device("0000:00:20.0", "0000:00:14.0", "passthru", alias="vmhba32"),

@@ -9,11 +9,13 @@
 
 mod error;
 mod kernelopt;
+mod release;
 mod settings;
 
 pub use crate::loader::{BankVerdict, BootCfg, BootCfgProblem, ChoiceWarning, Module, WhyNot};
 pub use error::BankError;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
+pub use release::Release;
 pub use settings::{BootCfgEdit, BootCfgError};
 
 use crate::fat::{Entry, Volume, VolumeUuid, root_holds, vmware_uuid};

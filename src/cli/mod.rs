@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser};
 use commands::Command;
 use process::{Interrupt, confine_to};
 use report::{ERROR, Exit, Failure};
-use session::{Common, CommonArgs, Program, Run as _, Schema, Session};
+use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
 use terminal::Ui;
 
@@ -83,7 +83,7 @@ fn run(mut cli: Cli) -> Exit {
         ui.json(&failure.in_json(ERROR, &target));
         failure.exit()
     };
-    let (common, interrupt) = match prepare(&mut cli) {
+    let (common, keys, interrupt) = match prepare(&mut cli) {
         Ok(prepared) => prepared,
         Err(failure) => return say(&ui, failure),
     };
@@ -91,7 +91,7 @@ fn run(mut cli: Cli) -> Exit {
         host: confine_to(cli.command.needs(), &ui),
         ui,
         common,
-        keys: KeyCache::default(),
+        keys,
         interrupt,
         program: Program {
             command: Cli::command,
@@ -113,15 +113,21 @@ fn run(mut cli: Cli) -> Exit {
 }
 
 /// What has to be known before the process confines itself.
-fn prepare(cli: &mut Cli) -> Result<(Common, Interrupt), Failure> {
+fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
+    // A command without a target opens nothing.
+    let opens = cli.command.first_target().is_some() || cli.command.targets_mut().is_some();
+    let keys = match opens {
+        true => keys(&cli.common)?,
+        false => KeyCache::new(),
+    };
     if let Some(targets) = cli.command.targets_mut() {
         targets.add_listed()?;
     }
     cli.command.prepare()?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
-    Ok((common, interrupt))
+    Ok((common, keys, interrupt))
 }
 
 /// The schemas of every object the program reads or writes, by name.

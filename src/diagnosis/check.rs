@@ -6,7 +6,6 @@ use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
-use crate::state::Form;
 use crate::stick::{BankChoice, Error, Settings, Slot, Stick};
 
 /// How far a check goes.
@@ -81,7 +80,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
                 for warning in state.warnings() {
                     findings.push(Finding::new(Severity::Warning, "tar", on, warning));
                 }
-                if state.form() == Form::Sealed {
+                if !state.is_open() {
                     let mode = state.seal_mode().unwrap_or_default();
                     let text = format!(
                         "{}: sealed (mode {mode}), so bootbank cannot check what is inside",

@@ -1,7 +1,7 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
 use crate::bank::Bank;
-use crate::edit::{Configuration, EditError};
+use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
 use crate::pci::PciAddress;
 use crate::state::envelope::Envelope;
@@ -69,6 +69,8 @@ pub struct StateSurvey {
     pub passed_through: Option<Vec<PassedDevice>>,
     /// Lines that look like passed-through devices and are not of the form that can be read.
     pub doubtful: usize,
+    /// Whose state it is; `None` where it cannot be opened.
+    pub identity: Option<Identity>,
     /// What can be told of a sealed state without its key, in words.
     pub outside: Vec<String>,
     /// Why it, or what is inside, cannot be opened.
@@ -78,8 +80,8 @@ pub struct StateSurvey {
 /// A device that a state passes through.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PassedDevice {
-    /// Where it is; more than one where its key can be read in several ways.
-    pub addresses: Vec<PciAddress>,
+    /// Where it is; `None` where its key is no address.
+    pub address: Option<PciAddress>,
     /// The key that names it, as it is written.
     pub key: String,
     /// The name of its adapter, `vmhba32`.
@@ -192,6 +194,7 @@ fn look_into(
         seal: None,
         passed_through: None,
         doubtful: 0,
+        identity: None,
         outside: Vec::new(),
         error: None,
     };
@@ -208,11 +211,14 @@ fn look_into(
     warnings.extend(state.warnings().into_iter().map(on_this));
     if state.form() == Form::Sealed {
         survey.outside = outside(&state);
+    }
+    if !state.is_open() {
         return survey;
     }
     let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
     match Configuration::open(&state) {
         Ok(configuration) => {
+            survey.identity = Some(configuration.identity(slot.release().as_ref()));
             survey.passed_through = passed_through(&configuration);
             survey.doubtful = configuration.doubtful();
             match configuration.warnings() {
@@ -234,13 +240,10 @@ fn passed_through(configuration: &Configuration) -> Option<Vec<PassedDevice>> {
         if !device.passthrough {
             continue;
         }
-        let name = match device.addresses.is_empty() {
-            true => Err(device.key.clone()),
-            false => Ok(device.addresses.clone()),
-        };
+        let name = device.address.ok_or_else(|| device.key.clone());
         if seen.insert((name, device.alias.clone())) {
             devices.push(PassedDevice {
-                addresses: device.addresses,
+                address: device.address,
                 key: device.key,
                 alias: device.alias,
             });

@@ -3,16 +3,25 @@
 use super::configuration::{Configuration, SCHEMA_STORE, inside};
 use super::edited::{Edited, Unmatched};
 use super::error::EditError;
-use super::request::{Context, Edit, StoreEdit};
+use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::{files, owners, seal};
-use crate::ownership::SchemaStore;
+use crate::bank::Release;
+use crate::ownership::{Owner, SchemaStore};
 use crate::state::State;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
+/// `release` is that of the bank, where its boot.cfg tells one. What is known to be kept in one
+/// place is changed in that and in the other; what is new goes where that release reads it.
+///
 /// # Errors
 /// [`EditError`]: a state that cannot be opened to the bottom, or an edit it cannot take.
-pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, EditError> {
+pub fn apply(
+    state: &State,
+    edits: &[Edit],
+    context: Context,
+    release: Option<&Release>,
+) -> Result<Edited, EditError> {
     let before = Configuration::open(state)?;
     let mut edited = Edited {
         searched: before.searched(),
@@ -20,16 +29,16 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
         doubtful: before.doubtful(),
         ..Edited::default()
     };
+    let schema = schema_for(state, edits)?;
     let mut draft = Draft {
         state,
         context,
+        release,
         after: before.clone(),
         files: files::Files::default(),
-        schema: schema_for(state, edits)?,
+        schema: schema.as_ref(),
     };
-    for edit in edits {
-        draft.make(edit, &mut edited)?;
-    }
+    draft.make_all(edits, &mut edited)?;
     owners::members(&before, &draft.after, &mut edited);
     draft.files.note(state, context, &mut edited)?;
     Ok(edited)
@@ -39,27 +48,63 @@ pub fn apply(state: &State, edits: &[Edit], context: Context) -> Result<Edited, 
 struct Draft<'s> {
     state: &'s State,
     context: Context,
+    release: Option<&'s Release>,
     after: Configuration,
     files: files::Files,
-    schema: Option<SchemaStore>,
+    schema: Option<&'s SchemaStore>,
 }
 
-impl Draft<'_> {
-    fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
-        match edit {
-            Edit::Owner(owners) => owners.make(&mut self.after, self.context, edited),
-            Edit::Conf(conf) => conf.make(&mut self.after, edited),
-            Edit::Store(store) => {
-                store.make(&mut self.after, self.schema.as_ref(), self.context, edited)
+/// What an edit may depend on besides the configuration it changes.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'s> {
+    pub(super) context: Context,
+    /// The bank's, where its boot.cfg tells one.
+    pub(super) release: Option<&'s Release>,
+    /// The host's own description of its settings, where the state has it.
+    pub(super) schema: Option<&'s SchemaStore>,
+}
+
+impl<'s> Draft<'s> {
+    fn surroundings(&self) -> Surroundings<'s> {
+        Surroundings {
+            context: self.context,
+            release: self.release,
+            schema: self.schema,
+        }
+    }
+
+    /// Makes edits in their order; those of esx.conf that follow each other in one pass.
+    fn make_all(&mut self, edits: &[Edit], edited: &mut Edited) -> Result<(), EditError> {
+        let mut rest = edits;
+        while let Some(edit) = rest.first() {
+            let (together, others) = rest.split_at(ConfEdit::at_once(rest));
+            if together.is_empty() {
+                self.make(edit, edited)?;
+                rest = rest.get(1..).unwrap_or_default();
+            } else {
+                ConfEdit::make_all(together, &mut self.after, self.release, edited)?;
+                rest = others;
             }
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
+        let surroundings = self.surroundings();
+        match edit {
+            Edit::Owner(owners) => owners.make(&mut self.after, surroundings, edited),
+            Edit::Conf(_) => self.make_all(std::slice::from_ref(edit), edited),
+            Edit::Store(store) => store.make(&mut self.after, surroundings, edited),
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),
             Edit::Kernelopt(_) | Edit::BootCfg(_) => Ok(()),
+            Edit::Host(host) => {
+                let parts = host.edits(self.state, &self.after, self.release)?;
+                self.make_all(&parts, edited)
+            }
             Edit::Seal(operations) => {
                 for operation in operations {
-                    let parts = operation.edits(self.state, &self.after, edited)?;
-                    for part in &parts {
-                        self.make(part, edited)?;
-                    }
+                    let parts = operation.edits(self.state, &self.after, self.release, edited)?;
+                    self.make_all(&parts, edited)?;
                 }
                 seal::left_alone(&self.after, edited);
                 Ok(())
@@ -70,9 +115,14 @@ impl Draft<'_> {
 
 /// The host's own description of its settings, where an edit needs it and the state has it.
 fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, EditError> {
-    let sets_value =
-        |edit: &Edit| matches!(edit, Edit::Store(StoreEdit::Set { .. }) | Edit::Seal(_));
-    if !edits.iter().any(sets_value) {
+    let needs_it = |edit: &Edit| match edit {
+        Edit::Store(StoreEdit::Set { .. }) | Edit::Host(_) | Edit::Seal(_) => true,
+        Edit::Owner(edit) => {
+            edit.owner == Owner::Passthru && matches!(edit.devices, Devices::NamedOrNew(_))
+        }
+        _ => false,
+    };
+    if !edits.iter().any(needs_it) {
         return Ok(None);
     }
     let Some(bytes) = state.content(SCHEMA_STORE)? else {

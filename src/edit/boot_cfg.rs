@@ -81,8 +81,9 @@ fn changes(
         changes.push(SettingChange {
             source: ChangeSource::BootCfg,
             key: key.to_owned(),
-            addresses: Vec::new(),
+            address: None,
             alias: None,
+            harm: None,
             from: shown(old.get(key)),
             to: shown(new.get(key)),
         });

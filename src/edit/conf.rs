@@ -1,65 +1,159 @@
 //! Settings of esx.conf: one key set or taken out, every other byte kept.
 
 use super::configuration::inside;
+use super::identity::moved_to;
 use super::request::ConfEdit;
 use super::secrets::shown_value;
-use super::{ChangeSource, Configuration, ESX_CONF, EditError, Edited, SettingChange, Unmatched};
+use super::{
+    ChangeSource, Configuration, ESX_CONF, Edit, EditError, Edited, SettingChange, Unmatched,
+};
+use crate::bank::Release;
 use crate::ownership::EsxConf;
+use std::collections::{HashMap, HashSet};
 
 impl ConfEdit {
-    /// Makes the change in `configuration` and notes it in `edited`.
-    pub(super) fn make(
-        &self,
+    fn key(&self) -> &str {
+        match self {
+            ConfEdit::Set { key, .. } | ConfEdit::Unset { key, .. } => key,
+        }
+    }
+
+    /// How many of `edits` can be made in one pass: of one kind, each about another key.
+    pub(super) fn at_once(edits: &[Edit]) -> usize {
+        let mut keys = HashSet::new();
+        let mut kind = None;
+        let mut count = 0usize;
+        for edit in edits {
+            let Edit::Conf(edit) = edit else { break };
+            let this = std::mem::discriminant(edit);
+            if *kind.get_or_insert(this) != this || !keys.insert(edit.key()) {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        count
+    }
+
+    /// Makes changes that [`ConfEdit::at_once`] found to go together, and notes them in `edited`.
+    pub(super) fn make_all(
+        edits: &[Edit],
         configuration: &mut Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
-        let moved_on = configuration.store.is_some();
+        let edits = edits.iter().filter_map(|edit| match edit {
+            Edit::Conf(edit) => Some(edit),
+            _ => None,
+        });
+        let edits: Vec<&ConfEdit> = edits.collect();
+        let moved_on = configuration.reads_store(release);
         let Some(conf) = &mut configuration.esx_conf else {
-            return match self {
-                ConfEdit::Unset {
-                    absent_ok: true, ..
-                } => Ok(()),
-                _ => Err(EditError::Missing { path: ESX_CONF }),
+            let may_be_absent = |edit: &&ConfEdit| {
+                matches!(
+                    edit,
+                    ConfEdit::Unset {
+                        absent_ok: true,
+                        ..
+                    }
+                )
+            };
+            return match edits.iter().all(may_be_absent) {
+                true => Ok(()),
+                false => Err(EditError::Missing { path: ESX_CONF }),
             };
         };
-        let (key, changed, to) = match self {
-            ConfEdit::Set { key, value } => (key, conf.set(key, value), Some(value.clone())),
-            ConfEdit::Unset { key, absent_ok } => {
-                if conf.get(key).is_none() && !conf.has_odd_line(key) {
-                    if !absent_ok {
-                        edited.unmatched.push(Unmatched::Key(key.clone()));
+        let seen = Seen::of(conf, &edits);
+        let (mut set, mut unset) = (Vec::new(), Vec::new());
+        let mut changes = Vec::new();
+        for edit in edits {
+            let key = edit.key();
+            let (from, to) = match edit {
+                ConfEdit::Set { value, .. } => {
+                    set.push((key, value.as_str()));
+                    if seen.is_as_wanted(key) {
+                        continue;
                     }
-                    return Ok(());
+                    (seen.contrary.get(key), Some(value))
                 }
-                (key, conf.unset(key), None)
+                ConfEdit::Unset { absent_ok, .. } => {
+                    if !seen.present.contains(key) && !conf.has_odd_line(key) {
+                        if !absent_ok {
+                            edited.unmatched.push(Unmatched::Key(key.to_owned()));
+                        }
+                        continue;
+                    }
+                    unset.push(key);
+                    (seen.contrary.get(key), None)
+                }
+            };
+            if from.is_none() && moved_on {
+                edited.warnings.push(new_key(key));
             }
-        };
-        let changed: EsxConf = changed.map_err(inside(ESX_CONF))?;
-        if changed.as_bytes() == conf.as_bytes() {
-            return Ok(());
+            let shown = |value: &str| shown_value(key, value.to_owned());
+            changes.push(SettingChange {
+                source: ChangeSource::EsxConf,
+                key: key.to_owned(),
+                address: None,
+                alias: None,
+                harm: None,
+                from: from.map(|value| shown(value)),
+                to: to.map(|value| shown(value)),
+            });
         }
-        let from = contrary(conf, key, to.as_deref());
-        if from.is_none() && moved_on {
-            edited.warnings.push(format!(
-                "{key} is new in esx.conf; from 7.0 on most settings are in the ConfigStore, and a host ignores lines it does not know"
-            ));
-        }
-        edited.changes.push(SettingChange {
-            source: ChangeSource::EsxConf,
-            key: key.clone(),
-            addresses: Vec::new(),
-            alias: None,
-            from: from.map(|value| shown_value(key, value)),
-            to: to.map(|value| shown_value(key, value)),
+        let changed = conf.set_all(&set);
+        let changed = changed.and_then(|conf| match unset.is_empty() {
+            true => Ok(conf),
+            false => conf.unset_all(&unset),
         });
+        let changed: EsxConf = changed.map_err(inside(ESX_CONF))?;
+        edited.changes.extend(changes);
         *conf = changed;
         Ok(())
     }
 }
 
-/// The value of the last line of a key that is not already as wanted.
-fn contrary(conf: &EsxConf, key: &str, to: Option<&str>) -> Option<String> {
-    let others = conf.entries().filter(|entry| entry.key == key);
-    let other = others.filter(|entry| Some(entry.value) != to).last();
-    other.map(|entry| entry.value.to_owned())
+fn new_key(key: &str) -> String {
+    match moved_to(key) {
+        Some((row, member)) => format!(
+            "{key} is new in esx.conf; from 8.0 on it is {member} of the ConfigStore row {row}"
+        ),
+        None => format!(
+            "{key} is new in esx.conf; from 7.0 U2 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
+        ),
+    }
+}
+
+/// What esx.conf says of the keys that edits are about.
+struct Seen<'c> {
+    present: HashSet<&'c str>,
+    /// The value of the last line that is not already as wanted.
+    contrary: HashMap<&'c str, &'c str>,
+}
+
+impl<'c> Seen<'c> {
+    fn of(conf: &'c EsxConf, edits: &[&ConfEdit]) -> Seen<'c> {
+        let wanted = edits.iter().map(|edit| match edit {
+            ConfEdit::Set { key, value } => (key.as_str(), Some(value.as_str())),
+            ConfEdit::Unset { key, .. } => (key.as_str(), None),
+        });
+        let wanted: HashMap<&str, Option<&str>> = wanted.collect();
+        let mut seen = Seen {
+            present: HashSet::new(),
+            contrary: HashMap::new(),
+        };
+        for entry in conf.entries() {
+            let Some(to) = wanted.get(entry.key) else {
+                continue;
+            };
+            seen.present.insert(entry.key);
+            if Some(entry.value) != *to {
+                seen.contrary.insert(entry.key, entry.value);
+            }
+        }
+        seen
+    }
+
+    fn is_as_wanted(&self, key: &str) -> bool {
+        self.present.contains(key) && !self.contrary.contains_key(key)
+    }
 }

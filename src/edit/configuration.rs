@@ -1,9 +1,10 @@
 //! A state's configuration opened: what its files say of the owners of devices.
 
 use super::EditError;
+use crate::bank::Release;
 use crate::ownership::{
-    ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, disagreements, forbidden_sidecars,
-    tie_aliases,
+    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
+    disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::State;
 
@@ -13,7 +14,7 @@ const MAX_DEVICES: usize = 8192;
 const LINES_NAMED: usize = 5;
 /// Where esx.conf lies in the archive.
 pub const ESX_CONF: &str = "etc/vmware/esx.conf";
-/// Where the ConfigStore lies in the archive, from 7.0 on.
+/// Where the ConfigStore lies in the archive. Hosts keep their settings there from 7.0 U2 on.
 pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
 
 /// Where the host keeps the schemas of what is in the ConfigStore.
@@ -75,10 +76,8 @@ impl Configuration {
     /// A row of the ConfigStore whose owner cannot be told; [`EditError::TooManyDevices`].
     pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
         let mut devices = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::devices);
-        let mut aliases = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::aliases);
         if let Some(store) = &self.store {
             devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
-            aliases.extend(store.aliases());
         }
         if devices.len() > MAX_DEVICES {
             return Err(EditError::TooManyDevices {
@@ -86,8 +85,25 @@ impl Configuration {
                 limit: MAX_DEVICES,
             });
         }
-        tie_aliases(&mut devices, &aliases);
+        tie_aliases(&mut devices, &self.aliases());
+        // A row joins slot and address; a line at that address has the same adapter.
+        let by_address = aliases_by_address(&devices);
+        tie_aliases(&mut devices, &by_address);
         Ok(devices)
+    }
+
+    /// Whether the host reads settings from the ConfigStore rather than from esx.conf: by its
+    /// release, or where that is not known, by there being a store.
+    pub fn reads_store(&self, release: Option<&Release>) -> bool {
+        let has_store = self.store.is_some();
+        has_store && release.is_none_or(Release::reads_config_store)
+    }
+
+    /// The adapters either file ties to a place, those of esx.conf first.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let conf = self.esx_conf.iter().flat_map(EsxConf::aliases);
+        let store = self.store.iter().flat_map(ConfigStore::aliases);
+        conf.chain(store).collect()
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be

@@ -1,6 +1,7 @@
 //! What edits come to, as values: the members to be written, and what that means in words.
 
 use super::selector::SelectError;
+use crate::error::ErrorKind;
 use crate::ownership::Source;
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
@@ -13,14 +14,25 @@ pub struct SettingChange {
     pub source: ChangeSource,
     /// What it is called there.
     pub key: String,
-    /// The devices that can be meant, for a device's owner.
-    pub addresses: Vec<PciAddress>,
+    /// The device, for a device's owner whose address can be told.
+    pub address: Option<PciAddress>,
     /// What people call the device, where the state tells: `vmhba32`.
     pub alias: Option<String>,
     /// Value before; `None` where there was none.
     pub from: Option<String>,
     /// Value after; `None` where there is none.
     pub to: Option<String>,
+    /// What it would cost the host, so that nobody does it unasked.
+    pub harm: Option<Harm>,
+}
+
+/// What a change can cost a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Harm {
+    /// A storage adapter is passed through: the host loses the disks behind it, and its boot medium
+    /// where that is one of them.
+    StorageAdapter,
 }
 
 /// A member as text before and after, for a diff. A database is shown as its rows.
@@ -105,15 +117,31 @@ pub enum Unmatched {
     /// A row of the ConfigStore.
     #[error("the ConfigStore has no row {0}")]
     Row(String),
+    /// A row of the ConfigStore that is not there and cannot be made.
+    #[error("the ConfigStore has no row {row}, and bootbank cannot make it: {why}")]
+    NewRow {
+        /// The row.
+        row: String,
+        /// Why not.
+        why: String,
+    },
     /// A file of the configuration.
     #[error("the state holds no file {0}")]
     File(String),
     /// A kernel option that was to be replaced.
-    #[error("kernel option {0:?} is not there to be replaced")]
+    #[error("there is no kernel option {0:?} to replace")]
     Option(String),
 }
 
 impl Unmatched {
+    /// What the error means to whoever has to act on it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Unmatched::NewRow { .. } => ErrorKind::Refused,
+            _ => ErrorKind::Usage,
+        }
+    }
+
     /// Whether `other` means the same, though it may be said of another state.
     pub(super) fn is_same(&self, other: &Unmatched) -> bool {
         match (self, other) {

@@ -46,6 +46,20 @@ pub enum EditError {
         /// Which.
         path: &'static str,
     },
+    /// A value for a host that cannot be meant.
+    #[error("{what}: {why}")]
+    HostValue {
+        /// `name`, `domain`, `ntp` or `ssh-key`.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value for a host whose place is not known.
+    #[error("it is not known where this release keeps {what}, and this state holds none to go by")]
+    HostUnknown {
+        /// What was to be set.
+        what: &'static str,
+    },
     /// A value that is no JSON.
     #[error("the value for {row} is not JSON: {why}")]
     NotJson {
@@ -55,13 +69,15 @@ pub enum EditError {
         why: String,
     },
     /// A host without this file does not find its configuration.
-    #[error("{path} is needed to boot with this configuration and is not removed")]
+    #[error(
+        "the host needs {path} to boot with this configuration, so bootbank does not remove it"
+    )]
     Needed {
         /// Which.
         path: String,
     },
     /// Something that is no regular file.
-    #[error("{path} is a {kind}; only regular files are put in and taken out")]
+    #[error("{path} is a {kind}; bootbank puts in and removes only regular files")]
     NotAFile {
         /// Which.
         path: String,
@@ -69,7 +85,9 @@ pub enum EditError {
         kind: MemberKind,
     },
     /// Another mode is asked for than the one a file has.
-    #[error("{path} has mode {kept:04o}, which a new content keeps; mode {mode:04o} was asked for")]
+    #[error(
+        "{path} keeps its mode {kept:04o} when its content changes; mode {mode:04o} was asked for"
+    )]
     ModeKept {
         /// Which.
         path: String,
@@ -79,13 +97,13 @@ pub enum EditError {
         mode: u32,
     },
     /// An esx.conf without a single setting.
-    #[error("the content for {ESX_CONF} holds no line of the form KEY = \"VALUE\"")]
+    #[error("the new content of {ESX_CONF} has no line of the form KEY = \"VALUE\"")]
     NoEntries,
     /// Neither file that could name an owner is there.
     #[error("the state holds neither {ESX_CONF} nor a ConfigStore")]
     NoConfiguration,
     /// More devices than a host can have.
-    #[error("the state names {count} devices, more than the {limit} that are handled")]
+    #[error("the state names {count} devices, more than the limit of {limit}")]
     TooManyDevices {
         /// How many it names.
         count: usize,
@@ -93,7 +111,7 @@ pub enum EditError {
         limit: usize,
     },
     /// More of what an operation is about than a host can have.
-    #[error("the state has more than {limit} {what} to take out, more than any host")]
+    #[error("the state has more than {limit} {what} to remove, more than any host has")]
     TooMany {
         /// Of what.
         what: &'static str,
@@ -101,7 +119,7 @@ pub enum EditError {
         limit: usize,
     },
     /// A database with changes waiting beside it.
-    #[error("the state holds {name}: the ConfigStore has changes that are not in it yet")]
+    #[error("the state holds {name}: some changes are not in the ConfigStore yet")]
     Sidecar {
         /// The member.
         name: String,
@@ -117,14 +135,16 @@ impl EditError {
             EditError::Select(error) => error.kind(),
             EditError::Kernelopt(error) => error.kind(),
             EditError::BootCfgSetting(error) => error.kind(),
-            EditError::Unmatched(_)
-            | EditError::Missing { .. }
+            EditError::Unmatched(unmatched) => unmatched.kind(),
+            EditError::Missing { .. }
+            | EditError::HostValue { .. }
             | EditError::NotJson { .. }
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
-            EditError::Needed { .. } | EditError::NotAFile { .. } | EditError::BootCfg => {
-                ErrorKind::Refused
-            }
+            EditError::Needed { .. }
+            | EditError::HostUnknown { .. }
+            | EditError::NotAFile { .. }
+            | EditError::BootCfg => ErrorKind::Refused,
             EditError::NoConfiguration => ErrorKind::Damaged,
             EditError::TooManyDevices { .. }
             | EditError::TooMany { .. }

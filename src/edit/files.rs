@@ -201,8 +201,9 @@ fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingCha
     SettingChange {
         source: ChangeSource::File,
         key: path.to_owned(),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
+        harm: None,
         from: before.map(fingerprint),
         to: after.map(fingerprint),
     }

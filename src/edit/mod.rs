@@ -2,8 +2,8 @@
 //!
 //! The values that are asked for are in `request.rs`, what comes of them in `edited.rs`.
 //! [`apply`] turns the one into the other for one opened state, with a file for each subject:
-//! owners of devices, settings of esx.conf, rows of the ConfigStore, files, sealing; the
-//! settings of `boot.cfg` are [`apply_to_boot_cfg`]'s. Pure: bytes in, values out.
+//! owners of devices, settings of esx.conf, rows of the ConfigStore, files, what a pipeline sets on
+//! a host, sealing; the settings of `boot.cfg` are [`apply_to_boot_cfg`]'s. Pure: bytes in, values out.
 
 mod apply;
 mod boot_cfg;
@@ -12,7 +12,11 @@ mod configuration;
 mod edited;
 mod error;
 mod files;
+#[cfg(test)]
+mod fixtures;
+mod host;
 pub mod host_map;
+pub mod identity;
 pub mod inventory;
 mod owners;
 pub mod plan_file;
@@ -26,8 +30,10 @@ pub use apply::apply;
 pub(crate) use apply::check_unmatched;
 pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
-pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
+pub use edited::{ChangeSource, Edited, Harm, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
 pub(crate) use files::fingerprint;
+pub use host::HostEdit;
+pub use identity::Identity;
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};

@@ -1,26 +1,35 @@
 //! Who owns devices: which ones are meant, and the change in esx.conf and in the ConfigStore.
 //!
-//! Which of the two a 7.0 host believes is not known, so a device both name is changed in both.
+//! A host up to 7.0 U1 reads esx.conf and a later one the ConfigStore. A device that either names
+//! is changed in both; one that neither names gets its entry where its release reads it.
 
+use super::apply::Surroundings;
 use super::configuration::inside;
 use super::request::{Devices, OwnerEdit};
+use super::secrets::shown_json;
 use super::selector::{SelectError, Selector, select};
 use super::{
-    CONFIG_STORE, Configuration, Context, ESX_CONF, EditError, Edited, SettingChange, TextChange,
+    CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE, SettingChange,
+    TextChange,
 };
+use crate::bank::Release;
 use crate::ownership::{
-    ConfigStore, DeviceOwner, EsxConf, Owner, Source, StoreChange, ValueColumn,
+    BusAddress, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey, SchemaStore,
+    Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::state::MemberEdit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The addresses that the text of a selector can stand for.
-enum Named<'s> {
-    Nothing,
-    One(PciAddress),
-    Several(&'s [PciAddress]),
+impl Devices {
+    /// The selectors, where there are any.
+    pub fn selectors(&self) -> &[Selector] {
+        match self {
+            Devices::PassedThrough => &[],
+            Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
+        }
+    }
 }
 
 impl OwnerEdit {
@@ -28,19 +37,26 @@ impl OwnerEdit {
     pub(super) fn make(
         &self,
         configuration: &mut Configuration,
-        context: Context,
+        surroundings: Surroundings<'_>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
+        let Surroundings {
+            context,
+            release,
+            schema,
+        } = surroundings;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
-        self.warn_of_one_sided(&chosen, configuration, edited);
+        self.warn_of_one_sided(&chosen, configuration, release, edited);
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen
             .into_iter()
             .filter(|device| self.is_to_change(device))
         {
-            edited.changes.push(self.change_of(device));
+            let change = self.change_of(device);
+            warn_of_harm(&change, &configuration.file, edited);
+            edited.changes.push(change);
             match device.source {
                 Source::EsxConf => in_conf.push(device),
                 Source::ConfigStore => in_store.push(StoreChange::SetOwner {
@@ -50,23 +66,14 @@ impl OwnerEdit {
             }
         }
         for error in missing {
-            match (self.owner, self.named_address(&error)) {
-                (Owner::Passthru, Named::Several(readings)) => {
-                    let several = SelectError::SeveralReadings {
-                        selector: error.selector().to_owned(),
-                        readings: readings.iter().map(PciAddress::to_string).collect(),
-                    };
-                    edited.unmatched.push(several.into());
+            let (error, address) = self.resolve(error, configuration);
+            match (self.owner, address) {
+                (Owner::Passthru, Some(address)) if configuration.reads_store(release) => {
+                    in_store.push(new_row(configuration, schema, address)?);
+                    let key = address.to_string();
+                    self.note_added(Source::ConfigStore, key, address, configuration, edited);
                 }
-                (Owner::Passthru, Named::One(address)) if configuration.store.is_some() => {
-                    in_store.push(StoreChange::AddPassthru { address });
-                    edited.changes.push(self.added(
-                        Source::ConfigStore,
-                        address.to_string(),
-                        address,
-                    ));
-                }
-                (Owner::Passthru, Named::One(address)) => {
+                (Owner::Passthru, Some(address)) => {
                     self.add_line(configuration, address, edited)?
                 }
                 _ => edited.unmatched.push(error.into()),
@@ -92,13 +99,12 @@ impl OwnerEdit {
         let selectors = match &self.devices {
             Devices::PassedThrough => {
                 let passed = devices.iter().filter(|device| {
-                    let owners = device.owner.iter().chain(&device.shadowed);
-                    let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+                    let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
                     meant.any(|owner| owner == Owner::Passthru)
                 });
                 return Ok((passed.collect(), Vec::new()));
             }
-            Devices::Named(selectors) => selectors,
+            Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
         };
         let mut chosen = BTreeSet::new();
         let mut missing = Vec::new();
@@ -116,51 +122,79 @@ impl OwnerEdit {
     /// Whether any line or column names the other owner, or passing through needs one that is
     /// not there.
     fn is_to_change(&self, device: &DeviceOwner) -> bool {
-        let owners = device.owner.iter().chain(&device.shadowed);
-        let mut meant = owners.map(|raw| Owner::meant_by(device.source, raw));
+        let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
         meant.any(|owner| owner != self.owner)
             || (device.owner.is_none() && self.owner == Owner::Passthru)
     }
 
     fn change_of(&self, device: &DeviceOwner) -> SettingChange {
-        let contrary = |raw: &&String| Owner::meant_by(device.source, raw) != self.owner;
-        let owners = device.owner.iter().chain(&device.shadowed);
+        let contrary = |raw: &&String| device.meaning_of(raw) != self.owner;
         SettingChange {
             source: device.source.into(),
             key: device.key.clone(),
-            addresses: device.addresses.clone(),
+            address: device.address,
             alias: device.alias.clone(),
-            from: owners.clone().find(contrary).cloned(),
+            from: device.named_owners().find(contrary).cloned(),
             to: Some(self.owner.spelled(device.source).to_owned()),
+            harm: self.harm(device.is_storage()),
         }
     }
 
-    fn added(&self, source: Source, key: String, address: PciAddress) -> SettingChange {
-        SettingChange {
+    fn harm(&self, is_storage: bool) -> Option<Harm> {
+        (is_storage && self.owner == Owner::Passthru).then_some(Harm::StorageAdapter)
+    }
+
+    fn note_added(
+        &self,
+        source: Source,
+        key: String,
+        address: PciAddress,
+        configuration: &Configuration,
+        edited: &mut Edited,
+    ) {
+        let aliases = configuration.aliases().into_iter();
+        let mut aliases = aliases.filter(|alias| alias.at == BusAddress::Pci(address));
+        let alias = aliases.next().map(|alias| alias.name);
+        let is_storage = alias.as_deref().is_some_and(|a| a.starts_with("vmhba"));
+        let change = SettingChange {
+            harm: self.harm(is_storage),
             source: source.into(),
             key,
-            addresses: vec![address],
-            alias: None,
+            address: Some(address),
+            alias,
             from: None,
             to: Some(self.owner.spelled(source).to_owned()),
-        }
+        };
+        warn_of_harm(&change, &configuration.file, edited);
+        edited.changes.push(change);
     }
 
-    /// What a selector that matched nothing stands for.
-    fn named_address(&self, missing: &SelectError) -> Named<'_> {
-        let selectors = match &self.devices {
-            Devices::Named(selectors) => selectors.as_slice(),
-            Devices::PassedThrough => &[],
-        };
+    /// The address of a selector that matched nothing, where it may be a new device's, and the
+    /// error as it is to be told otherwise.
+    fn resolve(
+        &self,
+        missing: SelectError,
+        configuration: &Configuration,
+    ) -> (SelectError, Option<PciAddress>) {
         let text = missing.selector();
-        let selector = selectors
-            .iter()
-            .find(|selector| selector.to_string() == text);
-        match selector.map_or(&[][..], Selector::addresses) {
-            [] => Named::Nothing,
-            [only] => Named::One(*only),
-            several => Named::Several(several),
+        let mut selectors = self.devices.selectors().iter();
+        let Some(selector) = selectors.find(|selector| selector.to_string() == text) else {
+            return (missing, None);
+        };
+        let mut address = selector.address();
+        if let Some(name) = selector.alias() {
+            let aliases = configuration.aliases();
+            let mut places = aliases.iter().filter(|alias| alias.name == name);
+            if let Some(alias) = places.next() {
+                address = alias.at.pci().or_else(|| places.find_map(|a| a.at.pci()));
+                if let (None, BusAddress::Slot(place)) = (address, &alias.at) {
+                    let (selector, place) = (text.to_owned(), place.clone());
+                    return (SelectError::NoAddress { selector, place }, None);
+                }
+            }
         }
+        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_));
+        (missing, address.filter(|_| may_be_new))
     }
 
     fn add_line(
@@ -176,9 +210,7 @@ impl OwnerEdit {
             .add_owner(address, self.owner)
             .map_err(inside(ESX_CONF))?;
         *conf = with_line;
-        edited
-            .changes
-            .push(self.added(Source::EsxConf, key, address));
+        self.note_added(Source::EsxConf, key, address, configuration, edited);
         Ok(())
     }
 
@@ -203,34 +235,77 @@ impl OwnerEdit {
         Ok(())
     }
 
-    /// A device to be passed through that only esx.conf names, in a state with a ConfigStore:
-    /// a host that reads only the store will not see it.
+    /// A device to be passed through that only the file names which its host does not read.
     fn warn_of_one_sided(
         &self,
         chosen: &[&DeviceOwner],
         configuration: &Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) {
-        if self.owner != Owner::Passthru || configuration.store.is_none() {
+        let has_both = configuration.esx_conf.is_some() && configuration.store.is_some();
+        if self.owner != Owner::Passthru || !has_both {
             return;
         }
-        let (conf, store): (Vec<&DeviceOwner>, Vec<&DeviceOwner>) = chosen
-            .iter()
-            .partition(|device| device.source == Source::EsxConf);
-        for device in conf {
-            let known = |row: &&DeviceOwner| {
-                row.addresses
-                    .iter()
-                    .any(|address| device.addresses.contains(address))
+        let (read, unread, words) = match (configuration.reads_store(release), release) {
+            (true, Some(_)) => (
+                Source::ConfigStore,
+                Source::EsxConf,
+                ["esx.conf", "the ConfigStore"],
+            ),
+            (true, None) => (
+                Source::ConfigStore,
+                Source::EsxConf,
+                ["esx.conf", "the ConfigStore alone"],
+            ),
+            (false, _) => (
+                Source::EsxConf,
+                Source::ConfigStore,
+                ["the ConfigStore", "esx.conf"],
+            ),
+        };
+        let host = release.map_or("a host that".to_owned(), |release| format!("{release}"));
+        for device in chosen.iter().filter(|device| device.source == unread) {
+            let names_it = |other: &&&DeviceOwner| {
+                other.source == read && other.address.is_some() && other.address == device.address
             };
-            if !store.iter().any(known) {
+            if !chosen.iter().any(|other| names_it(&other)) {
                 edited.warnings.push(format!(
-                    "{}: only esx.conf names {}; a host that reads only the ConfigStore does not see this change",
-                    configuration.file, device.key
+                    "{}: only {} names {}; {host} reads {} and does not see this change",
+                    configuration.file, words[0], device.key, words[1]
                 ));
             }
         }
     }
+}
+
+fn warn_of_harm(change: &SettingChange, file: &str, edited: &mut Edited) {
+    if change.harm == Some(Harm::StorageAdapter) {
+        let name = change.alias.as_deref().unwrap_or("a storage adapter");
+        edited.warnings.push(format!(
+            "{file}: {} is {name}: if it is passed through, the host loses the disks behind it, and its boot medium if that is one of them",
+            change.key
+        ));
+    }
+}
+
+/// The row of a device that has none, made by the host's own schema.
+fn new_row(
+    configuration: &Configuration,
+    schema: Option<&SchemaStore>,
+    address: PciAddress,
+) -> Result<StoreChange, EditError> {
+    let no_schema = || OwnershipError::CannotAddRow {
+        row: RowKey::new("esx", "hardware", "pci_devices", &address.to_string()).to_string(),
+        why: format!("the state holds no {SCHEMA_STORE} to tell what it must hold"),
+    };
+    let store = configuration.store.as_ref();
+    let store = store.ok_or(EditError::Missing { path: CONFIG_STORE })?;
+    let row = schema
+        .ok_or_else(no_schema)
+        .and_then(|schema| store.passthru_row(schema, address))
+        .map_err(inside(CONFIG_STORE))?;
+    Ok(StoreChange::Add { row: Box::new(row) })
 }
 
 /// Notes the members in which `after` differs from `before`.
@@ -246,8 +321,8 @@ pub(super) fn members(before: &Configuration, after: &Configuration, edited: &mu
     {
         note(
             CONFIG_STORE,
-            rows_as_text(old),
-            rows_as_text(new),
+            rows_to_show(old),
+            rows_to_show(new),
             new.as_bytes(),
             edited,
         );
@@ -267,15 +342,19 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
     });
 }
 
-/// A store as text, one line for each value of each row.
-fn rows_as_text(store: &ConfigStore) -> String {
+/// A store as text, one line for each value of each row, with what is a secret by its name hidden.
+fn rows_to_show(store: &ConfigStore) -> String {
     let mut text = String::new();
     for row in store.rows() {
         for column in ValueColumn::ALL {
             if let Some(value) = row.value(column).text() {
+                let value = shown_json(&row.key.name, value.to_owned());
                 let _ = writeln!(text, "{} {} {value}", row.key, column.as_str());
             }
         }
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

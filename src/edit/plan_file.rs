@@ -10,15 +10,16 @@ mod entries;
 mod fill;
 
 pub use entries::{
-    ColumnWord, ConfEntries, DeviceEntry, Expect, FileEntry, KerneloptEntries, OwnerWord, PlanFile,
-    RowEntry, StoreEntries, StoreSetEntry,
+    ColumnWord, ConfEntries, DeviceEntry, Expect, FileEntry, HostEntries, KerneloptEntries,
+    OwnerWord, PlanFile, RowEntry, StoreEntries, StoreSetEntry,
 };
 pub use fill::Fill;
 
-use super::{ConfEdit, Devices, Edit, FileEdit, OwnerEdit, Selector, StoreEdit};
+use super::{ConfEdit, Devices, Edit, FileEdit, HostEdit, OwnerEdit, Selector, StoreEdit};
 use crate::bank::KerneloptEdit;
 use crate::error::ErrorKind;
 use crate::ownership::{Owner, RowKey, Source};
+use crate::pci::PciAddress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;
@@ -122,6 +123,7 @@ impl DeclaredPlan {
         edits.extend(self.store_edits(&fill)?);
         edits.extend(self.kernelopt_edits(&fill)?);
         edits.extend(self.file_edits(&fill, files)?);
+        edits.extend(self.host_edit(&fill)?);
         Ok((expect, edits))
     }
 
@@ -144,7 +146,10 @@ impl DeclaredPlan {
                 let selector: Selector = address.parse().map_err(|error: super::SelectError| {
                     self.error(entry.address.span(), error.to_string())
                 })?;
-                Devices::Named(vec![selector])
+                match entry.new {
+                    true => Devices::NamedOrNew(vec![selector]),
+                    false => Devices::Named(vec![selector]),
+                }
             };
             let owner = match entry.owner {
                 OwnerWord::Vmkernel => Owner::Vmkernel,
@@ -266,6 +271,30 @@ impl DeclaredPlan {
         Ok(edits)
     }
 
+    fn host_edit(&self, fill: &Fill<'_>) -> Result<Option<Edit>, PlanFileError> {
+        let host = &self.plan.host;
+        let one = |value: &Option<Spanned<String>>| {
+            let value = value.as_ref().map(|value| self.filled(fill, value));
+            value.transpose()
+        };
+        let all = |values: &[Spanned<String>]| -> Result<Vec<String>, PlanFileError> {
+            values
+                .iter()
+                .map(|value| self.filled(fill, value))
+                .collect()
+        };
+        let edit = HostEdit {
+            name: one(&host.name)?,
+            domain: one(&host.domain)?,
+            ntp: all(&host.ntp)?,
+            ssh_keys: all(&host.ssh_key)?,
+        };
+        let at = host.values().next().map_or(0..0, Spanned::span);
+        edit.check()
+            .map_err(|error| self.error(at, error.to_string()))?;
+        Ok((!edit.is_empty()).then_some(Edit::Host(edit)))
+    }
+
     /// Every value that may name a column.
     fn values(&self) -> impl Iterator<Item = &str> {
         let plan = &self.plan;
@@ -286,6 +315,7 @@ impl DeclaredPlan {
         let options = plan.kernelopt.append.iter().chain(&plan.kernelopt.delete);
         let options = options.map(|word| word.get_ref().as_str());
         let texts = plan.file.iter().filter_map(|file| file.text.as_deref());
+        let host = plan.host.values().map(|value| value.get_ref().as_str());
         expect
             .chain(devices)
             .chain(conf)
@@ -294,17 +324,18 @@ impl DeclaredPlan {
             .chain(deleted)
             .chain(options)
             .chain(texts)
+            .chain(host)
     }
 }
 
 /// Whether two edits give one address to different owners, however it was spelled.
 fn contradict(one: &OwnerEdit, other: &OwnerEdit) -> bool {
-    let (Devices::Named(mine), Devices::Named(theirs)) = (&one.devices, &other.devices) else {
-        return false;
+    let addresses = |edit: &OwnerEdit| -> BTreeSet<PciAddress> {
+        let selectors = edit.devices.selectors().iter();
+        selectors.filter_map(Selector::address).collect()
     };
-    let theirs: Vec<_> = theirs.iter().flat_map(Selector::addresses).collect();
-    let mut mine = mine.iter().flat_map(Selector::addresses);
-    one.owner != other.owner && mine.any(|address| theirs.contains(&address))
+    let (mine, theirs) = (addresses(one), addresses(other));
+    one.owner != other.owner && !mine.is_disjoint(&theirs)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What can be asked to change, as values. What that makes of a state is in [`super::apply`] and
 //! the files of the single subjects.
 
+use super::host::HostEdit;
 use super::seal;
 use super::selector::Selector;
 use crate::bank::{BootCfgEdit, KerneloptEdit};
@@ -22,6 +23,8 @@ pub enum Edit {
     Kernelopt(KerneloptEdit),
     /// A setting of the bank's `boot.cfg`.
     BootCfg(BootCfgEdit),
+    /// What a pipeline sets on a host, each where its release keeps it.
+    Host(HostEdit),
     /// What makes an image that of one host is taken out.
     Seal(Vec<seal::Operation>),
 }
@@ -53,8 +56,11 @@ pub struct OwnerEdit {
 pub enum Devices {
     /// Every one that is passed through now.
     PassedThrough,
-    /// Those named.
+    /// Those named. One that nothing in the state names is a mistake.
     Named(Vec<Selector>),
+    /// Those named, also where nothing in the state names them yet: a device to be passed through
+    /// gets an entry of its own then.
+    NamedOrNew(Vec<Selector>),
 }
 
 /// A change to esx.conf.
@@ -83,11 +89,13 @@ pub enum ConfEdit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreEdit {
-    /// Gives one value column of a row a new content. The row must be there.
+    /// Gives one value column of a row a new content. A row that is not there is made by the host's
+    /// own schema, with the content as all it says.
     Set {
         /// The row.
         key: RowKey,
-        /// The column; the user's own settings are in [`ValueColumn::User`].
+        /// The column; the user's own settings are in [`ValueColumn::User`]. In a row that is made
+        /// the schema says for each property in which column it is kept.
         column: ValueColumn,
         /// Its new content, as JSON.
         json: String,

@@ -1,12 +1,14 @@
 //! Sealing: what makes an image the image of one host, taken out piece by piece.
 //!
 //! Each operation says what it removes and what the host does at its next boot, for the two
-//! generations of configuration: esx.conf (to 6.x) and the ConfigStore (7.0 and later). How well
+//! generations of configuration: esx.conf (to 7.0 U1) and the ConfigStore (7.0 U2 and later). How well
 //! that is known differs and is part of the text. What cannot be undone by leaving something
 //! out is not done: `left_alone` says what that is.
 
 use super::configuration::inside;
+use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID};
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
+use crate::bank::Release;
 use crate::ownership::{EsxConf, Row, ValueColumn, without_member};
 use crate::state::{MemberKind, State};
 use serde_json::Value;
@@ -48,15 +50,13 @@ pub struct About {
     pub default: bool,
     /// What it removes or sets.
     pub removes: &'static str,
-    /// What a host with esx.conf alone, 4.x to 6.x, does at its next boot.
+    /// What a host that reads esx.conf, up to 7.0 U1, does at its next boot.
     pub esx_conf: &'static str,
-    /// What a host with a ConfigStore, 7.0 and later, does.
+    /// What a host that reads the ConfigStore, 7.0 U2 and later, does.
     pub config_store: &'static str,
 }
 
-const UUID_KEY: &str = "/system/uuid";
 const FOLLOW_KEY: &str = "/adv/Net/FollowHardwareMac";
-const NAME_KEY: &str = "/adv/Misc/HostName";
 const SCRATCH_KEY: &str = "/adv/ScratchConfig/ConfiguredScratchLocation";
 const CURRENT_SCRATCH_KEY: &str = "/adv/ScratchConfig/CurrentScratchLocation";
 
@@ -129,7 +129,7 @@ impl Operation {
             Operation::HostName => About {
                 name: "host-name",
                 default: true,
-                removes: "/adv/Misc/HostName of esx.conf, host_name of the net_stacks rows, the host's own line in etc/hosts",
+                removes: "/adv/Misc/HostName, HostIPAddr and /adv/Net/ManagementAddr of esx.conf; host_name, host_IP_addr and management_addr of the advanced_options rows (8.0 and later); host_name of the net_stacks rows; the host's own line in etc/hosts",
                 esx_conf: "takes its name from DHCP, otherwise localhost",
                 config_store: "takes its name from DHCP, otherwise localhost (inferred)",
             },
@@ -162,13 +162,14 @@ impl Operation {
         self,
         state: &State,
         configuration: &Configuration,
+        release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<Vec<Edit>, EditError> {
         let conf = configuration.esx_conf.as_ref();
-        let has_store = configuration.store.is_some();
+        let has_store = configuration.reads_store(release);
         Ok(match self {
             Operation::SystemUuid => {
-                let edits = unset(conf, |key| key == UUID_KEY)?;
+                let edits = unset(conf, |key| key == SYSTEM_UUID)?;
                 if !edits.is_empty() {
                     edited.warnings.push(
                         "virtual machines with passed-through devices hold the UUID of their host: assign their devices again"
@@ -186,7 +187,7 @@ impl Operation {
                     return Err(EditError::TooMany { what, limit: MOST });
                 }
                 for row in rows(configuration, "vmknics") {
-                    edits.extend(without(row, ValueColumn::Vital, "mac")?);
+                    edits.extend(without(row, ValueColumn::Vital, &["mac"])?);
                 }
                 edits
             }
@@ -284,18 +285,23 @@ fn rows<'c>(configuration: &'c Configuration, name: &'c str) -> impl Iterator<It
     rows.filter(move |row| row.key.component == "esx" && row.key.name == name)
 }
 
-/// Takes one member out of a value.
-fn without(row: &Row, column: ValueColumn, name: &str) -> Result<Option<Edit>, EditError> {
+/// Takes members out of a value.
+fn without(row: &Row, column: ValueColumn, names: &[&str]) -> Result<Option<Edit>, EditError> {
     let Some(text) = row.value(column).text() else {
         return Ok(None);
     };
-    let shorter = without_member(text, name).map_err(|why| {
-        inside(CONFIG_STORE)(crate::ownership::OwnershipError::RowValue {
-            row: row.key.to_string(),
-            column: column.as_str(),
-            why,
-        })
-    })?;
+    let mut shorter: Option<String> = None;
+    for name in names {
+        let text = shorter.as_deref().unwrap_or(text);
+        let without = without_member(text, name).map_err(|why| {
+            inside(CONFIG_STORE)(crate::ownership::OwnershipError::RowValue {
+                row: row.key.to_string(),
+                column: column.as_str(),
+                why,
+            })
+        })?;
+        shorter = without.or(shorter);
+    }
     Ok(shorter.map(|json| {
         Edit::Store(StoreEdit::Set {
             key: row.key.clone(),
@@ -309,7 +315,9 @@ fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, 
     let conf = configuration.esx_conf.as_ref();
     let mut names: Vec<String> = Vec::new();
     names.extend(conf.and_then(|conf| conf.get(NAME_KEY)).map(str::to_owned));
-    let mut edits = unset(conf, |key| key == NAME_KEY)?;
+    names.extend(configuration.identity(None).name);
+    let mut edits = unset(conf, |key| MOVED.iter().any(|(moved, ..)| *moved == key))?;
+    edits.extend(advanced_options(configuration)?);
     for row in rows(configuration, "net_stacks") {
         let Some(text) = row.value(ValueColumn::User).text() else {
             continue;
@@ -331,6 +339,24 @@ fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, 
         }));
     }
     edits.extend(own_line_of_hosts(state, &names)?);
+    Ok(edits)
+}
+
+/// The name and the addresses that 8.0 and later keep in rows, taken out of them.
+fn advanced_options(configuration: &Configuration) -> Result<Vec<Edit>, EditError> {
+    let mut edits = Vec::new();
+    for name in ["misc", "net"] {
+        let key = identity::row_key(name);
+        let store = configuration.store.as_ref();
+        let Some(row) = store.and_then(|store| store.row(&key)) else {
+            continue;
+        };
+        let members = MOVED.iter().filter(|(_, row, _)| *row == name);
+        let members: Vec<&str> = members.map(|(.., member)| *member).collect();
+        for column in ValueColumn::ALL {
+            edits.extend(without(row, column, &members)?);
+        }
+    }
     Ok(edits)
 }
 
@@ -365,8 +391,10 @@ fn own_line_of_hosts(state: &State, names: &[String]) -> Result<Option<Edit>, Ed
 
 #[cfg(test)]
 mod tests {
-    use super::Operation;
-    use std::collections::BTreeSet;
+    use super::super::fixtures::{open, state, store};
+    use super::super::{Context, ESX_CONF, apply};
+    use super::*;
+    use crate::state::Effort;
 
     #[test]
     fn every_operation_is_found_by_its_own_name() {
@@ -377,5 +405,50 @@ mod tests {
             assert_eq!(named, Some(operation));
         }
         assert_eq!(Operation::named("uuid"), None);
+    }
+
+    /// Up to 7.x esx.conf has them, from 8.0 on rows; both lose them.
+    #[test]
+    fn name_and_addresses_leave_both_files() {
+        let conf = b"/adv/Misc/HostName = \"golden.lab\"\n/adv/Misc/HostIPAddr = \"192.0.2.7\"\n\
+            /adv/Net/ManagementAddr = \"192.0.2.7\"\n/adv/Net/ManagementIface = \"vmk0\"\n";
+        let misc = r#"{"host_name":"golden.lab","host_IP_addr":"192.0.2.7","log_to_file":1}"#;
+        let net = r#"{"management_addr":"192.0.2.7"}"#;
+        let rows = [
+            ["advanced_options", "misc", "", "", misc],
+            ["advanced_options", "net", "", "", net],
+        ];
+        let hosts = b"127.0.0.1\tlocalhost\n192.0.2.7\tgolden.lab golden\n";
+        let files: [(&str, &[u8]); 3] = [
+            (ESX_CONF, conf),
+            (CONFIG_STORE, &store(&rows)),
+            ("etc/hosts", hosts),
+        ];
+        let host = state(&files);
+        let edits = [Edit::Seal(vec![Operation::HostName])];
+        let edited = apply(&host, &edits, Context::default(), None).unwrap();
+        let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
+        let text = |path| after.content(path).unwrap().unwrap();
+        assert_eq!(text(ESX_CONF), b"/adv/Net/ManagementIface = \"vmk0\"\n");
+        assert_eq!(text("etc/hosts"), b"127.0.0.1\tlocalhost\n");
+        let configuration = Configuration::open(&after).unwrap();
+        let vital = |name| {
+            let store = configuration.store.as_ref().unwrap();
+            let row = store.row(&identity::row_key(name)).unwrap();
+            row.value(ValueColumn::Vital).clone()
+        };
+        let cell = |text: &str| crate::ownership::Cell::Text(text.to_owned());
+        assert_eq!(vital("misc"), cell(r#"{"log_to_file":1}"#));
+        assert_eq!(vital("net"), cell("{}"));
+        assert_eq!(configuration.identity(None), Default::default());
+        for name in ["golden", "192.0.2.7"] {
+            let seen = after
+                .as_bytes()
+                .windows(name.len())
+                .any(|w| w == name.as_bytes());
+            assert!(!seen, "{name}");
+        }
+        let again = apply(&after, &edits, Context::default(), None).unwrap();
+        assert!(again.members.is_empty());
     }
 }

@@ -23,8 +23,8 @@ const SECRET_PATHS: [&str; 13] = [
 ];
 
 /// Parts of the names of settings that are known to hold secrets.
-const SECRET_NAMES: [&str; 8] = [
-    "password", "passwd", "secret", "private", "_key", "chap", "license", "token",
+const SECRET_NAMES: [&str; 9] = [
+    "password", "passwd", "secret", "private", "_key", "chap", "license", "token", "hash",
 ];
 
 /// Whether the file is known to hold keys, password hashes or the like. Public keys and

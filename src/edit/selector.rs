@@ -1,18 +1,19 @@
 //! Which device a user means by an address.
 //!
-//! People write what they have at hand: the line of esx.conf, the output of `lspci` or of `esxcli`,
-//! or an address as esx.conf spells it. A [`Selector`] stands for every address its text can mean;
-//! [`select`] finds the device, and refuses to choose where more than one fits.
+//! People write what they have at hand: the output of `lspci` or of `esxcli`, the line of esx.conf,
+//! or the adapter's name. An address is hexadecimal, as all of these but esx.conf show it; a key is
+//! told by its `/device/` or by `raw:`. [`select`] finds the device, and refuses to choose where
+//! more than one fits.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
 use crate::error::ErrorKind;
-use crate::ownership::{DeviceOwner, Source, split_virtual_function};
-use crate::pci::{PciAddress, Radix, readings};
+use crate::ownership::{DeviceOwner, split_virtual_function};
+use crate::pci::{self, PciAddress, Radix};
 
 /// Most devices listed in a message.
 const LISTED: usize = 8;
@@ -26,18 +27,21 @@ pub struct Selector {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// This key, or this address as a key writes it. Where the key can be read in one way only,
-    /// also what other keys and rows say of the device at its address.
+    /// This key, or this address as a key writes it, and what other keys and rows say of the
+    /// device at its address.
     Raw {
         key: String,
         address: Option<PciAddress>,
     },
-    /// Any of these addresses. Without a segment every segment fits.
+    /// This address. Without a segment every segment fits; of a virtual function without a number
+    /// every one.
     Address {
-        readings: Vec<PciAddress>,
+        address: PciAddress,
         any_segment: bool,
-        virtual_function: bool,
+        virtual_function: Option<String>,
     },
+    /// The adapter that has this name.
+    Alias(String),
 }
 
 /// Why a selector stands for no device, or for more than one.
@@ -45,7 +49,7 @@ enum Meaning {
 #[non_exhaustive]
 pub enum SelectError {
     /// The text cannot name a device.
-    #[error("`{selector}` is neither a PCI address nor a key")]
+    #[error("`{selector}` is neither a PCI address nor a key nor the name of an adapter")]
     NotADevice {
         /// The text as given.
         selector: String,
@@ -55,17 +59,19 @@ pub enum SelectError {
     NoSuchDevice {
         /// The text as given.
         selector: String,
-        /// Devices in the same place but for the function, or on the same bus; else the ones passed
-        /// through.
+        /// Devices whose keys read like it, in the same place but for the function, or on the same
+        /// bus; else the ones passed through.
         near: Vec<String>,
     },
-    /// No device fits, and which one it would be cannot be told from the text.
-    #[error("no device matches `{selector}`, and as a new device it can be read in several ways: {}", .readings.join(" or "))]
-    SeveralReadings {
+    /// The adapter of that name is known, and not which PCI device it is.
+    #[error(
+        "`{selector}` is the adapter at {place}, and nothing in the state ties that place to a PCI address"
+    )]
+    NoAddress {
         /// The text as given.
         selector: String,
-        /// The addresses it can stand for.
-        readings: Vec<String>,
+        /// What the device layer calls its place: `m01000300`.
+        place: String,
     },
     /// More than one device fits.
     #[error("`{selector}` matches more than one device{}", listing(":", .matches))]
@@ -83,7 +89,7 @@ impl SelectError {
         match self {
             SelectError::NotADevice { selector }
             | SelectError::NoSuchDevice { selector, .. }
-            | SelectError::SeveralReadings { selector, .. }
+            | SelectError::NoAddress { selector, .. }
             | SelectError::Ambiguous { selector, .. } => selector,
         }
     }
@@ -104,12 +110,17 @@ fn listing(lead: &str, items: &[String]) -> String {
 impl FromStr for Selector {
     type Err = SelectError;
 
-    /// Reads a selector: a key (`/device/000:26.7/owner`), an address in any spelling, or either
-    /// behind `raw:`, `hex:` or `dec:`, which says how it is to be taken. An address may end in
-    /// `.vf`.
+    /// Reads a selector: an address as `lspci` or `esxcli` writes it (`00:1a.7`,
+    /// `0000:00:1a.7`), a key (`/device/000:26.7/owner`), or the name of an adapter (`vmhba32`).
+    /// `hex:`, `dec:` and `raw:` in front say how the rest is to be taken. What cannot be
+    /// hexadecimal is taken as a key writes it. An address may end in `.vf1`.
     fn from_str(text: &str) -> Result<Selector, SelectError> {
         let refuse = || SelectError::NotADevice {
             selector: text.to_owned(),
+        };
+        let read = |place: &str, radix: Option<Radix>| match radix {
+            Some(radix) => pci::read(place, radix),
+            None => pci::typed(place),
         };
         let (radix, rest) = if let Some(raw) = text.strip_prefix("raw:") {
             return Selector::raw(text, raw, None).ok_or_else(refuse);
@@ -119,43 +130,39 @@ impl FromStr for Selector {
             (Some(Radix::Decimal), rest)
         } else if text.starts_with('/') {
             return Selector::raw(text, text, address_of_key(text)).ok_or_else(refuse);
+        } else if is_alias(text) {
+            return Ok(Selector {
+                text: text.to_owned(),
+                meaning: Meaning::Alias(text.to_owned()),
+            });
         } else {
             (None, text)
         };
-        let (place, virtual_function) = split_virtual_function(rest);
-        let found: Vec<_> = readings(place)
-            .into_iter()
-            .filter(|r| radix.is_none_or(|radix| r.spelling.radix == radix))
-            .collect();
-        let any_segment = found.iter().all(|r| r.spelling.segment_digits == 0);
-        if found.is_empty() {
-            return Err(refuse());
-        }
-        // Hexadecimal and decimal are the same address where every field is below ten.
-        let mut readings: Vec<PciAddress> = Vec::new();
-        for reading in found {
-            if !readings.contains(&reading.address) {
-                readings.push(reading.address);
-            }
-        }
+        let (place, is_virtual) = split_virtual_function(rest);
+        let number = rest.get(place.len().saturating_add(".vf".len())..);
+        let reading = read(place, radix).ok_or_else(refuse)?;
         Ok(Selector {
             text: text.to_owned(),
             meaning: Meaning::Address {
-                readings,
-                any_segment,
-                virtual_function,
+                address: reading.address,
+                any_segment: reading.spelling.segment_digits == 0,
+                virtual_function: number.filter(|_| is_virtual).map(str::to_owned),
             },
         })
     }
 }
 
-/// The address a key of esx.conf is about, where it can be read in one way only.
+/// The address a key of esx.conf is about.
 fn address_of_key(key: &str) -> Option<PciAddress> {
     let place = key.strip_prefix("/device/")?;
-    let place = place.strip_suffix("/owner").unwrap_or(place);
-    let mut found = readings(place).into_iter().map(|reading| reading.address);
-    let first = found.next()?;
-    found.all(|other| other == first).then_some(first)
+    PciAddress::from_key(place.strip_suffix("/owner").unwrap_or(place))
+}
+
+/// Whether a text has the form of an adapter's name: `vmhba32`, `vmnic0`, `vmgfx1`.
+fn is_alias(text: &str) -> bool {
+    let kind = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_word = kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    kind.len() > 2 && kind.len() < text.len() && kind.starts_with("vm") && is_word
 }
 
 impl Selector {
@@ -167,11 +174,19 @@ impl Selector {
         })
     }
 
-    /// The addresses the text can stand for; none for a key.
-    pub fn addresses(&self) -> &[PciAddress] {
+    /// The address the text stands for; `None` for a key and for an adapter's name.
+    pub fn address(&self) -> Option<PciAddress> {
         match &self.meaning {
-            Meaning::Raw { .. } => &[],
-            Meaning::Address { readings, .. } => readings,
+            Meaning::Raw { .. } | Meaning::Alias(_) => None,
+            Meaning::Address { address, .. } => Some(*address),
+        }
+    }
+
+    /// The name of the adapter the text is.
+    pub fn alias(&self) -> Option<&str> {
+        match &self.meaning {
+            Meaning::Alias(name) => Some(name),
+            Meaning::Raw { .. } | Meaning::Address { .. } => None,
         }
     }
 
@@ -182,30 +197,34 @@ impl Selector {
                 device.key == *key
                     || device.written == *key
                     || device.key.strip_suffix("/owner") == Some(key)
-                    || address.is_some_and(|it| device.addresses == [it])
-                        && !device.virtual_function
+                    || address.is_some() && device.address == *address && !device.virtual_function
             }
-            Meaning::Address { .. } => self.common(device).next().is_some(),
+            Meaning::Alias(name) => device.alias.as_ref() == Some(name),
+            Meaning::Address {
+                address,
+                any_segment,
+                virtual_function,
+            } => {
+                let place = |a: PciAddress| (a.bus(), a.device(), a.function());
+                let number = device.virtual_function_number();
+                let is_that_function = match virtual_function.as_deref() {
+                    None => true,
+                    Some("") => number.is_some(),
+                    asked => number == asked,
+                };
+                is_that_function
+                    && device.address.is_some_and(|at| {
+                        at == *address || (*any_segment && place(at) == place(*address))
+                    })
+            }
         }
     }
 
-    /// The addresses of `device` that the selector can stand for.
-    fn common<'a>(&'a self, device: &'a DeviceOwner) -> impl Iterator<Item = PciAddress> + 'a {
-        let (readings, any_segment, virtual_function) = match &self.meaning {
-            Meaning::Raw { .. } => (&[][..], false, false),
-            Meaning::Address {
-                readings,
-                any_segment,
-                virtual_function,
-            } => (readings.as_slice(), *any_segment, *virtual_function),
-        };
-        let place = |a: PciAddress| (a.bus(), a.device(), a.function());
-        device.addresses.iter().copied().filter(move |address| {
-            (!virtual_function || device.virtual_function)
-                && readings.iter().any(|reading| {
-                    reading == address || (any_segment && place(*reading) == place(*address))
-                })
-        })
+    /// What a key would have to be for the text to be the key itself.
+    fn as_key(&self) -> &str {
+        let text = self.text.as_str();
+        let bare = text.strip_prefix("hex:");
+        bare.or_else(|| text.strip_prefix("dec:")).unwrap_or(text)
     }
 }
 
@@ -237,7 +256,7 @@ pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usi
                 near: near(devices, selector),
             });
         }
-        if !are_one_device(selector, &matching) {
+        if !are_one_device(&matching) {
             return Err(SelectError::Ambiguous {
                 selector: selector.text.clone(),
                 matches: matching.iter().map(|(_, device)| shown(device)).collect(),
@@ -248,69 +267,40 @@ pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usi
     Ok(selected.into_iter().collect())
 }
 
-/// Whether all of `matching` can be one and the same device: they share an address the selector
-/// stands for, and no two of them are different keys of one source and one form, which name
-/// different devices.
-fn are_one_device(selector: &Selector, matching: &[(usize, &DeviceOwner)]) -> bool {
-    if let Meaning::Raw { .. } = selector.meaning {
-        let keys: HashSet<&str> = matching.iter().map(|(_, d)| d.key.as_str()).collect();
-        return keys.len() == 1
-            || share_an_address(matching.iter().map(|(_, d)| d.addresses.clone()));
-    }
-    let mut forms: HashMap<(Source, String), &str> = HashMap::new();
-    for (_, device) in matching {
-        let key = forms
-            .entry((device.source, form(&device.written)))
-            .or_insert(&device.key);
-        if *key != device.key {
-            return false;
-        }
-    }
-    let kinds: HashSet<bool> = matching.iter().map(|(_, d)| d.virtual_function).collect();
-    kinds.len() == 1 && share_an_address(matching.iter().map(|(_, d)| selector.common(d).collect()))
-}
-
-fn share_an_address(mut all: impl Iterator<Item = Vec<PciAddress>>) -> bool {
-    let Some(mut shared) = all.next() else {
-        return false;
-    };
-    for addresses in all {
-        shared.retain(|address| addresses.contains(address));
-    }
-    !shared.is_empty()
-}
-
-/// The shape of an address: `000:26.7` and `000:27.0` have the same.
-fn form(written: &str) -> String {
-    written
-        .chars()
-        .map(|c| if c.is_ascii_hexdigit() { '0' } else { c })
-        .collect()
+/// Whether all of `matching` are one and the same device: one key, or one address and one virtual
+/// function of it.
+fn are_one_device(matching: &[(usize, &DeviceOwner)]) -> bool {
+    let keys: BTreeSet<&str> = matching.iter().map(|(_, d)| d.key.as_str()).collect();
+    let places: BTreeSet<_> = matching
+        .iter()
+        .map(|(_, d)| (d.address, d.virtual_function_number()))
+        .collect();
+    let has_address = matching.iter().all(|(_, d)| d.address.is_some());
+    keys.len() == 1 || (places.len() == 1 && has_address)
 }
 
 fn shown(device: &DeviceOwner) -> String {
-    let addresses: Vec<String> = device.addresses.iter().map(ToString::to_string).collect();
-    match addresses.as_slice() {
-        [] => device.key.clone(),
-        [only] if *only == device.key => device.key.clone(),
-        all => format!("{} ({})", device.key, all.join(" or ")),
+    match device.address.map(|address| address.to_string()) {
+        Some(address) if address != device.key => format!("{} ({address})", device.key),
+        _ => device.key.clone(),
     }
 }
 
-/// Devices that differ only in the function, else those of the same bus, else those passed through.
+/// Devices whose keys are written like it, else those that differ only in the function, else those
+/// of the same bus, else those passed through.
 fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
-    let addresses = selector.addresses();
+    let asked = selector.address();
     let any = |device: &DeviceOwner, test: fn(PciAddress, PciAddress) -> bool| {
-        let pairs = device.addresses.iter();
-        pairs
-            .into_iter()
-            .any(|a| addresses.iter().any(|b| test(*a, *b)))
+        let pair = device.address.zip(asked);
+        pair.is_some_and(|(a, b)| test(a, b))
     };
+    let same_text = |d: &DeviceOwner| d.written == selector.as_key();
     let same_device =
         |d: &DeviceOwner| any(d, |a, b| (a.bus(), a.device()) == (b.bus(), b.device()));
     let same_bus = |d: &DeviceOwner| any(d, |a, b| a.bus() == b.bus());
     let passed_through = |d: &DeviceOwner| d.passthrough;
-    let tests: [&dyn Fn(&DeviceOwner) -> bool; 3] = [&same_device, &same_bus, &passed_through];
+    let tests: [&dyn Fn(&DeviceOwner) -> bool; 4] =
+        [&same_text, &same_device, &same_bus, &passed_through];
     for test in tests {
         let found: Vec<String> = devices
             .iter()

@@ -1,5 +1,6 @@
 //! Rows of the ConfigStore: a value set, or a row deleted.
 
+use super::apply::Surroundings;
 use super::configuration::inside;
 use super::request::StoreEdit;
 use super::secrets::shown_json;
@@ -9,14 +10,16 @@ use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange,
 
 impl StoreEdit {
     /// Makes the change in `configuration` and notes it in `edited`. Values are held against
-    /// `schema` where the state has one.
+    /// the schema where the state has one.
     pub(super) fn make(
         &self,
         configuration: &mut Configuration,
-        schema: Option<&SchemaStore>,
-        context: Context,
+        surroundings: Surroundings<'_>,
         edited: &mut Edited,
     ) -> Result<(), EditError> {
+        let Surroundings {
+            context, schema, ..
+        } = surroundings;
         let Some(store) = &mut configuration.store else {
             return match self {
                 StoreEdit::Delete {
@@ -28,9 +31,11 @@ impl StoreEdit {
         match self {
             StoreEdit::Set { key, column, json } => {
                 let Some(row) = store.row(key) else {
-                    edited.unmatched.push(Unmatched::Row(key.to_string()));
-                    return Ok(());
+                    return add(store, (key, *column, json), surroundings, edited);
                 };
+                if is_as_made(row, *column, json, schema) {
+                    return Ok(());
+                }
                 let from = text(row.value(*column));
                 if let Some(change) = set(row, *column, json, schema, edited)? {
                     note(key, *column, from, Some(json.clone()), edited);
@@ -56,6 +61,67 @@ impl StoreEdit {
     }
 }
 
+/// Makes a row that is not there. Where the schema does not know it, another bank may have it.
+fn add(
+    store: &mut ConfigStore,
+    (key, column, json): (&RowKey, ValueColumn, &str),
+    surroundings: Surroundings<'_>,
+    edited: &mut Edited,
+) -> Result<(), EditError> {
+    let value = parsed(key, json)?;
+    let mut missing = |why: String| {
+        let row = key.to_string();
+        edited.unmatched.push(Unmatched::NewRow { row, why });
+        Ok(())
+    };
+    let Some(schema) = surroundings.schema else {
+        return missing(format!(
+            "the state holds no {SCHEMA_STORE} to tell what it must hold"
+        ));
+    };
+    if schema.schema(key).is_none() {
+        return missing("the host's schema store does not know it".to_owned());
+    }
+    if column == ValueColumn::Desired || column == ValueColumn::AutoConf {
+        return missing(format!("{} alone makes no row", column.as_str()));
+    }
+    let row = schema.new_row(key, &value).map_err(inside(SCHEMA_STORE))?;
+    for column in ValueColumn::ALL {
+        if let Some(made) = text(row.value(column)) {
+            note(key, column, None, Some(made), edited);
+        }
+    }
+    change_store(
+        store,
+        StoreChange::Add { row: Box::new(row) },
+        surroundings.context,
+    )
+}
+
+/// Whether a row is what would have been made of this value, had there been none.
+fn is_as_made(row: &Row, column: ValueColumn, json: &str, schema: Option<&SchemaStore>) -> bool {
+    let made = |schema: &SchemaStore| {
+        let value = serde_json::from_str(json).ok()?;
+        schema.new_row(&row.key, &value).ok()
+    };
+    let same = |made: Row| {
+        ValueColumn::ALL.into_iter().all(|column| {
+            let value = |row: &Row| -> Option<serde_json::Value> {
+                serde_json::from_str(row.value(column).text()?).ok()
+            };
+            value(row) == value(&made)
+        })
+    };
+    column == ValueColumn::User && schema.and_then(made).is_some_and(same)
+}
+
+fn parsed(key: &RowKey, json: &str) -> Result<serde_json::Value, EditError> {
+    serde_json::from_str(json).map_err(|error| EditError::NotJson {
+        row: key.to_string(),
+        why: error.to_string(),
+    })
+}
+
 /// The change that sets a value; `None` where the column holds an equal one already.
 fn set(
     row: &Row,
@@ -64,13 +130,9 @@ fn set(
     schema: Option<&SchemaStore>,
     edited: &mut Edited,
 ) -> Result<Option<StoreChange>, EditError> {
-    let value: serde_json::Value =
-        serde_json::from_str(json).map_err(|error| EditError::NotJson {
-            row: row.key.to_string(),
-            why: error.to_string(),
-        })?;
-    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-    if row.value(column).text().and_then(parsed).as_ref() == Some(&value) {
+    let value = parsed(&row.key, json)?;
+    let known = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    if row.value(column).text().and_then(known).as_ref() == Some(&value) {
         return Ok(None);
     }
     match schema {
@@ -114,8 +176,9 @@ fn note(
     edited.changes.push(SettingChange {
         source: ChangeSource::ConfigStore,
         key: format!("{key} {}", column.as_str()),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
+        harm: None,
         from: from.map(|json| shown_json(&key.name, json)),
         to: to.map(|json| shown_json(&key.name, json)),
     });
@@ -124,3 +187,6 @@ fn note(
 fn text(cell: &Cell) -> Option<String> {
     cell.text().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

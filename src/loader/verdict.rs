@@ -82,11 +82,11 @@ pub enum WhyNot {
     #[error("{0}")]
     NotLookedAt(&'static str),
     /// A bank for one use.
-    #[error("quickboot is set: the bank was for one use")]
+    #[error("quickboot is set: the bank was for one boot only")]
     QuickBoot,
     /// State 2.
     #[error(
-        "bootstate 2 (dirty): the first boot after an upgrade was interrupted, it is not tried again"
+        "bootstate 2 (dirty): the first boot after an upgrade did not finish, and the loader does not try it again"
     )]
     Interrupted,
     /// State 3.
@@ -97,8 +97,8 @@ pub enum WhyNot {
     UnknownState(i32),
     /// The state has to be rewritten and cannot be.
     #[error(
-        "bootstate {0} has to be rewritten, but boot.cfg has no bootstate line with a digit 0 to 3 \
-         within its first 512 bytes"
+        "the loader has to rewrite bootstate {0}, but the first 512 bytes of boot.cfg have no \
+         bootstate line with a digit from 0 to 3"
     )]
     NotRewritable(i32),
     /// No `build`.
@@ -156,7 +156,7 @@ pub enum ChoiceWarning {
     },
     /// `build` does not begin with a digit.
     #[error(
-        "bank {partition}: a boot of it stops, because build {build:?} does not begin with a digit"
+        "bank {partition}: its boot stops, because build {build:?} does not begin with a digit"
     )]
     BuildNotANumber {
         /// Partition number.
@@ -173,14 +173,14 @@ pub enum ChoiceWarning {
         problem: BootCfgProblem,
     },
     /// No kernel line.
-    #[error("bank {partition}: a boot of it stops, because boot.cfg names no kernel")]
+    #[error("bank {partition}: its boot stops, because boot.cfg names no kernel")]
     NoKernel {
         /// Partition number.
         partition: u32,
     },
     /// `modules` names a state.tgz that is not there.
     #[error(
-        "bank {partition}: a boot of it stops, because modules lists state.tgz and there is none"
+        "bank {partition}: its boot stops, because modules= lists state.tgz and the file is missing"
     )]
     StateMissing {
         /// Partition number.
@@ -188,7 +188,7 @@ pub enum ChoiceWarning {
     },
     /// A state.tgz that `modules` does not name.
     #[error(
-        "bank {partition}: state.tgz is there but not listed in modules, so the host starts with default settings"
+        "bank {partition}: modules= does not list state.tgz, so the host starts with default settings"
     )]
     StateNotListed {
         /// Partition number.

@@ -166,12 +166,12 @@ pub enum OwnershipError {
         why: String,
     },
     /// A row cannot be made because what it must hold is not known.
-    #[error("a pci_devices row for {identifier} cannot be added: {why}")]
+    #[error("the ConfigStore row {row} cannot be added: {why}")]
     CannotAddRow {
-        /// The Identifier asked for.
-        identifier: String,
+        /// The row's key.
+        row: String,
         /// What is missing.
-        why: &'static str,
+        why: String,
     },
     /// A point in time that the store cannot hold.
     #[error(

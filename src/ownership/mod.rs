@@ -1,15 +1,20 @@
 //! Who owns each PCI device: the VMkernel, or a virtual machine it is passed through to.
 //!
-//! Two places in an ESXi state say so: `/device/.../owner` lines of esx.conf (3.5 to 6.x, and
-//! hosts upgraded from there) and the `pci_devices` rows of the ConfigStore (7.0 and later). A
-//! state may hold both, and which one a 7.0 host believes is not known, so both are shown and
-//! both are changed. Bytes in, values out: archives and files are the business of other rooms.
+//! Two places in an ESXi state say so: `/device/.../owner` lines of esx.conf, which hosts up to
+//! 7.0 U1 read, and the `pci_devices` rows of the ConfigStore, which those from 7.0 U2 on read. A
+//! state may hold both, and both are shown and changed. Bytes in, values out: archives and files
+//! are the business of other rooms.
 
+mod bus_address;
 mod config_store;
 mod error;
 mod esx_conf;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod json_span;
 
+pub use bus_address::{Alias, BusAddress};
+pub(crate) use bus_address::{aliases_by_address, tie_aliases};
 pub(crate) use config_store::forbidden_sidecars;
 pub use config_store::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 pub use error::OwnershipError;
@@ -66,13 +71,17 @@ impl Owner {
         }
     }
 
-    /// What the text `raw` means in `source`: passed through when it is exactly that word, the
-    /// VMkernel for anything else, as ESXi 6.7 decides it.
-    pub fn meant_by(source: Source, raw: &str) -> Owner {
-        if raw == Owner::Passthru.spelled(source) {
-            Owner::Passthru
-        } else {
-            Owner::Vmkernel
+    /// What the text `raw` means in `source`, as ESXi 6.7 decides it: a function is passed through
+    /// when the text is exactly that word, and a virtual function of esx.conf (a key that ends in
+    /// `.vfN`) when it is anything but exactly `vmkernel`.
+    pub fn meant_by(source: Source, virtual_function: bool, raw: &str) -> Owner {
+        let passed_through = match source {
+            Source::EsxConf if virtual_function => raw != Owner::Vmkernel.spelled(source),
+            Source::EsxConf | Source::ConfigStore => raw == Owner::Passthru.spelled(source),
+        };
+        match passed_through {
+            true => Owner::Passthru,
+            false => Owner::Vmkernel,
         }
     }
 }
@@ -86,10 +95,14 @@ pub struct DeviceOwner {
     /// What names the owner there, as written: the esx.conf key (`/device/000:26.7/owner`) or the
     /// row's Identifier (`0000:00:1a.7`).
     pub key: String,
-    /// The address as written: `000:26.7`, also with its `.vf`.
+    /// The address as written: `000:26.7`, also with its `.vf1`.
     pub written: String,
-    /// Every address `written` can stand for; empty when it is none.
-    pub addresses: Vec<PciAddress>,
+    /// The address `written` stands for: decimal in esx.conf, hexadecimal in the ConfigStore.
+    /// `None` where it is none; see [`DeviceOwner::is_ignored_by_host`].
+    pub address: Option<PciAddress>,
+    /// What the device layer calls its place, where the source tells: `dl_bus_address` of a row,
+    /// or the place of a virtual function. On real hosts of 7.x it is mostly a slot.
+    pub bus_address: Option<BusAddress>,
     /// The owner as written; `None` when the source names the device but no owner, which means
     /// the VMkernel.
     pub owner: Option<String>,
@@ -114,15 +127,21 @@ pub struct DeviceOwner {
 impl DeviceOwner {
     fn new(source: Source, key: String, written: &str) -> DeviceOwner {
         let (place, virtual_function) = split_virtual_function(written);
-        let addresses = match source {
-            Source::EsxConf => crate::pci::addresses(place),
-            Source::ConfigStore => PciAddress::from_sbdf(place).into_iter().collect(),
+        // Virtual functions were seen under what the device layer calls their functions' places.
+        let bus_address = BusAddress::parse(place).filter(|_| virtual_function);
+        let address = match source {
+            Source::EsxConf => bus_address
+                .as_ref()
+                .and_then(BusAddress::pci)
+                .or_else(|| PciAddress::from_key(place)),
+            Source::ConfigStore => PciAddress::from_sbdf(place),
         };
         DeviceOwner {
             source,
             key,
             written: written.to_owned(),
-            addresses,
+            address,
+            bus_address,
             owner: None,
             passthrough: false,
             shadowed: Vec::new(),
@@ -143,68 +162,36 @@ impl DeviceOwner {
             .is_some_and(|a| a.starts_with("vmhba"));
         aliased || self.class.is_some_and(Class::is_storage)
     }
+
+    /// Whether the host passes over this line of esx.conf: its key is no address when read as
+    /// decimal, because of hexadecimal digits or a number out of range. That 6.7 ignores a key it
+    /// cannot parse was read in its binaries; that it cannot parse such a one is inferred.
+    pub fn is_ignored_by_host(&self) -> bool {
+        self.source == Source::EsxConf && !self.virtual_function && self.address.is_none()
+    }
+
+    /// What the text `raw` means as owner of this device.
+    pub fn meaning_of(&self, raw: &str) -> Owner {
+        Owner::meant_by(self.source, self.virtual_function, raw)
+    }
+
+    /// Which virtual function the key is about: `1` of `.vf1`.
+    pub fn virtual_function_number(&self) -> Option<&str> {
+        let number = self.written.rsplit_once(".vf").map(|(_, number)| number);
+        number.filter(|_| self.virtual_function)
+    }
+
+    /// The owners that its lines, or the columns of its row, name.
+    pub fn named_owners(&self) -> impl Iterator<Item = &String> {
+        self.owner.iter().chain(&self.shadowed)
+    }
 }
 
-/// Cuts the `.vf` part off an address: ESXi 6.7 treats a key that has one as a virtual function.
+/// Cuts the `.vf1` off an address: ESXi 6.7 treats a key that ends in one as a virtual function.
 pub fn split_virtual_function(written: &str) -> (&str, bool) {
-    match written.split_once(".vf") {
-        Some((place, _)) => (place, true),
-        None => (written, false),
-    }
-}
-
-/// An adapter's name and the address the state ties it to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Alias {
-    /// The address of the adapter's PCI function.
-    pub address: PciAddress,
-    /// `vmhba32`, `vmnic0`.
-    pub name: String,
-}
-
-/// Reads a bus address of ESXi's device layer: `p` and a hexadecimal address (`p0000:00:07.1`).
-///
-/// The forms that begin with `m` or `s` name a slot by firmware tables and tell no address.
-fn bus_address(text: &str) -> Option<PciAddress> {
-    PciAddress::from_sbdf(text.strip_prefix('p')?)
-}
-
-/// Reads a logical bus address, `pci#p0000:00:07.1#0`: the PCI function and the adapter's number on
-/// it.
-fn logical_address(text: &str) -> Option<(PciAddress, u32)> {
-    let (place, number) = text.strip_prefix("pci#")?.rsplit_once('#')?;
-    Some((bus_address(place)?, number.parse().ok()?))
-}
-
-/// Gives each device that has no alias the first of `aliases` that is certainly its own: the
-/// alias's address is one of the device's, and of no other device of the same source.
-pub(crate) fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
-    let mut claims: std::collections::HashMap<(Source, PciAddress), usize> =
-        std::collections::HashMap::new();
-    for device in devices.iter().filter(|d| !d.virtual_function) {
-        for address in &device.addresses {
-            let count = claims.entry((device.source, *address)).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-    let mut names = std::collections::HashMap::new();
-    for alias in aliases {
-        names.entry(alias.address).or_insert(alias.name.as_str());
-    }
-    for device in devices.iter_mut() {
-        if device.alias.is_some() || device.virtual_function {
-            continue;
-        }
-        let mut named = device
-            .addresses
-            .iter()
-            .filter_map(|a| Some((a, *names.get(a)?)));
-        if let (Some((address, name)), None) = (named.next(), named.next())
-            && claims.get(&(device.source, *address)) == Some(&1)
-        {
-            device.alias = Some(name.to_owned());
-        }
+    match written.rsplit_once(".vf") {
+        Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
+        _ => (written, false),
     }
 }
 
@@ -222,8 +209,7 @@ pub struct Disagreement<'a> {
 
 /// The devices both sources name and give to different owners, in the order of `esx_conf`.
 ///
-/// A device only one of them names is no disagreement. Where an esx.conf key can stand for
-/// two addresses and the store agrees with it at one of them, none is reported.
+/// A device only one of them names is no disagreement.
 pub fn disagreements<'a>(
     esx_conf: &'a [DeviceOwner],
     config_store: &'a [DeviceOwner],
@@ -231,30 +217,20 @@ pub fn disagreements<'a>(
     let mut rows: std::collections::HashMap<(PciAddress, bool), &DeviceOwner> =
         std::collections::HashMap::new();
     for row in config_store {
-        for address in &row.addresses {
-            rows.entry((*address, row.virtual_function)).or_insert(row);
+        if let Some(address) = row.address {
+            rows.entry((address, row.virtual_function)).or_insert(row);
         }
     }
-    let mut found = Vec::new();
-    for device in esx_conf {
-        let shared: Vec<(PciAddress, &DeviceOwner)> = device
-            .addresses
-            .iter()
-            .filter_map(|a| Some((*a, *rows.get(&(*a, device.virtual_function))?)))
-            .collect();
-        if let Some((address, row)) = shared.first()
-            && shared
-                .iter()
-                .all(|(_, row)| row.passthrough != device.passthrough)
-        {
-            found.push(Disagreement {
-                address: *address,
-                esx_conf: device,
-                config_store: row,
-            });
-        }
-    }
-    found
+    let disagreement = |device: &'a DeviceOwner| {
+        let address = device.address?;
+        let row = *rows.get(&(address, device.virtual_function))?;
+        (row.passthrough != device.passthrough).then_some(Disagreement {
+            address,
+            esx_conf: device,
+            config_store: row,
+        })
+    };
+    esx_conf.iter().filter_map(disagreement).collect()
 }
 
 #[cfg(test)]

@@ -40,43 +40,11 @@ fn sources_that_give_one_device_to_different_owners_are_reported() {
 }
 
 #[test]
-fn an_ambiguous_key_disagrees_only_if_every_reading_does() {
+fn a_key_disagrees_with_the_row_of_its_decimal_address_alone() {
     let esx_conf = [device(Source::EsxConf, "0000:00:11.0", true)];
-    let one = [
-        device(Source::ConfigStore, "0000:00:11.0", false),
-        device(Source::ConfigStore, "0000:00:0b.0", true),
-    ];
-    assert_eq!(disagreements(&esx_conf, &one), []);
-    let both = [
-        device(Source::ConfigStore, "0000:00:11.0", false),
-        device(Source::ConfigStore, "0000:00:0b.0", false),
-    ];
-    assert_eq!(disagreements(&esx_conf, &both).len(), 1);
-}
-
-#[test]
-fn only_bus_addresses_that_name_a_pci_function_are_read() {
-    let address = bus_address("p0000:00:07.1").unwrap();
-    assert_eq!(address.lspci(), "00:07.1");
-    assert_eq!(logical_address("pci#p0000:00:07.1#12"), Some((address, 12)));
-    for text in [
-        "m01000300",
-        "s00000002.00",
-        "0000:00:07.1",
-        "p0000:00:31.2",
-        "p",
-        "",
-    ] {
-        assert_eq!(bus_address(text), None, "{text}");
-    }
-    for text in [
-        "pci#m01000b00#0",
-        "pci#p0000:00:07.1",
-        "pci#p0000:00:07.1#",
-        "logical#swdevroot#x#0",
-    ] {
-        assert_eq!(logical_address(text), None, "{text}");
-    }
+    let at = |sbdf| [device(Source::ConfigStore, sbdf, false)];
+    assert_eq!(disagreements(&esx_conf, &at("0000:00:11.0")), []);
+    assert_eq!(disagreements(&esx_conf, &at("0000:00:0b.0")).len(), 1);
 }
 
 #[test]
@@ -84,7 +52,51 @@ fn both_owners_have_one_length_in_each_source() {
     for source in [Source::EsxConf, Source::ConfigStore] {
         let [a, b] = [Owner::Vmkernel, Owner::Passthru].map(|o| o.spelled(source));
         assert_eq!(a.len(), b.len());
-        assert_eq!(Owner::meant_by(source, b), Owner::Passthru);
-        assert_eq!(Owner::meant_by(source, "else"), Owner::Vmkernel);
+        assert_eq!(Owner::meant_by(source, false, b), Owner::Passthru);
+        assert_eq!(Owner::meant_by(source, false, "else"), Owner::Vmkernel);
+    }
+}
+
+/// 6.7: of a key that ends in `.vfN` anything but `vmkernel` means passed through.
+#[test]
+fn a_virtual_function_is_passed_through_unless_it_is_the_vmkernels() {
+    for (raw, owner) in [
+        ("passthru", Owner::Passthru),
+        ("somevm", Owner::Passthru),
+        ("", Owner::Passthru),
+        ("Vmkernel", Owner::Passthru),
+        ("vmkernel", Owner::Vmkernel),
+    ] {
+        assert_eq!(Owner::meant_by(Source::EsxConf, true, raw), owner, "{raw}");
+    }
+    for (written, place) in [
+        ("m00005c00.vf1", Some("m00005c00")),
+        ("s00000004.00.vf2", Some("s00000004.00")),
+        ("0000:05:10.1.vf", Some("0000:05:10.1")),
+        ("0000:05:10.1.vfx", None),
+        ("000:26.7", None),
+    ] {
+        let (found, is_one) = split_virtual_function(written);
+        assert_eq!(is_one.then_some(found), place, "{written}");
+    }
+    let function = device(Source::EsxConf, "p0000:0a:10.0.vf3", true);
+    assert_eq!(function.address.unwrap().lspci(), "0a:10.0");
+    assert!(!function.is_ignored_by_host());
+    let slot = device(Source::EsxConf, "m00005c00.vf1", true);
+    assert_eq!(slot.bus_address, Some(BusAddress::Slot("m00005c00".into())));
+}
+
+#[test]
+fn a_key_that_is_no_decimal_address_is_ignored_by_the_host() {
+    for (written, ignored) in [
+        ("0000:10:00.0", false),
+        ("0000:00:1a.7", true),
+        ("000:32.0", true),
+        ("256:00.0", true),
+        ("m00005c00", true),
+        ("m00005c00.vf1", false),
+    ] {
+        let device = device(Source::EsxConf, written, true);
+        assert_eq!(device.is_ignored_by_host(), ignored, "{written}");
     }
 }

@@ -66,7 +66,7 @@ impl Spelling {
     }
 }
 
-/// One address a text can stand for, with the spelling that makes it so.
+/// The address a text stands for, with how it spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reading {
     /// The address.
@@ -75,11 +75,11 @@ pub struct Reading {
     pub spelling: Spelling,
 }
 
-/// A text that is no PCI address, or not exactly one.
+/// A text that is no PCI address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Neither the hexadecimal nor the decimal reading gives a PCI address.
+    /// The text does not have the form, or a field of it is out of range.
     #[error("`{text}` is not a PCI address")]
     NotAnAddress {
         /// The text as given.
@@ -98,8 +98,8 @@ pub enum AddressError {
 }
 
 impl AddressError {
-    /// Always [`ErrorKind::Usage`]: addresses in files are read with [`readings`], which does not
-    /// fail.
+    /// Always [`ErrorKind::Usage`]: addresses in files are read with [`PciAddress::from_key`] and
+    /// [`PciAddress::from_sbdf`], which do not fail.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Usage
     }
@@ -155,6 +155,13 @@ impl PciAddress {
         fields.read(Radix::Hex)
     }
 
+    /// Reads an address the way a host reads the key of a `/device` line: every field decimal, in
+    /// any width (6.7: ParsePciString is called with "not hexadecimal"; 3.x and 4.0 by public
+    /// listings, 5.x to 6.5 by continuity). `None` is a key that the host ignores.
+    pub fn from_key(text: &str) -> Option<Self> {
+        read(text, Radix::Decimal).map(|reading| reading.address)
+    }
+
     /// The address written in `spelling`; `None` when that spelling leaves out a segment
     /// that is not 0.
     pub fn spelled(self, spelling: Spelling) -> Option<String> {
@@ -201,47 +208,37 @@ impl FromStr for PciAddress {
 
     /// Reads the hexadecimal form of `lspci` and `esxcli`, with or without segment.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        readings(text)
-            .into_iter()
-            .find(|r| r.spelling.radix == Radix::Hex)
-            .map(|r| r.address)
+        read(text, Radix::Hex)
+            .map(|reading| reading.address)
             .ok_or_else(|| AddressError::NotAnAddress {
                 text: text.to_owned(),
             })
     }
 }
 
-/// Every reading of `text` as an address: none, one, or the hexadecimal and then the decimal one.
+/// What `text` stands for in one base.
 ///
-/// The hexadecimal reading needs a bus of at most two digits and a segment of at most four: the
-/// wider forms are always decimal. The decimal one needs digits 0–9 throughout. A device above
-/// 31, a bus above 255 or a function above 7 is no reading. Two readings may name the same
-/// address, as `0000:03:00.0` does; both spellings are then returned.
-pub fn readings(text: &str) -> Vec<Reading> {
-    let Some(fields) = Fields::split(text) else {
-        return Vec::new();
-    };
-    [Radix::Hex, Radix::Decimal]
-        .into_iter()
-        .filter_map(|radix| {
-            Some(Reading {
-                address: fields.read(radix)?,
-                spelling: fields.spelling(radix)?,
-            })
-        })
-        .collect()
+/// In hexadecimal as `lspci` and `esxcli` write it: a segment of at most four digits, a bus and a
+/// device of at most two. In decimal as keys of esx.conf are read: any width up to five digits a
+/// field, since not all that hosts write are known. A bus above 255, a device above 31 or a
+/// function above 7 is no reading.
+pub fn read(text: &str, radix: Radix) -> Option<Reading> {
+    let fields = Fields::split(text)?;
+    Some(Reading {
+        address: fields.read(radix)?,
+        spelling: fields.spelling(radix)?,
+    })
 }
 
-/// The distinct addresses `text` can stand for, in the order of [`readings`].
-pub fn addresses(text: &str) -> Vec<PciAddress> {
-    let mut found: Vec<PciAddress> = Vec::new();
-    for reading in readings(text) {
-        if !found.contains(&reading.address) {
-            found.push(reading.address);
-        }
-    }
-    found
+/// What a person means by `text`: hexadecimal, as `lspci`, `esxcli` and host profiles show
+/// addresses; decimal only where the text can be nothing else, as `000:26.7` and `0000:00:31.2`
+/// copied from esx.conf.
+pub fn typed(text: &str) -> Option<Reading> {
+    read(text, Radix::Hex).or_else(|| read(text, Radix::Decimal))
 }
+
+/// Most digits of a field in any spelling.
+const MAX_DIGITS: usize = 5;
 
 /// The digits of an address, cut at its punctuation.
 struct Fields<'a> {
@@ -259,13 +256,14 @@ impl<'a> Fields<'a> {
             Some((segment, bus)) => (Some(segment), bus),
             None => (None, rest),
         };
-        let sized = |field: &str, max: usize| {
-            (1..=max).contains(&field.len()) && field.bytes().all(|b| b.is_ascii_hexdigit())
+        let is_number = |field: &str| {
+            (1..=MAX_DIGITS).contains(&field.len()) && field.bytes().all(|b| b.is_ascii_hexdigit())
         };
-        let well_formed = segment.is_none_or(|s| sized(s, 5))
-            && sized(bus, 3)
-            && sized(device, 2)
-            && sized(function, 1);
+        let well_formed = segment.is_none_or(is_number)
+            && is_number(bus)
+            && is_number(device)
+            && is_number(function)
+            && function.len() == 1;
         well_formed.then_some(Fields {
             segment,
             bus,
@@ -276,8 +274,9 @@ impl<'a> Fields<'a> {
 
     fn read(&self, radix: Radix) -> Option<PciAddress> {
         let segment = self.segment.unwrap_or("0");
+        let is_wide = segment.len() > 4 || self.bus.len() > 2 || self.device.len() > 2;
         let base = match radix {
-            Radix::Hex if self.bus.len() > 2 || segment.len() > 4 => return None,
+            Radix::Hex if is_wide => return None,
             Radix::Hex => 16,
             Radix::Decimal => 10,
         };
@@ -307,38 +306,38 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Vec<String> {
-        addresses(text).iter().map(ToString::to_string).collect()
+    fn text_of(reading: Option<PciAddress>) -> String {
+        reading.map_or("none".to_owned(), |address| address.to_string())
     }
 
+    /// Each text as a key of esx.conf, and as a person types it.
     #[test]
-    fn every_spelling_met_in_the_field_gives_the_addresses_it_can_stand_for() {
-        let cases: &[(&str, &[&str])] = &[
-            // lspci and esxcli
-            ("00:1a.7", &["0000:00:1a.7"]),
-            ("0000:00:1a.7", &["0000:00:1a.7"]),
-            ("0000:00:1A.7", &["0000:00:1a.7"]),
-            ("10:1f.2", &["0000:10:1f.2"]),
-            // a three-digit bus is decimal, whatever it looks like
-            ("000:26.7", &["0000:00:1a.7"]),
-            ("000:11.0", &["0000:00:0b.0"]),
-            ("001:00.0", &["0000:01:00.0"]),
-            ("110:12.3", &["0000:6e:0c.3"]),
-            ("000:000:26.7", &["0000:00:1a.7"]),
-            ("00000:000:26.7", &["0000:00:1a.7"]),
-            ("00000:130:00.0", &["0000:82:00.0"]),
-            ("65535:255:31.7", &["ffff:ff:1f.7"]),
-            // a device above 31 when read as hexadecimal is decimal
-            ("0000:00:31.2", &["0000:00:1f.2"]),
-            ("00:26.7", &["0000:00:1a.7"]),
-            // both
-            ("0000:00:11.0", &["0000:00:11.0", "0000:00:0b.0"]),
-            ("0000:65:00.0", &["0000:65:00.0", "0000:41:00.0"]),
-            // both, and the same
-            ("0000:03:00.0", &["0000:03:00.0"]),
+    fn a_key_is_decimal_and_what_a_person_types_is_hexadecimal() {
+        let cases = [
+            ("00:1a.7", "none", "0000:00:1a.7"),
+            ("0000:00:1a.7", "none", "0000:00:1a.7"),
+            ("0000:00:1A.7", "none", "0000:00:1a.7"),
+            ("10:1f.2", "none", "0000:10:1f.2"),
+            ("0000:10:00.0", "0000:0a:00.0", "0000:10:00.0"),
+            ("0000:16:00.0", "0000:10:00.0", "0000:16:00.0"),
+            ("0000:00:11.0", "0000:00:0b.0", "0000:00:11.0"),
+            ("0000:65:00.0", "0000:41:00.0", "0000:65:00.0"),
+            ("0000:03:00.0", "0000:03:00.0", "0000:03:00.0"),
+            // what cannot be hexadecimal was copied from a key
+            ("000:26.7", "0000:00:1a.7", "0000:00:1a.7"),
+            ("001:00.0", "0000:01:00.0", "0000:01:00.0"),
+            ("110:12.3", "0000:6e:0c.3", "0000:6e:0c.3"),
+            ("000:000:26.7", "0000:00:1a.7", "0000:00:1a.7"),
+            ("00000:000:26.7", "0000:00:1a.7", "0000:00:1a.7"),
+            ("00000:130:00.0", "0000:82:00.0", "0000:82:00.0"),
+            ("65535:255:31.7", "ffff:ff:1f.7", "ffff:ff:1f.7"),
+            ("0000:00:31.2", "0000:00:1f.2", "0000:00:1f.2"),
+            ("00:26.7", "0000:00:1a.7", "0000:00:1a.7"),
+            ("0:00026:026.7", "0000:1a:1a.7", "0000:1a:1a.7"),
         ];
-        for (text, expected) in cases {
-            assert_eq!(read(text), *expected, "{text}");
+        for (text, key, person) in cases {
+            assert_eq!(text_of(PciAddress::from_key(text)), key, "{text}");
+            assert_eq!(text_of(typed(text).map(|r| r.address)), person, "{text}");
         }
     }
 
@@ -368,7 +367,8 @@ mod tests {
             "0000:1a:40.0",
             "00:1a.٧",
         ] {
-            assert_eq!(read(text), [""; 0], "{text:?}");
+            assert_eq!(typed(text), None, "{text:?}");
+            assert_eq!(PciAddress::from_key(text), None, "{text:?}");
         }
     }
 
@@ -426,15 +426,15 @@ mod tests {
                     prop_assert_ne!(segment, 0);
                     continue;
                 };
-                prop_assert!(addresses(&text).contains(&address), "{}", text);
+                let read = read(&text, spelling.radix).map(|reading| reading.address);
+                prop_assert_eq!(read, Some(address), "{}", text);
             }
         }
 
         #[test]
-        fn reading_any_text_returns_at_most_two_valid_addresses(text in ".{0,24}") {
-            let found = readings(&text);
-            prop_assert!(found.len() <= 2);
-            for reading in found {
+        fn a_reading_spelled_again_is_the_text(text in "([0-9a-fA-F]{0,6}[:.]?){0,5}|.{0,24}") {
+            for radix in [Radix::Hex, Radix::Decimal] {
+                let Some(reading) = read(&text, radix) else { continue };
                 prop_assert_eq!(
                     reading.address.spelled(reading.spelling).map(|t| t.to_lowercase()),
                     Some(text.to_lowercase())

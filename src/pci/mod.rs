@@ -1,14 +1,14 @@
 //! PCI addresses in all the spellings ESXi, `lspci` and people use, and what a class code means.
 //!
-//! An address is segment:bus:device.function. `lspci` and `esxcli` write it in hexadecimal
-//! (`0000:00:1a.7`); esx.conf of ESXi 4.x writes it in decimal with a three-digit bus (`000:26.7`),
-//! later releases put a segment in front of that. A text such as `0000:00:11.0` may be either, so
-//! [`readings`] returns every address it can stand for instead of choosing one.
+//! An address is segment:bus:device.function. What people see and type is hexadecimal, as `lspci`,
+//! `esxcli` and host profiles write it (`0000:00:1a.7`); the keys of esx.conf are decimal in every
+//! release (`000:26.7`, later with a segment in front). So `0000:10:00.0` as a key is
+//! 0000:0a:00.0, and typed it is itself: [`PciAddress::from_key`] and [`typed`] are two functions.
 //!
 //! This module knows nothing of devices or owners, and nothing of the machine it runs on.
 
 mod address;
 mod class;
 
-pub use address::{AddressError, PciAddress, Radix, Reading, Spelling, addresses, readings};
+pub use address::{AddressError, PciAddress, Radix, Reading, Spelling, read, typed};
 pub use class::Class;

@@ -4,6 +4,7 @@ use super::archive::{ArchiveError, MemberKind};
 use super::envelope::EnvelopeError;
 use super::gzip::GzipError;
 use super::key_store::KeyStoreError;
+use super::recovery_key::RecoveryKeyError;
 use crate::error::ErrorKind;
 use thiserror::Error;
 
@@ -43,6 +44,14 @@ pub enum StateError {
         at: String,
         /// What is wrong with it.
         source: KeyStoreError,
+    },
+    /// The recovery key a sealed state was to be opened with.
+    #[error("{at}: {source}")]
+    RecoveryKey {
+        /// Which file.
+        at: String,
+        /// Why it does not open it.
+        source: RecoveryKeyError,
     },
     /// The configuration is encrypted with a key that is not on the medium.
     #[error("{at}: the state is sealed (mode {mode}) and cannot be opened offline")]
@@ -94,6 +103,7 @@ impl StateError {
             StateError::Archive { source, .. } => source.kind(),
             StateError::Envelope { source, .. } => source.kind(),
             StateError::KeyStore { source, .. } => source.kind(),
+            StateError::RecoveryKey { source, .. } => source.kind(),
             StateError::Sealed { .. } | StateError::Verification { .. } => ErrorKind::Refused,
             StateError::NoInnerArchive { .. } | StateError::NoKeyStore { .. } => ErrorKind::Damaged,
             StateError::BothForms { .. } => ErrorKind::Unsupported,
@@ -107,6 +117,7 @@ impl StateError {
             StateError::Gzip { .. } => "gzip",
             StateError::Envelope { .. }
             | StateError::KeyStore { .. }
+            | StateError::RecoveryKey { .. }
             | StateError::Sealed { .. }
             | StateError::NoKeyStore { .. } => "envelope",
             StateError::Archive { .. }

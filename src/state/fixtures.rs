@@ -101,6 +101,12 @@ pub(super) fn attribute(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The same with another flag byte.
+pub(super) fn flagged(flag: u8, mut attribute: Vec<u8>) -> Vec<u8> {
+    attribute[1] = flag;
+    attribute
+}
+
 /// The attributes of a real envelope, in its order.
 pub(super) fn attributes(iv: [u8; 12]) -> Vec<Vec<u8>> {
     use sha2::{Digest as _, Sha256};
@@ -153,4 +159,11 @@ pub(super) fn envelope(content: &[u8]) -> Vec<u8> {
     let field = u32::try_from(padding.len()).unwrap();
     let header = header_block(&attributes(HOST_IV));
     seal(&header, HOST_IV, plaintext(content, &padding, field))
+}
+
+/// A recovery key of these words, its groups made as in the published sample.
+pub(super) fn recovery_text(words: [u16; 16]) -> String {
+    let groups = words.iter().zip(0u32..);
+    let groups = groups.map(|(word, index)| format!("{:06}", 11 * u32::from(*word) + index % 11));
+    groups.collect::<Vec<_>>().join("-")
 }

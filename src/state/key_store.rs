@@ -6,6 +6,7 @@
 //! Form and derivation were verified on a real 7.0.2 state. The fields of a sealed store have
 //! not been seen and are not looked at.
 
+use super::recovery_key::RecoveryKey;
 use crate::error::ErrorKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -121,6 +122,10 @@ impl KeyStoreError {
 pub struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {
+    pub(super) fn new(bytes: Zeroizing<[u8; 32]>) -> Key {
+        Key(bytes)
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -319,9 +324,13 @@ fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 /// The keys derived so far. A derivation takes about 11 ms, and cloned media share their key,
-/// so one cache serves a whole run and every thread of it.
+/// so one cache serves a whole run and every thread of it. It also carries the recovery key that
+/// a run was given.
 #[derive(Debug, Default)]
-pub struct KeyCache(Mutex<Cached>);
+pub struct KeyCache {
+    cached: Mutex<Cached>,
+    recovery: Option<RecoveryKey>,
+}
 
 #[derive(Debug, Default)]
 struct Cached {
@@ -335,6 +344,19 @@ impl KeyCache {
         Self::default()
     }
 
+    /// An empty cache, with a recovery key that sealed states are tried with.
+    pub fn with_recovery_key(key: RecoveryKey) -> Self {
+        KeyCache {
+            recovery: Some(key),
+            ..Self::default()
+        }
+    }
+
+    /// The recovery key sealed states are tried with.
+    pub fn recovery_key(&self) -> Option<&RecoveryKey> {
+        self.recovery.as_ref()
+    }
+
     /// The key of `info`, derived unless it was before.
     ///
     /// # Errors
@@ -346,7 +368,7 @@ impl KeyCache {
             });
         };
         // The lock is held while deriving, so that no two threads derive the same key.
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = parts.digest();
         if let Some(key) = cached.keys.get(&digest) {
             return Ok(Arc::clone(key));
@@ -359,7 +381,7 @@ impl KeyCache {
 
     /// How many keys have been derived.
     pub fn derivations(&self) -> usize {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         cached.derivations
     }
 }

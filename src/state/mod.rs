@@ -16,12 +16,14 @@ mod error;
 mod fixtures;
 pub mod gzip;
 pub mod key_store;
+mod recovery_key;
 
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use bundle::state_in;
 pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
+pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 
 use archive::{Archive, ArchiveError};
 use envelope::{Envelope, Plaintext};
@@ -43,7 +45,8 @@ pub enum Form {
     Plain,
     /// Encrypted with a key that lies beside it.
     Encrypted,
-    /// Encrypted with a key that is kept elsewhere, in a TPM: it cannot be opened offline.
+    /// Encrypted with a key that is kept elsewhere, in a TPM: it cannot be opened offline but with
+    /// its recovery key.
     Sealed,
 }
 
@@ -153,6 +156,8 @@ struct Opened {
     plaintext: Plaintext,
     key: Arc<Key>,
     key_id: String,
+    /// Where the key is kept, of a sealed state that was opened with its recovery key.
+    sealed: Option<String>,
 }
 
 /// A state, every layer of it verified.
@@ -166,8 +171,52 @@ pub struct State {
     warnings: Vec<String>,
 }
 
-/// Where the key comes from: the cache of a run, or what is known already.
-type FindKey<'a> = dyn Fn(&EncryptionInfo) -> Result<Arc<Key>, key_store::KeyStoreError> + 'a;
+/// Where the key of an encrypted archive comes from.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    /// The cache of a run.
+    Cache(&'a KeyCache),
+    /// It is known already, as of a state that was opened before.
+    Known(Option<&'a Opened>),
+}
+
+impl Keys<'_> {
+    /// The key that lies beside the archive.
+    fn beside(self, info: &EncryptionInfo) -> Result<Arc<Key>, key_store::KeyStoreError> {
+        match self {
+            Keys::Cache(cache) => cache.key(info),
+            Keys::Known(Some(opened)) => Ok(Arc::clone(&opened.key)),
+            Keys::Known(None) => Err(key_store::KeyStoreError::Sealed {
+                mode: info.mode().to_owned(),
+            }),
+        }
+    }
+
+    /// The key of an archive that is sealed: `None` where none was given for it.
+    fn sealed(self, envelope: &Envelope<'_>) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
+        let recovery = match self {
+            Keys::Cache(cache) => cache.recovery_key(),
+            Keys::Known(opened) => return Ok(opened.map(|opened| Arc::clone(&opened.key))),
+        };
+        let Some(recovery) = recovery else {
+            return Ok(None);
+        };
+        let fits = recovery.candidates().find(|key| envelope.is_key(key));
+        let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
+            recovery_id: recovery.id().map(str::to_owned),
+            key_id: envelope.key_info().to_owned(),
+        })?;
+        Ok(Some(Arc::new(fits)))
+    }
+
+    /// Whether there is a key to try a sealed archive with.
+    fn has_one_for_sealed(self) -> bool {
+        match self {
+            Keys::Cache(cache) => cache.recovery_key().is_some(),
+            Keys::Known(opened) => opened.is_some(),
+        }
+    }
+}
 
 /// What an archive holds a configuration as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -213,7 +262,8 @@ impl State {
     }
 
     /// Opens the file `file_name` of a bank, `state.tgz` or a bare `local.tgz`, whose content is
-    /// `bytes`. A sealed state opens too, with its inner archive out of reach.
+    /// `bytes`. A sealed state opens too; its inner archive is out of reach unless `keys` carries
+    /// the recovery key.
     ///
     /// # Errors
     /// [`StateError`] names the layer and what is wrong with it; [`StateError::NotAState`] for
@@ -224,14 +274,14 @@ impl State {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        Self::open_with(file_name, bytes, limits, &|info| keys.key(info))
+        Self::open_with(file_name, bytes, limits, Keys::Cache(keys))
     }
 
     fn open_with(
         file_name: &str,
         bytes: &[u8],
         limits: &Limits,
-        find_key: &FindKey<'_>,
+        keys: Keys<'_>,
     ) -> Result<Self, StateError> {
         let is = |name: &str| file_name.eq_ignore_ascii_case(name);
         let mut warnings = Vec::new();
@@ -240,14 +290,14 @@ impl State {
             (None, Inner::Plain(packed))
         } else if is(STATE) {
             let outer = Packed::open(file_name, bytes, limits)?;
-            let inner = open_inner(&outer, limits, find_key, &mut warnings)?;
+            let inner = open_inner(&outer, limits, keys, &mut warnings)?;
             (Some(outer), inner)
         } else {
             // Under any other name the content tells which of the two it is.
             let outer = Packed::open(file_name, bytes, limits)?;
             match outer.kind() {
                 Some(Carrier::State) => {
-                    let inner = open_inner(&outer, limits, find_key, &mut warnings)?;
+                    let inner = open_inner(&outer, limits, keys, &mut warnings)?;
                     (Some(outer), inner)
                 }
                 Some(Carrier::Local) => (None, Inner::Plain(outer)),
@@ -287,10 +337,10 @@ impl State {
 
     /// The form in which it holds the configuration.
     pub fn form(&self) -> Form {
-        match self.inner {
+        match &self.inner {
             Inner::Plain(_) => Form::Plain,
-            Inner::Encrypted(_) => Form::Encrypted,
-            Inner::Sealed { .. } => Form::Sealed,
+            Inner::Encrypted(opened) if opened.sealed.is_none() => Form::Encrypted,
+            Inner::Encrypted(_) | Inner::Sealed { .. } => Form::Sealed,
         }
     }
 
@@ -298,8 +348,15 @@ impl State {
     pub fn seal_mode(&self) -> Option<&str> {
         match &self.inner {
             Inner::Sealed { mode } => Some(mode),
-            Inner::Plain(_) | Inner::Encrypted(_) => None,
+            Inner::Encrypted(opened) => opened.sealed.as_deref(),
+            Inner::Plain(_) => None,
         }
+    }
+
+    /// Whether the configuration is within reach: always, but for a sealed state that was not
+    /// opened with its recovery key.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.inner, Inner::Sealed { .. })
     }
 
     /// The members of the outer archive in its order; none for a bare `local.tgz`.
@@ -403,13 +460,11 @@ impl State {
         outer: Option<&Archive>,
         inner: &Archive,
     ) -> Result<(), StateError> {
-        let known = |info: &EncryptionInfo| match &self.inner {
-            Inner::Encrypted(opened) => Ok(Arc::clone(&opened.key)),
-            Inner::Plain(_) | Inner::Sealed { .. } => Err(key_store::KeyStoreError::Sealed {
-                mode: info.mode().to_owned(),
-            }),
-        };
-        let new = Self::open_with(&self.file_name, file, &self.limits, &known)?;
+        let known = Keys::Known(match &self.inner {
+            Inner::Encrypted(opened) => Some(opened),
+            Inner::Plain(_) | Inner::Sealed { .. } => None,
+        });
+        let new = Self::open_with(&self.file_name, file, &self.limits, known)?;
         let differs = |what| StateError::Verification {
             at: self.file_name.clone(),
             what,
@@ -444,7 +499,7 @@ impl State {
 fn open_inner(
     outer: &Packed,
     limits: &Limits,
-    find_key: &FindKey<'_>,
+    keys: Keys<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Inner, StateError> {
     let at = || outer.at.clone();
@@ -455,7 +510,7 @@ fn open_inner(
             let name = format!("{}:{LOCAL}", outer.at);
             Ok(Inner::Plain(Packed::open(&name, plain, limits)?))
         }
-        (None, Some(encrypted)) => open_encrypted(outer, encrypted, limits, find_key, warnings),
+        (None, Some(encrypted)) => open_encrypted(outer, encrypted, limits, keys, warnings),
     }
 }
 
@@ -463,7 +518,7 @@ fn open_encrypted(
     outer: &Packed,
     encrypted: &[u8],
     limits: &Limits,
-    find_key: &FindKey<'_>,
+    keys: Keys<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Inner, StateError> {
     let (store_name, store) = find_key_store(outer, warnings)?;
@@ -473,10 +528,11 @@ fn open_encrypted(
         source,
     };
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
-    let Some(key_id) = info.key_id() else {
-        let mode = info.mode().to_owned();
+    let key_id = info.key_id();
+    let mode = info.mode().to_owned();
+    if key_id.is_none() && !keys.has_one_for_sealed() {
         return Ok(Inner::Sealed { mode });
-    };
+    }
     let envelope_at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
     let envelope_error = |source| StateError::Envelope {
         at: envelope_at.clone(),
@@ -484,7 +540,19 @@ fn open_encrypted(
     };
     // The form is checked first: a derivation costs time, a damaged envelope does not need one.
     let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
-    let key = find_key(&info).map_err(store_error)?;
+    let (key, key_id, sealed) = match key_id {
+        Some(key_id) => (keys.beside(&info).map_err(store_error)?, key_id, None),
+        None => {
+            let found = keys.sealed(&envelope).map_err(|source| {
+                let at = envelope_at.clone();
+                StateError::RecoveryKey { at, source }
+            })?;
+            let Some(key) = found else {
+                return Ok(Inner::Sealed { mode });
+            };
+            (key, envelope.key_info().to_owned(), Some(mode))
+        }
+    };
     let plaintext = envelope.decrypt(&key, &key_id).map_err(envelope_error)?;
     let packed = Packed::open(&envelope_at, plaintext.content(), limits)?;
     Ok(Inner::Encrypted(Box::new(Opened {
@@ -492,6 +560,7 @@ fn open_encrypted(
         plaintext,
         key,
         key_id,
+        sealed,
     })))
 }
 

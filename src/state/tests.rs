@@ -132,6 +132,83 @@ fn a_sealed_state_says_so_and_stays_shut() {
     assert_eq!(state.edit(&[give_back()], Effort::Usual), Err(sealed));
 }
 
+/// The words may stand for the key in any of four orders; the header's hash says which.
+#[test]
+fn a_sealed_state_opens_with_its_recovery_key_and_is_changed_like_any_other() {
+    let store = b"mode = \"TPM\"\nConfigEncData = \"keyId=%3d:sealed=x\"\n";
+    let bytes = encrypted_with("encryption.info", store, &fixtures::envelope(&local_tgz()));
+    let word = |low_first: bool, index: usize| {
+        let pair = [fixtures::KEY[2 * index], fixtures::KEY[2 * index + 1]];
+        match low_first {
+            true => u16::from_le_bytes(pair),
+            false => u16::from_be_bytes(pair),
+        }
+    };
+    for (from_last, low_first) in [(false, false), (false, true), (true, false), (true, true)] {
+        let at = |index| if from_last { 15 - index } else { index };
+        let words = std::array::from_fn(|index| word(low_first, at(index)));
+        let key = RecoveryKey::parse(&fixtures::recovery_text(words)).unwrap();
+        let keys = KeyCache::with_recovery_key(key);
+        let open = |bytes: &[u8]| State::open("state.tgz", bytes, &Limits::default(), &keys);
+        let state = open(&bytes).unwrap();
+        assert_eq!(
+            (state.form(), state.seal_mode()),
+            (Form::Sealed, Some("TPM"))
+        );
+        assert!(state.is_open());
+        let changed = open(&state.edit(&[give_back()], Effort::Usual).unwrap()).unwrap();
+        assert_ne!(changed.content(CONF), state.content(CONF));
+        assert_eq!(
+            changed.outer_content("encryption.info"),
+            Ok(Some(store.as_slice()))
+        );
+        // Without the key it is shut as before.
+        let shut = State::open(
+            "state.tgz",
+            changed.as_bytes(),
+            &Limits::default(),
+            &KeyCache::new(),
+        );
+        assert!(!shut.unwrap().is_open());
+    }
+}
+
+#[test]
+fn a_recovery_key_of_another_host_is_refused_with_both_names() {
+    let bytes = encrypted_with(
+        "encryption.info",
+        b"mode = \"TPM\"\n",
+        &fixtures::envelope(&local_tgz()),
+    );
+    let id = "74AC4D68-FE47-491F-B529-6355D4AAF52C";
+    let text = format!("{{{id}}} {}", fixtures::recovery_text([7; 16]));
+    let keys = KeyCache::with_recovery_key(RecoveryKey::parse(&text).unwrap());
+    let error = State::open("state.tgz", &bytes, &Limits::default(), &keys).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.layer()),
+        (ErrorKind::Refused, "envelope")
+    );
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "state.tgz:local.tgz.ve: this key does not belong to this state, or this release uses it \
+             differently (recovery ID {id}, the state's key {})",
+            fixtures::KEY_ID
+        )
+    );
+    // A key whose hash fits and whose tag does not: the envelope was altered.
+    let mut altered = fixtures::envelope(&local_tgz());
+    altered[5000] ^= 1;
+    let bytes = encrypted_with("encryption.info", b"mode = \"TPM\"\n", &altered);
+    let words = std::array::from_fn(|i| {
+        u16::from_be_bytes([fixtures::KEY[2 * i], fixtures::KEY[2 * i + 1]])
+    });
+    let key = RecoveryKey::parse(&fixtures::recovery_text(words)).unwrap();
+    let keys = KeyCache::with_recovery_key(key);
+    let error = State::open("state.tgz", &bytes, &Limits::default(), &keys).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+}
+
 #[test]
 fn the_hidden_name_of_the_key_store_is_understood() {
     let envelope = fixtures::envelope(&local_tgz());

@@ -457,8 +457,9 @@ fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChan
     SettingChange {
         source: ChangeSource::File,
         key: key.to_owned(),
-        addresses: Vec::new(),
+        address: None,
         alias: None,
+        harm: None,
         from,
         to,
     }

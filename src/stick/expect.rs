@@ -2,13 +2,11 @@
 
 use super::{BankChoice, Cause, Error, Stick};
 use crate::edit::host_map::Names;
+use crate::edit::identity::SYSTEM_UUID;
 use crate::edit::plan_file::Expect;
 use crate::edit::{ESX_CONF, EditError};
 use crate::ownership::EsxConf;
 use crate::state::State;
-
-/// The key of esx.conf that holds a host's UUID.
-const SYSTEM_UUID: &str = "/system/uuid";
 
 impl Stick<'_, '_> {
     /// Checks what a plan expects of the banks it is about.

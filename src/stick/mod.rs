@@ -28,7 +28,9 @@ pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 pub use work::BankFile;
 
-use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, STATE_FILES, WhyNot};
+use crate::bank::{
+    Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, Release, STATE_FILES, WhyNot,
+};
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
@@ -316,6 +318,12 @@ impl<'m, 'k> Stick<'m, 'k> {
 }
 
 impl<'m> Slot<'m> {
+    /// The release its boot.cfg tells.
+    pub fn release(&self) -> Option<Release> {
+        let bank = self.bank.as_ref().ok()?;
+        Release::parse(bank.boot_cfg().build.as_deref()?)
+    }
+
     /// The bank.
     ///
     /// # Errors

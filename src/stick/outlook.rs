@@ -4,7 +4,6 @@
 use super::{Error, Slot, Stick};
 use crate::edit::Configuration;
 use crate::loader::{Chosen, Depth, Stop};
-use crate::state::Form;
 
 /// The next boot, as far as it can be told without reading the content of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +140,7 @@ impl Stick<'_, '_> {
             return Ok(None);
         };
         let state = self.open_state(slot, file)?;
-        if state.form() == Form::Sealed {
+        if !state.is_open() {
             return Ok(None);
         }
         let configuration = Configuration::open(&state)?;

@@ -118,17 +118,12 @@ impl Stick<'_, '_> {
         let (Some(from_slot), Some(to_slot)) = (from_slot.first(), to_slot.first()) else {
             return Err(Cause::NoSuchFile.into());
         };
-        let release = |slot: &Slot<'_>| -> Result<Option<[u32; 3]>, Error> {
-            Ok(release_of(slot.opened()?.boot_cfg().build.as_deref()))
-        };
-        if let (Some(new), Some(old)) = (release(from_slot)?, release(to_slot)?)
-            && new > old
+        from_slot.opened()?;
+        to_slot.opened()?;
+        if let (Some(new), Some(old)) = (from_slot.release(), to_slot.release())
+            && new.is_later_than(&old)
         {
-            let text = |release: &[u32]| {
-                let numbers: Vec<String> = release.iter().map(u32::to_string).collect();
-                numbers.join(".")
-            };
-            let (old, new) = (text(&old), text(&new));
+            let (old, new) = (old.version().to_owned(), new.version().to_owned());
             return Err(Error::from(TransferError::OtherVersion { old, new }).on(to));
         }
         let file = from_slot.states.iter().find(|file| file.name == STATE);
@@ -152,8 +147,8 @@ impl Stick<'_, '_> {
         let banks = BankChoice::Partition(partition);
         for slot in self.chosen(banks)? {
             let build = slot.opened()?.boot_cfg().build.clone();
-            let release = release_of(build.as_deref());
-            if release.is_none_or(|release| release >= ENCRYPTED_SINCE) {
+            let encrypts = slot.release().and_then(|release| release.encrypts_state());
+            if encrypts != Some(false) {
                 let build = build.unwrap_or_default();
                 return Err(Error::from(TransferError::NoDefault { build }).on(partition));
             }
@@ -167,16 +162,6 @@ impl Stick<'_, '_> {
     }
 }
 
-/// The first release whose hosts encrypt their state.
-const ENCRYPTED_SINCE: [u32; 3] = [7, 0, 2];
-
-/// The numbers at the beginning of a build string such as `6.7.0-8169922`.
-fn release_of(build: Option<&str>) -> Option<[u32; 3]> {
-    let version = build?.split('-').next()?;
-    let numbers: Result<Vec<u32>, _> = version.split('.').take(3).map(str::parse).collect();
-    numbers.ok()?.try_into().ok()
-}
-
 /// Whether a bank's host reads a state of this form, by the build of the bank.
 fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
     if let Some(mode) = new.seal_mode() {
@@ -184,13 +169,13 @@ fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
         return Err(TransferError::Sealed { mode }.into());
     }
     let build = slot.opened()?.boot_cfg().build.clone();
-    let Some(release) = release_of(build.as_deref()) else {
+    let Some(encrypts) = slot.release().and_then(|release| release.encrypts_state()) else {
         return Ok(());
     };
     let has_store = new.find(CONFIG_STORE)?.is_some();
     let fits = match new.form() {
-        Form::Plain => release < ENCRYPTED_SINCE || has_store,
-        _ => release >= ENCRYPTED_SINCE,
+        Form::Plain => !encrypts || has_store,
+        _ => encrypts,
     };
     if fits {
         return Ok(());

@@ -121,7 +121,8 @@ impl Stick<'_, '_> {
         context: Context,
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
-        let edited = edit::apply(&state, edits, context)
+        let release = slot.release();
+        let edited = edit::apply(&state, edits, context, release.as_ref())
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         Ok(FileWork {
             name: file.name.clone(),
@@ -180,8 +181,9 @@ impl Stick<'_, '_> {
             edited.changes.push(SettingChange {
                 source: ChangeSource::File,
                 key: name.clone(),
-                addresses: Vec::new(),
+                address: None,
                 alias: None,
+                harm: None,
                 from: shown(&old),
                 to: shown(&file.content),
             });

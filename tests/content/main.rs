@@ -8,6 +8,7 @@ mod compare;
 mod crash;
 mod files;
 mod host;
+mod identity;
 mod kernel_options;
 mod sealing;
 mod settings;

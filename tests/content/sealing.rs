@@ -98,7 +98,12 @@ fn a_real_state_is_sealed_and_comes_back_by_undo() {
     ];
     assert_eq!(differing(&before, &after), expected);
     let lines = conf(&before);
-    let gone = ["/system/uuid ", "/adv/Misc/HostName "];
+    let gone = [
+        "/system/uuid ",
+        "/adv/Misc/HostName ",
+        "/adv/Misc/HostIPAddr ",
+        "/adv/Net/ManagementAddr ",
+    ];
     let kept = lines
         .iter()
         .filter(|line| !gone.iter().any(|key| line.starts_with(key)));

@@ -130,8 +130,8 @@ fn a_deleted_row_is_gone_and_a_row_that_is_not_there_is_refused() {
     );
     host.refuses(
         &[&["store", "set", "STICK", "{}"], &row("0000:77:00.0")[..]].concat(),
-        2,
-        "the ConfigStore has no row",
+        3,
+        "and bootbank cannot make it: the state holds no etc/vmware/schemastore",
     );
     host.refuses(
         &[&["store", "set", "STICK", "{"], &row("0000:65:00.0")[..]].concat(),
@@ -215,4 +215,101 @@ fn every_row_of_a_real_store_passes_the_real_schemas() {
     }
     assert_eq!(refused, [""; 0]);
     assert!(checked > 100, "{checked}");
+}
+
+/// A headless host (KB 429186), the first row of a user, a first passed-through device: of none of
+/// them has the real store of 7.0.2 a row, and its schemas describe all.
+#[test]
+fn rows_that_a_real_store_lacks_are_made_by_its_own_schemas() {
+    let Some(host) = Host::real() else { return };
+    let before = host.unpacked(5, "before");
+    let count = "SELECT count(*) FROM Config";
+    let rows: u32 = sqlite(&before.join(STORE), count).trim().parse().unwrap();
+    let set = |value: &'static str, key: &[&'static str]| {
+        let row = [
+            "store",
+            "set",
+            "STICK",
+            value,
+            "-c",
+            "esx",
+            "--no-undo",
+            "-g",
+        ];
+        [&row, key].concat()
+    };
+    let user = r#"{"uid":0,"description":"Administrator","last_password_change":18850,"password_hash":"$6$a$b"}"#;
+    let device = r#"{"owner":"OWNER_PASSTHRU","dl_bus_address":"m01000300"}"#;
+    host.done(&set(r#"{"vga":true}"#, &["vmkernel", "-k", "options"]));
+    host.done(&set(
+        user,
+        &["authentication", "-k", "user_accounts", "-i", "root"],
+    ));
+    host.done(&set(
+        device,
+        &["hardware", "-k", "pci_devices", "-i", "0000:03:00.0"],
+    ));
+    host.done(&[
+        "pci",
+        "set",
+        "STICK",
+        "-d",
+        "00:07.1",
+        "-e",
+        "true",
+        "--new",
+        "--yes",
+        "--no-undo",
+    ]);
+    let refused = set("{}", &["system", "-k", "device_data", "-i", "52 00"]);
+    host.refuses(&refused, 3, "identifiers the host makes up");
+    let after = host.unpacked(5, "after");
+    let new = "SELECT Name, Identifier, Version, UserValue, VitalValue, CachedValue, Revision FROM Config \
+         WHERE Name IN ('options','user_accounts','pci_devices') ORDER BY Name, Identifier; \
+         PRAGMA integrity_check; SELECT count(*) FROM Config";
+    assert_eq!(
+        sqlite(&after.join(STORE), new),
+        format!(
+            "options||proposed|{{\"vga\":true}}|||0\n\
+             pci_devices|0000:00:07.1|proposed|{{\"owner\":\"OWNER_PASSTHRU\",\"sbdf\":\"0000:00:07.1\"}}|\
+             {{\"dl_bus_address\":\"p0000:00:07.1\",\"sbdf\":\"0000:00:07.1\"}}||0\n\
+             pci_devices|0000:03:00.0|proposed|{{\"owner\":\"OWNER_PASSTHRU\",\"sbdf\":\"0000:03:00.0\"}}|\
+             {{\"dl_bus_address\":\"m01000300\",\"sbdf\":\"0000:03:00.0\"}}||0\n\
+             user_accounts|root|proposed|{{\"description\":\"Administrator\",\"name\":\"root\",\"password_hash\":\"$6$a$b\"}}|\
+             {{\"last_password_change\":18850,\"name\":\"root\",\"uid\":0}}||0\nok\n{}\n",
+            rows + 4
+        )
+    );
+    // The slot ties the boot adapter to its device.
+    let listed = host.done(&["pci", "list", "STICK", "--json"]);
+    assert!(listed.contains("\"alias\":\"vmhba0\""), "{listed}");
+}
+
+#[test]
+fn a_real_state_says_whose_it_is() {
+    use bootbank::edit::Configuration;
+    use bootbank::state::{KeyCache, Limits, State};
+    let Some(host) = Host::real() else { return };
+    let file = host.path("state.tgz");
+    host.done(&[
+        "state",
+        "export",
+        "STICK",
+        file.to_str().unwrap(),
+        "--bank",
+        "5",
+    ]);
+    let bytes = fs::read(&file).unwrap();
+    let state = State::open("state.tgz", &bytes, &Limits::default(), &KeyCache::new()).unwrap();
+    let configuration = Configuration::open(&state).unwrap();
+    let conf = configuration.esx_conf.as_ref().unwrap();
+    let identity = configuration.identity(None);
+    let value = |key| conf.get(key).map(str::to_owned);
+    assert_eq!(identity.name, value("/adv/Misc/HostName"));
+    assert_eq!(
+        identity.addresses,
+        [value("/adv/Net/ManagementAddr").unwrap()]
+    );
+    assert_eq!(identity.system_uuid, value("/system/uuid"));
+    assert!(identity.name.is_some() && identity.system_uuid.is_some());
 }

@@ -133,7 +133,7 @@ fn errors_in_words() {
         args!["fix", stick, "--bank", "6"].to_vec(),
         args!["fix", stick, "-d", "0000:77:00.0"].to_vec(),
         args!["fix", stick, "-d", "nonsense"].to_vec(),
-        args!["pci", "set", stick, "-d", "0000:13:00.0", "-e", "true"].to_vec(),
+        args!["pci", "set", stick, "-d", "vmhba77", "-e", "true"].to_vec(),
         args!["fix", stick, "--max-unpacked", "10K"].to_vec(),
         args!["fix", stick, "-z", "other.undo"].to_vec(),
         args!["fix", stick, "-o", "other.img"].to_vec(),

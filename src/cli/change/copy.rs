@@ -147,6 +147,7 @@ impl One<'_> {
     ) -> Result<Vec<String>, Failure> {
         let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
             if !plan.is_empty() {
+                self.confirm_copy(plan, &output::name_of(place))?;
                 self.commit(medium, plan, object)?;
             }
             Ok(self.explained(plan, &output::name_of(place)))
@@ -165,6 +166,7 @@ impl One<'_> {
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
         let explained = self.planned(&source, sector_size, object, |_, _, plan, object| {
+            self.confirm_copy(plan, &output::name_of(place))?;
             let patched = Overlay::new(source, &plan.set);
             match place {
                 Place::Stream => {

@@ -24,9 +24,10 @@ use crate::cli::session::{Session, distinct, for_each};
 use crate::cli::terminal::{shown, size};
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::plan_file::Expect;
-use crate::edit::{Context, Edit};
+use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
 use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
-use crate::stick::{BankChoice, BankFile, Plan, Request, Stick};
+use crate::ownership::Owner;
+use crate::stick::{BankChoice, BankFile, Cause, Plan, Request, Stick};
 use args::{Mode, Way};
 use output::Place;
 use std::path::{Path, PathBuf};
@@ -437,7 +438,12 @@ impl One<'_> {
             let other = failed
                 .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
                 .and_then(|partition| self.treatable_without(stick, partition));
-            let failure = Failure::from(error);
+            let may_be_new = self.may_be_new(&error);
+            let mut failure = Failure::from(error);
+            if may_be_new {
+                failure = failure
+                    .and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)");
+            }
             match other {
                 None => failure,
                 // Changing the other bank does not help a host that boots this one.
@@ -450,6 +456,26 @@ impl One<'_> {
                 )),
             }
         })
+    }
+
+    /// Whether the error is a device to be passed through that no state names, which may be meant.
+    fn may_be_new(&self, error: &crate::stick::Error) -> bool {
+        let Work::Edits { edits, .. } = self.work else {
+            return false;
+        };
+        let names_one = |edit: &Edit| {
+            matches!(
+                edit,
+                Edit::Owner(OwnerEdit {
+                    devices: Devices::Named(_),
+                    owner: Owner::Passthru,
+                })
+            )
+        };
+        let Cause::Edit(EditError::Unmatched(Unmatched::Device(missing))) = &error.cause else {
+            return false;
+        };
+        matches!(missing, SelectError::NoSuchDevice { .. }) && edits.iter().any(names_one)
     }
 
     fn plan_for(

@@ -195,7 +195,7 @@ fn changed_bank(bank: &BankPlan) -> ChangedBank {
             file: file.file.clone(),
             source: change.source.as_str(),
             key: change.key.clone(),
-            addresses: change.addresses.iter().map(PciAddress::to_string).collect(),
+            addresses: change.address.iter().map(PciAddress::to_string).collect(),
             from: change.from.clone(),
             to: change.to.clone(),
         })
@@ -223,7 +223,7 @@ fn bank_in_words(bank: &BankPlan) -> String {
     let mut rows = Vec::new();
     for file in &bank.files {
         for change in &file.changes {
-            let addresses: Vec<String> = change.addresses.iter().map(ToString::to_string).collect();
+            let addresses: Vec<String> = change.address.iter().map(ToString::to_string).collect();
             let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("(none)"));
             rows.push(vec![
                 format!("    {}", place_of(&file.file, change.source)),

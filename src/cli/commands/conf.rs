@@ -4,7 +4,8 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{quoted, shown};
+use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
 use crate::stick::{Error, Stick};
@@ -113,7 +114,7 @@ impl Run for List {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let wanted = self.key.as_deref().map(Wanted::new);
         let fits = |found: &str| wanted.as_ref().is_none_or(|wanted| wanted.fits(found));
-        Ok(show(session, &self.stick, &fits, |settings| {
+        Ok(show(session, &self.stick, &fits, None, |settings| {
             let lines = settings.entries.iter();
             lines
                 .map(|entry| format!("{} = \"{}\"\n", shown(&entry.key), shown(&entry.value)))
@@ -137,11 +138,18 @@ impl Run for Get {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let fits = |found: &str| found == self.key;
-        Ok(show(session, &self.stick, &fits, |settings| {
-            let last = settings.entries.last();
-            last.map(|entry| format!("{}\n", shown(&entry.value)))
-                .unwrap_or_default()
-        }))
+        let moved = self.moved();
+        Ok(show(
+            session,
+            &self.stick,
+            &fits,
+            moved.as_deref(),
+            |settings| {
+                let last = settings.entries.last();
+                last.map(|entry| format!("{}\n", shown(&entry.value)))
+                    .unwrap_or_default()
+            },
+        ))
     }
 }
 
@@ -181,18 +189,44 @@ impl Run for Unset {
     }
 }
 
-/// Shows the settings that fit; none fitting is an error.
+impl Get {
+    /// Where later releases keep what this key held, and the command that shows it.
+    fn moved(&self) -> Option<String> {
+        let (row, member) = moved_to(&self.key)?;
+        Some(format!(
+            "from 8.0 on the host keeps this as {member} in the ConfigStore row {row}: bootbank store get {} -c {} -g {} -k {}",
+            quoted(&self.stick.display().to_string()),
+            row.component,
+            row.group,
+            row.name
+        ))
+    }
+}
+
+/// Shows the settings that fit; none fitting is an error. `moved` says where else a host may keep
+/// what is asked for.
 fn show(
     session: &Session,
     path: &Path,
     fits: &dyn Fn(&str) -> bool,
+    moved: Option<&str>,
     in_words: impl Fn(&Settings) -> String,
 ) -> Exit {
     session.answer(path, SCHEMA, |stick, _| {
         let settings = settings(session, stick, path, fits)?;
         if settings.entries.is_empty() {
-            return Err(Failure::usage("no key in esx.conf matches")
-                .hint("`bootbank conf list` without a key lists every key"));
+            let hint = moved.unwrap_or("`bootbank conf list` without a key lists every key");
+            return Err(Failure::usage("no key in esx.conf matches").hint(hint));
+        }
+        let release = stick
+            .slots()
+            .iter()
+            .find(|slot| slot.partition == settings.partition)
+            .and_then(|slot| slot.release());
+        if let (Some(text), Some(release)) = (moved, release)
+            && release.is_at_least(8, 0)
+        {
+            session.ui.warn(&format!("{release}: {text}"));
         }
         Ok(Answer::new(in_words(&settings), settings))
     })

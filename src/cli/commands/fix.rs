@@ -16,13 +16,15 @@ use std::path::Path;
 Examples:
   bootbank fix stick.img                     give all of them back
   bootbank fix -d 0000:00:1a.7 stick.img     give one back, by its lspci address
+  bootbank fix -d vmhba32 stick.img          the same, by the name of its adapter
   bootbank fix -n --diff stick.img           show what would change
   bootbank fix --check *.img                 exit 1 if any would change")]
 pub struct Fix {
     #[command(flatten)]
     targets: TargetArgs,
-    /// Only this device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`,
-    /// `hex:` or `dec:` says how to read it (repeatable; default: every passed-through device)
+    /// Only this device: its address as lspci and esxcli write it (hexadecimal), its key as the
+    /// state has it, or the name of its adapter, such as vmhba32. `raw:` takes the rest as a key,
+    /// `dec:` as a decimal address (repeatable; default: every passed-through device)
     #[arg(short, long = "device", value_name = "ADDR")]
     device: Vec<String>,
     #[command(flatten)]

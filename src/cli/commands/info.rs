@@ -85,6 +85,9 @@ struct State {
     /// How many devices it passes through; left out if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     passed_through: Option<usize>,
+    /// Whose state it is; left out if it cannot be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<Host>,
     /// What is known about a sealed state without its key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     outside: Vec<String>,
@@ -101,6 +104,15 @@ struct Next {
     starts: Option<bool>,
     /// What stops it, or why it cannot be told.
     reasons: Vec<String>,
+}
+
+/// What tells one host from another.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Host {
+    name: Option<String>,
+    /// Made when ESXi was installed; clones share it.
+    system_uuid: Option<String>,
+    addresses: Vec<String>,
 }
 
 /// What the words say besides the object.
@@ -224,6 +236,11 @@ fn state_object(state: &StateSurvey) -> State {
         file: state.file.clone(),
         form: state.form.map(|form| form.as_str()),
         seal: state.seal.clone(),
+        host: state.identity.as_ref().map(|identity| Host {
+            name: identity.name.clone(),
+            system_uuid: identity.system_uuid.clone(),
+            addresses: identity.addresses.clone(),
+        }),
         outside: state.outside.clone(),
         passed_through: state.passed_through.as_ref().map(Vec::len),
         listed_in_modules: state.listed,
@@ -335,11 +352,30 @@ fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
             size(state.size),
             form_in_words(state)
         );
+        if let Some(host) = state.host.as_ref().and_then(host_in_words) {
+            let _ = writeln!(text, "    {host}");
+        }
         for known in &state.outside {
             let _ = writeln!(text, "    {}", shown(known));
         }
     }
     text
+}
+
+/// Whose state it is: `host esx7.lab, UUID 5d5f..., address 192.0.2.7`.
+fn host_in_words(host: &Host) -> Option<String> {
+    let mut parts = Vec::new();
+    parts.extend(host.name.as_deref().map(shown));
+    let uuid = host.system_uuid.as_deref();
+    parts.extend(uuid.map(|uuid| format!("UUID {}", shown(uuid))));
+    if !host.addresses.is_empty() {
+        let addresses = shown(&host.addresses.join(", "));
+        parts.push(match host.addresses.len() {
+            1 => format!("address {addresses}"),
+            _ => format!("addresses {addresses}"),
+        });
+    }
+    (!parts.is_empty()).then(|| format!("host {}", parts.join(", ")))
 }
 
 fn form_in_words(state: &State) -> String {
@@ -352,7 +388,13 @@ fn form_in_words(state: &State) -> String {
         None => String::new(),
     };
     match (state.form, &state.seal, &state.error) {
-        (Some("sealed"), Some(mode), _) => format!(
+        (Some("sealed"), Some(mode), None) if state.host.is_some() => {
+            format!(
+                "sealed (mode {}), opened with the recovery key{passed}",
+                shown(mode)
+            )
+        }
+        (Some("sealed"), Some(mode), None) => format!(
             "sealed (mode {}): the key is not on this medium, so bootbank cannot show or change what is inside",
             shown(mode)
         ),
@@ -429,10 +471,9 @@ fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
 
 /// A device as `0000:00:14.0 (vmhba32)`.
 fn device_in_words(device: &PassedDevice) -> String {
-    let addresses: Vec<String> = device.addresses.iter().map(ToString::to_string).collect();
-    let name = match addresses.is_empty() {
-        true => shown(&device.key),
-        false => addresses.join(" or "),
+    let name = match device.address {
+        Some(address) => address.to_string(),
+        None => shown(&device.key),
     };
     match &device.alias {
         Some(alias) => format!("{name} ({})", shown(alias)),

@@ -10,6 +10,7 @@ mod conf;
 mod diff;
 mod fix;
 mod get;
+mod host;
 mod info;
 mod kernelopt;
 mod ls;
@@ -49,6 +50,8 @@ command_list! {
         Kernelopt(kernelopt::Kernelopt),
         #[command(subcommand)]
         Bootcfg(bootcfg::Bootcfg),
+        #[command(subcommand)]
+        Host(host::Host),
         Diff(diff::Diff),
         #[command(subcommand)]
         State(state::State),

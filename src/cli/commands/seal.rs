@@ -130,7 +130,7 @@ fn list(session: &Session) {
         let about = operation.about();
         let default = if about.default { "on" } else { "off" };
         text.push_str(&format!(
-            "{} ({default})\n  removes        {}\n  4.x to 6.x     {}\n  7.0 and later  {}\n",
+            "{} ({default})\n  removes        {}\n  to 7.0 U1      {}\n  from 7.0 U2    {}\n",
             about.name, about.removes, about.esx_conf, about.config_store
         ));
     }

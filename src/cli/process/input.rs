@@ -3,20 +3,41 @@
 use super::needs::is_stream;
 use crate::cli::report::Failure;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Stdin};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Larger than anything a state may hold.
 const LIMIT: u64 = 256 << 20;
 
+/// Whether standard input was taken for one input already.
+static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes standard input, which can be only one of the inputs.
+///
+/// # Errors
+/// It was taken already.
+pub fn take_stdin() -> Result<Stdin, Failure> {
+    match STDIN_TAKEN.swap(true, Ordering::Relaxed) {
+        false => Ok(io::stdin()),
+        true => Err(Failure::usage(
+            "- stands for standard input twice; name a file for one of the two",
+        )),
+    }
+}
+
 /// The content of a file, or of standard input where it is `-`.
 ///
 /// # Errors
-/// What the operating system reported, or an input larger than any state.
+/// What the operating system reported, or an input larger than any state; standard input taken
+/// twice.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
     let read = if is_stream(path) {
-        io::stdin().lock().take(LIMIT + 1).read_to_end(&mut content)
+        take_stdin()?
+            .lock()
+            .take(LIMIT + 1)
+            .read_to_end(&mut content)
     } else {
         File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content))
     };

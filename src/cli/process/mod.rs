@@ -6,6 +6,6 @@ mod needs;
 mod signals;
 
 pub use confine::confine_to;
-pub use input::{bytes, text};
+pub use input::{bytes, take_stdin, text};
 pub use needs::{Needs, is_stream};
 pub use signals::Interrupt;

@@ -22,7 +22,7 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Edit(
             EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
         ) => {
-            "`bootbank pci list` lists every device; a prefix `raw:`, `hex:` or `dec:` says how to read an address"
+            "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
         }
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Key(_))) => {
             "`bootbank conf list` lists every key"
@@ -110,11 +110,17 @@ fn fat_hint(error: &FatError) -> Option<String> {
 fn state_hint(error: &StateError) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
-            "nothing was written; the key is in the host's TPM, not on this medium. Three ways are left, all on the host: \
+            "nothing was written; the key is in the host's TPM, not on this medium. If this host's recovery key was written down, \
+             --recovery-key FILE opens the state with it. Three ways are left on the host itself: \
              (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
              `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
-             (2) start it with the boot option encryptionRecoveryKey= and the recovery key, if you wrote that down earlier; \
+             (2) start it with the boot option encryptionRecoveryKey= and that recovery key; \
              (3) reinstall and keep the datastores"
+        }
+        StateError::RecoveryKey { .. } => {
+            "nothing was written; name the file with this host's recovery key by --recovery-key FILE: \
+             `esxcli system settings encryption recovery list` shows it while the host runs. If it is the right one, \
+             please report it: how the key of a sealed host is made was never seen on a real one"
         }
         StateError::Gzip {
             source: crate::state::gzip::GzipError::OverLimit { .. },

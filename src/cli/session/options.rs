@@ -1,9 +1,13 @@
 //! The options every command understands: what is typed, and what it means, checked once.
 
+use crate::cli::process;
 use crate::cli::report::Failure;
 use crate::cli::terminal::ColorChoice;
+use crate::state::{KeyCache, RecoveryKey};
 use crate::stick::BankChoice;
 use clap::Args;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -21,6 +25,11 @@ pub struct CommonArgs {
     #[arg(short, long, global = true, value_name = "N", default_value = "1",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
+    /// Open a sealed state with its recovery key, which is in this file; - is standard input.
+    /// BOOTBANK_RECOVERY_KEY_FILE names a file for every run. The whole output of `esxcli system
+    /// settings encryption recovery list` will do
+    #[arg(long, global = true, value_name = "FILE|-")]
+    pub recovery_key: Option<PathBuf>,
     /// Write JSON Lines to standard output, one object per target
     #[arg(long, global = true)]
     pub json: bool,
@@ -65,6 +74,34 @@ impl Common {
             jobs: usize::from(args.jobs),
         })
     }
+}
+
+/// Names a file with a recovery key, so that a script need not name it each time.
+const RECOVERY_KEY_FILE: &str = "BOOTBANK_RECOVERY_KEY_FILE";
+
+/// The keys a run begins with: none, or the recovery key. Read before the process confines itself,
+/// and before any target is looked at.
+///
+/// # Errors
+/// A file that cannot be read, or a text that is no recovery key.
+pub fn keys(args: &CommonArgs) -> Result<KeyCache, Failure> {
+    let of_environment = || std::env::var_os(RECOVERY_KEY_FILE).filter(|path| !path.is_empty());
+    let (path, named_by) = match (&args.recovery_key, of_environment()) {
+        (Some(path), _) => (path.clone(), "--recovery-key"),
+        (None, Some(path)) => (PathBuf::from(path), RECOVERY_KEY_FILE),
+        (None, None) => return Ok(KeyCache::new()),
+    };
+    let key = recovery_key(&path);
+    let key =
+        key.map_err(|failure| failure.and_hint(&format!("the file is named by {named_by}")))?;
+    Ok(KeyCache::with_recovery_key(key))
+}
+
+fn recovery_key(path: &Path) -> Result<RecoveryKey, Failure> {
+    let content = Zeroizing::new(process::bytes(path)?);
+    let text = String::from_utf8_lossy(&content);
+    RecoveryKey::parse(&text)
+        .map_err(|error| Failure::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 fn bank(text: &str) -> Result<BankChoice, Failure> {

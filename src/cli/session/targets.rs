@@ -5,7 +5,7 @@
 //! grow with what the targets hold.
 
 use super::Session;
-use crate::cli::process::is_stream;
+use crate::cli::process::{is_stream, take_stdin};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
@@ -72,7 +72,7 @@ fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let limit = LONGEST_LIST + 1;
     if is_stream(list) {
-        io::stdin().lock().take(limit).read_to_end(&mut text)
+        take_stdin()?.lock().take(limit).read_to_end(&mut text)
     } else {
         File::open(list).and_then(|file| file.take(limit).read_to_end(&mut text))
     }

@@ -31,6 +31,38 @@ pub struct PlanFile {
     /// Files of the configuration.
     #[serde(default)]
     pub file: Vec<FileEntry>,
+    /// What a pipeline sets on a host, each where its release keeps it.
+    #[serde(default)]
+    pub host: HostEntries,
+}
+
+/// What a pipeline sets on a host. What is not given stays.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HostEntries {
+    /// Its name, with or without the domain.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
+    pub name: Option<Spanned<String>>,
+    /// Its domain.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
+    pub domain: Option<Spanned<String>>,
+    /// Its NTP servers, in place of those it has.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<String>"))]
+    pub ntp: Vec<Spanned<String>>,
+    /// Public keys that may log in as root, beside those that may already.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", schemars(with = "Vec<String>"))]
+    pub ssh_key: Vec<Spanned<String>>,
+}
+
+impl HostEntries {
+    /// Every value of it.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let one = self.name.iter().chain(&self.domain);
+        one.chain(&self.ntp).chain(&self.ssh_key)
+    }
 }
 
 /// What must be so, in every bank the command is about that holds a state.
@@ -57,6 +89,9 @@ pub struct DeviceEntry {
     pub address: Spanned<String>,
     /// The owner it gets.
     pub owner: OwnerWord,
+    /// Whether the device may be one that nothing in the state names yet.
+    #[serde(default)]
+    pub new: bool,
 }
 
 /// An owner.

@@ -231,3 +231,56 @@ fn what_only_the_filled_in_value_shows_is_said_with_its_line_too() {
         assert!(error.message.contains(message), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_plan_sets_a_hosts_name_ntp_servers_and_keys_with_values_of_its_row() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxB8kzL2yNKBrpyhKpEa0BhZKLM0lkR4ZmCNRG8xYqB ci";
+    let text = format!(
+        "[host]\nname = \"{{name}}\"\ndomain = \"lab\"\nntp = [\"{{ntp}}\", \"b.ntp\"]\nssh-key = [\"{KEY}\"]\n"
+    );
+    let plan = DeclaredPlan::parse(&text).unwrap();
+    assert_eq!(
+        plan.columns(),
+        BTreeSet::from(["name".to_owned(), "ntp".to_owned()])
+    );
+    let row = |name: &str| {
+        BTreeMap::from([
+            ("name".to_owned(), name.to_owned()),
+            ("ntp".to_owned(), "a.ntp".to_owned()),
+        ])
+    };
+    let (_, edits) = plan.fill(&row("esx1"), &BTreeMap::new()).unwrap();
+    assert_eq!(
+        edits,
+        [Edit::Host(HostEdit {
+            name: Some("esx1".into()),
+            domain: Some("lab".into()),
+            ntp: vec!["a.ntp".into(), "b.ntp".into()],
+            ssh_keys: vec![KEY.into()],
+        })]
+    );
+    let error = plan.fill(&row("esx 1"), &BTreeMap::new()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("line 2, column 8: name: \"esx 1\" is not made of"),
+        "{error}"
+    );
+    assert!(DeclaredPlan::parse("[host]\npassword = \"x\"\n").is_err());
+}
+
+#[test]
+fn a_device_is_new_only_where_the_plan_says_so() {
+    let devices = |more: &str| {
+        let text = format!("[[device]]\naddress = \"0a:00.0\"\nowner = \"passthru\"\n{more}");
+        let plan = DeclaredPlan::parse(&text).unwrap();
+        let (_, edits) = plan.fill(&BTreeMap::new(), &BTreeMap::new()).unwrap();
+        match edits.into_iter().next() {
+            Some(Edit::Owner(edit)) => edit.devices,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(devices(""), Devices::Named(_)));
+    assert!(matches!(devices("new = true\n"), Devices::NamedOrNew(_)));
+}

@@ -19,13 +19,7 @@ fn chosen(devices: &[DeviceOwner], selector: &str) -> Result<Vec<String>, Select
 
 #[test]
 fn a_device_is_found_by_every_spelling_of_its_address() {
-    for key in [
-        "000:26.7",
-        "000:000:26.7",
-        "00000:000:26.7",
-        "0000:00:1a.7",
-        "0000:00:26.7",
-    ] {
+    for key in ["000:26.7", "000:000:26.7", "00000:000:26.7", "0000:00:26.7"] {
         let devices = devices(&["000:00.0", key]);
         let path = format!("/device/{key}/owner");
         let parent = format!("/device/{key}");
@@ -64,37 +58,62 @@ fn a_key_that_can_be_read_in_one_way_names_the_device_wherever_it_is_written() {
     assert_eq!(chosen(&both, "raw:000:26.7").unwrap(), ["000:26.7"]);
     let other = devices(&["00000:000:26.7"]);
     assert_eq!(chosen(&other, key).unwrap(), ["00000:000:26.7"]);
-    // This one is 00:11.0 or, in decimal, 00:0b.0: as a key it is itself alone.
-    let doubtful = devices(&["0000:00:11.0", "000:11.0"]);
-    let key = "/device/0000:00:11.0/owner";
-    assert_eq!(chosen(&doubtful, key).unwrap(), ["0000:00:11.0"]);
 }
 
+/// `10:00.0` typed is hexadecimal, and so is what `lspci` shows; a key is decimal.
 #[test]
-fn one_address_that_fits_two_devices_is_refused_with_both() {
-    // Read as hexadecimal 00:11.0 is the first, as decimal the second.
-    let devices = devices(&["000:17.0", "000:11.0"]);
-    let error = chosen(&devices, "00:11.0").unwrap_err();
+fn what_is_typed_is_hexadecimal_and_what_a_key_says_is_decimal() {
+    let devices = devices(&["0000:10:00.0", "0000:16:00.0", "0000:00:31.2"]);
+    for (selector, key) in [
+        ("10:00.0", "0000:16:00.0"),
+        ("0000:10:00.0", "0000:16:00.0"),
+        ("0a:00.0", "0000:10:00.0"),
+        ("dec:10:00.0", "0000:10:00.0"),
+        ("raw:0000:10:00.0", "0000:10:00.0"),
+        ("/device/0000:10:00.0/owner", "0000:10:00.0"),
+        ("00:1f.2", "0000:00:31.2"),
+        ("0000:00:31.2", "0000:00:31.2"),
+    ] {
+        assert_eq!(chosen(&devices, selector).unwrap(), [key], "{selector}");
+    }
+    let error = chosen(&devices, "16:00.0").unwrap_err();
+    assert!(matches!(error, SelectError::NoSuchDevice { .. }));
+}
+
+/// The answer shows the key that was copied, and which device it really is.
+#[test]
+fn a_key_typed_without_its_path_names_no_device_but_is_listed() {
+    let devices = devices(&["0000:10:00.0", "0000:16:01.0"]);
+    let error = chosen(&devices, "0000:10:00.0").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`00:11.0` matches more than one device: /device/000:17.0/owner (0000:00:11.0), \
-         /device/000:11.0/owner (0000:00:0b.0)"
+        "no device matches `0000:10:00.0`; the nearest are /device/0000:10:00.0/owner (0000:0a:00.0)"
     );
     assert_eq!(error.kind(), ErrorKind::Usage);
-    assert_eq!(chosen(&devices, "hex:00:11.0").unwrap(), ["000:17.0"]);
-    assert_eq!(chosen(&devices, "dec:00:11.0").unwrap(), ["000:11.0"]);
-    assert_eq!(chosen(&devices, "raw:000:11.0").unwrap(), ["000:11.0"]);
 }
 
 #[test]
-fn two_ambiguous_keys_that_can_be_one_address_are_still_two_devices() {
-    let devices = devices(&["0000:00:11.0", "0000:00:17.0"]);
-    let error = chosen(&devices, "hex:00:11.0").unwrap_err();
-    assert!(matches!(error, SelectError::Ambiguous { matches, .. } if matches.len() == 2));
-    assert_eq!(
-        chosen(&devices, "raw:0000:00:11.0").unwrap(),
-        ["0000:00:11.0"]
+fn an_adapter_is_found_by_its_name() {
+    let file = concat!(
+        "/device/000:26.7/owner = \"passthru\"\n/device/000:26.7/vmkname = \"vmhba32\"\n",
+        "/device/00000:000:26.7/owner = \"passthru\"\n/device/00000:000:26.7/vmkname = \"vmhba32\"\n",
+        "/device/000:29.7/vmkname = \"vmnic0\"\n/device/000:29.6/vmkname = \"vmnic1\"\n",
+        "/device/000:29.5/vmkname = \"vmnic1\"\n",
     );
+    let devices = EsxConf::parse(file.into()).unwrap().devices();
+    assert_eq!(
+        chosen(&devices, "vmhba32").unwrap(),
+        ["000:26.7", "00000:000:26.7"]
+    );
+    assert_eq!(chosen(&devices, "vmnic0").unwrap(), ["000:29.7"]);
+    assert!(matches!(
+        chosen(&devices, "vmnic1"),
+        Err(SelectError::Ambiguous { .. })
+    ));
+    assert!(matches!(
+        chosen(&devices, "vmhba0"),
+        Err(SelectError::NoSuchDevice { .. })
+    ));
 }
 
 #[test]
@@ -122,19 +141,32 @@ fn without_a_segment_every_segment_fits_and_two_are_refused() {
 
 #[test]
 fn a_virtual_function_is_told_from_the_function_in_its_place() {
-    let devices = devices(&["0000:03:10.0", "0000:03:10.0.vf"]);
+    let devices = devices(&[
+        "0000:10:16.0",
+        "0000:10:16.0.vf1",
+        "p0000:0a:10.0.vf1",
+        "p0000:0a:10.0.vf2",
+    ]);
     assert!(devices[1].virtual_function && !devices[0].virtual_function);
     assert!(matches!(
-        chosen(&devices, "hex:03:10.0"),
+        chosen(&devices, "0a:10.0"),
         Err(SelectError::Ambiguous { .. })
     ));
     assert_eq!(
-        chosen(&devices, "hex:03:10.0.vf").unwrap(),
-        ["0000:03:10.0.vf"]
+        chosen(&devices, "0a:10.0.vf1").unwrap(),
+        ["0000:10:16.0.vf1", "p0000:0a:10.0.vf1"]
     );
     assert_eq!(
-        chosen(&devices, "/device/0000:03:10.0/owner").unwrap(),
-        ["0000:03:10.0"]
+        chosen(&devices, "0a:10.0.vf2").unwrap(),
+        ["p0000:0a:10.0.vf2"]
+    );
+    assert!(matches!(
+        chosen(&devices, "0a:10.0.vf"),
+        Err(SelectError::Ambiguous { .. })
+    ));
+    assert_eq!(
+        chosen(&devices, "/device/0000:10:16.0/owner").unwrap(),
+        ["0000:10:16.0"]
     );
 }
 
@@ -144,7 +176,7 @@ fn a_key_whose_address_cannot_be_read_is_selected_as_it_is_written() {
     assert_eq!(chosen(&devices, "raw:something").unwrap(), ["something"]);
     assert_eq!(
         chosen(&devices, "something").unwrap_err().to_string(),
-        "`something` is neither a PCI address nor a key"
+        "`something` is neither a PCI address nor a key nor the name of an adapter"
     );
 }
 
@@ -179,7 +211,10 @@ fn a_text_that_names_nothing_is_no_selector() {
         "hex:",
         "hex:000:26.7",
         "dec:00:1a.7",
-        "vmhba0",
+        "vmhba",
+        "vm0",
+        "eth0",
+        "VMHBA0",
         "00:1a",
         "hex:raw:x",
     ] {

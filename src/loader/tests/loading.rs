@@ -56,11 +56,11 @@ fn a_boot_cfg_can_stop_the_loader_by_itself() {
         ),
         (
             "build=7.0\nupdated=x\n",
-            "boot.cfg is rejected: line 4: updated is \"x\", which is no number, so the loader drops the bank",
+            "boot.cfg is rejected: line 4: updated is \"x\", not a number, so the loader skips the bank",
         ),
         (
             "build=7.0\nupdated=1\ntimeout=5s\n",
-            "boot.cfg line 5: timeout is \"5s\", which is no number, so a boot of the bank stops",
+            "boot.cfg line 5: timeout is \"5s\", not a number, so the boot stops",
         ),
         (
             "build=7.0\nupdated=1\nkernel=\n",

@@ -11,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{Cell, Row, RowKey, Step, ValueColumn, header};
+use super::{Cell, Row, RowKey, Step, ValueColumn, defaults, header};
 use crate::ownership::OwnershipError;
 
 /// Instructions of SQLite's virtual machine granted to any store, and per byte of it.
@@ -38,6 +38,16 @@ const COLUMNS: [&str; 14] = [
     "Success",
     "Revision",
 ];
+
+/// The one DEFAULT of a real store that is no literal. It is never used: an added row has a value
+/// for each column.
+const HOSTS_DEFAULT: (&str, &str) = ("ModifiedTime", "datetime(CURRENT_TIMESTAMP)");
+
+/// A column of a table, and the text of its DEFAULT.
+struct Column {
+    name: String,
+    default: Option<String>,
+}
 
 /// What a schema may hold that makes SQLite evaluate expressions of the file's own, and the query
 /// that finds it.
@@ -95,7 +105,17 @@ impl Database {
     /// `Config` must be a real table with the known columns, and nothing in the schema may be
     /// virtual.
     pub(super) fn check_schema(&self) -> Result<(), OwnershipError> {
-        self.check_table("Config", &COLUMNS)
+        self.check_table("Config", &COLUMNS)?;
+        for column in self.columns("Config")? {
+            let default = column.default.as_deref().unwrap_or("NULL");
+            let is_hosts_own = (column.name.as_str(), default) == HOSTS_DEFAULT;
+            if !is_hosts_own && !defaults::is_literal(default) {
+                let name = column.name;
+                let what = format!("the DEFAULT of column `{name}` is an expression");
+                return Err(OwnershipError::StoreSchema { what });
+            }
+        }
+        Ok(())
     }
 
     /// `table` must be a real one with these columns, and nothing in the schema may be virtual.
@@ -155,24 +175,44 @@ impl Database {
     }
 
     fn check_columns(&self, table: &str, known: &[&str]) -> Result<(), OwnershipError> {
-        let failed = sqlite("reading the columns of a table");
-        let mut statement = self
-            .connection
-            .prepare("SELECT name FROM pragma_table_info(?, 'main')")
-            .map_err(failed)?;
-        let columns: Vec<String> = statement
-            .query_map([table], |row| row.get(0))
-            .and_then(Iterator::collect)
-            .map_err(failed)?;
+        let columns = self.columns(table)?;
         let lacking = known
             .iter()
-            .find(|known| !columns.iter().any(|name| name == *known));
+            .find(|known| !columns.iter().any(|column| column.name == **known));
         match lacking {
             Some(name) => Err(OwnershipError::StoreSchema {
                 what: format!("table {table} lacks the column `{name}`"),
             }),
             None => Ok(()),
         }
+    }
+
+    /// What a new row must hold is known only where every column is.
+    fn check_no_other_columns(&self) -> Result<(), OwnershipError> {
+        let columns = self.columns("Config")?.into_iter();
+        let mut others = columns.filter(|column| !COLUMNS.contains(&column.name.as_str()));
+        match others.next() {
+            Some(Column { name, .. }) => Err(OwnershipError::StoreSchema {
+                what: format!("table Config has a column `{name}`, so no row can be added to it"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn columns(&self, table: &str) -> Result<Vec<Column>, OwnershipError> {
+        let failed = sqlite("reading the columns of a table");
+        let mut statement = self
+            .connection
+            .prepare("SELECT name, dflt_value FROM pragma_table_info(?, 'main')")
+            .map_err(failed)?;
+        let column = |row: &rusqlite::Row<'_>| {
+            let (name, default) = (row.get(0)?, row.get(1)?);
+            Ok(Column { name, default })
+        };
+        statement
+            .query_map([table], column)
+            .and_then(Iterator::collect)
+            .map_err(failed)
     }
 
     /// SQLite's own check of every page, row and index.
@@ -248,6 +288,9 @@ impl Database {
 
     /// Carries out the steps in one transaction, one statement each.
     pub(super) fn apply(&mut self, steps: &[Step<'_>]) -> Result<(), OwnershipError> {
+        if steps.iter().any(|step| matches!(step, Step::Insert(_))) {
+            self.check_no_other_columns()?;
+        }
         let failed = sqlite("changing table Config");
         let transaction = self.connection.transaction().map_err(failed)?;
         for step in steps {

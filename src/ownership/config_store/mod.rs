@@ -1,4 +1,5 @@
-//! The ConfigStore: the SQLite database ESXi 7.0 and later keep their configuration in.
+//! The ConfigStore: the SQLite database ESXi 7.0 U2 and later keep their configuration in; 7.0 and
+//! 7.0 U1 have one with a few keys.
 //!
 //! Table `Config` holds one row per setting: a key of four parts, five value columns of compact
 //! JSON, and bookkeeping. Table, triggers and the rows of `device_data` were seen in a real
@@ -11,6 +12,7 @@
 //! bytes out; nothing here touches a file or the clock.
 
 mod database;
+mod defaults;
 mod header;
 mod pci_devices;
 mod schema;
@@ -20,7 +22,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use super::{Owner, OwnershipError};
-use crate::pci::PciAddress;
 use database::Database;
 pub use schema_store::SchemaStore;
 
@@ -198,10 +199,11 @@ pub enum StoreChange {
         /// The owner it is to have.
         owner: Owner,
     },
-    /// Add a `pci_devices` row that passes through a device which has none.
-    AddPassthru {
-        /// The device.
-        address: PciAddress,
+    /// Add a row, made by [`SchemaStore::new_row`]. Its times become the time of the edit, or
+    /// where none is given that of the row of the store that was modified last.
+    Add {
+        /// The row.
+        row: Box<Row>,
     },
     /// Set one value column of a row, to NULL or to this JSON text.
     SetValue {
@@ -373,10 +375,18 @@ fn make(
             let row = rows.get_mut(&key).ok_or_else(|| missing(&key))?;
             pci_devices::set_owner(row, *owner)
         }
-        StoreChange::AddPassthru { address } => {
-            let row = pci_devices::new_row(rows, *address, time)?;
-            rows.insert(row.key.clone(), row);
-            Ok(())
+        StoreChange::Add { row } => {
+            let mut row = Row::clone(row);
+            let newest = rows.values().filter_map(|row| row.modified.text()).max();
+            let made = time.or(newest).map(str::to_owned);
+            row.modified = made.clone().map_or(Cell::Null, Cell::Text);
+            row.created = made.map_or(Cell::Null, Cell::Text);
+            match rows.insert(row.key.clone(), row) {
+                None => Ok(()),
+                Some(old) => Err(OwnershipError::RowExists {
+                    row: old.key.to_string(),
+                }),
+            }
         }
         StoreChange::SetValue { key, column, json } => {
             let row = rows.get_mut(key).ok_or_else(|| missing(key))?;

@@ -1,12 +1,11 @@
 //! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data`
 //! for the names of adapters.
 
-use std::collections::BTreeMap;
-
-use super::{Cell, ConfigStore, Row, RowKey, ValueColumn};
+use super::{Cell, ConfigStore, Row, RowKey, SchemaStore, ValueColumn};
+use crate::ownership::bus_address::Aliases;
 use crate::ownership::json_span::{string_member, with_string_member};
 use crate::ownership::{
-    Alias, DeviceOwner, Owner, OwnershipError, Source, bus_address, logical_address, tie_aliases,
+    Alias, BusAddress, DeviceOwner, Owner, OwnershipError, Source, tie_aliases,
 };
 use crate::pci::PciAddress;
 
@@ -47,28 +46,47 @@ impl ConfigStore {
         Ok(devices)
     }
 
-    /// The adapters that `device_data` rows tie to an address, PCI rows before logical ones.
+    /// The adapters that `device_data` rows tie to a place, PCI rows before logical ones.
     ///
-    /// Rows whose bus address names a slot (`m01000300`) and rows that are not as the host writes
-    /// them tell no address and are left out.
+    /// Rows that are not as the host writes them are left out.
     pub fn aliases(&self) -> Vec<Alias> {
-        let mut found = Vec::new();
-        let mut logical = Vec::new();
+        let mut aliases = Aliases::default();
         for data in self.rows().iter().filter_map(DeviceData::read) {
-            let name = data.alias;
-            match data.bus_type.as_str() {
-                "pci" => found
-                    .extend(bus_address(&data.bus_address).map(|address| Alias { address, name })),
-                "logical" => logical.extend(
-                    logical_address(&data.bus_address)
-                        .map(|(address, number)| (number, Alias { address, name })),
-                ),
-                _ => {}
-            }
+            aliases.take(&data.bus_type, &data.bus_address, data.alias);
         }
-        logical.sort_by_key(|(number, _)| *number);
-        found.extend(logical.into_iter().map(|(_, alias)| alias));
-        found
+        aliases.in_order()
+    }
+
+    /// A row that passes through a device which has none, as `schemas` want it.
+    ///
+    /// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a
+    /// `device_data` row names the device by its address; it may also name a slot, and then nothing
+    /// here tells which device that is.
+    ///
+    /// # Errors
+    /// [`OwnershipError::CannotAddRow`] where it is not known; as [`SchemaStore::new_row`].
+    pub fn passthru_row(
+        &self,
+        schemas: &SchemaStore,
+        address: PciAddress,
+    ) -> Result<Row, OwnershipError> {
+        let identifier = address.to_string();
+        let key = key(&identifier);
+        let mut datas = self.rows().iter().filter_map(DeviceData::read);
+        let data = datas.find(|data| {
+            let place = BusAddress::parse(&data.bus_address);
+            data.bus_type == "pci" && place == Some(BusAddress::Pci(address))
+        });
+        let data = data.ok_or_else(|| OwnershipError::CannotAddRow {
+            row: key.to_string(),
+            why: "no device_data row holds its dl_bus_address, which the schema requires"
+                .to_owned(),
+        })?;
+        let owner = Owner::Passthru.spelled(Source::ConfigStore);
+        let value = serde_json::json!({
+            "sbdf": identifier, "owner": owner, BUS_ADDRESS: data.bus_address,
+        });
+        schemas.new_row(&key, &value)
     }
 
     /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence
@@ -81,7 +99,7 @@ impl ConfigStore {
         for row in self.rows().iter().filter(|row| is_pci_device(row)) {
             let device = device(row)?;
             let identifier = &row.key.identifier;
-            if device.addresses.is_empty() {
+            if device.address.is_none() {
                 notes.push(format!("row {} names no PCI address", row.key));
             }
             if !device.shadowed.is_empty() {
@@ -105,6 +123,9 @@ impl ConfigStore {
     }
 }
 
+/// The property that holds what the device layer calls the device's place.
+const BUS_ADDRESS: &str = "dl_bus_address";
+
 /// The columns in the order in which an owner is shown: what a user set comes first.
 const SHOWN_FIRST: [ValueColumn; 5] = [
     ValueColumn::User,
@@ -117,6 +138,11 @@ const SHOWN_FIRST: [ValueColumn; 5] = [
 fn device(row: &Row) -> Result<DeviceOwner, OwnershipError> {
     let identifier = &row.key.identifier;
     let mut device = DeviceOwner::new(Source::ConfigStore, identifier.clone(), identifier);
+    device.bus_address = SHOWN_FIRST.into_iter().find_map(|column| {
+        let json = row.value(column).text()?;
+        let member = string_member(json, BUS_ADDRESS).ok()??;
+        BusAddress::parse(&member.value)
+    });
     let mut owners = Vec::new();
     for column in SHOWN_FIRST {
         owners.extend(owner_in(row, column)?);
@@ -158,8 +184,8 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         let identifier = &row.key.identifier;
         if PciAddress::from_sbdf(identifier).is_none() {
             return Err(OwnershipError::CannotAddRow {
-                identifier: identifier.clone(),
-                why: "the Identifier is not a PCI address",
+                row: row.key.to_string(),
+                why: "the Identifier is not a PCI address".to_owned(),
             });
         }
         if row.value(ValueColumn::User).text().is_none() {
@@ -169,7 +195,7 @@ pub(super) fn set_owner(row: &mut Row, owner: Owner) -> Result<(), OwnershipErro
         return put_owner(row, ValueColumn::User, owner);
     }
     for (column, value) in owned {
-        if Owner::meant_by(Source::ConfigStore, &value) != owner {
+        if Owner::meant_by(Source::ConfigStore, false, &value) != owner {
             put_owner(row, column, owner)?;
         }
     }
@@ -185,65 +211,6 @@ fn put_owner(row: &mut Row, column: ValueColumn, owner: Owner) -> Result<(), Own
         }
         Err(error) => Err(row.bad_value(column, error.describe("owner"))),
     }
-}
-
-/// A row for a device that has none, passed through.
-///
-/// The schema of 7.0.2 demands `sbdf` and `dl_bus_address`. The second is known only where a
-/// `device_data` row names the device by its address; it may also name a slot, and then nothing
-/// here tells which device that is. The schema version is that of the store's other `pci_devices`
-/// rows, the times are `time` or those of the `device_data` row.
-pub(super) fn new_row(
-    rows: &BTreeMap<RowKey, Row>,
-    address: PciAddress,
-    time: Option<&str>,
-) -> Result<Row, OwnershipError> {
-    let identifier = address.to_string();
-    let key = key(&identifier);
-    if rows.contains_key(&key) {
-        return Err(OwnershipError::RowExists {
-            row: key.to_string(),
-        });
-    }
-    let refuse = |why| OwnershipError::CannotAddRow {
-        identifier: identifier.clone(),
-        why,
-    };
-    let (data, row) = rows
-        .values()
-        .filter_map(|row| Some((DeviceData::read(row)?, row)))
-        .find(|(data, _)| data.bus_type == "pci" && bus_address(&data.bus_address) == Some(address))
-        .ok_or_else(|| {
-            refuse("no device_data row holds its dl_bus_address, which the schema requires")
-        })?;
-    let sibling = rows
-        .values()
-        .find(|row| is_pci_device(row))
-        .ok_or_else(|| {
-            refuse("there is no other pci_devices row to take the schema version from")
-        })?;
-    let owner = Owner::Passthru.spelled(Source::ConfigStore);
-    let user = format!("{{\"sbdf\":\"{identifier}\",\"owner\":\"{owner}\"}}");
-    let vital = format!(
-        "{{\"sbdf\":\"{identifier}\",\"dl_bus_address\":\"{}\"}}",
-        data.bus_address
-    );
-    let at = |known: &Cell| time.map_or_else(|| known.clone(), |time| Cell::Text(time.to_owned()));
-    Ok(Row {
-        key,
-        values: [
-            Cell::Null,
-            Cell::Text(user),
-            Cell::Text(vital),
-            Cell::Null,
-            Cell::Null,
-        ],
-        modified: at(&row.modified),
-        created: at(&row.created),
-        version: sibling.version.clone(),
-        success: Cell::Integer(1),
-        revision: Cell::Integer(0),
-    })
 }
 
 /// What a `device_data` row says, as seen in a real 7.0.2 state:

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::database::{Database, SchemaName};
 use super::schema::{Broken, RowSchema};
-use super::{Row, RowKey, ValueColumn};
+use super::{Cell, Row, RowKey, ValueColumn};
 use crate::ownership::OwnershipError;
 
 /// The schemas of one host.
@@ -60,15 +60,7 @@ impl SchemaStore {
         column: ValueColumn,
         value: &Value,
     ) -> Result<(), OwnershipError> {
-        let no_schema = |why: String| OwnershipError::NoSchema {
-            row: row.key.to_string(),
-            why,
-        };
-        let text = self
-            .schema(&row.key)
-            .ok_or_else(|| no_schema("holds no schema".to_owned()))?;
-        let schema: Value = serde_json::from_str(text)
-            .map_err(|error| no_schema(format!("holds a schema that is not JSON ({error})")))?;
+        let schema = self.parsed(&row.key)?;
         let others = ValueColumn::ALL
             .into_iter()
             .filter(|other| *other != column);
@@ -77,10 +69,62 @@ impl SchemaStore {
             .collect();
         RowSchema::of(&schema)
             .check(&row.key.identifier, column, value, &others)
-            .map_err(|Broken { at, why }| OwnershipError::BreaksSchema {
-                row: row.key.to_string(),
-                at,
-                why,
-            })
+            .map_err(|broken| breaks(&row.key, broken))
+    }
+
+    /// A row that is not there yet, with `value` as all it says: each property in the column
+    /// the schema marks it for, the identifier in each of them, the version the schema's.
+    ///
+    /// What is not known of a row is when it was made: see [`super::StoreChange::Add`].
+    ///
+    /// # Errors
+    /// [`OwnershipError::NoSchema`], [`OwnershipError::BreaksSchema`];
+    /// [`OwnershipError::CannotAddRow`] for a group whose identifiers the host makes up, and other
+    /// rows that cannot be made truthfully.
+    pub fn new_row(&self, key: &RowKey, value: &Value) -> Result<Row, OwnershipError> {
+        let schema = self.parsed(key)?;
+        let columns = RowSchema::of(&schema)
+            .columns(&key.name, &key.identifier, value)
+            .map_err(|Broken { at, why }| OwnershipError::CannotAddRow {
+                row: key.to_string(),
+                why: format!("{at} {why}"),
+            })?;
+        let version = schema.get("configVersion").and_then(Value::as_str);
+        let mut row = Row {
+            key: key.clone(),
+            values: [const { Cell::Null }; 5],
+            modified: Cell::Null,
+            created: Cell::Null,
+            version: Cell::Text(version.unwrap_or_default().to_owned()),
+            success: Cell::Integer(1),
+            revision: Cell::Integer(0),
+        };
+        for (column, part) in &columns {
+            *row.value_mut(*column) = Cell::Text(part.to_string());
+        }
+        for (column, part) in &columns {
+            self.check(&row, *column, part)?;
+        }
+        Ok(row)
+    }
+
+    fn parsed(&self, key: &RowKey) -> Result<Value, OwnershipError> {
+        let no_schema = |why: String| OwnershipError::NoSchema {
+            row: key.to_string(),
+            why,
+        };
+        let text = self
+            .schema(key)
+            .ok_or_else(|| no_schema("holds no schema".to_owned()))?;
+        serde_json::from_str(text)
+            .map_err(|error| no_schema(format!("holds a schema that is not JSON ({error})")))
+    }
+}
+
+fn breaks(key: &RowKey, Broken { at, why }: Broken) -> OwnershipError {
+    OwnershipError::BreaksSchema {
+        row: key.to_string(),
+        at,
+        why,
     }
 }

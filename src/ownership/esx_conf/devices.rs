@@ -1,13 +1,12 @@
 //! The `/device` lines of esx.conf: owners, aliases, and the spelling a new line takes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::line::{NoteKind, device_key};
 use super::{EsxConf, OwnershipError};
-use crate::ownership::{
-    Alias, DeviceOwner, Owner, Source, bus_address, logical_address, tie_aliases,
-};
-use crate::pci::{Class, PciAddress, Radix, Spelling, readings};
+use crate::ownership::bus_address::Aliases;
+use crate::ownership::{Alias, DeviceOwner, Owner, Source, split_virtual_function, tie_aliases};
+use crate::pci::{self, Class, PciAddress, Radix, Spelling};
 
 impl EsxConf {
     /// Every device that has a `/device` line, in the order of the file.
@@ -40,34 +39,19 @@ impl EsxConf {
         devices
     }
 
-    /// The adapters that `/vmkdevmgr` lines tie to an address.
-    ///
-    /// Only bus addresses of the form `p0000:00:1f.2` name one; those that name a slot
-    /// (`m00008901`, `s00000002.00`) are left out. PCI lines come before logical ones, which
-    /// number the adapters of one function.
+    /// The adapters that `/vmkdevmgr` lines tie to a place, PCI lines before logical ones, which
+    /// number the adapters of one function. Hosts of 5.5 to 6.7 name slots there
+    /// (`/vmkdevmgr/pci/m00008901/alias`).
     pub fn aliases(&self) -> Vec<Alias> {
-        let mut found = Vec::new();
-        let mut logical = Vec::new();
+        let mut aliases = Aliases::default();
         for entry in self.entries() {
-            let Some(path) = entry
-                .key
-                .strip_prefix("/vmkdevmgr/")
-                .and_then(|path| path.strip_suffix("/alias"))
-            else {
-                continue;
-            };
-            let name = entry.value.to_owned();
-            if let Some(address) = path.strip_prefix("pci/").and_then(bus_address) {
-                found.push(Alias { address, name });
-            } else if let Some((address, number)) =
-                path.strip_prefix("logical/").and_then(logical_address)
-            {
-                logical.push((number, Alias { address, name }));
+            let path = entry.key.strip_prefix("/vmkdevmgr/");
+            let path = path.and_then(|path| path.strip_suffix("/alias"));
+            if let Some((bus, place)) = path.and_then(|path| path.split_once('/')) {
+                aliases.take(bus, place, entry.value.to_owned());
             }
         }
-        logical.sort_by_key(|(number, _)| *number);
-        found.extend(logical.into_iter().map(|(_, alias)| alias));
-        found
+        aliases.in_order()
     }
 
     /// Sets the owner at each of `keys` (`/device/000:26.7/owner`), in every line that has the key
@@ -99,7 +83,7 @@ impl EsxConf {
                 continue;
             };
             found.insert(key);
-            if Owner::meant_by(Source::EsxConf, self.text(&line.value)) != owner {
+            if meaning(key, self.text(&line.value)) != owner {
                 edits.push((
                     line.value.clone(),
                     owner.spelled(Source::EsxConf).to_owned(),
@@ -156,20 +140,13 @@ impl EsxConf {
                 why,
             })
         };
-        let named: Vec<&DeviceOwner> = devices
+        let mut named = devices
             .iter()
-            .filter(|d| !d.virtual_function && d.addresses == [address])
-            .collect();
-        match named.as_slice() {
-            [device] => return Ok(device.written.clone()),
-            [] => {}
-            _ => return refuse("several lines can mean this device"),
-        }
-        if devices
-            .iter()
-            .any(|d| !d.virtual_function && d.addresses.contains(&address))
-        {
-            return refuse("one line may mean this device or another one");
+            .filter(|d| !d.virtual_function && d.address == Some(address));
+        match (named.next(), named.next()) {
+            (Some(device), None) => return Ok(device.written.clone()),
+            (None, _) => {}
+            (Some(_), Some(_)) => return refuse("several lines are this device"),
         }
         let spelled: BTreeSet<String> = spellings_in_use(devices)
             .into_iter()
@@ -183,48 +160,43 @@ impl EsxConf {
         }
     }
 
-    pub(super) fn note_duplicate_owners(&mut self) {
+    /// Notes owner lines that contradict each other, and those the host ignores.
+    pub(super) fn note_owners(&mut self) {
         let mut first: HashMap<&str, &str> = HashMap::new();
-        let mut differing = Vec::new();
+        let mut notes = Vec::new();
         for entry in self.entries() {
-            if !matches!(device_key(entry.key), Some((_, "owner"))) {
+            let Some((written, "owner")) = device_key(entry.key) else {
                 continue;
-            }
+            };
+            let text = || format!("{} = \"{}\"", entry.key, entry.value);
             let seen = first.entry(entry.key).or_insert(entry.value);
             if *seen != entry.value {
-                differing.push((entry.line, format!("{} = \"{}\"", entry.key, entry.value)));
+                notes.push((entry.line, NoteKind::DuplicateOwner, text()));
+            }
+            let device = DeviceOwner::new(Source::EsxConf, String::new(), written);
+            if device.is_ignored_by_host() && device.meaning_of(entry.value) == Owner::Passthru {
+                notes.push((entry.line, NoteKind::IgnoredOwner, text()));
             }
         }
-        for (line, text) in differing {
-            self.note(line, NoteKind::DuplicateOwner, text.as_bytes());
+        for (line, kind, text) in notes {
+            self.note(line, kind, text.as_bytes());
         }
     }
 }
 
-/// Every spelling the device keys may be using: for each width the bases its keys admit. A key only
-/// one base can read settles the base of its width; keys that contradict each other settle none.
+/// What a value means as owner at `key`.
+fn meaning(key: &str, value: &str) -> Owner {
+    let written = device_key(key).map_or(key, |(written, _)| written);
+    let (_, virtual_function) = split_virtual_function(written);
+    Owner::meant_by(Source::EsxConf, virtual_function, value)
+}
+
+/// Every spelling the device keys use. Keys the host ignores tell none.
 fn spellings_in_use(devices: &[DeviceOwner]) -> BTreeSet<Spelling> {
-    let mut by_width: BTreeMap<(u8, u8), BTreeSet<Spelling>> = BTreeMap::new();
-    let mut settled: BTreeMap<(u8, u8), BTreeSet<Radix>> = BTreeMap::new();
-    for device in devices.iter().filter(|d| !d.virtual_function) {
-        let found = readings(&device.written);
-        for reading in &found {
-            let spelling = reading.spelling;
-            let width = (spelling.segment_digits, spelling.bus_digits);
-            by_width.entry(width).or_default().insert(spelling);
-            if found.len() == 1 {
-                settled.entry(width).or_default().insert(spelling.radix);
-            }
-        }
-    }
-    by_width
-        .into_iter()
-        .flat_map(|(width, spellings)| {
-            let radixes = settled.get(&width).cloned().unwrap_or_default();
-            spellings
-                .into_iter()
-                .filter(move |spelling| radixes.len() != 1 || radixes.contains(&spelling.radix))
-        })
+    let functions = devices.iter().filter(|d| !d.virtual_function);
+    functions
+        .filter_map(|device| pci::read(&device.written, Radix::Decimal))
+        .map(|reading| reading.spelling)
         .collect()
 }
 
@@ -242,14 +214,18 @@ fn take_leaf(device: &mut DeviceOwner, leaf: &str, value: &str) {
 }
 
 fn take_owner(device: &mut DeviceOwner, value: &str) {
-    if let Some(before) = device.owner.take() {
-        device.shadowed.push(before);
-    }
-    if device.passthrough {
-        device.shadowed.push(value.to_owned());
-        device.owner = Some(Owner::Passthru.spelled(Source::EsxConf).to_owned());
+    let means = device.meaning_of(value);
+    let Some(before) = device.owner.take() else {
+        device.passthrough = means == Owner::Passthru;
+        device.owner = Some(value.to_owned());
         return;
-    }
-    device.passthrough = Owner::meant_by(Source::EsxConf, value) == Owner::Passthru;
-    device.owner = Some(value.to_owned());
+    };
+    // The value shown is the last, unless only an earlier one passes the device through.
+    let (shown, other) = match (device.passthrough, means) {
+        (true, Owner::Vmkernel) => (before, value.to_owned()),
+        _ => (value.to_owned(), before),
+    };
+    device.passthrough |= means == Owner::Passthru;
+    device.owner = Some(shown);
+    device.shadowed.push(other);
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::ownership::split_virtual_function;
+
 /// The longest key or value ESXi 6.7's parser takes, in bytes.
 pub(super) const MAX_FIELD: usize = 8191;
 
@@ -30,16 +32,21 @@ pub enum NoteKind {
     OddOwner,
     /// Several lines give one device different owners.
     DuplicateOwner,
+    /// Passes a device through whose address is none when read as decimal.
+    IgnoredOwner,
 }
 
 impl NoteKind {
     pub(super) fn concerns_an_owner(self) -> bool {
-        matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
+        matches!(
+            self,
+            NoteKind::OddOwner | NoteKind::DuplicateOwner | NoteKind::IgnoredOwner
+        )
     }
 
     /// Whether such a line has nothing to do with owners: it is kept, and that is all.
     pub(crate) fn is_only_kept(self) -> bool {
-        !matches!(self, NoteKind::OddOwner | NoteKind::DuplicateOwner)
+        !self.concerns_an_owner()
     }
 
     /// A fragment that ends the sentence "line N ...".
@@ -55,6 +62,10 @@ impl NoteKind {
             }
             NoteKind::DuplicateOwner => {
                 "sets an owner, but another line with the same key sets a different one"
+            }
+            NoteKind::IgnoredOwner => {
+                "passes a device through, but the host ignores this line: \
+                 keys are decimal, and this one is no decimal address"
             }
         }
     }
@@ -178,7 +189,8 @@ pub(super) fn is_nearly_an_owner(line: &[u8], key: &Range<usize>, value: &Range<
         return false;
     }
     match device_key(std::str::from_utf8(key).unwrap_or_default()) {
-        Some((_, "owner")) => value != b"passthru",
+        // Of a virtual function any such value means passed through.
+        Some((written, "owner")) => value != b"passthru" && !split_virtual_function(written).1,
         Some((_, leaf)) => leaf.eq_ignore_ascii_case("owner"),
         None => {
             let lower = key.to_ascii_lowercase();

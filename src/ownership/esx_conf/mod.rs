@@ -1,4 +1,5 @@
-//! esx.conf: the text file ESXi 3.5 to 6.x keeps its configuration in, passthrough included.
+//! esx.conf: the text file ESXi 3.5 to 7.0 U1 keeps its configuration in, passthrough included; later
+//! hosts still have one.
 //!
 //! The format is `KEY = "VALUE"`, one line each, as ESXi 6.7's own parser reads it: no header, no
 //! includes, no escapes, so a value cannot hold a `"`; `#` begins a comment where a key may
@@ -10,6 +11,7 @@
 //! taken as ESXi's own lines with different spacing; that a host reads them so is inferred.
 
 mod devices;
+mod edit;
 mod line;
 
 use std::fmt;
@@ -98,7 +100,7 @@ impl EsxConf {
             start = start.saturating_add(line.len());
         }
         conf.bytes = bytes;
-        conf.note_duplicate_owners();
+        conf.note_owners();
         Ok(conf)
     }
 
@@ -190,95 +192,6 @@ impl EsxConf {
         self.odd.iter().any(|odd| odd.key == key)
     }
 
-    /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing
-    /// else; a new key is put behind the last line that shares the most of its path, with that
-    /// line's ending.
-    ///
-    /// # Errors
-    /// [`OwnershipError::BadKey`], [`OwnershipError::BadValue`] for what the format cannot hold;
-    /// [`OwnershipError::OddLine`] where a line not of the exact form has the key.
-    pub fn set(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
-        check_value(key, value)?;
-        self.refuse_odd_line(key)?;
-        let edits: Vec<_> = self
-            .lines_with(key)
-            .map(|line| (line.value.clone(), value.to_owned()))
-            .collect();
-        if edits.is_empty() {
-            return self.insert(key, value);
-        }
-        self.spliced(edits)
-    }
-
-    /// Removes every line that has `key`.
-    ///
-    /// # Errors
-    /// [`OwnershipError::NoSuchKey`] if there is none; [`OwnershipError::OddLine`] where a line not
-    /// of the exact form has the key.
-    pub fn unset(&self, key: &str) -> Result<EsxConf, OwnershipError> {
-        self.refuse_odd_line(key)?;
-        let edits: Vec<_> = self
-            .lines_with(key)
-            .map(|line| (line.whole.clone(), String::new()))
-            .collect();
-        if edits.is_empty() {
-            return Err(OwnershipError::NoSuchKey {
-                key: shortened(key),
-            });
-        }
-        self.spliced(edits)
-    }
-
-    fn insert(&self, key: &str, value: &str) -> Result<EsxConf, OwnershipError> {
-        check_key(key)?;
-        let neighbour = self
-            .lines
-            .iter()
-            .map(|line| (shared_parts(self.text(&line.key), key), line))
-            .filter(|(shared, _)| *shared > 0)
-            .max_by_key(|(shared, line)| (*shared, line.number))
-            .map(|(_, line)| line.whole.clone());
-        let before = match &neighbour {
-            Some(line) => self.slice(line),
-            None => &self.bytes,
-        };
-        let ending = if before.ends_with(b"\r\n") {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        let lead = if before.is_empty() || before.ends_with(b"\n") {
-            ""
-        } else {
-            "\n"
-        };
-        let at = neighbour.map_or(self.bytes.len(), |line| line.end);
-        self.spliced(vec![(at..at, format!("{lead}{key} = \"{value}\"{ending}"))])
-    }
-
-    /// Replaces each range, which must be in order and apart, and parses the result.
-    fn spliced(&self, edits: Vec<(Range<usize>, String)>) -> Result<EsxConf, OwnershipError> {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
-        let mut done = 0;
-        for (range, text) in edits {
-            bytes.extend_from_slice(self.slice(&(done..range.start)));
-            bytes.extend_from_slice(text.as_bytes());
-            done = range.end;
-        }
-        bytes.extend_from_slice(self.slice(&(done..self.bytes.len())));
-        EsxConf::parse(bytes)
-    }
-
-    fn refuse_odd_line(&self, key: &str) -> Result<(), OwnershipError> {
-        match self.odd.iter().find(|odd| odd.key == key) {
-            Some(odd) => Err(OwnershipError::OddLine {
-                key: shortened(key),
-                line: odd.number,
-            }),
-            None => Ok(()),
-        }
-    }
-
     fn lines_with<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Line> {
         self.lines
             .iter()
@@ -293,13 +206,6 @@ impl EsxConf {
     fn text(&self, range: &Range<usize>) -> &str {
         std::str::from_utf8(self.slice(range)).unwrap_or_default()
     }
-}
-
-/// How many leading parts of their paths two keys share.
-fn shared_parts(a: &str, b: &str) -> usize {
-    // Both begin with `/`, so the first part of each is empty and says nothing.
-    let parts = a.split('/').zip(b.split('/')).skip(1);
-    parts.take_while(|(a, b)| a == b).count()
 }
 
 fn check_key(key: &str) -> Result<(), OwnershipError> {

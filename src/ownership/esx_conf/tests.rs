@@ -35,7 +35,7 @@ fn the_devices_of_a_published_file_are_read_with_owner_address_and_alias() {
         .map(|d| {
             (
                 d.key.as_str(),
-                d.addresses[0].lspci(),
+                d.address.unwrap().lspci(),
                 d.passthrough,
                 d.alias.as_deref(),
             )
@@ -262,7 +262,11 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
         (&["000:26.7"], "00:1d.7", Ok("000:29.7")),
         (&["00000:000:26.7"], "0001:00:1d.7", Ok("00001:000:29.7")),
         (&["0000:00:31.2"], "00:1d.7", Ok("0000:00:29.7")),
-        (&["0000:00:1f.2"], "00:11.0", Ok("0000:00:11.0")),
+        (
+            &["0000:00:1f.2"],
+            "00:11.0",
+            Err("no `/device` line has a clear spelling"),
+        ),
         (&["0000:03:00.0"], "04:00.0", Ok("0000:04:00.0")),
         (
             &["000:26.7"],
@@ -274,25 +278,22 @@ fn an_owner_is_added_in_the_spelling_of_the_other_keys_or_not_at_all() {
             "00:1d.7",
             Err("no `/device` line has a clear spelling"),
         ),
-        (
-            &["0000:03:00.0"],
-            "00:1d.7",
-            Err("its `/device` lines allow more than one spelling"),
-        ),
+        (&["0000:03:00.0"], "00:1d.7", Ok("0000:00:29.7")),
         (
             &["0000:00:1f.2", "0000:00:31.2"],
             "00:1d.7",
-            Err("its `/device` lines allow more than one spelling"),
+            Ok("0000:00:29.7"),
         ),
         (
             &["000:26.7", "00000:000:26.7"],
             "00:1d.7",
             Err("its `/device` lines allow more than one spelling"),
         ),
+        (&["0000:00:17.0"], "00:0b.0", Ok("0000:00:11.0")),
         (
-            &["0000:00:17.0"],
-            "00:11.0",
-            Err("one line may mean this device or another one"),
+            &["000:26.7", "0000:00:26.7"],
+            "00:1a.7",
+            Err("several lines are this device"),
         ),
     ];
     for (keys, new, expected) in cases {
@@ -352,13 +353,58 @@ fn aliases_are_tied_to_an_address_or_not_at_all() {
     );
 }
 
+/// A bus address is hexadecimal, a key decimal.
 #[test]
-fn an_alias_that_two_devices_could_have_goes_to_neither() {
+fn an_alias_goes_to_the_key_that_means_its_address_in_decimal() {
     let file = conf(concat!(
         "/device/0000:00:11.0/owner = \"vmkernel\"\n/device/0000:00:17.0/owner = \"vmkernel\"\n",
         "/vmkdevmgr/pci/p0000:00:11.0/alias = \"vmhba1\"\n",
     ));
-    assert!(file.devices().iter().all(|d| d.alias.is_none()));
+    let aliases: Vec<_> = file.devices().into_iter().map(|d| d.alias).collect();
+    assert_eq!(aliases, [None, Some("vmhba1".to_owned())]);
+}
+
+/// By the vendor's rule of 6.7.
+#[test]
+fn virtual_functions_are_passed_through_by_anything_but_vmkernel_and_given_back() {
+    let lines = concat!(
+        "/device/m00005c00.vf1/owner = \"passthru\"\n/device/s00000004.00.vf2/owner = \"somevm\"\n",
+        "/device/p0000:0a:10.0.vf3/owner = \"\"\n/device/m00005c00.vf4/owner = \"vmkernel\"\n",
+        "/device/m00005c00.vf5/owner = \"Passthru\"\n",
+    );
+    let file = conf(lines);
+    assert_eq!(file.notes(), []);
+    let passed: Vec<_> = file.devices().iter().map(|d| d.passthrough).collect();
+    assert_eq!(passed, [true, true, true, false, true]);
+    let keys: Vec<String> = file.devices().into_iter().map(|d| d.key).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(file.set_owner(&keys[..3], Owner::Passthru).unwrap(), file);
+    let fixed = file.set_owner(&keys, Owner::Vmkernel).unwrap();
+    for (line, key) in text(&fixed).lines().zip(keys) {
+        assert_eq!(line, format!("{key} = \"vmkernel\""));
+    }
+}
+
+#[test]
+fn a_line_the_host_ignores_is_said_to_be_and_given_back_by_its_value() {
+    let file = conf(concat!(
+        "/device/0000:00:1a.7/owner = \"passthru\"\n/device/000:32.0/owner = \"passthru\"\n",
+        "/device/0000:00:1b.0/owner = \"vmkernel\"\n/device/0000:10:00.0/owner = \"passthru\"\n",
+    ));
+    let notes: Vec<_> = file.notes().iter().map(|n| (n.line, n.kind)).collect();
+    assert_eq!(
+        notes,
+        [(1, NoteKind::IgnoredOwner), (2, NoteKind::IgnoredOwner)]
+    );
+    let devices = file.devices();
+    let ignored: Vec<_> = devices.iter().map(|d| d.is_ignored_by_host()).collect();
+    assert_eq!(ignored, [true, true, true, false]);
+    assert_eq!(devices[3].address.unwrap().to_string(), "0000:0a:00.0");
+    let passed = devices.iter().filter(|d| d.passthrough);
+    let keys: Vec<&str> = passed.map(|d| d.key.as_str()).collect();
+    let fixed = file.set_owner(&keys, Owner::Vmkernel).unwrap();
+    assert_eq!(text(&fixed), text(&file).replace("passthru", "vmkernel"));
+    assert_eq!(fixed.notes(), []);
 }
 
 #[test]
@@ -461,4 +507,30 @@ fn a_file_no_host_writes_is_bounded() {
         (MAX_NOTES + 1, 5)
     );
     assert_eq!(file.notes()[MAX_NOTES].kind, NoteKind::OddOwner);
+}
+
+/// The work is counted in parses, not in seconds: 20,000 keys are one.
+#[test]
+fn keys_that_share_a_path_stand_in_their_order_behind_its_last_line() {
+    let file = conf("/a/b/x = \"1\"\n/a/c = \"2\"\r\n/z = \"3\"");
+    let many: Vec<(String, String)> = (0..20_000)
+        .map(|number| (format!("/a/b/k{number}"), number.to_string()))
+        .collect();
+    let mut settings: Vec<(&str, &str)> =
+        vec![("/n/1", "p"), ("/z/1", "q"), ("/n/2", "r"), ("/a/d", "s")];
+    settings.extend(
+        many.iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    );
+    let after = file.set_all(&settings).unwrap();
+    let keys: Vec<&str> = after.entries().map(|entry| entry.key).collect();
+    assert_eq!(keys.len(), 20_007);
+    assert_eq!(keys[..3], ["/a/b/x", "/a/b/k0", "/a/b/k1"]);
+    assert_eq!(
+        keys[20_001..],
+        ["/a/c", "/a/d", "/z", "/n/1", "/z/1", "/n/2"]
+    );
+    assert!(text(&after).contains("/a/d = \"s\"\r\n/z = \"3\"\n/n/1 = \"p\"\n"));
+    let names: Vec<&str> = many.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(after.unset_all(&names).unwrap().entries().count(), 7);
 }

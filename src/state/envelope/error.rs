@@ -102,10 +102,26 @@ pub enum EnvelopeError {
         /// Its name.
         name: &'static str,
     },
-    /// An attribute that may describe the content, so that the content cannot be changed.
-    #[error("the attribute {name:?} is unknown, so bootbank cannot change the content beside it")]
+    /// An attribute that says of itself that it must be understood.
+    #[error(
+        "the attribute {name:?} must be understood to read the content, and bootbank does not know it"
+    )]
     AttributeUnknown {
         /// Its name.
+        name: String,
+    },
+    /// An attribute whose flag byte is neither 0 nor 1.
+    #[error("the attribute {name:?} has the flag {flag}, and only 0 and 1 are known")]
+    AttributeFlag {
+        /// Its name.
+        name: String,
+        /// Its flag byte.
+        flag: u8,
+    },
+    /// Content that is compressed before it is encrypted.
+    #[error("the content is compressed (attribute {name:?}), which bootbank does not understand")]
+    Compressed {
+        /// The attribute that says so.
         name: String,
     },
     /// A cipher other than AES-256-GCM.
@@ -159,6 +175,8 @@ impl EnvelopeError {
             | Size { .. }
             | AttributeType { .. }
             | AttributeUnknown { .. }
+            | AttributeFlag { .. }
+            | Compressed { .. }
             | Cipher { .. }
             | TooLong { .. } => ErrorKind::Unsupported,
             Verification => ErrorKind::Refused,

@@ -3,6 +3,9 @@
 //! An attribute is a type byte, a flag byte, two zero bytes, a NUL-terminated name and a value
 //! whose form the type gives; a zero byte in place of a type ends the list. The header is kept
 //! and written back as bytes, so only what is needed is taken out of it.
+//!
+//! An attribute that is not known is judged by its flag, as the vendor's reader does (run, 6.7): 0
+//! must be understood, 1 may be ignored. One that may be ignored is kept.
 
 use super::{BLOCK, EnvelopeError, check_zero, expect_magic, expect_size, expect_version};
 use crate::bytes::le64;
@@ -24,6 +27,15 @@ const KEY_INFO: &str = "vmware.keyInfo";
 const CIPHER_NAME: &str = "vmware.cipherName";
 const KEY_HASH: &str = "vmware.keyHash";
 
+/// Attributes of the vendor's library that change what the content is. The others that it names
+/// (contentType, internal.key, internal.key.hash, key.data, userworld.dump, vmkernel.dump: in 6.7's
+/// binaries, with and without the `vmware.` in front) are of core dumps and of keys this program
+/// has no use for; they go by their flag.
+const COMPRESSION: [&str; 2] = ["vmware.compressionMethod", "compressionMethod"];
+
+const MUST_BE_UNDERSTOOD: u8 = 0;
+const MAY_BE_IGNORED: u8 = 1;
+
 const STRING: u8 = 0x0b;
 const BYTES: u8 = 0x0c;
 
@@ -35,6 +47,7 @@ pub(super) const IV_LEN: usize = 12;
 struct Attribute<'a> {
     name: &'a str,
     kind: u8,
+    flag: u8,
     value: Range<usize>,
     end: usize,
 }
@@ -47,8 +60,6 @@ pub(super) struct Header {
     pub(super) iv: [u8; IV_LEN],
     pub(super) key_info: String,
     pub(super) key_hash: [u8; 32],
-    /// Names of attributes that mean nothing to this program.
-    pub(super) unknown: Vec<String>,
 }
 
 impl Header {
@@ -61,23 +72,33 @@ impl Header {
         check_cipher(header, &attributes)?;
         let (iv_at, iv) = bytes(header, &attributes, IV, "12 bytes")?;
         let (_, key_hash) = bytes(header, &attributes, KEY_HASH, "32 bytes")?;
-        let known = [IV, KEY_INFO, CIPHER_NAME, KEY_HASH];
-        let unknown = attributes.iter().map(|attribute| attribute.name);
+        attributes.iter().try_for_each(check_attribute)?;
         Ok(Header {
             iv_at,
             iv,
             key_info: string(header, &attributes, KEY_INFO)?.to_owned(),
             key_hash,
-            unknown: unknown
-                .filter(|name| !known.contains(name))
-                .map(str::to_owned)
-                .collect(),
         })
     }
 
     /// The cipher's name, which the hash of the key is salted with.
     pub(super) fn cipher(&self) -> &'static str {
         CIPHER
+    }
+}
+
+/// Whether an attribute leaves the content readable.
+fn check_attribute(attribute: &Attribute<'_>) -> Result<(), EnvelopeError> {
+    let name = || attribute.name.to_owned();
+    let known = [IV, KEY_INFO, CIPHER_NAME, KEY_HASH];
+    if COMPRESSION.contains(&attribute.name) {
+        return Err(EnvelopeError::Compressed { name: name() });
+    }
+    match attribute.flag {
+        MUST_BE_UNDERSTOOD if known.contains(&attribute.name) => Ok(()),
+        MUST_BE_UNDERSTOOD => Err(EnvelopeError::AttributeUnknown { name: name() }),
+        MAY_BE_IGNORED => Ok(()),
+        flag => Err(EnvelopeError::AttributeFlag { name: name(), flag }),
     }
 }
 
@@ -162,6 +183,7 @@ fn attribute(header: &[u8], offset: usize, kind: u8) -> Result<Attribute<'_>, En
     Ok(Attribute {
         name,
         kind,
+        flag: header.get(offset.saturating_add(1)).copied().unwrap_or(0),
         value,
         end,
     })

@@ -188,16 +188,21 @@ impl<'a> Envelope<'a> {
                 held: key_id.to_owned(),
             });
         }
-        let hash = Sha256::new()
-            .chain_update(self.header.cipher())
-            .chain_update(key.as_bytes())
-            .finalize();
-        if hash.as_slice() != self.header.key_hash {
+        if !self.is_key(key) {
             return Err(EnvelopeError::KeyHash {
                 key_id: key_id.to_owned(),
             });
         }
         Ok(())
+    }
+
+    /// Whether `key` has the hash that the header gives its key.
+    pub fn is_key(&self, key: &Key) -> bool {
+        let hash = Sha256::new()
+            .chain_update(self.header.cipher())
+            .chain_update(key.as_bytes())
+            .finalize();
+        hash.as_slice() == self.header.key_hash
     }
 
     /// The envelope with `content` in place of `old`, which it decrypted to.
@@ -208,8 +213,7 @@ impl<'a> Envelope<'a> {
     /// original file. The result has been decrypted again.
     ///
     /// # Errors
-    /// [`EnvelopeError::AttributeUnknown`] where the header says something of the content that
-    /// this program does not understand; the errors of [`decrypt`](Self::decrypt).
+    /// The errors of [`decrypt`](Self::decrypt).
     pub fn encrypt(
         &self,
         key: &Key,
@@ -221,9 +225,6 @@ impl<'a> Envelope<'a> {
         let new = old.with_content(content)?;
         let mut header = *self.header_block;
         if new.bytes != old.bytes {
-            if let Some(name) = self.header.unknown.first() {
-                return Err(EnvelopeError::AttributeUnknown { name: name.clone() });
-            }
             let nonce = self.nonce(key, &new)?;
             overwrite(&mut header, self.header.iv_at.start, &nonce);
         }

@@ -105,30 +105,73 @@ fn every_change_gets_a_nonce_of_its_own_and_the_header_stays() {
     assert_eq!(nonces.len(), 21);
 }
 
+/// A good envelope with one more attribute in front.
+fn with_more(attribute: Vec<u8>) -> Vec<u8> {
+    let mut attributes = fixtures::attributes(HOST_IV);
+    attributes.insert(0, attribute);
+    let body = fixtures::plaintext(&content(), &[0; 3192], 3192);
+    fixtures::seal(&fixtures::header_block(&attributes), HOST_IV, body)
+}
+
 #[test]
-fn attributes_of_every_kind_and_order_are_read_and_block_only_a_change() {
+fn attributes_of_every_kind_that_may_be_ignored_are_kept_through_a_change() {
     let mut attributes = fixtures::attributes(HOST_IV);
     attributes.reverse();
     for (kind, len) in [1u8, 2, 3, 4, 5, 6, 7, 8]
         .into_iter()
         .zip([1, 2, 4, 8, 1, 2, 4, 8])
     {
-        let value = vec![7; len];
-        attributes.insert(
-            1,
-            fixtures::attribute(kind, &format!("vmware.n{kind}"), &value),
-        );
+        let name = format!("vmware.n{kind}");
+        let attribute = fixtures::attribute(kind, &name, &vec![7; len]);
+        attributes.insert(1, fixtures::flagged(1, attribute));
     }
     let header = fixtures::header_block(&attributes);
     let body = fixtures::plaintext(&content(), &[0; 3192], 3192);
     let file = fixtures::seal(&header, HOST_IV, body);
     assert_eq!(open(&file).unwrap().content(), content());
     assert_eq!(rewrite(&file, &content()).unwrap(), file);
-    let unknown = EnvelopeError::AttributeUnknown {
-        name: "vmware.n8".to_owned(),
+    let changed = rewrite(&file, b"new").unwrap();
+    assert_eq!(open(&changed).unwrap().content(), b"new");
+    let iv = Header::parse(file.first_chunk().unwrap()).unwrap().iv_at;
+    assert_eq!(changed[..iv.start], file[..iv.start]);
+    assert_eq!(changed[iv.end..BLOCK], file[iv.end..BLOCK]);
+}
+
+/// Flag 0 must be understood, 1 may be ignored: so the vendor's reader of 6.7 does.
+#[test]
+fn an_attribute_that_is_not_understood_is_named_and_nothing_is_called_damaged() {
+    let text = |name: &str| fixtures::attribute(0x0b, name, b"gzip");
+    let unknown = |name: &str| EnvelopeError::AttributeUnknown {
+        name: name.to_owned(),
     };
-    assert_eq!(unknown.kind(), ErrorKind::Unsupported);
-    assert_eq!(rewrite(&file, b"new"), Err(unknown));
+    let compressed = |name: &str| EnvelopeError::Compressed {
+        name: name.to_owned(),
+    };
+    let flag = |flag| EnvelopeError::AttributeFlag {
+        name: "x.y".to_owned(),
+        flag,
+    };
+    let method = "vmware.compressionMethod";
+    let cases = [
+        (with_more(text("x.y")), unknown("x.y")),
+        (
+            with_more(text("vmware.contentType")),
+            unknown("vmware.contentType"),
+        ),
+        (with_more(text("internal.key")), unknown("internal.key")),
+        (with_more(fixtures::flagged(2, text("x.y"))), flag(2)),
+        (with_more(text(method)), compressed(method)),
+        (
+            with_more(fixtures::flagged(1, text(method))),
+            compressed(method),
+        ),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(expected.kind(), ErrorKind::Unsupported);
+        assert_eq!(Envelope::parse(&file).map(drop), Err(expected));
+    }
+    let kept = with_more(fixtures::flagged(1, text("vmware.contentType")));
+    assert_eq!(open(&kept).unwrap().content(), content());
 }
 
 #[test]

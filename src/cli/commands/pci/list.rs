@@ -52,13 +52,16 @@ struct Device {
     source: &'static str,
     key: String,
     addresses: Vec<String>,
-    /// The same addresses as `lspci` and as esx.conf of 4.x write them.
+    /// The same address as `lspci` and as esx.conf of 4.x write it.
     spellings: Vec<String>,
     owner: String,
     passthrough: bool,
     alias: Option<String>,
     storage: bool,
     virtual_function: bool,
+    /// Whether the host passes over this line of esx.conf: keys are decimal, and this one is no
+    /// decimal address.
+    ignored_by_host: bool,
     name: Option<String>,
 }
 
@@ -138,13 +141,14 @@ fn object(listed: &ListedDevice) -> Device {
         file: listed.file.clone(),
         source: device.source.as_str(),
         key: device.key.clone(),
-        addresses: device.addresses.iter().map(ToString::to_string).collect(),
-        spellings: device.addresses.iter().flat_map(spellings).collect(),
+        addresses: device.address.iter().map(ToString::to_string).collect(),
+        spellings: device.address.iter().flat_map(spellings).collect(),
         owner: device.owner.clone().unwrap_or_default(),
         passthrough: device.passthrough,
         alias: device.alias.clone(),
         storage: device.is_storage(),
         virtual_function: device.virtual_function,
+        ignored_by_host: device.is_ignored_by_host(),
         name: device.name.clone(),
     }
 }
@@ -163,12 +167,19 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
         (false, false) => shown(&device.owner),
     };
     let name = device.name.as_deref().map(shown).unwrap_or_default();
-    let storage = if device.storage { "[storage]" } else { "" };
+    let mut about = vec![name];
+    if device.storage {
+        about.push("[storage]".to_owned());
+    }
+    if device.ignored_by_host {
+        about.push("[the host ignores this line]".to_owned());
+    }
+    about.retain(|part| !part.is_empty());
     let mut row = vec![
-        format!("    {}", device.addresses.join(" or ")),
+        format!("    {}", device.addresses.join(", ")),
         owner,
         device.alias.as_deref().map(shown).unwrap_or_default(),
-        format!("{name} {storage}").trim().to_owned(),
+        about.join(" "),
         format!("{}:{}", device.file, device.source),
         shown(&device.key),
     ];

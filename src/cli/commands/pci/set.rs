@@ -16,17 +16,23 @@ use std::path::Path;
 #[command(after_help = "\
 Examples:
   bootbank pci set stick.img -d 0000:00:1a.7 -e false     give it back
-  bootbank pci set stick.img -d raw:000:26.7 -e true      pass it through, by its raw key")]
+  bootbank pci set stick.img -d vmhba32 -e true -y        pass an adapter through, by its name
+  bootbank pci set stick.img -d 0000:3b:00.0 -e true --new    one that the state does not name yet")]
 pub struct Set {
     #[command(flatten)]
     targets: TargetArgs,
-    /// The device, by its raw key or its lspci, esxcli or decimal address; a prefix `raw:`, `hex:`
-    /// or `dec:` says how to read it (repeatable)
+    /// The device: its address as lspci and esxcli write it (hexadecimal), its key as the state has
+    /// it, or the name of its adapter, such as vmhba32. `raw:` takes the rest as a key, `dec:` as a
+    /// decimal address (repeatable)
     #[arg(short, long = "device", value_name = "ADDR", required = true)]
     device: Vec<String>,
     /// true: passed through to virtual machines; false: owned by the VMkernel
     #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
     enable: bool,
+    /// Take a device that the state does not name yet, too. To pass it through, it gets an entry
+    /// where the bank's release reads it
+    #[arg(long)]
+    new: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -50,10 +56,12 @@ impl Run for Set {
         } else {
             Owner::Vmkernel
         };
-        let edit = OwnerEdit {
-            devices: Devices::Named(selectors(&self.device)?),
-            owner,
+        let named = selectors(&self.device)?;
+        let devices = match self.new {
+            true => Devices::NamedOrNew(named),
+            false => Devices::Named(named),
         };
+        let edit = OwnerEdit { devices, owner };
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets.len())?
             .closing(match self.enable {
@@ -73,7 +81,7 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
     let parse = |text: &String| {
         text.parse().map_err(|error: SelectError| {
             Failure::usage(error.to_string()).hint(
-                "an address looks like 0000:00:1a.7, 00:1a.7 or 000:26.7, a key like /device/000:26.7/owner",
+                "an address looks like 0000:00:1a.7 or 00:1a.7, a key like /device/000:26.7/owner, an adapter like vmhba32",
             )
         })
     };

@@ -185,3 +185,44 @@ fn no_single_damaged_byte_makes_a_store_panic_or_an_edit_touch_other_tables() {
     }
     assert!(edits > 10, "only {edits} damaged stores could be edited");
 }
+
+/// An added row would have SQLite evaluate them: minutes in one instruction, or other bytes each
+/// time.
+#[test]
+fn a_default_that_is_an_expression_is_refused_before_anything_is_read() {
+    let with = |default: &str| {
+        let table = SCHEMA.replace(
+            "Revision INTEGER DEFAULT 0,",
+            &format!("Revision INTEGER DEFAULT 0, Extra {default},"),
+        );
+        sqlite3(&[], &table).1
+    };
+    for default in [
+        "DEFAULT (randomblob(8))",
+        "DEFAULT (instr(printf('%.30000c','a'),printf('%.20000c','b')))",
+        "DEFAULT CURRENT_TIMESTAMP",
+        "DEFAULT (datetime(CURRENT_TIMESTAMP))",
+    ] {
+        let error = ConfigStore::open(with(default)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            error.to_string(),
+            "bootbank does not know the schema of this ConfigStore: \
+             the DEFAULT of column `Extra` is an expression"
+        );
+    }
+    // A column of a later release is kept, and no row is added where it is not known what it
+    // should hold.
+    for default in ["TEXT", "TEXT DEFAULT ''", "INTEGER DEFAULT -1"] {
+        let store = ConfigStore::open(with(default)).unwrap();
+        let schemas = SchemaStore::open(&schema_store()).unwrap();
+        let key = RowKey::new("esx", "vmkernel", "options", "");
+        let row = schemas
+            .new_row(&key, &serde_json::json!({"vga": true}))
+            .unwrap();
+        let error = store
+            .edit(&[StoreChange::Add { row: Box::new(row) }], None)
+            .unwrap_err();
+        assert!(error.to_string().contains("no row can be added"), "{error}");
+    }
+}

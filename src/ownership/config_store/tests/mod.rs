@@ -1,30 +1,11 @@
 //! Databases here are made and judged by the sqlite3 program, never by our own code.
 
-use std::fs;
-use std::process::Command;
-
 mod hostile;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::ownership::{DeviceOwner, Source};
-
-/// Tables and triggers as a real 7.0.2 host has them.
-const SCHEMA: &str = "
-PRAGMA page_size = 4096; PRAGMA user_version = 2;
-CREATE TABLE KVTable(Key TEXT, Value TEXT, PRIMARY KEY(Key));
-CREATE TABLE Config(Component TEXT,ConfigGroup TEXT,Name TEXT,Identifier TEXT NOT NULL DEFAULT '',
-  ModifiedTime DATETIME DEFAULT (datetime(CURRENT_TIMESTAMP)),CreationTime DATETIME,Version TEXT DEFAULT '',
-  Success BOOLEAN DEFAULT 1,AutoConfValue TEXT, UserValue TEXT, VitalValue TEXT, CachedValue TEXT,
-  DesiredValue TEXT, Revision INTEGER DEFAULT 0, PRIMARY KEY(Component, ConfigGroup, Name, Identifier));
-CREATE TRIGGER updateModifiedTime AFTER UPDATE ON Config BEGIN
-  UPDATE Config SET ModifiedTime=(datetime(CURRENT_TIMESTAMP)) WHERE Name=NEW.Name and
-  Component=NEW.Component and ConfigGroup=New.ConfigGroup and Identifier=NEW.Identifier; END;
-CREATE TRIGGER updateRevision AFTER UPDATE OF AutoConfValue,UserValue,VitalValue,CachedValue ON Config BEGIN
-  UPDATE Config SET Revision=OLD.Revision + 1 WHERE Name=NEW.Name and Component=NEW.Component and
-  ConfigGroup=New.ConfigGroup and Identifier=NEW.Identifier; END;
-INSERT INTO KVTable VALUES ('note', printf('%.3000c', 'k')), ('more', printf('%.3000c', 'm'));
-";
+use crate::ownership::fixtures::{SCHEMA, schema_store, sqlite3, sqlite3_in_mode};
+use crate::ownership::{BusAddress, DeviceOwner, Source};
 
 /// A dozen devices, two of them passed through, adapters and an unrelated row of several pages.
 fn contents() -> String {
@@ -60,32 +41,6 @@ fn contents() -> String {
     sql += "INSERT INTO Config VALUES('esx','system','big','','2021-08-11 07:33:45','2021-07-01 08:00:16','1.0',1,
             NULL,printf('{\"x\":\"%.9000c\"}','y'),NULL,NULL,NULL,1);";
     sql
-}
-
-/// Runs the sqlite3 program on `bytes` and returns its output and the database afterwards.
-fn sqlite3(bytes: &[u8], sql: &str) -> (String, Vec<u8>) {
-    sqlite3_in_mode("list", bytes, sql)
-}
-
-fn sqlite3_in_mode(mode: &str, bytes: &[u8], sql: &str) -> (String, Vec<u8>) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
-    fs::write(&path, bytes).unwrap();
-    let output = Command::new("sqlite3")
-        .args(["-batch", "-bail", &format!("-{mode}")])
-        .arg(&path)
-        .arg(sql)
-        .output()
-        .expect("these tests need the sqlite3 program");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    (
-        String::from_utf8(output.stdout).unwrap(),
-        fs::read(&path).unwrap(),
-    )
 }
 
 fn database(more: &str) -> Vec<u8> {
@@ -147,7 +102,7 @@ fn devices_are_read_with_owner_and_alias() {
     assert_eq!(devices.len(), 12);
     let usb = device(&devices, USB);
     assert_eq!(usb.source, Source::ConfigStore);
-    assert_eq!(usb.addresses[0].to_string(), USB);
+    assert_eq!(usb.address.unwrap().to_string(), USB);
     assert_eq!(usb.owner.as_deref(), Some("OWNER_PASSTHRU"));
     assert_eq!(
         (usb.passthrough, usb.alias.as_deref()),
@@ -165,6 +120,30 @@ fn devices_are_read_with_owner_and_alias() {
     );
     assert_eq!(devices.iter().filter(|d| d.passthrough).count(), 2);
     assert_eq!(store.notes().unwrap(), [""; 0]);
+}
+
+/// On real 7.x hosts most places are slots, and the row has the same text.
+#[test]
+fn an_adapter_is_joined_to_its_row_by_the_text_of_the_slot() {
+    let rows: String = [("0000:01:00.0", "m01000300"), ("0000:02:00.0", "s00000004.00")]
+        .into_iter()
+        .map(|(sbdf, slot)| {
+            format!(
+                "INSERT INTO Config(Component,ConfigGroup,Name,Identifier,VitalValue) VALUES
+                 ('esx','hardware','pci_devices','{sbdf}','{{\"sbdf\":\"{sbdf}\",\"dl_bus_address\":\"{slot}\"}}');"
+            )
+        })
+        .collect();
+    let devices = store(&rows).devices().unwrap();
+    let boot = device(&devices, "0000:01:00.0");
+    assert_eq!(boot.bus_address, Some(BusAddress::Slot("m01000300".into())));
+    assert_eq!(boot.alias.as_deref(), Some("vmhba0"));
+    assert!(boot.is_storage());
+    assert_eq!(device(&devices, "0000:02:00.0").alias, None);
+    // A slot that two rows claim is nobody's.
+    let twice = rows.replace("s00000004.00", "m01000300");
+    let devices = store(&twice).devices().unwrap();
+    assert_eq!(device(&devices, "0000:01:00.0").alias, None);
 }
 
 #[test]
@@ -387,18 +366,15 @@ fn rows_are_set_and_deleted_by_key() {
 #[test]
 fn a_row_is_added_only_where_its_bus_address_is_known() {
     let before = store("");
+    let schemas = SchemaStore::open(&schema_store()).unwrap();
     let add = |address: &str, time| {
-        before.edit(
-            &[StoreChange::AddPassthru {
-                address: address.parse().unwrap(),
-            }],
-            time,
-        )
+        let row = before.passthru_row(&schemas, address.parse().unwrap())?;
+        before.edit(&[StoreChange::Add { row: Box::new(row) }], time)
     };
     let known = "0000:6e:0c.3";
-    for (time, modified, created) in [
-        (None, "2021-08-11 07:33:46", "2021-07-01 08:00:17"),
-        (Some(0), "1970-01-01 00:00:00", "1970-01-01 00:00:00"),
+    for (time, made) in [
+        (None, "2021-08-11 07:33:46"),
+        (Some(0), "1970-01-01 00:00:00"),
     ] {
         let after = add(known, time).unwrap();
         let seen = device(&after.devices().unwrap(), known).clone();
@@ -413,9 +389,9 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
         assert_eq!(
             row,
             format!(
-                "esx|hardware|pci_devices|{known}|{modified}|{created}|proposed|1||\
-                 {{\"sbdf\":\"{known}\",\"owner\":\"OWNER_PASSTHRU\"}}|\
-                 {{\"sbdf\":\"{known}\",\"dl_bus_address\":\"p{known}\"}}|||0\n"
+                "esx|hardware|pci_devices|{known}|{made}|{made}|proposed|1||\
+                 {{\"owner\":\"OWNER_PASSTHRU\",\"sbdf\":\"{known}\"}}|\
+                 {{\"dl_bus_address\":\"p{known}\",\"sbdf\":\"{known}\"}}|||0\n"
             )
         );
         let mut others = dump(after.as_bytes());
@@ -426,24 +402,13 @@ fn a_row_is_added_only_where_its_bus_address_is_known() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(
         error.to_string(),
-        "a pci_devices row for 0000:05:00.0 cannot be added: no device_data row holds its \
-         dl_bus_address, which the schema requires"
+        "the ConfigStore row esx/hardware/pci_devices/0000:05:00.0 cannot be added: no device_data \
+         row holds its dl_bus_address, which the schema requires"
     );
     assert!(matches!(
         add(USB, None),
         Err(OwnershipError::RowExists { .. })
     ));
-    let empty = store("DELETE FROM Config WHERE Name='pci_devices';");
-    let change = StoreChange::AddPassthru {
-        address: known.parse().unwrap(),
-    };
-    assert!(
-        empty
-            .edit(&[change], None)
-            .unwrap_err()
-            .to_string()
-            .contains("take the schema version from")
-    );
 }
 
 #[test]
@@ -519,7 +484,7 @@ fn an_odd_identifier_is_shown_noted_and_kept() {
     );
     let devices = store.devices().unwrap();
     let odd = device(&devices, "00:1a.7");
-    assert_eq!((odd.passthrough, odd.addresses.len()), (true, 0));
+    assert_eq!((odd.passthrough, odd.address), (true, None));
     assert_eq!(
         store.notes().unwrap(),
         [

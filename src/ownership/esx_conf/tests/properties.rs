@@ -56,6 +56,32 @@ proptest! {
         prop_assert_eq!(after.get(key), Some(value.as_str()));
     }
 
+    /// But for the order of new lines that belong behind the same line.
+    #[test]
+    fn setting_many_at_once_is_setting_one_after_the_other(
+        bytes in any_file(),
+        settings in proptest::collection::vec(("(/[ab]{1,2}){1,4}", "[a-z]{0,3}"), 0..8),
+        unset in proptest::collection::vec(any::<prop::sample::Index>(), 0..3),
+    ) {
+        let file = conf(&bytes);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let mut one_by_one = Ok(file.clone());
+        for (key, value) in &settings {
+            one_by_one = one_by_one.and_then(|file| file.set(key, value));
+        }
+        let at_once = file.set_all(&settings);
+        prop_assert_eq!(at_once.is_ok(), one_by_one.is_ok());
+        let (Ok(at_once), Ok(one_by_one)) = (at_once, one_by_one) else { return Ok(()) };
+        prop_assert_eq!(sorted_lines(&at_once), sorted_lines(&one_by_one));
+        let keys: Vec<String> = at_once.entries().map(|e| e.key.to_owned()).collect();
+        prop_assume!(!keys.is_empty());
+        let gone: Vec<&str> = unset.iter().map(|pick| keys[pick.index(keys.len())].as_str()).collect();
+        let Ok(without) = at_once.unset_all(&gone) else { return Ok(()) };
+        prop_assert!(without.entries().all(|e| !gone.contains(&e.key)));
+        let kept = at_once.entries().filter(|e| !gone.contains(&e.key)).count();
+        prop_assert_eq!(without.entries().count(), kept);
+    }
+
     #[test]
     fn a_new_key_adds_one_line_and_unset_takes_it_away(bytes in any_file(), value in "[a-z ]{0,8}") {
         let file = conf(&bytes);
@@ -81,4 +107,10 @@ proptest! {
 
 fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+fn sorted_lines(conf: &EsxConf) -> Vec<Vec<u8>> {
+    let mut lines = lines(conf.as_bytes());
+    lines.sort();
+    lines
 }

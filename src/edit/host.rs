@@ -1,0 +1,265 @@
+//! What a pipeline sets on a host: name, domain, NTP servers, SSH keys of root; each where the
+//! host of that release keeps it.
+//!
+//! Known: the name is `/adv/Misc/HostName` to 7.x (a real 7.0.2 state) and a member of
+//! `advanced_options/misc` from 8.0 on (a public reader of 8.0.3 and 9.0.0); root's keys are
+//! `/etc/ssh/keys-root/authorized_keys` (the schema store of 7.0.2). Where NTP servers are kept was
+//! not seen for each release, so they are set where the state itself holds some, and else refused.
+
+mod check;
+mod text;
+
+use super::identity::{self, NAME_KEY};
+use super::{ConfEdit, Configuration, Edit, EditError, FileEdit, StoreEdit};
+use crate::bank::Release;
+use crate::ownership::{Row, RowKey, ValueColumn};
+use crate::state::State;
+use serde_json::{Value, json};
+
+const HOSTS: &str = "etc/hosts";
+const NTP_CONF: &str = "etc/ntp.conf";
+const AUTHORIZED_KEYS: &str = "etc/ssh/keys-root/authorized_keys";
+/// Mode of an `authorized_keys` that is new.
+const KEYS_MODE: u32 = 0o600;
+
+/// What to set on a host. What is not given stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostEdit {
+    /// Its name, with or without the domain.
+    pub name: Option<String>,
+    /// Its domain.
+    pub domain: Option<String>,
+    /// Its NTP servers, in place of those it has. Empty to leave them.
+    pub ntp: Vec<String>,
+    /// Public keys that may log in as root, beside those that may already.
+    pub ssh_keys: Vec<String>,
+}
+
+/// A name in the parts a state keeps.
+struct FullName {
+    short: String,
+    domain: Option<String>,
+}
+
+impl FullName {
+    fn of(text: &str) -> FullName {
+        let (short, domain) = match text.split_once('.') {
+            Some((short, domain)) => (short, Some(domain.to_owned())),
+            None => (text, None),
+        };
+        FullName {
+            short: short.to_owned(),
+            domain,
+        }
+    }
+
+    fn whole(&self) -> String {
+        match &self.domain {
+            Some(domain) => format!("{}.{domain}", self.short),
+            None => self.short.clone(),
+        }
+    }
+}
+
+impl HostEdit {
+    /// Whether it sets nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == HostEdit::default()
+    }
+
+    /// The edits it comes to in one state.
+    pub(super) fn edits(
+        &self,
+        state: &State,
+        configuration: &Configuration,
+        release: Option<&Release>,
+    ) -> Result<Vec<Edit>, EditError> {
+        self.check()?;
+        let mut edits = self.name_edits(state, configuration, release)?;
+        if !self.ntp.is_empty() {
+            edits.extend(ntp_edits(&self.ntp, state, configuration)?);
+        }
+        if !self.ssh_keys.is_empty() {
+            let old = state.content(AUTHORIZED_KEYS)?;
+            let is_new = old.is_none();
+            if let Some(content) = text::with_keys(old.unwrap_or_default(), &self.ssh_keys) {
+                edits.push(put(AUTHORIZED_KEYS, content, is_new.then_some(KEYS_MODE)));
+            }
+        }
+        Ok(edits)
+    }
+
+    fn name_edits(
+        &self,
+        state: &State,
+        configuration: &Configuration,
+        release: Option<&Release>,
+    ) -> Result<Vec<Edit>, EditError> {
+        if self.name.is_none() && self.domain.is_none() {
+            return Ok(Vec::new());
+        }
+        let old = configuration.identity(release).name;
+        let name = self.full_name(old.as_deref())?;
+        let whole = name.whole();
+        let mut edits = Vec::new();
+        let conf = configuration.esx_conf.as_ref();
+        let in_conf = conf.is_some_and(|conf| conf.get(NAME_KEY).is_some());
+        let is_8 = release.map(|release| release.is_at_least(8, 0));
+        if conf.is_some() && (in_conf || is_8 == Some(false)) {
+            edits.push(Edit::Conf(ConfEdit::Set {
+                key: NAME_KEY.to_owned(),
+                value: whole.clone(),
+            }));
+        }
+        let key = identity::row_key("misc");
+        let row = configuration
+            .store
+            .as_ref()
+            .and_then(|store| store.row(&key));
+        let has_name = row.is_some_and(|row| holds(row, "host_name").is_some());
+        if has_name || (is_8 == Some(true) && configuration.store.is_some()) {
+            edits.push(set_member(
+                &key,
+                row,
+                ValueColumn::Vital,
+                "host_name",
+                json!(whole),
+            ));
+        }
+        edits.extend(stack_edit(configuration, &name));
+        if edits.is_empty() {
+            return Err(unknown("the host's name"));
+        }
+        let hosts = state.content(HOSTS)?.unwrap_or_default();
+        if let Some(old) = old.as_deref().filter(|old| *old != whole)
+            && let Some(content) = text::renamed(hosts, old, &whole, &name.short)
+        {
+            edits.push(put(HOSTS, content, None));
+        }
+        Ok(edits)
+    }
+
+    /// The name as it is to be, given the one the host has.
+    fn full_name(&self, old: Option<&str>) -> Result<FullName, EditError> {
+        let old = old.map(FullName::of);
+        let given = self.name.as_deref().map(FullName::of);
+        let short = given
+            .as_ref()
+            .or(old.as_ref())
+            .map(|name| name.short.clone());
+        let short = short.ok_or_else(|| EditError::HostValue {
+            what: "domain",
+            why: "the state has no name to put it to".to_owned(),
+        })?;
+        let of_name = given.and_then(|name| name.domain);
+        let domain = match (&self.domain, of_name) {
+            (Some(domain), Some(other)) if *domain != other => {
+                return Err(EditError::HostValue {
+                    what: "name",
+                    why: format!("it is in the domain {other}, and {domain} is given"),
+                });
+            }
+            (Some(domain), _) => Some(domain.clone()),
+            (None, other) => other.or(old.and_then(|name| name.domain)),
+        };
+        Ok(FullName { short, domain })
+    }
+}
+
+/// The DNS settings of the default network stack, where they name the host.
+fn stack_edit(configuration: &Configuration, name: &FullName) -> Option<Edit> {
+    let key = identity::stack_key();
+    let row = configuration.store.as_ref()?.row(&key)?;
+    let (column, mut value) = holds(row, "dns")?;
+    let dns = value.get_mut("dns")?.as_object_mut()?;
+    dns.get("host_name")?;
+    dns.insert("host_name".to_owned(), json!(name.short));
+    if let Some(domain) = &name.domain {
+        dns.insert("domain_name".to_owned(), json!(domain));
+    }
+    Some(set(&key, column, &value))
+}
+
+fn ntp_edits(
+    servers: &[String],
+    state: &State,
+    configuration: &Configuration,
+) -> Result<Vec<Edit>, EditError> {
+    let mut edits = Vec::new();
+    let key = RowKey::new("esx", "system", "system_time", "");
+    let row = configuration
+        .store
+        .as_ref()
+        .and_then(|store| store.row(&key));
+    if let Some((column, mut value)) = row.and_then(|row| holds(row, "ntp_config")) {
+        let old = value.pointer("/ntp_config/server").cloned();
+        let old = old.as_ref().and_then(Value::as_array);
+        let entry = |name: &String| {
+            let mut known = old.into_iter().flatten();
+            let known = known.find(|entry| entry.get("hostname") == Some(&json!(name)));
+            // As the schema of 7.0.2 has them.
+            known
+                .cloned()
+                .unwrap_or_else(|| json!({"hostname": name, "command": "SERVER"}))
+        };
+        let new: Vec<Value> = servers.iter().map(entry).collect();
+        if let Some(config) = value.get_mut("ntp_config").and_then(Value::as_object_mut) {
+            config.insert("server".to_owned(), Value::Array(new));
+            edits.push(set(&key, column, &value));
+        }
+    }
+    if let Some(old) = state.content(NTP_CONF)? {
+        edits.extend(text::with_servers(old, servers).map(|content| put(NTP_CONF, content, None)));
+    } else if edits.is_empty() {
+        return Err(unknown("the NTP servers"));
+    }
+    Ok(edits)
+}
+
+fn unknown(what: &'static str) -> EditError {
+    EditError::HostUnknown { what }
+}
+
+/// The column of a row whose object has this member, and the object.
+fn holds(row: &Row, member: &str) -> Option<(ValueColumn, Value)> {
+    identity::columns(row).find(|(_, value)| value.get(member).is_some())
+}
+
+/// Sets a member where the row has it, else in `home` beside what is there.
+fn set_member(
+    key: &RowKey,
+    row: Option<&Row>,
+    home: ValueColumn,
+    member: &str,
+    new: Value,
+) -> Edit {
+    let found = row.and_then(|row| holds(row, member));
+    let beside = || {
+        let of_home = |(column, _): &(ValueColumn, Value)| *column == home;
+        row.and_then(|row| identity::columns(row).find(of_home))
+    };
+    let (column, mut value) = found.or_else(beside).unwrap_or((home, json!({})));
+    if let Some(members) = value.as_object_mut() {
+        members.insert(member.to_owned(), new);
+    }
+    set(key, column, &value)
+}
+
+fn set(key: &RowKey, column: ValueColumn, value: &Value) -> Edit {
+    Edit::Store(StoreEdit::Set {
+        key: key.clone(),
+        column,
+        json: value.to_string(),
+    })
+}
+
+fn put(path: &str, content: Vec<u8>, mode: Option<u32>) -> Edit {
+    Edit::File(FileEdit::Put {
+        path: path.to_owned(),
+        content,
+        mode,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use super::super::fixtures::{open, state, store};
+use super::super::{CONFIG_STORE, Context, ESX_CONF, apply};
+use super::*;
+use crate::error::ErrorKind;
+use crate::state::Effort;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxB8kzL2yNKBrpyhKpEa0BhZKLM0lkR4ZmCNRG8xYqB ci@lab";
+const OTHER: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA other";
+const HOSTS_FILE: &[u8] = b"127.0.0.1\tlocalhost.localdomain localhost\n192.0.2.7\told.lab old\n";
+
+fn conf() -> Vec<u8> {
+    b"/system/uuid = \"x\"\n/adv/Misc/HostName = \"old.lab\"\n".to_vec()
+}
+
+fn made(state: &State, edit: &HostEdit, build: &str) -> Result<State, EditError> {
+    let release = Release::parse(build);
+    let edits = [Edit::Host(edit.clone())];
+    let edited = apply(state, &edits, Context::default(), release.as_ref())?;
+    if let Some(missing) = edited.unmatched.first() {
+        return Err(missing.clone().into());
+    }
+    let after = open(&state.edit(&edited.members, Effort::Usual).unwrap());
+    let again = apply(&after, &edits, Context::default(), release.as_ref())?;
+    assert!(again.members.is_empty(), "{:?}", again.changes);
+    Ok(after)
+}
+
+fn text(state: &State, path: &str) -> String {
+    String::from_utf8(state.content(path).unwrap().unwrap().to_vec()).unwrap()
+}
+
+fn name(name: &str) -> HostEdit {
+    HostEdit {
+        name: Some(name.to_owned()),
+        ..HostEdit::default()
+    }
+}
+
+#[test]
+fn the_name_goes_to_esx_conf_and_the_hosts_file_up_to_7() {
+    for build in ["6.7.0-8169922", "7.0.2-0.0.17867351"] {
+        let host = state(&[(ESX_CONF, &conf()), (HOSTS, HOSTS_FILE)]);
+        let after = made(&host, &name("esx7.example.org"), build).unwrap();
+        assert!(text(&after, ESX_CONF).contains("/adv/Misc/HostName = \"esx7.example.org\"\n"));
+        assert_eq!(
+            text(&after, HOSTS),
+            "127.0.0.1\tlocalhost.localdomain localhost\n192.0.2.7\tesx7.example.org esx7\n"
+        );
+        // A bare name stays in its domain, and a domain keeps the name.
+        let after = made(&host, &name("esx8"), build).unwrap();
+        assert!(text(&after, ESX_CONF).contains("\"esx8.lab\""));
+        let domain = HostEdit {
+            domain: Some("site".into()),
+            ..HostEdit::default()
+        };
+        let after = made(&host, &domain, build).unwrap();
+        assert!(text(&after, ESX_CONF).contains("\"old.site\""));
+    }
+}
+
+#[test]
+fn the_name_goes_to_its_row_from_8_on() {
+    let rows = [
+        [
+            "advanced_options",
+            "misc",
+            "",
+            "",
+            r#"{"host_name":"old.lab","host_IP_addr":"192.0.2.7"}"#,
+        ],
+        [
+            "network",
+            "net_stacks",
+            "defaultTcpipStack",
+            r#"{"key":"defaultTcpipStack","dns":{"host_name":"old","domain_name":"lab"}}"#,
+            "",
+        ],
+    ];
+    let uuid: &[u8] = b"/system/uuid = \"x\"\n";
+    let host = state(&[
+        (ESX_CONF, uuid),
+        (CONFIG_STORE, &store(&rows)),
+        (HOSTS, HOSTS_FILE),
+    ]);
+    let after = made(&host, &name("esx7.example.org"), "8.0.1-0.0.21495797").unwrap();
+    assert_eq!(text(&after, ESX_CONF).as_bytes(), uuid);
+    let configuration = Configuration::open(&after).unwrap();
+    let store = configuration.store.unwrap();
+    let misc = store.row(&identity::row_key("misc")).unwrap();
+    assert_eq!(
+        misc.value(ValueColumn::Vital).text(),
+        Some(r#"{"host_IP_addr":"192.0.2.7","host_name":"esx7.example.org"}"#)
+    );
+    let stack = store
+        .row(&identity::stack_key())
+        .unwrap()
+        .value(ValueColumn::User);
+    assert!(
+        stack
+            .text()
+            .unwrap()
+            .contains(r#""dns":{"domain_name":"example.org","host_name":"esx7"}"#)
+    );
+    assert!(text(&after, HOSTS).contains("192.0.2.7\tesx7.example.org esx7\n"));
+    // Without the row, and without a schema to make one by, nothing is guessed.
+    let bare = state(&[
+        (ESX_CONF, uuid),
+        (CONFIG_STORE, &super::super::fixtures::store(&[])),
+    ]);
+    let error = made(&bare, &name("esx7"), "8.0.1-0.0.21495797").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(
+        error.to_string().contains("esx/advanced_options/misc"),
+        "{error}"
+    );
+}
+
+#[test]
+fn ntp_servers_go_where_the_state_holds_some_and_nowhere_else() {
+    let edit = HostEdit {
+        ntp: vec!["a.ntp".into(), "192.0.2.5".into()],
+        ..HostEdit::default()
+    };
+    let old: &[u8] = b"restrict 127.0.0.1\nserver one\nserver two\ndriftfile /etc/ntp.drift\n";
+    let host = state(&[(ESX_CONF, &conf()), (NTP_CONF, old)]);
+    assert_eq!(
+        text(&made(&host, &edit, "6.7.0-1").unwrap(), NTP_CONF),
+        "restrict 127.0.0.1\nserver a.ntp\nserver 192.0.2.5\ndriftfile /etc/ntp.drift\n"
+    );
+    let row = r#"{"enabled":true,"ntp_config":{"server":[{"hostname":"a.ntp","command":"POOL","ttl":1},{"hostname":"z","command":"SERVER"}]}}"#;
+    let rows = store(&[["system", "system_time", "", row, ""]]);
+    let host = state(&[(ESX_CONF, &conf()), (CONFIG_STORE, &rows)]);
+    let after = Configuration::open(&made(&host, &edit, "8.0.1-0.0.1").unwrap()).unwrap();
+    let key = RowKey::new("esx", "system", "system_time", "");
+    let store = after.store.unwrap();
+    assert_eq!(
+        store.row(&key).unwrap().value(ValueColumn::User).text(),
+        Some(
+            r#"{"enabled":true,"ntp_config":{"server":[{"command":"POOL","hostname":"a.ntp","ttl":1},{"command":"SERVER","hostname":"192.0.2.5"}]}}"#
+        )
+    );
+    let bare = state(&[(ESX_CONF, &conf())]);
+    let error = made(&bare, &edit, "8.0.1-0.0.1").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(
+        error
+            .to_string()
+            .starts_with("it is not known where this release keeps the NTP servers"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_key_is_put_behind_those_that_are_there_and_only_once() {
+    let edit = HostEdit {
+        ssh_keys: vec![KEY.into(), OTHER.into()],
+        ..HostEdit::default()
+    };
+    let renamed = KEY.replace("ci@lab", "someone");
+    let host = state(&[(ESX_CONF, &conf()), (AUTHORIZED_KEYS, renamed.as_bytes())]);
+    let after = made(&host, &edit, "7.0.2-0.0.1").unwrap();
+    assert_eq!(
+        text(&after, AUTHORIZED_KEYS),
+        format!("{renamed}\n{OTHER}\n")
+    );
+    let bare = state(&[(ESX_CONF, &conf())]);
+    let after = made(&bare, &edit, "7.0.2-0.0.1").unwrap();
+    assert_eq!(text(&after, AUTHORIZED_KEYS), format!("{KEY}\n{OTHER}\n"));
+    assert_eq!(
+        after.find(AUTHORIZED_KEYS).unwrap().unwrap().mode,
+        KEYS_MODE
+    );
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused_before_a_state_is_looked_at() {
+    let cases = [
+        name("a b"),
+        name("-a"),
+        name("a..b"),
+        name(""),
+        name("a\nb"),
+        HostEdit {
+            ntp: vec!["a b".into()],
+            ..HostEdit::default()
+        },
+        HostEdit {
+            ssh_keys: vec!["ssh-ed25519 nonsense".into()],
+            ..HostEdit::default()
+        },
+        HostEdit {
+            ssh_keys: vec![format!("command=x {KEY}")],
+            ..HostEdit::default()
+        },
+        HostEdit {
+            ssh_keys: vec![format!("{KEY}\n{OTHER}")],
+            ..HostEdit::default()
+        },
+        HostEdit {
+            ssh_keys: vec![KEY.replace("ssh-ed25519", "ssh-rsa")],
+            ..HostEdit::default()
+        },
+    ];
+    for edit in cases {
+        let error = edit.check().expect_err(&format!("{edit:?}"));
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    let host = state(&[(ESX_CONF, &conf())]);
+    let mut twice = name("a.lab");
+    twice.domain = Some("site".into());
+    assert_eq!(
+        made(&host, &twice, "6.7.0-1").unwrap_err().kind(),
+        ErrorKind::Usage
+    );
+}

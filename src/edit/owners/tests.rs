@@ -1,0 +1,161 @@
+use super::super::fixtures::{state, store};
+use super::super::{Context, Edit, apply};
+use super::*;
+use crate::error::ErrorKind;
+
+const ADAPTERS: [[&str; 5]; 3] = [
+    [
+        "system",
+        "device_data",
+        "52 a8",
+        "",
+        r#"{"alias":"vmhba0","bus_type":"pci","bus_address":"m01000300"}"#,
+    ],
+    [
+        "system",
+        "device_data",
+        "52 a9",
+        "",
+        r#"{"alias":"vmnic3","bus_type":"pci","bus_address":"m01000b00"}"#,
+    ],
+    [
+        "hardware",
+        "pci_devices",
+        "0000:01:00.0",
+        "",
+        r#"{"sbdf":"0000:01:00.0","dl_bus_address":"m01000300"}"#,
+    ],
+];
+
+fn edit(devices: Devices, owner: Owner) -> Edit {
+    Edit::Owner(OwnerEdit { devices, owner })
+}
+
+fn named(selector: &str) -> Vec<Selector> {
+    vec![selector.parse().unwrap()]
+}
+
+/// The join by slot gives the name, and the name finds the device in both files.
+#[test]
+fn an_adapter_known_by_its_slot_is_found_by_name_in_both_files() {
+    let conf = b"/device/0000:01:00.0/owner = \"passthru\"\n";
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&ADAPTERS))]);
+    let devices = Configuration::open(&state).unwrap().devices().unwrap();
+    assert_eq!(devices.len(), 2);
+    for device in &devices {
+        assert_eq!(device.alias.as_deref(), Some("vmhba0"), "{device:?}");
+        assert!(device.is_storage());
+    }
+    let back = edit(Devices::Named(named("vmhba0")), Owner::Vmkernel);
+    let edited = apply(&state, &[back], Context::default(), None).unwrap();
+    let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
+    assert_eq!(keys, ["/device/0000:01:00.0/owner"]);
+    // The place of this one is known, and nothing says which PCI device that is.
+    let other = edit(Devices::NamedOrNew(named("vmnic3")), Owner::Passthru);
+    let edited = apply(&state, &[other], Context::default(), None).unwrap();
+    assert_eq!(
+        edited.unmatched[0].to_string(),
+        "`vmnic3` is the adapter at m01000b00, and nothing in the state ties that place to a PCI address"
+    );
+}
+
+/// Hosts of 5.5 to 6.7 name slots in `/vmkdevmgr`; a row of an upgraded host has the same text.
+#[test]
+fn a_slot_of_esx_conf_names_the_adapter_of_a_row() {
+    let conf = b"/vmkdevmgr/pci/m01000300/alias = \"vmhba2\"\n";
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&ADAPTERS[2..]))]);
+    let devices = Configuration::open(&state).unwrap().devices().unwrap();
+    assert_eq!(devices[0].alias.as_deref(), Some("vmhba2"));
+}
+
+#[test]
+fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
+    let state = state(&[(ESX_CONF, b"/device/0000:85:31.1/owner = \"passthru\"\n")]);
+    let typo = edit(Devices::Named(named("0000:55:1f.2")), Owner::Passthru);
+    let edited = apply(&state, &[typo], Context::default(), None).unwrap();
+    assert!(edited.members.is_empty());
+    assert_eq!(
+        edited.unmatched[0].to_string(),
+        "no device matches `0000:55:1f.2`; the nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
+    );
+    let insisted = edit(Devices::NamedOrNew(named("0000:55:1f.2")), Owner::Passthru);
+    let edited = apply(&state, &[insisted], Context::default(), None).unwrap();
+    assert_eq!(edited.changes[0].key, "/device/0000:85:31.2/owner");
+}
+
+/// 7.0 U1 has a store and reads esx.conf; 7.0 U2 reads the store.
+#[test]
+fn a_new_device_and_the_warning_go_by_the_release() {
+    let conf =
+        b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:03:00.0/owner = \"vmkernel\"\n";
+    let rows = [[
+        "hardware",
+        "pci_devices",
+        "0000:01:00.0",
+        r#"{"sbdf":"0000:01:00.0"}"#,
+        "",
+    ]];
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&rows))]);
+    let (older, newer) = ("7.0.1-0.0.16850804", "7.0.2-0.0.17867351");
+    let made = |devices: Devices, build: &str| {
+        let edit = edit(devices, Owner::Passthru);
+        let release = Release::parse(build).unwrap();
+        apply(&state, &[edit], Context::default(), Some(&release))
+    };
+    let new = Devices::NamedOrNew(named("0a:00.0"));
+    let edited = made(new.clone(), older).unwrap();
+    assert_eq!(edited.changes[0].key, "/device/0000:10:00.0/owner");
+    assert!(edited.warnings.is_empty(), "{:?}", edited.warnings);
+    // The archive tells too little for a row.
+    assert_eq!(made(new, newer).unwrap_err().kind(), ErrorKind::Refused);
+
+    let in_conf = Devices::Named(named("00:1f.2"));
+    assert!(made(in_conf.clone(), older).unwrap().warnings.is_empty());
+    assert_eq!(
+        made(in_conf, newer).unwrap().warnings,
+        [
+            "local.tgz: only esx.conf names /device/0000:00:31.2/owner; \
+          7.0.2-0.0.17867351 reads the ConfigStore and does not see this change"
+        ]
+    );
+    let in_store = Devices::Named(named("01:00.0"));
+    assert!(made(in_store.clone(), newer).unwrap().warnings.is_empty());
+    assert_eq!(
+        made(in_store, older).unwrap().warnings,
+        ["local.tgz: only the ConfigStore names 0000:01:00.0; \
+          7.0.1-0.0.16850804 reads esx.conf and does not see this change"]
+    );
+}
+
+/// Told as a value, so that whoever asks people can ask.
+#[test]
+fn passing_a_storage_adapter_through_is_said_to_be_harmful_and_giving_it_back_is_not() {
+    let conf = b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:00:31.2/vmkname = \"vmhba0\"\n\
+        /device/0000:00:29.0/owner = \"vmkernel\"\n/vmkdevmgr/pci/p0000:00:17.0/alias = \"vmhba1\"\n";
+    let state = state(&[(ESX_CONF, conf)]);
+    let made = |device: &str, owner| {
+        let edit = edit(Devices::NamedOrNew(named(device)), owner);
+        let edited = apply(&state, &[edit], Context::default(), None).unwrap();
+        (edited.changes.first().and_then(|c| c.harm), edited.warnings)
+    };
+    let (harm, warnings) = made("0000:00:1f.2", Owner::Passthru);
+    assert_eq!(harm, Some(Harm::StorageAdapter));
+    assert_eq!(
+        warnings,
+        [
+            "local.tgz: /device/0000:00:31.2/owner is vmhba0: if it is passed through, the host loses the \
+          disks behind it, and its boot medium if that is one of them"
+        ]
+    );
+    // One that has no line yet, and one known by its name.
+    assert_eq!(
+        made("00:17.0", Owner::Passthru).0,
+        Some(Harm::StorageAdapter)
+    );
+    assert_eq!(
+        made("vmhba1", Owner::Passthru).0,
+        Some(Harm::StorageAdapter)
+    );
+    assert_eq!(made("00:1d.0", Owner::Passthru), (None, Vec::new()));
+    assert_eq!(made("00:1f.2", Owner::Vmkernel), (None, Vec::new()));
+}

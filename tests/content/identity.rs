@@ -1,0 +1,190 @@
+//! Whose medium it is, what a pipeline sets on a host, and devices that nothing names yet.
+
+use crate::host::{Host, differing};
+use serde_json::{Value, json};
+use std::fs;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g ci@lab";
+
+#[test]
+fn the_name_and_a_key_are_set_where_6_7_keeps_them_and_info_shows_whose_medium_it_is() {
+    let host = Host::new("esxi67-usb-passthru");
+    let before = host.unpacked(5, "before");
+    fs::write(host.path("keys.pub"), format!("# of the lab\n\n{KEY}\n")).unwrap();
+    let set = [
+        "host",
+        "set",
+        "STICK",
+        "--name",
+        "esx7",
+        "--domain",
+        "lab.example.org",
+        "--ssh-key",
+        "keys.pub",
+        "--no-undo",
+    ];
+    host.done(&set);
+    let after = host.unpacked(5, "after");
+    assert_eq!(
+        differing(&before, &after),
+        ["etc/ssh/keys-root", "etc/vmware/esx.conf"]
+    );
+    let keys = fs::read_to_string(after.join("etc/ssh/keys-root/authorized_keys")).unwrap();
+    assert_eq!(keys, format!("{KEY}\n"));
+    assert_eq!(
+        host.done(&["conf", "get", "STICK", "/adv/Misc/HostName"]),
+        "esx7.lab.example.org\n"
+    );
+    // The same once more changes nothing.
+    assert_eq!(host.run(&[&set[..], &["--check"]].concat()).code, 0);
+
+    let found: Value = serde_json::from_str(&host.done(&["info", "STICK", "--json"])).unwrap();
+    let uuid = host.done(&["conf", "get", "STICK", "/system/uuid"]);
+    let expected =
+        json!({"name": "esx7.lab.example.org", "system_uuid": uuid.trim_end(), "addresses": []});
+    for bank in 0..2 {
+        assert_eq!(found["banks"][bank]["states"][0]["host"], expected);
+    }
+    let words = host.done(&["info", "STICK"]);
+    let line = format!("    host esx7.lab.example.org, UUID {uuid}");
+    assert_eq!(words.matches(&line).count(), 2, "{words}");
+}
+
+#[test]
+fn values_of_a_host_that_cannot_be_meant_or_placed_are_refused() {
+    let host = Host::new("esxi67-usb-passthru");
+    fs::write(host.path("none.pub"), "# nothing\n").unwrap();
+    fs::write(host.path("bad.pub"), "ssh-rsa nonsense\n").unwrap();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[], 2, "there is nothing to do"),
+        (&["--name", "a b"], 2, "--name: \"a b\""),
+        (
+            &["--name", "a.x", "--domain", "y"],
+            2,
+            "it is in the domain x",
+        ),
+        (&["--ssh-key", "none.pub"], 2, "none.pub holds no key"),
+        (&["--ssh-key", "bad.pub"], 2, "is no public key"),
+        (
+            &["--ntp", "a.ntp"],
+            3,
+            "it is not known where this release keeps the NTP servers",
+        ),
+    ];
+    for (options, code, says) in cases {
+        host.refuses(&[&["host", "set", "STICK"], options].concat(), code, says);
+    }
+}
+
+#[test]
+fn a_key_that_moved_names_its_row() {
+    let host = Host::new("esxi80-encrypted-1g");
+    host.refuses(
+        &["conf", "get", "STICK", "/adv/Misc/HostName"],
+        2,
+        "host_name in the ConfigStore row esx/advanced_options/misc: bootbank store get",
+    );
+    host.done(&[
+        "conf",
+        "set",
+        "STICK",
+        "/adv/Misc/HostName",
+        "old",
+        "--no-undo",
+    ]);
+    let ran = host.run(&["conf", "get", "STICK", "/adv/Misc/HostName"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "old\n"));
+    assert!(
+        ran.stderr.contains("host_name in the ConfigStore row"),
+        "{}",
+        ran.stderr
+    );
+    let other = host.run(&["conf", "get", "STICK", "/system/uuid"]);
+    assert_eq!(other.stderr, "");
+}
+
+#[test]
+fn a_storage_adapter_is_passed_through_only_where_yes_is_said() {
+    let host = Host::new("esxi67-usb-passthru");
+    let set = ["pci", "set", "STICK", "-d", "vmhba0", "-e", "true"];
+    let says = "vmhba0 is a storage adapter: passing it through takes its disks from the host";
+    host.refuses(&set, 2, says);
+    let copy = host.path("copy.img");
+    let output = ["-o", copy.to_str().unwrap()];
+    host.refuses(&[&set[..], &output].concat(), 2, says);
+    assert!(!copy.exists());
+    // What only looks needs no answer, and says it all the same.
+    let shown = host.run(&[&set[..], &["-n"]].concat());
+    assert_eq!(shown.code, 0);
+    assert!(shown.stderr.contains("the host loses the disks behind it"));
+    host.done(&[&set[..], &output, &["-y"]].concat());
+    assert!(copy.exists());
+    host.done(&[&set[..], &["-y", "--no-undo"]].concat());
+    let listed = host.done(&["pci", "list", "STICK"]);
+    assert_eq!(
+        listed.matches("0000:00:1f.2  passthru").count(),
+        2,
+        "{listed}"
+    );
+    // Giving it back costs nothing.
+    host.done(&[
+        "pci",
+        "set",
+        "STICK",
+        "-d",
+        "vmhba0",
+        "-e",
+        "false",
+        "--no-undo",
+    ]);
+}
+
+#[test]
+fn a_device_that_nothing_names_is_a_mistake_unless_it_is_said_to_be_new() {
+    let host = Host::new("esxi67-usb-passthru");
+    let set = ["pci", "set", "STICK", "-d", "0a:00.0", "-e", "true"];
+    host.refuses(&set, 2, "no device matches `0a:00.0`; the nearest are ");
+    host.refuses(
+        &set,
+        2,
+        "if the state does not name it yet, --new passes it through all the same",
+    );
+    // Nothing new is given back.
+    let back = [
+        "pci", "set", "STICK", "-d", "0a:00.0", "-e", "false", "--new",
+    ];
+    host.refuses(&back, 2, "no device matches `0a:00.0`");
+    host.done(&[&set[..], &["--new", "--no-undo"]].concat());
+    let found: Value =
+        serde_json::from_str(&host.done(&["pci", "list", "STICK", "--json"])).unwrap();
+    let devices = found["banks"][0]["devices"].as_array().unwrap();
+    let new = devices
+        .iter()
+        .find(|device| device["addresses"] == json!(["0000:0a:00.0"]));
+    let new = new.expect("a line for the new device");
+    assert_eq!(new["key"], "/device/0000:10:00.0/owner");
+    assert_eq!(new["passthrough"], true);
+}
+
+#[test]
+fn a_line_the_host_ignores_is_said_to_be_one() {
+    let host = Host::new("esxi67-usb-passthru");
+    let key = "/device/0000:00:1f.6/owner";
+    host.done(&["conf", "set", "STICK", key, "passthru", "--no-undo"]);
+    let listed = host.done(&["pci", "list", "STICK"]);
+    let line = listed.lines().find(|line| line.ends_with(key)).unwrap();
+    assert!(line.contains("[the host ignores this line]"), "{line}");
+    let found: Value =
+        serde_json::from_str(&host.done(&["pci", "list", "STICK", "--json"])).unwrap();
+    for device in found["banks"][0]["devices"].as_array().unwrap() {
+        assert_eq!(device["ignored_by_host"], device["key"] == key, "{device}");
+        assert_eq!(
+            device["addresses"].as_array().unwrap().is_empty(),
+            device["key"] == key
+        );
+    }
+    // It is given back all the same.
+    host.done(&["fix", "STICK", "--no-undo"]);
+    assert_eq!(host.done(&["conf", "get", "STICK", key]), "vmkernel\n");
+}
