@@ -115,15 +115,15 @@ fn run(mut cli: Cli) -> Exit {
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
+    if let Some(targets) = cli.command.targets_mut() {
+        targets.add_listed()?;
+    }
     // A command without a target opens nothing.
     let opens = cli.command.first_target().is_some() || cli.command.targets_mut().is_some();
     let keys = match opens {
         true => keys(&cli.common)?,
         false => KeyCache::new(),
     };
-    if let Some(targets) = cli.command.targets_mut() {
-        targets.add_listed()?;
-    }
     cli.command.prepare()?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;

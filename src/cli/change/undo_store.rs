@@ -103,7 +103,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let parent = directory_of(path);
     make_directory(&parent).map_err(failed)?;
     if path.symlink_metadata().is_ok() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(rustix::io::Errno::EXIST.into()));
     }
     let partial = partial_name(path);
     // What a run left that was cut here is no undo file of anything.
