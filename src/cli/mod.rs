@@ -15,7 +15,7 @@ mod terminal;
 use crate::state::KeyCache;
 use clap::{CommandFactory as _, Parser};
 use commands::Command;
-use process::{Interrupt, confine_to};
+use process::{Interrupt, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
@@ -115,7 +115,11 @@ fn run(mut cli: Cli) -> Exit {
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
+    let key_from_stdin = cli.common.recovery_key.as_deref().is_some_and(is_stream);
     if let Some(targets) = cli.command.targets_mut() {
+        if key_from_stdin && targets.is_listed_on_stdin() {
+            take_stdin()?;
+        }
         targets.add_listed()?;
     }
     // A command without a target opens nothing.

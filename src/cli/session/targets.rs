@@ -41,6 +41,11 @@ impl TargetArgs {
         self.sticks.first().map(PathBuf::as_path)
     }
 
+    /// Whether the list is on standard input.
+    pub fn is_listed_on_stdin(&self) -> bool {
+        self.from_file.as_deref().is_some_and(is_stream)
+    }
+
     /// Puts the targets that the list names behind those on the command line. Done first of all:
     /// what the program may get at is settled by what is in the list.
     ///
