@@ -2,7 +2,7 @@
 
 use super::images::{self, Image, run};
 use super::profiles::whole_way;
-use super::program::{Bench, digest, judge, judge_fixed, script};
+use super::program::{Bench, digest, judge, judge_fixed, ran, script};
 use crate::args;
 use serde_json::{Value, json};
 use std::path::Path;
