@@ -28,7 +28,7 @@ fn the_name_and_a_key_are_set_where_6_7_keeps_them_and_info_shows_whose_medium_i
     let after = host.unpacked(5, "after");
     assert_eq!(
         differing(&before, &after),
-        ["etc/ssh/keys-root", "etc/vmware/esx.conf"]
+        ["etc/ssh/keys-root/authorized_keys", "etc/vmware/esx.conf"]
     );
     let keys = fs::read_to_string(after.join("etc/ssh/keys-root/authorized_keys")).unwrap();
     assert_eq!(keys, format!("{KEY}\n"));
