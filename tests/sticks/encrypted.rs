@@ -495,7 +495,11 @@ fn a_recovery_key_that_is_none_or_of_another_host_opens_nothing() {
     let missing = bench.run(&args!["info", stick, "--recovery-key", "nowhere"]);
     assert_eq!(missing.code, 2, "{}", missing.stderr);
     assert!(missing.stderr.contains("nowhere does not exist"));
-    let twice = bench.run(&args!["info", "--from-file", "-", "--recovery-key", "-"]);
+    std::fs::write(bench.file("key"), of_bank(0)).unwrap();
+    let twice = ran(bench
+        .command()
+        .args(["info", "--from-file", "-", "--recovery-key", "-"])
+        .stdin(std::fs::File::open(bench.file("key")).unwrap()));
     assert_eq!(twice.code, 2, "{}", twice.stderr);
     assert!(
         twice.stderr.contains("standard input twice"),

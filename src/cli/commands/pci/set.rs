@@ -7,7 +7,7 @@ use crate::cli::session::{Run, Session, TargetArgs};
 use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
 use crate::ownership::Owner;
 use crate::state::Form;
-use crate::stick::Plan;
+use crate::stick::{FilePlan, Plan};
 use clap::Args;
 use std::path::Path;
 
@@ -92,8 +92,10 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
 pub fn caution(plan: &Plan) -> Option<String> {
     let files = plan.banks.iter().flat_map(|bank| &bank.files);
     let mut changed = files.filter(|file| file.content.is_some());
-    changed.any(|file| file.form == Some(Form::Encrypted)).then(|| {
-        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before,          until this host has started with it."
+    let is_encrypted = |file: &FilePlan| matches!(file.form, Some(Form::Encrypted | Form::Sealed));
+    changed.any(is_encrypted).then(|| {
+        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, \
+         until this host has started with it."
             .to_owned()
     })
 }
