@@ -198,7 +198,7 @@ impl Layout {
     }
 }
 
-fn request(method: Method) -> Request {
+pub fn request(method: Method) -> Request {
     Request {
         banks: BankChoice::All,
         method,
