@@ -76,11 +76,12 @@ impl<'m> Stick<'m, '_> {
 
     /// What making the bank on `to` a copy of the one on `from` comes to. The volume keeps its
     /// identity and label, and boot.cfg the role of the bank: one that booted next boots next, any
-    /// other ranks below the original. Before anything else the target is told not to boot, so that
+    /// other ranks below the original, or is alike where no lower rank is left. Before anything else the target is told not to boot, so that
     /// at every cut the original does.
     ///
     /// # Errors
-    /// [`Cause::WouldStop`] where the original does not boot; volumes that are damaged; no room.
+    /// [`Cause::WouldStop`] where the original does not boot; [`Cause::NoneMeanwhile`] where the
+    /// loader would not take it while the target is in pieces; volumes that are damaged; no room.
     pub fn plan_copy_bank(&self, from: u32, to: u32) -> Result<Plan, Error> {
         if from == to {
             return Err(Cause::SameBank(from).into());
@@ -91,8 +92,11 @@ impl<'m> Stick<'m, '_> {
             .map_err(|error| error.on(from))?;
         let boot_cfg = self.boot_cfg_of_copy(original, to)?;
         let mut stages = Stages::new(self, to);
-        stages.disable()?;
-        stages.replace_all(&files)?;
+        if stages.differs(&files)? {
+            stages.disable()?;
+            self.check_meanwhile(&stages.set, from, to)?;
+            stages.replace_all(&files)?;
+        }
         stages.put_boot_cfg(&files, &boot_cfg)?;
         let (set, changes) = stages.finish();
         self.judge_copy(set, changes, &files, to)
@@ -176,6 +180,23 @@ impl<'m> Stick<'m, '_> {
         Err(Error::from(Cause::WouldStop(why)).on(partition))
     }
 
+    /// While the target is in pieces the original has to boot, where a bank booted before.
+    fn check_meanwhile(&self, set: &WriteSet, from: u32, to: u32) -> Result<(), Error> {
+        if set.is_empty() || !self.next_boot().boots() {
+            return Ok(());
+        }
+        let overlay = Overlay::new(self.medium(), set);
+        let settings = Settings {
+            sector_size: Some(self.table().sector_size),
+            ..self.settings()
+        };
+        let meanwhile = Stick::open(&overlay, settings)?;
+        match meanwhile.next_boot().boots() {
+            true => Ok(()),
+            false => Err(Error::from(Cause::NoneMeanwhile { from, to }).on(from)),
+        }
+    }
+
     fn nothing_to_do(&self, partition: u32) -> Plan {
         Plan {
             set: Planner::new(self.medium(), self.table().sector_size).finish(),
@@ -232,7 +253,6 @@ impl<'m> Stick<'m, '_> {
         let after = Stick::open(&overlay, settings)?;
         let volume = self.target_volume(&overlay, to)?;
         let copied = read_files(&volume, settings)?;
-        let is_boot_cfg = |entry: &Entry| entry.name().eq_ignore_ascii_case(BOOT_CFG);
         // A file without content cannot be made, and the loader needs none.
         let filled = |files: &Files| files.values().filter(|(_, it)| !it.is_empty()).count();
         let same = filled(files) == filled(&copied)
@@ -247,9 +267,13 @@ impl<'m> Stick<'m, '_> {
         after.check_would_boot(to)?;
         let outlook = after.outlook();
         let before = self.boots_next().map(|slot| slot.partition);
+        // No loader knows a rank below 1, and of two that are alike it takes the first.
+        let rank = |number| after.loader().boot_cfg(number).map(|cfg| cfg.updated);
+        let is_tie = |other: u32| to < other && rank(to) == Some(1) && rank(other) == Some(1);
         match &outlook.boot {
             NextBoot::Boots { partition } if before.is_none_or(|it| it == *partition) => {}
             NextBoot::Boots { .. } if before == Some(to) => {}
+            NextBoot::Boots { partition } if *partition == to && before.is_some_and(is_tie) => {}
             _ => return Err(fails("another bank would boot")),
         }
         let boots_next = outlook.boot.partition() == Some(to);
@@ -307,16 +331,29 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         })
     }
 
+    /// The files of the target, as the stages so far leave them.
+    fn target_files(&self) -> Result<Files, Error> {
+        let overlay = Overlay::new(self.stick.medium(), &self.set);
+        let volume = self.stick.target_volume(&overlay, self.to)?;
+        read_files(&volume, self.stick.settings()).map_err(|error| error.on(self.to))
+    }
+
+    /// Whether any file but boot.cfg has to be replaced, made or removed.
+    fn differs(&self, files: &Files) -> Result<bool, Error> {
+        let there = self.target_files()?;
+        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Vec<u8>> {
+            let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
+            let filled = all.filter(|(_, (_, content))| !content.is_empty());
+            let filled = filled.map(|(name, (_, content))| (*name, content.clone()));
+            filled.collect()
+        };
+        Ok(wanted(&there) != wanted(files))
+    }
+
     /// Removes what differs from the original, then makes what is missing: one after the other,
     /// because a bank has no room for two of everything.
     fn replace_all(&mut self, files: &Files) -> Result<(), Error> {
-        let settings = self.stick.settings();
-        let there = {
-            let overlay = Overlay::new(self.stick.medium(), &self.set);
-            let volume = self.stick.target_volume(&overlay, self.to)?;
-            read_files(&volume, settings).map_err(|error| error.on(self.to))?
-        };
-        let is_boot_cfg = |entry: &Entry| entry.name().eq_ignore_ascii_case(BOOT_CFG);
+        let there = self.target_files()?;
         let differs = |name: &[u8; 11], content: &[u8]| {
             files.get(name).is_none_or(|(_, wanted)| wanted != content)
         };
@@ -381,6 +418,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         if before != after {
             self.changes.push(change_of(BOOT_CFG, before, after));
         }
+        let limit = self.stick.settings().limits.max_unpacked;
         self.stage(|volume| {
             let (entry, action) = match volume.find(BOOT_CFG)? {
                 Some(entry) => (Some(entry), Action::Replace(content)),
@@ -389,7 +427,13 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
                     (new.into_iter().next(), Action::Create(content))
                 }
             };
-            let change = entry.map(|entry| FileChange {
+            let is_so = match &entry {
+                Some(entry) if matches!(action, Action::Replace(_)) => {
+                    volume.read_file(entry, limit)? == content
+                }
+                _ => false,
+            };
+            let change = entry.filter(|_| !is_so).map(|entry| FileChange {
                 entry,
                 action,
                 why: "boot.cfg of the copy".to_owned(),
@@ -423,6 +467,10 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
     fn finish(self) -> (WriteSet, Vec<SettingChange>) {
         (self.set, self.changes)
     }
+}
+
+fn is_boot_cfg(entry: &Entry) -> bool {
+    entry.name().eq_ignore_ascii_case(BOOT_CFG)
 }
 
 /// The files of a volume's root directory. Directories, which other systems make, are left alone.

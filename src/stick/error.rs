@@ -132,6 +132,16 @@ pub enum Cause {
         /// The highest there is.
         highest: u32,
     },
+    /// The bank that boots is to be replaced, and the loader does not take the other one.
+    #[error(
+        "no bank would boot while bank {to} is being replaced, because the loader does not take bank {from}"
+    )]
+    NoneMeanwhile {
+        /// The original.
+        from: u32,
+        /// The bank that is to become a copy.
+        to: u32,
+    },
     /// A bank is to be copied onto itself.
     #[error("bank {0} cannot be copied onto itself")]
     SameBank(u32),
@@ -169,6 +179,7 @@ impl Error {
             | Cause::WouldStop(_)
             | Cause::NotTaken { .. }
             | Cause::NoHigherUpdated { .. }
+            | Cause::NoneMeanwhile { .. }
             | Cause::OwnWay
             | Cause::Expectation(_)
             | Cause::Verification(_)

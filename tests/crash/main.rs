@@ -16,6 +16,8 @@ mod media;
 #[path = "../common/replay.rs"]
 mod replay;
 
+mod bank_runs;
+mod banks;
 mod changed;
 mod commands;
 mod faults;

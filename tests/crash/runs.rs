@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SAMPLE: usize = 29;
 
 /// What a command comes to on a medium in any state.
-type Act<'a> = &'a dyn Fn(&dyn ReadAt) -> Result<WriteSet, String>;
+pub type Act<'a> = &'a dyn Fn(&dyn ReadAt) -> Result<WriteSet, String>;
 
 /// A real run, recorded, and everything needed to judge its states.
 pub struct Run<'a> {

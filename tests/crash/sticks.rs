@@ -200,7 +200,7 @@ impl Layout {
     }
 }
 
-fn request(method: Method) -> Request {
+pub fn request(method: Method) -> Request {
     Request {
         banks: BankChoice::All,
         method,
