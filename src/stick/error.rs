@@ -7,7 +7,7 @@ use crate::edit::EditError;
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::ownership::OwnershipError;
-use crate::partition::TableError;
+use crate::partition::{OtherTable, TableError, TableFault};
 use crate::state::StateError;
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct Error {
     pub partition: Option<u32>,
     /// In which file of the bank, or which member of its state (`state.tgz:etc/vmware/esx.conf`).
     pub path: Option<String>,
+    /// A whole table that could be read instead, where the loader's is what is wrong.
+    pub other_table: Option<OtherTable>,
 }
 
 /// What can go wrong, by room, and what only the whole shows.
@@ -183,7 +185,14 @@ impl<E: Into<Cause>> From<E> for Error {
             cause: cause.into(),
             partition: None,
             path: None,
+            other_table: None,
         }
+    }
+}
+
+impl From<&TableFault> for Error {
+    fn from(fault: &TableFault) -> Self {
+        TableError::from(fault.clone()).into()
     }
 }
 
@@ -195,8 +204,12 @@ impl fmt::Display for Error {
         let cause = self.cause.to_string();
         match &self.path {
             // The errors of a state begin with the file already.
-            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}"),
-            _ => f.write_str(&cause),
+            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}")?,
+            _ => f.write_str(&cause)?,
+        }
+        match &self.other_table {
+            Some(other) => write!(f, "; {other}"),
+            None => Ok(()),
         }
     }
 }

@@ -31,7 +31,8 @@ use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, Why
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
-use crate::partition::{Partition, PartitionTable};
+use crate::error::ErrorKind;
+use crate::partition::{Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table};
 use crate::state::{KeyCache, Limits, State};
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ const STATE: &str = "state.tgz";
 /// Most banks that are opened, and most archives of the whole stick together, in units of the
 /// limit for one. The loader looks at three banks, and two are what every layout has.
 const MAX_BANKS: usize = 16;
+/// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
+/// is left to tell what it was.
+const USUAL_BANKS: [u32; 2] = [5, 6];
 const UNPACKED_TOGETHER: u64 = 4;
 
 /// How to open a stick.
@@ -107,12 +111,33 @@ pub struct Stick<'m, 'k> {
 impl<'m, 'k> Stick<'m, 'k> {
     /// Opens the medium: table, volumes, `boot.cfg` of each bank.
     ///
-    /// A damaged bank is no error here: it is in its slot. A medium without any is.
+    /// A damaged bank is no error here: it is in its slot, as is one that the medium ends before.
+    /// A medium without any is. What may be read is more than what may be changed: a plan is only
+    /// made where the table is [`PartitionTable::writable`].
     ///
     /// # Errors
     /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
-        let table = PartitionTable::read(medium, settings.sector_size)?;
+        let opened = Self::open_as(medium, settings, TableChoice::Loader);
+        opened.map_err(|mut error| {
+            let kind = error.kind();
+            if matches!(error.cause, Cause::Table(_) | Cause::NoBank(_)) && kind != ErrorKind::Io {
+                error.other_table = other_table(medium, settings.sector_size);
+            }
+            error
+        })
+    }
+
+    /// The same by a table that ESXi's loader may not use.
+    ///
+    /// # Errors
+    /// As [`Stick::open`].
+    pub fn open_as(
+        medium: &'m dyn ReadAt,
+        settings: Settings<'k>,
+        choice: TableChoice,
+    ) -> Result<Self, Error> {
+        let table = PartitionTable::read_as(medium, settings.sector_size, choice)?;
         let loader = Loader::new(medium, &table);
         let mut found = Vec::new();
         let mut marked = Vec::new();
@@ -123,6 +148,13 @@ impl<'m, 'k> Stick<'m, 'k> {
                 continue;
             };
             let for_loader = || loader.boot_cfg(number).is_some();
+            if let Some(fault) = table.fault_of(number) {
+                // What is cut off and was no bank is told of by the table.
+                if for_loader() || USUAL_BANKS.contains(&number) {
+                    found.push((number, Err(Error::from(fault).on(number))));
+                }
+                continue;
+            }
             match Bank::probe(medium, range, table.sector_size) {
                 Ok(Content::Bank(bank)) => found.push((number, Ok(*bank))),
                 Ok(_) if for_loader() => {
@@ -136,6 +168,10 @@ impl<'m, 'k> Stick<'m, 'k> {
             if found.len() > MAX_BANKS {
                 return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
             }
+        }
+        let none_opened = !found.iter().any(|(_, bank)| bank.is_ok());
+        if let (true, Some(fault)) = (none_opened, table.faults.first()) {
+            return Err(fault.into());
         }
         if found.is_empty() {
             return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
@@ -211,7 +247,22 @@ impl<'m, 'k> Stick<'m, 'k> {
 
     /// What is odd about the table and the banks, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let table = self.table.warnings.iter().map(ToString::to_string);
+        let cut = self.table.cut(self.medium.size());
+        // That sentence names every partition that is missing.
+        let is_told = |warning: &&TableWarning| {
+            let past_end = matches!(
+                warning,
+                TableWarning::Partition {
+                    fault: PartitionFault::PastEnd { .. },
+                    ..
+                }
+            );
+            cut.is_some() && past_end
+        };
+        let table = self.table.warnings.iter().filter(|it| !is_told(it));
+        let source = other_source(self.table.source).map(str::to_owned);
+        let table = source.into_iter().chain(table.map(ToString::to_string));
+        let table = cut.iter().map(ToString::to_string).chain(table);
         let choice = self.choice_warnings.iter().map(ToString::to_string);
         let problems = self.slots.iter().flat_map(|slot| {
             let bank = slot.bank.as_ref().ok();
@@ -370,6 +421,19 @@ fn state_files(bank: &Bank<'_>) -> Result<Vec<StateFile>, Error> {
         listed: bank.boot_cfg().lists_module(name),
     });
     Ok(states.collect())
+}
+
+/// What is to be said of a table that the loader does not use.
+fn other_source(source: TableChoice) -> Option<&'static str> {
+    match source {
+        TableChoice::Loader => None,
+        TableChoice::Gpt => Some(
+            "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so",
+        ),
+        TableChoice::Backup => Some(
+            "this is read by the backup GPT because it was asked for; ESXi's loader never uses it",
+        ),
+    }
 }
 
 /// What is to be said of a volume that lacks VMware's mark.
