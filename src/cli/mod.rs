@@ -115,6 +115,9 @@ fn run(mut cli: Cli) -> Exit {
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
+    if !cli.command.only_looks() {
+        common.check_for_change()?;
+    }
     if let Some(targets) = cli.command.targets_mut() {
         targets.add_listed()?;
     }

@@ -6,8 +6,9 @@ use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
+use crate::partition::TableChoice;
 use crate::state::Form;
-use crate::stick::{BankChoice, Error, Settings, Slot, Stick};
+use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
 
 /// How far a check goes.
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ pub struct CheckOptions<'c> {
     pub banks: BankChoice,
     /// How the content of modules is read; `None` to leave it out.
     pub contents: Option<Contents<'c>>,
+    /// How the medium is looked at.
+    pub look: Look,
 }
 
 /// Checks a medium through every layer, and whether the loader gets through what it would boot;
@@ -26,13 +29,20 @@ pub fn check(
     options: CheckOptions<'_>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let stick = match Stick::open(medium, settings) {
+    let stick = match Stick::open_to_look(medium, settings, options.look) {
         Ok(stick) => stick,
         Err(error) => {
             findings.push(from_error(&error));
             return findings;
         }
     };
+    for error in stick.damage() {
+        findings.push(from_error(&error));
+    }
+    if stick.table().source != TableChoice::Loader {
+        let text = "ESXi's loader does not use this table, so the medium does not boot";
+        findings.push(Finding::stops("table", None, text));
+    }
     for warning in &stick.table().warnings {
         let text = warning.to_string();
         findings.push(Finding::new(Severity::Warning, "table", None, text));
@@ -58,6 +68,8 @@ pub fn check(
 fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
     let bank = match slot.opened() {
         Ok(bank) => bank,
+        // That is told of the whole medium.
+        Err(_) if stick.table().fault_of(slot.partition).is_some() => return,
         Err(error) => return findings.push(from_error(&error)),
     };
     for problem in &bank.boot_cfg().problems {

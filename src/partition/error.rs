@@ -87,7 +87,7 @@ pub enum TableError {
     #[error("there is no whole backup GPT at the end of the medium: {0}")]
     BackupGpt(GptFault),
     /// A table that was read although the loader does not use it: nothing is written by it.
-    #[error("nothing is written by a table that ESXi's loader does not use")]
+    #[error("this table is not the one that ESXi's loader uses, so nothing is written by it")]
     NotTheLoaders {
         /// Which table it is.
         choice: super::TableChoice,

@@ -83,10 +83,11 @@ impl fmt::Display for Cut {
         }
         match self.wholly.as_slice() {
             [] => {}
-            [one] => write!(f, "; all of partition {one} is missing")?,
+            [one] => write!(f, "; partition {one} is missing as a whole")?,
             many => {
                 let many: Vec<String> = many.iter().map(ToString::to_string).collect();
-                write!(f, "; all of partitions {} is missing", many.join(", "))?;
+                let many = many.join(", ");
+                write!(f, "; partitions {many} are missing as a whole")?;
             }
         }
         if self.more {

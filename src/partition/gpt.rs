@@ -96,11 +96,7 @@ fn read_header(medium: &dyn ReadAt, sector_size: u32) -> Result<Header, TableErr
 }
 
 /// The header at sector `at`, which must say that it is there.
-fn read_header_at(
-    medium: &dyn ReadAt,
-    sector_size: u32,
-    at: Lba,
-) -> Result<Header, TableError> {
+fn read_header_at(medium: &dyn ReadAt, sector_size: u32, at: Lba) -> Result<Header, TableError> {
     let bounds = |at: Lba| {
         let offset = at.offset(sector_size)?;
         Some((offset, offset.checked_add(sector_size.into())?))

@@ -7,9 +7,10 @@ use crate::edit::EditError;
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::ownership::OwnershipError;
-use crate::partition::{OtherTable, TableError, TableFault};
-use crate::state::StateError;
+use crate::partition::{Cut, OtherTable, TableError, TableFault};
+use crate::state::{Condition, StateError};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What went wrong on a stick, and where.
@@ -22,8 +23,6 @@ pub struct Error {
     pub partition: Option<u32>,
     /// In which file of the bank, or which member of its state (`state.tgz:etc/vmware/esx.conf`).
     pub path: Option<String>,
-    /// A whole table that could be read instead, where the loader's is what is wrong.
-    pub other_table: Option<OtherTable>,
 }
 
 /// What can go wrong, by room, and what only the whole shows.
@@ -94,6 +93,51 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The table of the loader is broken, or leads to no bank, and another one is whole.
+    #[error("{error}; {other}")]
+    OtherTable {
+        /// What is wrong with the loader's.
+        error: Box<Error>,
+        /// The one that could be read instead.
+        other: OtherTable,
+    },
+    /// The medium ends before its partitions do.
+    #[error("{0}")]
+    Cut(Box<Cut>),
+    /// Another bank than the one that boots next was looked into.
+    #[error("{why}; this is the configuration of bank {read}")]
+    StandIn {
+        /// Why.
+        why: String,
+        /// Number of the partition of the bank that was.
+        read: u32,
+    },
+    /// A member of a state that was rescued, and not as a whole.
+    #[error("{path} {condition}")]
+    NotWhole {
+        /// The member.
+        path: String,
+        /// In which way.
+        condition: Condition,
+    },
+    /// A damaged state of which nothing can be read.
+    #[error("{error}; nothing of it can be rescued: {why}")]
+    NothingLeft {
+        /// What is wrong with it.
+        error: Box<Error>,
+        /// What is in the way.
+        why: Box<Error>,
+    },
+    /// Bytes of a file that cannot be read.
+    #[error(
+        "bytes {} to {} of the file cannot be read; zeros stand in their place",
+        range.start,
+        range.end.saturating_sub(1)
+    )]
+    NotRead {
+        /// Which bytes.
+        range: Range<u64>,
+    },
     /// There are banks, and none of those chosen holds a state.
     #[error("no bank ({0}) holds a state, so there is no configuration to change")]
     NoState(String),
@@ -142,9 +186,16 @@ impl Error {
             Cause::Commit(error) => error.kind(),
             Cause::Undo(error) => error.kind(),
             Cause::Unopened(error) => error.kind(),
+            Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.kind(),
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
-            Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
+            Cause::OnlyLoader
+            | Cause::NoBank(_)
+            | Cause::NoState(_)
+            | Cause::Cut(_)
+            | Cause::StandIn { .. }
+            | Cause::NotWhole { .. } => ErrorKind::Damaged,
+            Cause::NotRead { .. } => ErrorKind::Io,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded
@@ -160,6 +211,10 @@ impl Error {
     pub fn partition(&self) -> Option<u32> {
         match &self.cause {
             Cause::Unopened(inner) => self.partition.or_else(|| inner.partition()),
+            Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => {
+                self.partition.or_else(|| error.partition())
+            }
+            Cause::Table(error) => self.partition.or_else(|| error.partition()),
             _ => self.partition,
         }
     }
@@ -185,7 +240,6 @@ impl<E: Into<Cause>> From<E> for Error {
             cause: cause.into(),
             partition: None,
             path: None,
-            other_table: None,
         }
     }
 }
@@ -204,12 +258,8 @@ impl fmt::Display for Error {
         let cause = self.cause.to_string();
         match &self.path {
             // The errors of a state begin with the file already.
-            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}")?,
-            _ => f.write_str(&cause)?,
-        }
-        match &self.other_table {
-            Some(other) => write!(f, "; {other}"),
-            None => Ok(()),
+            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}"),
+            _ => f.write_str(&cause),
         }
     }
 }

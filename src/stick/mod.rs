@@ -13,6 +13,7 @@ mod expect;
 mod outlook;
 mod path;
 mod plan;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -23,16 +24,19 @@ pub use error::{Cause, Error};
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
+pub use reading::{FoundFile, Look, Reading};
 pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 pub use work::BankFile;
 
 use crate::bank::{Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, WhyNot};
+use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
-use crate::error::ErrorKind;
-use crate::partition::{Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table};
+use crate::partition::{
+    Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
+};
 use crate::state::{KeyCache, Limits, State};
 use std::sync::Arc;
 
@@ -99,6 +103,7 @@ pub struct StateFile {
 pub struct Stick<'m, 'k> {
     medium: &'m dyn ReadAt,
     settings: Settings<'k>,
+    look: Look,
     table: PartitionTable,
     slots: Vec<Slot<'m>>,
     loader: Loader<'m>,
@@ -118,26 +123,36 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// # Errors
     /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
-        let opened = Self::open_as(medium, settings, TableChoice::Loader);
-        opened.map_err(|mut error| {
-            let kind = error.kind();
-            if matches!(error.cause, Cause::Table(_) | Cause::NoBank(_)) && kind != ErrorKind::Io {
-                error.other_table = other_table(medium, settings.sector_size);
-            }
-            error
-        })
+        Self::open_to_look(medium, settings, Look::default())
     }
 
-    /// The same by a table that ESXi's loader may not use.
+    /// The same in the way that `look` asks for: by a table that ESXi's loader may not use, or past
+    /// what is damaged.
     ///
     /// # Errors
     /// As [`Stick::open`].
-    pub fn open_as(
+    pub fn open_to_look(
         medium: &'m dyn ReadAt,
         settings: Settings<'k>,
-        choice: TableChoice,
+        look: Look,
     ) -> Result<Self, Error> {
-        let table = PartitionTable::read_as(medium, settings.sector_size, choice)?;
+        Self::open_by(medium, settings, look).map_err(|error| {
+            let of_table = matches!(error.cause, Cause::Table(_) | Cause::NoBank(_));
+            if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
+                return error;
+            }
+            match other_table(medium, settings.sector_size) {
+                Some(other) => {
+                    let error = Box::new(error);
+                    Cause::OtherTable { error, other }.into()
+                }
+                None => error,
+            }
+        })
+    }
+
+    fn open_by(medium: &'m dyn ReadAt, settings: Settings<'k>, look: Look) -> Result<Self, Error> {
+        let table = PartitionTable::read_as(medium, settings.sector_size, look.table)?;
         let loader = Loader::new(medium, &table);
         let mut found = Vec::new();
         let mut marked = Vec::new();
@@ -151,7 +166,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             if let Some(fault) = table.fault_of(number) {
                 // What is cut off and was no bank is told of by the table.
                 if for_loader() || USUAL_BANKS.contains(&number) {
-                    found.push((number, Err(Error::from(fault).on(number))));
+                    found.push((number, Err(Error::from(fault))));
                 }
                 continue;
             }
@@ -180,6 +195,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         Ok(Stick {
             medium,
             settings,
+            look,
             table,
             slots: slots(found, &choice.banks),
             choice_warnings: loader.warnings(),
@@ -245,10 +261,10 @@ impl<'m, 'k> Stick<'m, 'k> {
         }
     }
 
-    /// What is odd about the table and the banks, in words.
+    /// What is odd about the table and the banks, in words; what is missing, [`Stick::damage`] tells.
     pub fn warnings(&self) -> Vec<String> {
         let cut = self.table.cut(self.medium.size());
-        // That sentence names every partition that is missing.
+        // [`Stick::damage`] names every partition that is missing.
         let is_told = |warning: &&TableWarning| {
             let past_end = matches!(
                 warning,
@@ -262,7 +278,6 @@ impl<'m, 'k> Stick<'m, 'k> {
         let table = self.table.warnings.iter().filter(|it| !is_told(it));
         let source = other_source(self.table.source).map(str::to_owned);
         let table = source.into_iter().chain(table.map(ToString::to_string));
-        let table = cut.iter().map(ToString::to_string).chain(table);
         let choice = self.choice_warnings.iter().map(ToString::to_string);
         let problems = self.slots.iter().flat_map(|slot| {
             let bank = slot.bank.as_ref().ok();
@@ -278,6 +293,9 @@ impl<'m, 'k> Stick<'m, 'k> {
         });
         let damaged = self.slots.iter().filter_map(|slot| {
             let error = slot.bank.as_ref().err()?;
+            if self.table.fault_of(slot.partition).is_some() {
+                return None;
+            }
             Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);

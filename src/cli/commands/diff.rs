@@ -6,12 +6,12 @@ use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, open_state_file, state_file};
 use crate::cli::terminal::{HEADING, HINT, REMOVED, shown, styled, unified};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
-use crate::state::State;
-use crate::stick::{BankChoice, Error, Slot, Stick};
+use crate::state::Contents as _;
+use crate::stick::{BankChoice, Error, Path as StickPath, Reading, Slot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.diff/1";
@@ -36,8 +36,17 @@ pub struct Diff {
 type Place = (Option<u32>, String);
 /// An error with the name of the side it is about.
 type OneSided = (String, Box<Failure>);
+/// What of a target was not whole.
+type Damage<'p> = Vec<(&'p Path, Failure)>;
+
 /// Everything on one side.
-type Side = BTreeMap<Place, Inventory>;
+#[derive(Default)]
+struct Side {
+    places: BTreeMap<Place, Inventory>,
+    /// Banks that cannot be read: nothing is said of them on the other side either.
+    unread: BTreeSet<Option<u32>>,
+    damage: Vec<Failure>,
+}
 
 #[derive(JsonSchema, Serialize)]
 struct Differences {
@@ -46,6 +55,9 @@ struct Differences {
     other: String,
     differs: bool,
     differences: Vec<Shown>,
+    /// What of either side was not whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<ErrorObject>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -72,6 +84,10 @@ impl Run for Diff {
         Some(&self.a)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.a, &self.b])
     }
@@ -80,7 +96,7 @@ impl Run for Diff {
         let target = self.a.display().to_string();
         let other = self.b.display().to_string();
         match compare(session, self) {
-            Ok(found) => {
+            Ok((found, damage)) => {
                 let differs = !found.is_empty();
                 session.ui.text(&in_words(&found, &target, &other, self));
                 session.ui.json(&Differences {
@@ -92,8 +108,13 @@ impl Run for Diff {
                         .iter()
                         .map(|(place, difference)| object(place, difference, self.show_secrets))
                         .collect(),
+                    damage: damage.iter().map(|(_, failure)| failure.object()).collect(),
                 });
-                Ok(if differs { Exit::Differs } else { Exit::Done })
+                let mut exit = if differs { Exit::Differs } else { Exit::Done };
+                for (path, failure) in &damage {
+                    exit = session.say_damage(path, std::slice::from_ref(failure), exit);
+                }
+                Ok(exit)
             }
             Err((of, failure)) => {
                 failure.say(&session.ui, &of);
@@ -113,8 +134,11 @@ impl Run for Diff {
     }
 }
 
-/// What differs, by place.
-fn compare(session: &Session, args: &Diff) -> Result<Vec<(Place, Difference)>, OneSided> {
+/// What differs, by place, and what was not whole.
+fn compare<'a>(
+    session: &Session,
+    args: &'a Diff,
+) -> Result<(Vec<(Place, Difference)>, Damage<'a>), OneSided> {
     let of = |path: &Path| {
         let name = path.display().to_string();
         move |failure: Failure| (name, Box::new(failure))
@@ -129,14 +153,21 @@ fn compare(session: &Session, args: &Diff) -> Result<Vec<(Place, Difference)>, O
     let a = side(session, &args.a, a, bare).map_err(of(&args.a))?;
     let b = side(session, &args.b, b, bare).map_err(of(&args.b))?;
     let none = Inventory::default();
-    let places: std::collections::BTreeSet<&Place> = a.keys().chain(b.keys()).collect();
+    let places: BTreeSet<&Place> = a.places.keys().chain(b.places.keys()).collect();
     let mut found = Vec::new();
     for place in places {
-        let (old, new) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
+        if a.unread.contains(&place.0) || b.unread.contains(&place.0) {
+            continue;
+        }
+        let old = a.places.get(place).unwrap_or(&none);
+        let new = b.places.get(place).unwrap_or(&none);
         let here = differences(old, new).into_iter();
         found.extend(here.map(|difference| (place.clone(), difference)));
     }
-    Ok(found)
+    let mut damage: Damage<'a> = Vec::new();
+    damage.extend(a.damage.into_iter().map(|it| (args.a.as_path(), it)));
+    damage.extend(b.damage.into_iter().map(|it| (args.b.as_path(), it)));
+    Ok((found, damage))
 }
 
 fn side(
@@ -149,16 +180,25 @@ fn side(
         let state = open_state_file(session, &bytes)?;
         let mut inventory = Inventory::default();
         inventory.add_state(&state).map_err(Error::from)?;
-        return Ok(Side::from([((None, String::new()), inventory)]));
+        return Ok(Side {
+            places: BTreeMap::from([((None, String::new()), inventory)]),
+            ..Side::default()
+        });
     }
     session.look_into(path, |stick, _| {
         if bare {
             let (partition, state) = stick.state(session.common.bank)?;
-            let mut inventory = Inventory::default();
-            add_state(&mut inventory, &state, partition)?;
-            return Ok(Side::from([((None, String::new()), inventory)]));
+            let mut side = Side::default();
+            let inventory = side.inventory(&state, partition)?;
+            side.places.insert((None, String::new()), inventory);
+            let place = StickPath::State(String::new());
+            let stood_in = stick.stood_in(&place, session.common.bank);
+            let damage = stick.damage().into_iter().chain(stood_in);
+            side.damage.extend(damage.map(Failure::from));
+            return Ok(side);
         }
-        let mut side = Side::new();
+        let mut side = Side::default();
+        side.damage.extend(stick.damage().iter().map(Failure::from));
         let mut chosen = stick.chosen(session.common.bank)?;
         chosen.sort_by_key(|slot| slot.partition);
         for slot in chosen {
@@ -174,7 +214,14 @@ fn add_bank(
     stick: &Stick<'_, '_>,
     slot: &Slot<'_>,
 ) -> Result<(), Failure> {
-    let bank = slot.opened()?;
+    let bank = match slot.opened() {
+        Ok(bank) => bank,
+        Err(_) if stick.table().fault_of(slot.partition).is_some() => {
+            side.unread.insert(Some(slot.partition));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     // One bank chosen by what it is for may lie elsewhere on the other side.
     let partition = match session.common.bank {
         BankChoice::Next => None,
@@ -186,27 +233,34 @@ fn add_bank(
         let name = entry.name();
         let is_opened = |known: &&str| known.eq_ignore_ascii_case(&name);
         if !STATE_FILES.iter().chain([&BOOT_CFG]).any(is_opened) {
-            own.add_bank_file(&name, &stick.read(slot, &entry)?);
+            let found = stick.read_file(slot, &entry)?;
+            side.damage.extend(found.damage.iter().map(Failure::from));
+            own.add_bank_file(&name, &found.bytes);
         }
     }
-    side.insert((partition, String::new()), own);
+    side.places.insert((partition, String::new()), own);
     for file in &slot.states {
-        let state = stick.open_state(slot, file)?;
-        let mut inventory = Inventory::default();
-        add_state(&mut inventory, &state, slot.partition)?;
-        side.insert((partition, file.name.to_owned()), inventory);
+        let state = stick.read_state(slot, file)?;
+        let inventory = side.inventory(&state, slot.partition)?;
+        side.places
+            .insert((partition, file.name.to_owned()), inventory);
     }
     Ok(())
 }
 
-fn add_state(inventory: &mut Inventory, state: &State, partition: u32) -> Result<(), Failure> {
-    let added = inventory.add_state(state);
-    added.map_err(|error| {
-        Error::from(error)
-            .on(partition)
-            .in_file(state.file_name())
-            .into()
-    })
+impl Side {
+    /// What a state configures; what of it is not whole is noted.
+    fn inventory(&mut self, state: &Reading, partition: u32) -> Result<Inventory, Failure> {
+        let mut inventory = Inventory::default();
+        let added = match state {
+            Reading::Whole(state) => inventory.add_state(state),
+            Reading::Rescued(rescued) => inventory.add_rescued(rescued),
+        };
+        added.map_err(|error| Error::from(error).on(partition).in_file(state.file_name()))?;
+        let damage = state.damage(partition);
+        self.damage.extend(damage.iter().map(Failure::from));
+        Ok(inventory)
+    }
 }
 
 fn value(item: Option<&Item>, show_secrets: bool) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size,
 use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
+use crate::partition::TableChoice;
 use crate::stick::Stick;
 use clap::Args;
 use schemars::JsonSchema;
@@ -109,6 +110,10 @@ impl Run for Info {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }
@@ -157,7 +162,9 @@ fn answer(
     let words = Words {
         found: &found,
         standing: survey.standing(),
-        shows_next: found.banks.iter().any(|bank| bank.boots_next),
+        // What is read by another table than the loader's does not boot, and is not to be fixed.
+        shows_next: table.source == TableChoice::Loader
+            && found.banks.iter().any(|bank| bank.boots_next),
         write_cache: target.write_cache(),
         is_verbose: session.ui.is_verbose(),
     };
@@ -168,6 +175,7 @@ fn answer(
             true => Exit::Done,
             false => Exit::Io,
         },
+        damage: Vec::new(),
         object: found,
     })
 }

@@ -56,6 +56,10 @@ impl Run for Verify {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }
@@ -75,6 +79,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let target = Target::open_read(path, &session.host)?;
     let medium = CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
+    let look = session.common.look;
     let progress = |done, total| session.ui.part_done(done, total);
     let contents = Contents {
         medium: &target,
@@ -84,6 +89,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let options = CheckOptions {
         banks: session.common.bank,
         contents: (!quick).then_some(contents),
+        look,
     };
     let findings = check(&medium, settings, options);
     session.ui.end_bytes();
@@ -106,6 +112,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
             findings: findings.iter().map(object).collect(),
         },
         exit,
+        damage: Vec::new(),
     })
 }
 

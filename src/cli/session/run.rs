@@ -24,6 +24,11 @@ pub trait Run {
         Ok(())
     }
 
+    /// Whether it looks into media and can look past damage (`--table`, `--rescue`).
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// What it has to get at.
     fn needs(&self) -> Needs;
 
@@ -93,6 +98,10 @@ macro_rules! command_list {
 
             fn prepare(&mut self) -> Result<(), $crate::cli::report::Failure> {
                 match self { $($name::$command(args) => args.prepare(),)* }
+            }
+
+            fn only_looks(&self) -> bool {
+                match self { $($name::$command(args) => args.only_looks(),)* }
             }
 
             fn needs(&self) -> $crate::cli::process::Needs {
