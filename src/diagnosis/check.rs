@@ -17,8 +17,6 @@ pub struct CheckOptions<'c> {
     pub banks: BankChoice,
     /// How the content of modules is read; `None` to leave it out.
     pub contents: Option<Contents<'c>>,
-    /// How the medium is looked at.
-    pub look: Look,
 }
 
 /// Checks a medium through every layer, and whether the loader gets through what it would boot;
@@ -28,8 +26,22 @@ pub fn check(
     settings: Settings<'_>,
     options: CheckOptions<'_>,
 ) -> Vec<Finding> {
+    check_by(medium, settings, options, TableChoice::Loader)
+}
+
+/// The same by a table that ESXi's loader may not use.
+pub fn check_by(
+    medium: &dyn ReadAt,
+    settings: Settings<'_>,
+    options: CheckOptions<'_>,
+    table: TableChoice,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let stick = match Stick::open_to_look(medium, settings, options.look) {
+    let look = Look {
+        table,
+        ..Look::default()
+    };
+    let stick = match Stick::open_to_look(medium, settings, look) {
         Ok(stick) => stick,
         Err(error) => {
             findings.push(from_error(&error));

@@ -12,7 +12,7 @@ mod survey;
 mod volumes;
 
 pub use boot::Contents;
-pub use check::{CheckOptions, check};
+pub use check::{CheckOptions, check, check_by};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};

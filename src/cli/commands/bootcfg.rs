@@ -118,7 +118,7 @@ impl Run for Get {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Settings>("bootcfg")]
+        vec![Schema::answer::<Settings>("bootcfg")]
     }
 }
 

@@ -127,7 +127,7 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Settings>("conf")]
+        vec![Schema::answer::<Settings>("conf")]
     }
 }
 

@@ -125,7 +125,7 @@ impl Run for Info {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Found>("info")]
+        vec![Schema::answer::<Found>("info")]
     }
 }
 

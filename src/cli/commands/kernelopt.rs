@@ -119,7 +119,7 @@ impl Run for Show {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Options>("kernelopt")]
+        vec![Schema::answer::<Options>("kernelopt")]
     }
 }
 

@@ -83,7 +83,7 @@ impl Run for Ls {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Listing>("ls")]
+        vec![Schema::answer::<Listing>("ls")]
     }
 }
 

@@ -90,7 +90,7 @@ impl Run for Export {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Exported>("state")]
+        vec![Schema::answer::<Exported>("state")]
     }
 }
 

@@ -182,7 +182,7 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Rows>("store")]
+        vec![Schema::answer::<Rows>("store")]
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, CheckOptions, Contents, check};
+use crate::diagnosis::{self, CheckOptions, Contents, check_by};
 use crate::error::ErrorKind;
 use crate::medium::{CachedReads, Target};
 use clap::Args;
@@ -71,7 +71,7 @@ impl Run for Verify {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Verified>("verify")]
+        vec![Schema::answer::<Verified>("verify")]
     }
 }
 
@@ -79,7 +79,6 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let target = Target::open_read(path, &session.host)?;
     let medium = CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
-    let look = session.common.look;
     let progress = |done, total| session.ui.part_done(done, total);
     let contents = Contents {
         medium: &target,
@@ -89,9 +88,9 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let options = CheckOptions {
         banks: session.common.bank,
         contents: (!quick).then_some(contents),
-        look,
     };
-    let findings = check(&medium, settings, options);
+    let table = session.common.look.table;
+    let findings = check_by(&medium, settings, options, table);
     session.ui.end_bytes();
     let exit = exit_of(&findings);
     let name = path.display().to_string();

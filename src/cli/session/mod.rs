@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
 use crate::state::{KeyCache, Limits};
 use crate::stick::{Error, Settings, Stick};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 
@@ -69,11 +70,13 @@ impl<T> Answer<T> {
     }
 }
 
-/// An object as it is written, with what was not whole where that is so.
-#[derive(Serialize)]
+// An object as it is written, with what was not whole where that is so. In the schema it is
+// described as the object is.
+#[derive(Serialize, JsonSchema)]
 struct Shown<'a, T> {
     #[serde(flatten)]
     object: &'a T,
+    /// What was not whole, so that this is not all there is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damage: Vec<ErrorObject>,
 }

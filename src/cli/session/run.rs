@@ -59,6 +59,15 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Of an object that an [`super::Answer`] is shown as.
+    pub fn answer<T: schemars::JsonSchema + 'static>(name: &'static str) -> Self {
+        Schema {
+            name,
+            is_input: false,
+            make: <super::Shown<'static, T> as schemars::JsonSchema>::json_schema,
+        }
+    }
+
     /// Of an object that is written.
     pub fn of<T: schemars::JsonSchema>(name: &'static str) -> Self {
         Schema {
