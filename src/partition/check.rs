@@ -33,6 +33,10 @@ pub(super) fn check(
                 faults.push(TableFault::Partition { number, fault });
             }
             Some(fault) if partition.may_hold_bank() => {
+                // An end that is too large by mistake is the reason, and not what it then covers.
+                if let Some(first) = faults.into_iter().next() {
+                    return Err(first.into());
+                }
                 return Err(TableError::Partition { number, fault });
             }
             Some(fault) => warnings.push(TableWarning::Partition { number, fault }),

@@ -4,7 +4,7 @@
 //! at the data, or to restore the table, needs both. Reading them is asked for by name
 //! ([`TableChoice`]); a plan is never made from one.
 
-use super::{PartitionTable, TableChoice, mbr, read_head};
+use super::{PartitionTable, TableChoice, TableError, mbr, read_head};
 use crate::medium::ReadAt;
 use std::fmt;
 
@@ -55,24 +55,22 @@ impl fmt::Display for OtherTable {
 pub fn other_table(medium: &dyn ReadAt, sector_size: Option<u32>) -> Option<OtherTable> {
     let head = read_head(medium).ok()?;
     let [first, ..] = mbr::entries(&head);
-    for choice in [TableChoice::Gpt, TableChoice::Backup] {
-        let Ok(table) = PartitionTable::read_as(medium, sector_size, choice) else {
-            continue;
-        };
-        if table.bank_candidates().next().is_none() || !table.faults.is_empty() {
-            continue;
+    let protective = first.is_protective();
+    let (table, restore) = match PartitionTable::read_as(medium, sector_size, TableChoice::Gpt) {
+        Ok(table) if !protective => (table, Some(Restore::ProtectiveMbr)),
+        // A checksum that is right means that what is wrong was written so, and nothing is broken.
+        Err(TableError::Gpt(_)) => {
+            let table = PartitionTable::read_as(medium, sector_size, TableChoice::Backup).ok()?;
+            (table, protective.then_some(Restore::PrimaryGpt))
         }
-        // sgdisk takes every image file for one with sectors of 512 bytes.
-        let known = table.sector_size == 512;
-        let restore = match (choice, first.is_protective()) {
-            (TableChoice::Gpt, false) => Some(Restore::ProtectiveMbr),
-            (TableChoice::Backup, true) => Some(Restore::PrimaryGpt),
-            _ => None,
-        };
-        return Some(OtherTable {
-            choice,
-            restore: restore.filter(|_| known),
-        });
+        _ => return None,
+    };
+    if table.bank_candidates().next().is_none() || !table.faults.is_empty() {
+        return None;
     }
-    None
+    Some(OtherTable {
+        choice: table.source,
+        // sgdisk takes every image file for one with sectors of 512 bytes.
+        restore: restore.filter(|_| table.sector_size == 512),
+    })
 }

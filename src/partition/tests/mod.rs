@@ -286,24 +286,32 @@ fn an_empty_logical_takes_a_number_as_in_the_loader() {
 }
 
 #[test]
-fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_unless_it_may_be_a_bank() {
+fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_and_of_a_bank_a_fault() {
     let disk = GptMaker::new(512).make();
     let table = PartitionTable::read(&&disk[..350 * 512 + 100], None).unwrap();
     let messages: Vec<String> = table.warnings.iter().map(ToString::to_string).collect();
     let expected = [
-        "partition 7 reaches from sector 300 to 399, but the medium has only 350 sectors (25600 bytes are missing)",
-        "the medium ends with 100 bytes that are less than a sector",
+        "partition 7 reaches from sector 300 to 399, but the medium has only 350 sectors (25600 bytes missing)",
+        "the medium ends with 100 bytes, less than a sector",
     ];
     assert_eq!(messages, expected);
 
-    let error = PartitionTable::read(&&disk[..250 * 512], None).unwrap_err();
+    let cut = &disk[..250 * 512];
+    let table = PartitionTable::read(&cut, None).unwrap();
+    assert_eq!(
+        table.cut(cut.len() as u64).unwrap().to_string(),
+        "the medium is cut off: it ends at byte 128000 (sector 250); \
+         the last 25600 bytes of partition 6 are missing; partition 7 is missing as a whole"
+    );
+    assert!(table.fault_of(5).is_none() && table.fault_of(6).is_some());
+    let error = table.writable().unwrap_err();
     assert_eq!(
         (error.kind(), error.partition()),
         (ErrorKind::Damaged, Some(6))
     );
     assert_eq!(
         error.to_string(),
-        "partition 6 reaches from sector 200 to 299, but the medium has only 250 sectors (25600 bytes are missing)"
+        "partition 6 reaches from sector 200 to 299, but the medium has only 250 sectors (25600 bytes missing)"
     );
 }
 
