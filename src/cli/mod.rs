@@ -115,6 +115,9 @@ fn run(mut cli: Cli) -> Exit {
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
     let common = Common::new(&cli.common)?;
+    if !cli.command.only_looks() {
+        common.check_for_change()?;
+    }
     let key_from_stdin = cli.common.recovery_key.as_deref().is_some_and(is_stream);
     if let Some(targets) = cli.command.targets_mut() {
         if key_from_stdin && targets.is_listed_on_stdin() {

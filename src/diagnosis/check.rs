@@ -6,7 +6,8 @@ use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
-use crate::stick::{BankChoice, Error, Settings, Slot, Stick};
+use crate::partition::TableChoice;
+use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
 
 /// How far a check goes.
 #[derive(Clone, Copy)]
@@ -24,14 +25,35 @@ pub fn check(
     settings: Settings<'_>,
     options: CheckOptions<'_>,
 ) -> Vec<Finding> {
+    check_by(medium, settings, options, TableChoice::Loader)
+}
+
+/// The same by a table that ESXi's loader may not use.
+pub fn check_by(
+    medium: &dyn ReadAt,
+    settings: Settings<'_>,
+    options: CheckOptions<'_>,
+    table: TableChoice,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let stick = match Stick::open(medium, settings) {
+    let look = Look {
+        table,
+        ..Look::default()
+    };
+    let stick = match Stick::open_to_look(medium, settings, look) {
         Ok(stick) => stick,
         Err(error) => {
             findings.push(from_error(&error));
             return findings;
         }
     };
+    for error in stick.damage() {
+        findings.push(from_error(&error));
+    }
+    if stick.table().source != TableChoice::Loader {
+        let text = "ESXi's loader does not use this table, so the medium does not boot";
+        findings.push(Finding::stops("table", None, text));
+    }
     for warning in &stick.table().warnings {
         let text = warning.to_string();
         findings.push(Finding::new(Severity::Warning, "table", None, text));
@@ -57,6 +79,8 @@ pub fn check(
 fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
     let bank = match slot.opened() {
         Ok(bank) => bank,
+        // That is told of the whole medium.
+        Err(_) if stick.table().fault_of(slot.partition).is_some() => return,
         Err(error) => return findings.push(from_error(&error)),
     };
     for problem in &bank.boot_cfg().problems {

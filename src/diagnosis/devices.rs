@@ -1,6 +1,6 @@
 //! Every device that the states of a medium name, and who owns it.
 
-use crate::edit::{Configuration, EditError};
+use crate::edit::EditError;
 use crate::ownership::DeviceOwner;
 use crate::stick::{BankChoice, Error, Slot, StateFile, Stick};
 
@@ -57,8 +57,9 @@ fn add(
     bank: &mut BankDevices,
 ) -> Result<(), Error> {
     let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
-    let state = stick.open_state(slot, file)?;
-    let configuration = Configuration::open(&state).map_err(inside)?;
+    let state = stick.read_state(slot, file)?;
+    let (configuration, damage) = state.configuration(slot.partition)?;
+    bank.errors.extend(damage);
     bank.warnings
         .extend(configuration.warnings().map_err(inside)?);
     let devices = configuration.devices().map_err(inside)?;

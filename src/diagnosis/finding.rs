@@ -97,12 +97,14 @@ pub(super) fn from_error(error: &Error) -> Finding {
 
 fn layer_of(cause: &Cause) -> &'static str {
     match cause {
-        Cause::Table(_) | Cause::NoBank(_) => "table",
+        Cause::Table(_) | Cause::NoBank(_) | Cause::Cut(_) | Cause::StandIn { .. } => "table",
         Cause::State(error) | Cause::Edit(EditError::State(error)) => error.layer(),
         Cause::Edit(EditError::Ownership { path, .. }) if *path == CONFIG_STORE => "configstore",
         Cause::Edit(EditError::Sidecar { .. }) => "configstore",
         Cause::Edit(_) | Cause::Ownership(_) => "esx.conf",
         Cause::Unopened(error) => layer_of(&error.cause),
+        Cause::NothingLeft { error, .. } => layer_of(&error.cause),
+        Cause::OtherTable { .. } => "table",
         _ => "fat",
     }
 }

@@ -14,7 +14,7 @@ mod volumes;
 
 pub use banks::{BankHealth, bank_health};
 pub use boot::Contents;
-pub use check::{CheckOptions, check};
+pub use check::{CheckOptions, check, check_by};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};

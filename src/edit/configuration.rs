@@ -6,7 +6,7 @@ use crate::ownership::{
     Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
     disagreements, forbidden_sidecars, tie_aliases,
 };
-use crate::state::State;
+use crate::state::{Contents, Rescued};
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
 const MAX_DEVICES: usize = 8192;
@@ -38,7 +38,7 @@ impl Configuration {
     /// # Errors
     /// A sealed state; a state with neither file; a ConfigStore that is damaged or lies beside
     /// a journal.
-    pub fn open(state: &State) -> Result<Self, EditError> {
+    pub fn open(state: &impl Contents) -> Result<Self, EditError> {
         let esx_conf = match state.content(ESX_CONF)? {
             Some(bytes) => Some(EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF))?),
             None => None,
@@ -58,6 +58,36 @@ impl Configuration {
             esx_conf,
             store,
         })
+    }
+
+    /// Opens what is left of a state: a file that cannot be opened does not hide the other.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`], where neither can be opened.
+    pub fn rescue(state: &Rescued) -> Result<(Self, Vec<EditError>), EditError> {
+        let mut damage = Vec::new();
+        let mut keep = |error: EditError| damage.push(error);
+        let conf = state.content(ESX_CONF)?;
+        let conf = conf.map(|bytes| EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF)));
+        let conf = conf.and_then(|conf| conf.map_err(&mut keep).ok());
+        let store = state.content(CONFIG_STORE)?;
+        let store = store.map(|bytes| {
+            refuse_sidecars(state)?;
+            ConfigStore::open(bytes.to_vec()).map_err(inside(CONFIG_STORE))
+        });
+        let store = store.and_then(|store| store.map_err(&mut keep).ok());
+        let configuration = Configuration {
+            file: state.file_name().to_owned(),
+            esx_conf: conf,
+            store,
+        };
+        if configuration.esx_conf.is_none() && configuration.store.is_none() {
+            return Err(damage
+                .into_iter()
+                .next()
+                .unwrap_or(EditError::NoConfiguration));
+        }
+        Ok((configuration, damage))
     }
 
     /// What was looked into, as `state.tgz:etc/vmware/esx.conf`.
@@ -191,9 +221,9 @@ fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
 }
 
 /// A journal beside the store holds changes SQLite has yet to carry over.
-fn refuse_sidecars(state: &State) -> Result<(), EditError> {
+fn refuse_sidecars(state: &impl Contents) -> Result<(), EditError> {
     for name in forbidden_sidecars(CONFIG_STORE) {
-        if state.find(&name)?.is_some() {
+        if state.members()?.iter().any(|member| member.is_at(&name)) {
             return Err(EditError::Sidecar { name });
         }
     }

@@ -8,7 +8,7 @@ use super::secrets::{HIDDEN, is_secret_name, is_secret_path, redact};
 use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::bank::BootCfg;
 use crate::ownership::{EsxConf, Row, ValueColumn};
-use crate::state::{Member, MemberKind, State};
+use crate::state::{Contents, Member, MemberKind, Rescued, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,7 +120,26 @@ impl Inventory {
             Err(EditError::NoConfiguration) => None,
             Err(error) => return Err(error),
         };
-        if let Some(configuration) = &configuration {
+        self.add_contents(state, configuration.as_ref())
+    }
+
+    /// Adds what is left of a state, and what it says of the owners of devices as far as that can
+    /// be read.
+    ///
+    /// # Errors
+    /// A member whose content cannot be had.
+    pub fn add_rescued(&mut self, state: &Rescued) -> Result<(), EditError> {
+        let configuration = Configuration::rescue(state).ok();
+        let configuration = configuration.map(|(configuration, _)| configuration);
+        self.add_contents(state, configuration.as_ref())
+    }
+
+    fn add_contents(
+        &mut self,
+        state: &impl Contents,
+        configuration: Option<&Configuration>,
+    ) -> Result<(), EditError> {
+        if let Some(configuration) = configuration {
             if let Some(conf) = &configuration.esx_conf {
                 self.add_conf(conf);
             }
@@ -215,7 +234,7 @@ impl Inventory {
         }
     }
 
-    fn add_member(&mut self, state: &State, member: &Member) -> Result<(), EditError> {
+    fn add_member(&mut self, state: &impl Contents, member: &Member) -> Result<(), EditError> {
         let path = member.path().into_owned();
         let link = String::from_utf8_lossy(&member.link_name).into_owned();
         let (value, text, secret) = match member.kind {

@@ -79,10 +79,19 @@ pub enum TableError {
         /// Its first sector.
         start_lba: Lba,
     },
-    /// The primary GPT contradicts itself. The backup is never used, by ESXi's loader
+    /// The primary GPT contradicts itself. The backup is not used instead, by ESXi's loader
     /// as little as here.
     #[error("the primary GPT is damaged, so the medium does not boot: {0}")]
     Gpt(#[from] GptFault),
+    /// The backup GPT, which was asked for, contradicts itself or is none.
+    #[error("there is no whole backup GPT at the end of the medium: {0}")]
+    BackupGpt(GptFault),
+    /// A table that was read although the loader does not use it: nothing is written by it.
+    #[error("this table is not the one that ESXi's loader uses, so nothing is written by it")]
+    NotTheLoaders {
+        /// Which table it is.
+        choice: super::TableChoice,
+    },
     /// A GPT header longer than the 92 bytes every known tool writes.
     #[error("GPT headers of {size} bytes are not supported; only 92 are")]
     GptHeaderSize {
@@ -201,6 +210,8 @@ impl TableError {
             | TableError::SmallerThanASector { .. }
             | TableError::NotProtective { .. }
             | TableError::Gpt(_)
+            | TableError::BackupGpt(_)
+            | TableError::NotTheLoaders { .. }
             | TableError::GptReadersDisagree(_)
             | TableError::EbrLoop { .. }
             | TableError::EbrChainTooLong { .. }
@@ -254,9 +265,11 @@ pub enum GptFault {
         /// CRC of the bytes that are there.
         computed: u32,
     },
-    /// The header does not say that it is the one at sector 1.
-    #[error("the header at sector 1 says it is at sector {lba}")]
+    /// The header does not say that it is the one at its sector.
+    #[error("the header at sector {at} says it is at sector {lba}")]
     HeaderLba {
+        /// Where it was read.
+        at: Lba,
         /// The header's `MyLBA` field.
         lba: Lba,
     },

@@ -1,7 +1,7 @@
 //! The primary GUID partition table.
 //!
 //! Accepted is what ESXi's own loader accepts: signature, own position, header CRC over the
-//! header's size, CRC of the entry array. The backup is never read: the loader does not use
+//! header's size, CRC of the entry array. The backup is read only where it is asked for: the loader does not use
 //! it, and the vendor's own dd images (alternate LBA 1) have none. What passes is then read
 //! by the `gpt` crate too, from the very bytes that were checked, and both readings must be
 //! the same. The checks come first because that crate panics on entries that are not 128
@@ -59,7 +59,23 @@ pub(super) fn has_valid_header(medium: &dyn ReadAt, sector_size: u32) -> Result<
 
 /// Reads the primary table.
 pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, TableError> {
-    let header = read_header(medium, sector_size)?;
+    read_table_of(medium, sector_size, Lba(1))
+}
+
+/// Reads the backup table, whose header is the last sector of the medium.
+pub(super) fn read_backup(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, TableError> {
+    let sectors = medium.size() / u64::from(sector_size);
+    // Before sector 34 there is the primary one.
+    let lba = Lba(sectors.saturating_sub(1).max(2));
+    let backup = |error| match error {
+        TableError::Gpt(fault) => TableError::BackupGpt(fault),
+        other => other,
+    };
+    read_table_of(medium, sector_size, lba).map_err(backup)
+}
+
+fn read_table_of(medium: &dyn ReadAt, sector_size: u32, lba: Lba) -> Result<Gpt, TableError> {
+    let header = read_header_at(medium, sector_size, lba)?;
     let (array, array_sectors) = read_array(medium, sector_size, &header)?;
     let mut partitions = Vec::new();
     for (number, entry) in (1..).zip(array.chunks_exact(ENTRY_SIZE as usize)) {
@@ -68,13 +84,24 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, T
     agree_with_crate(&header, &array, sector_size, &partitions)?;
     Ok(Gpt {
         partitions,
-        table: vec![Lba(0)..Lba(2), array_sectors],
+        table: match lba {
+            Lba(1) => vec![Lba(0)..Lba(2), array_sectors],
+            last => vec![Lba(0)..Lba(1), array_sectors, last..last.saturating_add(1)],
+        },
     })
 }
 
 fn read_header(medium: &dyn ReadAt, sector_size: u32) -> Result<Header, TableError> {
-    let offset = u64::from(sector_size);
-    let header_end = offset * 2;
+    read_header_at(medium, sector_size, Lba(1))
+}
+
+/// The header at sector `at`, which must say that it is there.
+fn read_header_at(medium: &dyn ReadAt, sector_size: u32, at: Lba) -> Result<Header, TableError> {
+    let bounds = |at: Lba| {
+        let offset = at.offset(sector_size)?;
+        Some((offset, offset.checked_add(sector_size.into())?))
+    };
+    let (offset, header_end) = bounds(at).unwrap_or((u64::MAX, u64::MAX));
     if medium.size() < header_end {
         return Err(GptFault::NoRoomForHeader {
             size: medium.size(),
@@ -90,8 +117,8 @@ fn read_header(medium: &dyn ReadAt, sector_size: u32) -> Result<Header, TableErr
         return Err(GptFault::Signature { offset }.into());
     }
     let lba = Lba(long(24));
-    if lba != Lba(1) {
-        return Err(GptFault::HeaderLba { lba }.into());
+    if lba != at {
+        return Err(GptFault::HeaderLba { at, lba }.into());
     }
     let size = word(12);
     let covered = usize::try_from(size)
@@ -229,8 +256,8 @@ fn agree_with_crate(
     Ok(())
 }
 
-/// The header and the entry array at their places, and nothing else: the crate sees the
-/// bytes that were checked, not what another read might give.
+/// The entry array at its place, the header at sector 1 where the crate looks for it, and nothing
+/// else: the crate sees the bytes that were checked, not what another read might give.
 struct CheckedBytes<'a> {
     parts: [(u64, &'a [u8]); 2],
     position: u64,

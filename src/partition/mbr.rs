@@ -5,7 +5,7 @@
 //! to the next record, relative to the extended partition. Every record takes a number from 5
 //! upwards, also one whose entry 1 is empty. Cylinder, head and sector fields are not read.
 
-use super::{Partition, PartitionType, TableError, TableWarning, read};
+use super::{Partition, PartitionType, TableError, TableFault, TableWarning, read};
 use crate::bytes::le32;
 use crate::medium::{Lba, ReadAt};
 use std::ops::Range;
@@ -85,6 +85,8 @@ pub(super) struct Mbr {
     pub(super) table: Vec<Range<Lba>>,
     pub(super) warnings: Vec<TableWarning>,
     pub(super) error: Option<TableError>,
+    /// Where the chain of logicals leads past the end of the medium.
+    pub(super) cut: Option<TableFault>,
 }
 
 /// Reads primaries from `sector0` and logicals from the medium.
@@ -94,6 +96,7 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) 
         table: std::iter::once(Lba(0)..Lba(1)).collect(),
         warnings: Vec::new(),
         error: None,
+        cut: None,
     };
     let mut extended = None;
     for (slot, entry) in (1..).zip(entries(sector0)) {
@@ -141,7 +144,8 @@ fn walk(
             return Err(TableError::EbrLoop { lba });
         }
         if lba.0 >= sectors {
-            return Err(TableError::EbrPastEnd { lba, sectors });
+            mbr.cut = Some(TableFault::ChainCut { lba, sectors });
+            return Ok(());
         }
         let past_end = TableError::EbrPastEnd { lba, sectors };
         let offset = lba.offset(sector_size).ok_or(past_end)?;

@@ -9,13 +9,17 @@
 mod check;
 mod detect;
 mod error;
+mod fault;
 mod gpt;
 mod mbr;
+mod other;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use error::{GptFault, PartitionFault, TableError, TableWarning};
+pub use fault::{Cut, TableFault};
+pub use other::{OtherTable, Restore, other_table};
 pub use types::{Guid, Partition, PartitionType, Role};
 
 use crate::medium::ReadAt;
@@ -39,10 +43,23 @@ impl TableKind {
     }
 }
 
+/// Which table of a medium is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TableChoice {
+    /// The one that ESXi's loader uses.
+    #[default]
+    Loader,
+    /// The primary GPT, whatever the MBR says.
+    Gpt,
+    /// The backup GPT at the end of the medium.
+    Backup,
+}
+
 /// The partitions of a medium.
 ///
-/// Every partition that may hold a bank lies wholly on the medium and shares no sector with
-/// another partition or with the table itself; of the others `warnings` says what is wrong.
+/// Every partition that may hold a bank shares no sector with another partition or with the table
+/// itself, and lies wholly on the medium unless `faults` names it; of the others `warnings` says
+/// what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartitionTable {
@@ -54,6 +71,10 @@ pub struct PartitionTable {
     pub partitions: Vec<Partition>,
     /// What is odd about the table but harmless to the banks.
     pub warnings: Vec<TableWarning>,
+    /// What lies past the end of the medium: it cannot be read, and nothing can be written.
+    pub faults: Vec<TableFault>,
+    /// Which of the medium's tables this is.
+    pub source: TableChoice,
 }
 
 impl PartitionTable {
@@ -69,6 +90,19 @@ impl PartitionTable {
         medium: &dyn ReadAt,
         sector_size: Option<u32>,
     ) -> Result<PartitionTable, TableError> {
+        Self::read_as(medium, sector_size, TableChoice::Loader)
+    }
+
+    /// The same with a table that may not be the one ESXi's loader uses. Nothing can be written to
+    /// a medium that was read so ([`PartitionTable::writable`]).
+    ///
+    /// # Errors
+    /// As [`PartitionTable::read`].
+    pub fn read_as(
+        medium: &dyn ReadAt,
+        sector_size: Option<u32>,
+        choice: TableChoice,
+    ) -> Result<PartitionTable, TableError> {
         if let Some(size) = sector_size
             && !detect::SECTOR_SIZES.contains(&size)
         {
@@ -81,11 +115,12 @@ impl PartitionTable {
             return Err(TableError::SmallerThanASector { size });
         }
         let [first, ..] = mbr::entries(&head);
-        let mut table = if first.is_protective() {
-            read_gpt(medium, sector_size, &head)?
-        } else {
-            read_mbr(medium, sector_size, &head)?
+        let mut table = match choice {
+            TableChoice::Loader if !first.is_protective() => read_mbr(medium, sector_size, &head)?,
+            TableChoice::Loader | TableChoice::Gpt => read_gpt(medium, sector_size, &head)?,
+            TableChoice::Backup => read_backup(medium, sector_size)?,
         };
+        table.source = choice;
         let partial = medium.size() % u64::from(table.sector_size);
         if partial != 0 {
             let bytes = partial;
@@ -127,21 +162,40 @@ fn read_gpt(
     };
     let sectors = medium.size() / u64::from(sector_size);
     let mut warnings = Vec::from_iter(warning);
-    let [_, others @ ..] = mbr::entries(sector0);
-    if others.iter().any(|entry| entry.type_byte != 0) {
+    let [first, others @ ..] = mbr::entries(sector0);
+    if first.is_protective() && others.iter().any(|entry| entry.type_byte != 0) {
         warnings.push(TableWarning::HybridMbr);
     }
-    warnings.extend(check::check(
-        &gpt.partitions,
-        sectors,
-        sector_size,
-        &gpt.table,
-    )?);
+    let checked = check::check(&gpt.partitions, sectors, sector_size, &gpt.table)?;
+    warnings.extend(checked.warnings);
     Ok(PartitionTable {
         kind: TableKind::Gpt,
         sector_size,
         partitions: gpt.partitions,
         warnings,
+        faults: checked.faults,
+        source: TableChoice::Gpt,
+    })
+}
+
+fn read_backup(medium: &dyn ReadAt, given: Option<u32>) -> Result<PartitionTable, TableError> {
+    let (sector_size, gpt) = match given {
+        Some(size) => (size, gpt::read_backup(medium, size)?),
+        None => match detect::SECTOR_SIZES.map(|size| (size, gpt::read_backup(medium, size))) {
+            [(_, Ok(_)), (_, Ok(_))] => return Err(TableError::SectorSizeAmbiguous),
+            [(_, Err(_)), (size, Ok(gpt))] | [(size, Ok(gpt)), _] => (size, gpt),
+            [(_, Err(error)), _] => return Err(error),
+        },
+    };
+    let sectors = medium.size() / u64::from(sector_size);
+    let checked = check::check(&gpt.partitions, sectors, sector_size, &gpt.table)?;
+    Ok(PartitionTable {
+        kind: TableKind::Gpt,
+        sector_size,
+        partitions: gpt.partitions,
+        warnings: checked.warnings,
+        faults: checked.faults,
+        source: TableChoice::Backup,
     })
 }
 
@@ -177,17 +231,17 @@ fn read_mbr(
         warnings.push(TableWarning::GptIgnored);
     }
     let sectors = medium.size() / u64::from(sector_size);
-    warnings.extend(check::check(
-        &mbr.partitions,
-        sectors,
-        sector_size,
-        &mbr.table,
-    )?);
+    let checked = check::check(&mbr.partitions, sectors, sector_size, &mbr.table)?;
+    warnings.extend(checked.warnings);
+    let mut faults = Vec::from_iter(mbr.cut);
+    faults.extend(checked.faults);
     Ok(PartitionTable {
         kind: TableKind::Mbr,
         sector_size,
         partitions: mbr.partitions,
         warnings,
+        faults,
+        source: TableChoice::Loader,
     })
 }
 

@@ -172,8 +172,8 @@ impl Partition {
     }
 
     /// The partition's bytes on the medium; `None` where the end is before the start or the
-    /// position does not fit 64 bits. A partition that may hold a bank always has a range
-    /// that lies inside the medium, or the table would not have been accepted.
+    /// position does not fit 64 bits. A partition that may hold a bank has a range
+    /// that lies inside the medium, unless the table's `faults` name it.
     pub fn byte_range(&self, sector_size: u32) -> Option<Range<u64>> {
         let start = self.first_lba.offset(sector_size)?;
         let end = self.last_lba.checked_add(1)?.offset(sector_size)?;

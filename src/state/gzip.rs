@@ -276,27 +276,68 @@ pub fn unpack(bytes: &[u8], limit: u64) -> Result<Gzip, GzipError> {
     }
 }
 
+/// What is left of a gzip member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salvaged {
+    /// What could be unpacked.
+    pub data: Vec<u8>,
+    /// What is wrong; `None` where the member is whole.
+    pub fault: Option<GzipError>,
+}
+
+/// Unpacks `bytes` as far as they go.
+///
+/// # Errors
+/// [`GzipError`] where there is nothing to unpack: no header, or a form that is not known; and
+/// [`GzipError::OverLimit`].
+pub fn salvage(bytes: &[u8], limit: u64) -> Result<Salvaged, GzipError> {
+    let fault = match unpack(bytes, limit) {
+        Ok(gzip) => {
+            let (data, fault) = (gzip.data, None);
+            return Ok(Salvaged { data, fault });
+        }
+        Err(error @ GzipError::OverLimit { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    let header = Header::parse(bytes)?;
+    let mut data = Vec::new();
+    // What ends it is known already.
+    let _ = inflate_into(bytes, header.0.len(), limit, &mut data);
+    let fault = Some(fault);
+    Ok(Salvaged { data, fault })
+}
+
 /// Inflates the deflate stream at `start` and says where in `bytes` it ends.
 fn inflate(bytes: &[u8], start: usize, limit: u64) -> Result<(Vec<u8>, usize), GzipError> {
-    let mut inflater = Decompress::new(false);
     let mut data = Vec::new();
+    let end = inflate_into(bytes, start, limit, &mut data)?;
+    Ok((data, end))
+}
+
+/// The same into `data`, which on an error holds what came before it.
+fn inflate_into(
+    bytes: &[u8],
+    start: usize,
+    limit: u64,
+    data: &mut Vec<u8>,
+) -> Result<usize, GzipError> {
+    let mut inflater = Decompress::new(false);
     let mut chunk = vec![0u8; CHUNK];
     let mut at = start;
     loop {
         let input = bytes.get(at..).unwrap_or_default();
         let (read, written) = (inflater.total_in(), inflater.total_out());
-        let status = inflater
-            .decompress(input, &mut chunk, FlushDecompress::None)
-            .map_err(|_| GzipError::Deflate { offset: at as u64 })?;
+        let status = inflater.decompress(input, &mut chunk, FlushDecompress::None);
         let consumed = progress(read, inflater.total_in());
         let produced = progress(written, inflater.total_out());
         if inflater.total_out() > limit {
             return Err(GzipError::OverLimit { limit });
         }
         data.extend_from_slice(chunk.get(..produced).unwrap_or_default());
+        let status = status.map_err(|_| GzipError::Deflate { offset: at as u64 })?;
         at = at.saturating_add(consumed);
         if status == Status::StreamEnd {
-            return Ok((data, at));
+            return Ok(at);
         }
         if consumed == 0 && produced == 0 {
             return Err(GzipError::Truncated {

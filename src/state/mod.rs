@@ -17,6 +17,7 @@ mod fixtures;
 pub mod gzip;
 pub mod key_store;
 mod recovery_key;
+mod rescue;
 
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use bundle::state_in;
@@ -24,6 +25,7 @@ pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
+pub use rescue::{Condition, Contents, Rescued};
 
 use archive::{Archive, ArchiveError};
 use envelope::{Envelope, Plaintext};
@@ -375,6 +377,12 @@ impl State {
             Some(outer) => outer.content(path),
             None => Ok(None),
         }
+    }
+
+    /// The file that keeps the key of an encrypted configuration, where there is one.
+    pub fn key_store(&self) -> Option<&[u8]> {
+        let mut names = KEY_STORES.iter();
+        names.find_map(|name| self.outer_content(name).ok().flatten())
     }
 
     /// The members of the configuration in the order of its archive, duplicates included.

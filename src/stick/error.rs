@@ -7,9 +7,10 @@ use crate::edit::EditError;
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::ownership::OwnershipError;
-use crate::partition::TableError;
-use crate::state::StateError;
+use crate::partition::{Cut, OtherTable, TableError, TableFault};
+use crate::state::{Condition, StateError};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What went wrong on a stick, and where.
@@ -92,6 +93,51 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The table of the loader is broken, or leads to no bank, and another one is whole.
+    #[error("{error}; {other}")]
+    OtherTable {
+        /// What is wrong with the loader's.
+        error: Box<Error>,
+        /// The one that could be read instead.
+        other: OtherTable,
+    },
+    /// The medium ends before its partitions do.
+    #[error("{0}")]
+    Cut(Box<Cut>),
+    /// Another bank than the one that boots next was looked into.
+    #[error("{why}; this is the configuration of bank {read}")]
+    StandIn {
+        /// Why.
+        why: String,
+        /// Number of the partition of the bank that was.
+        read: u32,
+    },
+    /// A member of a state that was rescued, and not as a whole.
+    #[error("{path} {condition}")]
+    NotWhole {
+        /// The member.
+        path: String,
+        /// In which way.
+        condition: Condition,
+    },
+    /// A damaged state of which nothing can be read.
+    #[error("{error}; nothing of it can be rescued: {why}")]
+    NothingLeft {
+        /// What is wrong with it.
+        error: Box<Error>,
+        /// What is in the way.
+        why: Box<Error>,
+    },
+    /// Bytes of a file that cannot be read.
+    #[error(
+        "bytes {} to {} of the file cannot be read; zeros stand in their place",
+        range.start,
+        range.end.saturating_sub(1)
+    )]
+    NotRead {
+        /// Which bytes.
+        range: Range<u64>,
+    },
     /// There are banks, and none of those chosen holds a state.
     #[error("there is no configuration to change: no state on partition{} {}", if .0.contains(',') { "s" } else { "" }, .0)]
     NoState(String),
@@ -170,9 +216,16 @@ impl Error {
             Cause::Commit(error) => error.kind(),
             Cause::Undo(error) => error.kind(),
             Cause::Unopened(error) => error.kind(),
+            Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.kind(),
             Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
-            Cause::OnlyLoader | Cause::NoBank(_) | Cause::NoState(_) => ErrorKind::Damaged,
+            Cause::OnlyLoader
+            | Cause::NoBank(_)
+            | Cause::NoState(_)
+            | Cause::Cut(_)
+            | Cause::StandIn { .. }
+            | Cause::NotWhole { .. } => ErrorKind::Damaged,
+            Cause::NotRead { .. } => ErrorKind::Io,
             Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::SameBank(_) => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded
@@ -192,6 +245,10 @@ impl Error {
     pub fn partition(&self) -> Option<u32> {
         match &self.cause {
             Cause::Unopened(inner) => self.partition.or_else(|| inner.partition()),
+            Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => {
+                self.partition.or_else(|| error.partition())
+            }
+            Cause::Table(error) => self.partition.or_else(|| error.partition()),
             _ => self.partition,
         }
     }
@@ -218,6 +275,12 @@ impl<E: Into<Cause>> From<E> for Error {
             partition: None,
             path: None,
         }
+    }
+}
+
+impl From<&TableFault> for Error {
+    fn from(fault: &TableFault) -> Self {
+        TableError::from(fault.clone()).into()
     }
 }
 

@@ -14,6 +14,7 @@ mod expect;
 mod outlook;
 mod path;
 mod plan;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -24,6 +25,7 @@ pub use error::{Cause, Error};
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
+pub use reading::{FoundFile, Look, Reading};
 pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 pub use work::BankFile;
@@ -31,10 +33,13 @@ pub use work::BankFile;
 use crate::bank::{
     Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, Release, STATE_FILES, WhyNot,
 };
+use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::ReadAt;
-use crate::partition::{Partition, PartitionTable};
+use crate::partition::{
+    Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
+};
 use crate::state::{KeyCache, Limits, State, holds_configuration};
 use std::sync::Arc;
 
@@ -43,6 +48,9 @@ const STATE: &str = "state.tgz";
 /// Most banks that are opened, and most archives of the whole stick together, in units of the
 /// limit for one. The loader looks at three banks, and two are what every layout has.
 const MAX_BANKS: usize = 16;
+/// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
+/// is left to tell what it was.
+const USUAL_BANKS: [u32; 2] = [5, 6];
 const UNPACKED_TOGETHER: u64 = 4;
 
 /// How to open a stick.
@@ -99,6 +107,7 @@ pub struct StateFile {
 pub struct Stick<'m, 'k> {
     medium: &'m dyn ReadAt,
     settings: Settings<'k>,
+    look: Look,
     table: PartitionTable,
     slots: Vec<Slot<'m>>,
     loader: Loader<'m>,
@@ -111,12 +120,43 @@ pub struct Stick<'m, 'k> {
 impl<'m, 'k> Stick<'m, 'k> {
     /// Opens the medium: table, volumes, `boot.cfg` of each bank.
     ///
-    /// A damaged bank is no error here: it is in its slot. A medium without any is.
+    /// A damaged bank is no error here: it is in its slot, as is one that the medium ends before.
+    /// A medium without any is. What may be read is more than what may be changed: a plan is only
+    /// made where the table is [`PartitionTable::writable`].
     ///
     /// # Errors
     /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
-        let table = PartitionTable::read(medium, settings.sector_size)?;
+        Self::open_to_look(medium, settings, Look::default())
+    }
+
+    /// The same in the way that `look` asks for: by a table that ESXi's loader may not use, or past
+    /// what is damaged.
+    ///
+    /// # Errors
+    /// As [`Stick::open`].
+    pub fn open_to_look(
+        medium: &'m dyn ReadAt,
+        settings: Settings<'k>,
+        look: Look,
+    ) -> Result<Self, Error> {
+        Self::open_by(medium, settings, look).map_err(|error| {
+            let of_table = matches!(error.cause, Cause::Table(_) | Cause::NoBank(_));
+            if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
+                return error;
+            }
+            match other_table(medium, settings.sector_size) {
+                Some(other) => {
+                    let error = Box::new(error);
+                    Cause::OtherTable { error, other }.into()
+                }
+                None => error,
+            }
+        })
+    }
+
+    fn open_by(medium: &'m dyn ReadAt, settings: Settings<'k>, look: Look) -> Result<Self, Error> {
+        let table = PartitionTable::read_as(medium, settings.sector_size, look.table)?;
         let loader = Loader::new(medium, &table);
         let mut found = Vec::new();
         let mut marked = Vec::new();
@@ -127,6 +167,13 @@ impl<'m, 'k> Stick<'m, 'k> {
                 continue;
             };
             let for_loader = || loader.boot_cfg(number).is_some();
+            if let Some(fault) = table.fault_of(number) {
+                // What is cut off and was no bank is told of by the table.
+                if for_loader() || USUAL_BANKS.contains(&number) {
+                    found.push((number, Err(Error::from(fault))));
+                }
+                continue;
+            }
             match Bank::probe(medium, range, table.sector_size) {
                 Ok(Content::Bank(bank)) => found.push((number, Ok(*bank))),
                 Ok(_) if for_loader() => {
@@ -141,6 +188,10 @@ impl<'m, 'k> Stick<'m, 'k> {
                 return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
             }
         }
+        let none_opened = !found.iter().any(|(_, bank)| bank.is_ok());
+        if let (true, Some(fault)) = (none_opened, table.faults.first()) {
+            return Err(fault.into());
+        }
         if found.is_empty() {
             return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
         }
@@ -148,6 +199,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         Ok(Stick {
             medium,
             settings,
+            look,
             table,
             slots: slots(found, &choice.banks, &settings),
             choice_warnings: loader.warnings(),
@@ -213,9 +265,23 @@ impl<'m, 'k> Stick<'m, 'k> {
         }
     }
 
-    /// What is odd about the table and the banks, in words.
+    /// What is odd about the table and the banks, in words; what is missing, [`Stick::damage`] tells.
     pub fn warnings(&self) -> Vec<String> {
-        let table = self.table.warnings.iter().map(ToString::to_string);
+        let cut = self.table.cut(self.medium.size());
+        // [`Stick::damage`] names every partition that is missing.
+        let is_told = |warning: &&TableWarning| {
+            let past_end = matches!(
+                warning,
+                TableWarning::Partition {
+                    fault: PartitionFault::PastEnd { .. },
+                    ..
+                }
+            );
+            cut.is_some() && past_end
+        };
+        let table = self.table.warnings.iter().filter(|it| !is_told(it));
+        let source = other_source(self.table.source).map(str::to_owned);
+        let table = source.into_iter().chain(table.map(ToString::to_string));
         let choice = self.choice_warnings.iter().map(ToString::to_string);
         let problems = self.slots.iter().flat_map(|slot| {
             let bank = slot.bank.as_ref().ok();
@@ -231,6 +297,9 @@ impl<'m, 'k> Stick<'m, 'k> {
         });
         let damaged = self.slots.iter().filter_map(|slot| {
             let error = slot.bank.as_ref().err()?;
+            if self.table.fault_of(slot.partition).is_some() {
+                return None;
+            }
             Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);
@@ -436,6 +505,19 @@ fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateF
         }
     }
     Ok(found)
+}
+
+/// What is to be said of a table that the loader does not use.
+fn other_source(source: TableChoice) -> Option<&'static str> {
+    match source {
+        TableChoice::Loader => None,
+        TableChoice::Gpt => Some(
+            "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so",
+        ),
+        TableChoice::Backup => Some(
+            "this is read by the backup GPT because it was asked for; ESXi's loader never uses it",
+        ),
+    }
 }
 
 /// What is to be said of a volume that lacks VMware's mark.

@@ -1,7 +1,6 @@
 //! Paths into a stick: a bank's own file, or a file of its configuration.
 
-use super::{BankChoice, Cause, Error, Slot, Stick};
-use crate::state::State;
+use super::{BankChoice, Cause, Error, FoundFile, Reading, Slot, Stick};
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +38,8 @@ impl Path {
 
 impl<'m> Stick<'m, '_> {
     /// The bank a path is in. A configuration is that of the bank that boots next unless
-    /// `choice` says otherwise; where none boots, that of the first bank.
+    /// `choice` says otherwise. Where the medium is cut off, and that bank is missing or it cannot be
+    /// told which one it is, it is the first bank that is there: [`Stick::stood_in`] says so.
     ///
     /// # Errors
     /// A bank that is not there.
@@ -58,7 +58,10 @@ impl<'m> Stick<'m, '_> {
                 }
                 | Path::State(_),
                 BankChoice::All,
-            ) => BankChoice::Next,
+            ) => match self.stand_in() {
+                Some(slot) => return Ok(slot),
+                None => BankChoice::Next,
+            },
             (_, given) => given,
         };
         let chosen = self.chosen(choice)?;
@@ -73,42 +76,47 @@ impl<'m> Stick<'m, '_> {
     /// of its partition.
     ///
     /// # Errors
-    /// A bank that is not there, or holds no state; whatever opening the state meets.
-    pub fn state(&self, choice: BankChoice) -> Result<(u32, State), Error> {
+    /// A bank that is not there, or holds no state; whatever opening the state meets, as far as it
+    /// was not asked to go past it.
+    pub fn state(&self, choice: BankChoice) -> Result<(u32, Reading), Error> {
         let slot = self.bank_of(&Path::State(String::new()), choice)?;
         slot.opened()?;
         let Some(file) = slot.states.last() else {
             return Err(Cause::NoState(slot.partition.to_string()).into());
         };
-        Ok((slot.partition, self.open_state(slot, file)?))
+        Ok((slot.partition, self.read_state(slot, file)?))
     }
 
     /// The content of a file; `None` where there is none. Of two states in a bank the one its
     /// `modules=` lists is looked into first.
     ///
     /// # Errors
-    /// Whatever opening the bank, or its state, meets.
-    pub fn content(&self, path: &Path, choice: BankChoice) -> Result<Option<Vec<u8>>, Error> {
+    /// Whatever opening the bank, or its state, meets, as far as it was not asked to go past it.
+    pub fn content(&self, path: &Path, choice: BankChoice) -> Result<Option<FoundFile>, Error> {
         let slot = self.bank_of(path, choice)?;
         match path {
             Path::Bank { name, .. } => {
                 let on = |error: crate::bank::BankError| Error::from(error).on(slot.partition);
                 match slot.opened()?.find(name).map_err(on)? {
-                    Some(entry) => self.read(slot, &entry).map(Some),
+                    Some(entry) => self.read_file(slot, &entry).map(Some),
                     None => Ok(None),
                 }
             }
             Path::State(name) => {
+                let mut damage = Vec::new();
                 for file in slot.states.iter().rev() {
-                    let state = self.open_state(slot, file)?;
-                    let inside = |error: crate::state::StateError| {
-                        Error::from(error).on(slot.partition).in_file(&file.name)
-                    };
-                    if let Some(content) = state.content(name).map_err(inside)? {
-                        return Ok(Some(content.to_vec()));
+                    let state = self.read_state(slot, file)?;
+                    if let Some(mut found) = state.file(slot.partition, name)? {
+                        found.damage.extend(damage);
+                        return Ok(Some(found));
                     }
+                    damage.extend(state.damage(slot.partition));
                 }
-                Ok(None)
+                match damage.into_iter().next() {
+                    // It may have been behind the damage.
+                    Some(error) => Err(error),
+                    None => Ok(None),
+                }
             }
         }
     }

@@ -153,6 +153,7 @@ impl Stick<'_, '_> {
     /// As [`Stick::plan`]; a file with a way of its own, or one that `boot.cfg` loads and that would
     /// be gone.
     pub fn plan_files(&self, files: &[BankFile], request: Request) -> Result<Plan, Error> {
+        self.table().writable()?;
         for slot in self.chosen(request.banks)? {
             for file in files {
                 check_bank_file(slot, file)?;
@@ -162,6 +163,7 @@ impl Stick<'_, '_> {
     }
 
     pub(super) fn plan_task(&self, task: Task<'_>, request: Request) -> Result<Plan, Error> {
+        self.table().writable()?;
         let chosen = self.chosen(request.banks)?;
         // All banks means those in use: an empty one, as a fresh install has, gets its boot.cfg
         // from the next upgrade.
@@ -220,6 +222,7 @@ impl Stick<'_, '_> {
     /// # Errors
     /// A volume that is damaged, or cannot be read.
     pub fn plan_reclaim(&self, request: Request) -> Result<Plan, Error> {
+        self.table().writable()?;
         let mut planner = Planner::new(self.medium(), self.table().sector_size);
         let mut banks = Vec::new();
         for slot in self.chosen(request.banks)? {

@@ -102,6 +102,7 @@ fn may_be_written_since(error: &Error) -> bool {
 /// counts.
 fn check_ranges(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Result<(), Error> {
     let table = PartitionTable::read(medium, settings.sector_size)?;
+    table.writable()?;
     let mut declared = Vec::new();
     let mut boot_sectors = BTreeSet::new();
     for partition in table.bank_candidates() {

@@ -78,10 +78,6 @@ impl<'a> BankRun<'a> {
         }
     }
 
-    pub fn changes_choice(&self) -> bool {
-        self.choice.0 != self.choice.1
-    }
-
     /// Names of the files that change, by partition.
     pub fn changed(&self) -> Vec<(u32, &str)> {
         let names: BTreeSet<_> = self.old.keys().chain(self.new.keys()).collect();

@@ -49,7 +49,8 @@ pub fn table(data: &[u8]) -> bool {
     let Ok(table) = PartitionTable::read(&medium, given) else {
         return false;
     };
-    for partition in table.bank_candidates() {
+    let faulty = |number: u32| table.fault_of(number).is_some();
+    for partition in table.bank_candidates().filter(|it| !faulty(it.number)) {
         let range = partition
             .byte_range(table.sector_size)
             .expect("a checked partition");

@@ -130,6 +130,10 @@ impl Run for List {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }

@@ -97,6 +97,14 @@ impl Run for Get {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
@@ -114,7 +122,7 @@ impl Run for Get {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Settings>("bootcfg")]
+        vec![Schema::answer::<Settings>("bootcfg")]
     }
 }
 

@@ -31,6 +31,10 @@ impl Run for Cat {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
@@ -41,8 +45,8 @@ impl Run for Cat {
                 "cat writes the file itself, so --json cannot be used",
             ));
         }
-        let content = match content_of(session, &self.stick, &self.path) {
-            Ok(content) => content,
+        let (content, damage) = match content_of(session, &self.stick, &self.path) {
+            Ok(found) => found,
             Err(failure) => {
                 failure.show(&session.ui, SCHEMA, &self.stick.display().to_string());
                 return Ok(failure.exit());
@@ -57,6 +61,6 @@ impl Run for Cat {
             .ui
             .file(&content)
             .map_err(|error| Failure::io(format!("cannot write to standard output: {error}")))?;
-        Ok(Exit::Done)
+        Ok(session.say_damage(&self.stick, &damage, Exit::Done))
     }
 }

@@ -8,7 +8,8 @@ use crate::cli::terminal::{quoted, shown};
 use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
-use crate::stick::{Error, Stick};
+use crate::state::Contents as _;
+use crate::stick::{self, Error, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -107,6 +108,10 @@ impl Run for List {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
@@ -123,13 +128,17 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Settings>("conf")]
+        vec![Schema::answer::<Settings>("conf")]
     }
 }
 
 impl Run for Get {
     fn first_target(&self) -> Option<&Path> {
         Some(&self.stick)
+    }
+
+    fn only_looks(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {
@@ -213,7 +222,7 @@ fn show(
     in_words: impl Fn(&Settings) -> String,
 ) -> Exit {
     session.answer(path, SCHEMA, |stick, _| {
-        let settings = settings(session, stick, path, fits)?;
+        let (settings, damage) = settings(session, stick, path, fits)?;
         if settings.entries.is_empty() {
             let hint = moved.unwrap_or("`bootbank conf list` without a key lists every key");
             return Err(Failure::usage("no key in esx.conf matches").hint(hint));
@@ -228,7 +237,7 @@ fn show(
         {
             session.ui.warn(&format!("{release}: {text}"));
         }
-        Ok(Answer::new(in_words(&settings), settings))
+        Ok(Answer::new(in_words(&settings), settings).with_damage(damage))
     })
 }
 
@@ -237,32 +246,34 @@ fn settings(
     stick: &Stick<'_, '_>,
     path: &Path,
     fits: &dyn Fn(&str) -> bool,
-) -> Result<Settings, Failure> {
+) -> Result<(Settings, Vec<Error>), Failure> {
     let (partition, state) = stick.state(session.common.bank)?;
     let inside = |error: Error| {
         error
             .on(partition)
             .in_file(format!("{}:{ESX_CONF}", state.file_name()))
     };
-    let bytes = state
-        .content(ESX_CONF)
-        .map_err(|error| inside(error.into()))?;
+    let found = state.file(partition, ESX_CONF)?;
     let missing = EditError::Missing { path: ESX_CONF };
-    let bytes = bytes.ok_or_else(|| inside(missing.into()))?;
-    let conf = EsxConf::parse(bytes.to_vec()).map_err(|error| inside(error.into()))?;
+    let behind = || state.missing(partition);
+    let found = found.ok_or_else(|| behind().unwrap_or_else(|| inside(missing.into())))?;
+    let conf = EsxConf::parse(found.bytes).map_err(|error| inside(error.into()))?;
     let entries = conf.entries().filter(|entry| fits(entry.key));
     let entries = entries.map(|entry| Entry {
         key: entry.key.to_owned(),
         value: entry.value.to_owned(),
         line: entry.line,
     });
-    Ok(Settings {
+    let settings = Settings {
         schema: SCHEMA,
         target: path.display().to_string(),
         partition,
         file: state.file_name().to_owned(),
         entries: entries.collect(),
-    })
+    };
+    let path = stick::Path::State(String::new());
+    let stood_in = stick.stood_in(&path, session.common.bank);
+    Ok((settings, stood_in.into_iter().chain(found.damage).collect()))
 }
 
 /// The keys asked for: one and those below it, or all that fit a pattern.

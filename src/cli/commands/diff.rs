@@ -7,8 +7,8 @@ use crate::cli::session::{Run, Schema, Session, open_state_file, state_file};
 use crate::cli::terminal::{HEADING, HINT, REMOVED, shown, styled, unified};
 use crate::diagnosis::{BankHealth, bank_health};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
-use crate::state::State;
-use crate::stick::{BankChoice, Error, Slot, Stick};
+use crate::state::Contents as _;
+use crate::stick::{BankChoice, Error, Path as StickPath, Reading, Slot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,8 +43,17 @@ pub struct Diff {
 type Place = (Option<u32>, String);
 /// An error with the name of the side it is about.
 type OneSided = (String, Box<Failure>);
+/// What of a target was not whole.
+type Damage<'p> = Vec<(&'p Path, Failure)>;
+
 /// Everything on one side.
-type Side = BTreeMap<Place, Inventory>;
+#[derive(Default)]
+struct Side {
+    places: BTreeMap<Place, Inventory>,
+    /// Banks that cannot be read: nothing is said of them on the other side either.
+    unread: BTreeSet<Option<u32>>,
+    damage: Vec<Failure>,
+}
 
 #[derive(JsonSchema, Serialize)]
 struct Differences {
@@ -53,6 +62,9 @@ struct Differences {
     other: String,
     differs: bool,
     differences: Vec<Shown>,
+    /// What of either side was not whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<ErrorObject>,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -75,8 +87,9 @@ struct Failed {
 }
 
 /// What a comparison came to.
-struct Compared {
+struct Compared<'p> {
     found: Vec<(Place, Difference)>,
+    damage: Damage<'p>,
     /// What the two sides are called.
     names: [String; 2],
     /// Which of two banks has the newer state, in words.
@@ -95,6 +108,10 @@ impl Run for Diff {
         Some(&self.a)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.a]).reading(self.other())
     }
@@ -104,15 +121,12 @@ impl Run for Diff {
         let other = self.other().display().to_string();
         let compared = match self.banks {
             true => compare_banks(session, self),
-            false => compare(session, self).map(|found| Compared {
-                found,
-                names: [target.clone(), other.clone()],
-                newer: None,
-            }),
+            false => compare(session, self),
         };
         match compared {
             Ok(Compared {
                 found,
+                damage,
                 names: [a, b],
                 newer,
             }) => {
@@ -128,8 +142,13 @@ impl Run for Diff {
                         .iter()
                         .map(|(place, difference)| object(place, difference, self.show_secrets))
                         .collect(),
+                    damage: damage.iter().map(|(_, failure)| failure.object()).collect(),
                 });
-                Ok(if differs { Exit::Differs } else { Exit::Done })
+                let mut exit = if differs { Exit::Differs } else { Exit::Done };
+                for (path, failure) in &damage {
+                    exit = session.say_damage(path, std::slice::from_ref(failure), exit);
+                }
+                Ok(exit)
             }
             Err((of, failure)) => {
                 failure.say(&session.ui, &of);
@@ -149,8 +168,8 @@ impl Run for Diff {
     }
 }
 
-/// What differs, by place.
-fn compare(session: &Session, args: &Diff) -> Result<Vec<(Place, Difference)>, OneSided> {
+/// What differs, by place, and what was not whole.
+fn compare<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSided> {
     let of = |path: &Path| {
         let name = path.display().to_string();
         move |failure: Failure| (name, Box::new(failure))
@@ -164,16 +183,29 @@ fn compare(session: &Session, args: &Diff) -> Result<Vec<(Place, Difference)>, O
     let [a, b] = states;
     let a = side(session, &args.a, a, bare).map_err(of(&args.a))?;
     let b = side(session, args.other(), b, bare).map_err(of(args.other()))?;
-    Ok(differing(&a, &b))
+    let found = differing(&a, &b);
+    let mut damage: Damage<'a> = Vec::new();
+    damage.extend(a.damage.into_iter().map(|it| (args.a.as_path(), it)));
+    damage.extend(b.damage.into_iter().map(|it| (args.other(), it)));
+    Ok(Compared {
+        found,
+        damage,
+        names: [&args.a, args.other()].map(|path| path.display().to_string()),
+        newer: None,
+    })
 }
 
 /// What differs between the two sides, place by place.
 fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
     let none = Inventory::default();
-    let places: BTreeSet<&Place> = a.keys().chain(b.keys()).collect();
+    let places: BTreeSet<&Place> = a.places.keys().chain(b.places.keys()).collect();
     let mut found = Vec::new();
     for place in places {
-        let (old, new) = (a.get(place).unwrap_or(&none), b.get(place).unwrap_or(&none));
+        if a.unread.contains(&place.0) || b.unread.contains(&place.0) {
+            continue;
+        }
+        let old = a.places.get(place).unwrap_or(&none);
+        let new = b.places.get(place).unwrap_or(&none);
         let here = differences(old, new).into_iter();
         found.extend(here.map(|difference| (place.clone(), difference)));
     }
@@ -181,7 +213,7 @@ fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
 }
 
 /// The two banks of one medium against each other: the lower partition first.
-fn compare_banks(session: &Session, args: &Diff) -> Result<Compared, OneSided> {
+fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSided> {
     let target = args.a.display().to_string();
     let compared = session.look_into(&args.a, |stick, _| {
         let health = bank_health(stick, BankChoice::All)?;
@@ -194,7 +226,7 @@ fn compare_banks(session: &Session, args: &Diff) -> Result<Compared, OneSided> {
         let mut sides = Vec::new();
         for bank in [one, two] {
             let chosen = stick.chosen(BankChoice::Partition(bank.partition))?;
-            let mut side = Side::new();
+            let mut side = Side::default();
             for slot in chosen {
                 add_bank(&mut side, stick, slot, None)?;
             }
@@ -205,8 +237,10 @@ fn compare_banks(session: &Session, args: &Diff) -> Result<Compared, OneSided> {
             [a, b] => differing(a, b),
             _ => Vec::new(),
         };
+        let damage = sides.into_iter().flat_map(|side| side.damage);
         Ok(Compared {
             found,
+            damage: damage.map(|it| (args.a.as_path(), it)).collect(),
             names: [name(one), name(two)],
             newer: newer_in_words(one, two),
         })
@@ -249,16 +283,25 @@ fn side(
         let state = open_state_file(session, &bytes)?;
         let mut inventory = Inventory::default();
         inventory.add_state(&state).map_err(Error::from)?;
-        return Ok(Side::from([((None, String::new()), inventory)]));
+        return Ok(Side {
+            places: BTreeMap::from([((None, String::new()), inventory)]),
+            ..Side::default()
+        });
     }
     session.look_into(path, |stick, _| {
         if bare {
             let (partition, state) = stick.state(session.common.bank)?;
-            let mut inventory = Inventory::default();
-            add_state(&mut inventory, &state, partition)?;
-            return Ok(Side::from([((None, String::new()), inventory)]));
+            let mut side = Side::default();
+            let inventory = side.inventory(&state, partition)?;
+            side.places.insert((None, String::new()), inventory);
+            let place = StickPath::State(String::new());
+            let stood_in = stick.stood_in(&place, session.common.bank);
+            let damage = stick.damage().into_iter().chain(stood_in);
+            side.damage.extend(damage.map(Failure::from));
+            return Ok(side);
         }
-        let mut side = Side::new();
+        let mut side = Side::default();
+        side.damage.extend(stick.damage().iter().map(Failure::from));
         let mut chosen = stick.chosen(session.common.bank)?;
         chosen.sort_by_key(|slot| slot.partition);
         for slot in chosen {
@@ -279,37 +322,56 @@ fn add_bank(
     slot: &Slot<'_>,
     partition: Option<u32>,
 ) -> Result<(), Failure> {
-    let bank = slot.opened()?;
+    let bank = match slot.opened() {
+        Ok(bank) => bank,
+        Err(_) if stick.table().fault_of(slot.partition).is_some() => {
+            side.unread.insert(Some(slot.partition));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     // Entries that share clusters would be read as often as there are of them.
-    let checked = bank.volume().check();
-    checked.map_err(|error| Error::from(error).on(slot.partition))?;
+    if let Err(error) = bank.volume().check() {
+        let error = Error::from(error).on(slot.partition);
+        if !stick.look().rescue {
+            return Err(error.into());
+        }
+        side.damage.push(error.into());
+    }
     let mut own = Inventory::default();
     own.add_boot_cfg(bank.boot_cfg());
     for entry in bank.volume().files().filter(|entry| !entry.is_directory()) {
         let name = entry.name();
         let is_opened = |known: &&str| known.eq_ignore_ascii_case(&name);
         if !STATE_FILES.iter().chain([&BOOT_CFG]).any(is_opened) {
-            own.add_bank_file(&name, &stick.read(slot, &entry)?);
+            let found = stick.read_file(slot, &entry)?;
+            side.damage.extend(found.damage.iter().map(Failure::from));
+            own.add_bank_file(&name, &found.bytes);
         }
     }
-    side.insert((partition, String::new()), own);
+    side.places.insert((partition, String::new()), own);
     for file in &slot.states {
-        let state = stick.open_state(slot, file)?;
-        let mut inventory = Inventory::default();
-        add_state(&mut inventory, &state, slot.partition)?;
-        side.insert((partition, file.name.clone()), inventory);
+        let state = stick.read_state(slot, file)?;
+        let inventory = side.inventory(&state, slot.partition)?;
+        side.places
+            .insert((partition, file.name.clone()), inventory);
     }
     Ok(())
 }
 
-fn add_state(inventory: &mut Inventory, state: &State, partition: u32) -> Result<(), Failure> {
-    let added = inventory.add_state(state);
-    added.map_err(|error| {
-        Error::from(error)
-            .on(partition)
-            .in_file(state.file_name())
-            .into()
-    })
+impl Side {
+    /// What a state configures; what of it is not whole is noted.
+    fn inventory(&mut self, state: &Reading, partition: u32) -> Result<Inventory, Failure> {
+        let mut inventory = Inventory::default();
+        let added = match state {
+            Reading::Whole(state) => inventory.add_state(state),
+            Reading::Rescued(rescued) => inventory.add_rescued(rescued),
+        };
+        added.map_err(|error| Error::from(error).on(partition).in_file(state.file_name()))?;
+        let damage = state.damage(partition);
+        self.damage.extend(damage.iter().map(Failure::from));
+        Ok(inventory)
+    }
 }
 
 fn value(item: Option<&Item>, show_secrets: bool) -> Option<String> {

@@ -35,15 +35,21 @@ impl Run for Get {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick]).making(&self.file)
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let written = content_of(session, &self.stick, &self.path)
-            .and_then(|content| write_file(session, &self.stick, &self.file, self.force, &content));
+        let written = content_of(session, &self.stick, &self.path).and_then(|(content, damage)| {
+            write_file(session, &self.stick, &self.file, self.force, &content)?;
+            Ok(damage)
+        });
         match written {
-            Ok(()) => Ok(Exit::Done),
+            Ok(damage) => Ok(session.say_damage(&self.stick, &damage, Exit::Done)),
             Err(failure) => {
                 failure.show(&session.ui, SCHEMA, &self.stick.display().to_string());
                 Ok(failure.exit())
@@ -52,16 +58,24 @@ impl Run for Get {
     }
 }
 
-/// The content of one file of a bank or of its state.
+/// The content of one file of a bank or of its state, and what of it was not whole.
 ///
 /// # Errors
 /// A file that is not there, or whatever opening the medium meets.
-pub fn content_of(session: &Session, stick: &Path, path: &str) -> Result<Vec<u8>, Failure> {
+pub fn content_of(
+    session: &Session,
+    stick: &Path,
+    path: &str,
+) -> Result<(Vec<u8>, Vec<Failure>), Failure> {
     let place = StickPath::parse(path);
     session.look_into(stick, |stick, _| {
         let content = stick.content(&place, session.common.bank)?;
         let missing = || Error::from(Cause::NoSuchFile).in_file(path);
-        content.ok_or_else(|| missing().into())
+        let found = content.ok_or_else(missing)?;
+        let stood_in = stick.stood_in(&place, session.common.bank);
+        let damage = stick.damage().into_iter().chain(stood_in);
+        let damage = damage.chain(found.damage);
+        Ok((found.bytes, damage.map(Failure::from).collect()))
     })
 }
 

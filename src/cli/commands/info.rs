@@ -8,6 +8,7 @@ use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size,
 use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
+use crate::partition::TableChoice;
 use crate::stick::{NextBoot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
@@ -134,6 +135,10 @@ impl Run for Info {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }
@@ -145,7 +150,7 @@ impl Run for Info {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Found>("info")]
+        vec![Schema::answer::<Found>("info")]
     }
 }
 
@@ -183,7 +188,9 @@ fn answer(
     let words = Words {
         found: &found,
         survey: &survey,
-        shows_next: found.banks.iter().any(|bank| bank.boots_next),
+        // What is read by another table than the loader's does not boot, and is not to be fixed.
+        shows_next: table.source == TableChoice::Loader
+            && found.banks.iter().any(|bank| bank.boots_next),
         write_cache: target.write_cache(),
         is_verbose: session.ui.is_verbose(),
     };
@@ -194,6 +201,7 @@ fn answer(
             true => Exit::Done,
             false => Exit::Io,
         },
+        damage: Vec::new(),
         object: found,
     })
 }

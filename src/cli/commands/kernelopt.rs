@@ -80,6 +80,10 @@ impl Run for Show {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
@@ -115,7 +119,7 @@ impl Run for Show {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Options>("kernelopt")]
+        vec![Schema::answer::<Options>("kernelopt")]
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session};
 use crate::cli::terminal::{shown, table};
-use crate::state::{Member, MemberKind};
+use crate::state::{Condition, Contents as _, Member, MemberKind};
 use crate::stick::{Cause, Error, Path as StickPath, Slot, Stick};
 use clap::Args;
 use schemars::JsonSchema;
@@ -48,11 +48,18 @@ struct ListEntry {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    /// How much of a member of a damaged state is left: `whole`, `unsure` or `cut`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<&'static str>,
 }
 
 impl Run for Ls {
     fn first_target(&self) -> Option<&Path> {
         Some(&self.stick)
+    }
+
+    fn only_looks(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {
@@ -61,48 +68,64 @@ impl Run for Ls {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(session.answer(&self.stick, SCHEMA, |stick, _| {
+            let mut damage = Vec::new();
             let entries = match &self.path {
-                Some(path) => list(session, stick, path)?,
-                None => list_all(session, stick)?,
+                Some(path) => list(session, stick, path, &mut damage)?,
+                None => list_all(session, stick, &mut damage)?,
             };
             let object = Listing {
                 schema: SCHEMA,
                 target: self.stick.display().to_string(),
                 entries,
             };
-            Ok(Answer::new(in_words(&object.entries), object))
+            Ok(Answer::new(in_words(&object.entries), object).with_damage(damage))
         }))
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Listing>("ls")]
+        vec![Schema::answer::<Listing>("ls")]
     }
 }
 
 /// Without a path: the files of each chosen bank, then the configuration of the one that boots.
-fn list_all(session: &Session, stick: &Stick<'_, '_>) -> Result<Vec<ListEntry>, Failure> {
+fn list_all(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    damage: &mut Vec<Error>,
+) -> Result<Vec<ListEntry>, Failure> {
     let mut entries = Vec::new();
     let mut chosen = stick.chosen(session.common.bank)?;
     chosen.sort_by_key(|slot| slot.partition);
     for slot in chosen {
-        entries.extend(bank_files(slot)?);
+        if stick.table().fault_of(slot.partition).is_none() {
+            entries.extend(bank_files(slot)?);
+        }
     }
     let configuration = StickPath::State(String::new());
     let slot = stick.bank_of(&configuration, session.common.bank)?;
-    entries.extend(members(stick, slot, "")?);
+    damage.extend(stick.stood_in(&configuration, session.common.bank));
+    entries.extend(members(stick, slot, "", damage)?);
     Ok(entries)
 }
 
-fn list(session: &Session, stick: &Stick<'_, '_>, text: &str) -> Result<Vec<ListEntry>, Failure> {
+fn list(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    text: &str,
+    damage: &mut Vec<Error>,
+) -> Result<Vec<ListEntry>, Failure> {
     let path = StickPath::parse(text);
     let slot = stick.bank_of(&path, session.common.bank)?;
+    damage.extend(stick.stood_in(&path, session.common.bank));
     let entries = match &path {
         StickPath::Bank { name, .. } => {
             let mut files = bank_files(slot)?;
             files.retain(|file| name.is_empty() || ends_in(&file.path, name));
             files
         }
-        StickPath::State(directory) => members(stick, slot, directory.trim_end_matches('/'))?,
+        StickPath::State(directory) => {
+            members(stick, slot, directory.trim_end_matches('/'), damage)?
+        }
     };
     if entries.is_empty() && !matches!(&path, StickPath::Bank { name, .. } if name.is_empty()) {
         return Err(Error::from(Cause::NoSuchFile).in_file(text).into());
@@ -129,6 +152,7 @@ fn bank_files(slot: &Slot<'_>) -> Result<Vec<ListEntry>, Failure> {
             "file"
         },
         link: None,
+        condition: None,
     });
     Ok(files.collect())
 }
@@ -139,16 +163,21 @@ fn members(
     stick: &Stick<'_, '_>,
     slot: &Slot<'_>,
     directory: &str,
+    damage: &mut Vec<Error>,
 ) -> Result<Vec<ListEntry>, Failure> {
     for file in slot.states.iter().rev() {
-        let state = stick.open_state(slot, file)?;
+        let state = stick.read_state(slot, file)?;
+        damage.extend(state.damage(slot.partition));
         let found = state
             .members()
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         let wanted = found
             .iter()
             .filter(|member| is_below(&member.path(), directory));
-        let entries: Vec<ListEntry> = wanted.map(member_entry).collect();
+        let condition = |member| Some(state.rescued()?.condition_of(member));
+        let entries: Vec<ListEntry> = wanted
+            .map(|member| member_entry(member, condition(member)))
+            .collect();
         if !entries.is_empty() {
             return Ok(entries);
         }
@@ -163,7 +192,7 @@ fn is_below(path: &str, directory: &str) -> bool {
     }
 }
 
-fn member_entry(member: &Member) -> ListEntry {
+fn member_entry(member: &Member, condition: Option<Condition>) -> ListEntry {
     let link = String::from_utf8_lossy(&member.link_name).into_owned();
     ListEntry {
         path: member.path().into_owned(),
@@ -179,6 +208,7 @@ fn member_entry(member: &Member) -> ListEntry {
             _ => "other",
         },
         link: (!link.is_empty()).then_some(link),
+        condition: condition.map(Condition::as_str),
     }
 }
 
@@ -192,6 +222,11 @@ fn in_words(entries: &[ListEntry]) -> String {
             }
             if entry.kind == "directory" && !name.ends_with('/') {
                 name.push('/');
+            }
+            match entry.condition {
+                Some("cut") => name.push_str("  (cut off)"),
+                Some("unsure") => name.push_str("  (some bytes may be wrong)"),
+                _ => {}
             }
             vec![
                 entry.mode.clone().unwrap_or_else(|| "-".to_owned()),

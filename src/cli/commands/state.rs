@@ -9,6 +9,7 @@ use crate::cli::session::{
 };
 use crate::cli::terminal::size;
 use crate::state::{self, Form, Limits, state_in};
+use crate::stick::{self, Error};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -151,6 +152,10 @@ impl Run for Export {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick]).making(&self.file)
     }
@@ -161,7 +166,7 @@ impl Run for Export {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Exported>("state")]
+        vec![Schema::answer::<Exported>("state")]
     }
 }
 
@@ -210,14 +215,14 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure> {
-    let (partition, form, content) = find(session, &args.stick)?;
+    let (partition, form, content, damage) = find(session, &args.stick)?;
     write_file(session, &args.stick, &args.file, args.force, &content)?;
     let object = Exported {
         schema: SCHEMA,
         target: args.stick.display().to_string(),
         partition,
         output: args.file.display().to_string(),
-        form: form.as_str(),
+        form: form.map_or("unknown", Form::as_str),
         size: content.len(),
     };
     session.ui.say(&format!(
@@ -227,17 +232,27 @@ fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure>
         size(content.len() as u64),
         object.output
     ));
-    Ok(Answer::new(String::new(), object))
+    Ok(Answer::new(String::new(), object).with_damage(damage))
 }
 
-/// The state of a stick or in a file, every layer of it verified. A sealed one can be kept too.
-fn find(session: &Session, stick: &Path) -> Result<(Option<u32>, Form, Vec<u8>), Failure> {
+/// Where a state is from, its form, its bytes, and what of it is not whole.
+type Found = (Option<u32>, Option<Form>, Vec<u8>, Vec<Error>);
+
+/// The state of a stick or in a file, every layer of it verified. A sealed one can be kept too, and
+/// with `--rescue` one that is damaged, as it is.
+fn find(session: &Session, stick: &Path) -> Result<Found, Failure> {
     if let Some(bytes) = state_file(stick)? {
         let state = open_state_file(session, &bytes)?;
-        return Ok((None, state.form(), state.as_bytes().to_vec()));
+        let bytes = state.as_bytes().to_vec();
+        return Ok((None, Some(state.form()), bytes, Vec::new()));
     }
     session.look_into(stick, |opened, _| {
         let (partition, state) = opened.state(session.common.bank)?;
-        Ok((Some(partition), state.form(), state.as_bytes().to_vec()))
+        let mut damage = opened.damage();
+        let configuration = stick::Path::State(String::new());
+        damage.extend(opened.stood_in(&configuration, session.common.bank));
+        damage.extend(state.damage(partition));
+        let bytes = state.as_bytes().to_vec();
+        Ok((Some(partition), state.form(), bytes, damage))
     })
 }

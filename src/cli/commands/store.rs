@@ -5,9 +5,10 @@ use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
 use crate::cli::terminal::shown;
-use crate::edit::{CONFIG_STORE, Configuration, Edit, EditError, StoreEdit, Unmatched};
+use crate::edit::{CONFIG_STORE, Edit, EditError, StoreEdit, Unmatched};
 use crate::ownership::{Cell, Row, RowKey, ValueColumn};
-use crate::stick::Error;
+use crate::state::Contents as _;
+use crate::stick::{self, Error};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -152,6 +153,10 @@ impl Run for List {
         Some(&self.stick)
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
@@ -177,13 +182,17 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Rows>("store")]
+        vec![Schema::answer::<Rows>("store")]
     }
 }
 
 impl Run for Get {
     fn first_target(&self) -> Option<&Path> {
         Some(&self.stick)
+    }
+
+    fn only_looks(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {
@@ -326,7 +335,7 @@ fn show(
     session.answer(path, SCHEMA, |stick, _| {
         let (partition, state) = stick.state(session.common.bank)?;
         let inside = |error: EditError| Error::from(error).on(partition).in_file(state.file_name());
-        let configuration = Configuration::open(&state).map_err(inside)?;
+        let (configuration, damage) = state.configuration(partition)?;
         let missing = EditError::Missing { path: CONFIG_STORE };
         let store = configuration.store.ok_or_else(|| inside(missing))?;
         let (rows, text) = choose(store.rows())?;
@@ -341,7 +350,12 @@ fn show(
             file: state.file_name().to_owned(),
             rows: rows.into_iter().map(object).collect(),
         };
-        Ok(Answer::new(text, object))
+        let configuration = stick::Path::State(String::new());
+        Ok(Answer::new(text, object)
+            .with_damage(Vec::from_iter(
+                stick.stood_in(&configuration, session.common.bank),
+            ))
+            .with_damage(damage))
     })
 }
 

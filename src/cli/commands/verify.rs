@@ -5,7 +5,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, CheckOptions, Contents, check};
+use crate::diagnosis::{self, CheckOptions, Contents, check_by};
 use crate::error::ErrorKind;
 use crate::medium::{CachedReads, Target};
 use clap::Args;
@@ -56,6 +56,10 @@ impl Run for Verify {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }
@@ -67,7 +71,7 @@ impl Run for Verify {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Verified>("verify")]
+        vec![Schema::answer::<Verified>("verify")]
     }
 }
 
@@ -85,7 +89,8 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         banks: session.common.bank,
         contents: (!quick).then_some(contents),
     };
-    let findings = check(&medium, settings, options);
+    let table = session.common.look.table;
+    let findings = check_by(&medium, settings, options, table);
     session.ui.end_bytes();
     let exit = exit_of(&findings);
     let name = path.display().to_string();
@@ -106,6 +111,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
             findings: findings.iter().map(object).collect(),
         },
         exit,
+        damage: Vec::new(),
     })
 }
 

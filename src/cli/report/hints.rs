@@ -6,7 +6,7 @@ use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::host::Use;
 use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
-use crate::partition::TableError;
+use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
 use crate::stick::Cause;
 use std::path::Path;
@@ -40,6 +40,12 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
         }
+        Cause::NothingLeft { error, .. } => return hint(&error.cause),
+        Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
+        Cause::Cut(_) => {
+            "what is there can be read, and nothing is written; make the image again from the medium, or from a whole copy"
+        }
+        Cause::StandIn { .. } => "--bank N looks into another bank",
         Cause::UnpackedTogether { .. } => {
             "--bank N works on one bank at a time; --max-unpacked SIZE allows more"
         }
@@ -72,6 +78,24 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// What to do where the loader's table is broken and another one is whole.
+fn other_table_hint(other: &OtherTable) -> String {
+    let table = match other.choice {
+        TableChoice::Backup => "backup",
+        _ => "gpt",
+    };
+    let restore = match other.restore {
+        Some(restore) => format!(
+            "to restore it, keep a copy of the medium, then: {}; meanwhile ",
+            restore.commands("STICK")
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{restore}`bootbank info --table {table} STICK` and the other commands that only look read the medium by it"
+    )
+}
+
 fn table_hint(error: &TableError) -> Option<String> {
     let text = match error {
         TableError::SectorSizeWrong { found, .. } => {
@@ -84,6 +108,13 @@ fn table_hint(error: &TableError) -> Option<String> {
         }
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
             "ESXi's own loader refuses this table too, so the medium does not boot; bootbank does not repair tables"
+        }
+        TableError::Partition {
+            fault: PartitionFault::PastEnd { .. },
+            ..
+        }
+        | TableError::EbrPastEnd { .. } => {
+            "nothing was written: the medium is cut off, or its table is for a larger one; `bootbank info` and the other commands that only look read the banks that are there"
         }
         TableError::Read { .. } => return None,
         _ => "nothing was written; bootbank needs a raw image or a whole disk, such as /dev/sdX",
@@ -126,6 +157,10 @@ fn state_hint(error: &StateError) -> Option<String> {
             source: crate::state::gzip::GzipError::OverLimit { .. },
             ..
         } => "nothing was written; if that size is right, allow it with --max-unpacked SIZE",
+        error if error.kind() == ErrorKind::Damaged => {
+            "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \
+             from a backup: `bootbank state import STICK FILE`; with --rescue, commands that only look read what is left of it"
+        }
         _ => return None,
     };
     Some(text.to_owned())

@@ -13,12 +13,13 @@ pub use state_file::{open as open_state_file, state_file};
 pub use targets::{TargetArgs, distinct, for_each, look_at_each};
 
 use crate::cli::process::Interrupt;
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
 use crate::state::{KeyCache, Limits};
-use crate::stick::{Settings, Stick};
+use crate::stick::{Error, Settings, Stick};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
 
@@ -46,14 +47,38 @@ pub struct Answer<T> {
     pub object: T,
     /// For the caller.
     pub exit: Exit,
+    /// What was not whole, so that this is not all there is.
+    pub damage: Vec<Failure>,
 }
 
 impl<T> Answer<T> {
     /// An answer with nothing wrong about it.
     pub fn new(text: String, object: T) -> Self {
-        let exit = Exit::Done;
-        Answer { text, object, exit }
+        Answer {
+            text,
+            object,
+            exit: Exit::Done,
+            damage: Vec::new(),
+        }
     }
+
+    /// The same, where this was not whole.
+    #[must_use]
+    pub fn with_damage(mut self, damage: Vec<Error>) -> Self {
+        self.damage.extend(damage.into_iter().map(Failure::from));
+        self
+    }
+}
+
+// An object as it is written, with what was not whole where that is so. In the schema it is
+// described as the object is.
+#[derive(Serialize, JsonSchema)]
+struct Shown<'a, T> {
+    #[serde(flatten)]
+    object: &'a T,
+    /// What was not whole, so that this is not all there is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<ErrorObject>,
 }
 
 impl Session {
@@ -79,7 +104,8 @@ impl Session {
     ) -> Result<T, Failure> {
         let target = Target::open_read(path, &self.host)?;
         let medium = CachedReads::new(&target);
-        let stick = self.open_stick(&medium, target.logical_sector_size())?;
+        let settings = self.settings(target.logical_sector_size());
+        let stick = Stick::open_to_look(&medium, settings, self.common.look)?;
         let found = look(&stick, &target)?;
         self.ui.detail(&format!(
             "{}: {} bytes read",
@@ -109,7 +135,30 @@ impl Session {
         schema: &'static str,
         look: impl FnOnce(&Stick<'_, '_>, &Target) -> Result<Answer<T>, Failure>,
     ) -> Exit {
-        self.show(path, schema, self.look_into(path, look))
+        let found = self.look_into(path, |stick, target| {
+            let answer = look(stick, target)?;
+            Ok(answer.with_damage(stick.damage()))
+        });
+        self.show(path, schema, found)
+    }
+
+    /// Says what was not whole, and what that makes of the exit code.
+    pub fn say_damage(&self, path: &Path, damage: &[Failure], exit: Exit) -> Exit {
+        let target = path.display().to_string();
+        let mut hints = Vec::new();
+        let mut said = Vec::new();
+        for failure in damage {
+            // Several files of one state have its damage in common.
+            let message = failure.object().message;
+            if !said.contains(&message) {
+                failure.say_once(&self.ui, &target, &mut hints);
+                said.push(message);
+            }
+        }
+        match exit {
+            Exit::Done | Exit::Differs if !damage.is_empty() => Exit::Damaged,
+            exit => exit,
+        }
     }
 
     /// Shows what was found in a target, or why nothing was.
@@ -122,8 +171,11 @@ impl Session {
         match found {
             Ok(answer) => {
                 self.ui.text(&answer.text);
-                self.ui.json(&answer.object);
-                answer.exit
+                self.ui.json(&Shown {
+                    object: &answer.object,
+                    damage: answer.damage.iter().map(Failure::object).collect(),
+                });
+                self.say_damage(path, &answer.damage, answer.exit)
             }
             Err(failure) => {
                 failure.show(&self.ui, schema, &path.display().to_string());

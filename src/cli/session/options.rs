@@ -3,8 +3,9 @@
 use crate::cli::process;
 use crate::cli::report::Failure;
 use crate::cli::terminal::ColorChoice;
+use crate::partition::TableChoice;
 use crate::state::{KeyCache, RecoveryKey};
-use crate::stick::BankChoice;
+use crate::stick::{BankChoice, Look};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -21,6 +22,14 @@ pub struct CommonArgs {
     /// Largest size an archive may unpack to, in bytes or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
     pub max_unpacked: String,
+    /// Look by another table than the one ESXi's loader uses: a GPT behind a damaged MBR, or the
+    /// backup GPT (commands that only look)
+    #[arg(long, global = true, value_name = "gpt|backup")]
+    pub table: Option<OtherTable>,
+    /// Go on past damage and read what is left; what was not whole is said at the end, with exit
+    /// code 4 (commands that only look)
+    #[arg(long, global = true)]
+    pub rescue: bool,
     /// How many targets to work on at once
     #[arg(short, long, global = true, value_name = "N", default_value = "1",
           value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -50,9 +59,20 @@ pub struct CommonArgs {
     pub color: ColorChoice,
 }
 
+/// A table to look by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OtherTable {
+    /// The primary GPT, whatever the MBR says
+    Gpt,
+    /// The backup GPT at the end of the medium
+    Backup,
+}
+
 /// The options every command shares.
 #[derive(Clone, Debug)]
 pub struct Common {
+    /// How a command that only looks looks.
+    pub look: Look,
     /// Which banks.
     pub bank: BankChoice,
     /// Logical sector size of image files in bytes, where given.
@@ -68,11 +88,39 @@ impl Common {
     /// A value that is none of those the option knows.
     pub fn new(args: &CommonArgs) -> Result<Self, Failure> {
         Ok(Common {
+            look: Look {
+                table: match args.table {
+                    None => TableChoice::Loader,
+                    Some(OtherTable::Gpt) => TableChoice::Gpt,
+                    Some(OtherTable::Backup) => TableChoice::Backup,
+                },
+                rescue: args.rescue,
+            },
             bank: bank(&args.bank)?,
             sector_size: sector_size(args.sector_size)?,
             max_unpacked: size(&args.max_unpacked)?,
             jobs: usize::from(args.jobs),
         })
+    }
+}
+
+impl Common {
+    /// Refuses what only a command that looks can do.
+    ///
+    /// # Errors
+    /// An option that would have a change made from what is damaged.
+    pub fn check_for_change(&self) -> Result<(), Failure> {
+        let option = match self.look {
+            Look { rescue: true, .. } => "--rescue",
+            Look {
+                table: TableChoice::Loader,
+                ..
+            } => return Ok(()),
+            _ => "--table",
+        };
+        Err(Failure::usage(format!(
+            "{option} is for commands that only look: nothing is changed on a damaged medium"
+        )))
     }
 }
 

@@ -24,6 +24,11 @@ pub trait Run {
         Ok(())
     }
 
+    /// Whether it looks into media and can look past damage (`--table`, `--rescue`).
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// What it has to get at.
     fn needs(&self) -> Needs;
 
@@ -54,6 +59,15 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Of an object that an [`super::Answer`] is shown as.
+    pub fn answer<T: schemars::JsonSchema + 'static>(name: &'static str) -> Self {
+        Schema {
+            name,
+            is_input: false,
+            make: <super::Shown<'static, T> as schemars::JsonSchema>::json_schema,
+        }
+    }
+
     /// Of an object that is written.
     pub fn of<T: schemars::JsonSchema>(name: &'static str) -> Self {
         Schema {
@@ -93,6 +107,10 @@ macro_rules! command_list {
 
             fn prepare(&mut self) -> Result<(), $crate::cli::report::Failure> {
                 match self { $($name::$command(args) => args.prepare(),)* }
+            }
+
+            fn only_looks(&self) -> bool {
+                match self { $($name::$command(args) => args.only_looks(),)* }
             }
 
             fn needs(&self) -> $crate::cli::process::Needs {

@@ -176,6 +176,8 @@ fn medium(banks: &[Bank]) -> (Vec<u8>, PartitionTable) {
         sector_size: 512,
         partitions: partitions.collect(),
         warnings: Vec::new(),
+        faults: Vec::new(),
+        source: Default::default(),
     };
     let bytes: Vec<&[u8]> = banks.iter().map(|bank| bank.bytes.as_slice()).collect();
     (bytes.concat(), table)

@@ -286,7 +286,7 @@ fn an_empty_logical_takes_a_number_as_in_the_loader() {
 }
 
 #[test]
-fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_unless_it_may_be_a_bank() {
+fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_and_of_a_bank_a_fault() {
     let disk = GptMaker::new(512).make();
     let table = PartitionTable::read(&&disk[..350 * 512 + 100], None).unwrap();
     let messages: Vec<String> = table.warnings.iter().map(ToString::to_string).collect();
@@ -296,7 +296,15 @@ fn what_a_copy_of_the_first_part_of_a_stick_cuts_off_is_a_warning_unless_it_may_
     ];
     assert_eq!(messages, expected);
 
-    let error = PartitionTable::read(&&disk[..250 * 512], None).unwrap_err();
+    let cut = &disk[..250 * 512];
+    let table = PartitionTable::read(&cut, None).unwrap();
+    assert_eq!(
+        table.cut(cut.len() as u64).unwrap().to_string(),
+        "the medium is cut off: it ends at byte 128000 (sector 250); \
+         the last 25600 bytes of partition 6 are missing; partition 7 is missing as a whole"
+    );
+    assert!(table.fault_of(5).is_none() && table.fault_of(6).is_some());
+    let error = table.writable().unwrap_err();
     assert_eq!(
         (error.kind(), error.partition()),
         (ErrorKind::Damaged, Some(6))

@@ -212,6 +212,25 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Where the header begins that it is about, in bytes from the start of the archive.
+    pub fn offset(&self) -> Option<usize> {
+        use ArchiveError::*;
+        match self {
+            NoEnd { offset }
+            | LoneZeroBlock { offset }
+            | Checksum { offset, .. }
+            | Field { offset, .. }
+            | PastEnd { offset, .. }
+            | SizedSpecial { offset, .. }
+            | ExtensionTooLarge { offset, .. }
+            | StrayExtension { offset, .. }
+            | PaxRecord { offset }
+            | PaxAmbiguous { offset, .. }
+            | ReadersDisagree { offset, .. } => Some(*offset),
+            _ => None,
+        }
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         use ArchiveError::*;

@@ -10,11 +10,13 @@
 mod edit;
 mod error;
 mod field;
+mod salvage;
 mod scan;
 mod verify;
 
 pub use edit::MemberEdit;
 pub use error::ArchiveError;
+pub use salvage::Salvaged;
 
 use scan::{RawMember, at, block, text};
 use std::borrow::Cow;
@@ -163,8 +165,19 @@ impl Archive {
     /// [`ArchiveError`] for a wrong checksum, data past the end, a missing end, and whatever
     /// different tar readers would understand differently.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ArchiveError> {
-        let scan = scan::scan(&bytes)?;
-        let mut members = members(&bytes, &scan.members)?;
+        Self::parse_or_return(bytes).map_err(|(error, _)| error)
+    }
+
+    /// The same; an error comes with the bytes it is about.
+    fn parse_or_return(bytes: Vec<u8>) -> Result<Self, (ArchiveError, Vec<u8>)> {
+        let found = scan::scan(&bytes).and_then(|scan| {
+            let members = members(&bytes, &scan.members)?;
+            Ok((scan, members))
+        });
+        let (scan, mut members) = match found {
+            Ok(found) => found,
+            Err(error) => return Err((error, bytes)),
+        };
         let global_pax = members.iter().any(|m| m.kind == MemberKind::GlobalPax);
         members.retain(|member| member.kind != MemberKind::GlobalPax);
         let mut last = BTreeMap::new();
@@ -229,6 +242,20 @@ impl Archive {
     /// [`ArchiveError::NotAFile`] for directories, symbolic links and other members without
     /// plain content, [`ArchiveError::LinkToNothing`] for a hard link to nothing.
     pub fn content(&self, path: &str) -> Result<Option<&[u8]>, ArchiveError> {
+        let Some(member) = self.resolve(path)? else {
+            return Ok(None);
+        };
+        match member.kind {
+            MemberKind::Regular | MemberKind::Contiguous => Ok(Some(self.data(member))),
+            kind => Err(ArchiveError::NotAFile {
+                path: path.to_owned(),
+                kind,
+            }),
+        }
+    }
+
+    /// The member at `path` that has its data: hard links are followed.
+    fn resolve(&self, path: &str) -> Result<Option<&Member>, ArchiveError> {
         let Some(mut member) = self.find(path) else {
             return Ok(None);
         };
@@ -243,13 +270,7 @@ impl Archive {
                         target: text(&member.link_name),
                     })?;
         }
-        match member.kind {
-            MemberKind::Regular | MemberKind::Contiguous => Ok(Some(self.data(member))),
-            kind => Err(ArchiveError::NotAFile {
-                path: path.to_owned(),
-                kind,
-            }),
-        }
+        Ok(Some(member))
     }
 
     /// A member's data as they lie in the archive.

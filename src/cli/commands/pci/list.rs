@@ -74,6 +74,10 @@ impl Run for List {
         self.targets.first()
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::to_read(&self.targets.sticks)
     }
@@ -91,18 +95,24 @@ impl Run for List {
 
 fn list(session: &Session, path: &Path) -> Exit {
     let target = path.display().to_string();
-    let found = session.look_into(path, |stick, _| Ok(devices(stick, session.common.bank)?));
-    let banks = match found {
+    let found = session.look_into(path, |stick, _| {
+        let banks = devices(stick, session.common.bank)?;
+        // What is cut off is told once, for all of the medium.
+        let is_cut = |bank: &&BankDevices| stick.table().fault_of(bank.partition).is_some();
+        let cut = banks.iter().filter(is_cut).map(|bank| bank.partition);
+        let cut: Vec<u32> = cut.collect();
+        Ok((banks, stick.damage(), cut))
+    });
+    let (banks, damage, cut) = match found {
         Ok(banks) => banks,
         Err(failure) => {
             failure.show(&session.ui, SCHEMA, &target);
             return failure.exit();
         }
     };
-    let failures: Vec<Failure> = banks
-        .iter()
-        .flat_map(|bank| bank.errors.iter().map(Failure::from))
-        .collect();
+    let told = |bank: &&BankDevices| !cut.contains(&bank.partition);
+    let of_banks = banks.iter().filter(told).flat_map(|bank| &bank.errors);
+    let failures: Vec<Failure> = damage.iter().chain(of_banks).map(Failure::from).collect();
     let object = Pci {
         schema: SCHEMA,
         target: target.clone(),
@@ -115,11 +125,8 @@ fn list(session: &Session, path: &Path) -> Exit {
         session.ui.warn(&shown(warning));
     }
     session.ui.json(&object);
-    let mut hints = Vec::new();
-    for failure in &failures {
-        failure.say_once(&session.ui, &target, &mut hints);
-    }
-    failures.first().map_or(Exit::Done, Failure::exit)
+    let exit = failures.first().map_or(Exit::Done, Failure::exit);
+    session.say_damage(path, &failures, exit)
 }
 
 fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
@@ -198,7 +205,11 @@ fn in_words(object: &Pci, is_verbose: bool) -> String {
             let place = format!("partition {}: ", bank.partition);
             let why = error.message.strip_prefix(&place);
             let why = shown(why.unwrap_or(&error.message));
-            text.push_str(&format!("    {} {why}\n", styled("cannot be read:", ERROR)));
+            let how = match bank.devices.is_empty() {
+                true => "cannot be read:",
+                false => "not all could be read:",
+            };
+            text.push_str(&format!("    {} {why}\n", styled(how, ERROR)));
         } else if bank.devices.is_empty() {
             text.push_str("    no devices\n");
         }
