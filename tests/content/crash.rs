@@ -28,7 +28,7 @@ fn new_or_old(medium: &dyn ReadAt, settings: Settings<'_>) -> (bool, bool) {
         .content(&path, BankChoice::Partition(5))
         .unwrap()
         .unwrap();
-    let conf = String::from_utf8(conf).unwrap();
+    let conf = String::from_utf8(conf.bytes).unwrap();
     (
         options.unwrap_or_default().ends_with("crash=1"),
         conf.contains("/system/uuid = \"cut\""),

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use bootbank::state::{Contents as _, KeyCache, Limits, Rescued};
+use proptest::test_runner::TestRunner;
+
 const PLAIN: &str = "esxi67-usb-passthru";
 const ENCRYPTED: &str = "esxi702-encrypted";
 
@@ -232,4 +235,37 @@ fn a_state_that_unpacks_to_too_much_stays_closed() {
         ],
     );
     assert_eq!(ran.code, 3, "{}", ran.stderr);
+}
+
+#[test]
+fn whatever_is_damaged_something_or_nothing_is_left_and_never_a_panic() {
+    for profile in [PLAIN, ENCRYPTED] {
+        let state = Host::new(profile).bank_file(5, "STATE.TGZ");
+        let keys = KeyCache::new();
+        let hits = proptest::collection::vec((0..state.len(), 0_u8..=255), 0..4);
+        let damage = (
+            hits,
+            0..=state.len(),
+            proptest::option::of(0..=state.len() as u64),
+        );
+        let mut runner = TestRunner::deterministic();
+        let ran = runner.run(&damage, |(hits, len, readable)| {
+            let mut bytes = state.clone();
+            for (at, byte) in hits {
+                bytes[at] = byte;
+            }
+            bytes.truncate(len);
+            let limits = Limits::default();
+            let opened = Rescued::open("state.tgz", &bytes, readable, &limits, &keys, &[]);
+            if let Ok(rescued) = opened {
+                for member in rescued.members().unwrap() {
+                    let _ = rescued.condition_of(member);
+                    let content = rescued.content(&member.path());
+                    assert!(content.ok().flatten().unwrap_or_default().len() <= 1 << 20);
+                }
+            }
+            Ok(())
+        });
+        ran.unwrap();
+    }
 }

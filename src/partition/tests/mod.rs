@@ -368,8 +368,16 @@ proptest::proptest! {
         }
         disk.truncate((600 - short) * sector_size);
         for given in [None, Some(512), Some(4096)] {
+            for choice in [TableChoice::Gpt, TableChoice::Backup] {
+                if let Ok(table) = PartitionTable::read_as(&disk, given, choice) {
+                    proptest::prop_assert!(table.writable().is_err());
+                }
+            }
+            let _ = other_table(&disk, given);
             if let Ok(table) = PartitionTable::read(&disk, given) {
-                for partition in table.bank_candidates() {
+                let whole = |it: &&Partition| table.fault_of(it.number).is_none();
+                proptest::prop_assert_eq!(table.writable().is_ok(), table.cut(0).is_none());
+                for partition in table.bank_candidates().filter(whole) {
                     let range = partition.byte_range(table.sector_size);
                     proptest::prop_assert!(range.is_some_and(|range| range.end <= disk.len() as u64));
                 }
