@@ -101,10 +101,6 @@ impl Run for Get {
         true
     }
 
-    fn only_looks(&self) -> bool {
-        true
-    }
-
     fn needs(&self) -> Needs {
         Needs::to_read([&self.stick])
     }
