@@ -1,8 +1,9 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
 use super::{Error, FilePlan, Slot, StateFile, Stick};
-use crate::bank::BOOT_CFG;
+use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange};
+use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::state::{Effort, State};
 
@@ -18,6 +19,11 @@ pub(super) enum Task<'t> {
 }
 
 impl Task<'_> {
+    /// Whether it gives a state to a bank that loads one and holds none: it stops without.
+    pub(super) fn gives_state_to(self, bank: &Bank<'_>) -> bool {
+        matches!(self, Task::Import(_)) && bank.boot_cfg().lists_module(super::STATE)
+    }
+
     /// Whether it can change which bank boots.
     pub(super) fn decides_the_bank(self) -> bool {
         matches!(self, Task::Edits(edits) if edits.iter().any(Edit::decides_the_bank))
@@ -78,7 +84,10 @@ impl Stick<'_, '_> {
         }
         if !edits.iter().all(Edit::is_of_boot_cfg) || edits.is_empty() {
             for file in &slot.states {
-                files.push(self.state_work(slot, file, edits, context)?);
+                files.push(match self.state_work(slot, file, edits, context) {
+                    Err(error) if is_harmless(slot, file, &error) => FileWork::left(file, &error),
+                    work => work?,
+                });
             }
         }
         Ok(files)
@@ -184,7 +193,28 @@ impl Stick<'_, '_> {
     }
 }
 
+/// Whether a state that cannot be opened is one that the host does not load, beside one it does.
+fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
+    let loaded = slot.states.iter().any(|state| state.listed);
+    !file.listed && loaded && error.kind() == ErrorKind::Damaged
+}
+
 impl FileWork {
+    /// A state that stays as it is, with a word on why.
+    fn left(file: &StateFile, error: &Error) -> Self {
+        let why = format!("left as it is, because boot.cfg does not load it: {error}");
+        FileWork {
+            name: file.name.to_owned(),
+            listed: file.listed,
+            entry: Some(file.entry.clone()),
+            edited: Edited {
+                warnings: vec![why],
+                ..Edited::default()
+            },
+            result: Outcome::Whole(None),
+        }
+    }
+
     /// Whether the file gets new content.
     pub(super) fn changes(&self) -> bool {
         match &self.result {
