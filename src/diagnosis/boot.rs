@@ -115,8 +115,11 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
 /// Whether a bank could boot or not decides how bad it is that it does not.
 fn add_findings(boot: &Boot, bootable: bool, others: &[&Boot], findings: &mut Vec<Finding>) {
     let on = Some(boot.partition);
+    // A bank that is not to boot may be empty, but not half overwritten.
+    let is_binary = |note: &Note| matches!(note, Note::Binary { .. });
+    let rubbish = !bootable && boot.notes().iter().any(is_binary);
     let mut add = |layer, text: String| {
-        findings.push(match bootable {
+        findings.push(match bootable || rubbish {
             true => Finding::stops(layer, on, text),
             false => Finding::new(Severity::Note, layer, on, text),
         });
@@ -168,6 +171,9 @@ fn add_notes(boot: &Boot, bootable: bool, findings: &mut Vec<Finding>) {
         };
         match note {
             Note::AsItIs { name, .. } => as_it_is.push(name),
+            Note::Binary { .. } if !bootable => {
+                findings.push(Finding::stops("boot.cfg", on, note.to_string()));
+            }
             note => findings.push(Finding::new(severity, "boot.cfg", on, note.to_string())),
         }
     }

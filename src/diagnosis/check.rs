@@ -4,6 +4,7 @@
 use super::boot::{Contents, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
+use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
 use crate::partition::TableChoice;
@@ -94,7 +95,9 @@ fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding
 
 fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
     let on = Some(slot.partition);
-    if slot.states.is_empty() {
+    let loads_state = |bank: &Bank<'_>| bank.boot_cfg().lists_module("state.tgz");
+    // Where it is loaded, its absence is told with all that stops the loader.
+    if slot.states.is_empty() && !slot.bank.as_ref().is_ok_and(loads_state) {
         let text = "the bank holds no state; that is normal for the second bank of a fresh install";
         findings.push(Finding::new(Severity::Note, "fat", on, text));
     }

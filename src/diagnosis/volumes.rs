@@ -88,7 +88,19 @@ pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
         };
         match Volume::open(stick.medium(), range, table.sector_size) {
             Ok(volume) => {
-                if stick.is_marked(partition.number) && looks_like_a_bank(stick, partition) {
+                let missed =
+                    stick.is_marked(partition.number) && looks_like_a_bank(stick, partition);
+                // A directory that begins elsewhere says nothing of what is on it.
+                if missed && volume.geometry().fat_ranges().len() == 1 {
+                    findings.push(Finding::new(
+                        Severity::Warning,
+                        "fat",
+                        Some(partition.number),
+                        "the volume carries VMware's mark and is where a bank belongs, but its boot sector tells of one copy of the FAT, and ESXi makes two: the loader finds no boot.cfg and passes over it",
+                    ));
+                    continue;
+                }
+                if missed {
                     findings.push(Finding::new(
                         Severity::Warning,
                         "boot.cfg",

@@ -98,14 +98,14 @@ impl<'j> Case<'j> {
                     self.check_new_chain(None, new)?;
                     contents.push((index, content));
                 }
-                (None, _) => return rejected(format!("{} appears", path()), at),
-                (Some(_), _) => return rejected(format!("{} changes", path()), at),
+                (None, _) => return rejected(format!("{} would appear", path()), at),
+                (Some(_), _) => return rejected(format!("{} would change", path()), at),
             }
         }
         for (at, (index, _)) in before {
             let file = self.files.iter().find(|it| it.entry.offset() == at);
             if !file.is_some_and(|file| file.action == Action::Remove) {
-                return rejected(format!("{} disappears", self.reach.path(index)), at);
+                return rejected(format!("{} would disappear", self.reach.path(index)), at);
             }
         }
         if contents.len() != self.files.iter().filter_map(FileChange::content).count() {
@@ -130,10 +130,10 @@ impl<'j> Case<'j> {
         let size = u64::from(new.entry().size());
         let needed = self.after.geometry().clusters_for(size);
         if size != content.len() as u64 || needed != new.chain().len() as u64 {
-            return rejected(format!("{path} gets the wrong length"), at);
+            return rejected(format!("{path} would get the wrong length"), at);
         }
         if self.after.read_chain(new.chain(), size)? != content {
-            return rejected(format!("{path} gets the wrong content"), at);
+            return rejected(format!("{path} would get the wrong content"), at);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl<'j> Case<'j> {
         let pairs = self.before.root().iter().zip(self.after.root());
         for (offset, (old, new)) in (range.start..).zip(pairs) {
             if old != new && !may_change.iter().any(|range| range.contains(&offset)) {
-                return rejected("another byte of the root directory changes", offset);
+                return rejected("another byte of the root directory would change", offset);
             }
         }
         Ok(())

@@ -347,7 +347,10 @@ fn each_layer_reports_its_own_damage() {
         assert!(err.to_string().starts_with(message), "{lie}: {err}");
         assert_eq!((err.kind(), err.layer()), (kind, layer), "{lie}");
     }
-    let err = open("state.txt", &plain()).unwrap_err();
+    // Under another name the content tells what it is.
+    assert!(open("onetime.tgz", &plain()).is_ok());
+    let other = fixtures::gzip(&fixtures::archive(&[fixtures::member("usr/x", b'0', b"x")]));
+    let err = open("other.tgz", &other).unwrap_err();
     assert_eq!(err.kind(), Usage);
     let dir = fixtures::gzip(&fixtures::archive(&[fixtures::member(
         "local.tgz/",

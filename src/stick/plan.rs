@@ -175,7 +175,9 @@ impl Stick<'_, '_> {
         let limit = limit.saturating_mul(super::UNPACKED_TOGETHER);
         let mut unpacked = 0u64;
         for slot in &chosen {
-            let left_alone = in_use_only && slot.states.is_empty() && slot.bank.is_ok();
+            let left_alone = in_use_only
+                && slot.states.is_empty()
+                && matches!(&slot.bank, Ok(bank) if !task.gives_state_to(bank));
             let files = if left_alone {
                 Vec::new()
             } else {

@@ -1,7 +1,7 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
 use super::{Error, FilePlan, Slot, StateFile, Stick};
-use crate::bank::BOOT_CFG;
+use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
 use crate::error::ErrorKind;
@@ -20,6 +20,11 @@ pub(super) enum Task<'t> {
 }
 
 impl Task<'_> {
+    /// Whether it gives a state to a bank that loads one and holds none: it stops without.
+    pub(super) fn gives_state_to(self, bank: &Bank<'_>) -> bool {
+        matches!(self, Task::Import(_)) && bank.boot_cfg().lists_module(super::STATE)
+    }
+
     /// Whether it can change which bank boots.
     pub(super) fn decides_the_bank(self) -> bool {
         matches!(self, Task::Edits(edits) if edits.iter().any(Edit::decides_the_bank))
@@ -85,7 +90,7 @@ impl Stick<'_, '_> {
                 match self.state_work(slot, file, edits, context) {
                     Ok(work) => files.push(work),
                     // The host does not load it, so it is in nobody's way.
-                    Err(error) if !file.listed && error.kind() == ErrorKind::Damaged => {
+                    Err(error) if is_harmless(slot, file, &error) => {
                         files.push(FileWork::left_alone(file, &error));
                     }
                     Err(error) => return Err(error),
@@ -201,6 +206,12 @@ impl Stick<'_, '_> {
             result,
         })
     }
+}
+
+/// Whether a state that cannot be opened is one that the host does not load, beside one it does.
+fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
+    let loaded = slot.states.iter().any(|state| state.listed);
+    !file.listed && loaded && error.kind() == ErrorKind::Damaged
 }
 
 impl FileWork {

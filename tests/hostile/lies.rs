@@ -80,7 +80,7 @@ const LIES: &[Lie] = &[
     medium(MBR, "ebr-logical-outside-extended", "damaged", &["logical partition 6", "outside the extended"]),
     medium(PLAIN, "no-bank", "damaged", &["no bank found", "partition 5, 6: has a boot.cfg, but not VMware's mark"]),
     medium(PLAIN, "boot-cfg-missing", "damaged", &["no bank found", "has VMware's mark, but no boot.cfg"]),
-    Lie { verify: 0, ..bank(PLAIN, "no-state-in-any-bank", "damaged", &["no state on partitions 6, 5"]) },
+    bank(PLAIN, "no-state-in-any-bank", "damaged", &["no state on partitions 6, 5"]),
 
     bank(PLAIN, "fat-sector-size-zero", "damaged", &["partition 5:", "bytes per sector 0 "]),
     bank(PLAIN, "fat-sector-size-of-other-disk", "unsupported", &["partition 5:", "4096 bytes, but the disk has sectors of 512"]),

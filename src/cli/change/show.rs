@@ -1,7 +1,7 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
 use super::args::Mode;
-use super::closing::closing;
+use super::closing::{Closing, closing};
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
@@ -39,6 +39,12 @@ impl One<'_> {
                 object.target,
                 self.nothing_to_do(plan)
             ));
+            // A copy says so itself.
+            let is_copy = matches!(self.job.way.mode, Mode::Output { .. });
+            let wrong = closing(plan, Closing::IfWrong, &object.target, is_copy);
+            if let Some(text) = wrong.filter(|_| !ui.is_brief() && !is_copy) {
+                ui.say(&text);
+            }
             return Ok(());
         }
         if ui.is_brief()

@@ -1,0 +1,242 @@
+//! What `verify` says of media that stop: all of it at once, how bad it is, and what mends it.
+
+use crate::spoils;
+use crate::stick::{GPT, Stick};
+
+/// The lines of a report about one partition.
+fn about(report: &str, partition: u32) -> Vec<&str> {
+    let here = format!("partition {partition}: ");
+    report.lines().filter(|line| line.contains(&here)).collect()
+}
+
+fn has(report: &str, severity: &str, parts: &[&str]) {
+    let severe = |line: &&str| line.trim_start().starts_with(severity);
+    let all = |line: &str| parts.iter().all(|part| line.contains(part));
+    let found = report.lines().filter(severe).any(all);
+    assert!(found, "no {severity} with {parts:?}:\n{report}");
+}
+
+#[test]
+fn absent_modules_are_named_all_at_once_with_the_bank_that_has_them() {
+    let stick = Stick::new(GPT);
+    spoils::absent(&stick);
+    let report = stick.verify(4);
+    let cure = "`bootbank bank copy 6 5 STICK`";
+    has(
+        &report,
+        "error",
+        &["a.b00, xhci_xhc.v00", "bank 6 has them", cure],
+    );
+    assert_eq!(about(&report, 5).len(), 1, "{report}");
+    assert!(
+        about(&report, 6).is_empty(),
+        "mixed case is no fault: {report}"
+    );
+    let copied = stick.run(&["bank", "copy", "6", "5", "-y", "STICK"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    stick.verify(0);
+}
+
+#[test]
+fn names_in_mixed_case_are_no_fault() {
+    let stick = Stick::new(GPT);
+    spoils::mixed_case(&stick, 5);
+    spoils::mixed_case(&stick, 6);
+    assert_eq!(stick.verify(0), "stick.img: sound\n");
+}
+
+#[test]
+fn an_absent_kernel_is_an_error() {
+    let stick = Stick::new(GPT);
+    stick.delete(5, &["B.B00"]);
+    has(
+        &stick.verify(4),
+        "error",
+        &["b.b00 is in boot.cfg", "bank 6 has it"],
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_a_module_is_seen_unless_asked_to_be_quick() {
+    let stick = Stick::new(GPT);
+    spoils::flipped(&stick);
+    has(
+        &stick.verify(4),
+        "error",
+        &["s.v00 is damaged", "CRC", "bank 6 has it whole"],
+    );
+    let quick = stick.run(&["verify", "--quick", "STICK"]);
+    assert_eq!(
+        (quick.code, quick.stdout.as_str()),
+        (0, "stick.img: sound\n")
+    );
+}
+
+#[test]
+fn a_module_cut_short_is_an_error() {
+    let stick = Stick::new(GPT);
+    spoils::cut_short(&stick);
+    has(
+        &stick.verify(4),
+        "error",
+        &["sb.v00 is damaged", "ends before", "bank 6 has it whole"],
+    );
+}
+
+#[test]
+fn damage_in_several_modules_is_told_at_once() {
+    let stick = Stick::new(GPT);
+    spoils::flipped(&stick);
+    spoils::cut_short(&stick);
+    stick.delete(5, &["K.B00"]);
+    let report = stick.verify(4);
+    for name in [
+        "s.v00 is damaged",
+        "sb.v00 is damaged",
+        "k.b00 is in boot.cfg",
+    ] {
+        has(&report, "error", &[name]);
+    }
+}
+
+#[test]
+fn a_boot_cfg_half_overwritten_is_an_error_though_the_other_bank_boots() {
+    let stick = Stick::new(GPT);
+    spoils::half_rubbish(&stick, 5);
+    let report = stick.verify(4);
+    has(&report, "error", &["binary data from byte 512 on"]);
+    has(&report, "error", &["boot.cfg has no build"]);
+}
+
+#[test]
+fn no_bank_that_may_boot_is_an_error_with_its_cure() {
+    let stick = Stick::new(GPT);
+    spoils::none_valid(&stick);
+    has(
+        &stick.verify(4),
+        "error",
+        &["no bank is bootable", "`bootbank bank use 5 STICK`"],
+    );
+    assert_eq!(stick.run(&["bank", "use", "5", "STICK"]).code, 0);
+    stick.verify(0);
+}
+
+#[test]
+fn a_half_copied_bank_that_is_taken_is_one_verdict() {
+    let stick = Stick::new(GPT);
+    spoils::half_copied(&stick);
+    let report = stick.verify(4);
+    let cure = "`bootbank bank copy 5 6 STICK`";
+    has(
+        &report,
+        "error",
+        &["k.b00, state.tgz", "bank 5 has them", cure],
+    );
+    assert!(!report.contains("that is normal"), "{report}");
+    let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    stick.verify(0);
+}
+
+#[test]
+fn a_bank_without_boot_cfg_is_a_warning_and_can_be_made_anew() {
+    let stick = Stick::new(GPT);
+    spoils::half_copied_without_boot_cfg(&stick);
+    has(
+        &stick.verify(0),
+        "warning",
+        &["partition 6", "no boot.cfg", "passes over it"],
+    );
+    let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    assert_eq!(stick.verify(0), "stick.img: sound\n");
+}
+
+#[test]
+fn a_volume_with_one_fat_is_named() {
+    let stick = Stick::new(GPT);
+    spoils::one_fat(&stick);
+    has(
+        &stick.verify(0),
+        "warning",
+        &["partition 5", "one copy of the FAT"],
+    );
+}
+
+#[test]
+fn a_boot_cfg_in_free_clusters_is_an_error() {
+    let stick = Stick::new(GPT);
+    spoils::boot_cfg_freed(&stick);
+    has(
+        &stick.verify(4),
+        "error",
+        &["partition 6", "boot.cfg", "free"],
+    );
+    let fix = stick.run(&["fix", "STICK"]);
+    assert_eq!(fix.code, 4);
+    assert!(
+        fix.stderr.contains("--bank 5 alone does not help"),
+        "{}",
+        fix.stderr
+    );
+}
+
+#[test]
+fn a_media_byte_that_others_refuse_is_a_note() {
+    let stick = Stick::new(GPT);
+    stick.poke(5, 21, &[0]);
+    has(
+        &stick.verify(0),
+        "note",
+        &["media byte", "Linux and mtools refuse"],
+    );
+}
+
+#[test]
+fn the_mark_of_an_unclean_unmount_is_a_warning_with_its_cure() {
+    let stick = Stick::new("esxi80-encrypted-1g");
+    let flag = stick.peek(5, 0x25, 1)[0];
+    stick.poke(5, 0x25, &[flag | 1]);
+    let cure = "`bootbank bank mark-clean 5 STICK`";
+    has(&stick.verify(0), "warning", &["KB 345227", cure]);
+    assert_eq!(stick.run(&["bank", "mark-clean", "5", "STICK"]).code, 0);
+    assert_eq!(stick.peek(5, 0x25, 1), [flag]);
+    assert_eq!(stick.verify(0), "stick.img: sound\n");
+}
+
+#[test]
+fn an_absent_state_that_is_loaded_is_an_error() {
+    let stick = Stick::new(GPT);
+    stick.delete(5, &["STATE.TGZ"]);
+    let report = stick.verify(4);
+    has(&report, "error", &["state.tgz is in boot.cfg"]);
+    assert!(!report.contains("that is normal"), "{report}");
+}
+
+#[test]
+fn a_missing_build_is_an_error_where_nothing_else_boots() {
+    let stick = Stick::new(GPT);
+    stick.set(5, "build", None);
+    stick.set(6, "build", None);
+    has(&stick.verify(4), "error", &["no bank is bootable"]);
+}
+
+/// A bank copied with dd: the host can take the wrong one.
+#[test]
+fn two_banks_with_one_uuid_are_a_note() {
+    let stick = Stick::new(GPT);
+    let bytes = stick.peek(5, 0, 6 << 20);
+    stick.poke(6, 0, &bytes);
+    has(
+        &stick.verify(0),
+        "note",
+        &["partitions 5 and 6", "same UUID"],
+    );
+}
+
+#[test]
+fn damage_to_a_volume_that_is_no_bank_is_named() {
+    let stick = Stick::new(GPT);
+    spoils::store_damaged(&stick);
+    has(&stick.verify(0), "warning", &["partition 8", "damaged"]);
+}
