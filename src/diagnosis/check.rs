@@ -8,6 +8,7 @@ use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
 use crate::partition::TableChoice;
+use crate::state::{Form, State};
 use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
 
 /// How far a check goes.
@@ -129,9 +130,12 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
     }
 }
 
-fn check_configuration(state: &crate::state::State, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
-    let checked = Configuration::open(state).and_then(|configuration| configuration.warnings());
-    match checked {
+fn check_configuration(state: &State, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+    let opened = Configuration::open(state);
+    if let Ok(configuration) = &opened {
+        check_store(state, configuration, slot, findings);
+    }
+    match opened.and_then(|configuration| configuration.warnings()) {
         Ok(warnings) => {
             for warning in warnings {
                 let layer = if warning.contains(CONFIG_STORE) {
@@ -153,5 +157,24 @@ fn check_configuration(state: &crate::state::State, slot: &Slot<'_>, findings: &
                 .in_file(state.file_name());
             findings.push(from_error(&error));
         }
+    }
+}
+
+/// From 8.0 on a host keeps everything in the ConfigStore: a plain state without one is none of its.
+fn check_store(
+    state: &State,
+    configuration: &Configuration,
+    slot: &Slot<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let release = slot.release().filter(|release| release.is_at_least(8, 0));
+    let Some(release) = release else { return };
+    if state.form() == Form::Plain && configuration.store.is_none() {
+        let text = format!(
+            "{}: holds no ConfigStore, and a host of {} keeps its whole configuration there: this state is of an older release",
+            state.file_name(),
+            release.version()
+        );
+        findings.push(Finding::stops("configstore", Some(slot.partition), text));
     }
 }

@@ -4,9 +4,12 @@
 use crate::spoils;
 use crate::stick::{GPT, Stick};
 
+/// What is done to a stick.
+type Spoil = fn(&Stick);
+
 #[test]
 fn a_medium_that_boots_is_told_so_by_the_bank_that_boots() {
-    let odd: [(fn(&Stick), u32); 5] = [
+    let odd: [(Spoil, u32); 5] = [
         (|_| (), 5),
         (|stick| spoils::mixed_case(stick, 5), 5),
         (spoils::half_copied_without_boot_cfg, 5),

@@ -2,7 +2,10 @@
 
 use crate::stick::{GPT, Stick};
 
-fn damaged() -> [(&'static str, fn(&Stick)); 4] {
+/// What is wrong with a state, and how it comes about.
+type Damage = (&'static str, fn(&Stick));
+
+fn damaged() -> [Damage; 4] {
     [
         ("one bit", |stick| {
             stick.change(5, "state.tgz", |content| {

@@ -121,7 +121,6 @@ fn the_list_of_banks_says_that_none_starts_or_that_the_one_that_is_taken_does_no
 }
 
 #[test]
-#[ignore = "the words of info about the next boot are still to be written"]
 fn info_promises_no_boot_of_a_medium_that_stops() {
     for how in &STOPPING {
         let stick = spoilt(how);

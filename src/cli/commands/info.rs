@@ -278,9 +278,14 @@ fn in_words(words: &Words<'_>) -> String {
         let next = next_boot(&survey.next_boot, None, survey.cure, &found.target);
         let _ = writeln!(text, "{}", styled(&next, ERROR));
     }
-    if words.shows_next {
-        let target = quoted(&found.target);
-        text.push_str(&standing_in_words(&survey.standing(), &target));
+    match survey.standing() {
+        _ if !words.shows_next => {}
+        // A host that does not start shows no symptoms of anything else.
+        Standing::Read { passed_through, .. } if !survey.next_boot.boots() => {
+            text.push_str(&list_in_words(&passed_through));
+        }
+        _ if !survey.next_boot.boots() => {}
+        standing => text.push_str(&standing_in_words(&standing, &quoted(&found.target))),
     }
     for warning in &found.warnings {
         let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
@@ -449,8 +454,10 @@ fn standing_in_words(standing: &Standing, target: &str) -> String {
     }
 }
 
-fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
+/// The devices that are passed through, one on each line.
+fn list_in_words(devices: &[PassedDevice]) -> String {
     let mut text = match devices.len() {
+        0 => return String::new(),
         1 => "1 device is".to_owned(),
         many => format!("{many} devices are"),
     };
@@ -458,6 +465,11 @@ fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
     for device in devices {
         let _ = writeln!(text, "  {}", styled(&device_in_words(device), WARNING));
     }
+    text
+}
+
+fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
+    let mut text = list_in_words(devices);
     let (it, each, again) = match devices.len() {
         1 => ("it", "it", "it back"),
         _ => ("one of them", "one", "them all back"),
