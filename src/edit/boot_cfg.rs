@@ -3,10 +3,14 @@
 use super::secrets::{kernel_options_shown, lines_shown};
 use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfg, KerneloptError};
+use crate::state::RecoveryKey;
 use std::collections::BTreeSet;
 
 /// The setting that holds the kernel options.
 const KERNELOPT: &str = "kernelopt";
+
+/// The kernel option that gives a sealed host its recovery key.
+const RECOVERY_KEY_OPTION: &str = "encryptionRecoveryKey";
 
 /// What the edits of `boot.cfg` among `edits` make of one. `Edited::members` stays empty; the new
 /// file is the second value, `None` where nothing changes.
@@ -48,6 +52,7 @@ pub fn apply_to_boot_cfg(
         return Ok((edited, None));
     }
     edited.changes = changes(before, &after, &asked)?;
+    edited.warnings = recovery_key_warnings(before, &after);
     edited.texts.push(TextChange {
         path: String::new(),
         before: lines_shown(&String::from_utf8_lossy(before.raw())),
@@ -55,6 +60,37 @@ pub fn apply_to_boot_cfg(
     });
     let content = after.raw().to_vec();
     Ok((edited, Some(content)))
+}
+
+/// What whoever changes the recovery key among the kernel options has to know. A key whose form is
+/// wrong is no reason to refuse: a later release may write it otherwise.
+fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<String> {
+    let (old, new) = (recovery_keys(before), recovery_keys(after));
+    let added = new.iter().filter(|key| !old.contains(key));
+    let mistyped = added.filter_map(|key| RecoveryKey::parse(key).err());
+    let mut warnings: Vec<String> = mistyped
+        .map(|error| {
+            format!("{BOOT_CFG}: the host will hardly take this {RECOVERY_KEY_OPTION}: {error}")
+        })
+        .collect();
+    if old.iter().any(|key| !new.contains(key)) {
+        warnings.push(format!(
+            "an undo file of this change holds the {RECOVERY_KEY_OPTION} that it takes away; delete that file once the host starts"
+        ));
+    }
+    warnings
+}
+
+/// The recovery keys among the kernel options, as they were typed.
+fn recovery_keys(cfg: &BootCfg) -> Vec<&str> {
+    let options = cfg.kernelopt.as_deref().unwrap_or_default();
+    let pairs = options
+        .split_whitespace()
+        .filter_map(|option| option.split_once('='));
+    pairs
+        .filter(|(name, _)| name.eq_ignore_ascii_case(RECOVERY_KEY_OPTION))
+        .map(|(_, key)| key.trim_matches('"'))
+        .collect()
 }
 
 /// The settings that the loader reads differently, all of which were asked for.

@@ -106,3 +106,44 @@ fn options_the_loader_cannot_take_are_refused() {
         );
     }
 }
+
+/// Group n of a recovery key is eleven times its word, and n more.
+fn recovery_key(wrong: Option<usize>) -> String {
+    let groups = (0..16).map(|index| {
+        let check = index % 11 + usize::from(wrong == Some(index + 1));
+        format!("{:06}", 11 * (4_000 + index) + check)
+    });
+    groups.collect::<Vec<_>>().join("-")
+}
+
+#[test]
+fn a_mistyped_recovery_key_is_warned_of_and_none_is_shown() {
+    let host = Host::new("esxi702-sealed");
+    let modify = |arguments: &[&str]| {
+        let ran = host.run(&[&["kernelopt", "modify", "STICK"], arguments].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    let mistyped = format!("encryptionRecoveryKey={}", recovery_key(Some(7)));
+    let right = format!("encryptionRecoveryKey={}", recovery_key(None));
+    let warned = modify(&["-a", &mistyped]);
+    assert!(
+        warned.contains("group 7 of the recovery key is wrong"),
+        "{warned}"
+    );
+    let taken_away = modify(&["-d", "encryptionRecoveryKey", "-a", &right]);
+    assert!(!taken_away.contains("group"), "{taken_away}");
+    assert!(taken_away.contains("undo file"), "{taken_away}");
+    let kept = modify(&["-a", "quiet"]);
+    assert!(!kept.contains("RecoveryKey:"), "{kept}");
+    for said in [warned, taken_away, kept] {
+        assert!(!said.contains("0440"), "{said}");
+    }
+    assert!(
+        options(&host)[0]
+            .1
+            .ends_with("encryptionRecoveryKey=(hidden) quiet")
+    );
+    let boot_cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+    assert!(boot_cfg.contains(&right) && !boot_cfg.contains(&mistyped));
+}

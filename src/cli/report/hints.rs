@@ -145,7 +145,8 @@ fn state_hint(error: &StateError) -> Option<String> {
              --recovery-key FILE opens the state with it. Three ways are left on the host itself: \
              (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
              `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
-             (2) start it with the boot option encryptionRecoveryKey= and that recovery key; \
+             (2) start it with its recovery key: `bootbank kernelopt modify STICK -a encryptionRecoveryKey=KEY` puts the key into boot.cfg, \
+             and `-d encryptionRecoveryKey` takes it out once the host runs; \
              (3) reinstall and keep the datastores"
         }
         StateError::RecoveryKey { .. } => {
