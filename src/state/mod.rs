@@ -15,7 +15,9 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 pub mod gzip;
+mod inner;
 pub mod key_store;
+mod packed;
 mod recovery_key;
 mod rescue;
 
@@ -24,18 +26,20 @@ pub use bundle::state_in;
 pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
+pub use packed::holds_configuration;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, Contents, Rescued};
 
-use archive::{Archive, ArchiveError};
-use envelope::{Envelope, Plaintext};
-use key_store::{EncryptionInfo, Key};
-use std::sync::Arc;
+use archive::Archive;
+use envelope::Envelope;
+use inner::{Inner, Keys, Opened, open_inner};
+use packed::{Carrier, Packed};
 
 const STATE: &str = "state.tgz";
 const LOCAL: &str = "local.tgz";
 /// Member of `state.tgz` that holds the encrypted inner archive, from 7.0 U2 on.
 pub const LOCAL_ENCRYPTED: &str = "local.tgz.ve";
+
 /// The names under which the key store has been seen; the first is the usual one.
 const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
 
@@ -79,89 +83,6 @@ impl Default for Limits {
     }
 }
 
-/// A compressed archive, opened.
-#[derive(Clone, Debug)]
-struct Packed {
-    /// What messages call it.
-    at: String,
-    header: gzip::Header,
-    archive: Archive,
-}
-
-impl Packed {
-    /// What it holds a configuration as; `None` where it holds none.
-    fn kind(&self) -> Option<Carrier> {
-        let members = || self.archive.members().iter();
-        let is_inner = |member: &Member| matches!(&*member.path(), LOCAL | LOCAL_ENCRYPTED);
-        if members().any(is_inner) {
-            return Some(Carrier::State);
-        }
-        let is_configuration = |member: &Member| member.path().starts_with("etc/");
-        members().any(is_configuration).then_some(Carrier::Local)
-    }
-
-    fn open(at: &str, bytes: &[u8], limits: &Limits) -> Result<Self, StateError> {
-        let gzip = gzip::unpack(bytes, limits.max_unpacked).map_err(|source| {
-            let at = at.to_owned();
-            StateError::Gzip { at, source }
-        })?;
-        let archive = Archive::parse(gzip.data).map_err(|source| {
-            let at = at.to_owned();
-            StateError::Archive { at, source }
-        })?;
-        Ok(Packed {
-            at: at.to_owned(),
-            header: gzip.header,
-            archive,
-        })
-    }
-
-    /// The archive with `edits` made, and the file that holds it.
-    fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<(Archive, Vec<u8>), StateError> {
-        let changed = self.archive.edit(edits).map_err(|err| self.error(err))?;
-        let file = gzip::pack(&self.header, changed.as_bytes(), effort).map_err(|source| {
-            let at = self.at.clone();
-            StateError::Gzip { at, source }
-        })?;
-        Ok((changed, file))
-    }
-
-    fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
-        self.archive.content(path).map_err(|err| self.error(err))
-    }
-
-    fn error(&self, source: ArchiveError) -> StateError {
-        StateError::Archive {
-            at: self.at.clone(),
-            source,
-        }
-    }
-
-    fn warnings(&self) -> impl Iterator<Item = String> {
-        let warnings = self.archive.warnings().iter();
-        warnings.map(|warning| format!("{}: {warning}", self.at))
-    }
-}
-
-/// How the inner archive lies in the outer one.
-#[derive(Clone, Debug)]
-enum Inner {
-    Plain(Packed),
-    Encrypted(Box<Opened>),
-    Sealed { mode: String },
-}
-
-/// An encrypted inner archive and what is needed to write it again.
-#[derive(Clone, Debug)]
-struct Opened {
-    packed: Packed,
-    plaintext: Plaintext,
-    key: Arc<Key>,
-    key_id: String,
-    /// Where the key is kept, of a sealed state that was opened with its recovery key.
-    sealed: Option<String>,
-}
-
 /// A state, every layer of it verified.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -171,67 +92,6 @@ pub struct State {
     outer: Option<Packed>,
     inner: Inner,
     warnings: Vec<String>,
-}
-
-/// Where the key of an encrypted archive comes from.
-#[derive(Clone, Copy)]
-enum Keys<'a> {
-    /// The cache of a run.
-    Cache(&'a KeyCache),
-    /// It is known already, as of a state that was opened before.
-    Known(Option<&'a Opened>),
-}
-
-impl Keys<'_> {
-    /// The key that lies beside the archive.
-    fn beside(self, info: &EncryptionInfo) -> Result<Arc<Key>, key_store::KeyStoreError> {
-        match self {
-            Keys::Cache(cache) => cache.key(info),
-            Keys::Known(Some(opened)) => Ok(Arc::clone(&opened.key)),
-            Keys::Known(None) => Err(key_store::KeyStoreError::Sealed {
-                mode: info.mode().to_owned(),
-            }),
-        }
-    }
-
-    /// The key of an archive that is sealed: `None` where none was given for it.
-    fn sealed(self, envelope: &Envelope<'_>) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
-        let recovery = match self {
-            Keys::Cache(cache) => cache.recovery_key(),
-            Keys::Known(opened) => return Ok(opened.map(|opened| Arc::clone(&opened.key))),
-        };
-        let Some(recovery) = recovery else {
-            return Ok(None);
-        };
-        let fits = recovery.candidates().find(|key| envelope.is_key(key));
-        let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
-            recovery_id: recovery.id().map(str::to_owned),
-            key_id: envelope.key_info().to_owned(),
-        })?;
-        Ok(Some(Arc::new(fits)))
-    }
-
-    /// Whether there is a key to try a sealed archive with.
-    fn has_one_for_sealed(self) -> bool {
-        match self {
-            Keys::Cache(cache) => cache.recovery_key().is_some(),
-            Keys::Known(opened) => opened.is_some(),
-        }
-    }
-}
-
-/// What an archive holds a configuration as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Carrier {
-    /// As `state.tgz` does: the archive of an archive.
-    State,
-    /// As `local.tgz` does: the files themselves.
-    Local,
-}
-
-/// Whether a packed archive holds a configuration, as a state or as the files themselves.
-pub fn holds_configuration(bytes: &[u8], limits: &Limits) -> bool {
-    Packed::open(STATE, bytes, limits).is_ok_and(|packed| packed.kind().is_some())
 }
 
 impl State {
@@ -501,94 +361,6 @@ impl State {
             }),
         }
     }
-}
-
-/// Finds the inner archive in the outer one and opens it.
-fn open_inner(
-    outer: &Packed,
-    limits: &Limits,
-    keys: Keys<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Inner, StateError> {
-    let at = || outer.at.clone();
-    match (outer.content(LOCAL)?, outer.content(LOCAL_ENCRYPTED)?) {
-        (Some(_), Some(_)) => Err(StateError::BothForms { at: at() }),
-        (None, None) => Err(StateError::NoInnerArchive { at: at() }),
-        (Some(plain), None) => {
-            let name = format!("{}:{LOCAL}", outer.at);
-            Ok(Inner::Plain(Packed::open(&name, plain, limits)?))
-        }
-        (None, Some(encrypted)) => open_encrypted(outer, encrypted, limits, keys, warnings),
-    }
-}
-
-fn open_encrypted(
-    outer: &Packed,
-    encrypted: &[u8],
-    limits: &Limits,
-    keys: Keys<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Inner, StateError> {
-    let (store_name, store) = find_key_store(outer, warnings)?;
-    let store_at = format!("{}:{store_name}", outer.at);
-    let store_error = |source| StateError::KeyStore {
-        at: store_at.clone(),
-        source,
-    };
-    let info = EncryptionInfo::parse(store).map_err(store_error)?;
-    let key_id = info.key_id();
-    let mode = info.mode().to_owned();
-    if key_id.is_none() && !keys.has_one_for_sealed() {
-        return Ok(Inner::Sealed { mode });
-    }
-    let envelope_at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
-    let envelope_error = |source| StateError::Envelope {
-        at: envelope_at.clone(),
-        source,
-    };
-    // The form is checked first: a derivation costs time, a damaged envelope does not need one.
-    let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
-    let (key, key_id, sealed) = match key_id {
-        Some(key_id) => (keys.beside(&info).map_err(store_error)?, key_id, None),
-        None => {
-            let found = keys.sealed(&envelope).map_err(|source| {
-                let at = envelope_at.clone();
-                StateError::RecoveryKey { at, source }
-            })?;
-            let Some(key) = found else {
-                return Ok(Inner::Sealed { mode });
-            };
-            (key, envelope.key_info().to_owned(), Some(mode))
-        }
-    };
-    let plaintext = envelope.decrypt(&key, &key_id).map_err(envelope_error)?;
-    let packed = Packed::open(&envelope_at, plaintext.content(), limits)?;
-    Ok(Inner::Encrypted(Box::new(Opened {
-        packed,
-        plaintext,
-        key,
-        key_id,
-        sealed,
-    })))
-}
-
-fn find_key_store<'a>(
-    outer: &'a Packed,
-    warnings: &mut Vec<String>,
-) -> Result<(&'static str, &'a [u8]), StateError> {
-    let mut found = None;
-    for name in KEY_STORES {
-        match (outer.content(name)?, found) {
-            (Some(store), None) => found = Some((name, store)),
-            (Some(_), Some((used, _))) => {
-                warnings.push(format!("{}: holds {name} beside {used}", outer.at));
-            }
-            (None, _) => {}
-        }
-    }
-    found.ok_or_else(|| StateError::NoKeyStore {
-        at: outer.at.clone(),
-    })
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod outlook;
 mod path;
 mod plan;
 mod reading;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -26,13 +27,12 @@ pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use reading::{FoundFile, Look, Reading};
+pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
 pub use undo::{WayBack, plan_undo};
 pub use work::BankFile;
 
-use crate::bank::{
-    Bank, BankVerdict, BootCfgProblem, ChoiceWarning, Content, Release, STATE_FILES, WhyNot,
-};
+use crate::bank::{Bank, BootCfgProblem, ChoiceWarning, Content};
 use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
@@ -40,8 +40,8 @@ use crate::medium::ReadAt;
 use crate::partition::{
     Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
 };
-use crate::state::{KeyCache, Limits, State, holds_configuration};
-use std::sync::Arc;
+use crate::state::{KeyCache, Limits, State};
+use slot::slots;
 
 /// The state of every host since 4.0.
 const STATE: &str = "state.tgz";
@@ -74,33 +74,6 @@ pub enum BankChoice {
     Next,
     /// The one on the partition of this number.
     Partition(u32),
-}
-
-/// A bank in its place: what it is, and what the loader will make of it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Slot<'m> {
-    /// Number of its partition.
-    pub partition: u32,
-    /// The bank, or why it cannot be opened.
-    pub bank: Result<Bank<'m>, Arc<Error>>,
-    /// Whether it boots next, and why not.
-    pub verdict: BankVerdict,
-    /// The state files in it; empty for the second bank of a fresh install.
-    pub states: Vec<StateFile>,
-}
-
-/// A state file of a bank, not opened yet.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct StateFile {
-    /// `state.tgz`, `local.tgz`, or the name of another archive that `modules=` lists and that
-    /// holds a configuration.
-    pub name: String,
-    /// Its directory entry.
-    pub entry: Entry,
-    /// Whether `modules=` of the bank's boot.cfg names it: a file it does not name is not loaded.
-    pub listed: bool,
 }
 
 /// A boot medium opened for reading.
@@ -384,127 +357,6 @@ impl<'m, 'k> Stick<'m, 'k> {
         });
         reasons.collect::<Vec<_>>().join("; ")
     }
-}
-
-impl<'m> Slot<'m> {
-    /// The release its boot.cfg tells.
-    pub fn release(&self) -> Option<Release> {
-        let bank = self.bank.as_ref().ok()?;
-        Release::parse(bank.boot_cfg().build.as_deref()?)
-    }
-
-    /// The bank.
-    ///
-    /// # Errors
-    /// Why it could not be opened.
-    pub fn opened(&self) -> Result<&Bank<'m>, Error> {
-        let failed = |error: &Arc<Error>| Cause::Unopened(Arc::clone(error)).into();
-        self.bank.as_ref().map_err(failed)
-    }
-}
-
-/// The banks that were found, each with the loader's verdict. That goes by what the loader reads
-/// alone: a bank whose state cannot be had, or that is damaged, may be chosen all the same.
-fn slots<'m>(
-    found: Vec<(u32, Result<Bank<'m>, Error>)>,
-    verdicts: &[BankVerdict],
-    settings: &Settings<'_>,
-) -> Vec<Slot<'m>> {
-    let slot = |(partition, bank): (u32, Result<Bank<'m>, Error>)| {
-        // An entry that leads nowhere spoils this bank and leaves the others open.
-        let opened = bank.and_then(|bank| {
-            let states = state_files(&bank, settings).map_err(|error| error.on(partition))?;
-            Ok((bank, states))
-        });
-        let (bank, states) = match opened {
-            Ok((bank, states)) => (Ok(bank), states),
-            Err(error) => (Err(error), Vec::new()),
-        };
-        let verdict = verdicts.iter().find(|it| it.partition == partition);
-        let verdict = verdict.cloned().unwrap_or_else(|| {
-            let why = bank.as_ref().err().map(ToString::to_string);
-            not_seen(partition, why.unwrap_or_default())
-        });
-        Slot {
-            partition,
-            bank: bank.map_err(Arc::new),
-            verdict,
-            states,
-        }
-    };
-    found.into_iter().map(slot).collect()
-}
-
-/// The verdict on what the loader passes over without a word.
-fn not_seen(partition: u32, why: String) -> BankVerdict {
-    BankVerdict {
-        partition,
-        bootable: false,
-        boots_next: false,
-        why_not: Some(WhyNot::Unreadable(why)),
-        state_after: None,
-        upgrading: false,
-        rollback: false,
-    }
-}
-
-fn state_files(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
-    let boot_cfg = bank.boot_cfg();
-    let mut files: Vec<StateFile> = bank
-        .states()?
-        .into_iter()
-        .map(|(name, entry)| StateFile {
-            listed: boot_cfg.lists_module(name),
-            name: name.to_owned(),
-            entry,
-        })
-        .collect();
-    files.extend(other_carriers(bank, settings)?);
-    // What the host loads is switched last; of several it takes what the later one holds.
-    files.sort_by_key(|file| file.listed);
-    Ok(files)
-}
-
-/// Archives of the vendor's that every bank has and that hold no configuration: looking into them
-/// would cost more than the state itself.
-const OF_THE_VENDOR: [&str; 8] = [
-    "imgdb.tgz",
-    "imgpayld.tgz",
-    "basemisc.tgz",
-    "resvibs.tgz",
-    "esxiodpt.tgz",
-    "locker.tgz",
-    "oem.tgz",
-    "license.tgz",
-];
-
-/// Archives under other names that `modules=` lists and that hold a configuration, as `onetime.tgz`
-/// of some vendors' images. One that cannot be opened is none: what the loader makes of it is said
-/// elsewhere.
-fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
-    let mut found = Vec::new();
-    for entry in bank.volume().files() {
-        let name = entry.name().to_ascii_lowercase();
-        let known = STATE_FILES.iter().chain(&OF_THE_VENDOR);
-        let is_candidate = name.ends_with(".tgz")
-            && !entry.is_directory()
-            && known.into_iter().all(|known| *known != name)
-            && bank.boot_cfg().lists_module(&name);
-        if !is_candidate || bank.find(&name)?.as_ref() != Some(&entry) {
-            continue;
-        }
-        let limits = &settings.limits;
-        let bytes = bank.volume().read_file(&entry, limits.max_unpacked);
-        let carries = bytes.is_ok_and(|bytes| holds_configuration(&bytes, limits));
-        if carries {
-            found.push(StateFile {
-                listed: true,
-                name,
-                entry,
-            });
-        }
-    }
-    Ok(found)
 }
 
 /// What is to be said of a table that the loader does not use.

@@ -1,0 +1,258 @@
+//! One target on its way: opened, planned, shown, changed.
+
+use super::args::Mode;
+use super::output::Place;
+use super::work::Work;
+use super::{ChangeObject, Job, Outcome, Report, empty, keep, undo_place, undo_store};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::size;
+use crate::commit::{self, CommitError, Committed};
+use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
+use crate::ownership::Owner;
+use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
+use std::path::Path;
+
+/// What a command does to one target.
+pub(super) struct One<'j> {
+    pub(super) job: &'j Job<'j>,
+    pub(super) work: &'j Work,
+}
+
+impl One<'_> {
+    pub(super) fn treat(&self, target: &Path) -> Report {
+        let mut object = empty(target);
+        let result = match &self.job.way.mode {
+            Mode::Output { path, force } => Place::of(path, target)
+                .and_then(|place| self.copy(target, &place, *force, &mut object)),
+            Mode::Commit => self.change_in_place(target, &mut object),
+            Mode::DryRun | Mode::Check => self.preview(target, &mut object),
+        };
+        let exit = result.unwrap_or_else(|failure| {
+            failure.say(&self.job.session.ui, &object.target);
+            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
+                object.outcome = Outcome::Failed;
+            }
+            object.error = Some(failure.object());
+            failure.exit()
+        });
+        Report { exit, object }
+    }
+
+    /// Opens the stick on a medium, makes the plan for it, shows that, and hands both on. What is
+    /// read and written meanwhile is counted.
+    pub(super) fn planned<M: ReadAt, T>(
+        &self,
+        medium: &M,
+        sector_size: Option<u32>,
+        object: &mut ChangeObject,
+        then: impl FnOnce(&Meter<&M>, &Stick<'_, '_>, &Plan, &mut ChangeObject) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let meter = Meter::new(medium);
+        let cached = CachedReads::new(&meter);
+        let stick = self.job.session.open_stick(&cached, sector_size)?;
+        let plan = self.plan(&stick)?;
+        self.show(&plan, object)?;
+        let result = then(&meter, &stick, &plan, object);
+        object.bytes_read = meter.bytes_read();
+        object.bytes_written = meter.bytes_written();
+        result
+    }
+
+    /// `--dry-run` and `--check`: the medium is opened to be read.
+    fn preview(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
+        let target = Target::open_read(path, &self.job.session.host)?;
+        let sector_size = target.logical_sector_size();
+        self.planned(&target, sector_size, object, |_, _, plan, object| {
+            if plan.is_empty() {
+                return Ok(Exit::Done);
+            }
+            object.outcome = Outcome::WouldChange;
+            self.show_steps(plan);
+            self.job.session.ui.say(&format!(
+                "{}: nothing was written; the change would write {}",
+                object.target,
+                size(plan.set.bytes_to_write())
+            ));
+            Ok(match self.job.way.mode {
+                Mode::Check => Exit::Differs,
+                _ => Exit::Done,
+            })
+        })
+    }
+
+    /// The change itself, on the target.
+    fn change_in_place(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
+        let host = &self.job.session.host;
+        let target = ClaimedTarget::open(path, host).map_err(|error| {
+            let failure = Failure::from(error);
+            undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
+        })?;
+        let sector_size = target.logical_sector_size();
+        self.planned(
+            &target,
+            sector_size,
+            object,
+            |medium, stick, plan, object| {
+                if plan.is_empty() {
+                    return Ok(Exit::Done);
+                }
+                object.outcome = Outcome::WouldChange;
+                let undo = self.prepare_undo(plan, stick, &target)?;
+                let confirmed = self.confirm(&target, plan, undo.as_ref());
+                let working = self.job.session.interrupt.working();
+                if self.job.session.interrupt.requested() {
+                    object.outcome = Outcome::NotStarted;
+                    return Err(interrupted());
+                }
+                confirmed?;
+                if let Some(undo) = &undo {
+                    undo_store::write(&undo.path, &undo.content)?;
+                    object.undo = Some(undo.path.display().to_string());
+                }
+                let result = self.commit(medium, plan, object);
+                let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
+                match &result {
+                    Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
+                    _ => working.done(),
+                }
+                let exit = result?;
+                self.conclude(plan, object);
+                Ok(exit)
+            },
+        )
+    }
+
+    pub(super) fn commit(
+        &self,
+        medium: &dyn WriteAt,
+        plan: &Plan,
+        object: &mut ChangeObject,
+    ) -> Result<Exit, Failure> {
+        let interrupted = || self.job.session.interrupt.requested();
+        match commit::run(medium, &plan.set, &interrupted) {
+            Ok(Committed { unfinished, .. }) => {
+                object.outcome = Outcome::Changed;
+                if let Some(failure) = unfinished {
+                    let text = format!(
+                        "the change was made, but not all old clusters could be freed: {failure}; `bootbank reclaim` frees them"
+                    );
+                    self.job.warn(object, text);
+                }
+                Ok(Exit::Done)
+            }
+            Err(error) => {
+                object.outcome = outcome_of(&error);
+                Err(crate::stick::Error::from(error).into())
+            }
+        }
+    }
+
+    pub(super) fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
+        let chosen = self.job.banks;
+        self.plan_for(stick, chosen).map_err(|error| {
+            let failed = error.partition();
+            let other = failed
+                .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
+                .and_then(|partition| self.treatable_without(stick, partition));
+            let may_be_new = self.may_be_new(&error);
+            let mut failure = Failure::from(error);
+            if may_be_new {
+                failure = failure
+                    .and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)");
+            }
+            match other {
+                None => failure,
+                // Changing the other bank does not help a host that boots this one.
+                Some(other) if failed == stick.choice().bank() => failure.and_hint(&format!(
+                    "bank {} is the one that boots next, so --bank {other} alone does not help the host",
+                    failed.unwrap_or_default()
+                )),
+                Some(other) => failure.and_hint(&format!(
+                    "--bank {other} limits the command to the bank on partition {other}"
+                )),
+            }
+        })
+    }
+
+    /// Whether the error is a device to be passed through that no state names, which may be meant.
+    fn may_be_new(&self, error: &crate::stick::Error) -> bool {
+        let Work::Edits { edits, .. } = self.work else {
+            return false;
+        };
+        let names_one = |edit: &Edit| {
+            matches!(
+                edit,
+                Edit::Owner(OwnerEdit {
+                    devices: Devices::Named(_),
+                    owner: Owner::Passthru,
+                })
+            )
+        };
+        let Cause::Edit(EditError::Unmatched(Unmatched::Device(missing))) = &error.cause else {
+            return false;
+        };
+        matches!(missing, SelectError::NoSuchDevice { .. }) && edits.iter().any(names_one)
+    }
+
+    fn plan_for(
+        &self,
+        stick: &Stick<'_, '_>,
+        banks: BankChoice,
+    ) -> Result<Plan, crate::stick::Error> {
+        let request = Request {
+            banks,
+            method: self.job.way.method,
+            context: Context {
+                time: source_date_epoch(),
+            },
+        };
+        match &self.work {
+            Work::Edits { expect, edits } => stick
+                .check_expectations(expect, request.banks)
+                .and_then(|()| stick.plan(edits, request)),
+            Work::Import(state) => stick.plan_import(state, request),
+            Work::Files(files) => stick.plan_files(files, request),
+            Work::UseBank {
+                partition,
+                even_if_broken,
+            } => stick.plan_use(*partition, request, *even_if_broken),
+            Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to),
+            Work::MarkClean => stick.plan_mark_clean(request),
+            Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request),
+            Work::ResetState { partition } => stick.plan_reset_state(*partition, request),
+            Work::Reclaim => stick.plan_reclaim(request),
+        }
+    }
+
+    /// A bank besides that on `partition` which could be treated alone.
+    fn treatable_without(&self, stick: &Stick<'_, '_>, partition: u32) -> Option<u32> {
+        let mut others = stick.slots().iter().map(|slot| slot.partition);
+        others.find(|other| {
+            *other != partition && self.plan_for(stick, BankChoice::Partition(*other)).is_ok()
+        })
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
+}
+
+/// Seconds since 1970 that stand for the present where a time has to be invented, as agreed
+/// among reproducible builds; `None` where the environment does not say.
+fn source_date_epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()
+}
+
+/// Whether some banks are new and others old.
+pub fn outcome_of(error: &CommitError) -> Outcome {
+    let CommitError::Failed(failure) = error else {
+        return Outcome::Failed;
+    };
+    let held: Vec<_> = failure.holds.iter().map(|(_, holds)| *holds).collect();
+    if held.iter().all(|holds| *holds == commit::Holds::Old) {
+        Outcome::Failed
+    } else {
+        Outcome::Partial
+    }
+}

@@ -1,0 +1,63 @@
+//! What a writing command is to do to a target.
+
+use crate::edit::Edit;
+use crate::edit::plan_file::Expect;
+use crate::stick::BankFile;
+
+/// What is to be done to a target.
+pub enum Work {
+    /// Change the configuration, where what is expected of it is so.
+    Edits {
+        /// What must be so before anything is changed.
+        expect: Expect,
+        /// What to change.
+        edits: Vec<Edit>,
+    },
+    /// Put this `state.tgz` in place of the banks' own.
+    Import(Vec<u8>),
+    /// Give files of the banks themselves this content.
+    Files(Vec<BankFile>),
+    /// Let this bank boot next.
+    UseBank {
+        /// Number of its partition.
+        partition: u32,
+        /// Even if the host would not start from it.
+        even_if_broken: bool,
+    },
+    /// Make one bank a copy of another.
+    CopyBank {
+        /// Number of the partition of the original.
+        from: u32,
+        /// Number of the partition of the copy.
+        to: u32,
+    },
+    /// Clear the marks of an unclean unmount.
+    MarkClean,
+    /// Put the state of one bank into another.
+    CopyState {
+        /// Number of the partition it comes from.
+        from: u32,
+        /// Number of the partition it goes to.
+        to: u32,
+    },
+    /// Give a bank a state without any configuration.
+    ResetState {
+        /// Number of its partition.
+        partition: u32,
+    },
+    /// Free what interrupted runs left allocated to nothing.
+    Reclaim,
+}
+
+impl Work {
+    /// Whether it can be done to one bank and not to another.
+    pub(super) fn goes_by_bank(&self) -> bool {
+        matches!(self, Work::Edits { .. } | Work::Import(_) | Work::Files(_))
+    }
+
+    /// Changes the configuration, whatever it is.
+    pub fn edits(edits: Vec<Edit>) -> Self {
+        let expect = Expect::default();
+        Work::Edits { expect, edits }
+    }
+}

@@ -1,0 +1,161 @@
+//! The inner archive of a state: plain, or encrypted with a key that lies beside it or is sealed.
+
+use super::envelope::{Envelope, Plaintext};
+use super::key_store::{EncryptionInfo, Key, KeyStoreError};
+use super::packed::Packed;
+use super::{KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError};
+use std::sync::Arc;
+
+/// How the inner archive lies in the outer one.
+#[derive(Clone, Debug)]
+pub(super) enum Inner {
+    Plain(Packed),
+    Encrypted(Box<Opened>),
+    Sealed { mode: String },
+}
+
+/// An encrypted inner archive and what is needed to write it again.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) packed: Packed,
+    pub(super) plaintext: Plaintext,
+    pub(super) key: Arc<Key>,
+    pub(super) key_id: String,
+    /// Where the key is kept, of a sealed state that was opened with its recovery key.
+    pub(super) sealed: Option<String>,
+}
+
+/// Where the key of an encrypted archive comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Keys<'a> {
+    /// The cache of a run.
+    Cache(&'a KeyCache),
+    /// It is known already, as of a state that was opened before.
+    Known(Option<&'a Opened>),
+}
+
+impl Keys<'_> {
+    /// The key that lies beside the archive.
+    fn beside(self, info: &EncryptionInfo) -> Result<Arc<Key>, KeyStoreError> {
+        match self {
+            Keys::Cache(cache) => cache.key(info),
+            Keys::Known(Some(opened)) => Ok(Arc::clone(&opened.key)),
+            Keys::Known(None) => Err(KeyStoreError::Sealed {
+                mode: info.mode().to_owned(),
+            }),
+        }
+    }
+
+    /// The key of an archive that is sealed: `None` where none was given for it.
+    fn sealed(self, envelope: &Envelope<'_>) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
+        let recovery = match self {
+            Keys::Cache(cache) => cache.recovery_key(),
+            Keys::Known(opened) => return Ok(opened.map(|opened| Arc::clone(&opened.key))),
+        };
+        let Some(recovery) = recovery else {
+            return Ok(None);
+        };
+        let fits = recovery.candidates().find(|key| envelope.is_key(key));
+        let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
+            recovery_id: recovery.id().map(str::to_owned),
+            key_id: envelope.key_info().to_owned(),
+        })?;
+        Ok(Some(Arc::new(fits)))
+    }
+
+    /// Whether there is a key to try a sealed archive with.
+    fn has_one_for_sealed(self) -> bool {
+        match self {
+            Keys::Cache(cache) => cache.recovery_key().is_some(),
+            Keys::Known(opened) => opened.is_some(),
+        }
+    }
+}
+
+/// Finds the inner archive in the outer one and opens it.
+pub(super) fn open_inner(
+    outer: &Packed,
+    limits: &Limits,
+    keys: Keys<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Inner, StateError> {
+    let at = || outer.at.clone();
+    match (outer.content(LOCAL)?, outer.content(LOCAL_ENCRYPTED)?) {
+        (Some(_), Some(_)) => Err(StateError::BothForms { at: at() }),
+        (None, None) => Err(StateError::NoInnerArchive { at: at() }),
+        (Some(plain), None) => {
+            let name = format!("{}:{LOCAL}", outer.at);
+            Ok(Inner::Plain(Packed::open(&name, plain, limits)?))
+        }
+        (None, Some(encrypted)) => open_encrypted(outer, encrypted, limits, keys, warnings),
+    }
+}
+
+fn open_encrypted(
+    outer: &Packed,
+    encrypted: &[u8],
+    limits: &Limits,
+    keys: Keys<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Inner, StateError> {
+    let (store_name, store) = find_key_store(outer, warnings)?;
+    let store_at = format!("{}:{store_name}", outer.at);
+    let store_error = |source| StateError::KeyStore {
+        at: store_at.clone(),
+        source,
+    };
+    let info = EncryptionInfo::parse(store).map_err(store_error)?;
+    let key_id = info.key_id();
+    let mode = info.mode().to_owned();
+    if key_id.is_none() && !keys.has_one_for_sealed() {
+        return Ok(Inner::Sealed { mode });
+    }
+    let envelope_at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
+    let envelope_error = |source| StateError::Envelope {
+        at: envelope_at.clone(),
+        source,
+    };
+    // The form is checked first: a derivation costs time, a damaged envelope does not need one.
+    let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
+    let (key, key_id, sealed) = match key_id {
+        Some(key_id) => (keys.beside(&info).map_err(store_error)?, key_id, None),
+        None => {
+            let found = keys.sealed(&envelope).map_err(|source| {
+                let at = envelope_at.clone();
+                StateError::RecoveryKey { at, source }
+            })?;
+            let Some(key) = found else {
+                return Ok(Inner::Sealed { mode });
+            };
+            (key, envelope.key_info().to_owned(), Some(mode))
+        }
+    };
+    let plaintext = envelope.decrypt(&key, &key_id).map_err(envelope_error)?;
+    let packed = Packed::open(&envelope_at, plaintext.content(), limits)?;
+    Ok(Inner::Encrypted(Box::new(Opened {
+        packed,
+        plaintext,
+        key,
+        key_id,
+        sealed,
+    })))
+}
+
+fn find_key_store<'a>(
+    outer: &'a Packed,
+    warnings: &mut Vec<String>,
+) -> Result<(&'static str, &'a [u8]), StateError> {
+    let mut found = None;
+    for name in KEY_STORES {
+        match (outer.content(name)?, found) {
+            (Some(store), None) => found = Some((name, store)),
+            (Some(_), Some((used, _))) => {
+                warnings.push(format!("{}: holds {name} beside {used}", outer.at));
+            }
+            (None, _) => {}
+        }
+    }
+    found.ok_or_else(|| StateError::NoKeyStore {
+        at: outer.at.clone(),
+    })
+}

@@ -1,0 +1,87 @@
+//! A compressed archive, as the layers of a state hold one another.
+
+use super::archive::{Archive, ArchiveError};
+use super::gzip::{self, Effort};
+use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError};
+
+/// A compressed archive, opened.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    /// What messages call it.
+    pub(super) at: String,
+    header: gzip::Header,
+    pub(super) archive: Archive,
+}
+
+impl Packed {
+    /// What it holds a configuration as; `None` where it holds none.
+    pub(super) fn kind(&self) -> Option<Carrier> {
+        let members = || self.archive.members().iter();
+        let is_inner = |member: &Member| matches!(&*member.path(), LOCAL | LOCAL_ENCRYPTED);
+        if members().any(is_inner) {
+            return Some(Carrier::State);
+        }
+        let is_configuration = |member: &Member| member.path().starts_with("etc/");
+        members().any(is_configuration).then_some(Carrier::Local)
+    }
+
+    pub(super) fn open(at: &str, bytes: &[u8], limits: &Limits) -> Result<Self, StateError> {
+        let gzip = gzip::unpack(bytes, limits.max_unpacked).map_err(|source| {
+            let at = at.to_owned();
+            StateError::Gzip { at, source }
+        })?;
+        let archive = Archive::parse(gzip.data).map_err(|source| {
+            let at = at.to_owned();
+            StateError::Archive { at, source }
+        })?;
+        Ok(Packed {
+            at: at.to_owned(),
+            header: gzip.header,
+            archive,
+        })
+    }
+
+    /// The archive with `edits` made, and the file that holds it.
+    pub(super) fn edit(
+        &self,
+        edits: &[MemberEdit],
+        effort: Effort,
+    ) -> Result<(Archive, Vec<u8>), StateError> {
+        let changed = self.archive.edit(edits).map_err(|err| self.error(err))?;
+        let file = gzip::pack(&self.header, changed.as_bytes(), effort).map_err(|source| {
+            let at = self.at.clone();
+            StateError::Gzip { at, source }
+        })?;
+        Ok((changed, file))
+    }
+
+    pub(super) fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
+        self.archive.content(path).map_err(|err| self.error(err))
+    }
+
+    pub(super) fn error(&self, source: ArchiveError) -> StateError {
+        StateError::Archive {
+            at: self.at.clone(),
+            source,
+        }
+    }
+
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let warnings = self.archive.warnings().iter();
+        warnings.map(|warning| format!("{}: {warning}", self.at))
+    }
+}
+
+/// What an archive holds a configuration as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// As `state.tgz` does: the archive of an archive.
+    State,
+    /// As `local.tgz` does: the files themselves.
+    Local,
+}
+
+/// Whether a packed archive holds a configuration, as a state or as the files themselves.
+pub fn holds_configuration(bytes: &[u8], limits: &Limits) -> bool {
+    Packed::open(STATE, bytes, limits).is_ok_and(|packed| packed.kind().is_some())
+}
