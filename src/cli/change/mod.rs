@@ -1,7 +1,8 @@
 //! The way every writing command goes: plan, show, ask, keep the way back, commit.
 //!
 //! `work.rs` is what is asked, `one.rs` the way of one target, `show.rs` what a person sees of it,
-//! `keep.rs` the undo file, `copy.rs` the way of `--output`. Several targets go this way beside each other and know nothing of one another.
+//! `keep.rs` the undo file, `copy.rs` the way of `--output`. Several targets go this way beside
+//! each other and know nothing of one another.
 
 mod args;
 mod ask;
