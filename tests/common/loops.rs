@@ -5,6 +5,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// Of two losetup that look for a free device at once both open the same one, and the later holds
+/// it open for a moment although the earlier has it: "in use", to whoever looks then.
+static ATTACHING: Mutex<()> = Mutex::new(());
 
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
@@ -36,7 +41,10 @@ impl LoopDevice {
         }
         let file = file.to_str().unwrap();
         let arguments = [&["--find", "--show"], options, &[file]].concat();
-        match run("losetup", &arguments) {
+        let one_at_a_time = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
+        let attached = run("losetup", &arguments);
+        drop(one_at_a_time);
+        match attached {
             Ok(node) => Some(LoopDevice { node: node.into() }),
             Err(error) => {
                 eprintln!("skipped: no loop device: {error}");
