@@ -46,7 +46,7 @@ pub enum EditError {
         /// Which.
         path: &'static str,
     },
-    /// A value for a host that cannot be meant.
+    /// A value that no host can have.
     #[error("{what}: {why}")]
     HostValue {
         /// `name`, `domain`, `ntp` or `ssh-key`.

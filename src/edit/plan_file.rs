@@ -65,7 +65,7 @@ impl DeclaredPlan {
     /// Reads a plan.
     ///
     /// # Errors
-    /// [`PlanFileError`]: no TOML, keys that are not known, entries that cannot be meant or
+    /// [`PlanFileError`]: no TOML, keys that are not known, entries that make no sense or
     /// contradict each other.
     pub fn parse(text: &str) -> Result<Self, PlanFileError> {
         let plan: PlanFile = toml::from_str(text).map_err(|error| {
@@ -106,7 +106,7 @@ impl DeclaredPlan {
     /// of a host map, and with the contents of the local files.
     ///
     /// # Errors
-    /// [`PlanFileError`]: a value that cannot be meant once it is filled in, or a file that is
+    /// [`PlanFileError`]: a value that makes no sense once it is filled in, or a file that is
     /// not in `files`.
     pub fn fill(
         &self,

@@ -94,7 +94,7 @@ impl SelectError {
         }
     }
 
-    /// Always [`ErrorKind::Usage`]: the request cannot be meant as it stands.
+    /// Always [`ErrorKind::Usage`]: the request makes no sense as it stands.
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Usage
     }

@@ -10,7 +10,7 @@ pub enum Exit {
     Done = 0,
     /// `--check` or `diff`: there is a difference.
     Differs = 1,
-    /// The request cannot be meant.
+    /// The request makes no sense as it was given.
     Usage = 2,
     /// Refused for safety; nothing was written.
     Refused = 3,

@@ -36,7 +36,7 @@ impl Failure {
         }
     }
 
-    /// The request cannot be meant.
+    /// The request makes no sense as it was given.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message)
     }

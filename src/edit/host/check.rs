@@ -15,7 +15,7 @@ impl HostEdit {
     /// Checks the values for themselves.
     ///
     /// # Errors
-    /// [`EditError::HostValue`] for the first that cannot be meant.
+    /// [`EditError::HostValue`] for the first that no host can have.
     pub fn check(&self) -> Result<(), EditError> {
         let names = self.name.iter().map(|name| ("name", name));
         let domains = self.domain.iter().map(|domain| ("domain", domain));

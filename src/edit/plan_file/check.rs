@@ -1,4 +1,4 @@
-//! What can be told of a plan without a medium: entries that cannot be meant, and entries that
+//! What can be told of a plan without a medium: entries that make no sense, and entries that
 //! contradict each other.
 
 use super::{DeclaredPlan, FileEntry, PlanFileError};
