@@ -5,15 +5,15 @@
 //! it, must see the same files.
 
 use super::FatError;
+use super::cluster_set::ClusterSet;
 use super::directory::{FIRST_CLUSTER_AT, SIZE_AT, SLOT_LEN};
-use super::geometry::ClusterId;
 use super::reach::{Node, Reach};
 use super::replace::{Action, FileChange, Method, nodes_of};
 use super::second_reader;
 use super::volume::Volume;
 use crate::commit::{Overlay, WriteSet};
 use crate::medium::ReadAt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Judges what the steps of `set` do to `volume`. `reach` comes from its check, `files` are
@@ -48,6 +48,11 @@ pub fn judge(
         reach,
         after: &after,
         reached: &reached,
+        unused: reach
+            .free()
+            .iter()
+            .chain(&reach.leftovers().allocated)
+            .collect(),
         old: nodes_of(reach, files)?,
         files,
         method,
@@ -69,6 +74,8 @@ struct Case<'j> {
     reach: &'j Reach,
     after: &'j Volume<'j>,
     reached: &'j Reach,
+    /// Clusters nothing reached before.
+    unused: ClusterSet,
     /// The replaced and removed files as they are before.
     old: Vec<&'j Node>,
     files: &'j [FileChange<'j>],
@@ -142,10 +149,7 @@ impl<'j> Case<'j> {
         let sound = match (self.method, old) {
             (Method::InPlace, Some(old)) => old.chain().starts_with(new.chain()),
             (Method::InPlace, None) => false,
-            (Method::SecondCopy, _) => {
-                let unused = self.unused();
-                new.chain().iter().all(|cluster| unused.contains(cluster))
-            }
+            (Method::SecondCopy, _) => new.chain().iter().all(|&it| self.unused.contains(it)),
         };
         if sound {
             Ok(())
@@ -201,22 +205,20 @@ impl<'j> Case<'j> {
         if !self.reached.leftovers().is_empty() {
             return rejected("leftovers would stay", 0);
         }
-        let mut may_change = self.unused();
+        let mut may_change = self.unused.clone();
         may_change.extend(&self.reach.leftovers().differing);
         may_change.extend(self.old.iter().flat_map(|node| node.chain()));
         let geometry = self.before.geometry();
         let tables = self.before.fats().iter().zip(self.after.fats());
         for ((old, new), place) in tables.zip(geometry.fat_ranges()) {
-            let bits = u64::from(geometry.kind().bits());
-            let capacity = geometry.fat_bytes_used() * 8 / bits;
-            for number in 0..=u16::try_from(capacity - 1).unwrap_or(u16::MAX) {
-                let allowed = geometry
-                    .cluster(number)
-                    .is_some_and(|it| may_change.contains(&it));
-                if !allowed && old.raw(number) != new.raw(number) {
-                    let what = format!("the FAT entry of cluster {number} would change");
-                    return rejected(what, place.start + u64::from(number) * bits / 8);
-                }
+            let must_not = |number: &u16| {
+                let cluster = geometry.cluster(*number);
+                !cluster.is_some_and(|it| may_change.contains(it))
+            };
+            if let Some(number) = old.differing(new).find(must_not) {
+                let what = format!("the FAT entry of cluster {number} would change");
+                let bits = u64::from(geometry.kind().bits());
+                return rejected(what, place.start + u64::from(number) * bits / 8);
             }
         }
         Ok(())
@@ -231,7 +233,7 @@ impl<'j> Case<'j> {
             self.files.iter().any(|file| file.entry.offset() == at)
         };
         let nodes = self.reached.nodes().iter().filter(replaced);
-        let filled: BTreeSet<ClusterId> = nodes.flat_map(Node::chain).copied().collect();
+        let filled: ClusterSet = nodes.flat_map(Node::chain).collect();
         for lba in set.net_changes().into_keys() {
             let offset = set
                 .offset_of(lba)
@@ -244,7 +246,7 @@ impl<'j> Case<'j> {
                 |fat: std::ops::Range<u64>| (fat.start..fat.start + used).contains(&offset);
             let in_cluster = geometry
                 .cluster_at(offset)
-                .is_some_and(|it| filled.contains(&it));
+                .is_some_and(|it| filled.contains(it));
             let expected = in_cluster
                 || geometry.root_range().contains(&offset)
                 || geometry.fat_ranges().into_iter().any(in_fat);
@@ -253,12 +255,6 @@ impl<'j> Case<'j> {
             }
         }
         Ok(())
-    }
-
-    /// Clusters nothing reached before.
-    fn unused(&self) -> BTreeSet<ClusterId> {
-        let left = &self.reach.leftovers().allocated;
-        self.reach.free().iter().chain(left).copied().collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! changes as steps of sectors, and [`judge()`] holds a finished plan against what it may do,
 //! with the `fatfs` crate as a second, independent reader. Nothing here writes.
 
+mod cluster_set;
 mod directory;
 mod error;
 mod geometry;

@@ -12,6 +12,7 @@ use super::geometry::{ClusterId, SLOT_BYTES};
 use super::table::Link;
 use super::volume::Volume;
 use std::fmt;
+use std::slice::from_ref;
 
 /// Most bytes of one directory: 65536 slots, as in Microsoft's description.
 const MAX_DIRECTORY: u64 = 65536 * SLOT_BYTES;
@@ -85,7 +86,7 @@ impl Reach {
     pub(super) fn walk(volume: &Volume<'_>) -> Result<Self, FatError> {
         let mut walk = Walk {
             volume,
-            owners: vec![None; usize::from(volume.geometry().last_cluster()) + 1],
+            owners: vec![0; usize::from(volume.geometry().last_cluster()) + 1],
             nodes: Vec::new(),
             directory_bytes: volume.geometry().root_range().end
                 - volume.geometry().root_range().start,
@@ -144,8 +145,8 @@ impl fmt::Debug for Reach {
 
 struct Walk<'v, 'm> {
     volume: &'v Volume<'m>,
-    /// By cluster number: the node it belongs to.
-    owners: Vec<Option<usize>>,
+    /// By cluster number: the node it belongs to, counted from 1; 0 for none.
+    owners: Vec<u32>,
     nodes: Vec<Node>,
     directory_bytes: u64,
 }
@@ -220,6 +221,8 @@ impl Walk<'_, '_> {
             return self.check_dots(parent, position, dots, &entry);
         }
         let index = self.nodes.len();
+        // The directories have a limit, and with it what can be in them.
+        let owner = u32::try_from(index + 1).unwrap_or(u32::MAX);
         self.nodes.push(Node {
             parent,
             entry: entry.clone(),
@@ -229,19 +232,19 @@ impl Walk<'_, '_> {
         let file = || path(nodes, Some(index));
         let chain = self.volume.follow(&entry, &file, &mut |cluster| {
             let number = cluster.get();
-            match owners[cluster.index()].replace(index) {
-                Some(owner) if owner == index => {
+            match std::mem::replace(&mut owners[cluster.index()], owner) {
+                0 => {}
+                same if same == owner => {
                     let (file, cluster) = (file(), number);
                     return Err(FatError::ChainLoop { file, cluster });
                 }
-                Some(owner) => {
+                other => {
                     return Err(FatError::ChainsCross {
                         file: file(),
-                        other: path(nodes, Some(owner)),
+                        other: path(nodes, Some(other as usize - 1)),
                         cluster: number,
                     });
                 }
-                None => {}
             }
             let mut values = fats.iter().map(|fat| fat.raw(number));
             match (values.next(), values.next()) {
@@ -293,20 +296,28 @@ impl Walk<'_, '_> {
     /// Sorts the clusters nothing owns.
     fn finish(self) -> Reach {
         let mut leftovers = Leftovers::default();
-        let (mut bad, mut free) = (Vec::new(), Vec::new());
-        for cluster in self.volume.geometry().all_clusters() {
-            if self.owners[cluster.index()].is_some() {
+        let mut bad = Vec::new();
+        let geometry = self.volume.geometry();
+        let mut free = Vec::with_capacity(usize::from(geometry.clusters()));
+        // Copies that are equal as a whole need one look.
+        let fats = match self.volume.fats() {
+            [first, others @ ..] if others.iter().all(|it| it == first) => from_ref(first),
+            all => all,
+        };
+        for (cluster, &owner) in geometry.all_clusters().zip(self.owners.iter().skip(2)) {
+            if owner != 0 {
                 continue;
             }
-            let fats = self.volume.fats();
+            if fats.iter().all(|fat| fat.raw(cluster.get()) == 0) {
+                free.push(cluster);
+                continue;
+            }
             let links: Vec<_> = fats.iter().map(|fat| fat.link(cluster)).collect();
             if links.windows(2).any(|pair| pair[0] != pair[1]) {
                 leftovers.differing.push(cluster);
             }
             if links.contains(&Link::Bad) {
                 bad.push(cluster);
-            } else if links.iter().all(|&link| link == Link::Free) {
-                free.push(cluster);
             } else {
                 leftovers.allocated.push(cluster);
             }

@@ -50,6 +50,21 @@ impl FatTable {
         }
     }
 
+    /// Numbers of the entries that are not the same in `other`, lowest first, those behind the
+    /// last cluster's included. Equal stretches of both tables are passed over as bytes.
+    pub(super) fn differing<'t>(&'t self, other: &'t FatTable) -> impl Iterator<Item = u16> + 't {
+        // Whole entries, whether they have 12 bits or 16.
+        const STRETCH: usize = 96;
+        let bits = self.kind.bits() as usize;
+        let (each, all) = (STRETCH * 8 / bits, self.bytes.len() * 8 / bits);
+        let pairs = self.bytes.chunks(STRETCH).zip(other.bytes.chunks(STRETCH));
+        let unequal = pairs.enumerate().filter(|(_, (own, others))| own != others);
+        unequal
+            .flat_map(move |(at, _)| at * each..((at + 1) * each).min(all))
+            .filter_map(|number| u16::try_from(number).ok())
+            .filter(|&number| self.raw(number) != other.raw(number))
+    }
+
     pub(super) fn link(&self, cluster: ClusterId) -> Link {
         let end = self.end_mark() & 0xfff8;
         match self.raw(cluster.get()) {
@@ -135,6 +150,20 @@ mod tests {
                 assert_ne!(table.link(after), Link::Free);
             }
             table.set(id, ids.get(at + 1).map_or(0xfff, |next| next.get()));
+        }
+    }
+
+    #[test]
+    fn entries_that_differ_are_found_wherever_they_are() {
+        for kind in [FatKind::Fat12, FatKind::Fat16] {
+            let (old, ids) = table(kind);
+            for &changed in [&ids[0], &ids[61], &ids[62], &ids[63], &ids[ids.len() - 1]] {
+                let mut new = old.clone();
+                new.set_bad(changed);
+                let found: Vec<u16> = old.differing(&new).collect();
+                assert_eq!(found, [changed.get()], "{kind:?}");
+            }
+            assert_eq!(old.differing(&old).count(), 0);
         }
     }
 
