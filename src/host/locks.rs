@@ -1,7 +1,9 @@
 //! Who holds a file: locks from `proc/locks`, open files from `proc/<pid>/fd`.
 
 use super::{DeviceNumber, Host, entries, value_of};
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,11 +103,15 @@ impl Host {
     /// The locks on one file. Some file systems (btrfs, overlays) give their files another
     /// device number here than in `stat`; there none are found.
     pub fn locks_on(&self, device: DeviceNumber, inode: u64) -> Vec<FileLock> {
-        let table = self.text("/proc/locks").unwrap_or_default();
-        let locks = table.lines().filter_map(FileLock::parse);
+        let locks = self.locks().into_iter();
         locks
             .filter(|lock| lock.device == device && lock.inode == inode)
             .collect()
+    }
+
+    fn locks(&self) -> Vec<FileLock> {
+        let table = self.text("/proc/locks").unwrap_or_default();
+        table.lines().filter_map(FileLock::parse).collect()
     }
 
     /// The process with this number.
@@ -130,12 +136,26 @@ impl Host {
 
     /// Notes who has device nodes, or one of `files`, open, for every later question after
     /// that: a process that confines itself with Landlock sees nobody else's open files.
+    ///
+    /// Where all of them are ordinary files that nobody has locked, nobody will be asked for, and
+    /// the open files of all processes are not looked through.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
-        let noted = self.open_files_where(|path| {
-            path.starts_with("/dev") && !path.starts_with("/dev/pts")
-                || files.iter().any(|file| file == path)
-        });
+        let noted = match self.may_be_in_use(files) {
+            true => self.open_files_where(|path| {
+                path.starts_with("/dev") && !path.starts_with("/dev/pts")
+                    || files.iter().any(|file| file == path)
+            }),
+            false => Vec::new(),
+        };
         self.open_files = Some(Arc::new(noted));
+    }
+
+    /// Whether one of `files` is no ordinary file, or has a lock. The inode alone decides: the
+    /// device number of a lock is not always that of `stat`.
+    fn may_be_in_use(&self, files: &[PathBuf]) -> bool {
+        let locked: BTreeSet<u64> = self.locks().iter().map(|lock| lock.inode).collect();
+        let mut found = files.iter().filter_map(|file| fs::metadata(file).ok());
+        found.any(|it| !it.is_file() || locked.contains(&it.ino()))
     }
 
     /// What processes other than this one have open, as far as it is `wanted`. Compares link

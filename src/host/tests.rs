@@ -1,7 +1,7 @@
 //! Made-up machines: small sysfs and procfs trees in a temporary directory.
 
 use super::*;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use tempfile::TempDir;
 
 struct Machine {
@@ -417,6 +417,26 @@ fn a_process_with_the_node_open_is_named() {
     let uses = machine.host().openers_of(number("8:16"));
     let words: Vec<String> = uses.iter().map(Use::to_string).collect();
     assert_eq!(words, ["it is open in process 4711 (blkid)"]);
+}
+
+#[test]
+fn open_files_are_looked_through_only_for_devices_and_files_that_are_locked() {
+    let machine = stick_and_disk();
+    let image = machine.path("stick.img");
+    fs::write(&image, "image").unwrap();
+    let inode = fs::metadata(&image).unwrap().ino();
+    fs::create_dir_all(machine.path("proc/4711/fd")).unwrap();
+    symlink(&image, machine.path("proc/4711/fd/3")).unwrap();
+    let seen = || {
+        let mut host = machine.host();
+        host.note_open_files(std::slice::from_ref(&image));
+        host.processes_with_open(std::slice::from_ref(&image)).len()
+    };
+    machine.file("proc/locks", "1: FLOCK ADVISORY READ 1 08:01:0 0 EOF\n");
+    assert_eq!(seen(), 0, "nobody has it locked, so nobody is named");
+    let lock = format!("1: OFDLCK ADVISORY READ -1 00:2a:{inode} 100 101\n");
+    machine.file("proc/locks", &lock);
+    assert_eq!(seen(), 1, "a lock under another device number");
 }
 
 #[test]
