@@ -99,10 +99,33 @@ fn there_is_a_manual_page_for_every_command_and_completions_that_shells_can_read
         "bootbank-apply",
     ] {
         let text = fs::read_to_string(place.path().join(format!("man1/{page}.1"))).unwrap();
+        let sections: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(".SH "))
+            .map(|section| section.trim_matches('"'))
+            .collect();
+        let wanted = [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXIT STATUS",
+            "FILES",
+            "EXAMPLES",
+            "SEE ALSO",
+        ];
+        let found = wanted.iter().filter(|it| sections.contains(it)).count();
+        assert_eq!(found, wanted.len(), "{page}: {sections:?}");
         assert!(text.contains(".TH"), "{page}: {text}");
+    }
+    let fix = fs::read_to_string(place.path().join("man1/bootbank-fix.1")).unwrap();
+    let help = place.run(&["fix", "--help"]).expect(0).stdout();
+    let examples = help.split("Examples:").nth(1).unwrap();
+    for example in examples.lines().filter(|line| !line.is_empty()) {
+        let kept = example.replace('-', "\\-");
         assert!(
-            text.contains("EXAMPLES") || text.contains("Examples") || !page.ends_with("fix"),
-            "{page}"
+            fix.contains(&kept),
+            "a line of its own, and not wrapped: {kept}\n{fix}"
         );
     }
     assert!(!place.path().join("man1/bootbank-reference.1").exists());

@@ -1,5 +1,7 @@
 //! `bootbank man`: manual pages, made from the command line itself.
 
+mod page;
+
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
@@ -35,7 +37,11 @@ impl Run for Man {
             ))
         };
         std::fs::create_dir_all(&self.dir).map_err(failed)?;
-        clap_mangen::generate_to((session.program.command)(), &self.dir).map_err(failed)?;
+        for page in page::all((session.program.command)()) {
+            let path = self.dir.join(page.file_name());
+            let text = page.render().map_err(failed)?;
+            std::fs::write(path, text).map_err(failed)?;
+        }
         session
             .ui
             .say(&format!("{}: manual pages written", self.dir.display()));
