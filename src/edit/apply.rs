@@ -26,9 +26,11 @@ pub fn apply(
     let mut edited = Edited {
         searched: before.searched(),
         warnings: before.warnings()?,
-        doubtful: before.doubtful(),
         ..Edited::default()
     };
+    if edits.iter().any(Edit::judges_owners) {
+        edited.doubtful = before.doubtful();
+    }
     let schema = schema_for(state, edits)?;
     let mut draft = Draft {
         state,

@@ -61,8 +61,9 @@ pub struct Edited {
     pub searched: Vec<String>,
     /// What is odd about it.
     pub warnings: Vec<String>,
-    /// Lines that look like passed-through devices, but not of the form that can be changed.
-    /// Where there are any, "nothing to change" is not the whole truth.
+    /// Lines that look like passed-through devices, but not of the form that can be changed; 0
+    /// where no edit is about owners. Where there are any, neither "nothing to change" nor "every
+    /// device given back" is the whole truth.
     pub doubtful: usize,
     /// What the edits name and this state does not hold. Whether that is an error depends on
     /// the other states of the medium.

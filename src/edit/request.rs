@@ -35,6 +35,17 @@ impl Edit {
         matches!(self, Edit::Kernelopt(_) | Edit::BootCfg(_))
     }
 
+    /// Whether it is about the owners of devices, so that lines which may name one matter to it.
+    pub fn judges_owners(&self) -> bool {
+        matches!(self, Edit::Owner(_))
+    }
+
+    /// Whether it claims to give every passed-through device back.
+    pub fn gives_all_back(&self) -> bool {
+        let all = |edit: &OwnerEdit| edit.devices == Devices::PassedThrough;
+        matches!(self, Edit::Owner(edit) if all(edit) && edit.owner == Owner::Vmkernel)
+    }
+
     /// Whether it can change which bank boots.
     pub fn decides_the_bank(&self) -> bool {
         matches!(self, Edit::BootCfg(edit) if edit.decides_the_bank())

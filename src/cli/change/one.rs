@@ -3,7 +3,7 @@
 use super::args::Mode;
 use super::output::Place;
 use super::work::Work;
-use super::{ChangeObject, Job, Outcome, Report, empty, keep, undo_place, undo_store};
+use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
@@ -28,8 +28,17 @@ impl One<'_> {
             Mode::Commit => self.change_in_place(target, &mut object),
             Mode::DryRun | Mode::Check => self.preview(target, &mut object),
         };
+        let result = result.and_then(|exit| match exit {
+            Exit::Done if object.left > 0 => Err(show::left_over(&object)),
+            exit => Ok(exit),
+        });
         let exit = result.unwrap_or_else(|failure| {
             failure.say(&self.job.session.ui, &object.target);
+            if failure.exit() == Exit::SomeFailed {
+                // What could be done was.
+                object.error = Some(failure.object());
+                return failure.exit();
+            }
             if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
                 object.outcome = Outcome::Failed;
             }

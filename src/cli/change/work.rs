@@ -55,6 +55,11 @@ impl Work {
         matches!(self, Work::Edits { .. } | Work::Import(_) | Work::Files(_))
     }
 
+    /// Whether it claims to give every passed-through device back.
+    pub(super) fn gives_all_back(&self) -> bool {
+        matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::gives_all_back))
+    }
+
     /// Changes the configuration, whatever it is.
     pub fn edits(edits: Vec<Edit>) -> Self {
         let expect = Expect::default();

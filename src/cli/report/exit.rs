@@ -18,7 +18,7 @@ pub enum Exit {
     Damaged = 4,
     /// The operating system or the device reported an error.
     Io = 5,
-    /// Some of several targets failed.
+    /// Some of several targets failed, or a part of what was asked for could not be done.
     SomeFailed = 6,
     /// Stopped by a signal before anything took effect.
     Interrupted = 130,
