@@ -11,6 +11,7 @@ use crate::ownership::{EsxConf, Row, ValueColumn};
 use crate::state::{Contents, Member, MemberKind, Rescued, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,11 +236,11 @@ impl Inventory {
     }
 
     fn add_member(&mut self, state: &impl Contents, member: &Member) -> Result<(), EditError> {
-        let path = member.path().into_owned();
-        let link = String::from_utf8_lossy(&member.link_name).into_owned();
+        let path = spelled(member.path_bytes());
+        let link = spelled(&member.link_name);
         let (value, text, secret) = match member.kind {
             MemberKind::Regular | MemberKind::Contiguous => {
-                let content = state.content(&path)?.unwrap_or_default();
+                let content = state.content_of(member)?.unwrap_or_default();
                 let secret = is_secret_path(&path) || holds_private_key(content);
                 let text = std::str::from_utf8(content).ok();
                 let text = text.filter(|text| !text.contains('\0'));
@@ -274,6 +275,19 @@ impl Inventory {
         };
         self.items.insert((kind, key.to_owned()), item);
     }
+}
+
+/// A name that another name never has: bytes that are not UTF-8 are written as `\xff`, and so a
+/// backslash twice.
+fn spelled(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 fn holds_private_key(content: &[u8]) -> bool {

@@ -30,7 +30,7 @@ pub fn state_in<'b>(
         path == STATE || path.ends_with(&format!("/{STATE}"))
     });
     if let Some(member) = bundled {
-        let content = packed.content(&member.path())?.unwrap_or_default();
+        let content = packed.content(member.path_bytes())?.unwrap_or_default();
         return Ok((STATE, Cow::Owned(content.to_vec())));
     }
     let is_configuration = |path: &str| path.starts_with(CONFIGURATION);

@@ -55,7 +55,10 @@ impl Packed {
         Ok((changed, file))
     }
 
-    pub(super) fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
+    pub(super) fn content(
+        &self,
+        path: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Option<&[u8]>, StateError> {
         self.archive.content(path).map_err(|err| self.error(err))
     }
 

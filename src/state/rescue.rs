@@ -35,6 +35,12 @@ pub trait Contents {
     /// # Errors
     /// As [`State::content`].
     fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError>;
+
+    /// The same of the file that a member is: its name need not be UTF-8.
+    ///
+    /// # Errors
+    /// As [`State::content`].
+    fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError>;
 }
 
 impl Contents for State {
@@ -48,6 +54,10 @@ impl Contents for State {
 
     fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
         self.content(path)
+    }
+
+    fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError> {
+        self.packed()?.content(member.path_bytes())
     }
 }
 
@@ -217,6 +227,11 @@ impl Contents for Rescued {
         let found = self.inner.content(path)?;
         Ok(found.map(|(_, bytes)| bytes))
     }
+
+    fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError> {
+        let found = self.inner.content(member.path_bytes())?;
+        Ok(found.map(|(_, bytes)| bytes))
+    }
 }
 
 impl Layer {
@@ -262,7 +277,10 @@ impl Layer {
         })
     }
 
-    fn content(&self, path: &str) -> Result<Option<(&Member, &[u8])>, StateError> {
+    fn content(
+        &self,
+        path: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Option<(&Member, &[u8])>, StateError> {
         self.salvaged.content(path).map_err(|source| {
             let at = self.at.clone();
             StateError::Archive { at, source }

@@ -50,6 +50,10 @@ impl Contents for Reading {
     fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
         self.inner().content(path)
     }
+
+    fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError> {
+        self.inner().content_of(member)
+    }
 }
 
 impl Reading {

@@ -57,6 +57,51 @@ fn diff_finds_the_files_that_diff_r_finds_in_the_unpacked_trees() {
 }
 
 #[test]
+fn files_whose_names_are_not_utf8_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    // GNU tar and gzip make the states; the names differ in bytes that are not UTF-8.
+    let script = r#"
+        set -e
+        cd "$1"
+        make() {
+            mkdir -p "$1/etc/vmware"
+            echo '/a = "1"' > "$1/etc/vmware/esx.conf"
+            printf %s "$3" > "$1/$(printf "$2")"
+            tar --format=ustar -C "$1" -cf - . | gzip -n > local.tgz
+            tar --format=ustar -cf - local.tgz | gzip -n > "$1.tgz"
+        }
+        make a 'etc/x\377' one
+        make b 'etc/x\376' one
+        make c 'etc/x\377' two
+    "#;
+    let mut make = std::process::Command::new("sh");
+    make.args(["-c", script, "sh"]).arg(directory.path());
+    assert!(make.status().unwrap().success());
+    let diff = |a: &str, b: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bootbank"));
+        command.args(["diff", a, b]).current_dir(directory.path());
+        let done = command.output().unwrap();
+        (
+            done.status.code().unwrap(),
+            String::from_utf8_lossy(&done.stdout).into_owned(),
+        )
+    };
+    assert_eq!(diff("a.tgz", "a.tgz"), (0, String::new()));
+    let (code, text) = diff("a.tgz", "b.tgz");
+    assert_eq!(code, 1);
+    assert!(
+        text.contains(r"etc/x\xff") && text.contains(r"etc/x\xfe"),
+        "{text}"
+    );
+    let (code, text) = diff("a.tgz", "c.tgz");
+    assert_eq!(code, 1);
+    assert!(
+        text.contains(r"etc/x\xff") && text.contains("-one"),
+        "{text}"
+    );
+}
+
+#[test]
 fn secrets_are_shown_only_when_asked_for() {
     let host = Host::new("esxi67-usb-passthru");
     fs::write(host.path("f"), "root:old-hash\n").unwrap();

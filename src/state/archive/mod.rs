@@ -128,6 +128,11 @@ impl Member {
         String::from_utf8_lossy(&self.path)
     }
 
+    /// The same byte for byte: a name need not be UTF-8.
+    pub fn path_bytes(&self) -> &[u8] {
+        &self.path
+    }
+
     /// Whether `path`, in any spelling, names it.
     pub fn is_at(&self, path: &str) -> bool {
         self.path == normalise(path.as_bytes())
@@ -241,22 +246,26 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::NotAFile`] for directories, symbolic links and other members without
     /// plain content, [`ArchiveError::LinkToNothing`] for a hard link to nothing.
-    pub fn content(&self, path: &str) -> Result<Option<&[u8]>, ArchiveError> {
+    pub fn content(
+        &self,
+        path: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Option<&[u8]>, ArchiveError> {
+        let path = path.as_ref();
         let Some(member) = self.resolve(path)? else {
             return Ok(None);
         };
         match member.kind {
             MemberKind::Regular | MemberKind::Contiguous => Ok(Some(self.data(member))),
             kind => Err(ArchiveError::NotAFile {
-                path: path.to_owned(),
+                path: text(path),
                 kind,
             }),
         }
     }
 
     /// The member at `path` that has its data: hard links are followed.
-    fn resolve(&self, path: &str) -> Result<Option<&Member>, ArchiveError> {
-        let Some(mut member) = self.find(path) else {
+    fn resolve(&self, path: &[u8]) -> Result<Option<&Member>, ArchiveError> {
+        let Some(mut member) = self.find_bytes(path) else {
             return Ok(None);
         };
         for _ in 0..MAX_LINK_HOPS {
@@ -266,7 +275,7 @@ impl Archive {
             member =
                 self.find_bytes(&member.link_name)
                     .ok_or_else(|| ArchiveError::LinkToNothing {
-                        path: path.to_owned(),
+                        path: text(path),
                         target: text(&member.link_name),
                     })?;
         }

@@ -96,7 +96,11 @@ impl Salvaged {
     ///
     /// # Errors
     /// As [`Archive::content`].
-    pub fn content(&self, path: &str) -> Result<Option<(&Member, &[u8])>, ArchiveError> {
+    pub fn content(
+        &self,
+        path: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Option<(&Member, &[u8])>, ArchiveError> {
+        let path = path.as_ref();
         let (Some(bytes), Some(member)) =
             (self.archive.content(path)?, self.archive.resolve(path)?)
         else {
