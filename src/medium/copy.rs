@@ -70,6 +70,24 @@ impl OutputFile {
         Err(create_error(&path, Errno::EXIST))
     }
 
+    /// Begins a file in `directory` that never gets a name, for its owner alone: gone when it is
+    /// closed, whatever happens.
+    ///
+    /// # Errors
+    /// What the operating system reported.
+    pub fn scratch(directory: &Path) -> Result<Self, MediumError> {
+        let file = tempfile::tempfile_in(directory)
+            .map_err(|error| io_error("make a temporary file in", directory, error))?;
+        Ok(OutputFile {
+            file,
+            partial: None,
+            path: directory.to_owned(),
+            replaces: None,
+            force: false,
+            size: 0,
+        })
+    }
+
     /// The directory in which a file that is to be called `path` is made.
     pub fn directory_for(path: &Path) -> PathBuf {
         match path.canonicalize() {

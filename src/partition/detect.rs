@@ -85,7 +85,7 @@ fn unpartitioned_fat(head: &[u8]) -> Option<TableError> {
 }
 
 /// Whether `sector` can be the boot sector of a FAT volume with sectors of `sector_size` bytes.
-fn is_fat_boot_sector(sector: &[u8], sector_size: u32) -> bool {
+pub(super) fn is_fat_boot_sector(sector: &[u8], sector_size: u32) -> bool {
     let [
         _,
         _,

@@ -14,7 +14,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-const SIGNATURE: &[u8; 8] = b"EFI PART";
+pub(super) const SIGNATURE: &[u8; 8] = b"EFI PART";
+/// Offsets of two sector numbers in a header: of the other header, and of the last sector that a
+/// partition may have.
+pub(super) const BACKUP_AT: usize = 32;
+pub(super) const LAST_USABLE_AT: usize = 48;
 const HEADER_SIZE: u32 = 92;
 const ENTRY_SIZE: u32 = 128;
 /// Eight times what every known tool makes.

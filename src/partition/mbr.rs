@@ -36,6 +36,12 @@ impl Entry {
         first.saturating_add(u64::from(self.sectors).saturating_sub(1))
     }
 
+    /// The first sector behind it; `None` where it is not in use.
+    pub(super) fn end(self) -> Option<u64> {
+        let end = self.start.0.saturating_add(u64::from(self.sectors));
+        self.in_use().then_some(end)
+    }
+
     fn is_extended(self) -> bool {
         matches!(self.type_byte, 0x05 | 0x0F | 0x85)
     }

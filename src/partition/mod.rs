@@ -9,6 +9,7 @@
 mod check;
 mod detect;
 mod error;
+mod extent;
 mod fault;
 mod gpt;
 mod mbr;
@@ -18,6 +19,7 @@ mod tests;
 mod types;
 
 pub use error::{GptFault, PartitionFault, TableError, TableWarning};
+pub use extent::{EXTENT_HEAD, extent};
 pub use fault::{Cut, TableFault};
 pub use other::{OtherTable, Restore, other_table};
 pub use types::{Guid, Partition, PartitionType, Role};

@@ -201,6 +201,41 @@ fn what_a_plan_expects_and_does_not_find_is_refused_before_any_write() {
 }
 
 #[test]
+fn a_plan_reads_no_file_outside_its_own_directory_unless_that_is_allowed() {
+    let place = place();
+    let original = place.read("a.img");
+    std::fs::create_dir(place.path().join("plans")).unwrap();
+    place.write("plans/inside", "x");
+    std::os::unix::fs::symlink("inside", place.path().join("plans/good")).unwrap();
+    std::os::unix::fs::symlink("../banner.txt", place.path().join("plans/bad")).unwrap();
+    let absolute = place.path().join("banner.txt");
+    let plan = |from: &str| {
+        let text = format!("[[file]]\npath = \"etc/motd\"\nfrom = \"{from}\"\n");
+        place.write("plans/p.toml", text);
+    };
+    for from in ["../banner.txt", "bad", absolute.to_str().unwrap()] {
+        plan(from);
+        let run = place.run(&["apply", "plans/p.toml", "a.img"]).expect(3);
+        let said = run.stderr();
+        assert!(
+            said.contains("outside the directory of the plan file"),
+            "{said}"
+        );
+        assert!(said.contains("--allow-outside"), "{said}");
+        place
+            .run(&["apply", "-n", "--allow-outside", "plans/p.toml", "a.img"])
+            .expect(0);
+    }
+    for from in ["inside", "good", "../plans/inside"] {
+        plan(from);
+        place
+            .run(&["apply", "-n", "plans/p.toml", "a.img"])
+            .expect(0);
+    }
+    assert!(place.read("a.img") == original);
+}
+
+#[test]
 fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
     let place = place();
     let original = place.read("a.img");

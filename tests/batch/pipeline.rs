@@ -71,6 +71,58 @@ fn every_way_out_and_every_packed_source_give_the_image_that_is_changed_in_place
 }
 
 #[test]
+fn a_packed_image_unpacks_to_no_more_than_its_table_accounts_for_or_the_limit_allows() {
+    let place = Place::new();
+    let image = place.copy(PROFILE, "a.img");
+    let size = fs::metadata(&image).unwrap().len();
+    // Zeros behind the end, as a copy of a whole stick has, are fine.
+    let file = fs::File::options().write(true).open(&image).unwrap();
+    file.set_len(size + (64 << 20)).unwrap();
+    tool(&place, "zstd", &["-q", "a.img"]);
+    place
+        .run(&["fix", "-q", "-o", "out.img", "a.img.zst"])
+        .expect(0);
+    assert_eq!(
+        fs::metadata(place.path().join("out.img")).unwrap().len(),
+        size + (64 << 20)
+    );
+    fs::remove_file(place.path().join("out.img")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", size + (32 << 20)).unwrap();
+    tool(&place, "zstd", &["-qf", "a.img"]);
+    for output in ["out.img", "out.img.gz", "-"] {
+        let run = place.run(&["fix", "-o", output, "a.img.zst"]).expect(3);
+        let said = run.stderr();
+        assert!(
+            said.contains("behind the end of its partition table"),
+            "{said}"
+        );
+        assert!(run.0.stdout.is_empty());
+        let run = place.run(&["fix", "--max-image", "64K", "-o", output, "a.img.zst"]);
+        let said = run.expect(3).stderr();
+        assert!(said.contains("--max-image"), "{said}");
+        assert!(!place.path().join(output).exists());
+    }
+}
+
+#[test]
+fn what_lies_where_an_image_is_unpacked_is_in_nobodys_way() {
+    let place = Place::new();
+    place.copy(PROFILE, "a.img");
+    tool(&place, "zstd", &["-q", "a.img"]);
+    let expected = place.run(&["fix", "-o", "-", "a.img"]).expect(0).0.stdout;
+    let temporary = place.path().join("tmp");
+    fs::create_dir_all(temporary.join("bootbank-unpacked")).unwrap();
+    let mut command = place.command(&["fix", "-o", "-", "a.img.zst"]);
+    let run = Run(command.env("TMPDIR", &temporary).output().unwrap()).expect(0);
+    assert!(run.0.stdout == expected);
+    assert_eq!(
+        fs::read_dir(&temporary).unwrap().count(),
+        1,
+        "nothing is left"
+    );
+}
+
+#[test]
 fn the_same_image_gives_the_same_bytes_whoever_makes_it_wherever_and_whenever() {
     let place = Place::new();
     let image = place.copy(PROFILE, "a.img");

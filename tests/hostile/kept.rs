@@ -51,13 +51,40 @@ fn odd_lines_are_kept_byte_for_byte_and_named_with_their_number() {
     ] {
         let scene = Scene::spoiled("esxi67-usb-passthru", lie);
         let before = esx_conf(&scene);
-        let fix = scene.run(&["fix"]);
-        assert_eq!(fix.code, 0, "{lie}: {fix:?}");
+        let fix = scene.run(&["fix", "--json"]);
+        let doubtful = lie == "conf-owner-line-odd";
+        assert_eq!(fix.code, if doubtful { 6 } else { 0 }, "{lie}: {fix:?}");
+        let object = fix.object();
+        assert_eq!(object["outcome"], "changed", "{object}");
+        assert_eq!(object["error"].is_object(), doubtful, "{object}");
         let verified = scene.run(&["verify"]);
         assert_eq!(verified.code, 0, "{lie}: {verified:?}");
         assert!(verified.stdout.contains(says), "{lie}: {verified:?}");
         assert_eq!(esx_conf(&scene), with_owner_given_back(&before), "{lie}");
     }
+}
+
+#[test]
+fn a_doubtful_owner_line_matters_to_edits_of_owners_alone() {
+    let scene = Scene::spoiled("esxi67-usb-passthru", "conf-owner-line-odd");
+    let file = scene.file("motd");
+    std::fs::write(&file, "x\n").unwrap();
+    let target = scene.target();
+    let target = target.to_str().unwrap();
+    for arguments in [
+        &["conf", "set", target, "/adv/Misc/HostName", "esx1"][..],
+        &["put", target, file.to_str().unwrap(), "etc/motd"],
+    ] {
+        for outcome in ["changed", "unchanged"] {
+            let ran = Ran::new(scene.command(&["--json"]).args(arguments));
+            assert_eq!(ran.code, 0, "{ran:?}");
+            assert_eq!(ran.object()["outcome"], outcome);
+        }
+    }
+    assert_eq!(scene.run(&["fix"]).code, 6);
+    let again = scene.run(&["fix"]);
+    assert_eq!(again.code, 4, "{again:?}");
+    assert!(again.stderr.contains("that may be wrong"), "{again:?}");
 }
 
 #[test]
@@ -71,6 +98,62 @@ fn an_empty_esx_conf_names_no_device_and_is_said_to_have_been_looked_into() {
             .contains("nothing to change; searched state.tgz:etc/vmware/esx.conf")
     );
     assert_eq!(scene.digest(), before);
+}
+
+#[test]
+fn the_name_of_a_file_forges_no_line_and_no_order_of_text() {
+    let scene = Scene::sound("esxi67-usb-passthru");
+    let name = "x\nerror: forged\u{202e}\u{9b}31m.img";
+    let target = scene.file(name);
+    std::fs::rename(scene.target(), &target).unwrap();
+    let conf = scene.file("x\nerror: forged.conf");
+    std::fs::write(&conf, "").unwrap();
+    let output = scene.file("out\nerror: forged/");
+    let undo = scene.file("u\nerror: forged.undo");
+    let (output, undo) = (output.to_str().unwrap(), undo.to_str().unwrap());
+    for arguments in [
+        &["info"][..],
+        &["verify"],
+        &["ls"],
+        &["pci", "list"],
+        &["bank", "list"],
+        &["fix", "-n", "-v"],
+        &["fix", "-o", output],
+        &["fix", "-v", "-z", undo],
+        &["fix", "-z", undo],
+        &["reclaim", "--sector-size", "4096"],
+        &["diff", "--banks"],
+        &["apply", conf.to_str().unwrap()],
+    ] {
+        let ran = Ran::new(scene.command(arguments).arg(&target));
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(
+                !text.lines().any(|line| line.starts_with("error: forged")),
+                "{arguments:?}: {text}"
+            );
+            let odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert_eq!(
+                text.chars().find(|c| odd(*c)),
+                None,
+                "{arguments:?}: {text}"
+            );
+        }
+        // What is said to be run can be run.
+        for command in ran.stderr.split("bootbank undo ").skip(1) {
+            let command = command.lines().next().unwrap();
+            let printed = output_of_bash(command);
+            assert_eq!(printed, format!("{undo}\n{}\n", target.display()));
+        }
+    }
+    let ran = Ran::new(scene.command(&["info", "--json"]).arg(&target));
+    assert!(ran.stdout.is_ascii(), "{}", ran.stdout);
+    assert_eq!(ran.object()["target"], target.to_str().unwrap());
+}
+
+/// What bash makes of the words of a command, each on a line.
+fn output_of_bash(words: &str) -> String {
+    let done = output(Command::new("bash").args(["-c", &format!("printf '%s\\n' {words}")]));
+    String::from_utf8(done.stdout).unwrap()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::Failure;
+use crate::cli::session::bytes;
 use crate::fat::Method;
 use crate::medium::OutputFile;
 use clap::Args;
@@ -27,6 +28,9 @@ pub struct ChangeArgs {
     /// compressed image (.gz, .zst, .xz)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Most data a compressed image may unpack to, in bytes or with K, M or G; zeros do not count
+    #[arg(long, value_name = "SIZE", default_value = "16G")]
+    pub max_image: String,
     /// Overwrite an existing output file
     #[arg(long)]
     pub force: bool,
@@ -125,6 +129,8 @@ pub struct Way {
     pub yes: bool,
     /// Never ask.
     pub no_input: bool,
+    /// Most bytes of data a packed image may unpack to.
+    pub max_image: u64,
 }
 
 impl Way {
@@ -172,6 +178,7 @@ impl Way {
             },
             yes: args.yes,
             no_input: args.no_input,
+            max_image: bytes("--max-image", &args.max_image)?,
         })
     }
 }

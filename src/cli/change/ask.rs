@@ -3,7 +3,7 @@
 use super::keep::UndoFile;
 use super::{One, show};
 use crate::cli::report::Failure;
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{name, shown};
 use crate::edit::Harm;
 use crate::medium::{Target, TargetKind};
 use crate::stick::Plan;
@@ -18,7 +18,7 @@ impl One<'_> {
         undo: Option<&UndoFile>,
     ) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
-        let path = target.path().display();
+        let path = name(target.path());
         let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
         let harm = harm_in_words(plan);
         if self.job.way.yes || !(self.job.asks || danger.is_some() || harm.is_some()) {
@@ -52,7 +52,7 @@ impl One<'_> {
         let Some(text) = harm.as_ref().filter(|_| !self.job.way.yes) else {
             return Ok(());
         };
-        match self.answer(plan, &format!("{text}\nWrite {copy}?")) {
+        match self.answer(plan, &format!("{text}\nWrite {}?", shown(copy))) {
             Some(true) => Ok(()),
             Some(false) => Err(not_confirmed()),
             None => Err(unasked(&harm)),

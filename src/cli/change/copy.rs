@@ -5,9 +5,11 @@
 //! from end to end, through the verified plan laid over its source.
 
 use super::args::Mode;
+use super::bounded::{Bounded, TooMuch};
 use super::output::{self, CopyError, Packing, Place};
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::shown;
 use crate::commit::Overlay;
 use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, SparseReads, Target};
 use crate::stick::Plan;
@@ -18,9 +20,6 @@ use std::path::Path;
 
 /// Bytes held at once while streaming.
 const CHUNK: usize = 1 << 20;
-
-/// Permission bits of what is unpacked on the way.
-const SCRATCH_MODE: u32 = 0o600;
 
 /// How the file of a copy is made.
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ impl One<'_> {
         };
         let line = format!("{}: {done}", output::name_of(place));
         match ui.is_brief() {
-            true => ui.text(&format!("{line}\n")),
+            true => ui.text(&format!("{}\n", shown(&line))),
             false => {
                 ui.say(&line);
                 explained.iter().for_each(|text| ui.say(text));
@@ -119,14 +118,18 @@ impl One<'_> {
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let mut reader = output::unpacked(source, content)?;
-        let (path, is_plain) = match place {
-            Place::File { path, packing } => (path.clone(), *packing == Packing::Plain),
-            Place::Stream => (output::scratch(place), false),
-        };
-        let mut copy = match is_plain {
-            true => OutputFile::create(&path, making.force, making.mode)?,
-            false => OutputFile::create(&output::scratch(place), true, SCRATCH_MODE)?,
+        let sector_size = self.job.session.common.sector_size;
+        let reader = output::unpacked(source, content)?;
+        let mut reader = Bounded::new(reader, sector_size, self.job.way.max_image);
+        let (mut copy, is_plain) = match place {
+            Place::File {
+                path,
+                packing: Packing::Plain,
+            } => (OutputFile::create(path, making.force, making.mode)?, true),
+            _ => (
+                OutputFile::scratch(&output::scratch_directory(place))?,
+                false,
+            ),
         };
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
             .map_err(|error| copy_failure(error, source))?;
@@ -232,6 +235,12 @@ impl One<'_> {
 }
 
 fn copy_failure(error: MediumError, source: &Path) -> Failure {
+    if let MediumError::Unpack { source: why } = &error
+        && let Some(too_much) = TooMuch::in_error(why)
+    {
+        let text = format!("{}: {too_much}", source.display());
+        return Failure::refused(text).path(source).hint(too_much.hint());
+    }
     match error {
         MediumError::Interrupted { .. } => interrupted_copy(),
         other => Failure::from(other).path(source),

@@ -6,6 +6,7 @@
 
 mod args;
 mod ask;
+mod bounded;
 mod closing;
 mod copy;
 mod keep;
@@ -253,5 +254,6 @@ pub fn empty(target: &Path) -> ChangeObject {
         output: None,
         warnings: Vec::new(),
         error: None,
+        left: 0,
     }
 }

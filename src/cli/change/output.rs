@@ -250,11 +250,6 @@ pub enum CopyError {
 
 /// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in
 /// the directory for temporary files.
-pub fn scratch(place: &Place) -> PathBuf {
-    scratch_directory(place).join("bootbank-unpacked")
-}
-
-/// The directory [`scratch`] is in.
 pub fn scratch_directory(place: &Place) -> PathBuf {
     match place {
         Place::Stream => std::env::temp_dir(),

@@ -30,13 +30,16 @@ impl One<'_> {
         if plan.is_empty() && plan.doubtful() > 0 {
             return Err(not_understood(plan));
         }
+        if self.work.gives_all_back() {
+            object.left = plan.doubtful();
+        }
         if plan.is_empty() && ui.is_brief() && matches!(self.job.way.mode, Mode::Output { .. }) {
             return Ok(());
         }
         if plan.is_empty() {
             ui.text(&format!(
                 "{}: {}\n",
-                object.target,
+                shown(&object.target),
                 self.nothing_to_do(plan)
             ));
             // A copy says so itself.
@@ -54,7 +57,7 @@ impl One<'_> {
         {
             return Ok(());
         }
-        let mut text = format!("{}\n{}", object.target, plan_in_words(plan));
+        let mut text = format!("{}\n{}", shown(&object.target), plan_in_words(plan));
         if self.job.way.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
@@ -101,12 +104,12 @@ impl One<'_> {
         let ui = &self.job.session.ui;
         if ui.is_brief() {
             let undo = match &object.undo {
-                Some(undo) => format!("; undo file {undo}"),
+                Some(undo) => format!("; undo file {}", shown(undo)),
                 None => String::new(),
             };
             ui.text(&format!(
                 "{}: changed, {}{undo}\n",
-                object.target,
+                shown(&object.target),
                 extent(plan)
             ));
             return;
@@ -147,31 +150,46 @@ impl Job<'_> {
         let rows = verdicts.iter().filter(|one| !fine(one)).map(|one| {
             let why = one.why.as_deref().unwrap_or_default();
             vec![
-                format!("  {}", one.target),
+                format!("  {}", shown(&one.target)),
                 one.outcome.in_words().to_owned(),
                 shown(why),
             ]
         });
         text.push_str(&table(&rows.collect::<Vec<_>>()));
-        self.session.ui.say(text.trim_end());
+        self.session.ui.lines(text.trim_end());
     }
 }
 
 /// Nothing was found to change, and that is not certain to be right.
 fn not_understood(plan: &Plan) -> Failure {
-    let lines = match plan.doubtful() {
-        1 => "1 line looks like a passed-through device, but in a form bootbank cannot change"
-            .to_owned(),
-        many => format!(
-            "{many} lines look like passed-through devices, but in a form bootbank cannot change"
-        ),
-    };
+    let lines = doubtful_in_words(plan.doubtful());
     let searched = plan.searched().join(", ");
     Failure::new(
         ErrorKind::Unsupported,
         format!("nothing was changed, but that may be wrong: {lines}; searched {searched}"),
     )
-    .hint("see the warnings; to edit the file by hand, use `bootbank get` and `bootbank put`")
+    .hint(BY_HAND)
+}
+
+/// Every device was to be given back, and some may still be passed through.
+pub(super) fn left_over(object: &ChangeObject) -> Failure {
+    let lines = doubtful_in_words(object.left);
+    let text = format!("not every device may be given back: {lines}");
+    let failure = Failure::new(ErrorKind::Unsupported, text).hint(BY_HAND);
+    failure.exit_with(Exit::SomeFailed)
+}
+
+const BY_HAND: &str =
+    "see the warnings; to edit the file by hand, use `bootbank get` and `bootbank put`";
+
+fn doubtful_in_words(count: usize) -> String {
+    match count {
+        1 => "1 line looks like a passed-through device, but in a form bootbank cannot change"
+            .to_owned(),
+        many => format!(
+            "{many} lines look like passed-through devices, but in a form bootbank cannot change"
+        ),
+    }
 }
 
 /// What changes in each bank.

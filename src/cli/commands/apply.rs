@@ -40,6 +40,9 @@ pub struct Apply {
     /// system-uuid say which row is for which target; {name} in the plan file takes the column `name`
     #[arg(long, value_name = "HOSTS.csv")]
     host_map: Option<PathBuf>,
+    /// Let `from` in the plan file name files outside the directory that the plan file is in
+    #[arg(long)]
+    allow_outside: bool,
     #[command(flatten)]
     change: ChangeArgs,
     /// The text of the plan, read once: a pipe has no second reading.
@@ -52,11 +55,45 @@ impl Apply {
     /// names none: there is nothing to be done with it.
     fn local_files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = self.host_map.iter().cloned().collect();
-        let directory = self.plan.parent().unwrap_or(Path::new(""));
         if let Ok(plan) = DeclaredPlan::parse(&self.text) {
-            files.extend(plan.local_files().map(|name| directory.join(name)));
+            let named = plan.local_files();
+            files.extend(named.filter_map(|name| self.place_of(name).ok()));
         }
         files
+    }
+
+    /// Where the file is that a plan names: looked for from the plan's own directory, and below it
+    /// with every link followed, unless others are allowed. A plan can come from elsewhere, and what
+    /// it names ends up in an image.
+    fn place_of(&self, name: &str) -> Result<PathBuf, Failure> {
+        let directory = match self.plan.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let path = directory.join(name);
+        let (Ok(full), Ok(allowed)) = (path.canonicalize(), directory.canonicalize()) else {
+            // Reading it says why not.
+            return Ok(path);
+        };
+        if self.allow_outside || full.starts_with(&allowed) {
+            return Ok(full);
+        }
+        Err(Failure::refused(format!(
+            "{}: from = \"{name}\" leads to {}, outside the directory of the plan file",
+            self.plan.display(),
+            full.display()
+        ))
+        .path(&self.plan)
+        .hint("nothing was written; put the file beside the plan file, or allow this with --allow-outside"))
+    }
+
+    /// The contents of the files a plan names.
+    fn contents(&self, plan: &DeclaredPlan) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        let mut files = BTreeMap::new();
+        for name in plan.local_files() {
+            files.insert(name.to_owned(), process::bytes(&self.place_of(name)?)?);
+        }
+        Ok(files)
     }
 }
 
@@ -91,7 +128,7 @@ impl Run for Apply {
             let text = format!("{} is empty: it holds no edits", self.plan.display());
             return Err(Failure::usage(text).path(&self.plan));
         }
-        let files = local_files(&plan, &self.plan)?;
+        let files = self.contents(&plan)?;
         let paths = &self.targets.sticks;
         let targets = distinct(paths, &session.host, &session.ui);
         let in_plan = |(expect, edits)| Work::Edits { expect, edits };
@@ -122,16 +159,6 @@ impl Run for Apply {
             make: <PlanFile as schemars::JsonSchema>::json_schema,
         }]
     }
-}
-
-/// The local files a plan names, looked for from its own directory.
-fn local_files(plan: &DeclaredPlan, path: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let mut files = BTreeMap::new();
-    for name in plan.local_files() {
-        files.insert(name.to_owned(), process::bytes(&directory.join(name))?);
-    }
-    Ok(files)
 }
 
 type Row = Result<BTreeMap<String, String>, Failure>;

@@ -225,7 +225,7 @@ fn list(session: &Session, stick: &Stick<'_, '_>, target: &str) -> Result<Answer
         banks: banks.iter().map(listed).collect(),
     };
     let lines: String = object.banks.iter().map(in_words).collect();
-    Ok(Answer::new(format!("{target}\n{lines}"), object))
+    Ok(Answer::new(format!("{}\n{lines}", shown(target)), object))
 }
 
 fn listed(bank: &BankHealth) -> Listed {

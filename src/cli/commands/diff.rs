@@ -405,7 +405,7 @@ fn in_words(found: &[(Place, Difference)], a: &str, b: &str, args: &Diff) -> Str
     if found.is_empty() {
         return String::new();
     }
-    let heading = format!("--- {a}\n+++ {b}\n");
+    let heading = format!("--- {}\n+++ {}\n", shown(a), shown(b));
     let mut text = styled(&heading, HEADING);
     for ((partition, file), difference) in found {
         let bank = partition.map_or(String::new(), |number| format!("bank{number}:"));

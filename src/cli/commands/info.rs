@@ -261,7 +261,7 @@ fn in_words(words: &Words<'_>) -> String {
     let found = words.found;
     let mut text = format!(
         "{}: {}, {} table, {}-byte sectors\n",
-        found.target,
+        shown(&found.target),
         size(found.size),
         found.table.to_uppercase(),
         found.sector_size

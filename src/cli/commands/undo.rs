@@ -189,7 +189,7 @@ fn way_back(
     if way.set.is_empty() {
         ui.text(&format!(
             "{}: already as it was before the change\n",
-            object.target
+            shown(&object.target)
         ));
         return Ok(None);
     }
@@ -264,7 +264,7 @@ fn describe(session: &Session, undo: &Undo, set: &WriteSet, object: &mut ChangeO
     partitions.dedup();
     ui.text(&format!(
         "{}: {} to put back in {} step{}, on partition{} {}\n",
-        object.target,
+        shown(&object.target),
         size(set.bytes_to_write()),
         set.steps().len(),
         plural(set.steps().len()),

@@ -103,7 +103,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     };
     let lines: String = findings.iter().map(in_words).collect();
     Ok(Answer {
-        text: format!("{name}: {verdict}\n{lines}"),
+        text: format!("{}: {verdict}\n{lines}", shown(&name)),
         object: Verified {
             schema: SCHEMA,
             target: name,

@@ -6,7 +6,7 @@ mod run;
 mod state_file;
 mod targets;
 
-pub use options::{Common, CommonArgs, keys};
+pub use options::{Common, CommonArgs, bytes, keys};
 pub(crate) use run::command_list;
 pub use run::{Program, Run, Schema};
 pub use state_file::{open as open_state_file, state_file};

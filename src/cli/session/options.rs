@@ -98,7 +98,7 @@ impl Common {
             },
             bank: bank(&args.bank)?,
             sector_size: sector_size(args.sector_size)?,
-            max_unpacked: size(&args.max_unpacked)?,
+            max_unpacked: bytes("--max-unpacked", &args.max_unpacked)?,
             jobs: usize::from(args.jobs),
         })
     }
@@ -173,8 +173,11 @@ fn sector_size(given: Option<u32>) -> Result<Option<u32>, Failure> {
     }
 }
 
-/// A number of bytes, with an optional K, M or G (powers of 1024).
-fn size(text: &str) -> Result<u64, Failure> {
+/// The number of bytes that an option names, with an optional K, M or G (powers of 1024).
+///
+/// # Errors
+/// Anything else, and 0.
+pub fn bytes(option: &str, text: &str) -> Result<u64, Failure> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
         Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
@@ -184,7 +187,7 @@ fn size(text: &str) -> Result<u64, Failure> {
     let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(unit));
     bytes.filter(|&bytes| bytes > 0).ok_or_else(|| {
         Failure::usage(format!(
-            "--max-unpacked takes a number of bytes, such as 268435456 or 256M, not `{text}`"
+            "{option} takes a number of bytes, such as 67108864 or 64M, not `{text}`"
         ))
     })
 }
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn sizes_are_read_with_and_without_a_unit() {
         for (text, expected) in [("1", 1), ("4K", 4096), ("256M", 256 << 20), ("2g", 2 << 30)] {
-            assert_eq!(size(text).ok(), Some(expected), "{text}");
+            assert_eq!(bytes("--max-unpacked", text).ok(), Some(expected), "{text}");
         }
         for text in [
             "",
@@ -208,7 +211,7 @@ mod tests {
             "20000000000G",
             "1.5G",
         ] {
-            assert!(size(text).is_err(), "{text}");
+            assert!(bytes("--max-unpacked", text).is_err(), "{text}");
         }
     }
 

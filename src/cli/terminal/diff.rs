@@ -20,7 +20,8 @@ pub fn unified(before_name: &str, after_name: &str, before: &str, after: &str) -
     let mut text = String::new();
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         if text.is_empty() {
-            let heading = format!("--- {before_name}\n+++ {after_name}");
+            let [before, after] = [before_name, after_name].map(shown);
+            let heading = format!("--- {before}\n+++ {after}");
             let _ = writeln!(text, "{}", styled(&heading, HEADING));
         }
         let _ = writeln!(text, "{}", hunk.header());

@@ -9,5 +9,5 @@ mod ui;
 pub use diff::unified;
 pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
 pub use table::table;
-pub use text::{plural, quoted, shown, size};
+pub use text::{name, plural, quoted, shown, size};
 pub use ui::{ColorChoice, Ui};

@@ -1,11 +1,71 @@
 //! Text made safe to show, and words made safe to run.
 
+use serde_json::ser::{CompactFormatter, Formatter};
 use std::borrow::Cow;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// A word of a command that is printed to be run: quoted where a shell would read it otherwise.
+/// What could forge a line or drive a terminal is written as bash, zsh and POSIX 2024 read it,
+/// `$'a\nb'`.
 pub fn quoted(word: &str) -> Cow<'_, str> {
-    // Only a NUL cannot be quoted, and none is in the name of a file.
-    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+    if !word.chars().any(is_hidden) {
+        // Only a NUL cannot be quoted, and none is in the name of a file.
+        return shlex::try_quote(word).unwrap_or(Cow::Borrowed(word));
+    }
+    let mut text = String::from("$'");
+    for character in word.chars() {
+        match character {
+            '\\' | '\'' => text.extend(['\\', character]),
+            // Octal digits end by themselves, unlike hexadecimal ones.
+            hidden if is_hidden(hidden) => {
+                let mut bytes = [0; 4];
+                let bytes = hidden.encode_utf8(&mut bytes).bytes();
+                bytes.for_each(|byte| text.push_str(&format!("\\{byte:03o}")));
+            }
+            plain => text.push(plain),
+        }
+    }
+    text.push('\'');
+    Cow::Owned(text)
+}
+
+/// The name of a file of this machine, made safe to show.
+pub fn name(path: &Path) -> String {
+    shown(&path.to_string_lossy())
+}
+
+/// Whether a character is not what it looks like: control characters, which could drive a terminal
+/// or begin a line, and marks that make text read in another order than it is written.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Writes JSON in which every hidden character is an escape, so that a line of it can be looked at
+/// on a terminal. What a reader makes of it is the same.
+#[derive(Default)]
+pub(super) struct SafeJson(CompactFormatter);
+
+impl Formatter for SafeJson {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, character)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+            let (plain, hidden) = rest.split_at(at);
+            self.0.write_string_fragment(writer, plain)?;
+            // None of them is above U+FFFF.
+            write!(writer, "\\u{:04x}", u32::from(character))?;
+            rest = hidden.split_at(character.len_utf8()).1;
+        }
+        self.0.write_string_fragment(writer, rest)
+    }
 }
 
 /// The last gate before a terminal, for names of files above all: lets through line breaks and what
@@ -33,10 +93,9 @@ pub(super) fn tame(text: &str) -> String {
 /// Text from a medium made safe to show: control characters, which could drive a terminal, and
 /// marks that make text read in another order than it is written become visible escapes.
 pub fn shown(text: &str) -> String {
-    let reorders = |character| matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || reorders(character) {
+        if is_hidden(character) {
             safe.extend(character.escape_default());
         } else {
             safe.push(character);
@@ -61,7 +120,28 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{SafeJson, quoted};
+    use serde::Serialize as _;
+
+    #[test]
+    fn json_hides_nothing_and_reads_back_the_same() {
+        let text = "a\u{85}b\u{202e}c\u{2028}\u{7f}d\n\u{1b}\"é\u{10ffff}";
+        let mut bytes = Vec::new();
+        let mut writer = serde_json::Serializer::with_formatter(&mut bytes, SafeJson::default());
+        text.serialize(&mut writer).unwrap();
+        let written = String::from_utf8(bytes).unwrap();
+        assert_eq!(
+            written,
+            "\"a\\u0085b\\u202ec\\u2028\\u007fd\\n\\u001b\\\"é\u{10ffff}\""
+        );
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+    }
+
+    #[test]
+    fn a_word_with_a_line_break_stays_on_one_line() {
+        assert_eq!(quoted("a\nb'\\"), r"$'a\012b\'\\'");
+        assert_eq!(quoted("\u{202e}x"), r"$'\342\200\256x'");
+    }
 
     #[test]
     fn a_word_of_a_command_is_quoted_where_a_shell_would_split_it() {

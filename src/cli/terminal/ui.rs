@@ -2,7 +2,7 @@
 //! terminal.
 
 use super::style::{ERROR, HINT, WARNING, styled};
-use super::text::tame;
+use super::text::{SafeJson, shown, tame};
 use anstream::AutoStream;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -101,7 +101,7 @@ impl Ui {
     /// Writes text to standard output; nothing with `--json`.
     pub fn text(&self, text: &str) {
         if self.stdout_taken.load(Ordering::Relaxed) {
-            self.say(text.trim_end_matches('\n'));
+            self.lines(text.trim_end_matches('\n'));
         } else if !self.json {
             self.data(tame(text).as_bytes());
         }
@@ -110,7 +110,10 @@ impl Ui {
     /// Writes one object as a line of JSON; nothing without `--json`.
     pub fn json(&self, object: &impl Serialize) {
         if self.json {
-            let mut line = serde_json::to_vec(object).unwrap_or_default();
+            let mut line = Vec::new();
+            let mut writer = serde_json::Serializer::with_formatter(&mut line, SafeJson::default());
+            // Writing to memory does not fail, and the keys of every object are text.
+            let _ = object.serialize(&mut writer);
             line.push(b'\n');
             self.data(&line);
         }
@@ -156,30 +159,35 @@ impl Ui {
         }
     }
 
-    /// Says something on standard error, unless `-q`.
+    /// Says something on standard error, unless `-q`: one line, whatever the names in it hold.
     pub fn say(&self, text: &str) {
+        self.lines(&shown(text));
+    }
+
+    /// Says several lines on standard error, unless `-q`. Names in them are made safe before.
+    pub fn lines(&self, text: &str) {
         if !self.quiet {
             self.talk(text);
         }
     }
 
-    /// Says something on standard error with `-v`.
+    /// Says something on standard error with `-v`: one line.
     pub fn detail(&self, text: &str) {
         if self.verbose > 0 {
-            self.talk(text);
+            self.talk(&shown(text));
         }
     }
 
-    /// A warning: said unless `-q`.
+    /// A warning: said unless `-q`, in one line.
     pub fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", styled("warning:", WARNING)));
+        self.lines(&format!("{} {}", styled("warning:", WARNING), shown(text)));
     }
 
-    /// An error and what to do about it: always said.
+    /// An error and what to do about it, each in one line: always said.
     pub fn error(&self, message: &str, hint: Option<&str>) {
-        self.talk(&format!("{} {message}", styled("error:", ERROR)));
+        self.talk(&format!("{} {}", styled("error:", ERROR), shown(message)));
         if let Some(hint) = hint {
-            self.talk(&format!("{} {hint}", styled("hint:", HINT)));
+            self.talk(&format!("{} {}", styled("hint:", HINT), shown(hint)));
         }
     }
 

@@ -197,7 +197,7 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
 }
 
 fn in_words(object: &Pci, is_verbose: bool) -> String {
-    let mut text = format!("{}\n", object.target);
+    let mut text = format!("{}\n", shown(&object.target));
     for bank in &object.banks {
         let heading = format!("bank on partition {}", bank.partition);
         text.push_str(&format!("  {}\n", styled(&heading, HEADING)));

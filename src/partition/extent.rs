@@ -1,0 +1,73 @@
+//! Where a medium ends according to the table at its start, told from its first bytes alone: for an
+//! image that arrives as a stream.
+
+use super::{detect, gpt, mbr};
+use crate::bytes::le64;
+
+/// Bytes from the start of a medium that tell where it ends: of an MBR whose sectors are 4096 bytes
+/// long, up to the boot sector of the first partition.
+pub const EXTENT_HEAD: usize = 1 << 20;
+
+/// The first byte behind everything that the table in `head` names, the backup GPT included; `None`
+/// where there is no table. Nothing is verified, and the table may name more than there is.
+pub fn extent(head: &[u8], sector_size: Option<u32>) -> Option<u64> {
+    let entries = mbr::entries(head);
+    if !mbr::has_signature(head) || !mbr::plausible(&entries) {
+        return None;
+    }
+    let sizes = detect::SECTOR_SIZES.into_iter();
+    let sizes: Vec<u32> = sizes
+        .filter(|size| sector_size.is_none_or(|given| given == *size))
+        .collect();
+    if entries.iter().any(|entry| entry.is_gpt()) {
+        let ends = sizes.iter().filter_map(|size| gpt_end(head, *size));
+        return ends.max();
+    }
+    let holds_fat = |entry: &mbr::Entry, size: u32| {
+        let at = entry.start.0.checked_mul(u64::from(size))?;
+        let sector = head.get(usize::try_from(at).ok()?..)?;
+        Some(detect::is_fat_boot_sector(sector, size))
+    };
+    let fits = |size: &&u32| entries.iter().any(|it| holds_fat(it, **size) == Some(true));
+    let size = sizes.iter().find(fits).or(sizes.first())?;
+    let ends = entries.iter().filter_map(|entry| entry.end());
+    Some(ends.max()?.saturating_mul(u64::from(*size)))
+}
+
+/// Where the GPT whose header is in sector 1 says that the medium ends, in bytes.
+fn gpt_end(head: &[u8], sector_size: u32) -> Option<u64> {
+    let at = usize::try_from(sector_size).ok()?;
+    let header = head.get(at..)?;
+    if !header.starts_with(gpt::SIGNATURE) {
+        return None;
+    }
+    let backup = le64(header, gpt::BACKUP_AT)?;
+    let last_usable = le64(header, gpt::LAST_USABLE_AT)?;
+    let sectors = backup.max(last_usable).saturating_add(1);
+    Some(sectors.saturating_mul(u64::from(sector_size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_mbr_ends_behind_its_last_partition() {
+        let mut head = vec![0; EXTENT_HEAD];
+        head[510..512].copy_from_slice(&[0x55, 0xaa]);
+        head[446 + 4] = 6;
+        head[446 + 8] = 63;
+        head[446 + 12] = 100;
+        assert_eq!(extent(&head, None), Some(163 * 512));
+        assert_eq!(extent(&head, Some(4096)), Some(163 * 4096));
+        head[510] = 0;
+        assert_eq!(extent(&head, None), None);
+    }
+
+    #[test]
+    fn a_gpt_ends_behind_its_backup() {
+        let image = include_bytes!("../../fuzz/seeds/image/gpt");
+        let backup = le64(image, 512 + 32).unwrap();
+        assert_eq!(extent(image, None), Some((backup + 1) * 512));
+    }
+}
