@@ -27,6 +27,52 @@ impl WriteCache {
     }
 }
 
+/// How a disk is attached, as far as it matters to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bus {
+    /// USB: sticks, and the SD cards inside many servers.
+    Usb,
+    /// NVMe.
+    Nvme,
+    /// A SATA port.
+    Sata,
+    /// SCSI of any kind: SAS, Fibre Channel, the volumes of RAID controllers.
+    Scsi,
+    /// A slot for SD cards or eMMC.
+    Mmc,
+    /// A disk of a virtual machine.
+    Virtio,
+    /// A file, as a loop device.
+    Loop,
+    /// None of these.
+    Other,
+}
+
+impl Bus {
+    /// The word used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bus::Usb => "usb",
+            Bus::Nvme => "nvme",
+            Bus::Sata => "sata",
+            Bus::Scsi => "scsi",
+            Bus::Mmc => "mmc",
+            Bus::Virtio => "virtio",
+            Bus::Loop => "loop",
+            Bus::Other => "other",
+        }
+    }
+}
+
+/// Where udev keeps the lasting names of disks.
+pub const BY_ID: &str = "/dev/disk/by-id";
+
+/// Beginnings of lasting names, those first that say the most to a person.
+const TELLING_NAMES: [&str; 8] = [
+    "usb-", "mmc-", "nvme-", "ata-", "scsi-S", "scsi-", "virtio-", "wwn-",
+];
+
 /// A whole disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +81,9 @@ pub struct Disk {
     pub name: String,
     /// Device node, `/dev/sdb`.
     pub node: PathBuf,
+    /// Its lasting name, `/dev/disk/by-id/usb-SanDisk_Cruzer_Fit_4C53-0:0`: of several the one that
+    /// says the most.
+    pub by_id: Option<PathBuf>,
     /// Major and minor number.
     pub number: DeviceNumber,
     /// Size in bytes; 0 for a drive without a medium.
@@ -47,6 +96,8 @@ pub struct Disk {
     pub read_only: bool,
     /// Whether the medium can be taken out.
     pub removable: bool,
+    /// How it is attached.
+    pub bus: Bus,
     /// Maker, as the device says it.
     pub vendor: Option<String>,
     /// Model, as the device says it.
@@ -74,7 +125,7 @@ impl Host {
     pub fn disks(&self) -> Vec<Disk> {
         entries(&self.below_root("/sys/block"))
             .into_values()
-            .filter_map(|link| disk_in(&fs::canonicalize(link).ok()?))
+            .filter_map(|link| self.disk_in(&fs::canonicalize(link).ok()?))
             .filter(|disk| disk.size > 0)
             .collect()
     }
@@ -82,13 +133,15 @@ impl Host {
     /// The disk with this number; `None` for a partition and for what sysfs does not know.
     pub fn disk(&self, number: DeviceNumber) -> Option<Disk> {
         let dir = self.sysfs_dir(number)?;
-        (!is_partition(&dir)).then(|| disk_in(&dir)).flatten()
+        (!is_partition(&dir)).then(|| self.disk_in(&dir)).flatten()
     }
 
     /// The disk a partition is on; `None` where `number` is no partition.
     pub fn disk_of_partition(&self, number: DeviceNumber) -> Option<Disk> {
         let dir = self.sysfs_dir(number)?;
-        is_partition(&dir).then(|| disk_in(dir.parent()?)).flatten()
+        is_partition(&dir)
+            .then(|| self.disk_in(dir.parent()?))
+            .flatten()
     }
 
     /// The kernel's partitions of a disk, by number.
@@ -114,33 +167,82 @@ impl Host {
     pub fn is_present(&self, number: DeviceNumber) -> bool {
         self.sysfs_dir(number).is_some()
     }
+
+    fn disk_in(&self, dir: &Path) -> Option<Disk> {
+        let number_at = |name: &str| value_of(&dir.join(name))?.parse::<u64>().ok();
+        let sector_at = |name: &str| u32::try_from(number_at(name)?).ok();
+        let name = dir.file_name()?.to_string_lossy().replace('!', "/");
+        Some(Disk {
+            bus: bus_of(&name, dir),
+            by_id: self.lasting_name(&name),
+            name,
+            node: node_of(dir),
+            number: number_in(dir)?,
+            size: number_at("size").unwrap_or(0).saturating_mul(SYSFS_UNIT),
+            logical_sector_size: sector_at("queue/logical_block_size"),
+            physical_sector_size: sector_at("queue/physical_block_size"),
+            read_only: number_at("ro") == Some(1),
+            removable: number_at("removable") == Some(1),
+            vendor: value_of(&dir.join("device/vendor")),
+            model: value_of(&dir.join("device/model")),
+            serial: serial_in(dir),
+            write_cache: match value_of(&dir.join("queue/write_cache")).as_deref() {
+                Some("write back") => Some(WriteCache::WriteBack),
+                Some("write through") => Some(WriteCache::WriteThrough),
+                _ => None,
+            },
+        })
+    }
+
+    /// The lasting name of a disk, by the links udev makes.
+    fn lasting_name(&self, name: &str) -> Option<PathBuf> {
+        let links = entries(&self.below_root(BY_ID)).into_iter();
+        let to_this = links.filter(|(_, link)| {
+            let to = fs::read_link(link).ok();
+            to.is_some_and(|to| to.file_name().is_some_and(|to| to == name))
+        });
+        let rank = |link: &String| {
+            let mut begins = TELLING_NAMES.iter();
+            let at = begins.position(|begin| link.starts_with(begin));
+            // The same disk by numbers that say nothing to a person.
+            let is_number = ["nvme-eui.", "nvme-nvme.", "nvme-uuid."]
+                .iter()
+                .any(|begin| link.starts_with(begin));
+            (is_number, at.unwrap_or(TELLING_NAMES.len()), link.len())
+        };
+        let (best, _) = to_this.min_by_key(|(link, _)| rank(link))?;
+        Some(Path::new(BY_ID).join(best))
+    }
+}
+
+fn bus_of(name: &str, dir: &Path) -> Bus {
+    let kinds = [
+        ("nvme", Bus::Nvme),
+        ("mmcblk", Bus::Mmc),
+        ("loop", Bus::Loop),
+    ];
+    if let Some((_, bus)) = kinds.iter().find(|(begin, _)| name.starts_with(begin)) {
+        return *bus;
+    }
+    let above = [
+        ("usb", Bus::Usb),
+        ("ata", Bus::Sata),
+        ("virtio", Bus::Virtio),
+        ("host", Bus::Scsi),
+    ];
+    let names: Vec<&str> = dir.iter().filter_map(|name| name.to_str()).collect();
+    let numbered = |begin: &str| {
+        names.iter().any(|name| {
+            let digits = name.strip_prefix(begin);
+            digits.is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let found = above.into_iter().find(|(begin, _)| numbered(begin));
+    found.map_or(Bus::Other, |(_, bus)| bus)
 }
 
 pub(super) fn is_partition(sysfs_dir: &Path) -> bool {
     sysfs_dir.join("partition").exists()
-}
-
-fn disk_in(dir: &Path) -> Option<Disk> {
-    let number_at = |name: &str| value_of(&dir.join(name))?.parse::<u64>().ok();
-    let sector_at = |name: &str| u32::try_from(number_at(name)?).ok();
-    Some(Disk {
-        name: dir.file_name()?.to_string_lossy().replace('!', "/"),
-        node: node_of(dir),
-        number: number_in(dir)?,
-        size: number_at("size").unwrap_or(0).saturating_mul(SYSFS_UNIT),
-        logical_sector_size: sector_at("queue/logical_block_size"),
-        physical_sector_size: sector_at("queue/physical_block_size"),
-        read_only: number_at("ro") == Some(1),
-        removable: number_at("removable") == Some(1),
-        vendor: value_of(&dir.join("device/vendor")),
-        model: value_of(&dir.join("device/model")),
-        serial: serial_in(dir),
-        write_cache: match value_of(&dir.join("queue/write_cache")).as_deref() {
-            Some("write back") => Some(WriteCache::WriteBack),
-            Some("write through") => Some(WriteCache::WriteThrough),
-            _ => None,
-        },
-    })
 }
 
 /// The serial number: virtio has it at the disk, NVMe and MMC at the device, SCSI in a page

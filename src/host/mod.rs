@@ -1,5 +1,6 @@
-//! What this machine's sysfs and procfs say of disks: what is attached, what uses it, and
-//! which of it the running system stands on.
+//! What this machine's sysfs and procfs say of disks: what is attached and where, what uses it, and
+//! which of it the running system stands on; and of the machine itself: its PCI functions, and
+//! which of them carry keyboard, display and network.
 //!
 //! Everything is read as text below one root path, `/` on a real machine and a made-up tree
 //! in tests. Nothing is opened but those text files: no device node, no ioctl. All of it is
@@ -8,12 +9,16 @@
 
 mod disks;
 mod locks;
+mod machine;
 mod mounts;
+mod pci;
 mod uses;
 
-pub use disks::{Disk, Partition, WriteCache};
+pub use disks::{BY_ID, Bus, Disk, Partition, WriteCache};
 pub use locks::{FileLock, LockClass, Process};
+pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};
 pub use mounts::Mount;
+pub use pci::{Attachment, PciFunction};
 pub use uses::Use;
 
 use locks::OpenFiles;
@@ -186,5 +191,7 @@ fn node_of(sysfs_dir: &Path) -> PathBuf {
     Path::new("/dev").join(name.replace('!', "/"))
 }
 
+#[cfg(test)]
+pub(crate) mod recorded;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,26 @@ impl Class {
         (self.base, self.sub) == (0x0c, 0x03)
     }
 
+    /// A USB 2 controller (EHCI).
+    pub fn is_ehci(self) -> bool {
+        self.is_usb() && self.interface == 0x20
+    }
+
+    /// A USB 3 controller (xHCI).
+    pub fn is_xhci(self) -> bool {
+        self.is_usb() && self.interface == 0x30
+    }
+
+    /// A network adapter.
+    pub fn is_network(self) -> bool {
+        self.base == 0x02
+    }
+
+    /// A display controller.
+    pub fn is_display(self) -> bool {
+        self.base == 0x03
+    }
+
     /// A PCI-to-PCI bridge: what is behind it is passed through with it.
     pub fn is_pci_bridge(self) -> bool {
         (self.base, self.sub) == (0x06, 0x04)

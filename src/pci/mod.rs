@@ -1,4 +1,5 @@
-//! PCI addresses in all the spellings ESXi, `lspci` and people use, and what a class code means.
+//! PCI addresses in all the spellings ESXi, `lspci` and people use, what a class code means,
+//! and what vendors and devices are called.
 //!
 //! An address is segment:bus:device.function. What people see and type is hexadecimal, as `lspci`,
 //! `esxcli` and host profiles write it (`0000:00:1a.7`); the keys of esx.conf are decimal in every
@@ -9,6 +10,8 @@
 
 mod address;
 mod class;
+mod names;
 
 pub use address::{AddressError, PciAddress, Radix, Reading, Spelling, read, typed};
 pub use class::Class;
+pub use names::PciNames;

@@ -12,7 +12,7 @@
 
 use super::needs::Needs;
 use crate::cli::terminal::Ui;
-use crate::host::{DeviceNumber, Host};
+use crate::host::{BY_ID, DeviceNumber, Host, PCI_IDS};
 use crate::medium::Identity;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset,
@@ -21,8 +21,17 @@ use landlock::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What tells about the machine: disks, mounts, locks and processes, the names of groups.
-const ABOUT_THE_MACHINE: [&str; 4] = ["/proc", "/sys", "/etc/group", "/dev/urandom"];
+/// What tells about the machine: disks and their lasting names, mounts, locks and processes, the
+/// names of groups and of PCI devices.
+const ABOUT_THE_MACHINE: [&str; 7] = [
+    "/proc",
+    "/sys",
+    BY_ID,
+    PCI_IDS[0],
+    PCI_IDS[1],
+    "/etc/group",
+    "/dev/urandom",
+];
 
 /// How often, and how long apart, it is looked who has a disk open before that is taken for a use
 /// of it: udev, blkid and the like open every disk for a moment.
