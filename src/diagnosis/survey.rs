@@ -3,7 +3,7 @@
 use crate::bank::Bank;
 use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
-use crate::pci::PciAddress;
+use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Form, LOCAL_ENCRYPTED, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
@@ -86,6 +86,8 @@ pub struct PassedDevice {
     pub key: String,
     /// The name of its adapter, `vmhba32`.
     pub alias: Option<String>,
+    /// Its class, where the state holds it.
+    pub class: Option<Class>,
 }
 
 /// How things stand in the bank that boots next.
@@ -246,6 +248,7 @@ fn passed_through(configuration: &Configuration) -> Option<Vec<PassedDevice>> {
                 address: device.address,
                 key: device.key,
                 alias: device.alias,
+                class: device.class,
             });
         }
     }

@@ -26,7 +26,7 @@ impl Devices {
     /// The selectors, where there are any.
     pub fn selectors(&self) -> &[Selector] {
         match self {
-            Devices::PassedThrough => &[],
+            Devices::PassedThrough | Devices::PassedThroughAt(_) => &[],
             Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
         }
     }
@@ -96,13 +96,17 @@ impl OwnerEdit {
         &self,
         devices: &'d [DeviceOwner],
     ) -> Result<(Vec<&'d DeviceOwner>, Vec<SelectError>), EditError> {
+        let passed = devices.iter().filter(|device| {
+            let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
+            meant.any(|owner| owner == Owner::Passthru)
+        });
         let selectors = match &self.devices {
-            Devices::PassedThrough => {
-                let passed = devices.iter().filter(|device| {
-                    let mut meant = device.named_owners().map(|raw| device.meaning_of(raw));
-                    meant.any(|owner| owner == Owner::Passthru)
-                });
-                return Ok((passed.collect(), Vec::new()));
+            Devices::PassedThrough => return Ok((passed.collect(), Vec::new())),
+            Devices::PassedThroughAt(addresses) => {
+                let is_at = |device: &&DeviceOwner| {
+                    device.address.is_some_and(|at| addresses.contains(&at))
+                };
+                return Ok((passed.filter(is_at).collect(), Vec::new()));
             }
             Devices::Named(selectors) | Devices::NamedOrNew(selectors) => selectors,
         };

@@ -6,6 +6,7 @@ use super::seal;
 use super::selector::Selector;
 use crate::bank::{BootCfgEdit, KerneloptEdit};
 use crate::ownership::{Owner, RowKey, ValueColumn};
+use crate::pci::PciAddress;
 
 /// One thing to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,9 @@ pub struct OwnerEdit {
 pub enum Devices {
     /// Every one that is passed through now.
     PassedThrough,
+    /// Those at these addresses that are passed through now. An address that nothing in the state
+    /// names is no mistake.
+    PassedThroughAt(Vec<PciAddress>),
     /// Those named. One that nothing in the state names is a mistake.
     Named(Vec<Selector>),
     /// Those named, also where nothing in the state names them yet: a device to be passed through

@@ -37,6 +37,11 @@ impl Class {
         (self.base, self.sub) == (0x0c, 0x03)
     }
 
+    /// A controller of disks that is no mass storage by its class: Fibre Channel.
+    pub fn is_serial_storage(self) -> bool {
+        (self.base, self.sub) == (0x0c, 0x04)
+    }
+
     /// A USB 2 controller (EHCI).
     pub fn is_ehci(self) -> bool {
         self.is_usb() && self.interface == 0x20

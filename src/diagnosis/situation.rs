@@ -1,0 +1,393 @@
+//! Which device of a state is which: the controller of the medium itself, the keyboard's, the
+//! display, the adapter of management; and what is lost with those that are passed through.
+//!
+//! Where the medium hangs on the machine it belongs to, sysfs tells. Elsewhere the names of
+//! adapters and the classes in the state do, and what they tell is probable at best.
+
+use super::survey::PassedDevice;
+use super::whose::{Sure, Whose};
+use crate::bank::Release;
+use crate::edit::{Configuration, Network};
+use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
+use crate::ownership::DeviceOwner;
+use crate::pci::{Class, PciAddress, PciNames};
+use crate::stick::{Slot, Stick};
+use std::collections::BTreeSet;
+
+/// ESXi numbers USB storage, and what else is no PCI storage adapter, from vmhba32 on (seen: all
+/// public listings of hosts that boot from USB).
+const FIRST_USB_ADAPTER: u32 = 32;
+/// The vendor of chipsets that lead a USB port to one of two controllers.
+const INTEL: u16 = 0x8086;
+
+/// What a device is to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Role {
+    /// The medium the host boots from hangs on it.
+    BootController,
+    /// A keyboard hangs on it.
+    Keyboard,
+    /// The console is shown on it.
+    Display,
+    /// The management network goes through it.
+    ManagementNic,
+}
+
+/// What a device is to the host, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Part {
+    /// What it is.
+    pub role: Role,
+    /// Whether it is a bridge above the device that is it: whoever passes a bridge through passes
+    /// through what is behind it.
+    pub is_bridge: bool,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+/// What a host shows while a device is passed through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Symptom {
+    /// It starts and saves no configuration.
+    NothingSaved,
+    /// The images of VMware Tools are missing.
+    ToolsMissing,
+    /// The keyboard at the console is dead.
+    KeyboardDead,
+    /// The console is dark.
+    ConsoleDark,
+    /// It cannot be reached over the management network.
+    Unreachable,
+}
+
+/// A symptom, and the device it follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consequence {
+    /// What the host shows.
+    pub symptom: Symptom,
+    /// The device that is passed through.
+    pub device: PassedDevice,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+/// A device as any of the lists names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'d> {
+    address: Option<PciAddress>,
+    alias: Option<&'d str>,
+    class: Option<Class>,
+}
+
+impl<'d> From<&'d DeviceOwner> for Named<'d> {
+    fn from(device: &'d DeviceOwner) -> Self {
+        Named {
+            address: device.address,
+            alias: device.alias.as_deref(),
+            class: device.class,
+        }
+    }
+}
+
+impl<'d> From<&'d PassedDevice> for Named<'d> {
+    fn from(device: &'d PassedDevice) -> Self {
+        Named {
+            address: device.address,
+            alias: device.alias.as_deref(),
+            class: device.class,
+        }
+    }
+}
+
+/// A machine, and the names of its devices: looked at once for all media.
+#[derive(Clone, Debug, Default)]
+pub struct Bench {
+    /// The machine.
+    pub machine: Machine,
+    /// What its devices are called.
+    pub names: PciNames,
+}
+
+impl Bench {
+    /// Looks at the machine that `host` is.
+    pub fn of(host: &Host) -> Self {
+        Bench {
+            machine: host.machine(),
+            names: host.pci_names(),
+        }
+    }
+}
+
+/// A medium and the machine it is looked at on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Situation<'b> {
+    /// The machine.
+    pub bench: &'b Bench,
+    /// Whose the medium is.
+    pub whose: Whose,
+    /// What the medium hangs on, on this machine; `None` for an image file.
+    pub attachment: Option<Attachment>,
+    /// How the medium is attached; `None` for an image file.
+    pub bus: Option<Bus>,
+    network: Network,
+}
+
+impl<'b> Situation<'b> {
+    /// Looks at a medium; `disk` is what it is on, unless it is an image file.
+    pub fn of(stick: &Stick<'_, '_>, disk: Option<&Disk>, host: &Host, bench: &'b Bench) -> Self {
+        let situation = Situation::of_disk(disk, host, bench);
+        match loaded(stick) {
+            Some((slot, configuration)) => situation.with(&configuration, slot.release().as_ref()),
+            None => situation,
+        }
+    }
+
+    fn of_disk(disk: Option<&Disk>, host: &Host, bench: &'b Bench) -> Self {
+        Situation {
+            bench,
+            whose: Whose::UNKNOWN,
+            attachment: disk.and_then(|disk| host.attachment_of_disk(disk.number)),
+            bus: disk.map(|disk| disk.bus),
+            network: Network::default(),
+        }
+    }
+
+    /// By what the configuration on the medium says.
+    fn with(mut self, configuration: &Configuration, release: Option<&Release>) -> Self {
+        let identity = configuration.identity(release);
+        let devices = configuration.devices().unwrap_or_default();
+        let machine = &self.bench.machine;
+        self.network = configuration.network();
+        self.whose = Whose::of(&identity, &self.network, &devices, machine);
+        self
+    }
+
+    /// This machine, where the medium is its own, and how sure that is.
+    pub fn machine(&self) -> Option<(&'b Machine, Sure)> {
+        match self.whose.owned {
+            super::whose::Owned::ThisMachine(sure) => Some((&self.bench.machine, sure)),
+            _ => None,
+        }
+    }
+
+    /// The PCI function of this machine at an address, where the medium is its own.
+    pub fn function(&self, address: PciAddress) -> Option<&'b PciFunction> {
+        self.machine()?.0.function(address)
+    }
+
+    /// The class of a device, by the state or by this machine.
+    pub fn class<'d>(&self, device: impl Into<Named<'d>>) -> Option<Class> {
+        let device = device.into();
+        device
+            .class
+            .or_else(|| self.function(device.address?)?.class)
+    }
+
+    /// Whether the state names a device at whose address this machine, the medium's own, has none:
+    /// it was taken out or moved, and what comes to that address is passed through (KB 373820).
+    pub fn lacks(&self, address: PciAddress) -> bool {
+        self.machine()
+            .is_some_and(|(machine, _)| machine.function(address).is_none())
+    }
+
+    /// What a device is to the host, each role once.
+    pub fn parts<'d>(&self, device: impl Into<Named<'d>>) -> Vec<Part> {
+        let device = device.into();
+        let mut parts = match (self.machine(), device.address) {
+            (Some((machine, sure)), Some(address)) => self.parts_here(machine, sure, address),
+            (Some(_), None) => Vec::new(),
+            (None, _) => self.parts_elsewhere(device),
+        };
+        if let Some(sure) = self.is_management(device)
+            && !parts.iter().any(|part| part.role == Role::ManagementNic)
+        {
+            parts.push(Part {
+                role: Role::ManagementNic,
+                is_bridge: false,
+                sure,
+            });
+        }
+        parts
+    }
+
+    fn parts_here(&self, machine: &Machine, sure: Sure, address: PciAddress) -> Vec<Part> {
+        let boot = self.attachment.iter().map(|it| it.controller);
+        let holders = boot
+            .map(|at| (Role::BootController, at))
+            .chain(machine.keyboards.iter().map(|at| (Role::Keyboard, *at)))
+            .chain(machine.display().map(|at| (Role::Display, at)))
+            .chain(
+                self.management_functions(machine)
+                    .map(|at| (Role::ManagementNic, at)),
+            );
+        let parts = holders.filter_map(|(role, at)| {
+            let above = machine
+                .function(at)
+                .map(|function| function.bridges.as_slice());
+            let is_bridge = above.is_some_and(|bridges| bridges.contains(&address));
+            (is_bridge || at == address).then_some(Part {
+                role,
+                is_bridge,
+                sure,
+            })
+        });
+        let parts: BTreeSet<Part> = parts.collect();
+        let mut parts = Vec::from_iter(parts);
+        parts.dedup_by_key(|part| part.role);
+        parts
+    }
+
+    /// The functions whose address vmk0 has.
+    fn management_functions<'m>(
+        &self,
+        machine: &'m Machine,
+    ) -> impl Iterator<Item = PciAddress> + 'm {
+        let first = self.network.first;
+        let nics = machine
+            .nics
+            .iter()
+            .filter(move |nic| Some(nic.mac) == first);
+        nics.map(|nic| nic.function)
+    }
+
+    fn parts_elsewhere(&self, device: Named<'_>) -> Vec<Part> {
+        let may_be_usb = self
+            .bus
+            .is_none_or(|bus| matches!(bus, Bus::Usb | Bus::Loop));
+        let role = match device.class {
+            _ if may_be_usb && is_usb_adapter(device.alias) => Role::BootController,
+            Some(class) if class.is_display() => Role::Display,
+            _ => return Vec::new(),
+        };
+        vec![Part {
+            role,
+            is_bridge: false,
+            sure: Sure::Probable,
+        }]
+    }
+
+    /// Whether the management network goes through an adapter, by its name. That of the first one
+    /// says something only where nothing else does.
+    fn is_management(&self, device: Named<'_>) -> Option<Sure> {
+        let alias = device.alias?;
+        let uplinks = &self.network.uplinks;
+        if uplinks.iter().any(|uplink| uplink == alias) {
+            return Some(Sure::Known);
+        }
+        let by_address = self.machine().is_some_and(|(machine, _)| {
+            let mut functions = self.management_functions(machine);
+            functions.next().is_some()
+        });
+        let is_first = uplinks.is_empty() && !by_address && alias == "vmnic0";
+        is_first.then_some(Sure::Probable)
+    }
+
+    /// What the host shows while these are passed through, each symptom once for each device.
+    pub fn consequences(&self, passed_through: &[PassedDevice]) -> Vec<Consequence> {
+        let mut consequences = Vec::new();
+        for device in passed_through {
+            for part in self.parts(device) {
+                let symptoms: &[Symptom] = match part.role {
+                    Role::BootController => &[Symptom::NothingSaved, Symptom::ToolsMissing],
+                    Role::Keyboard => &[Symptom::KeyboardDead],
+                    Role::Display => &[Symptom::ConsoleDark],
+                    Role::ManagementNic => &[Symptom::Unreachable],
+                };
+                consequences.extend(symptoms.iter().map(|symptom| Consequence {
+                    symptom: *symptom,
+                    device: device.clone(),
+                    sure: part.sure,
+                }));
+            }
+        }
+        consequences
+    }
+
+    /// The addresses to be given back so that the host has its boot medium again: the controller,
+    /// and what goes with it. `None` where it is not known what the host boots from.
+    ///
+    /// With it go the bridges above; behind a bridge, the other functions of the slot, because a
+    /// reset of the bridge resets them all (seen: hosts of 4.x and 7.0 name the bridge as the
+    /// dependent device); and for xHCI of an Intel chipset the EHCI controllers beside it, because
+    /// ESXi may lead the port to one of them.
+    pub fn boot_device(&self) -> Option<Vec<PciAddress>> {
+        let (machine, _) = self.machine()?;
+        let attachment = self.attachment.as_ref()?;
+        let controller = attachment.controller;
+        let mut addresses = vec![controller];
+        addresses.extend(&attachment.bridges);
+        let is_same_slot = |it: &PciAddress| {
+            (it.segment(), it.bus(), it.device())
+                == (controller.segment(), controller.bus(), controller.device())
+        };
+        let all = machine.functions.iter().map(|function| function.address);
+        if !attachment.bridges.is_empty() {
+            addresses.extend(all.filter(is_same_slot).filter(|at| *at != controller));
+        }
+        addresses.extend(shared_ports(machine, controller));
+        Some(addresses)
+    }
+
+    /// Whether a device is a USB host controller; `None` where neither the state nor this machine
+    /// tells.
+    pub fn is_usb<'d>(&self, device: impl Into<Named<'d>>) -> Option<bool> {
+        let device = device.into();
+        match self.class(device) {
+            Some(class) => Some(class.is_usb()),
+            None if is_usb_adapter(device.alias) => Some(true),
+            // Adapters of the other kinds are none.
+            None => device.alias.map(|_| false),
+        }
+    }
+}
+
+/// The other controllers that may have the USB ports of this one. Linux leads every port that it
+/// can to xHCI, so of what it has at EHCI that is known.
+fn shared_ports(machine: &Machine, controller: PciAddress) -> Vec<PciAddress> {
+    let is_of_chipset = |function: &&PciFunction| {
+        let at = function.address;
+        function.vendor == INTEL
+            && function.bridges.is_empty()
+            && (at.segment(), at.bus()) == (controller.segment(), controller.bus())
+    };
+    let of_chipset = || machine.functions.iter().filter(is_of_chipset);
+    let kind = |is_it: fn(Class) -> bool| {
+        let functions = of_chipset().filter(move |it| it.class.is_some_and(is_it));
+        functions
+            .map(|function| function.address)
+            .collect::<Vec<_>>()
+    };
+    match kind(Class::is_xhci).contains(&controller) {
+        true => kind(Class::is_ehci),
+        false => Vec::new(),
+    }
+}
+
+/// Whether the name of an adapter is one of USB storage.
+fn is_usb_adapter(alias: Option<&str>) -> bool {
+    let number = alias.and_then(|alias| alias.strip_prefix("vmhba"));
+    let number = number.and_then(|number| number.parse::<u32>().ok());
+    number.is_some_and(|number| number >= FIRST_USB_ADAPTER)
+}
+
+/// The configuration the host loads, or where that cannot be told the first that can be opened.
+fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configuration)> {
+    let next = stick.slots().iter().filter(|slot| slot.verdict.boots_next);
+    let others = stick.slots().iter().filter(|slot| !slot.verdict.boots_next);
+    next.chain(others).find_map(|slot| {
+        let listed = slot.states.iter().rev().filter(|file| file.listed);
+        let unlisted = slot.states.iter().rev().filter(|file| !file.listed);
+        let configuration = listed.chain(unlisted).find_map(|file| {
+            let state = stick.open_state(slot, file).ok()?;
+            Configuration::open(&state).ok()
+        })?;
+        Some((slot, configuration))
+    })
+}
+
+#[cfg(test)]
+mod tests;
