@@ -3,7 +3,8 @@
 use super::BootCfg;
 use super::settings::{add_line, value_range};
 use crate::error::ErrorKind;
-use crate::loader::boot_cfg::{bootstate_digit_at, is_space};
+use crate::loader::boot_cfg::bootstate_digit_at;
+use crate::loader::options::is_space;
 use std::ops::Range;
 
 /// The setting that holds the options.

@@ -2,7 +2,8 @@
 
 use super::BootCfg;
 use crate::error::ErrorKind;
-use crate::loader::boot_cfg::{bootstate_digit_at, is_space, option_named, option_names, sets};
+use crate::loader::boot_cfg::bootstate_digit_at;
+use crate::loader::options::{is_space, option_named, option_names, sets};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

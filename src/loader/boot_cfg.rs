@@ -16,47 +16,13 @@
 //! Nothing is refused here: what the loader would trip over is listed as problems; `choice` and
 //! `load` draw the conclusions.
 
+use super::options::{
+    EARLY_NUMBERS, MBOOT, SAFEBOOT, ValueKind, is_of_safeboot, is_space, option_set_by,
+};
 use super::{Generation, path};
 
 /// The loader rewrites the bootstate digit within this many bytes and no further.
 const REWRITABLE: usize = 512;
-
-/// Options of safeboot, in the order in which it tries them.
-const SAFEBOOT: [(&str, ValueKind); 4] = [
-    ("build", ValueKind::Text),
-    ("updated", ValueKind::Number),
-    ("bootstate", ValueKind::Number),
-    ("quickboot", ValueKind::Number),
-];
-
-/// Options of mboot, in the order in which it tries them.
-const MBOOT: [(&str, ValueKind); 16] = [
-    ("kernel", ValueKind::Text),
-    ("kernelopt", ValueKind::Text),
-    ("modules", ValueKind::Text),
-    ("title", ValueKind::Text),
-    ("prefix", ValueKind::Text),
-    ("nobootif", ValueKind::Number),
-    ("timeout", ValueKind::Number),
-    ("noquirks", ValueKind::Number),
-    ("norts", ValueKind::Number),
-    ("crypto", ValueKind::Text),
-    ("runtimewd", ValueKind::Number),
-    ("tftpblksize", ValueKind::Number),
-    ("acpitables", ValueKind::Text),
-    ("runtimewdtimeout", ValueKind::Number),
-    ("skip", ValueKind::Number),
-    ("errtimeout", ValueKind::Number),
-];
-
-/// Those of mboot's numbers that every release knows.
-const EARLY_NUMBERS: [&str; 4] = ["nobootif", "timeout", "noquirks", "norts"];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ValueKind {
-    Text,
-    Number,
-}
 
 /// One entry of the `modules` list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -455,54 +421,12 @@ impl Reader {
     }
 }
 
-fn is_of_safeboot(key: &str) -> bool {
-    SAFEBOOT.iter().any(|&(name, _)| name == key)
-}
-
-/// The option a line with this key sets: the first whose name begins with it.
-fn option_set_by(
-    options: &[(&'static str, ValueKind)],
-    key: &[u8],
-) -> Option<(&'static str, ValueKind)> {
-    options.iter().copied().find(|(name, _)| {
-        name.as_bytes()
-            .get(..key.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(key))
-    })
-}
-
-/// The setting of that name, without case, and whether its value is a number.
-pub(crate) fn option_named(name: &str) -> Option<(&'static str, bool)> {
-    let mut options = SAFEBOOT.iter().chain(&MBOOT);
-    let (key, kind) = options.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    Some((key, *kind == ValueKind::Number))
-}
-
-/// Every setting the loader knows.
-pub(crate) fn option_names() -> impl Iterator<Item = &'static str> {
-    SAFEBOOT.iter().chain(&MBOOT).map(|(name, _)| *name)
-}
-
-/// Whether a line with the key `written` sets the setting `key`.
-pub(crate) fn sets(written: &[u8], key: &str) -> bool {
-    let set = [
-        option_set_by(&SAFEBOOT, written),
-        option_set_by(&MBOOT, written),
-    ];
-    set.into_iter().flatten().any(|(name, _)| name == key)
-}
-
 /// The text of a line up to a NUL, trimmed, each run of blanks as one space.
 fn merge_spaces(line: &[u8]) -> Vec<u8> {
     let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
     let words = text.split(|&byte| is_space(byte));
     let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
     words.join(&b' ')
-}
-
-/// C's `isspace`, which also counts the vertical tab.
-pub(crate) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 /// Splits `a x --- b --- c`. Like the loader, skips one more byte after a separator that has

@@ -27,6 +27,7 @@ mod content;
 mod fat;
 mod generation;
 mod load;
+pub(crate) mod options;
 mod path;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! There are no directories in this: a path loses its leading slashes, and what is left is taken
 //! for one name, slashes and all. A name that is too long is cut, not refused.
 
-use super::boot_cfg::is_space;
+use super::options::is_space;
 
 /// Bytes of a name in a directory slot.
 pub(super) const SHORT: usize = 11;
