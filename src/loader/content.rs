@@ -5,11 +5,11 @@
 //! never looked at. The length bounds what is unpacked. A file that does not begin with `1f 8b`
 //! is loaded as it is.
 
-use super::load::FileAt;
 use super::{Generation, Undecided};
 use crate::bytes::{array, le16, le32};
 use crate::medium::ReadAt;
 use flate2::{Decompress, FlushDecompress, Status};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes read at once, and the longest gzip header looked at.
@@ -24,6 +24,17 @@ const UNPACKED: u64 = 8 << 30;
 
 /// More memory than a file's data need is found up to here.
 const ROOM: u32 = 1 << 30;
+
+/// Where the content of a file is: all that is needed to read it, from any thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAt {
+    /// Its name, `a.b00`.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u32,
+    /// Its sectors in bytes of the medium, in order; the last one may reach past the size.
+    pub(super) runs: Vec<Range<u64>>,
+}
 
 /// What the content of a file is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]

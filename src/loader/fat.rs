@@ -1,7 +1,6 @@
 //! The first copy of a FAT, read where it is asked.
 
-use super::Undecided;
-use super::volume::read;
+use super::undecided::{Undecided, read};
 use crate::medium::ReadAt;
 use std::collections::HashMap;
 

@@ -2,27 +2,15 @@
 //! followed one by one. Every reason to stop is collected, not only the first.
 
 use super::boot_cfg::{BootCfg, BootCfgProblem, Module};
-use super::content::{Content, ContentFault};
+use super::content::{Content, ContentFault, FileAt};
 use super::path::{self, SHORT};
 use super::volume::{Chain, Lookup, Root, Volume};
 use super::{ChainFault, Found, Generation, Ignored, Seen, Undecided};
 use std::collections::HashSet;
 use std::fmt;
-use std::ops::Range;
 
 /// Most different files of one boot.cfg that are looked for. Real ones name up to 250.
 const MAX_FILES: usize = 4096;
-
-/// Where the content of a file is: all that is needed to read it, from any thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileAt {
-    /// Its name, `a.b00`.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: u32,
-    /// Its sectors in bytes of the medium, in order; the last one may reach past the size.
-    pub(super) runs: Vec<Range<u64>>,
-}
 
 /// What a file is loaded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,20 +31,21 @@ pub(crate) mod options;
 mod path;
 #[cfg(test)]
 mod tests;
+mod undecided;
 mod verdict;
 mod volume;
 
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
 pub use choice::{BankInput, Met, choose, generation_of, warnings_about};
-pub use content::{Content, ContentFault, UnpackLimit, check_content};
+pub use content::{Content, ContentFault, FileAt, UnpackLimit, check_content};
 pub use generation::Generation;
-pub use load::{Boot, FileAt, ModuleVerdict, Note, Role, Stop};
+pub use load::{Boot, ModuleVerdict, Note, Role, Stop};
+pub use undecided::Undecided;
 pub use verdict::{BankVerdict, Choice, ChoiceWarning, Chosen, WhyNot};
 pub use volume::{ChainFault, Ignored};
 
 use crate::medium::ReadAt;
 use crate::partition::PartitionTable;
-use std::io;
 use volume::{Head, Lookup, Volume};
 
 const BOOT_CFG: &str = "boot.cfg";
@@ -60,80 +61,6 @@ pub enum Depth {
     Presence,
     /// Everything: each file is read and unpacked, in bounded memory.
     Content,
-}
-
-/// Something that had to be known and is not.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
-    /// Part of the medium cannot be read.
-    #[error("byte {offset} of the medium and what follows it cannot be read: {why}")]
-    Read {
-        /// Byte position on the medium.
-        offset: u64,
-        /// What the operating system reported.
-        why: String,
-    },
-    /// A boot.cfg longer than any.
-    #[error("boot.cfg is {size} bytes long, and no more than {limit} are looked at")]
-    LongBootCfg {
-        /// Its size in bytes.
-        size: u32,
-        /// The most that is read.
-        limit: u32,
-    },
-    /// More files than any release has.
-    #[error("boot.cfg names more than {limit} files, and no more are looked at")]
-    ManyFiles {
-        /// The most that are looked for.
-        limit: usize,
-    },
-    /// Files that share clusters: reading all of them would take no end.
-    #[error(
-        "{name} is not looked at: the files that boot.cfg names are together longer than the volume"
-    )]
-    Overlap {
-        /// The first file that is too much.
-        name: String,
-    },
-    /// Content that unpacks to more than a host could load.
-    #[error("{name} is not unpacked: the files come to more than {limit} bytes")]
-    Unpacked {
-        /// The file.
-        name: String,
-        /// The most that is unpacked of one bank, in bytes.
-        limit: u64,
-    },
-    /// A length for which a host may have no memory.
-    #[error(
-        "{name} says that it unpacks to {stored} bytes, for which the loader may find no memory; it unpacks to {len}"
-    )]
-    Room {
-        /// The file.
-        name: String,
-        /// The length in its last four bytes.
-        stored: u32,
-        /// What it does unpack to.
-        len: u64,
-    },
-    /// A gzip header longer than any.
-    #[error("{name} is not unpacked: its gzip header is longer than {limit} bytes")]
-    LongHeader {
-        /// The file.
-        name: String,
-        /// The most that is looked at, in bytes.
-        limit: usize,
-    },
-}
-
-impl Undecided {
-    fn read(offset: u64, error: &io::Error) -> Self {
-        let why = error.to_string();
-        Undecided::Read { offset, why }
-    }
-
-    fn past_the_end(offset: u64) -> Self {
-        Undecided::read(offset, &crate::medium::past_the_end())
-    }
 }
 
 /// A medium as the loader sees it.

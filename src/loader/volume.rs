@@ -9,9 +9,9 @@
 //!
 //! FAT32 is left out: the loader's reader of it is faulty and no release of ESXi makes such banks.
 
-use super::Undecided;
 use super::fat::FatCopy;
 use super::path::SHORT;
+use super::undecided::{Undecided, read};
 use crate::bytes::{array, le16, le32};
 use crate::medium::ReadAt;
 use std::collections::HashMap;
@@ -403,23 +403,4 @@ impl Root {
         }
         false
     }
-}
-
-/// `len` bytes from `offset` on; callers bound `len`.
-pub(super) fn read(
-    medium: &dyn ReadAt,
-    offset: Option<u64>,
-    len: u64,
-) -> Result<Vec<u8>, Undecided> {
-    let offset = offset.ok_or_else(|| Undecided::past_the_end(u64::MAX))?;
-    let len = usize::try_from(len).map_err(|_| Undecided::past_the_end(offset))?;
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(len)
-        .map_err(|error| Undecided::read(offset, &error.into()))?;
-    bytes.resize(len, 0);
-    medium
-        .read_at(&mut bytes, offset)
-        .map_err(|error| Undecided::read(offset, &error))?;
-    Ok(bytes)
 }

@@ -1,6 +1,7 @@
 //! Which bank is taken, where a checker would have its doubts.
 
 use super::*;
+use std::io;
 
 /// What of bank 6 is taken or not, where bank 5 is sound and has the lower `updated`.
 fn chosen_beside_a_sound_bank(bank: Bank) -> (Choice, Boot) {
