@@ -15,7 +15,7 @@ mod terminal;
 use crate::state::KeyCache;
 use clap::{CommandFactory as _, Parser};
 use commands::Command;
-use process::{Interrupt, confine_to, is_stream, take_stdin};
+use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
@@ -115,6 +115,9 @@ fn run(mut cli: Cli) -> Exit {
 
 /// What has to be known before the process confines itself.
 fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
+    check_means()?;
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
     let common = Common::new(&cli.common)?;
     if !cli.command.only_looks() {
         common.check_for_change()?;
@@ -133,8 +136,6 @@ fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
         false => KeyCache::new(),
     };
     cli.command.prepare()?;
-    let interrupt = Interrupt::listen()
-        .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
     Ok((common, keys, interrupt))
 }
 

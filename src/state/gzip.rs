@@ -113,6 +113,18 @@ pub enum GzipError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// All that is held unpacked at a time would be more than is allowed.
+    #[error("what has to be unpacked at the same time is more than the limit of {limit} bytes")]
+    OverBudget {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The operating system gives no more memory.
+    #[error("there is not enough memory to unpack it: {needed} bytes are needed")]
+    NoMemory {
+        /// Bytes needed at least.
+        needed: u64,
+    },
     /// The compressor failed; not known to happen.
     #[error("cannot compress the data")]
     Compress,
@@ -123,8 +135,8 @@ impl GzipError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             GzipError::Method { .. } | GzipError::ReservedFlags { .. } => ErrorKind::Unsupported,
-            GzipError::OverLimit { .. } => ErrorKind::Refused,
-            GzipError::Compress => ErrorKind::Io,
+            GzipError::OverLimit { .. } | GzipError::OverBudget { .. } => ErrorKind::Refused,
+            GzipError::Compress | GzipError::NoMemory { .. } => ErrorKind::Io,
             _ => ErrorKind::Damaged,
         }
     }
@@ -245,8 +257,17 @@ pub enum Effort {
 /// # Errors
 /// [`GzipError`] names what is wrong with the member or with what follows it.
 pub fn unpack(bytes: &[u8], limit: u64) -> Result<Gzip, GzipError> {
+    unpack_within(bytes, limit, &mut |_| Ok(()))
+}
+
+/// Asked before more memory is taken, with the bytes that will be held then; refuses with the limit.
+type Grow<'g> = &'g mut dyn FnMut(u64) -> Result<(), u64>;
+
+/// The same where `grow` has a say in how much is held.
+pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<Gzip, GzipError> {
     let header = Header::parse(bytes)?;
-    let (data, end) = inflate(bytes, header.0.len(), limit)?;
+    let mut data = Vec::new();
+    let end = inflate_into(bytes, header.0.len(), limit, &mut data, grow)?;
     let trailer = (le32(bytes, end), le32(bytes, end.saturating_add(4)));
     let (Some(stored), Some(stored_size)) = trailer else {
         return Err(GzipError::Truncated {
@@ -291,36 +312,45 @@ pub struct Salvaged {
 /// [`GzipError`] where there is nothing to unpack: no header, or a form that is not known; and
 /// [`GzipError::OverLimit`].
 pub fn salvage(bytes: &[u8], limit: u64) -> Result<Salvaged, GzipError> {
-    let fault = match unpack(bytes, limit) {
+    salvage_within(bytes, limit, &mut |_| Ok(()))
+}
+
+/// The same where `grow` has a say in how much is held.
+pub(super) fn salvage_within(
+    bytes: &[u8],
+    limit: u64,
+    grow: Grow<'_>,
+) -> Result<Salvaged, GzipError> {
+    let fault = match unpack_within(bytes, limit, grow) {
         Ok(gzip) => {
             let (data, fault) = (gzip.data, None);
             return Ok(Salvaged { data, fault });
         }
-        Err(error @ GzipError::OverLimit { .. }) => return Err(error),
+        Err(
+            error @ (GzipError::OverLimit { .. }
+            | GzipError::OverBudget { .. }
+            | GzipError::NoMemory { .. }),
+        ) => return Err(error),
         Err(error) => error,
     };
     let header = Header::parse(bytes)?;
     let mut data = Vec::new();
     // What ends it is known already.
-    let _ = inflate_into(bytes, header.0.len(), limit, &mut data);
+    let _ = inflate_into(bytes, header.0.len(), limit, &mut data, grow);
     let fault = Some(fault);
     Ok(Salvaged { data, fault })
 }
 
-/// Inflates the deflate stream at `start` and says where in `bytes` it ends.
-fn inflate(bytes: &[u8], start: usize, limit: u64) -> Result<(Vec<u8>, usize), GzipError> {
-    let mut data = Vec::new();
-    let end = inflate_into(bytes, start, limit, &mut data)?;
-    Ok((data, end))
-}
-
-/// The same into `data`, which on an error holds what came before it.
+/// Inflates the deflate stream at `start` into `data`, which on an error holds what came before it,
+/// and says where in `bytes` it ends.
 fn inflate_into(
     bytes: &[u8],
     start: usize,
     limit: u64,
     data: &mut Vec<u8>,
+    grow: Grow<'_>,
 ) -> Result<usize, GzipError> {
+    let stated = stated_len(bytes).filter(|&stated| stated <= limit);
     let mut inflater = Decompress::new(false);
     let mut chunk = vec![0u8; CHUNK];
     let mut at = start;
@@ -333,6 +363,7 @@ fn inflate_into(
         if inflater.total_out() > limit {
             return Err(GzipError::OverLimit { limit });
         }
+        make_room(data, produced, (limit, stated), grow)?;
         data.extend_from_slice(chunk.get(..produced).unwrap_or_default());
         let status = status.map_err(|_| GzipError::Deflate { offset: at as u64 })?;
         at = at.saturating_add(consumed);
@@ -346,6 +377,41 @@ fn inflate_into(
             });
         }
     }
+}
+
+/// The length that the last four bytes state, where so few bytes can unpack to that: deflate packs
+/// to no less than a 1032nd.
+fn stated_len(bytes: &[u8]) -> Option<u64> {
+    let stated = u64::from(le32(bytes, bytes.len().checked_sub(4)?)?);
+    let most = (bytes.len() as u64).saturating_mul(1032);
+    (stated <= most).then_some(stated)
+}
+
+/// Sees to it that `more` bytes fit into `data`: at first all that there will be, if what the trailer
+/// says is true, and from then on twice as many each time.
+fn make_room(
+    data: &mut Vec<u8>,
+    more: usize,
+    (limit, stated): (u64, Option<u64>),
+    grow: Grow<'_>,
+) -> Result<(), GzipError> {
+    let needed = data.len().saturating_add(more);
+    if needed <= data.capacity() {
+        return Ok(());
+    }
+    let stated = stated.and_then(|stated| usize::try_from(stated).ok());
+    let wanted = match stated {
+        Some(stated) if stated >= needed => stated,
+        _ => {
+            let most = usize::try_from(limit).unwrap_or(usize::MAX);
+            needed.max(data.capacity().saturating_mul(2).min(most))
+        }
+    };
+    grow(wanted as u64).map_err(|limit| GzipError::OverBudget { limit })?;
+    data.try_reserve_exact(wanted.saturating_sub(data.len()))
+        .map_err(|_| GzipError::NoMemory {
+            needed: wanted as u64,
+        })
 }
 
 /// Packs `data` into one gzip member behind `header`.

@@ -9,6 +9,7 @@
 //! out: no file, clock or random number is used, and the same edit gives the same bytes.
 
 pub mod archive;
+mod budget;
 mod bundle;
 pub mod envelope;
 mod error;
@@ -22,6 +23,7 @@ mod recovery_key;
 mod rescue;
 
 pub use archive::{Member, MemberEdit, MemberKind};
+pub use budget::Budget;
 pub use bundle::state_in;
 pub use error::StateError;
 pub use gzip::Effort;
@@ -68,18 +70,28 @@ impl Form {
 }
 
 /// Bounds on what a state may take in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Length in bytes that each archive may have when unpacked.
     pub max_unpacked: u64,
+    /// What all archives together may take that are held at a time, by everyone who shares it.
+    pub budget: Option<&'static Budget>,
+}
+
+impl Limits {
+    /// With a limit for each archive, and none for all of them together.
+    pub const fn each(max_unpacked: u64) -> Self {
+        Limits {
+            max_unpacked,
+            budget: None,
+        }
+    }
 }
 
 impl Default for Limits {
-    /// 256 MiB, far beyond any real state.
+    /// 64 MiB for each, far beyond any real state.
     fn default() -> Self {
-        Limits {
-            max_unpacked: 256 * 1024 * 1024,
-        }
+        Limits::each(64 * 1024 * 1024)
     }
 }
 

@@ -1,8 +1,10 @@
 //! A compressed archive, as the layers of a state hold one another.
 
 use super::archive::{Archive, ArchiveError};
+use super::budget::Held;
 use super::gzip::{self, Effort};
 use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError};
+use std::sync::Arc;
 
 /// A compressed archive, opened.
 #[derive(Clone, Debug)]
@@ -11,6 +13,8 @@ pub(super) struct Packed {
     pub(super) at: String,
     header: gzip::Header,
     pub(super) archive: Archive,
+    /// Its share of the budget.
+    _held: Arc<Held>,
 }
 
 impl Packed {
@@ -26,7 +30,10 @@ impl Packed {
     }
 
     pub(super) fn open(at: &str, bytes: &[u8], limits: &Limits) -> Result<Self, StateError> {
-        let gzip = gzip::unpack(bytes, limits.max_unpacked).map_err(|source| {
+        let mut held = Held::of(limits.budget);
+        let mut grow = |bytes| held.grow_to(bytes);
+        let gzip = gzip::unpack_within(bytes, limits.max_unpacked, &mut grow);
+        let gzip = gzip.map_err(|source| {
             let at = at.to_owned();
             StateError::Gzip { at, source }
         })?;
@@ -38,6 +45,7 @@ impl Packed {
             at: at.to_owned(),
             header: gzip.header,
             archive,
+            _held: Arc::new(held),
         })
     }
 

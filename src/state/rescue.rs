@@ -10,6 +10,7 @@
 //! whole, whatever is wrong with the one around it.
 
 use super::archive::{self, Archive};
+use super::budget::Held;
 use super::envelope::Envelope;
 use super::gzip::{self, GzipError};
 use super::key_store::EncryptionInfo;
@@ -17,6 +18,7 @@ use super::{
     Form, KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Member, STATE, State, StateError,
 };
 use std::fmt;
+use std::sync::Arc;
 
 /// What can be read of a state, whole or not.
 pub trait Contents {
@@ -136,6 +138,8 @@ struct Layer {
     at: String,
     salvaged: archive::Salvaged,
     trust: Trust,
+    /// Its share of the budget.
+    _held: Arc<Held>,
 }
 
 /// What is left of a state. It can be looked into; no change can be made from it.
@@ -244,7 +248,10 @@ impl Layer {
         damage: &mut Vec<StateError>,
     ) -> Result<Self, StateError> {
         let at = at.to_owned();
-        let gzip = gzip::salvage(bytes, limits.max_unpacked).map_err(|source| {
+        let mut held = Held::of(limits.budget);
+        let mut grow = |bytes| held.grow_to(bytes);
+        let gzip = gzip::salvage_within(bytes, limits.max_unpacked, &mut grow);
+        let gzip = gzip.map_err(|source| {
             let at = at.clone();
             StateError::Gzip { at, source }
         })?;
@@ -274,6 +281,7 @@ impl Layer {
             at,
             salvaged,
             trust,
+            _held: Arc::new(held),
         })
     }
 

@@ -367,7 +367,7 @@ fn both_archives_are_held_to_the_limit() {
         State::open(
             "state.tgz",
             bytes,
-            &Limits { max_unpacked },
+            &Limits::each(max_unpacked),
             &KeyCache::new(),
         )
         .map(|_| ())
@@ -387,9 +387,7 @@ fn both_archives_are_held_to_the_limit() {
         };
         assert_eq!(open(&bytes, limit), Err(want));
     }
-    let limits = Limits {
-        max_unpacked: 16 << 10,
-    };
+    let limits = Limits::each(16 << 10);
     let state = State::open("state.tgz", &plain(), &limits, &KeyCache::new()).unwrap();
     let large = MemberEdit::Replace {
         path: CONF.to_owned(),

@@ -22,9 +22,7 @@ fn plan(medium: &dyn ReadAt, method: Method, banks: BankChoice) -> Plan {
     let keys = KeyCache::default();
     let settings = Settings {
         sector_size: None,
-        limits: Limits {
-            max_unpacked: 64 << 20,
-        },
+        limits: Limits::each(64 << 20),
         keys: &keys,
     };
     let edit = Edit::Owner(OwnerEdit {

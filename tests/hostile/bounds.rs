@@ -37,7 +37,7 @@ fn banks(count: usize) -> Vec<u8> {
 fn settings(keys: &KeyCache, max_unpacked: u64) -> Settings<'_> {
     Settings {
         sector_size: None,
-        limits: Limits { max_unpacked },
+        limits: Limits::each(max_unpacked),
         keys,
     }
 }

@@ -5,6 +5,7 @@
 //! | `lies` | one image for each way of lying, through the program: exit code, message, nothing written |
 //! | `kept` | what is odd in a configuration and no error: kept, reported, safe to show |
 //! | `places` | files that cannot be read, written or made |
+//! | `means` | little memory, few files, small files |
 //! | `bounds` | what is within its limit part by part and too much together |
 //! | `undo` | undo files that are not what they say |
 //! | `mutation` | thousands of seeded edits in the metadata of every profile's image, in-process |
@@ -24,6 +25,7 @@ mod drive;
 mod images;
 mod kept;
 mod lies;
+mod means;
 mod memory;
 mod mutation;
 mod places;

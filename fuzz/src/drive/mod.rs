@@ -57,9 +57,7 @@ const fn target(name: &'static str, drive: fn(&[u8]) -> bool, max_len: usize) ->
     }
 }
 
-const LIMITS: Limits = Limits {
-    max_unpacked: 1 << 20,
-};
+const LIMITS: Limits = Limits::each(1 << 20);
 
 /// Keys derived so far; a derivation takes longer than everything else a target does.
 static KEYS: LazyLock<KeyCache> = LazyLock::new(KeyCache::new);

@@ -119,6 +119,7 @@ impl One<'_> {
                     undo_store::write(&undo.path, &undo.content)?;
                     object.undo = Some(undo.path.display().to_string());
                 }
+                self.job.session.interrupt.begin_writing();
                 let result = self.commit(medium, plan, object);
                 let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
                 match &result {

@@ -8,7 +8,7 @@ use crate::cli::session::{
     Answer, Run, Schema, Session, command_list, open_state_file, state_file,
 };
 use crate::cli::terminal::size;
-use crate::state::{self, Form, Limits, state_in};
+use crate::state::{self, Form, state_in};
 use crate::stick::{self, Error};
 use clap::Args;
 use schemars::JsonSchema;
@@ -197,9 +197,7 @@ impl Run for Import {
 /// The state in a file, opened once so that what is wrong with it is said of the file.
 fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = process::bytes(file)?;
-    let limits = Limits {
-        max_unpacked: session.common.max_unpacked,
-    };
+    let limits = session.common.limits;
     let inside = |error: state::StateError| {
         Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file)
     };

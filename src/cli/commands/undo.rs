@@ -146,6 +146,7 @@ fn put_back(
     };
     let working = session.interrupt.working();
     let interrupted = || session.interrupt.requested();
+    session.interrupt.begin_writing();
     let result = commit::run(&meter, &way.set, &interrupted);
     match &result {
         Ok(_) => working.done(),

@@ -1,8 +1,13 @@
 //! Signals that ask a program to end (SIGINT, SIGTERM, SIGQUIT, and SIGHUP when a terminal or an ssh
 //! connection is lost): between pieces of work they end the program; during one they are
 //! remembered, and asked about between its steps.
+//!
+//! Two more come from this process itself. SIGXFSZ, where a file would grow beyond `ulimit -f`, is
+//! caught so that the write fails instead, with an error like any other. SIGABRT is how Rust's
+//! standard library gives up where there is no memory left: it has said so by then, and as long as
+//! nothing was written to a medium the process ends with the code for that.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +16,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Status of a process that a signal stopped, as shells report it for SIGINT.
 const INTERRUPTED: i32 = 130;
 
+/// Status of a process that ran out of memory: an error of the operating system.
+const NO_MEMORY: i32 = 5;
+
 /// Whether a signal asked the program to stop.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
     /// Whether a signal ends the program at once.
     idle: Arc<AtomicBool>,
+    /// Whether nothing was written to any medium.
+    untouched: Arc<AtomicBool>,
     work: Arc<Mutex<Work>>,
 }
 
@@ -39,13 +49,23 @@ impl Interrupt {
         let interrupt = Interrupt {
             requested: Arc::new(AtomicBool::new(false)),
             idle: Arc::new(AtomicBool::new(true)),
+            untouched: Arc::new(AtomicBool::new(true)),
             work: Arc::default(),
         };
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&interrupt.idle))?;
             flag::register(signal, Arc::clone(&interrupt.requested))?;
         }
+        flag::register(SIGXFSZ, Arc::default())?;
+        let untouched = Arc::clone(&interrupt.untouched);
+        flag::register_conditional_shutdown(SIGABRT, NO_MEMORY, untouched)?;
         Ok(interrupt)
+    }
+
+    /// From now on something is written to a medium: running out of memory is a crash, and what the
+    /// banks hold has to be looked at.
+    pub fn begin_writing(&self) {
+        self.untouched.store(false, Ordering::SeqCst);
     }
 
     /// Whether one came.

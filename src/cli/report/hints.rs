@@ -8,6 +8,7 @@ use crate::host::Use;
 use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
+use crate::state::gzip::GzipError;
 use crate::stick::Cause;
 use std::path::Path;
 
@@ -155,9 +156,21 @@ fn state_hint(error: &StateError) -> Option<String> {
              please report it: how the key of a sealed host is made was never seen on a real one"
         }
         StateError::Gzip {
-            source: crate::state::gzip::GzipError::OverLimit { .. },
+            source: GzipError::OverLimit { .. },
             ..
         } => "nothing was written; if that size is right, allow it with --max-unpacked SIZE",
+        StateError::Gzip {
+            source: GzipError::OverBudget { .. },
+            ..
+        } => {
+            "nothing was written; --bank N works on one bank at a time; --max-unpacked SIZE allows more"
+        }
+        StateError::Gzip {
+            source: GzipError::NoMemory { .. },
+            ..
+        } => {
+            "nothing was written; run it where there is more memory, or raise the limit (ulimit -v)"
+        }
         error if error.kind() == ErrorKind::Damaged => {
             "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \
              from a backup: `bootbank state import STICK FILE`; with --rescue, commands that only look read what is left of it"

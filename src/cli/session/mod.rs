@@ -17,7 +17,7 @@ use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
-use crate::state::{KeyCache, Limits};
+use crate::state::KeyCache;
 use crate::stick::{Error, Settings, Stick};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -86,9 +86,7 @@ impl Session {
     pub fn settings(&self, sector_size: Option<u32>) -> Settings<'_> {
         Settings {
             sector_size: sector_size.or(self.common.sector_size),
-            limits: Limits {
-                max_unpacked: self.common.max_unpacked,
-            },
+            limits: self.common.limits,
             keys: &self.keys,
         }
     }

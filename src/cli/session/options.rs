@@ -4,7 +4,7 @@ use crate::cli::process;
 use crate::cli::report::Failure;
 use crate::cli::terminal::ColorChoice;
 use crate::partition::TableChoice;
-use crate::state::{KeyCache, RecoveryKey};
+use crate::state::{Budget, KeyCache, Limits, RecoveryKey};
 use crate::stick::{BankChoice, Look};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ pub struct CommonArgs {
     /// Logical sector size of image files (default: detected)
     #[arg(long, global = true, value_name = "512|4096")]
     pub sector_size: Option<u32>,
-    /// Largest size an archive may unpack to, in bytes or with K, M or G
-    #[arg(long, global = true, value_name = "SIZE", default_value = "256M")]
+    /// Largest size an archive may unpack to, in bytes or with K, M or G. All archives that are held
+    /// at a time, of all targets, may take twice as much
+    #[arg(long, global = true, value_name = "SIZE", default_value = "64M")]
     pub max_unpacked: String,
     /// Look by another table than the one ESXi's loader uses: a GPT behind a damaged MBR, or the
     /// backup GPT (commands that only look)
@@ -77,11 +78,14 @@ pub struct Common {
     pub bank: BankChoice,
     /// Logical sector size of image files in bytes, where given.
     pub sector_size: Option<u32>,
-    /// Limit for an unpacked archive in bytes.
-    pub max_unpacked: u64,
+    /// Limits for unpacked archives: of each, and of all that are held at a time.
+    pub limits: Limits,
     /// Targets treated at once.
     pub jobs: usize,
 }
+
+/// What all archives may take that are held at a time, in units of the limit for one.
+const HELD_AT_A_TIME: u64 = 2;
 
 impl Common {
     /// # Errors
@@ -98,7 +102,7 @@ impl Common {
             },
             bank: bank(&args.bank)?,
             sector_size: sector_size(args.sector_size)?,
-            max_unpacked: bytes("--max-unpacked", &args.max_unpacked)?,
+            limits: limits(bytes("--max-unpacked", &args.max_unpacked)?),
             jobs: usize::from(args.jobs),
         })
     }
@@ -150,6 +154,16 @@ fn recovery_key(path: &Path) -> Result<RecoveryKey, Failure> {
     let text = String::from_utf8_lossy(&content);
     RecoveryKey::parse(&text)
         .map_err(|error| Failure::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// The limits of a run, for all its threads. There is one run to a process, so the budget lives as
+/// long as that.
+fn limits(max_unpacked: u64) -> Limits {
+    let budget = Budget::new(max_unpacked.saturating_mul(HELD_AT_A_TIME));
+    Limits {
+        max_unpacked,
+        budget: Some(Box::leak(Box::new(budget))),
+    }
 }
 
 fn bank(text: &str) -> Result<BankChoice, Failure> {

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::cli::process;
 use crate::cli::report::Failure;
-use crate::state::{Limits, State, state_in};
+use crate::state::{State, state_in};
 use crate::stick::Error;
 use std::fs::File;
 use std::io::Read as _;
@@ -46,9 +46,7 @@ fn is_packed_archive(path: &Path) -> bool {
 /// # Errors
 /// A file that is damaged, or holds no state.
 pub fn open(session: &Session, bytes: &[u8]) -> Result<State, Failure> {
-    let limits = Limits {
-        max_unpacked: session.common.max_unpacked,
-    };
+    let limits = session.common.limits;
     let (name, state) = state_in(bytes, &limits).map_err(Error::from)?;
     let opened = State::open(name, &state, &limits, &session.keys);
     Ok(opened.map_err(Error::from)?)

@@ -144,9 +144,13 @@ pub fn for_each<I: Sync, T: Send>(
         work();
     } else {
         thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(work);
-            }
+            // Where there is no room for another thread, those that there are do the work.
+            let others = 1..workers;
+            others
+                .map(|_| thread::Builder::new().spawn_scoped(scope, work))
+                .take_while(Result::is_ok)
+                .for_each(drop);
+            work();
         });
     }
     session.ui.end_progress();

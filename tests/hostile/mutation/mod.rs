@@ -41,9 +41,7 @@ const JUDGED: u64 = 25;
 const MOST_READ: u64 = 16 << 20;
 /// What a thread may hold meanwhile. The most that was met is 1.9 MB.
 const MOST_MEMORY: u64 = 24 << 20;
-const LIMITS: Limits = Limits {
-    max_unpacked: 4 << 20,
-};
+const LIMITS: Limits = Limits::each(4 << 20);
 
 fn fix() -> [Edit; 1] {
     [Edit::Owner(OwnerEdit {
