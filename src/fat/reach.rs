@@ -246,14 +246,16 @@ impl Walk<'_, '_> {
                     });
                 }
             }
-            let mut values = fats.iter().map(|fat| fat.raw(number));
-            match (values.next(), values.next()) {
-                (Some(first), Some(second)) if first != second => Err(FatError::CopiesDiffer {
-                    file: file(),
-                    cluster: number,
-                    first,
-                    second,
-                }),
+            // There are eight marks that end a chain, and they mean the same.
+            match fats {
+                [one, two, ..] if one.link(cluster) != two.link(cluster) => {
+                    Err(FatError::CopiesDiffer {
+                        file: file(),
+                        cluster: number,
+                        first: one.raw(number),
+                        second: two.raw(number),
+                    })
+                }
                 _ => Ok(()),
             }
         })?;

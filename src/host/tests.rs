@@ -305,6 +305,22 @@ fn the_disk_under_the_root_file_system_is_the_systems_whatever_lies_between() {
 }
 
 #[test]
+fn a_loop_device_over_all_of_a_file_is_that_file_and_over_a_part_is_not() {
+    let machine = stick_and_disk();
+    for (name, device, offset) in [("loop0", "7:0", "0\n"), ("loop1", "7:1", "512\n")] {
+        let looped = machine.disk("virtual", name, device, 10);
+        machine.file(&format!("{looped}/loop/backing_file"), "/images/a.img\n");
+        machine.file(&format!("{looped}/loop/offset"), offset);
+        machine.file(&format!("{looped}/loop/sizelimit"), "0\n");
+    }
+    let host = machine.host();
+    let whole = Some(PathBuf::from("/images/a.img"));
+    assert_eq!(host.file_of_loop(number("7:0")), whole);
+    assert_eq!(host.file_of_loop(number("7:1")), None);
+    assert_eq!(host.file_of_loop(number("8:0")), None);
+}
+
+#[test]
 fn every_member_of_a_btrfs_is_the_systems() {
     let machine = stick_and_disk();
     let stick = "sys/devices/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0/block/sdb/sdb5";

@@ -147,6 +147,17 @@ impl Host {
         found.map(|(node, _)| node)
     }
 
+    /// The file that a loop device is all of, from the first byte to the last; `None` for another
+    /// device, and for one that is a part of a file.
+    pub fn file_of_loop(&self, number: DeviceNumber) -> Option<PathBuf> {
+        let dir = self.sysfs_dir(number)?.join("loop");
+        let whole = |name: &str| value_of(&dir.join(name)).is_some_and(|value| value == "0");
+        if !(whole("offset") && whole("sizelimit")) {
+            return None;
+        }
+        value_of(&dir.join("backing_file")).map(PathBuf::from)
+    }
+
     /// Mount points and swap of the running system that lie on a disk: where there are any,
     /// it must not be written, whatever the kernel would allow.
     pub fn system_uses_of(&self, disk: DeviceNumber) -> Vec<PathBuf> {

@@ -223,6 +223,16 @@ impl TableError {
         }
     }
 
+    /// The byte of the medium it was met at, where that is known.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            TableError::Read { offset, .. } | TableError::Gpt(GptFault::Signature { offset }) => {
+                Some(*offset)
+            }
+            _ => None,
+        }
+    }
+
     /// Number of the partition the error is about, where it is about one.
     pub fn partition(&self) -> Option<u32> {
         match self {

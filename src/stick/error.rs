@@ -253,6 +253,16 @@ impl Error {
         }
     }
 
+    /// The byte of the medium it was met at, where that is known.
+    pub fn offset(&self) -> Option<u64> {
+        match &self.cause {
+            Cause::Table(error) => error.offset(),
+            Cause::Unopened(error) => error.offset(),
+            Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.offset(),
+            _ => None,
+        }
+    }
+
     /// The same, known to be about this partition unless it already names one.
     #[must_use]
     pub fn on(mut self, partition: u32) -> Self {

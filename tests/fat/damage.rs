@@ -220,6 +220,21 @@ fn copies_that_differ_about_a_cluster_in_use_are_damage() {
 }
 
 #[test]
+fn copies_that_end_a_chain_with_different_marks_mean_the_same() {
+    for format in FORMATS.into_iter().filter(|format| format.fats == 2) {
+        let mut victim = Victim::of(format);
+        let (second, last) = (victim.fats[1], *victim.chain.last().unwrap());
+        set_fat_entry(&mut victim.bytes, format, second, last, 0xfff8);
+        let volume = open(&victim.bytes).unwrap();
+        let reach = volume.check().unwrap();
+        assert!(reach.leftovers().is_empty(), "{format:?}");
+        let entry = volume.find("state.tgz").unwrap().unwrap();
+        let content = volume.read_file(&entry, LIMIT).unwrap();
+        assert!(content == pattern(content.len(), 3), "{format:?}");
+    }
+}
+
+#[test]
 fn a_partition_past_the_end_of_the_medium_is_damage() {
     let bytes = vec![0; 4096];
     let error = Volume::open(&bytes, 512..8192, 512).expect_err("too long");

@@ -1,11 +1,16 @@
 //! Lies that only the whole stick tells: each part is within its limit, and there are too many.
 
+use super::memory::taken_by;
 use super::repair;
+use bootbank::bank::BootCfg;
+use bootbank::edit::inventory::Inventory;
+use bootbank::edit::seal::Operation;
+use bootbank::edit::{self, ConfEdit};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::error::ErrorKind;
 use bootbank::fat::Method;
 use bootbank::ownership::Owner;
-use bootbank::state::{KeyCache, Limits};
+use bootbank::state::{KeyCache, Limits, State};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
 
 /// An image with one bank in sectors 3 to 42, and another without a state.
@@ -87,4 +92,88 @@ fn states_within_the_limit_one_by_one_have_a_limit_together() {
         let plan = stick.plan(&edits, request(BankChoice::Partition(bank)));
         assert!(!plan.unwrap().is_empty(), "one bank is within it");
     }
+}
+
+/// A state with this esx.conf in it.
+fn state(conf: &str) -> State {
+    let pack = |path: &str, content: &[u8]| {
+        let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gzip);
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, content).unwrap();
+        archive.into_inner().unwrap().finish().unwrap()
+    };
+    let local = pack("etc/vmware/esx.conf", conf.as_bytes());
+    let bytes = pack("local.tgz", &local);
+    let limits = Limits::each(64 << 20);
+    State::open("state.tgz", &bytes, &limits, &KeyCache::new()).unwrap()
+}
+
+fn filled(mut conf: String, length: usize) -> String {
+    for line in 0.. {
+        if conf.len() >= length {
+            break;
+        }
+        conf.push_str(&format!("/fill/key{line} = \"value\"\n"));
+    }
+    conf
+}
+
+/// Bytes that making these edits copies, in units of the length of esx.conf.
+fn copies_made(conf: &str, edits: &[Edit]) -> u64 {
+    let state = state(conf);
+    let context = Context { time: None };
+    let (edited, taken) = taken_by(|| edit::apply(&state, edits, context, None).unwrap());
+    assert!(!edited.members.is_empty());
+    taken / conf.len() as u64
+}
+
+#[test]
+fn sealing_a_large_configuration_copies_it_as_often_for_many_adapters_as_for_one() {
+    let with = |adapters: usize| {
+        let lines = (0..adapters).map(|adapter| {
+            format!("/net/vmkernelnic/child[{adapter:06}]/mac = \"00:50:56:00:00:00\"\n")
+        });
+        copies_made(
+            &filled(lines.collect(), 2 << 20),
+            &[Edit::Seal(Operation::ALL.to_vec())],
+        )
+    };
+    let (one, many) = (with(1), with(505));
+    assert!(many <= one + 2 && many < 100, "{one} and {many} copies");
+}
+
+#[test]
+fn many_keys_are_set_in_as_few_passes_as_one() {
+    let with = |keys: usize| {
+        let set = (0..keys).map(|key| {
+            Edit::Conf(ConfEdit::Set {
+                key: format!("/adv/New/Key{key}"),
+                value: "1".to_owned(),
+            })
+        });
+        copies_made(&filled(String::new(), 2 << 20), &set.collect::<Vec<_>>())
+    };
+    let (one, many) = (with(1), with(5_000));
+    assert!(many <= one + 12 && many < 100, "{one} and {many} copies");
+}
+
+#[test]
+fn a_boot_cfg_full_of_kernel_options_is_taken_apart_in_one_pass() {
+    let with = |options: usize| {
+        let options: String = (0..options)
+            .map(|option| format!(" a{}=1", option % 7))
+            .collect();
+        let text = format!("kernelopt={options}\n");
+        let length = text.len() as u64;
+        let cfg = BootCfg::parse(text.as_bytes());
+        let mut inventory = Inventory::default();
+        let ((), taken) = taken_by(|| inventory.add_boot_cfg(&cfg));
+        assert!(!inventory.is_empty());
+        taken / length
+    };
+    let (few, many) = (with(1_000), with(100_000));
+    assert!(many <= few + 4, "{few} and {many} copies");
 }

@@ -114,6 +114,7 @@ static ALLOCATOR: Counting = Counting;
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
 }
 
 fn count(change: isize) {
@@ -121,6 +122,8 @@ fn count(change: isize) {
     let _ = HELD.try_with(|held| {
         let now = held.get() + change;
         held.set(now);
+        let taken = u64::try_from(change).unwrap_or(0);
+        TAKEN.with(|all| all.set(all.get() + taken));
         PEAK.with(|peak| peak.set(peak.get().max(now)));
     });
 }
@@ -154,6 +157,14 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: as promised by the caller.
         unsafe { System.realloc(place, layout, size) }
     }
+}
+
+/// Bytes this thread allocated during `work`, those it gave back included: a measure of the copying
+/// that is done, the same on every machine.
+pub fn taken_by<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = TAKEN.get();
+    let result = work();
+    (result, TAKEN.get() - before)
 }
 
 /// What `work` gives, and the most bytes this thread held more than before. What SQLite allocates is

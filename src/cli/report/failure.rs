@@ -160,6 +160,7 @@ impl From<&Error> for Failure {
         failure.partition = error.partition();
         failure.path.clone_from(&error.path);
         failure.hint = hint(&error.cause);
+        failure.offset = error.offset();
         if let Cause::Commit(CommitError::Interrupted { .. }) = error.cause {
             failure.exit = Exit::Interrupted;
         }
@@ -174,6 +175,9 @@ impl From<MediumError> for Failure {
     fn from(error: MediumError) -> Self {
         let mut failure = Failure::new(error.kind(), error.to_string());
         failure.hint = medium_hint(&error);
+        if let MediumError::Vanished { offset, .. } = &error {
+            failure.offset = Some(*offset);
+        }
         failure
     }
 }

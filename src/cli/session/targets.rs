@@ -106,6 +106,7 @@ pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
     let mut distinct = Vec::new();
     for path in paths {
         let identity = Identity::of(path, host).ok();
+        let identity = identity.map(|identity| behind_loops(identity, host));
         if identity.is_some_and(|identity| !seen.insert(identity)) {
             ui.warn(&format!(
                 "{} is named twice; it is used once",
@@ -116,6 +117,16 @@ pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
         }
     }
     distinct
+}
+
+/// The file, where a disk is a loop device over all of one: another loop device can be over it too.
+fn behind_loops(identity: Identity, host: &Host) -> Identity {
+    let Identity::Disk(number) = identity else {
+        return identity;
+    };
+    let file = host.file_of_loop(number);
+    let behind = file.and_then(|file| Identity::of(&file, host).ok());
+    behind.unwrap_or(identity)
 }
 
 /// Treats every target, as many at once as `--jobs` says, and returns what became of each, in
