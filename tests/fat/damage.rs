@@ -225,7 +225,7 @@ fn copies_that_end_a_chain_with_different_marks_mean_the_same() {
         let mut victim = Victim::of(format);
         let (second, last) = (victim.fats[1], *victim.chain.last().unwrap());
         set_fat_entry(&mut victim.bytes, format, second, last, 0xfff8);
-        let volume = open(&victim.bytes).unwrap();
+        let volume = open(&victim.bytes, format);
         let reach = volume.check().unwrap();
         assert!(reach.leftovers().is_empty(), "{format:?}");
         let entry = volume.find("state.tgz").unwrap().unwrap();
