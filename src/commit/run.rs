@@ -27,7 +27,7 @@
 //! that drops writes is caught before the switch in most cases) and why an undo file exists.
 //!
 //! Before the first write every sector of the set is compared with the content the plan was
-//! made from. An error of a write, a sync or a comparison ends the run at once; nothing is
+//! made from, and the medium must still have its name; at the end that is asked again. An error of a write, a sync or a comparison ends the run at once; nothing is
 //! tried twice, because after a failed sync the kernel may have forgotten what was dirty.
 
 use super::undo::is_mix_of;
@@ -187,6 +187,20 @@ pub enum CommitError {
         /// What the medium reported.
         source: io::Error,
     },
+    /// The medium has lost its name to another file, or altogether. Nothing was written.
+    #[error("{source}; nothing was written to either")]
+    Replaced {
+        /// What is there instead.
+        source: io::Error,
+    },
+    /// The same, found when all was written: the change is in the file that was opened.
+    #[error(
+        "{source}; the change is in the file that was opened, and nothing was written to the one that has its name"
+    )]
+    ReplacedMeanwhile {
+        /// What is there instead.
+        source: io::Error,
+    },
     /// Stopped by request before the first switch: every bank holds the old content.
     #[error(
         "interrupted before the switch, after {steps_done} of {steps} steps; every bank still holds its old configuration"
@@ -206,8 +220,12 @@ impl CommitError {
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            CommitError::Changed { .. } | CommitError::Interrupted { .. } => ErrorKind::Refused,
-            CommitError::Check { .. } | CommitError::Failed(_) => ErrorKind::Io,
+            CommitError::Changed { .. }
+            | CommitError::Replaced { .. }
+            | CommitError::Interrupted { .. } => ErrorKind::Refused,
+            CommitError::Check { .. }
+            | CommitError::ReplacedMeanwhile { .. }
+            | CommitError::Failed(_) => ErrorKind::Io,
         }
     }
 }
@@ -224,6 +242,9 @@ pub fn run(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Committed, CommitError> {
     check_unchanged(medium, set)?;
+    medium
+        .check_name()
+        .map_err(|source| CommitError::Replaced { source })?;
     let steps = set.steps();
     let point_of_no_return = steps.iter().position(|step| step.phase.is_commitment());
     let last_switch = steps.iter().rposition(|step| step.phase.is_commitment());
@@ -254,6 +275,9 @@ pub fn run(
             }
         }
     }
+    medium
+        .check_name()
+        .map_err(|source| CommitError::ReplacedMeanwhile { source })?;
     Ok(Committed {
         bytes_written,
         steps_done: steps.len(),

@@ -166,6 +166,10 @@ impl<M: WriteAt> WriteAt for CachedReads<M> {
         state.bytes_read += buf.len() as u64;
         self.medium.read_back(buf, offset)
     }
+
+    fn check_name(&self) -> io::Result<()> {
+        self.medium.check_name()
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
 //! A patched copy in the making: a new file that gets its name when it is complete.
 //!
-//! It is filled under a name of its own in the same directory, synced once, then renamed. What
-//! a cut leaves is that other file (`.bootbank-….partial`), never half an output. Blocks of
-//! zeros are not written, so the copy takes no more room than what is on the disk, however the
-//! source was stored.
+//! It is filled without a name, synced once, and given its name. Where the file system has no files
+//! without a name (FAT, NFS) it has one of its own in the same directory, and a cut leaves that
+//! other file (`.bootbank-….partial`), never half an output. Blocks of zeros are not written, so the
+//! copy takes no more room than what is on the disk, however the source was stored.
+//!
+//! Nobody else can open a file without a name, so nobody can cut it short: once it is complete, it
+//! is the one kind of file here that is read through a mapping ([`super::map`]).
 
+use super::map::Mapping;
 use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags, SeekFrom};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::{ControlFlow, Range};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -28,12 +33,30 @@ const MOST_NAMES: u32 = 1000;
 #[derive(Debug)]
 pub struct OutputFile {
     file: File,
-    partial: Option<PathBuf>,
+    name: Name,
     path: PathBuf,
     /// The file that publishing replaces.
     replaces: Option<Identity>,
     force: bool,
     size: u64,
+}
+
+/// A file that is complete and was never given a name: it is read, by many reads, and then gone.
+#[derive(Debug)]
+pub struct CompleteFile {
+    file: OutputFile,
+    mapping: Option<Mapping>,
+}
+
+/// What a file in the making is called.
+#[derive(Debug)]
+enum Name {
+    /// Nothing yet.
+    None,
+    /// This, until it is published.
+    Partial(PathBuf),
+    /// What it is to be called.
+    Final,
 }
 
 impl OutputFile {
@@ -46,28 +69,48 @@ impl OutputFile {
     /// operating system reported.
     pub fn create(path: &Path, force: bool, mode: u32) -> Result<Self, MediumError> {
         let (path, replaces) = final_place(path, force)?;
-        let directory = directory_of(&path);
-        for attempt in 0..MOST_NAMES {
-            let name = format!(".bootbank-{}-{attempt}.partial", std::process::id());
-            let partial = directory.join(name);
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mode = Mode::from_raw_mode(mode & 0o666);
-            match rustix::fs::open(&partial, flags | OFlags::NOFOLLOW, mode) {
-                Ok(file) => {
-                    return Ok(OutputFile {
-                        file: file.into(),
-                        partial: Some(partial),
-                        path,
-                        replaces,
-                        force,
-                        size: 0,
-                    });
-                }
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(create_error(&path, errno)),
+        let mode = Mode::from_raw_mode(mode & 0o666);
+        let (file, name) = match without_a_name(&path, mode) {
+            Some(file) => (file, Name::None),
+            None => {
+                let made = under_a_free_name(&path, |partial| {
+                    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                    rustix::fs::open(partial, flags | OFlags::NOFOLLOW, mode)
+                });
+                let (file, partial) = made.map_err(|errno| create_error(&path, errno))?;
+                (file.into(), Name::Partial(partial))
             }
+        };
+        Ok(OutputFile {
+            file,
+            name,
+            path,
+            replaces,
+            force,
+            size: 0,
+        })
+    }
+
+    /// Whether it leaves nothing behind should this process end now, and can be opened by nobody
+    /// else.
+    pub fn has_no_name(&self) -> bool {
+        matches!(self.name, Name::None)
+    }
+
+    /// Whether publishing replaces a file.
+    pub fn replaces_a_file(&self) -> bool {
+        self.replaces.is_some()
+    }
+
+    /// All of it is written, and it is only read from now on: through a mapping, where nobody else
+    /// can open it.
+    pub fn complete(self) -> CompleteFile {
+        let unseen = self.has_no_name();
+        let mapping = unseen.then(|| Mapping::of_own(&self.file, self.size));
+        CompleteFile {
+            mapping: mapping.flatten(),
+            file: self,
         }
-        Err(create_error(&path, Errno::EXIST))
     }
 
     /// Begins a file in `directory` that never gets a name, for its owner alone: gone when it is
@@ -179,25 +222,38 @@ impl OutputFile {
     /// [`MediumError::Exists`] where a file of that name appeared meanwhile and there is no
     /// `force`; what the operating system reported. The file is then gone.
     pub fn publish(mut self) -> Result<(), MediumError> {
-        let Some(partial) = &self.partial else {
-            return Ok(());
-        };
         self.file
             .sync_all()
             .map_err(|error| self.write_error(error))?;
-        if self.force {
-            rename(partial, &self.path, RenameFlags::empty())
-        } else {
-            rename_to_new(partial, &self.path)
-        }
-        .map_err(|errno| create_error(&self.path, errno))?;
-        self.partial = None;
+        self.give_name()
+            .map_err(|errno| create_error(&self.path, errno))?;
+        self.name = Name::Final;
         // Best effort: the file is whole and has its name; not every file system can sync the
         // directory, and a cut now leaves either the name or the partial file.
         if let Ok(directory) = File::open(directory_of(&self.path)) {
             let _ = directory.sync_all();
         }
         Ok(())
+    }
+
+    /// Gives the file the name it is to have.
+    fn give_name(&mut self) -> Result<(), Errno> {
+        if self.has_no_name() {
+            match link(&self.file, &self.path) {
+                Err(Errno::EXIST) if self.force => {}
+                linked => return linked,
+            }
+            // A link takes no other's place; a rename does.
+            let linked = under_a_free_name(&self.path, |partial| link(&self.file, partial));
+            self.name = Name::Partial(linked?.1);
+        }
+        match &self.name {
+            Name::Partial(partial) if self.force => {
+                rename(partial, &self.path, RenameFlags::empty())
+            }
+            Name::Partial(partial) => rename_to_new(partial, &self.path),
+            Name::None | Name::Final => Ok(()),
+        }
     }
 
     /// Writes what is not zero; the file is still all holes at and after `position`.
@@ -257,7 +313,7 @@ impl OutputFile {
 
 impl Drop for OutputFile {
     fn drop(&mut self) {
-        if let Some(partial) = &self.partial {
+        if let Name::Partial(partial) = &self.name {
             let _ = std::fs::remove_file(partial);
         }
     }
@@ -271,6 +327,27 @@ impl ReadAt for OutputFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(offset, buf.len(), self.size)?;
         self.file.read_exact_at(buf, offset)
+    }
+}
+
+impl CompleteFile {
+    /// Whether it is read through a mapping.
+    pub fn is_mapped(&self) -> bool {
+        self.mapping.is_some()
+    }
+}
+
+impl ReadAt for CompleteFile {
+    fn size(&self) -> u64 {
+        self.file.size
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(offset, buf.len(), self.file.size)?;
+        match &self.mapping {
+            Some(mapping) => mapping.read_at(&self.file.file, buf, offset),
+            None => self.file.read_at(buf, offset),
+        }
     }
 }
 
@@ -358,6 +435,40 @@ pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option
         Err(Errno::NXIO) => None,
         Err(_) => Some(position..size),
     }
+}
+
+/// Makes a file without a name in the directory of `path`; `None` where that cannot be, or where it
+/// could not be given a name later, for which /proc is needed.
+fn without_a_name(path: &Path, mode: Mode) -> Option<File> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = rustix::fs::open(directory_of(path), flags, mode).ok()?;
+    let file = File::from(file);
+    std::fs::metadata(in_proc(&file)).is_ok().then_some(file)
+}
+
+/// Makes something under a free name beside `path`.
+fn under_a_free_name<T>(
+    path: &Path,
+    make: impl Fn(&Path) -> Result<T, Errno>,
+) -> Result<(T, PathBuf), Errno> {
+    for attempt in 0..MOST_NAMES {
+        let name = format!(".bootbank-{}-{attempt}.partial", std::process::id());
+        let partial = directory_of(path).join(name);
+        match make(&partial) {
+            Err(Errno::EXIST) => {}
+            made => return made.map(|made| (made, partial)),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// Gives an open file without a name a name that is free.
+fn link(file: &File, path: &Path) -> Result<(), Errno> {
+    rustix::fs::linkat(CWD, in_proc(file), CWD, path, AtFlags::SYMLINK_FOLLOW)
+}
+
+fn in_proc(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {

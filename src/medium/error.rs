@@ -5,7 +5,7 @@ use crate::error::ErrorKind;
 use crate::host::{Process, Use};
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a medium was to be opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +181,14 @@ pub enum MediumError {
         /// Bytes now.
         is: u64,
     },
+    /// The name a medium was opened by leads to another file since, or to none.
+    #[error("{} is not the file any more that was opened{}", path.display(), called(now.as_deref()))]
+    Replaced {
+        /// The name.
+        path: PathBuf,
+        /// What the file that was opened is called now; `None` where that cannot be told.
+        now: Option<PathBuf>,
+    },
     /// The device is no longer there.
     #[error("{} disappeared while {op} at byte {offset}: {source}", path.display())]
     Vanished {
@@ -261,11 +269,18 @@ impl MediumError {
                 ErrorKind::Unsupported
             }
             MediumError::SizeChanged { .. }
+            | MediumError::Replaced { .. }
             | MediumError::Vanished { .. }
             | MediumError::NoSpace { .. }
             | MediumError::Io { .. } => ErrorKind::Io,
         }
     }
+}
+
+fn called(now: Option<&Path>) -> String {
+    now.map_or(String::new(), |now| {
+        format!(", which is {} now", now.display())
+    })
 }
 
 fn holders(by: &[Process]) -> String {

@@ -1,5 +1,7 @@
-//! Image files: mapped or read by position, and written by position where they are claimed,
-//! under locks held as long as they are open.
+//! Image files: read and written by position, under locks held as long as they are open.
+//!
+//! An image is never mapped: whoever cuts it short would end this process with SIGBUS, and nothing
+//! keeps everybody out from doing so. A read by position reports the end instead.
 //!
 //! Three kinds of lock meet on an image. `flock(2)` is what two runs of this program, and
 //! util-linux' `flock`, keep each other out with. QEMU takes `fcntl(2)` byte-range locks, read
@@ -9,7 +11,6 @@
 //!
 //! All of these are advisory: nothing stops a program that does not ask.
 
-use super::map::Mapping;
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range};
 use crate::host::{FileLock, LockClass, Process};
@@ -31,8 +32,6 @@ pub struct ImageFile {
     path: PathBuf,
     size: u64,
     identity: Identity,
-    /// Of an image that is only read; one that is to be changed is accessed by position.
-    mapping: Option<Mapping>,
 }
 
 impl ImageFile {
@@ -47,16 +46,11 @@ impl ImageFile {
         Self::new(node, file)
     }
 
-    /// Opens an image to be read, under a shared lock where the file system has locks; mapped
-    /// where it can be and is locked, else by position.
+    /// Opens an image to be read, under a shared lock where the file system has locks.
     pub(super) fn open_read(node: &Node<'_>) -> Result<Self, MediumError> {
         let file = node.open_file(Access::Read)?;
-        let locked = lock_shared(node, &file)?;
-        let mut image = Self::new(node, file)?;
-        if locked {
-            image.mapping = Mapping::of_locked(&image.file, image.size);
-        }
-        Ok(image)
+        lock_shared(node, &file)?;
+        Self::new(node, file)
     }
 
     fn new(node: &Node<'_>, file: File) -> Result<Self, MediumError> {
@@ -66,13 +60,7 @@ impl ImageFile {
             path: node.path().to_owned(),
             size,
             identity: node.file_identity(),
-            mapping: None,
         })
-    }
-
-    /// Whether it is read through a mapping.
-    pub fn is_mapped(&self) -> bool {
-        self.mapping.is_some()
     }
 
     /// Which file it is.
@@ -102,6 +90,17 @@ impl ImageFile {
         check_size(&self.file, &self.path, self.size)
     }
 
+    /// [`super::WriteAt::check_name`] of a claimed image.
+    pub(super) fn check_name(&self) -> io::Result<()> {
+        let there = std::fs::metadata(&self.path);
+        if there.is_ok_and(|there| Identity::of_file(&there) == self.identity) {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let now = super::node::name_of(&self.file);
+        Err(io::Error::other(MediumError::Replaced { path, now }))
+    }
+
     /// [`super::WriteAt::read_back`] of a claimed image. Asks the kernel to forget the file's
     /// pages and reads. Pages that are dirty, or mapped by another process, stay; on tmpfs all
     /// do; and what a drive below the file system keeps in its own memory is out of reach. A
@@ -121,13 +120,12 @@ impl ReadAt for ImageFile {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(offset, buf.len(), self.size)?;
-        match &self.mapping {
-            Some(mapping) => {
-                check_size(&self.file, &self.path, self.size)?;
-                mapping.read_at(&self.file, buf, offset)
-            }
-            None => self.file.read_exact_at(buf, offset),
-        }
+        self.file.read_exact_at(buf, offset).map_err(|error| {
+            // The end of a file that has become shorter is no end to be expected.
+            check_size(&self.file, &self.path, self.size)
+                .err()
+                .unwrap_or(error)
+        })
     }
 }
 
@@ -142,8 +140,8 @@ fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 }
 
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
-/// take; returns whether it was taken.
-fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumError> {
+/// take.
+fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     let against_readers = |lock: &FileLock| match lock.class {
         LockClass::Flock => false,
         LockClass::Posix | LockClass::OpenFile => {
@@ -155,9 +153,8 @@ fn lock_shared(node: &Node<'_>, file: &File) -> Result<bool, MediumError> {
         return Err(locked(node, LockClass::OpenFile));
     }
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Err(locked(node, LockClass::Flock)),
-        Err(_) => Ok(false),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,12 @@
-//! Image files mapped into memory, to be looked at.
+//! Files of this process's own mapped into memory, to be read many times: a compressed image that
+//! was unpacked.
 //!
-//! Only regular files, only for reading, under a shared lock. A block device is never mapped:
-//! one pulled out would end the process with SIGBUS, where a positioned read reports EIO.
+//! Whoever cuts a file short while it is mapped here ends this process with SIGBUS, and nothing
+//! keeps everybody out from doing so: locks are advisory, and a lease only asks for a moment's
+//! patience. So nothing is mapped that somebody else can open: no image, whoever owns it, and no
+//! block device, which can be pulled out. What is left is a file that this process made and that
+//! has no name. Everything else is read by position, which costs one system call for a read, and a
+//! read here is a page at least.
 #![allow(unsafe_code)]
 
 use super::past_the_end;
@@ -10,30 +15,27 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// All of a regular file, mapped read-only.
+/// All of a file that has no name, mapped read-only.
 ///
-/// The shared lock keeps out everybody who asks for one, this program's own writing commands
-/// first of all. A program that does not ask can still cut the file short, and touching a page
-/// past the new end is SIGBUS, as is one that the disk below fails to deliver. So the size is
-/// asked for before every read, and the pages are (`MADV_POPULATE_READ`, Linux 5.14): the kernel
-/// answers with an error then, and what it cannot map is read by position, which says why. That
-/// leaves the moment between this and the copy.
+/// A page that the disk below fails to deliver would be SIGBUS as well. So the pages are asked for
+/// before every read (`MADV_POPULATE_READ`, Linux 5.14): the kernel answers with an error then, and
+/// what it cannot map is read by position, which says why.
 #[derive(Debug)]
 pub(super) struct Mapping(Mmap);
 
 impl Mapping {
-    /// Maps the `size` bytes of a file that is under a lock; `None` where its file system has no
-    /// mappings, or the address space no room for it, and it has to be read by position. So has
-    /// one in memory, where looking at a hole through a mapping fills it.
-    pub(super) fn of_locked(file: &File, size: u64) -> Option<Self> {
+    /// Maps the `size` bytes of a file that was made here, has no name, and is not written any more;
+    /// `None` where its file system has no mappings, or the address space no room for it, and it has
+    /// to be read by position. So has one in memory, where looking at a hole through a mapping fills
+    /// it.
+    pub(super) fn of_own(file: &File, size: u64) -> Option<Self> {
         if is_in_memory(file) {
             return None;
         }
         map(file, usize::try_from(size).ok()?).map(Mapping)
     }
 
-    /// Fills `buf` from byte `offset` of `file` on, which is what is mapped. Callers know that
-    /// the file still has its size.
+    /// Fills `buf` from byte `offset` of `file` on, which is what is mapped.
     pub(super) fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let start = usize::try_from(offset).map_err(|_| past_the_end())?;
         let populated = self.0.advise_range(Advice::PopulateRead, start, buf.len());
@@ -53,9 +55,8 @@ fn is_in_memory(file: &File) -> bool {
 }
 
 fn map(file: &File, len: usize) -> Option<Mmap> {
-    // SAFETY: the bytes behind a mapping must not change while a `&[u8]` to them is used. No
-    // slice of the map leaves this file; `read_at` copies out of it under the shared lock that
-    // the open file holds, and a writer who ignores that lock can make the copy differ from
-    // what was there a moment ago, no more. Truncation is what the type's comment says it is.
+    // SAFETY: the bytes behind a mapping must neither change while a `&[u8]` to them is used nor
+    // go away. The file has no name, so no other process opens it, and this one writes it no more;
+    // no slice of the map leaves this file.
     unsafe { MmapOptions::new().len(len).map(file) }.ok()
 }

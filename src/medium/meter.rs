@@ -66,4 +66,8 @@ impl<M: WriteAt> WriteAt for Meter<M> {
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.medium.read_back(buf, offset)
     }
+
+    fn check_name(&self) -> io::Result<()> {
+        self.medium.check_name()
+    }
 }

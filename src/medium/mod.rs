@@ -26,7 +26,7 @@ mod target;
 
 pub use cache::CachedReads;
 pub use content::Content;
-pub use copy::OutputFile;
+pub use copy::{CompleteFile, OutputFile};
 pub use device::BlockDevice;
 pub use error::{Access, MediumError, NodePermissions, ReadOnlyReason};
 pub use image::ImageFile;
@@ -72,6 +72,15 @@ pub trait WriteAt: ReadAt {
     /// # Errors
     /// As [`ReadAt::read_at`].
     fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Asks whether the name the medium was opened by still leads to it. One without a name is what
+    /// it is.
+    ///
+    /// # Errors
+    /// [`MediumError::Replaced`] where the name leads to another file now, or to none.
+    fn check_name(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<M: ReadAt + ?Sized> ReadAt for &M {
@@ -92,6 +101,9 @@ impl<M: WriteAt + ?Sized> WriteAt for &M {
     }
     fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_back(buf, offset)
+    }
+    fn check_name(&self) -> io::Result<()> {
+        (**self).check_name()
     }
 }
 

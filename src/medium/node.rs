@@ -6,6 +6,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -205,4 +206,14 @@ impl<'a> Node<'a> {
             mode: self.metadata.permissions().mode() & 0o7777,
         }
     }
+}
+
+/// The name an open file has now; `None` where it has none any more.
+pub(super) fn name_of(file: &File) -> Option<PathBuf> {
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let name = std::fs::read_link(link).ok()?;
+    // Of a file without a name the kernel says what it was called, and more.
+    let there = std::fs::metadata(&name).ok()?;
+    let same = Identity::of_file(&there) == Identity::of_file(&file.metadata().ok()?);
+    same.then_some(name)
 }

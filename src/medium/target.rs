@@ -199,4 +199,12 @@ impl WriteAt for ClaimedTarget {
             Target::Device(device) => device.read_back(buf, offset),
         }
     }
+
+    fn check_name(&self) -> io::Result<()> {
+        match &self.0 {
+            Target::Image(image) => image.check_name(),
+            // A node can be made anew for the same disk; one that is pulled out fails to be read.
+            Target::Device(_) => Ok(()),
+        }
+    }
 }

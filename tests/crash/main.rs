@@ -24,6 +24,7 @@ mod faults;
 mod judges;
 mod lies;
 mod program;
+mod replaced;
 mod runs;
 mod sticks;
 mod table;

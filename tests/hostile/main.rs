@@ -22,6 +22,9 @@
 mod bounds;
 #[path = "../../fuzz/src/drive/mod.rs"]
 mod drive;
+#[path = "../common/holder.rs"]
+#[allow(dead_code, reason = "not all of it is used here")]
+mod holder;
 mod images;
 mod kept;
 mod lies;

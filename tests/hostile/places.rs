@@ -1,5 +1,6 @@
 //! Files that cannot be read, written or made.
 
+use super::holder::Holder;
 use super::images::{Ran, Scene, output};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -253,5 +254,34 @@ fn a_copy_never_replaces_its_own_source() {
         let ran = Ran::new(command.arg(output).arg(scene.target()));
         assert!(matches!(ran.code, 2 | 3), "{ran:?}");
         assert_eq!(scene.digest(), before);
+    }
+}
+
+/// Cuts an image to a few lengths and lets it grow again, over and over, until its input ends.
+const CUT_AND_GROW: &str = "
+import os, select, sys
+path = sys.argv[1]
+size = os.stat(path).st_size
+print('ready', flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for part in (0, 4096, size // 3, size):
+        os.truncate(path, part)
+";
+
+#[test]
+fn an_image_that_shrinks_and_grows_while_it_is_read_ends_no_reader_with_a_signal() {
+    let scene = Scene::sound(PLAIN);
+    let path = scene.target();
+    let content = fs::read(&path).unwrap();
+    for command in [&["info"][..], &["verify"], &["pci", "list"], &["fix", "-n"]] {
+        for _ in 0..8 {
+            fs::write(&path, &content).unwrap();
+            let cutter = Holder::start("python3", &["-c", CUT_AND_GROW, path.to_str().unwrap()]);
+            let run = output(scene.command(command).arg(&path));
+            drop(cutter);
+            // Whatever it made of what it read, it is an exit code of its own.
+            let code = run.status.code();
+            assert!(matches!(code, Some(0 | 2 | 4 | 5)), "{command:?}: {run:?}");
+        }
     }
 }

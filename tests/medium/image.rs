@@ -6,7 +6,7 @@ use crate::{open_read, open_write, pattern};
 use bootbank::error::ErrorKind;
 use bootbank::host::Host;
 use bootbank::medium::{
-    Access, Content, Identity, MediumError, ReadAt, ReadOnlyReason, Target, TargetKind, WriteAt,
+    Access, Content, Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt,
 };
 use std::fs::{self, File};
 use std::io;
@@ -38,10 +38,9 @@ fn inner(error: &io::Error) -> &MediumError {
 }
 
 #[test]
-fn an_image_opened_for_reading_is_mapped_and_reads_as_the_file() {
+fn an_image_opened_for_reading_reads_as_the_file() {
     let (_dir, path, bytes) = image();
     let target = open_read(&path).unwrap();
-    assert!(matches!(&target, Target::Image(image) if image.is_mapped()));
     assert_eq!(target.kind(), TargetKind::Image);
     assert_eq!(target.size(), SIZE as u64);
     assert_eq!(target.logical_sector_size(), None);
@@ -82,7 +81,7 @@ fn a_write_changes_its_sector_and_no_other_byte() {
 }
 
 #[test]
-fn an_image_cut_short_under_a_mapping_is_an_error_and_no_signal() {
+fn an_image_that_is_cut_short_while_it_is_read_is_an_error_and_no_signal() {
     let (_dir, path, _) = image();
     let target = open_read(&path).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
@@ -93,6 +92,43 @@ fn an_image_cut_short_under_a_mapping_is_an_error_and_no_signal() {
         matches!(inner(&error), MediumError::SizeChanged { was, is, .. } if (*was, *is) == expected),
         "{error}"
     );
+}
+
+#[test]
+fn no_part_of_an_image_is_mapped() {
+    let (_dir, path, _) = image();
+    let reader = open_read(&path).unwrap();
+    reader.read_at(&mut [0; 512], 0).unwrap();
+    drop(reader);
+    let writer = open_write(&path).unwrap();
+    writer.read_at(&mut [0; 512], 0).unwrap();
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    assert!(!maps.contains(path.to_str().unwrap()), "{maps}");
+}
+
+#[test]
+fn a_name_that_leads_to_another_file_is_noticed() {
+    let (dir, path, bytes) = image();
+    let writer = open_write(&path).unwrap();
+    writer.check_name().unwrap();
+    let elsewhere = dir.path().join("elsewhere.img");
+    fs::rename(&path, &elsewhere).unwrap();
+    let now = |writer: &dyn WriteAt| {
+        let error = writer.check_name().unwrap_err();
+        let MediumError::Replaced { now, .. } = inner(&error) else {
+            panic!("{error}");
+        };
+        now.clone()
+    };
+    assert_eq!(
+        now(&writer),
+        Some(elsewhere.clone()),
+        "no file has the name"
+    );
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(now(&writer), Some(elsewhere.clone()), "another file has it");
+    fs::remove_file(&elsewhere).unwrap();
+    assert_eq!(now(&writer), None);
 }
 
 #[test]

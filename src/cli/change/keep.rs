@@ -62,6 +62,11 @@ pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) ->
                 quoted(undo),
                 quoted(&object.target)
             )),
+        // The file that has the target's name is not the one that was changed.
+        (Some(undo), Exit::Io) if object.outcome == Outcome::Changed => failure.and_hint(&format!(
+            "to undo it: bootbank undo {} FILE, where FILE is the file that was changed",
+            quoted(undo)
+        )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
             "to undo it: bootbank undo {} {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
             quoted(undo),

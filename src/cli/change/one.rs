@@ -256,8 +256,10 @@ fn source_date_epoch() -> Option<u64> {
 
 /// Whether some banks are new and others old.
 pub fn outcome_of(error: &CommitError) -> Outcome {
-    let CommitError::Failed(failure) = error else {
-        return Outcome::Failed;
+    let failure = match error {
+        CommitError::Failed(failure) => failure,
+        CommitError::ReplacedMeanwhile { .. } => return Outcome::Changed,
+        _ => return Outcome::Failed,
     };
     let held: Vec<_> = failure.holds.iter().map(|(_, holds)| *holds).collect();
     if held.iter().all(|holds| *holds == commit::Holds::Old) {

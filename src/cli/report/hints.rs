@@ -65,6 +65,9 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Commit(CommitError::Changed { .. }) => {
             "another program is writing to this medium; stop it, and run the command again"
         }
+        Cause::Commit(CommitError::Replaced { .. } | CommitError::ReplacedMeanwhile { .. }) => {
+            "another program put something else in its place; find out which of the two files you mean"
+        }
         Cause::Commit(CommitError::Interrupted { .. }) => {
             "run the command again, or free the leftovers with `bootbank reclaim`"
         }
