@@ -88,8 +88,10 @@ fn run(mut cli: Cli) -> Exit {
         Ok(prepared) => prepared,
         Err(failure) => return say(&ui, failure),
     };
+    let (host, outputs) = confine_to(cli.command.needs(), !cli.common.no_sandbox, &ui);
     let session = Session {
-        host: confine_to(cli.command.needs(), &ui),
+        host,
+        outputs,
         ui,
         common,
         keys,

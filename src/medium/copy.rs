@@ -123,7 +123,7 @@ impl OutputFile {
             .map_err(|error| io_error("make a temporary file in", directory, error))?;
         Ok(OutputFile {
             file,
-            partial: None,
+            name: Name::None,
             path: directory.to_owned(),
             replaces: None,
             force: false,

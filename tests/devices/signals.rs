@@ -171,10 +171,16 @@ fn an_interrupted_copy_leaves_no_file_behind() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let partial = |name: &String| name.ends_with(".partial");
+    // The copy has no name yet, or one that ends in .partial: it is what is written to.
+    let open_files = format!("/proc/{}/fd", child.id());
     let begun = || {
-        let name = bench.names().into_iter().find(partial)?;
-        let size = fs::metadata(bench.path(&name)).ok()?.len();
+        let files = fs::read_dir(&open_files).ok()?.flatten();
+        let mut files = files.filter(|file| {
+            let name = fs::read_link(file.path()).unwrap_or_default();
+            let name = name.to_string_lossy().into_owned();
+            name.ends_with(" (deleted)") || name.ends_with(".partial")
+        });
+        let size = fs::metadata(files.next()?.path()).ok()?.len();
         (size > 0).then_some(size)
     };
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,14 +1,14 @@
 //! How a change is made: what is typed, and what it means, checked once.
 
-use crate::cli::process::{Needs, is_stream};
+use crate::cli::process::Needs;
 use crate::cli::report::Failure;
 use crate::cli::session::bytes;
 use crate::fat::Method;
-use crate::medium::OutputFile;
+use crate::host::Host;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-use super::output;
+use super::output::{self, Place};
 use super::undo_store::{self, UndoPlace};
 
 /// What every writing command understands.
@@ -61,7 +61,7 @@ impl ChangeArgs {
             return Needs::to_read(targets);
         }
         if let Some(output) = &self.output {
-            return needs_of_copies(targets, output);
+            return needs_of_copies(targets, output, self.force);
         }
         let needs = Needs::to_write(targets);
         if self.no_undo {
@@ -81,19 +81,28 @@ impl ChangeArgs {
     }
 }
 
-/// Patched copies are made; where their directory is missing, that is made as well.
-fn needs_of_copies(targets: &[PathBuf], output: &Path) -> Needs {
-    let needs = Needs::to_read(targets);
-    if is_stream(output) {
-        return needs.making_in(output::scratch_directory(&output::Place::Stream));
+/// Patched copies are made; where their directory is missing, that is made here, while it is
+/// allowed.
+fn needs_of_copies(targets: &[PathBuf], output: &Path, force: bool) -> Needs {
+    let mut needs = Needs::to_read(targets);
+    // What goes wrong here goes wrong again when the copies are made, and is said then.
+    let paths: Vec<&Path> = targets.iter().map(PathBuf::as_path).collect();
+    let fits = output::check_places(output, &paths, &Host::default());
+    if fits.and_then(|()| output::make_directory(output)).is_err() {
+        return needs;
     }
-    let directory = OutputFile::directory_for(output);
-    // `copies/` is a directory to be made, `copies` a file in the one above.
-    let named = output.as_os_str().as_encoded_bytes().ends_with(b"/");
-    if directory.is_dir() && (!named || output.is_dir()) {
-        return needs.making_in(directory);
+    for target in targets {
+        let Ok(place) = Place::of(output, target) else {
+            continue;
+        };
+        if let Place::File { path, .. } = &place {
+            needs = needs.making(path, force, output::mode_for(target));
+        }
+        if output::needs_scratch(target, &place) {
+            needs = needs.making_scratch_in(output::scratch_directory(&place));
+        }
     }
-    needs.making_directory(&directory)
+    needs
 }
 
 /// What becomes of a plan.

@@ -15,7 +15,6 @@ use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, Spars
 use crate::stick::Plan;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Bytes held at once while streaming.
@@ -28,15 +27,6 @@ struct Making {
     force: bool,
     /// Its permission bits, less the umask.
     mode: u32,
-}
-
-/// Permission bits of a copy, less the umask: a copy of an image can be read by no more people than
-/// the image, and one of a disk by its owner, since both hold the secrets of a host.
-fn mode_for(source: &Path) -> u32 {
-    match std::fs::metadata(source) {
-        Ok(found) if found.is_file() => found.permissions().mode() & 0o666 | 0o600,
-        _ => 0o600,
-    }
 }
 
 impl One<'_> {
@@ -54,7 +44,7 @@ impl One<'_> {
         }
         let content = output::content_of(source).unwrap_or(Content::Raw);
         let working = self.job.session.interrupt.working();
-        let mode = mode_for(source);
+        let mode = output::mode_for(source);
         let making = Making { force, mode };
         let exit = match output::can_unpack(content) {
             true => self.copy_unpacked(source, content, place, making, object),
@@ -98,7 +88,7 @@ impl One<'_> {
                 let medium = CachedReads::new(&target);
                 let stick = self.job.session.open_stick(&medium, sector_size)?;
                 self.plan(&stick)?;
-                let mut copy = OutputFile::create(path, making.force, making.mode)?;
+                let mut copy = self.output(path, making)?;
                 copy.fill_from(&target, &mut |at| self.proceed(at))
                     .map_err(|error| copy_failure(error, source))?;
                 self.patch(copy, sector_size, place, object)
@@ -125,18 +115,15 @@ impl One<'_> {
             Place::File {
                 path,
                 packing: Packing::Plain,
-            } => (OutputFile::create(path, making.force, making.mode)?, true),
-            _ => (
-                OutputFile::scratch(&output::scratch_directory(place))?,
-                false,
-            ),
+            } => (self.output(path, making)?, true),
+            _ => (self.scratch(place)?, false),
         };
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
             .map_err(|error| copy_failure(error, source))?;
         if is_plain {
             self.patch(copy, None, place, object)
         } else {
-            self.stream(&copy, None, place, making, object)
+            self.stream(&copy.complete(), None, place, making, object)
         }
     }
 
@@ -183,7 +170,7 @@ impl One<'_> {
                         })?;
                 }
                 Place::File { path, packing } => {
-                    let mut file = OutputFile::create(path, making.force, making.mode)?;
+                    let mut file = self.output(path, making)?;
                     let packed = output::pack(&mut file, *packing, |out| self.pour(&patched, out));
                     packed.map_err(|error| {
                         stream_failure(error, |error| file.write_error(error).into())
@@ -206,6 +193,18 @@ impl One<'_> {
             true => Vec::new(),
             false => self.job.afterwards(plan, copy, true),
         }
+    }
+
+    /// A file to unpack to on the way.
+    fn scratch(&self, place: &Place) -> Result<OutputFile, MediumError> {
+        let directory = output::scratch_directory(place);
+        self.job.session.outputs.take_scratch(&directory)
+    }
+
+    /// The file of a copy, empty.
+    fn output(&self, path: &Path, making: Making) -> Result<OutputFile, MediumError> {
+        let outputs = &self.job.session.outputs;
+        outputs.take(path, making.force, making.mode)
     }
 
     fn pour(&self, source: &dyn ReadAt, out: &mut dyn Write) -> Result<(), CopyError> {

@@ -10,6 +10,7 @@ use crate::medium::{Content, Identity, MediumError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The name that stands for standard output.
@@ -246,6 +247,28 @@ pub enum CopyError {
     Write(io::Error),
     /// A signal came.
     Interrupted,
+}
+
+/// Permission bits of a copy, less the umask: a copy of an image can be read by no more people than
+/// the image, and one of a disk by its owner, since both hold the secrets of a host.
+pub fn mode_for(source: &Path) -> u32 {
+    match std::fs::metadata(source) {
+        Ok(found) if found.is_file() => found.permissions().mode() & 0o666 | 0o600,
+        _ => 0o600,
+    }
+}
+
+/// Whether a copy needs a place to be unpacked to on the way.
+pub fn needs_scratch(source: &Path, place: &Place) -> bool {
+    let is_packed = content_of(source).is_ok_and(can_unpack);
+    let is_plain = matches!(
+        place,
+        Place::File {
+            packing: Packing::Plain,
+            ..
+        }
+    );
+    is_packed && !is_plain
 }
 
 /// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in

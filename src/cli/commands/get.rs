@@ -3,13 +3,16 @@
 use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
-use crate::medium::{Identity, MediumError, OutputFile};
+use crate::medium::{Identity, MediumError};
 use crate::stick::{Cause, Error, Path as StickPath};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Errors are those of a listing: the file itself is no JSON.
 const SCHEMA: &str = "bootbank.ls/1";
+
+/// Permission bits of a file that is copied out.
+pub const FILE_MODE: u32 = 0o600;
 
 /// Copy one file out of a bank or its state
 #[derive(Debug, Args)]
@@ -40,7 +43,7 @@ impl Run for Get {
     }
 
     fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick]).making(&self.file)
+        Needs::to_read([&self.stick]).making(&self.file, self.force, FILE_MODE)
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
@@ -107,7 +110,7 @@ pub fn write_file(
         let path = file.to_owned();
         return Err(MediumError::SameFile { path }.into());
     }
-    let mut output = OutputFile::create(file, force, 0o600)?;
+    let mut output = session.outputs.take(file, force, FILE_MODE)?;
     let stop = &mut |_| std::ops::ControlFlow::Continue(());
     output.fill_from_reader(&mut &*content, stop)?;
     output.publish()?;

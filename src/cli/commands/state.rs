@@ -1,6 +1,6 @@
 //! `bootbank state`: the state as one file, out and in.
 
-use super::get::write_file;
+use super::get::{FILE_MODE, write_file};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
@@ -157,7 +157,7 @@ impl Run for Export {
     }
 
     fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick]).making(&self.file)
+        Needs::to_read([&self.stick]).making(&self.file, self.force, FILE_MODE)
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {

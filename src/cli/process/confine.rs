@@ -1,16 +1,31 @@
-//! Confinement: before anything of a medium is read, the process gives up every right it does
-//! not need.
+//! The sandbox: before anything of a medium is read, the process gives up every right it does not
+//! need, since a medium comes from anywhere and the program may run as root.
 //!
-//! A medium comes from anywhere and the program may run as root. Landlock, where the kernel has
-//! it, lets the process write to the targets and to the directories of the files it makes, read
-//! these and what tells about the machine, and nothing else: no other file, no program to run,
-//! no network, no signal to others. With no_new_privs nothing it could still start gains rights.
-//! All of it is best effort: an older kernel enforces less or nothing, which `-v` says.
+//! - **Rights** ([`rights`]): what root can do beyond others is dropped, but for what the targets
+//!   need.
+//! - **Files** (Landlock): the process can write to the targets and to the directories of the files
+//!   it makes, read these and what tells about the machine, and no other file. It can start no
+//!   program, connect to no TCP port and send no signal to others.
+//! - **System calls** ([`calls`], seccomp): those the program makes and no others. There is no network
+//!   of any kind, no Unix socket, no change of owners or permissions, no module, no mount. A call that
+//!   is denied ends the process with a message ([`denied`]).
 //!
-//! What is open already (standard output, the terminal) stays usable. Where a file is looked up
-//! is not restricted by Landlock; opening and changing it is.
+//! Each is as much as the kernel can do, which `-v` says; where it can do nothing, root is told
+//! unasked. `--no-sandbox` does without. What is open already (standard output, the terminal, a
+//! connection made before) stays usable. Where a file is looked up is not restricted by Landlock;
+//! opening and changing it is.
+//!
+//! Landlock and the rights are those of a thread and what it starts, so all this is done before
+//! there is a second one.
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod calls;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod denied;
+mod rights;
 
 use super::needs::Needs;
+use super::outputs::Outputs;
 use crate::cli::terminal::Ui;
 use crate::host::{BY_ID, DeviceNumber, Host, PCI_IDS};
 use crate::medium::Identity;
@@ -18,6 +33,8 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,9 +55,10 @@ const ABOUT_THE_MACHINE: [&str; 7] = [
 const LOOKS_AT_OPENERS: u32 = 20;
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Gives up what is not needed, and returns what was seen of this machine before: who has the
-/// targets open cannot be seen any more after that.
-pub fn confine_to(mut needs: Needs, ui: &Ui) -> Host {
+/// Gives up what is not needed, unless `sandbox` is false, and returns what was seen of this machine
+/// before, since who has the targets open cannot be seen any more after that, and the files that are
+/// to be made.
+pub fn confine_to(mut needs: Needs, sandbox: bool, ui: &Ui) -> (Host, Outputs) {
     let mut host = Host::default();
     let targets = needs.writes.iter();
     let disks = targets.filter_map(|path| match Identity::of(path, &host) {
@@ -55,20 +73,91 @@ pub fn confine_to(mut needs: Needs, ui: &Ui) -> Host {
         }
         std::thread::sleep(LOOK_PAUSE);
     }
+    let outputs = Outputs::open(&mut needs);
+    if !sandbox {
+        ui.detail("not confined: --no-sandbox");
+        return (host, outputs);
+    }
     // The nodes of a disk's partitions have caches of their own, which are written out.
     let partitions = disks.iter().flat_map(|disk| host.partitions(*disk));
     let partitions: Vec<PathBuf> = partitions.map(|partition| partition.node).collect();
     needs.reads.extend(partitions);
-    let confined = confine(&needs);
-    ui.detail(&in_words(&confined, &needs));
-    host
+    let sandbox = Sandbox::enter(&needs, !disks.is_empty());
+    if sandbox.holds_nothing() && rustix::process::geteuid().is_root() {
+        ui.warn(NOTHING_HOLDS);
+    }
+    sandbox
+        .in_words(&needs)
+        .iter()
+        .for_each(|line| ui.detail(line));
+    (host, outputs)
 }
 
-/// Confines this thread, and all that it starts from now on, to `needs`. There is no way back.
+/// Said to root, whom nothing stops then.
+const NOTHING_HOLDS: &str = "this kernel cannot confine bootbank: it has no Landlock, and system calls \
+     cannot be limited. A medium made to do harm could do it as root";
+
+/// What came of each part.
+struct Sandbox {
+    rights: Result<CapabilitySet, Errno>,
+    files: Result<RestrictionStatus, RulesetError>,
+    calls: Result<(), String>,
+}
+
+impl Sandbox {
+    /// Confines this thread, and all that it starts from now on, to `needs`. There is no way back.
+    fn enter(needs: &Needs, changes_a_disk: bool) -> Self {
+        Sandbox {
+            // First, as the others deny what is needed for it.
+            rights: rights::give_up(needs, changes_a_disk),
+            files: confine_files(needs),
+            calls: limit_calls(),
+        }
+    }
+
+    /// Whether the kernel enforces neither of the two that hold root.
+    fn holds_nothing(&self) -> bool {
+        let files = self.files.as_ref();
+        let no_files = files.map_or(true, |found| found.ruleset == RulesetStatus::NotEnforced);
+        no_files && self.calls.is_err()
+    }
+
+    /// What came of it, for `-v`.
+    fn in_words(&self, needs: &Needs) -> Vec<String> {
+        let rights = match &self.rights {
+            Ok(left) if left.is_empty() => "it has no rights beyond those of its user".to_owned(),
+            Ok(left) => {
+                let names: Vec<&str> = left.iter_names().map(|(name, _)| name).collect();
+                format!("the rights of root it keeps: {}", names.join(", "))
+            }
+            Err(error) => format!("its rights could not be given up: {error}"),
+        };
+        let calls = match &self.calls {
+            Ok(()) => {
+                "limited to the system calls it makes: no network, no other program".to_owned()
+            }
+            Err(error) => format!("its system calls are not limited: {error}"),
+        };
+        vec![files_in_words(&self.files, needs), calls, rights]
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn limit_calls() -> Result<(), String> {
+    denied::watch();
+    calls::limit().map_err(|error| error.to_string())
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn limit_calls() -> Result<(), String> {
+    Err("there is no list of them for this architecture".to_owned())
+}
+
+/// Confines this thread, and all that it starts from now on, to the files of `needs`.
 ///
 /// # Errors
 /// What the kernel would not do; older kernels doing less is no error.
-fn confine(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
+fn confine_files(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     // The newest version whose effects were tried; older kernels leave out what they lack.
     let abi = ABI::V6;
     let ruleset = Ruleset::default()
@@ -82,13 +171,16 @@ fn confine(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     let make = make_bitflags!(AccessFs::{
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile
     });
+    // The directory is opened to be synced.
+    let name = make_bitflags!(AccessFs::{ReadDir | MakeReg});
     let machine = ABOUT_THE_MACHINE.iter().map(Path::new);
     let rules = machine
         .map(|path| (path, read))
         .chain(all(&needs.reads, read_medium))
         .chain(all(&needs.writes, write_medium))
         .chain(all(&needs.makes_in, make))
-        .chain(all(&needs.makes_directories_in, make | AccessFs::MakeDir));
+        .chain(all(&needs.names_in, name))
+        .chain(all(&needs.replaces_in, name | AccessFs::RemoveFile));
     ruleset
         .add_rules(rules.filter_map(|(path, access)| rule(path, access)))?
         .restrict_self()
@@ -116,8 +208,8 @@ fn rule(
     Some(Ok(PathBeneath::new(opened, access)))
 }
 
-/// What came of it, in words for `-v`.
-fn in_words(result: &Result<RestrictionStatus, RulesetError>, needs: &Needs) -> String {
+/// What came of Landlock.
+fn files_in_words(result: &Result<RestrictionStatus, RulesetError>, needs: &Needs) -> String {
     let status = match result {
         Ok(status) => status,
         Err(error) => return format!("not confined: {error}"),
@@ -129,17 +221,19 @@ fn in_words(result: &Result<RestrictionStatus, RulesetError>, needs: &Needs) -> 
             return "not confined: this kernel has no Landlock".to_owned();
         }
     };
-    let places: Vec<String> = needs
-        .writes
-        .iter()
-        .chain(&needs.makes_in)
-        .chain(&needs.makes_directories_in)
-        .map(|path| path.display().to_string())
-        .collect();
-    if places.is_empty() {
-        format!("{degree}: it can write nothing")
-    } else {
-        format!("{degree}: it can write only {}", places.join(", "))
+    let listed = |paths: &mut dyn Iterator<Item = &PathBuf>| {
+        let places = paths.map(|path| path.display().to_string());
+        places.collect::<Vec<_>>().join(", ")
+    };
+    let written = listed(&mut needs.writes.iter().chain(&needs.makes_in));
+    let named = listed(&mut needs.names_in.iter().chain(&needs.replaces_in));
+    match (written.is_empty(), named.is_empty()) {
+        (true, true) => format!("{degree}: it can write nothing"),
+        (false, true) => format!("{degree}: it can write only {written}"),
+        (true, false) => format!("{degree}: it can write only new files in {named}"),
+        (false, false) => {
+            format!("{degree}: it can write only {written}, and new files in {named}")
+        }
     }
 }
 

@@ -4,10 +4,12 @@ mod confine;
 mod input;
 mod means;
 mod needs;
+mod outputs;
 mod signals;
 
 pub use confine::confine_to;
 pub use input::{bytes, take_stdin, text};
 pub use means::check_means;
 pub use needs::{Needs, is_stream};
+pub use outputs::Outputs;
 pub use signals::Interrupt;

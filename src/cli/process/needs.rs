@@ -2,11 +2,21 @@
 //! makes files in. Known from the arguments alone, before anything is opened; each command says
 //! it of itself.
 
-use crate::medium::OutputFile;
 use std::path::{Path, PathBuf};
 
 /// The name that stands for standard input or output.
 const STREAM: &str = "-";
+
+/// A file that a run makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// What it is to be called.
+    pub path: PathBuf,
+    /// Whether it may take the place of another.
+    pub force: bool,
+    /// Its permission bits, less the umask.
+    pub mode: u32,
+}
 
 /// What a run of the program has to get at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,10 +25,17 @@ pub struct Needs {
     pub reads: Vec<PathBuf>,
     /// Files and devices that are read and changed.
     pub writes: Vec<PathBuf>,
-    /// Directories in which files are made, renamed and removed.
+    /// Files that are made.
+    pub files: Vec<NewFile>,
+    /// Directories in which a file without a name is made, one for each time they are listed.
+    pub scratch_in: Vec<PathBuf>,
+    /// Directories in which files are made, renamed and removed; what is there can be written as
+    /// well.
     pub makes_in: Vec<PathBuf>,
-    /// Directories in which a directory is made as well, and files in that one.
-    pub makes_directories_in: Vec<PathBuf>,
+    /// Directories in which open files get a name that is free.
+    pub names_in: Vec<PathBuf>,
+    /// Directories in which open files get a name that another file has.
+    pub replaces_in: Vec<PathBuf>,
 }
 
 impl Needs {
@@ -45,22 +62,20 @@ impl Needs {
         self
     }
 
-    /// The same, and this directory is made, and files in it; what there is of the way to it
-    /// stays as it is.
+    /// The same, and this file is made; `-` is open already.
     #[must_use]
-    pub fn making_directory(mut self, directory: &Path) -> Self {
-        let existing = directory.ancestors().find(|at| at.is_dir());
-        let existing = existing.map_or(PathBuf::from("."), Path::to_owned);
-        self.makes_directories_in.push(existing);
+    pub fn making(mut self, path: &Path, force: bool, mode: u32) -> Self {
+        if !is_stream(path) {
+            let path = path.to_owned();
+            self.files.push(NewFile { path, force, mode });
+        }
         self
     }
 
-    /// The same, and this file is made; `-` is open already.
+    /// The same, and a file that never gets a name is made in this directory.
     #[must_use]
-    pub fn making(mut self, file: &Path) -> Self {
-        if !is_stream(file) {
-            self.makes_in.push(OutputFile::directory_for(file));
-        }
+    pub fn making_scratch_in(mut self, directory: PathBuf) -> Self {
+        self.scratch_in.push(directory);
         self
     }
 
@@ -71,6 +86,12 @@ impl Needs {
             self.reads.push(file.to_owned());
         }
         self
+    }
+
+    /// The directories in which something is made or named.
+    pub fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        let named = self.names_in.iter().chain(&self.replaces_in);
+        self.makes_in.iter().chain(named)
     }
 
     /// The targets by the names the kernel knows them by.

@@ -12,7 +12,7 @@ pub use run::{Program, Run, Schema};
 pub use state_file::{open as open_state_file, state_file};
 pub use targets::{TargetArgs, distinct, for_each, look_at_each};
 
-use crate::cli::process::Interrupt;
+use crate::cli::process::{Interrupt, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
@@ -33,6 +33,8 @@ pub struct Session {
     pub keys: KeyCache,
     /// This machine's disks.
     pub host: Host,
+    /// The files that are to be made.
+    pub outputs: Outputs,
     /// Whether a signal asked to stop.
     pub interrupt: Interrupt,
     /// The program itself.

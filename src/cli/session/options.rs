@@ -49,6 +49,10 @@ pub struct CommonArgs {
     /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Keep every right this process has. Otherwise it can get at nothing but the files named, make no
+    /// connection and start no program. For kernels where that goes wrong; only with media you trust
+    #[arg(long, global = true)]
+    pub no_sandbox: bool,
     /// When to use colour
     #[arg(
         long,

@@ -1,0 +1,109 @@
+//! The files a run makes, opened before the process confines itself: writing them then takes no
+//! right to write to what else is in their directories.
+
+use super::needs::{Needs, NewFile};
+use crate::medium::{MediumError, OutputFile};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Files that are open and wait to be filled.
+#[derive(Debug)]
+pub struct Outputs {
+    /// By the names they are to have.
+    named: Mutex<BTreeMap<PathBuf, OutputFile>>,
+    /// Those that never get a name, with their directories.
+    scratch: Mutex<Vec<(PathBuf, OutputFile)>>,
+}
+
+impl Outputs {
+    /// Opens the files that are to be made, and puts what is left to do in their directories into
+    /// `needs`. One that cannot be opened without a name is made when it is needed, so that a signal
+    /// before leaves nothing behind: for that the whole directory is needed. What goes wrong here
+    /// goes wrong again then, and is said then.
+    pub fn open(needs: &mut Needs) -> Self {
+        let mut opened = BTreeMap::new();
+        let mut most = most_open_files(needs.files.len() + needs.scratch_in.len());
+        let mut scratch = Vec::new();
+        for directory in std::mem::take(&mut needs.scratch_in) {
+            let file = (scratch.len() < most).then(|| OutputFile::scratch(&directory));
+            match file {
+                Some(Ok(file)) => scratch.push((directory, file)),
+                _ => needs.makes_in.push(directory),
+            }
+        }
+        most -= scratch.len();
+        for NewFile { path, force, mode } in std::mem::take(&mut needs.files) {
+            let directory = OutputFile::directory_for(&path);
+            let file = (opened.len() < most).then(|| OutputFile::create(&path, force, mode));
+            match file {
+                Some(Ok(file)) if file.has_no_name() => {
+                    let named = match file.replaces_a_file() {
+                        true => &mut needs.replaces_in,
+                        false => &mut needs.names_in,
+                    };
+                    named.push(directory);
+                    opened.insert(path, file);
+                }
+                _ => needs.makes_in.push(directory),
+            }
+        }
+        for directories in [
+            &mut needs.makes_in,
+            &mut needs.names_in,
+            &mut needs.replaces_in,
+        ] {
+            directories.sort();
+            directories.dedup();
+        }
+        Outputs {
+            named: Mutex::new(opened),
+            scratch: Mutex::new(scratch),
+        }
+    }
+
+    /// The file that is to have this name, empty.
+    ///
+    /// # Errors
+    /// As [`OutputFile::create`].
+    pub fn take(&self, path: &Path, force: bool, mode: u32) -> Result<OutputFile, MediumError> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = named.remove(path);
+        drop(named);
+        match opened {
+            Some(file) => Ok(file),
+            None => OutputFile::create(path, force, mode),
+        }
+    }
+
+    /// An empty file without a name in this directory.
+    ///
+    /// # Errors
+    /// As [`OutputFile::scratch`].
+    pub fn take_scratch(&self, directory: &Path) -> Result<OutputFile, MediumError> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = scratch.iter().position(|(of, _)| of == directory);
+        let opened = found.map(|at| scratch.swap_remove(at).1);
+        drop(scratch);
+        match opened {
+            Some(file) => Ok(file),
+            None => OutputFile::scratch(directory),
+        }
+    }
+}
+
+/// How many of these files can be open at once beside what else is: half of what the process may
+/// have, which is asked for where there are many.
+fn most_open_files(wanted: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let is_short = |most: u64| most / 2 < wanted as u64;
+    if limit.current.is_some_and(is_short) {
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let most = getrlimit(Resource::Nofile).current;
+    most.map_or(usize::MAX, |most| {
+        usize::try_from(most / 2).unwrap_or(usize::MAX)
+    })
+}
