@@ -2,7 +2,8 @@
 
 use crate::loops::{LoopDevice, Mounted};
 use crate::{open_read, open_write, pattern};
-use bootbank::medium::{MediumError, OutputFile, WriteAt};
+use bootbank::host::Host;
+use bootbank::medium::{MediumError, OutputFile, ReadAt, WriteAt};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -264,4 +265,33 @@ fn an_output_that_can_be_no_file_is_refused() {
         let error = OutputFile::create(&path, true, 0o644).unwrap_err();
         assert!(expected(&error), "{error:?}");
     }
+}
+
+#[test]
+fn what_is_complete_and_has_no_name_is_read_through_a_mapping_and_reads_the_same() {
+    let (dir, source) = sparse_source();
+    let name = dir.path().join("scratch");
+    let mut output = OutputFile::create(&name, false, 0o600).unwrap();
+    let mut packed = File::open(&source).unwrap();
+    output.fill_from_reader(&mut packed, &mut go_on).unwrap();
+    let unseen = output.has_no_name();
+    let complete = output.complete();
+    // In memory, holes would be filled by looking at them.
+    if unseen && !Host::default().is_in_memory(dir.path()) {
+        assert!(complete.is_mapped());
+        assert!(names_in(&dir) == ["source.img"], "nobody can open it");
+    }
+    let bytes = fs::read(&source).unwrap();
+    for (offset, len) in [
+        (0, 4096),
+        ((10 << 20) + 999, 70_002),
+        (SIZE as usize - 512, 512),
+    ] {
+        let mut buf = vec![1; len];
+        complete.read_at(&mut buf, offset as u64).unwrap();
+        assert!(buf == bytes[offset..offset + len]);
+    }
+    assert!(complete.read_at(&mut [0; 512], SIZE - 511).is_err());
+    drop(complete);
+    assert_eq!(names_in(&dir), ["source.img"]);
 }
