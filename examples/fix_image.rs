@@ -43,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = stick.plan(&[edit], request)?;
     for bank in &plan.banks {
         for change in bank.files.iter().flat_map(|file| &file.changes) {
-            let to = change.to.as_deref().unwrap_or("nothing");
+            let to = change.to.as_ref();
+            let to = to.map_or("nothing".into(), |to| to.veiled());
             println!("partition {}: {} becomes {to}", bank.partition, change.key);
         }
     }

@@ -54,7 +54,7 @@
 //! let changes = &plan.banks.last().ok_or("no bank")?.files[0].changes;
 //! assert_eq!(changes[0].key, "/device/0000:00:20.0/owner");
 //! assert_eq!(changes[0].address.map(|at| at.to_string()).as_deref(), Some("0000:00:14.0"));
-//! assert_eq!(changes[0].to.as_deref(), Some("vmkernel"));
+//! assert_eq!(changes[0].to.as_ref().map(|to| to.veiled()).as_deref(), Some("vmkernel"));
 //!
 //! // The way back is made, and kept somewhere, before the first write.
 //! let undo = Undo { set: plan.set.clone(), medium_size: medium.size(), about: Default::default() };
@@ -98,7 +98,9 @@ pub mod medium;
 pub mod ownership;
 pub mod partition;
 pub mod pci;
+pub mod secrets;
 pub mod state;
 pub mod stick;
 
 pub(crate) mod bytes;
+pub(crate) mod json;

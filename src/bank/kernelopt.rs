@@ -5,6 +5,7 @@ use super::settings::{add_line, value_range};
 use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::is_space;
+use crate::secrets::quotable;
 use std::ops::Range;
 
 /// The setting that holds the options.
@@ -46,13 +47,13 @@ impl KerneloptEdit {
 #[non_exhaustive]
 pub enum KerneloptError {
     /// An option with blanks or control characters, or an empty one.
-    #[error("{word:?} is not a single kernel option")]
+    #[error("{:?} is not a single kernel option", quotable(.word))]
     NotAWord {
         /// What was given.
         word: String,
     },
     /// Neither the option to be replaced nor its replacement is there.
-    #[error("there is no kernel option {word:?} to replace")]
+    #[error("there is no kernel option {:?} to replace", quotable(.word))]
     NotThere {
         /// Option that was looked for.
         word: String,

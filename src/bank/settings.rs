@@ -4,6 +4,7 @@ use super::BootCfg;
 use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::{is_space, option_named, option_names, sets};
+use crate::secrets::quotable;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -33,7 +34,8 @@ pub enum BootCfgError {
     },
     /// The value has line breaks, control characters, or blanks that the loader would merge.
     #[error(
-        "{value:?} cannot be written as a value of boot.cfg: the loader would read it differently"
+        "{:?} cannot be written as a value of boot.cfg: the loader would read it differently",
+        quotable(.value)
     )]
     NotAValue {
         /// What was given.

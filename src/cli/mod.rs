@@ -19,7 +19,7 @@ use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
-use terminal::Ui;
+use terminal::{Gate, Ui};
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
 #[derive(Debug, Parser)]
@@ -76,7 +76,8 @@ pub fn main() -> ExitCode {
 /// rest is reported target by target.
 fn run(mut cli: Cli) -> Exit {
     let typed = &cli.common;
-    let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color);
+    let gate = Gate::new(typed.show_secrets);
+    let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color, gate);
     let target = cli.command.first_target();
     let target = target.map_or(String::new(), |target| target.display().to_string());
     let say = |ui: &Ui, failure: Failure| {

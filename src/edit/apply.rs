@@ -6,8 +6,8 @@ use super::error::EditError;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::{files, owners, seal};
 use crate::bank::Release;
-use crate::ownership::{Owner, SchemaStore};
-use crate::state::State;
+use crate::ownership::{Owner, SchemaStore, SecretTypes};
+use crate::state::{Contents, State};
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -32,6 +32,10 @@ pub fn apply(
         edited.doubtful = before.doubtful();
     }
     let schema = schema_for(state, edits)?;
+    let secret_types = match before.store {
+        Some(_) => secret_types(state)?,
+        None => SecretTypes::default(),
+    };
     let mut draft = Draft {
         state,
         context,
@@ -39,9 +43,10 @@ pub fn apply(
         after: before.clone(),
         files: files::Files::default(),
         schema: schema.as_ref(),
+        secret_types: &secret_types,
     };
     draft.make_all(edits, &mut edited)?;
-    owners::members(&before, &draft.after, &mut edited);
+    owners::members(&before, &draft.after, &secret_types, &mut edited);
     draft.files.note(state, context, &mut edited)?;
     Ok(edited)
 }
@@ -54,6 +59,7 @@ struct Draft<'s> {
     after: Configuration,
     files: files::Files,
     schema: Option<&'s SchemaStore>,
+    secret_types: &'s SecretTypes,
 }
 
 /// What an edit may depend on besides the configuration it changes.
@@ -64,6 +70,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) release: Option<&'s Release>,
     /// The host's own description of its settings, where the state has it.
     pub(super) schema: Option<&'s SchemaStore>,
+    /// What of the host's settings is secret by its own description.
+    pub(super) secret_types: &'s SecretTypes,
 }
 
 impl<'s> Draft<'s> {
@@ -72,6 +80,7 @@ impl<'s> Draft<'s> {
             context: self.context,
             release: self.release,
             schema: self.schema,
+            secret_types: self.secret_types,
         }
     }
 
@@ -132,6 +141,18 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
     };
     let schema = SchemaStore::open(bytes).map_err(inside(SCHEMA_STORE))?;
     Ok(Some(schema))
+}
+
+/// What the host's own description of its settings calls secret. A description that cannot be read
+/// calls nothing so, and stands in nobody's way; names count all the same.
+///
+/// # Errors
+/// A state whose members cannot be had.
+pub fn secret_types(state: &impl Contents) -> Result<SecretTypes, EditError> {
+    let schema = state.content(SCHEMA_STORE)?.map(SchemaStore::open);
+    Ok(schema
+        .and_then(Result::ok)
+        .map_or_else(SecretTypes::default, |schema| schema.secret_types()))
 }
 
 /// Looks at what several states made of the same edits: what none of them holds is an error.

@@ -1,8 +1,8 @@
 //! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
 
-use super::secrets::{kernel_options_shown, lines_shown};
 use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfg, KerneloptError};
+use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
 use std::collections::BTreeSet;
 
@@ -55,8 +55,8 @@ pub fn apply_to_boot_cfg(
     edited.warnings = recovery_key_warnings(before, &after);
     edited.texts.push(TextChange {
         path: String::new(),
-        before: lines_shown(&String::from_utf8_lossy(before.raw())),
-        after: lines_shown(&String::from_utf8_lossy(after.raw())),
+        before: Guarded::file(BOOT_CFG, String::from_utf8_lossy(before.raw())),
+        after: Guarded::file(BOOT_CFG, String::from_utf8_lossy(after.raw())),
     });
     let content = after.raw().to_vec();
     Ok((edited, Some(content)))
@@ -108,20 +108,15 @@ fn changes(
         if !asked.contains(key) {
             return Err(EditError::BootCfg);
         }
-        let shown = |value: Option<&String>| {
-            value.map(|value| match key {
-                KERNELOPT => kernel_options_shown(value),
-                _ => value.clone(),
-            })
-        };
+        let guarded = |value: Option<&String>| value.map(Guarded::of);
         changes.push(SettingChange {
             source: ChangeSource::BootCfg,
             key: key.to_owned(),
             address: None,
             alias: None,
             harm: None,
-            from: shown(old.get(key)),
-            to: shown(new.get(key)),
+            from: guarded(old.get(key)),
+            to: guarded(new.get(key)),
         });
     }
     if !asked.contains("bootstate") && digit(before) != digit(after) {

@@ -3,12 +3,12 @@
 use super::configuration::inside;
 use super::identity::moved_to;
 use super::request::ConfEdit;
-use super::secrets::shown_value;
 use super::{
     ChangeSource, Configuration, ESX_CONF, Edit, EditError, Edited, SettingChange, Unmatched,
 };
 use crate::bank::Release;
 use crate::ownership::EsxConf;
+use crate::secrets::Guarded;
 use std::collections::{HashMap, HashSet};
 
 impl ConfEdit {
@@ -89,15 +89,15 @@ impl ConfEdit {
             if from.is_none() && moved_on {
                 edited.warnings.push(new_key(key));
             }
-            let shown = |value: &str| shown_value(key, value.to_owned());
+            let guarded = |value: &str| Guarded::named(key, value);
             changes.push(SettingChange {
                 source: ChangeSource::EsxConf,
                 key: key.to_owned(),
                 address: None,
                 alias: None,
                 harm: None,
-                from: from.map(|value| shown(value)),
-                to: to.map(|value| shown(value)),
+                from: from.map(|value| guarded(value)),
+                to: to.map(|value| guarded(value)),
             });
         }
         let changed = conf.set_all(&set);

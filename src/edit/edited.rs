@@ -4,6 +4,7 @@ use super::selector::SelectError;
 use crate::error::ErrorKind;
 use crate::ownership::Source;
 use crate::pci::PciAddress;
+use crate::secrets::{Guarded, quotable};
 use crate::state::MemberEdit;
 
 /// One setting before and after.
@@ -19,9 +20,9 @@ pub struct SettingChange {
     /// What people call the device, where the state tells: `vmhba32`.
     pub alias: Option<String>,
     /// Value before; `None` where there was none.
-    pub from: Option<String>,
+    pub from: Option<Guarded>,
     /// Value after; `None` where there is none.
-    pub to: Option<String>,
+    pub to: Option<Guarded>,
     /// What it would cost the host, so that nobody does it unasked.
     pub harm: Option<Harm>,
 }
@@ -42,9 +43,9 @@ pub struct TextChange {
     /// Path of the member; empty where the bank's own file is meant.
     pub path: String,
     /// Text before.
-    pub before: String,
+    pub before: Guarded,
     /// Text after.
-    pub after: String,
+    pub after: Guarded,
 }
 
 /// What edits come to in one state.
@@ -130,7 +131,7 @@ pub enum Unmatched {
     #[error("the state holds no file {0}")]
     File(String),
     /// A kernel option that was to be replaced.
-    #[error("there is no kernel option {0:?} to replace")]
+    #[error("there is no kernel option {:?} to replace", quotable(.0))]
     Option(String),
 }
 

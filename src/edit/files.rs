@@ -2,13 +2,13 @@
 
 use super::configuration::inside;
 use super::request::FileEdit;
-use super::secrets::is_secret_path;
 use super::{
     CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
 };
 use super::{Edited, TextChange, Unmatched};
 use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
+use crate::secrets::Guarded;
 use crate::state::{MemberEdit, MemberKind, State};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -204,16 +204,16 @@ fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingCha
         address: None,
         alias: None,
         harm: None,
-        from: before.map(fingerprint),
-        to: after.map(fingerprint),
+        from: before.map(|bytes| Guarded::about_file(path, bytes, fingerprint(bytes))),
+        to: after.map(|bytes| Guarded::about_file(path, bytes, fingerprint(bytes))),
     }
 }
 
-/// A file for a diff: itself where it is text and no secret, else what it can be told by.
-fn as_text(path: &str, bytes: &[u8]) -> String {
+/// A file for a diff: itself where it is text, else what it can be told by.
+fn as_text(path: &str, bytes: &[u8]) -> Guarded {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !is_secret_path(path) && !text.contains('\0') => text.to_owned(),
-        _ => format!("({})\n", fingerprint(bytes)),
+        Ok(text) if !text.contains('\0') => Guarded::file(path, text),
+        _ => Guarded::about_file(path, bytes, format!("({})\n", fingerprint(bytes))),
     }
 }
 

@@ -3,11 +3,12 @@
 //! Order, times, compression, the ConfigStore's bookkeeping (Revision, ModifiedTime) and tables
 //! other than `Config` are none of it.
 
+use super::apply::secret_types;
 use super::files::fingerprint;
-use super::secrets::{HIDDEN, is_secret_name, is_secret_path, redact};
 use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::bank::BootCfg;
-use crate::ownership::{EsxConf, Row, ValueColumn};
+use crate::ownership::{EsxConf, Row, SecretTypes, ValueColumn};
+use crate::secrets::Guarded;
 use crate::state::{Contents, Member, MemberKind, Rescued, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,18 +49,14 @@ impl ItemKind {
     }
 }
 
-/// One item: what it is compared by, and what may be shown of it.
+/// One item: what it is compared by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item {
     /// The value.
-    pub value: String,
-    /// The value with secrets in it hidden.
-    pub redacted: String,
-    /// Whether it is, or holds, a secret.
-    pub secret: bool,
+    pub value: Guarded,
     /// The content of a text file, for a diff by lines.
-    pub text: Option<String>,
+    pub text: Option<Guarded>,
 }
 
 /// Everything one bank, or one state, configures.
@@ -145,7 +142,8 @@ impl Inventory {
                 self.add_conf(conf);
             }
             let rows = configuration.store.iter().flat_map(|store| store.rows());
-            rows.for_each(|row| self.add_row(row));
+            let secret_types = secret_types(state)?;
+            rows.for_each(|row| self.add_row(row, &secret_types));
         }
         for member in state.members()? {
             let path = member.path();
@@ -165,7 +163,8 @@ impl Inventory {
             options.entry(name).or_default().push(word);
         }
         for (name, words) in options {
-            self.add(ItemKind::Kernelopt, name, &words.join(" "));
+            let value = Guarded::of(words.join(" "));
+            self.add(ItemKind::Kernelopt, name, value);
         }
         for line in String::from_utf8_lossy(cfg.raw()).lines() {
             if let Some((key, value)) = line.split_once('=')
@@ -173,14 +172,14 @@ impl Inventory {
                 && !key.eq_ignore_ascii_case("kernelopt")
             {
                 let key = key.trim_start().to_ascii_lowercase();
-                self.add(ItemKind::BootCfg, &key, value.trim());
+                self.add(ItemKind::BootCfg, &key, Guarded::of(value.trim()));
             }
         }
     }
 
     /// Adds a file of the bank.
     pub fn add_bank_file(&mut self, name: &str, content: &[u8]) {
-        self.add(ItemKind::BankFile, name, &fingerprint(content));
+        self.add(ItemKind::BankFile, name, Guarded::of(fingerprint(content)));
     }
 
     fn add_conf(&mut self, conf: &EsxConf) {
@@ -193,7 +192,7 @@ impl Inventory {
             } else {
                 ItemKind::Conf
             };
-            self.add(kind, entry.key, entry.value);
+            self.add(kind, entry.key, Guarded::named(entry.key, entry.value));
         }
         let text = String::from_utf8_lossy(conf.as_bytes());
         let others = (1..).zip(text.lines());
@@ -203,11 +202,12 @@ impl Inventory {
         others.sort_unstable();
         if !others.is_empty() {
             let joined = others.join("\n");
-            self.add(ItemKind::Conf, "(lines of another form)", &joined);
+            let lines = Guarded::file(ESX_CONF, joined);
+            self.add(ItemKind::Conf, "(lines of another form)", lines);
         }
     }
 
-    fn add_row(&mut self, row: &Row) {
+    fn add_row(&mut self, row: &Row, secret_types: &SecretTypes) {
         for column in ValueColumn::ALL {
             let Some(text) = row.value(column).text() else {
                 continue;
@@ -218,61 +218,38 @@ impl Inventory {
             } else {
                 ItemKind::Store
             };
-            let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-                self.add(kind, &key, text);
-                continue;
-            };
             // Members of an object have no order, and this writes them in one.
-            let canonical = value.to_string();
-            let secret = redact(&mut value);
-            let item = Item {
-                redacted: value.to_string(),
-                value: canonical,
-                secret,
-                text: None,
+            let canonical = match serde_json::from_str::<Value>(text) {
+                Ok(value) => value.to_string(),
+                Err(_) => text.to_owned(),
             };
-            self.items.insert((kind, key), item);
+            self.add(kind, &key, secret_types.guard(&row.key, canonical));
         }
     }
 
     fn add_member(&mut self, state: &impl Contents, member: &Member) -> Result<(), EditError> {
         let path = spelled(member.path_bytes());
         let link = spelled(&member.link_name);
-        let (value, text, secret) = match member.kind {
+        let (value, text) = match member.kind {
             MemberKind::Regular | MemberKind::Contiguous => {
                 let content = state.content_of(member)?.unwrap_or_default();
-                let secret = is_secret_path(&path) || holds_private_key(content);
                 let text = std::str::from_utf8(content).ok();
                 let text = text.filter(|text| !text.contains('\0'));
-                let value = format!("{}, mode {:04o}", fingerprint(content), member.mode);
-                (value, text.map(str::to_owned), secret)
+                let told = format!("{}, mode {:04o}", fingerprint(content), member.mode);
+                (
+                    Guarded::about_file(&path, content, told),
+                    text.map(|text| Guarded::file(&path, text)),
+                )
             }
-            kind => (format!("{kind} to {link}"), None, false),
+            kind => (Guarded::of(format!("{kind} to {link}")), None),
         };
-        let redacted = if secret {
-            HIDDEN.to_owned()
-        } else {
-            value.clone()
-        };
-        let item = Item {
-            value,
-            redacted,
-            secret,
-            text,
-        };
-        self.items.insert((ItemKind::File, path), item);
+        self.items
+            .insert((ItemKind::File, path), Item { value, text });
         Ok(())
     }
 
-    fn add(&mut self, kind: ItemKind, key: &str, value: &str) {
-        let secret = is_secret_name(key);
-        let redacted = if secret { HIDDEN } else { value };
-        let item = Item {
-            value: value.to_owned(),
-            redacted: redacted.to_owned(),
-            secret,
-            text: None,
-        };
+    fn add(&mut self, kind: ItemKind, key: &str, value: Guarded) {
+        let item = Item { value, text: None };
         self.items.insert((kind, key.to_owned()), item);
     }
 }
@@ -288,9 +265,4 @@ fn spelled(name: &[u8]) -> String {
         }
     }
     text
-}
-
-fn holds_private_key(content: &[u8]) -> bool {
-    const MARK: &[u8] = b"PRIVATE KEY-----";
-    content.windows(MARK.len()).any(|window| window == MARK)
 }

@@ -23,12 +23,11 @@ mod owners;
 pub mod plan_file;
 mod request;
 pub mod seal;
-pub mod secrets;
 pub mod selector;
 mod store;
 
-pub use apply::apply;
 pub(crate) use apply::check_unmatched;
+pub use apply::{apply, secret_types};
 pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, Harm, SettingChange, TextChange, Unmatched};

@@ -6,7 +6,6 @@
 use super::apply::Surroundings;
 use super::configuration::inside;
 use super::request::{Devices, OwnerEdit};
-use super::secrets::shown_json;
 use super::selector::{SelectError, Selector, select};
 use super::{
     CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE, SettingChange,
@@ -15,12 +14,12 @@ use super::{
 use crate::bank::Release;
 use crate::ownership::{
     BusAddress, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey, SchemaStore,
-    Source, StoreChange, ValueColumn,
+    SecretTypes, Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
+use crate::secrets::Guarded;
 use crate::state::MemberEdit;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 impl Devices {
     /// The selectors, where there are any.
@@ -44,6 +43,7 @@ impl OwnerEdit {
             context,
             release,
             schema,
+            ..
         } = surroundings;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
@@ -138,8 +138,8 @@ impl OwnerEdit {
             key: device.key.clone(),
             address: device.address,
             alias: device.alias.clone(),
-            from: device.named_owners().find(contrary).cloned(),
-            to: Some(self.owner.spelled(device.source).to_owned()),
+            from: device.named_owners().find(contrary).map(Guarded::of),
+            to: Some(Guarded::of(self.owner.spelled(device.source))),
             harm: self.harm(device.is_storage()),
         }
     }
@@ -167,7 +167,7 @@ impl OwnerEdit {
             address: Some(address),
             alias,
             from: None,
-            to: Some(self.owner.spelled(source).to_owned()),
+            to: Some(Guarded::of(self.owner.spelled(source))),
         };
         warn_of_harm(&change, &configuration.file, edited);
         edited.changes.push(change);
@@ -313,11 +313,17 @@ fn new_row(
 }
 
 /// Notes the members in which `after` differs from `before`.
-pub(super) fn members(before: &Configuration, after: &Configuration, edited: &mut Edited) {
+pub(super) fn members(
+    before: &Configuration,
+    after: &Configuration,
+    secret_types: &SecretTypes,
+    edited: &mut Edited,
+) {
     if let (Some(old), Some(new)) = (&before.esx_conf, &after.esx_conf)
         && old.as_bytes() != new.as_bytes()
     {
-        let text = |conf: &EsxConf| String::from_utf8_lossy(conf.as_bytes()).into_owned();
+        let text =
+            |conf: &EsxConf| Guarded::file(ESX_CONF, String::from_utf8_lossy(conf.as_bytes()));
         note(ESX_CONF, text(old), text(new), new.as_bytes(), edited);
     }
     if let (Some(old), Some(new)) = (&before.store, &after.store)
@@ -325,15 +331,15 @@ pub(super) fn members(before: &Configuration, after: &Configuration, edited: &mu
     {
         note(
             CONFIG_STORE,
-            rows_to_show(old),
-            rows_to_show(new),
+            rows_to_show(old, secret_types),
+            rows_to_show(new, secret_types),
             new.as_bytes(),
             edited,
         );
     }
 }
 
-fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut Edited) {
+fn note(path: &str, before: Guarded, after: Guarded, content: &[u8], edited: &mut Edited) {
     let path = path.to_owned();
     edited.members.push(MemberEdit::Replace {
         path: path.clone(),
@@ -346,14 +352,15 @@ fn note(path: &str, before: String, after: String, content: &[u8], edited: &mut 
     });
 }
 
-/// A store as text, one line for each value of each row, with what is a secret by its name hidden.
-fn rows_to_show(store: &ConfigStore) -> String {
-    let mut text = String::new();
+/// A store as text, one line for each value of each row.
+fn rows_to_show(store: &ConfigStore, secret_types: &SecretTypes) -> Guarded {
+    let mut text = Guarded::default();
     for row in store.rows() {
         for column in ValueColumn::ALL {
             if let Some(value) = row.value(column).text() {
-                let value = shown_json(&row.key.name, value.to_owned());
-                let _ = writeln!(text, "{} {} {value}", row.key, column.as_str());
+                text.push(&Guarded::of(format!("{} {} ", row.key, column.as_str())));
+                text.push(&secret_types.guard(&row.key, value));
+                text.push(&Guarded::of("\n"));
             }
         }
     }

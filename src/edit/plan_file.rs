@@ -54,6 +54,19 @@ impl PlanFileError {
     }
 }
 
+/// A message of the parser without the value it is about, which may be a secret: `invalid type:
+/// integer, expected a string`.
+fn without_value(message: &str) -> String {
+    let about = ["invalid type: ", "invalid value: "];
+    let about = about.iter().find(|about| message.starts_with(**about));
+    let parts = about.and_then(|about| {
+        let (value, expected) = message[about.len()..].rsplit_once(", expected ")?;
+        let kind = value.split(['"', '`']).next()?;
+        Some(format!("{about}{}, expected {expected}", kind.trim_end()))
+    });
+    parts.unwrap_or_else(|| message.to_owned())
+}
+
 /// A plan that was read and checked.
 #[derive(Clone, Debug)]
 pub struct DeclaredPlan {
@@ -70,7 +83,11 @@ impl DeclaredPlan {
     pub fn parse(text: &str) -> Result<Self, PlanFileError> {
         let plan: PlanFile = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
-            PlanFileError::at(text, span, error.message().replace('\n', ", "))
+            PlanFileError::at(
+                text,
+                span,
+                without_value(&error.message().replace('\n', ", ")),
+            )
         })?;
         let declared = DeclaredPlan {
             text: text.to_owned(),

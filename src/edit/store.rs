@@ -3,10 +3,10 @@
 use super::apply::Surroundings;
 use super::configuration::inside;
 use super::request::StoreEdit;
-use super::secrets::shown_json;
 use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
 use super::{SCHEMA_STORE, Unmatched};
 use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
+use crate::secrets::Guarded;
 
 impl StoreEdit {
     /// Makes the change in `configuration` and notes it in `edited`. Values are held against
@@ -18,8 +18,14 @@ impl StoreEdit {
         edited: &mut Edited,
     ) -> Result<(), EditError> {
         let Surroundings {
-            context, schema, ..
+            context,
+            schema,
+            secret_types,
+            ..
         } = surroundings;
+        let guarded = |key: &RowKey, json: Option<String>| -> Option<Guarded> {
+            json.map(|json| secret_types.guard(key, json))
+        };
         let Some(store) = &mut configuration.store else {
             return match self {
                 StoreEdit::Delete {
@@ -36,9 +42,10 @@ impl StoreEdit {
                 if is_as_made(row, *column, json, schema) {
                     return Ok(());
                 }
-                let from = text(row.value(*column));
+                let from = guarded(key, text(row.value(*column)));
                 if let Some(change) = set(row, *column, json, schema, edited)? {
-                    note(key, *column, from, Some(json.clone()), edited);
+                    let to = guarded(key, Some(json.clone()));
+                    note(key, *column, from, to, edited);
                     change_store(store, change, context)?;
                 }
             }
@@ -50,8 +57,9 @@ impl StoreEdit {
                     return Ok(());
                 };
                 for column in ValueColumn::ALL {
-                    if let Some(from) = text(row.value(column)) {
-                        note(key, column, Some(from), None, edited);
+                    let from = guarded(key, text(row.value(column)));
+                    if from.is_some() {
+                        note(key, column, from, None, edited);
                     }
                 }
                 change_store(store, StoreChange::Delete { key: key.clone() }, context)?;
@@ -88,6 +96,7 @@ fn add(
     let row = schema.new_row(key, &value).map_err(inside(SCHEMA_STORE))?;
     for column in ValueColumn::ALL {
         if let Some(made) = text(row.value(column)) {
+            let made = surroundings.secret_types.guard(key, made);
             note(key, column, None, Some(made), edited);
         }
     }
@@ -169,8 +178,8 @@ fn change_store(
 fn note(
     key: &RowKey,
     column: ValueColumn,
-    from: Option<String>,
-    to: Option<String>,
+    from: Option<Guarded>,
+    to: Option<Guarded>,
     edited: &mut Edited,
 ) {
     edited.changes.push(SettingChange {
@@ -179,8 +188,8 @@ fn note(
         address: None,
         alias: None,
         harm: None,
-        from: from.map(|json| shown_json(&key.name, json)),
-        to: to.map(|json| shown_json(&key.name, json)),
+        from,
+        to,
     });
 }
 

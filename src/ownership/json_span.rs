@@ -1,9 +1,9 @@
 //! Finds one member of a JSON object by its place in the text, so that its value can be replaced
 //! and every other byte kept.
 //!
-//! The text is first checked as a whole by `serde_json`; what walks it here may therefore
-//! rely on sound JSON, and still never panics on other text. Only the top level is looked at.
+//! Only the top level is looked at.
 
+use crate::json::Tokens;
 use std::ops::Range;
 
 /// Why a text is no object whose member can be edited.
@@ -105,10 +105,7 @@ fn members(text: &str) -> Result<Vec<Member>, SpanError> {
     if !value.is_object() {
         return Err(SpanError::NotAnObject);
     }
-    let mut tokens = Tokens {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut tokens = Tokens::of(text);
     tokens.next(); // the opening brace
     let mut found = Vec::new();
     while let Some(key) = tokens.next() {
@@ -126,71 +123,6 @@ fn members(text: &str) -> Result<Vec<Member>, SpanError> {
 /// The string at `span`, its escapes resolved; `None` when it is no string.
 fn unquoted(text: &str, span: &Range<usize>) -> Option<String> {
     serde_json::from_str(text.get(span.clone())?).ok()
-}
-
-struct Tokens<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Tokens<'_> {
-    /// The next token: a string, a punctuation mark, or a run of anything else.
-    fn next(&mut self) -> Option<Range<usize>> {
-        while matches!(self.bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r') {
-            self.step();
-        }
-        let start = self.at;
-        let first = *self.bytes.get(start)?;
-        self.step();
-        match first {
-            b'"' => self.finish_string(),
-            b'{' | b'}' | b'[' | b']' | b',' | b':' => {}
-            _ => {
-                while let Some(byte) = self.bytes.get(self.at) {
-                    if b" \t\r\n{}[],:\"".contains(byte) {
-                        break;
-                    }
-                    self.step();
-                }
-            }
-        }
-        Some(start..self.at)
-    }
-
-    /// The next value whole, with everything in its brackets.
-    fn value(&mut self) -> Option<Range<usize>> {
-        let first = self.next()?;
-        let mut depth = self.opens(&first);
-        let mut end = first.end;
-        while depth > 0 {
-            let token = self.next()?;
-            depth = match self.bytes.get(token.start) {
-                Some(b'}' | b']') => depth.saturating_sub(1),
-                _ => depth.saturating_add(self.opens(&token)),
-            };
-            end = token.end;
-        }
-        Some(first.start..end)
-    }
-
-    fn opens(&self, token: &Range<usize>) -> usize {
-        usize::from(matches!(self.bytes.get(token.start), Some(b'{' | b'[')))
-    }
-
-    fn finish_string(&mut self) {
-        while let Some(byte) = self.bytes.get(self.at) {
-            self.step();
-            match byte {
-                b'"' => return,
-                b'\\' => self.step(),
-                _ => {}
-            }
-        }
-    }
-
-    fn step(&mut self) {
-        self.at = self.at.saturating_add(1).min(self.bytes.len());
-    }
 }
 
 #[cfg(test)]

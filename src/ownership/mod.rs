@@ -16,7 +16,9 @@ mod json_span;
 pub use bus_address::{Alias, BusAddress};
 pub(crate) use bus_address::{aliases_by_address, tie_aliases};
 pub(crate) use config_store::forbidden_sidecars;
-pub use config_store::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
+pub use config_store::{
+    Cell, ConfigStore, Row, RowKey, SchemaStore, SecretTypes, StoreChange, ValueColumn,
+};
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
 

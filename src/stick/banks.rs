@@ -10,6 +10,7 @@ use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{ChangeSource, Edit, EditError, SettingChange, fingerprint};
 use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume, VolumeUuid};
 use crate::loader::Depth;
+use crate::secrets::Guarded;
 use std::collections::BTreeMap;
 
 /// `bootstate` of a bank that the loader passes over.
@@ -508,8 +509,8 @@ fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChan
         address: None,
         alias: None,
         harm: None,
-        from,
-        to,
+        from: from.map(Guarded::of),
+        to: to.map(Guarded::of),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::edit::identity::SYSTEM_UUID;
 use crate::edit::plan_file::Expect;
 use crate::edit::{ESX_CONF, EditError};
 use crate::ownership::EsxConf;
+use crate::secrets::Guarded;
 use crate::state::State;
 
 impl Stick<'_, '_> {
@@ -48,8 +49,10 @@ impl Stick<'_, '_> {
                 for (key, expected) in &expect.conf {
                     let found = conf.get(key);
                     if found != Some(expected) {
-                        let found =
-                            found.map_or("not there".to_owned(), |value| format!("{value:?}"));
+                        let guarded = |value: &str| Guarded::named(key, value);
+                        let found = found.map(|value| format!("{:?}", guarded(value)));
+                        let found = found.unwrap_or("not there".to_owned());
+                        let expected = guarded(expected);
                         let what = format!("{key} should be {expected:?}, but it is {found}");
                         return Err(at(otherwise(what)));
                     }

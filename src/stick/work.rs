@@ -6,6 +6,7 @@ use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
 use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
+use crate::secrets::Guarded;
 use crate::state::{Effort, State};
 
 /// What is to be done to a bank.
@@ -182,15 +183,18 @@ impl Stick<'_, '_> {
         };
         let changes = old != file.content;
         if changes {
-            let shown = |content: &Option<Vec<u8>>| content.as_deref().map(edit::fingerprint);
+            let told = |content: &Option<Vec<u8>>| {
+                let content = content.as_deref();
+                content.map(|content| Guarded::of(edit::fingerprint(content)))
+            };
             edited.changes.push(SettingChange {
                 source: ChangeSource::File,
                 key: name.clone(),
                 address: None,
                 alias: None,
                 harm: None,
-                from: shown(&old),
-                to: shown(&file.content),
+                from: told(&old),
+                to: told(&file.content),
             });
         }
         let result = match &file.content {
@@ -300,7 +304,7 @@ impl FileWork {
     }
 }
 
-/// The settings in which two states differ, as texts before and after with secrets hidden.
+/// The settings in which two states differ, as texts before and after.
 fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextChange>, Error> {
     let inventory = |state: Option<&State>| -> Result<Inventory, Error> {
         let mut inventory = Inventory::default();
@@ -313,14 +317,19 @@ fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextC
     let (Ok(old), Ok(new)) = (inventory(old), inventory(Some(new))) else {
         return Ok(None);
     };
-    let line = |difference: &Difference, item: &Option<Item>| {
-        let item = item.as_ref()?;
-        let kind = difference.kind.as_str();
-        Some(format!("{kind} {} = {}\n", difference.key, item.redacted))
+    let add = |text: &mut Guarded, difference: &Difference, item: &Option<Item>| {
+        if let Some(item) = item {
+            let kind = difference.kind.as_str();
+            text.push(&Guarded::of(format!("{kind} {} = ", difference.key)));
+            text.push(&item.value);
+            text.push(&Guarded::of("\n"));
+        }
     };
-    let found = differences(&old, &new);
-    let before = found.iter().filter_map(|it| line(it, &it.a)).collect();
-    let after = found.iter().filter_map(|it| line(it, &it.b)).collect();
+    let (mut before, mut after) = (Guarded::default(), Guarded::default());
+    for difference in differences(&old, &new) {
+        add(&mut before, &difference, &difference.a);
+        add(&mut after, &difference, &difference.b);
+    }
     Ok(Some(TextChange {
         path: String::new(),
         before,

@@ -11,5 +11,6 @@ mod host;
 mod identity;
 mod kernel_options;
 mod sealing;
+mod secrets;
 mod settings;
 mod transfer;

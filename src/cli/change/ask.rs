@@ -68,7 +68,7 @@ impl One<'_> {
         // What is asked about has gone to standard output, which may be a file.
         let about = match ui.shows_text() {
             true => String::new(),
-            false => show::plan_in_words(plan),
+            false => show::plan_in_words(plan, ui.gate()),
         };
         let interrupted = || self.job.session.interrupt.requested();
         ui.ask(&format!("{about}{question}"), &interrupted)

@@ -5,12 +5,13 @@ use super::closing::{Closing, closing};
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::{Ui, plural, quoted, shown, table, unified};
+use crate::cli::terminal::{Gate, Ui, plural, quoted, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
 use crate::medium::Target;
 use crate::pci::PciAddress;
+use crate::secrets::Guarded;
 use crate::stick::{BankPlan, FilePlan, Plan};
 use std::path::Path;
 
@@ -23,7 +24,9 @@ impl One<'_> {
     pub(super) fn show(&self, plan: &Plan, object: &mut ChangeObject) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
         object.searched = plan.searched();
-        object.banks = plan.banks.iter().map(changed_bank).collect();
+        let gate = ui.gate();
+        let banks = plan.banks.iter();
+        object.banks = banks.map(|bank| changed_bank(bank, gate)).collect();
         for warning in &plan.warnings {
             self.job.warn(object, warning.clone());
         }
@@ -57,7 +60,8 @@ impl One<'_> {
         {
             return Ok(());
         }
-        let mut text = format!("{}\n{}", shown(&object.target), plan_in_words(plan));
+        let name = shown(&object.target);
+        let mut text = format!("{name}\n{}", plan_in_words(plan, gate));
         if self.job.way.diff {
             for bank in &plan.banks {
                 for file in &bank.files {
@@ -65,8 +69,8 @@ impl One<'_> {
                         let name = format!("bank{}:{}:{}", bank.partition, file.file, change.path);
                         let name = name.trim_end_matches(':');
                         let (before, after) = (format!("a/{name}"), format!("b/{name}"));
-                        let (old, new) = (&change.before, &change.after);
-                        text.push_str(&unified(&before, &after, old, new));
+                        let texts = (&change.before, &change.after);
+                        text.push_str(&unified((&before, &after), texts, gate));
                     }
                 }
             }
@@ -193,8 +197,9 @@ fn doubtful_in_words(count: usize) -> String {
 }
 
 /// What changes in each bank.
-pub(super) fn plan_in_words(plan: &Plan) -> String {
-    plan.banks.iter().map(bank_in_words).collect()
+pub(super) fn plan_in_words(plan: &Plan, gate: Gate) -> String {
+    let banks = plan.banks.iter();
+    banks.map(|bank| bank_in_words(bank, gate)).collect()
 }
 
 /// How much a plan changes, in words.
@@ -213,15 +218,16 @@ fn extent(plan: &Plan) -> String {
     format!("{settings} in {noun} {}", banks.join(", "))
 }
 
-fn changed_bank(bank: &BankPlan) -> ChangedBank {
+fn changed_bank(bank: &BankPlan, gate: Gate) -> ChangedBank {
+    let text = |value: &Guarded| gate.text(value).into_owned();
     let changes = bank.files.iter().flat_map(|file| {
         file.changes.iter().map(|change| ChangeItem {
             file: file.file.clone(),
             source: change.source.as_str(),
             key: change.key.clone(),
             addresses: change.address.iter().map(PciAddress::to_string).collect(),
-            from: change.from.clone(),
-            to: change.to.clone(),
+            from: change.from.as_ref().map(text),
+            to: change.to.as_ref().map(text),
         })
     });
     ChangedBank {
@@ -242,13 +248,16 @@ fn place_of(file: &str, source: ChangeSource) -> String {
 }
 
 /// A bank's changes as lines.
-fn bank_in_words(bank: &BankPlan) -> String {
+fn bank_in_words(bank: &BankPlan, gate: Gate) -> String {
     let next = if bank.boots_next { ", boots next" } else { "" };
     let mut rows = Vec::new();
     for file in &bank.files {
         for change in &file.changes {
             let addresses: Vec<String> = change.address.iter().map(ToString::to_string).collect();
-            let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("(none)"));
+            let value = |value: &Option<Guarded>| {
+                let value = value.as_ref().map(|value| shown(&gate.text(value)));
+                value.unwrap_or("(none)".to_owned())
+            };
             rows.push(vec![
                 format!("    {}", place_of(&file.file, change.source)),
                 shown(&change.key),

@@ -6,8 +6,8 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
 use crate::cli::terminal::shown;
-use crate::edit::secrets::kernel_options_shown;
 use crate::edit::{Edit, EditError};
+use crate::secrets::Guarded;
 use crate::stick::{Error, Stick};
 use clap::Args;
 use schemars::JsonSchema;
@@ -37,9 +37,6 @@ pub struct Get {
     stick: PathBuf,
     /// The setting (default: all of them)
     key: Option<String>,
-    /// Show keys and other secrets
-    #[arg(long)]
-    show_secrets: bool,
 }
 
 /// Set one setting; the rest of the file stays as it is
@@ -172,10 +169,7 @@ fn settings(
         };
         let all = boot_cfg.settings().into_iter();
         let settings = all.filter(|(key, _)| is_asked(key)).map(|(key, value)| {
-            let value = match key == "kernelopt" && !args.show_secrets {
-                true => kernel_options_shown(&value),
-                false => value,
-            };
+            let value = session.ui.gate().text(&Guarded::of(value)).into_owned();
             (key.to_owned(), value)
         });
         banks.push(BankSettings {

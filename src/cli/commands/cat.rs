@@ -4,9 +4,8 @@ use super::get::content_of;
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
-use crate::edit::secrets::is_secret_path;
+use crate::secrets::Guarded;
 use clap::Args;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 /// Errors are those of a listing: the file itself is no JSON.
@@ -52,10 +51,8 @@ impl Run for Cat {
                 return Ok(failure.exit());
             }
         };
-        if is_secret_path(&self.path) && std::io::stdout().is_terminal() {
-            session
-                .ui
-                .warn(&format!("{} holds secrets of the host", self.path));
+        if Guarded::of_file(&self.path, &content).is_secret() {
+            session.ui.warn_of_secrets(&self.path);
         }
         session
             .ui

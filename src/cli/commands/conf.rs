@@ -4,10 +4,11 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
-use crate::cli::terminal::{quoted, shown};
+use crate::cli::terminal::{Gate, quoted, shown};
 use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
+use crate::secrets::Guarded;
 use crate::state::Contents as _;
 use crate::stick::{self, Error, Stick};
 use clap::Args;
@@ -119,7 +120,13 @@ impl Run for List {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let wanted = self.key.as_deref().map(Wanted::new);
         let fits = |found: &str| wanted.as_ref().is_none_or(|wanted| wanted.fits(found));
-        Ok(show(session, &self.stick, &fits, None, |settings| {
+        let wanted = Asked {
+            fits: &fits,
+            by_name: false,
+            gate: session.ui.gate(),
+            moved: None,
+        };
+        Ok(show(session, &self.stick, &wanted, |settings| {
             let lines = settings.entries.iter();
             lines
                 .map(|entry| format!("{} = \"{}\"\n", shown(&entry.key), shown(&entry.value)))
@@ -148,17 +155,17 @@ impl Run for Get {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let fits = |found: &str| found == self.key;
         let moved = self.moved();
-        Ok(show(
-            session,
-            &self.stick,
-            &fits,
-            moved.as_deref(),
-            |settings| {
-                let last = settings.entries.last();
-                last.map(|entry| format!("{}\n", shown(&entry.value)))
-                    .unwrap_or_default()
-            },
-        ))
+        let wanted = Asked {
+            fits: &fits,
+            by_name: true,
+            gate: Gate::asked_for(),
+            moved: moved.as_deref(),
+        };
+        Ok(show(session, &self.stick, &wanted, |settings| {
+            let last = settings.entries.last();
+            last.map(|entry| format!("{}\n", shown(&entry.value)))
+                .unwrap_or_default()
+        }))
     }
 }
 
@@ -212,19 +219,29 @@ impl Get {
     }
 }
 
-/// Shows the settings that fit; none fitting is an error. `moved` says where else a host may keep
-/// what is asked for.
+/// Which settings are asked for.
+struct Asked<'a> {
+    fits: &'a dyn Fn(&str) -> bool,
+    /// One by its name.
+    by_name: bool,
+    gate: Gate,
+    /// Where else a host may keep it.
+    moved: Option<&'a str>,
+}
+
+/// Shows the settings that fit; none fitting is an error.
 fn show(
     session: &Session,
     path: &Path,
-    fits: &dyn Fn(&str) -> bool,
-    moved: Option<&str>,
+    asked: &Asked<'_>,
     in_words: impl Fn(&Settings) -> String,
 ) -> Exit {
     session.answer(path, SCHEMA, |stick, _| {
-        let (settings, damage) = settings(session, stick, path, fits)?;
+        let (settings, damage) = settings(session, stick, path, asked)?;
         if settings.entries.is_empty() {
-            let hint = moved.unwrap_or("`bootbank conf list` without a key lists every key");
+            let hint = asked
+                .moved
+                .unwrap_or("`bootbank conf list` without a key lists every key");
             return Err(Failure::usage("no key in esx.conf matches").hint(hint));
         }
         let release = stick
@@ -232,12 +249,13 @@ fn show(
             .iter()
             .find(|slot| slot.partition == settings.partition)
             .and_then(|slot| slot.release());
-        if let (Some(text), Some(release)) = (moved, release)
+        if let (Some(text), Some(release)) = (asked.moved, release)
             && release.is_at_least(8, 0)
         {
             session.ui.warn(&format!("{release}: {text}"));
         }
-        Ok(Answer::new(in_words(&settings), settings).with_damage(damage))
+        let answer = Answer::new(in_words(&settings), settings);
+        Ok(answer.with_damage(damage).through(asked.gate))
     })
 }
 
@@ -245,7 +263,7 @@ fn settings(
     session: &Session,
     stick: &Stick<'_, '_>,
     path: &Path,
-    fits: &dyn Fn(&str) -> bool,
+    asked: &Asked<'_>,
 ) -> Result<(Settings, Vec<Error>), Failure> {
     let (partition, state) = stick.state(session.common.bank)?;
     let inside = |error: Error| {
@@ -258,11 +276,17 @@ fn settings(
     let behind = || state.missing(partition);
     let found = found.ok_or_else(|| behind().unwrap_or_else(|| inside(missing.into())))?;
     let conf = EsxConf::parse(found.bytes).map_err(|error| inside(error.into()))?;
-    let entries = conf.entries().filter(|entry| fits(entry.key));
-    let entries = entries.map(|entry| Entry {
-        key: entry.key.to_owned(),
-        value: entry.value.to_owned(),
-        line: entry.line,
+    let entries = conf.entries().filter(|entry| (asked.fits)(entry.key));
+    let entries = entries.map(|entry| {
+        let value = Guarded::named(entry.key, entry.value);
+        if asked.by_name && value.is_secret() {
+            session.ui.warn_of_secrets(entry.key);
+        }
+        Entry {
+            key: entry.key.to_owned(),
+            value: asked.gate.text(&value).into_owned(),
+            line: entry.line,
+        }
     });
     let settings = Settings {
         schema: SCHEMA,

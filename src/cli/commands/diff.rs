@@ -4,7 +4,7 @@ use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::cli::process::Needs;
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, open_state_file, state_file};
-use crate::cli::terminal::{HEADING, HINT, REMOVED, shown, styled, unified};
+use crate::cli::terminal::{Gate, HEADING, HINT, REMOVED, shown, styled, unified};
 use crate::diagnosis::{BankHealth, bank_health};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::state::Contents as _;
@@ -34,9 +34,6 @@ pub struct Diff {
     /// Compare the two banks of one medium
     #[arg(long)]
     banks: bool,
-    /// Show keys, password hashes and other secrets
-    #[arg(long)]
-    show_secrets: bool,
 }
 
 /// Where an inventory is from: a bank, and a file in it; both open for a bare state.
@@ -131,7 +128,8 @@ impl Run for Diff {
                 newer,
             }) => {
                 let differs = !found.is_empty();
-                session.ui.text(&in_words(&found, &a, &b, self));
+                let gate = session.ui.gate();
+                session.ui.text(&in_words(&found, &a, &b, gate));
                 newer.iter().for_each(|text| session.ui.say(text));
                 session.ui.json(&Differences {
                     schema: SCHEMA,
@@ -140,7 +138,7 @@ impl Run for Diff {
                     differs,
                     differences: found
                         .iter()
-                        .map(|(place, difference)| object(place, difference, self.show_secrets))
+                        .map(|(place, difference)| object(place, difference, gate))
                         .collect(),
                     damage: damage.iter().map(|(_, failure)| failure.object()).collect(),
                 });
@@ -374,34 +372,31 @@ impl Side {
     }
 }
 
-fn value(item: Option<&Item>, show_secrets: bool) -> Option<String> {
-    let item = item?;
-    let value = if show_secrets {
-        &item.value
-    } else {
-        &item.redacted
-    };
-    Some(value.clone())
+fn value(item: Option<&Item>, gate: Gate) -> Option<String> {
+    Some(gate.text(&item?.value).into_owned())
 }
 
 fn is_secret(difference: &Difference) -> bool {
     let sides = [&difference.a, &difference.b];
-    sides.into_iter().flatten().any(|item| item.secret)
+    sides
+        .into_iter()
+        .flatten()
+        .any(|item| item.value.is_secret())
 }
 
-fn object((partition, file): &Place, difference: &Difference, show_secrets: bool) -> Shown {
+fn object((partition, file): &Place, difference: &Difference, gate: Gate) -> Shown {
     Shown {
         partition: *partition,
         file: file.clone(),
         kind: difference.kind.as_str(),
         key: difference.key.clone(),
         secret: is_secret(difference),
-        a: value(difference.a.as_ref(), show_secrets),
-        b: value(difference.b.as_ref(), show_secrets),
+        a: value(difference.a.as_ref(), gate),
+        b: value(difference.b.as_ref(), gate),
     }
 }
 
-fn in_words(found: &[(Place, Difference)], a: &str, b: &str, args: &Diff) -> String {
+fn in_words(found: &[(Place, Difference)], a: &str, b: &str, gate: Gate) -> String {
     if found.is_empty() {
         return String::new();
     }
@@ -425,16 +420,15 @@ fn in_words(found: &[(Place, Difference)], a: &str, b: &str, args: &Diff) -> Str
             }),
         ) = (&difference.a, &difference.b)
             && old != new
-            && (args.show_secrets || !is_secret(difference))
         {
             let names = (format!("a/{name}"), format!("b/{name}"));
-            text.push_str(&unified(&names.0, &names.1, old, new));
+            text.push_str(&unified((&names.0, &names.1), (old, new), gate));
             continue;
         }
         text.push_str(&format!("{name}\n"));
         let sides = [(&difference.a, '-', REMOVED), (&difference.b, '+', HINT)];
         for (item, sign, style) in sides {
-            if let Some(value) = value(item.as_ref(), args.show_secrets) {
+            if let Some(value) = value(item.as_ref(), gate) {
                 let line = format!("{sign}{}", shown(&value));
                 text.push_str(&format!("{}\n", styled(&line, style)));
             }

@@ -4,6 +4,7 @@ use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
 use crate::medium::{Identity, MediumError};
+use crate::secrets::Guarded;
 use crate::stick::{Cause, Error, Path as StickPath};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ impl Run for Get {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let written = content_of(session, &self.stick, &self.path).and_then(|(content, damage)| {
-            write_file(session, &self.stick, &self.file, self.force, &content)?;
+            let content = (self.path.as_str(), content.as_slice());
+            write_file(session, &self.stick, &self.file, self.force, content)?;
             Ok(damage)
         });
         match written {
@@ -92,9 +94,12 @@ pub fn write_file(
     stick: &Path,
     file: &Path,
     force: bool,
-    content: &[u8],
+    (path, content): (&str, &[u8]),
 ) -> Result<(), Failure> {
     if is_stream(file) {
+        if Guarded::of_file(path, content).is_secret() {
+            session.ui.warn_of_secrets(path);
+        }
         if session.ui.is_json() {
             return Err(Failure::usage(
                 "the file goes to standard output, so --json cannot be used",

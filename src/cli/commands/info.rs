@@ -203,6 +203,7 @@ fn answer(
         },
         damage: Vec::new(),
         object: found,
+        gate: None,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
 use crate::cli::terminal::{quoted, shown};
 use crate::edit::Edit;
-use crate::edit::secrets::kernel_options_shown;
+use crate::secrets::Guarded;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,9 +32,6 @@ Examples:
 pub struct Show {
     /// Image file or block device
     stick: PathBuf,
-    /// Show keys and other secrets
-    #[arg(long)]
-    show_secrets: bool,
 }
 
 /// Change kernel options; those that are already as asked stay as they are
@@ -95,10 +92,9 @@ impl Run for Show {
             let mut banks = Vec::new();
             for slot in chosen {
                 let kernelopt = slot.opened()?.boot_cfg().kernelopt.as_deref();
-                let kernelopt = kernelopt.map(|options| match self.show_secrets {
-                    true => options.to_owned(),
-                    false => kernel_options_shown(options),
-                });
+                let gate = session.ui.gate();
+                let kernelopt =
+                    kernelopt.map(|options| gate.text(&Guarded::of(options)).into_owned());
                 let words = kernelopt.iter().flat_map(|text| text.split(' '));
                 banks.push(BankOptions {
                     partition: slot.partition,

@@ -214,7 +214,13 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure> {
     let (partition, form, content, damage) = find(session, &args.stick)?;
-    write_file(session, &args.stick, &args.file, args.force, &content)?;
+    write_file(
+        session,
+        &args.stick,
+        &args.file,
+        args.force,
+        (STATE, &content),
+    )?;
     let object = Exported {
         schema: SCHEMA,
         target: args.stick.display().to_string(),

@@ -4,9 +4,10 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
-use crate::cli::terminal::shown;
-use crate::edit::{CONFIG_STORE, Edit, EditError, StoreEdit, Unmatched};
-use crate::ownership::{Cell, Row, RowKey, ValueColumn};
+use crate::cli::terminal::{Gate, shown};
+use crate::edit::{CONFIG_STORE, Edit, EditError, StoreEdit, Unmatched, secret_types};
+use crate::ownership::{Cell, Row, RowKey, SecretTypes, ValueColumn};
+use crate::secrets::Guarded;
 use crate::state::Contents as _;
 use crate::stick::{self, Error};
 use clap::{Args, ValueEnum};
@@ -174,9 +175,10 @@ impl Run for List {
             let mut both = wanted.iter().zip(found);
             both.all(|(wanted, found)| wanted.as_ref().is_none_or(|it| it.matches(found)))
         };
-        Ok(show(session, &self.stick, |rows| {
+        let gate = session.ui.gate();
+        Ok(show(session, &self.stick, gate, |rows, through| {
             let fitting: Vec<&Row> = rows.iter().filter(|row| fits(&row.key)).collect();
-            let text = fitting.iter().map(|row| in_words(row)).collect();
+            let text = fitting.iter().map(|row| in_words(row, through)).collect();
             Ok((fitting, text))
         }))
     }
@@ -202,7 +204,16 @@ impl Run for Get {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let key = self.row.whole()?;
         let column = self.column.map(ValueColumn::from);
-        Ok(show(session, &self.stick, |rows| value(rows, &key, column)))
+        let gate = Gate::asked_for();
+        Ok(show(session, &self.stick, gate, |rows, through| {
+            let (row, column) = value(rows, &key, column)?;
+            let value = through.guarded(row, column).unwrap_or_default();
+            if value.is_secret() {
+                session.ui.warn_of_secrets(&key.to_string());
+            }
+            let text = format!("{}\n", shown(&gate.text(&value)));
+            Ok((vec![row], text))
+        }))
     }
 }
 
@@ -282,11 +293,29 @@ impl RowArgs {
     }
 }
 
-fn in_words(row: &Row) -> String {
+/// What values pass on their way to be shown.
+struct Through {
+    gate: Gate,
+    secret_types: SecretTypes,
+}
+
+impl Through {
+    fn guarded(&self, row: &Row, column: ValueColumn) -> Option<Guarded> {
+        let json = row.value(column).text()?;
+        Some(self.secret_types.guard(&row.key, json))
+    }
+
+    fn text(&self, row: &Row, column: ValueColumn) -> Option<String> {
+        let value = self.guarded(row, column)?;
+        Some(self.gate.text(&value).into_owned())
+    }
+}
+
+fn in_words(row: &Row, through: &Through) -> String {
     let mut text = format!("{}\n", shown(&row.key.to_string()));
     for column in ValueColumn::ALL {
-        if let Some(value) = row.value(column).text() {
-            let _ = writeln!(text, "  {} {}", column.as_str(), shown(value));
+        if let Some(value) = through.text(row, column) {
+            let _ = writeln!(text, "  {} {}", column.as_str(), shown(&value));
         }
     }
     text
@@ -295,12 +324,12 @@ fn in_words(row: &Row) -> String {
 /// Rows that were chosen, and what a person is shown of them.
 type Chosen<'r> = (Vec<&'r Row>, String);
 
-/// One value of one row.
+/// One row, and the column that is meant, which holds a value.
 fn value<'r>(
     rows: &'r [Row],
     key: &RowKey,
     column: Option<ValueColumn>,
-) -> Result<Chosen<'r>, Failure> {
+) -> Result<(&'r Row, ValueColumn), Failure> {
     let Some(row) = rows.iter().find(|row| row.key == *key) else {
         let missing = Unmatched::Row(key.to_string());
         return Err(Error::from(EditError::from(missing)).into());
@@ -314,7 +343,7 @@ fn value<'r>(
         (None, [only]) => *only,
         (None, _) => ValueColumn::User,
     };
-    let Some(value) = row.value(column).text() else {
+    if row.value(column).text().is_none() {
         let names: Vec<&str> = holding.iter().map(|column| column.as_str()).collect();
         return Err(Failure::usage(format!(
             "row {key} has no value in {}; it has values in {}",
@@ -322,15 +351,16 @@ fn value<'r>(
             names.join(", ")
         ))
         .hint("choose with --column: auto, user, vital, cached or desired"));
-    };
-    Ok((vec![row], format!("{}\n", shown(value))))
+    }
+    Ok((row, column))
 }
 
 /// Opens the store, has rows chosen and put into words, and shows them.
 fn show(
     session: &Session,
     path: &Path,
-    choose: impl Fn(&[Row]) -> Result<Chosen<'_>, Failure>,
+    gate: Gate,
+    choose: impl for<'r> Fn(&'r [Row], &Through) -> Result<Chosen<'r>, Failure>,
 ) -> Exit {
     session.answer(path, SCHEMA, |stick, _| {
         let (partition, state) = stick.state(session.common.bank)?;
@@ -338,7 +368,11 @@ fn show(
         let (configuration, damage) = state.configuration(partition)?;
         let missing = EditError::Missing { path: CONFIG_STORE };
         let store = configuration.store.ok_or_else(|| inside(missing))?;
-        let (rows, text) = choose(store.rows())?;
+        let through = Through {
+            gate,
+            secret_types: secret_types(&state).map_err(inside)?,
+        };
+        let (rows, text) = choose(store.rows(), &through)?;
         if rows.is_empty() {
             return Err(Failure::usage("no row of the ConfigStore matches")
                 .hint("`bootbank store list` without options lists every row"));
@@ -348,22 +382,23 @@ fn show(
             target: path.display().to_string(),
             partition,
             file: state.file_name().to_owned(),
-            rows: rows.into_iter().map(object).collect(),
+            rows: rows.into_iter().map(|row| object(row, &through)).collect(),
         };
         let configuration = stick::Path::State(String::new());
         Ok(Answer::new(text, object)
             .with_damage(Vec::from_iter(
                 stick.stood_in(&configuration, session.common.bank),
             ))
-            .with_damage(damage))
+            .with_damage(damage)
+            .through(gate))
     })
 }
 
-fn object(row: &Row) -> ShownRow {
+fn object(row: &Row, through: &Through) -> ShownRow {
     let mut values = serde_json::Map::new();
     for column in ValueColumn::ALL {
-        if let Some(text) = row.value(column).text() {
-            let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        if let Some(text) = through.text(row, column) {
+            let value = serde_json::from_str(&text).unwrap_or_else(|_| text.into());
             values.insert(column.as_str().to_owned(), value);
         }
     }

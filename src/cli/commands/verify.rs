@@ -112,6 +112,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         },
         exit,
         damage: Vec::new(),
+        gate: None,
     })
 }
 

@@ -14,7 +14,7 @@ pub use targets::{TargetArgs, distinct, for_each, look_at_each};
 
 use crate::cli::process::{Interrupt, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
-use crate::cli::terminal::Ui;
+use crate::cli::terminal::{Gate, Ui};
 use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
 use crate::state::KeyCache;
@@ -51,6 +51,8 @@ pub struct Answer<T> {
     pub exit: Exit,
     /// What was not whole, so that this is not all there is.
     pub damage: Vec<Failure>,
+    /// The gate it passes, where that is not the one of the run.
+    pub gate: Option<Gate>,
 }
 
 impl<T> Answer<T> {
@@ -61,7 +63,15 @@ impl<T> Answer<T> {
             object,
             exit: Exit::Done,
             damage: Vec::new(),
+            gate: None,
         }
+    }
+
+    /// The same, passing this gate instead of the one of the run.
+    #[must_use]
+    pub fn through(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     /// The same, where this was not whole.
@@ -170,11 +180,13 @@ impl Session {
     ) -> Exit {
         match found {
             Ok(answer) => {
-                self.ui.text(&answer.text);
-                self.ui.json(&Shown {
+                let gate = answer.gate.unwrap_or(self.ui.gate());
+                self.ui.text_through(gate, &answer.text);
+                let shown = Shown {
                     object: &answer.object,
                     damage: answer.damage.iter().map(Failure::object).collect(),
-                });
+                };
+                self.ui.json_through(gate, &shown);
                 self.say_damage(path, &answer.damage, answer.exit)
             }
             Err(failure) => {

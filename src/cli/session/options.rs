@@ -40,6 +40,9 @@ pub struct CommonArgs {
     /// settings encryption recovery list` will do
     #[arg(long, global = true, value_name = "FILE|-")]
     pub recovery_key: Option<PathBuf>,
+    /// Show passwords, keys, password hashes and other secrets, which are hidden otherwise
+    #[arg(long, global = true)]
+    pub show_secrets: bool,
     /// Write JSON Lines to standard output, one object per target
     #[arg(long, global = true)]
     pub json: bool,

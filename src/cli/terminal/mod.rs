@@ -1,12 +1,14 @@
 //! The terminal: everything a person sees goes through here.
 
 mod diff;
+mod gate;
 mod style;
 mod table;
 mod text;
 mod ui;
 
 pub use diff::unified;
+pub use gate::Gate;
 pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
 pub use table::table;
 pub use text::{name, plural, quoted, shown, size};

@@ -1,8 +1,9 @@
 //! Everything a person sees: data on standard output, talk on standard error, questions on a
 //! terminal.
 
+use super::gate::Gate;
 use super::style::{ERROR, HINT, WARNING, styled};
-use super::text::{SafeJson, shown, tame};
+use super::text::{shown, tame};
 use anstream::AutoStream;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,6 +36,7 @@ pub struct Ui {
     quiet: bool,
     verbose: u8,
     color: anstream::ColorChoice,
+    gate: Gate,
     /// Held while anything is written; the progress bar is drawn around what is.
     bar: Mutex<Option<ProgressBar>>,
     /// Nobody reads standard output any more.
@@ -47,7 +49,7 @@ pub struct Ui {
 
 impl Ui {
     /// As the options ask for.
-    pub fn new(json: bool, quiet: bool, verbose: u8, color: ColorChoice) -> Self {
+    pub fn new(json: bool, quiet: bool, verbose: u8, color: ColorChoice, gate: Gate) -> Self {
         let color = match color {
             ColorChoice::Auto => anstream::ColorChoice::Auto,
             ColorChoice::Always => anstream::ColorChoice::Always,
@@ -58,6 +60,7 @@ impl Ui {
             quiet,
             verbose,
             color,
+            gate,
             bar: Mutex::new(None),
             stdout_gone: AtomicBool::new(false),
             stdout_failed: Mutex::new(None),
@@ -93,6 +96,18 @@ impl Ui {
         !self.json && io::stdout().is_terminal()
     }
 
+    /// The gate that whatever comes from a medium passes on its way to be shown.
+    pub fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// Warns on a terminal of secrets among what was asked for and goes to standard output.
+    pub fn warn_of_secrets(&self, name: &str) {
+        if io::stdout().is_terminal() {
+            self.warn(&format!("{name} holds secrets of the host"));
+        }
+    }
+
     /// Whether standard output carries JSON Lines instead of text.
     pub fn is_json(&self) -> bool {
         self.json
@@ -100,20 +115,27 @@ impl Ui {
 
     /// Writes text to standard output; nothing with `--json`.
     pub fn text(&self, text: &str) {
+        self.text_through(self.gate, text);
+    }
+
+    /// The same through a gate of its own.
+    pub fn text_through(&self, gate: Gate, text: &str) {
         if self.stdout_taken.load(Ordering::Relaxed) {
             self.lines(text.trim_end_matches('\n'));
         } else if !self.json {
-            self.data(tame(text).as_bytes());
+            self.data(tame(&gate.last(text)).as_bytes());
         }
     }
 
     /// Writes one object as a line of JSON; nothing without `--json`.
     pub fn json(&self, object: &impl Serialize) {
+        self.json_through(self.gate, object);
+    }
+
+    /// The same through a gate of its own.
+    pub fn json_through(&self, gate: Gate, object: &impl Serialize) {
         if self.json {
-            let mut line = Vec::new();
-            let mut writer = serde_json::Serializer::with_formatter(&mut line, SafeJson::default());
-            // Writing to memory does not fail, and the keys of every object are text.
-            let _ = object.serialize(&mut writer);
+            let mut line = gate.json(object);
             line.push(b'\n');
             self.data(&line);
         }
@@ -187,7 +209,8 @@ impl Ui {
     pub fn error(&self, message: &str, hint: Option<&str>) {
         self.talk(&format!("{} {}", styled("error:", ERROR), shown(message)));
         if let Some(hint) = hint {
-            self.talk(&format!("{} {}", styled("hint:", HINT), shown(hint)));
+            // The program's own words, with commands to be run as they are.
+            self.talk_as_is(&format!("{} {}", styled("hint:", HINT), shown(hint)));
         }
     }
 
@@ -199,7 +222,7 @@ impl Ui {
         }
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-            let _ = write!(stderr, "{question} [y/N] ");
+            let _ = write!(stderr, "{} [y/N] ", self.gate.last(question));
             let _ = stderr.flush();
             let stdin = io::stdin();
             loop {
@@ -303,6 +326,10 @@ impl Ui {
     }
 
     fn talk(&self, text: &str) {
+        self.talk_as_is(&self.gate.last(text));
+    }
+
+    fn talk_as_is(&self, text: &str) {
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
             // Nobody to tell is no reason to stop.

@@ -23,7 +23,7 @@ use std::fmt;
 
 use super::{Owner, OwnershipError};
 use database::Database;
-pub use schema_store::SchemaStore;
+pub use schema_store::{SchemaStore, SecretTypes};
 
 /// A ConfigStore that passed every check. Edits return a new one and leave this as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

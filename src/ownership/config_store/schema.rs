@@ -13,6 +13,7 @@ mod rules;
 use serde_json::{Map, Value};
 
 use super::ValueColumn;
+use crate::secrets::Guarded;
 
 /// Where in a value something is wrong, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,11 @@ impl<'s> RowSchema<'s> {
             object: items.unwrap_or(schema),
             instance_id: schema.get("instanceId").and_then(Value::as_str),
         }
+    }
+
+    /// The schema of the object that a row is.
+    pub(super) fn object(&self) -> &'s Value {
+        self.object
     }
 
     /// Checks `value`, which is to be the content of `column`; `others` are the row's other
@@ -188,12 +194,13 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<(), Broken> {
         && !allowed.contains(value)
     {
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        let why = format!("is {value}, not one of {}", allowed.join(", "));
+        let value = Guarded::json(at, value.to_string(), Some(schema));
+        let why = format!("is {}, not one of {}", value.veiled(), allowed.join(", "));
         return Err(broken(why));
     }
     check_bounds(schema, value).map_err(broken)?;
     rules::check_pattern(schema, value).map_err(broken)?;
-    rules::check_unique(schema, value).map_err(broken)?;
+    rules::check_unique(schema, value, at).map_err(broken)?;
     match value {
         Value::Array(items) => {
             let Some(schema) = schema.get("items") else {

@@ -11,6 +11,7 @@ use super::database::{Database, SchemaName};
 use super::schema::{Broken, RowSchema};
 use super::{Cell, Row, RowKey, ValueColumn};
 use crate::ownership::OwnershipError;
+use crate::secrets::Guarded;
 
 /// The schemas of one host.
 #[derive(Clone, Debug)]
@@ -108,6 +109,21 @@ impl SchemaStore {
         Ok(row)
     }
 
+    /// What of the settings is of the type `secret`.
+    pub fn secret_types(&self) -> SecretTypes {
+        let with_secrets = self
+            .schemas
+            .iter()
+            .filter(|(_, text)| text.contains("\"secret\""));
+        let parsed = with_secrets.filter_map(|(name, text)| {
+            let schema: Value = serde_json::from_str(text).ok()?;
+            Some((name.clone(), RowSchema::of(&schema).object().clone()))
+        });
+        SecretTypes {
+            schemas: parsed.collect(),
+        }
+    }
+
     fn parsed(&self, key: &RowKey) -> Result<Value, OwnershipError> {
         let no_schema = |why: String| OwnershipError::NoSchema {
             row: key.to_string(),
@@ -118,6 +134,34 @@ impl SchemaStore {
             .ok_or_else(|| no_schema("holds no schema".to_owned()))?;
         serde_json::from_str(text)
             .map_err(|error| no_schema(format!("holds a schema that is not JSON ({error})")))
+    }
+}
+
+/// The schemas of one host that call something a secret.
+#[derive(Clone, Debug, Default)]
+pub struct SecretTypes {
+    schemas: BTreeMap<SchemaName, Value>,
+}
+
+impl SecretTypes {
+    /// A value of the row `key`, in JSON, with what is secret in it: by the schema, and by the
+    /// names in the row's key and in the value.
+    pub fn guard(&self, key: &RowKey, json: impl Into<String>) -> Guarded {
+        let json = json.into();
+        let name = (key.component.clone(), key.group.clone(), key.name.clone());
+        let schema = self.schemas.get(&name);
+        // The Identifier tells rows apart, as `snmp` does among the rules of a firewall. It names
+        // what is in the row only where that has no other name.
+        let value: Option<Value> = serde_json::from_str(&json).ok();
+        let names_value = value.is_none_or(|value| match value {
+            Value::Object(members) => members.contains_key("value"),
+            _ => true,
+        });
+        let name = match names_value {
+            true => key.to_string(),
+            false => format!("{}/{}/{}", key.component, key.group, key.name),
+        };
+        Guarded::json(&name, json, schema)
     }
 }
 

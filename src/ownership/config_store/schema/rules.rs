@@ -1,5 +1,6 @@
 //! The rules of a schema that look at more than a value's type and size.
 
+use crate::secrets::Guarded;
 use regex_lite::RegexBuilder;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub(super) fn check_pattern(schema: &Value, value: &Value) -> Result<(), String>
 }
 
 /// Items of a list marked `uniqueItems` must differ.
-pub(super) fn check_unique(schema: &Value, value: &Value) -> Result<(), String> {
+pub(super) fn check_unique(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     let Value::Array(items) = value else {
         return Ok(());
     };
@@ -38,7 +39,11 @@ pub(super) fn check_unique(schema: &Value, value: &Value) -> Result<(), String> 
     }
     let mut seen = std::collections::HashSet::new();
     match items.iter().find(|item| !seen.insert(item.to_string())) {
-        Some(twice) => Err(format!("holds {twice} twice, and its items are to differ")),
+        Some(twice) => {
+            let twice = Guarded::json(at, twice.to_string(), schema.get("items"));
+            let twice = twice.veiled();
+            Err(format!("holds {twice} twice, and its items are to differ"))
+        }
         None => Ok(()),
     }
 }

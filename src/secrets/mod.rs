@@ -1,0 +1,175 @@
+//! What of a medium is secret, and how text travels that may hold some of it.
+//!
+//! Whatever a value, a line or a file is taken from, what is made of it to be shown is a
+//! [`Guarded`]: the text with the places in it that are secret. It is no string, and what turns it
+//! into one either leaves the secrets out ([`Guarded::veiled`]) or says that it does not
+//! ([`Guarded::exposed`]). The command line calls the second in one place only.
+//!
+//! A place is secret by the name it stands under (`names.rs`), by what it looks like wherever it
+//! stands (`forms.rs`), by the file it is in (`names.rs`, `text.rs`), or by the type that the host's
+//! own schema gives it (`json.rs`). Pure: text in, places out.
+
+mod forms;
+mod json;
+mod names;
+mod text;
+
+pub use names::{is_secret_name, is_secret_path};
+
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// Shown in place of a secret.
+pub const HIDDEN: &str = "(hidden)";
+
+/// A text that may hold secrets, and the places of those.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Guarded {
+    text: String,
+    /// Ranges of `text` in bytes: in their order, apart from each other, none across a line break.
+    hidden: Vec<Range<usize>>,
+    /// Where those begin that need quotes in JSON and have none, in their order.
+    bare: Vec<usize>,
+}
+
+impl Guarded {
+    /// A text of which nothing is known: secret is what looks like it, such as a private key, and
+    /// what follows a `name=` that says so, as in kernel options.
+    pub fn of(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let mut places = Vec::new();
+        forms::find(&text, 0, &mut places);
+        Guarded::with(text, places)
+    }
+
+    /// The value of a setting of this name; the parts of the name may be separated by `/`, `.`,
+    /// blanks or brackets.
+    pub fn named(name: &str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        match is_secret_name(name) && !names::says_nothing(&value) {
+            true => Guarded::secret(value),
+            false => Guarded::of(value),
+        }
+    }
+
+    /// A value in JSON that stands under this name. `schema` is the host's own description of it,
+    /// whose type `secret` counts at any depth.
+    pub fn json(name: &str, json: impl Into<String>, schema: Option<&Value>) -> Self {
+        let json = json.into();
+        match json::find(names::veil_of(name), &json, schema) {
+            Some(found) => {
+                let bare = found.bare.iter().map(|place| place.start).collect();
+                let guarded = Guarded::with(json, [found.places, found.bare].concat());
+                Guarded { bare, ..guarded }
+            }
+            None => Guarded::named(name, json),
+        }
+    }
+
+    /// The content of a text file, by its path: configuration in the form `NAME = VALUE`, JSON or
+    /// XML, or any other text.
+    pub fn file(path: &str, content: impl Into<String>) -> Self {
+        let content = content.into();
+        let places = text::find(path, &content);
+        Guarded::with(content, places)
+    }
+
+    /// The content of any file, by its path; what is not UTF-8 in it is replaced.
+    pub fn of_file(path: &str, content: &[u8]) -> Self {
+        Guarded::file(path, String::from_utf8_lossy(content))
+    }
+
+    /// What is told of a file instead of its content, such as its size and digest: a secret
+    /// where the file holds one as a whole.
+    pub fn about_file(path: &str, content: &[u8], told: impl Into<String>) -> Self {
+        match is_secret_path(path) || forms::holds_private_key(content) {
+            true => Guarded::secret(told),
+            false => Guarded::of(told),
+        }
+    }
+
+    /// A text that is secret from beginning to end.
+    pub fn secret(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let mut places = Vec::new();
+        forms::lines(&text, 0..text.len(), &mut places);
+        if places.is_empty() {
+            // That a password is empty is nobody's business either.
+            places.push(0..0);
+        }
+        Guarded::with(text, places)
+    }
+
+    fn with(text: String, mut places: Vec<Range<usize>>) -> Self {
+        places.sort_unstable_by_key(|place| (place.start, place.end));
+        let mut hidden: Vec<Range<usize>> = Vec::with_capacity(places.len());
+        for place in places {
+            match hidden.last_mut() {
+                Some(last) if place.start < last.end || place == *last => {
+                    last.end = last.end.max(place.end);
+                }
+                _ => hidden.push(place),
+            }
+        }
+        Guarded {
+            text,
+            hidden,
+            bare: Vec::new(),
+        }
+    }
+
+    /// Puts another text behind this one.
+    pub fn push(&mut self, other: &Guarded) {
+        let offset = self.text.len();
+        self.text.push_str(&other.text);
+        let moved = other.hidden.iter();
+        self.hidden
+            .extend(moved.map(|place| place.start + offset..place.end + offset));
+        self.bare.extend(other.bare.iter().map(|at| at + offset));
+    }
+
+    /// Whether any of it is secret.
+    pub fn is_secret(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
+    /// The text as anybody may see it: each secret is [`HIDDEN`]. It has as many lines as the text.
+    pub fn veiled(&self) -> Cow<'_, str> {
+        if self.hidden.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        let mut veiled = String::with_capacity(self.text.len());
+        let mut at = 0;
+        for place in &self.hidden {
+            veiled.push_str(self.text.get(at..place.start).unwrap_or_default());
+            let is_bare = self.bare.binary_search(&place.start).is_ok();
+            let quote = if is_bare { "\"" } else { "" };
+            veiled.extend([quote, HIDDEN, quote]);
+            at = place.end;
+        }
+        veiled.push_str(self.text.get(at..).unwrap_or_default());
+        Cow::Owned(veiled)
+    }
+
+    /// The text with its secrets, for whoever asked for them.
+    pub fn exposed(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.veiled(), f)
+    }
+}
+
+/// A text as a message may quote it: without what looks like a secret in it.
+pub fn quotable(text: &str) -> String {
+    Guarded::of(text).veiled().into_owned()
+}
+
+#[cfg(test)]
+mod tests;
