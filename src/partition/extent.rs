@@ -65,9 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gpt_ends_behind_its_backup() {
-        let image = include_bytes!("../../fuzz/seeds/image/gpt");
-        let backup = le64(image, 512 + 32).unwrap();
-        assert_eq!(extent(image, None), Some((backup + 1) * 512));
+    fn a_gpt_ends_behind_its_backup_or_what_partitions_may_use() {
+        let mut image = include_bytes!("../../fuzz/seeds/image/gpt").to_vec();
+        for (backup, last_usable) in [(99u64, 66u64), (1, 99)] {
+            image[512 + 32..][..8].copy_from_slice(&backup.to_le_bytes());
+            image[512 + 48..][..8].copy_from_slice(&last_usable.to_le_bytes());
+            assert_eq!(extent(&image, None), Some(100 * 512));
+        }
     }
 }
