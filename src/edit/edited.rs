@@ -1,5 +1,6 @@
 //! What edits come to, as values: the members to be written, and what that means in words.
 
+use super::Harm;
 use super::selector::SelectError;
 use crate::error::ErrorKind;
 use crate::ownership::Source;
@@ -25,15 +26,6 @@ pub struct SettingChange {
     pub to: Option<Guarded>,
     /// What it would cost the host, so that nobody does it unasked.
     pub harm: Option<Harm>,
-}
-
-/// What a change can cost a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Harm {
-    /// A storage adapter is passed through: the host loses the disks behind it, and its boot medium
-    /// where that is one of them.
-    StorageAdapter,
 }
 
 /// A member as text before and after, for a diff. A database is shown as its rows.

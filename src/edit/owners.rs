@@ -5,6 +5,7 @@
 
 use super::apply::Surroundings;
 use super::configuration::inside;
+use super::harm::keeps_a_network_adapter;
 use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
 use super::{
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::bank::Release;
 use crate::ownership::{
-    BusAddress, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey, SchemaStore,
-    SecretTypes, Source, StoreChange, ValueColumn,
+    BusAddress, ConfigStore, DeviceKind, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey,
+    SchemaStore, SecretTypes, Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::secrets::Guarded;
@@ -48,15 +49,14 @@ impl OwnerEdit {
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
         self.warn_of_one_sided(&chosen, configuration, release, edited);
+        let first = edited.changes.len();
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen
             .into_iter()
             .filter(|device| self.is_to_change(device))
         {
-            let change = self.change_of(device);
-            warn_of_harm(&change, &configuration.file, edited);
-            edited.changes.push(change);
+            edited.changes.push(self.change_of(device));
             match device.source {
                 Source::EsxConf => in_conf.push(device),
                 Source::ConfigStore => in_store.push(StoreChange::SetOwner {
@@ -88,7 +88,8 @@ impl OwnerEdit {
             let changed = store.edit(&in_store, context.time);
             *store = changed.map_err(inside(CONFIG_STORE))?;
         }
-        Ok(())
+        let made = edited.changes.get_mut(first..).unwrap_or_default();
+        leave_out_needless(made, configuration)
     }
 
     /// The devices meant, and the selectors that no device answers to.
@@ -140,12 +141,13 @@ impl OwnerEdit {
             alias: device.alias.clone(),
             from: device.named_owners().find(contrary).map(Guarded::of),
             to: Some(Guarded::of(self.owner.spelled(device.source))),
-            harm: self.harm(device.is_storage()),
+            harm: self.harm(device.kind()),
         }
     }
 
-    fn harm(&self, is_storage: bool) -> Option<Harm> {
-        (is_storage && self.owner == Owner::Passthru).then_some(Harm::StorageAdapter)
+    fn harm(&self, kind: Option<DeviceKind>) -> Option<Harm> {
+        let kind = kind.filter(|_| self.owner == Owner::Passthru);
+        kind.map(Harm::of_passing_through)
     }
 
     fn note_added(
@@ -159,18 +161,15 @@ impl OwnerEdit {
         let aliases = configuration.aliases().into_iter();
         let mut aliases = aliases.filter(|alias| alias.at == BusAddress::Pci(address));
         let alias = aliases.next().map(|alias| alias.name);
-        let is_storage = alias.as_deref().is_some_and(|a| a.starts_with("vmhba"));
-        let change = SettingChange {
-            harm: self.harm(is_storage),
+        edited.changes.push(SettingChange {
+            harm: self.harm(alias.as_deref().and_then(DeviceKind::of_alias)),
             source: source.into(),
             key,
             address: Some(address),
             alias,
             from: None,
             to: Some(Guarded::of(self.owner.spelled(source))),
-        };
-        warn_of_harm(&change, &configuration.file, edited);
-        edited.changes.push(change);
+        });
     }
 
     /// The address of a selector that matched nothing, where it may be a new device's, and the
@@ -283,14 +282,17 @@ impl OwnerEdit {
     }
 }
 
-fn warn_of_harm(change: &SettingChange, file: &str, edited: &mut Edited) {
-    if change.harm == Some(Harm::StorageAdapter) {
-        let name = change.alias.as_deref().unwrap_or("a storage adapter");
-        edited.warnings.push(format!(
-            "{file}: {} is {name}: if it is passed through, the host loses the disks behind it, and its boot medium if that is one of them",
-            change.key
-        ));
+/// A network adapter that is passed through is no loss where the host keeps another.
+fn leave_out_needless(
+    changes: &mut [SettingChange],
+    after: &Configuration,
+) -> Result<(), EditError> {
+    let is_adapter = |change: &&mut SettingChange| change.harm == Some(Harm::OnlyNetworkAdapter);
+    let mut adapters = changes.iter_mut().filter(is_adapter).peekable();
+    if adapters.peek().is_some() && keeps_a_network_adapter(after)? {
+        adapters.for_each(|change| change.harm = None);
     }
+    Ok(())
 }
 
 /// The row of a device that has none, made by the host's own schema.

@@ -60,7 +60,7 @@ pub enum SelectError {
         /// The text as given.
         selector: String,
         /// Devices whose keys read like it, in the same place but for the function, or on the same
-        /// bus; else the ones passed through.
+        /// bus, else before and after it; of what is no address the ones passed through.
         near: Vec<String>,
     },
     /// The adapter of that name is known, and not which PCI device it is.
@@ -287,7 +287,8 @@ fn shown(device: &DeviceOwner) -> String {
 }
 
 /// Devices whose keys are written like it, else those that differ only in the function, else those
-/// of the same bus, else those passed through.
+/// of the same bus, else those before and after its address; of what is no address those passed
+/// through.
 fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
     let asked = selector.address();
     let any = |device: &DeviceOwner, test: fn(PciAddress, PciAddress) -> bool| {
@@ -298,7 +299,7 @@ fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
     let same_device =
         |d: &DeviceOwner| any(d, |a, b| (a.bus(), a.device()) == (b.bus(), b.device()));
     let same_bus = |d: &DeviceOwner| any(d, |a, b| a.bus() == b.bus());
-    let passed_through = |d: &DeviceOwner| d.passthrough;
+    let passed_through = |d: &DeviceOwner| d.passthrough && asked.is_none();
     let tests: [&dyn Fn(&DeviceOwner) -> bool; 4] =
         [&same_text, &same_device, &same_bus, &passed_through];
     for test in tests {
@@ -312,7 +313,17 @@ fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
             return found;
         }
     }
-    Vec::new()
+    asked.map_or(Vec::new(), |asked| nearest(devices, asked))
+}
+
+/// The devices before and after an address.
+fn nearest(devices: &[DeviceOwner], asked: PciAddress) -> Vec<String> {
+    let addressed = || devices.iter().filter(|device| device.address.is_some());
+    let before = addressed().filter(|device| device.address < Some(asked));
+    let after = addressed().filter(|device| device.address > Some(asked));
+    let before = before.max_by_key(|device| device.address);
+    let after = after.min_by_key(|device| device.address);
+    before.into_iter().chain(after).map(shown).collect()
 }
 
 #[cfg(test)]

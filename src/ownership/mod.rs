@@ -88,6 +88,50 @@ impl Owner {
     }
 }
 
+/// What a device is to a host that would miss it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A storage adapter.
+    Storage,
+    /// A USB host controller.
+    Usb,
+    /// A display controller.
+    Display,
+    /// A network adapter.
+    Network,
+}
+
+impl DeviceKind {
+    /// The names of adapters, and what the VMkernel gives them to. `vmhba` is storage, `vmnic` a
+    /// network adapter, `vusb` one on USB, `vmgfx` graphics.
+    const NAMES: [(&str, DeviceKind); 4] = [
+        ("vmhba", DeviceKind::Storage),
+        ("vmnic", DeviceKind::Network),
+        ("vusb", DeviceKind::Network),
+        ("vmgfx", DeviceKind::Display),
+    ];
+
+    /// By the name of an adapter: `vmhba32`, `vmnic0`.
+    pub fn of_alias(name: &str) -> Option<DeviceKind> {
+        let kind = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let mut names = DeviceKind::NAMES.into_iter();
+        let known = names.find(|(known, _)| kind == *known && kind.len() < name.len());
+        known.map(|(_, kind)| kind)
+    }
+
+    /// By a class code.
+    pub fn of_class(class: Class) -> Option<DeviceKind> {
+        match () {
+            () if class.is_storage() => Some(DeviceKind::Storage),
+            () if class.is_usb() => Some(DeviceKind::Usb),
+            () if class.is_display() => Some(DeviceKind::Display),
+            () if class.is_network() => Some(DeviceKind::Network),
+            () => None,
+        }
+    }
+}
+
 /// One device as one source names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -156,13 +200,21 @@ impl DeviceOwner {
         }
     }
 
+    /// What it is to the host, by its alias or its class; `None` where neither tells, or it is of
+    /// no kind that a host depends on. The adapter of a USB controller is a storage adapter: the
+    /// disks behind it are what counts.
+    pub fn kind(&self) -> Option<DeviceKind> {
+        let of_class = self.class.and_then(DeviceKind::of_class);
+        let of_alias = self.alias.as_deref().and_then(DeviceKind::of_alias);
+        match of_class {
+            Some(DeviceKind::Storage) => of_class,
+            _ => of_alias.or(of_class),
+        }
+    }
+
     /// A storage adapter, by its alias or its class.
     pub fn is_storage(&self) -> bool {
-        let aliased = self
-            .alias
-            .as_deref()
-            .is_some_and(|a| a.starts_with("vmhba"));
-        aliased || self.class.is_some_and(Class::is_storage)
+        self.kind() == Some(DeviceKind::Storage)
     }
 
     /// Whether the host passes over this line of esx.conf: its key is no address when read as

@@ -137,6 +137,7 @@ impl<'m> Stick<'m, '_> {
             banks,
             warnings: Vec::new(),
             outlook: self.outlook(),
+            stops_starting: false,
         })
     }
 
@@ -204,6 +205,7 @@ impl<'m> Stick<'m, '_> {
             banks: vec![bank_plan(partition, true, Vec::new())],
             warnings: Vec::new(),
             outlook: self.outlook(),
+            stops_starting: false,
         }
     }
 
@@ -283,6 +285,7 @@ impl<'m> Stick<'m, '_> {
             banks: vec![bank_plan(to, boots_next, changes)],
             warnings: Vec::new(),
             outlook,
+            stops_starting: false,
         })
     }
 }

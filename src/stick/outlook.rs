@@ -3,7 +3,7 @@
 
 use super::{Error, Slot, Stick};
 use crate::edit::Configuration;
-use crate::loader::{Chosen, Depth, Stop};
+use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
 
 /// The next boot, as far as it can be told without reading the content of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,11 @@ impl NextBoot {
 impl Stick<'_, '_> {
     /// What happens at the next boot.
     pub fn outlook(&self) -> Outlook {
-        let boot = self.next_boot();
+        self.outlook_of(self.next_boot())
+    }
+
+    /// The same, with the boot told already.
+    pub(super) fn outlook_of(&self, boot: NextBoot) -> Outlook {
         let slot = boot.partition();
         let slot = slot.and_then(|it| self.slots().iter().find(|slot| slot.partition == it));
         Outlook {
@@ -97,6 +101,12 @@ impl Stick<'_, '_> {
 
     /// What the loader does with the medium.
     pub fn next_boot(&self) -> NextBoot {
+        self.next_boot_reading(&|_, _| false)
+    }
+
+    /// The same, where the content of some files of the bank that is taken is looked at too: of
+    /// those that `reads` says so of, by partition number and name.
+    pub(super) fn next_boot_reading(&self, reads: &dyn Fn(u32, &str) -> bool) -> NextBoot {
         let partition = match self.choice() {
             Chosen::Bank(partition) => *partition,
             Chosen::Nothing => {
@@ -110,7 +120,15 @@ impl Stick<'_, '_> {
                 };
             }
         };
-        let boot = self.loader().boot(partition, Depth::Presence);
+        let mut boot = self.loader().boot(partition, Depth::Presence);
+        let limit = UnpackLimit::default();
+        for index in 0..boot.files.len() {
+            let file = boot.files.get(index).and_then(ModuleVerdict::to_check);
+            if let Some(file) = file.filter(|file| reads(partition, &file.name)) {
+                let content = check_content(self.medium(), file, boot.generation, &limit);
+                boot.record(index, content);
+            }
+        }
         let stops: Vec<Stop> = boot.stops().cloned().collect();
         if !stops.is_empty() {
             return NextBoot::Stops { partition, stops };

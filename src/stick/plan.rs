@@ -9,10 +9,10 @@ use super::work::{BankFile, FileWork, Task, file_changes, pack};
 use super::{BankChoice, Cause, Error, Outlook, Slot, Stick, numbers};
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{Context, Edit, SettingChange, TextChange};
+use crate::edit::{Context, Edit, Harm, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The next boot once it is carried out.
     pub outlook: Outlook,
+    /// Whether the host starts from the medium now, and would not, or not for certain, once it is
+    /// carried out.
+    pub stops_starting: bool,
 }
 
 /// What happens to one bank.
@@ -123,6 +126,21 @@ impl Plan {
         self.files().map(|file| file.doubtful).sum()
     }
 
+    /// What it costs the host, the gravest first, with the names of the devices that are concerned;
+    /// empty where it costs nothing.
+    pub fn harms(&self) -> BTreeMap<Harm, BTreeSet<String>> {
+        let mut harms: BTreeMap<Harm, BTreeSet<String>> = BTreeMap::new();
+        if self.stops_starting {
+            harms.insert(Harm::NoLongerStarts, BTreeSet::new());
+        }
+        for change in self.files().flat_map(|file| &file.changes) {
+            let Some(harm) = change.harm else { continue };
+            let name = change.alias.as_ref().unwrap_or(&change.key);
+            harms.entry(harm).or_default().insert(name.clone());
+        }
+        harms
+    }
+
     fn files(&self) -> impl Iterator<Item = &FilePlan> {
         self.banks.iter().flat_map(|bank| &bank.files)
     }
@@ -204,6 +222,7 @@ impl Stick<'_, '_> {
             false => self.verify(&set, &banks, task, request)?,
         };
         let mut plan = Plan {
+            stops_starting: !set.is_empty() && self.stops_starting(&banks, &outlook),
             set,
             banks,
             warnings: Vec::new(),
@@ -247,6 +266,7 @@ impl Stick<'_, '_> {
             banks: plans,
             warnings: Vec::new(),
             outlook: self.outlook(),
+            stops_starting: false,
         })
     }
 
@@ -332,8 +352,30 @@ impl Stick<'_, '_> {
                 }
             }
         }
-        Ok(after.outlook())
+        let boot = after.next_boot_reading(&|partition, name| is_changed(banks, partition, name));
+        Ok(after.outlook_of(boot))
     }
+
+    /// Whether the host starts from the medium as it is, and `after` is not certain to let it. What
+    /// is in the files that change counts on both sides.
+    fn stops_starting(&self, banks: &[BankPlan], after: &Outlook) -> bool {
+        let is_changed = |partition, name: &str| is_changed(banks, partition, name);
+        !after.boot.boots() && self.next_boot_reading(&is_changed).boots()
+    }
+}
+
+/// Whether a file of the bank on `partition` gets new content.
+fn is_changed(banks: &[BankPlan], partition: u32, name: &str) -> bool {
+    let mut banks = banks.iter().filter(|bank| bank.partition == partition);
+    banks.any(|bank| {
+        let mut files = bank.files.iter();
+        // A new state was opened again already.
+        let is_new = |file: &&FilePlan| file.content.is_some() && file.form.is_none();
+        files
+            .by_ref()
+            .filter(is_new)
+            .any(|file| file.file.eq_ignore_ascii_case(name))
+    })
 }
 
 impl BankPlan {

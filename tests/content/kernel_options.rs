@@ -147,3 +147,45 @@ fn a_mistyped_recovery_key_is_warned_of_and_none_is_shown() {
     let boot_cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
     assert!(boot_cfg.contains(&right) && !boot_cfg.contains(&mistyped));
 }
+
+/// What is asked on a terminal is refused without one: nobody takes the host's start away unasked.
+#[test]
+fn a_change_after_which_the_host_does_not_start_needs_yes() {
+    let host = Host::new("esxi67-usb-passthru");
+    let before = host.bytes();
+    std::fs::write(host.path("bad.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03no gzip").unwrap();
+    let boot_cfg = host.bank_file(5, "boot.cfg");
+    let boot_cfg = String::from_utf8(boot_cfg).unwrap();
+    let modules = boot_cfg
+        .lines()
+        .find_map(|line| line.strip_prefix("modules="));
+    let listed = modules.unwrap().split(" --- ").next().unwrap();
+    let module = format!("bank:{listed}");
+    let says = "the host starts from this medium now, and will not after this change: ";
+    for change in [
+        &["bootcfg", "set", "STICK", "modules", "x"][..],
+        &["bootcfg", "set", "STICK", "kernel", "absent.b00"],
+        &["put", "STICK", "bad.gz", &module],
+    ] {
+        host.refuses(change, 2, says);
+        let copy = host.path("copy.img");
+        let output = ["-o", copy.to_str().unwrap()];
+        host.refuses(&[change, &output].concat(), 2, says);
+        assert!(!copy.exists());
+        let shown = host.run(&[change, &["-n"]].concat());
+        assert_eq!(shown.code, 0, "{change:?}");
+        assert!(shown.stderr.contains(says), "{}", shown.stderr);
+        assert!(host.bytes() == before, "{change:?}");
+    }
+    // Insisted on; and what starts no more cannot lose its start again.
+    let broken = ["bootcfg", "set", "STICK", "kernel", "absent.b00"];
+    host.done(&[&broken[..], &["-y", "--no-undo"]].concat());
+    host.done(&[
+        "bootcfg",
+        "set",
+        "STICK",
+        "kernel",
+        "other.b00",
+        "--no-undo",
+    ]);
+}

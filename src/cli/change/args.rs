@@ -47,8 +47,8 @@ pub struct ChangeArgs {
     /// Go ahead without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// Never ask, as if there were no terminal: image files are changed; block devices, and changes
-    /// in place, need -y
+    /// Never ask, as if there were no terminal. What would be asked about is then refused without
+    /// -y, except a change of an image file that is not made in place and costs the host nothing
     #[arg(long)]
     pub no_input: bool,
 }

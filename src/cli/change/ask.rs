@@ -1,12 +1,15 @@
 //! The question before the first write.
 
+use super::args::Mode;
+use super::closing::stops_in_words;
 use super::keep::UndoFile;
-use super::{One, show};
+use super::{ChangeObject, One, show};
 use crate::cli::report::Failure;
 use crate::cli::terminal::{name, shown};
 use crate::edit::Harm;
 use crate::medium::{Target, TargetKind};
-use crate::stick::Plan;
+use crate::stick::{NextBoot, Plan};
+use std::collections::BTreeSet;
 
 impl One<'_> {
     /// Asks before a change whose devices were not named one by one, before any that overwrites
@@ -20,7 +23,7 @@ impl One<'_> {
         let ui = &self.job.session.ui;
         let path = name(target.path());
         let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
-        let harm = harm_in_words(plan);
+        let harm = self.harm_in_words(plan);
         if self.job.way.yes || !(self.job.asks || danger.is_some() || harm.is_some()) {
             if let Some(danger) = &danger {
                 ui.warn(danger);
@@ -48,7 +51,7 @@ impl One<'_> {
     /// Asks before a copy is made whose change costs the host something; nothing else about a copy
     /// needs a question.
     pub(super) fn confirm_copy(&self, plan: &Plan, copy: &str) -> Result<(), Failure> {
-        let harm = harm_in_words(plan);
+        let harm = self.harm_in_words(plan);
         let Some(text) = harm.as_ref().filter(|_| !self.job.way.yes) else {
             return Ok(());
         };
@@ -57,6 +60,32 @@ impl One<'_> {
             Some(false) => Err(not_confirmed()),
             None => Err(unasked(&harm)),
         }
+    }
+
+    /// Notes what a change costs the host, and says so where nobody will be asked about it.
+    pub(super) fn warn_of_harm(&self, plan: &Plan, object: &mut ChangeObject) {
+        let Some(text) = self.harm_in_words(plan) else {
+            return;
+        };
+        let is_carried_out = matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. });
+        match is_carried_out && !self.job.way.yes {
+            true => object.warnings.push(text),
+            false => self.job.warn(object, text),
+        }
+    }
+
+    /// What a change costs the host; `None` where it costs nothing, or what it was insisted on.
+    fn harm_in_words(&self, plan: &Plan) -> Option<String> {
+        let mut harms = plan.harms();
+        if self.work.insists_on_a_broken_bank() {
+            harms.remove(&Harm::NoLongerStarts);
+        }
+        let texts = harms.iter().map(|(harm, names)| match harm {
+            Harm::NoLongerStarts => no_start_in_words(&plan.outlook.boot),
+            harm => device_harm_in_words(*harm, names),
+        });
+        let texts: Vec<String> = texts.collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
     }
 
     /// The answer to a question about a plan; `None` where nobody can be asked.
@@ -87,28 +116,57 @@ fn unasked(harm: &Option<String>) -> Failure {
     .hint("if you mean it, -y goes ahead without asking")
 }
 
-/// What a change costs the host; `None` where it costs nothing.
-fn harm_in_words(plan: &Plan) -> Option<String> {
-    let files = plan.banks.iter().flat_map(|bank| &bank.files);
-    let changes = files.flat_map(|file| &file.changes);
-    let adapters = changes.filter(|change| change.harm == Some(Harm::StorageAdapter));
-    let mut names: Vec<String> = adapters
-        .map(|change| {
-            let alias = change.alias.clone();
-            alias.unwrap_or_else(|| change.key.clone())
-        })
-        .collect();
-    names.sort();
-    names.dedup();
-    if names.is_empty() {
-        return None;
+/// A change after which the host does not start any more.
+fn no_start_in_words(boot: &NextBoot) -> String {
+    match boot {
+        NextBoot::Stops { stops, .. } => format!(
+            "the host starts from this medium now, and will not after this change: {}",
+            stops_in_words(stops)
+        ),
+        NextBoot::Nothing { why } => format!(
+            "the host starts from this medium now, and will not after this change: no bank boots: {}",
+            shown(why)
+        ),
+        NextBoot::Undecided { why, .. } => format!(
+            "the host starts from this medium now, and after this change that cannot be told: {}",
+            shown(why)
+        ),
+        NextBoot::Boots { .. } => String::new(),
     }
-    let (is, it) = match names.len() {
-        1 => ("is a storage adapter", "it"),
-        _ => ("are storage adapters", "them"),
+}
+
+/// Devices that the host would miss.
+fn device_harm_in_words(harm: Harm, names: &BTreeSet<String>) -> String {
+    let (is, it, its, s) = match names.len() {
+        1 => ("is", "it", "its", ""),
+        _ => ("are", "them", "their", "s"),
     };
-    Some(format!(
-        "{} {is}: passing {it} through takes its disks from the host, and its boot medium if that is one of them",
-        shown(&names.join(", "))
-    ))
+    let a = if s.is_empty() { "a " } else { "" };
+    let (what, loses) = match harm {
+        Harm::OwnController => (
+            format!("the controller{s} of this medium"),
+            "takes the boot medium from the host, which then saves no configuration".to_owned(),
+        ),
+        Harm::UsbController => (
+            format!("{a}USB controller{s}"),
+            format!(
+                "takes what is plugged into {it} from the host: the keyboard, and the boot medium if that is on USB"
+            ),
+        ),
+        Harm::DisplayController => (
+            format!("{a}display controller{s}"),
+            format!("takes the screen from the host's console, if that is connected to {it}"),
+        ),
+        Harm::OnlyNetworkAdapter => (
+            format!("the only network adapter{s} the host has left"),
+            "cuts the host off from the network".to_owned(),
+        ),
+        _ => (
+            format!("{a}storage adapter{s}"),
+            format!("takes {its} disks from the host, and its boot medium if that is one of them"),
+        ),
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = shown(&names.join(", "));
+    format!("{names} {is} {what}: passing {it} through {loses}")
 }

@@ -74,7 +74,8 @@ pub fn next_boot(
     }
 }
 
-fn stops_in_words(stops: &[Stop]) -> String {
+/// What stops the loader: the first, and how many more.
+pub(super) fn stops_in_words(stops: &[Stop]) -> String {
     let first = stops.first().map(|stop| shown(&stop.to_string()));
     let first = first.unwrap_or_default();
     match stops.len().saturating_sub(1) {

@@ -27,7 +27,7 @@ pub use work::Work;
 
 use crate::cli::report::{ERROR, Exit, Failure};
 use crate::cli::session::{Session, distinct, for_each};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{Ui, shown};
 use crate::edit::Edit;
 use crate::stick::{BankChoice, Plan};
 use args::{Mode, Way};
@@ -236,7 +236,7 @@ impl<'s> Job<'s> {
 
     /// Whether to ask before the first write to a target, where there is a way to.
     fn is_to_ask(&self) -> bool {
-        self.asks && !self.way.yes
+        self.asks && !self.way.yes && !self.way.no_input && Ui::can_ask()
     }
 }
 

@@ -5,7 +5,7 @@ use super::closing::{Closing, closing};
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::{Gate, Ui, plural, quoted, shown, table, unified};
+use crate::cli::terminal::{Gate, plural, quoted, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -30,6 +30,7 @@ impl One<'_> {
         for warning in &plan.warnings {
             self.job.warn(object, warning.clone());
         }
+        self.warn_of_harm(plan, object);
         if plan.is_empty() && plan.doubtful() > 0 {
             return Err(not_understood(plan));
         }
@@ -55,7 +56,7 @@ impl One<'_> {
         }
         if ui.is_brief()
             && matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. })
-            && !(self.job.is_to_ask() && Ui::can_ask())
+            && !self.job.is_to_ask()
             && !self.job.way.diff
         {
             return Ok(());

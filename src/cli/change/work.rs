@@ -60,6 +60,17 @@ impl Work {
         matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::gives_all_back))
     }
 
+    /// Whether it was insisted on that the medium need not boot.
+    pub(super) fn insists_on_a_broken_bank(&self) -> bool {
+        matches!(
+            self,
+            Work::UseBank {
+                even_if_broken: true,
+                ..
+            }
+        )
+    }
+
     /// Changes the configuration, whatever it is.
     pub fn edits(edits: Vec<Edit>) -> Self {
         let expect = Expect::default();

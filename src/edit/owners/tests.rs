@@ -136,26 +136,55 @@ fn passing_a_storage_adapter_through_is_said_to_be_harmful_and_giving_it_back_is
     let made = |device: &str, owner| {
         let edit = edit(Devices::NamedOrNew(named(device)), owner);
         let edited = apply(&state, &[edit], Context::default(), None).unwrap();
-        (edited.changes.first().and_then(|c| c.harm), edited.warnings)
+        edited.changes.first().and_then(|c| c.harm)
     };
-    let (harm, warnings) = made("0000:00:1f.2", Owner::Passthru);
-    assert_eq!(harm, Some(Harm::StorageAdapter));
-    assert_eq!(
-        warnings,
-        [
-            "local.tgz: /device/0000:00:31.2/owner is vmhba0: if it is passed through, the host loses the \
-          disks behind it, and its boot medium if that is one of them"
-        ]
-    );
+    let storage = Some(Harm::StorageAdapter);
+    assert_eq!(made("0000:00:1f.2", Owner::Passthru), storage);
     // One that has no line yet, and one known by its name.
-    assert_eq!(
-        made("00:17.0", Owner::Passthru).0,
-        Some(Harm::StorageAdapter)
-    );
-    assert_eq!(
-        made("vmhba1", Owner::Passthru).0,
-        Some(Harm::StorageAdapter)
-    );
-    assert_eq!(made("00:1d.0", Owner::Passthru), (None, Vec::new()));
-    assert_eq!(made("00:1f.2", Owner::Vmkernel), (None, Vec::new()));
+    assert_eq!(made("00:17.0", Owner::Passthru), storage);
+    assert_eq!(made("vmhba1", Owner::Passthru), storage);
+    assert_eq!(made("00:1d.0", Owner::Passthru), None);
+    assert_eq!(made("00:1f.2", Owner::Vmkernel), None);
+}
+
+/// By its class, where the state holds one (4.x).
+#[test]
+fn the_controllers_of_keyboard_and_screen_are_missed_too() {
+    let conf = b"/device/000:26.7/owner = \"vmkernel\"\n/device/000:26.7/class = \"0c0320\"\n\
+        /device/000:02.0/owner = \"vmkernel\"\n/device/000:02.0/class = \"030000\"\n\
+        /device/000:31.3/owner = \"vmkernel\"\n/device/000:31.3/class = \"0c0500\"\n";
+    let state = state(&[(ESX_CONF, conf)]);
+    let harm = |device: &str| {
+        let edit = edit(Devices::Named(named(device)), Owner::Passthru);
+        let edited = apply(&state, &[edit], Context::default(), None).unwrap();
+        edited.changes[0].harm
+    };
+    assert_eq!(harm("00:1a.7"), Some(Harm::UsbController));
+    assert_eq!(harm("00:02.0"), Some(Harm::DisplayController));
+    assert_eq!(harm("00:1f.3"), None);
+}
+
+#[test]
+fn the_last_network_adapter_is_missed_and_any_other_is_not() {
+    let conf =
+        b"/device/0000:03:00.0/owner = \"vmkernel\"\n/device/0000:03:00.0/vmkname = \"vmnic0\"\n\
+        /device/0000:04:00.0/owner = \"vmkernel\"\n/device/0000:04:00.0/vmkname = \"vmnic1\"\n";
+    let passed = |conf: &[u8], devices: &[&str]| {
+        let state = state(&[(ESX_CONF, conf)]);
+        let one = |device: &&str| edit(Devices::Named(named(device)), Owner::Passthru);
+        let edits: Vec<Edit> = devices.iter().map(one).collect();
+        let edited = apply(&state, &edits, Context::default(), None).unwrap();
+        let harms = edited.changes.iter().map(|change| change.harm);
+        harms.collect::<Vec<_>>()
+    };
+    let only = Some(Harm::OnlyNetworkAdapter);
+    assert_eq!(passed(conf, &["vmnic0"]), [None]);
+    assert_eq!(passed(conf, &["vmnic0", "vmnic1"]), [None, only]);
+    let text = String::from_utf8(conf.to_vec()).unwrap();
+    let one_gone = text.replacen("vmkernel", "passthru", 1);
+    assert_eq!(passed(one_gone.as_bytes(), &["vmnic1"]), [only]);
+    // One that the state knows by its name alone is left.
+    let alias = "/vmkdevmgr/pci/m00008901/alias = \"vmnic2\"\n";
+    let with_alias = format!("{one_gone}{alias}");
+    assert_eq!(passed(with_alias.as_bytes(), &["vmnic1"]), [None]);
 }

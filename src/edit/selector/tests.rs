@@ -193,6 +193,11 @@ fn a_device_that_is_not_there_is_answered_with_its_neighbours() {
         answer("03:1f.0"),
         "no device matches `03:1f.0`; the nearest are /device/003:00.0/owner (0000:03:00.0)"
     );
+    assert_eq!(
+        answer("01:00.0"),
+        "no device matches `01:00.0`; the nearest are /device/000:29.7/owner (0000:00:1d.7), \
+         /device/003:00.0/owner (0000:03:00.0)"
+    );
     assert!(answer("raw:nothing").contains("/device/000:29.7/owner"));
 }
 
