@@ -1,4 +1,5 @@
-//! A host map: values for each of many media, as CSV with a heading.
+//! A host map: values for each of many media, as CSV with a heading. The separator is the comma, the
+//! semicolon or the tab: the first by which the heading names a column that rows are matched by.
 //!
 //! The columns `image`, `serial`, `bank-uuid` and `system-uuid` say which medium a row is for;
 //! all other columns are values. A row is for a medium where each of its filled-in cells of
@@ -6,9 +7,14 @@
 
 use crate::error::ErrorKind;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 
 /// Columns that say which medium a row is for.
 pub const MATCHED_BY: [&str; 4] = ["image", "serial", "bank-uuid", "system-uuid"];
+
+/// What may stand between cells: spreadsheets write the semicolon where the comma is the decimal
+/// point.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// Rows at the most.
 const MOST_ROWS: usize = 100_000;
@@ -16,7 +22,8 @@ const MOST_ROWS: usize = 100_000;
 /// What is known of a medium, to find its row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// The file name of an image.
+    /// The absolute path of an image. A cell fits that is the end of it: `a.img`, `lab/a.img`;
+    /// `./` and `../` in front of a cell mean nothing.
     pub image: Option<String>,
     /// The serial number of a disk.
     pub serial: Option<String>,
@@ -63,6 +70,14 @@ pub enum HostMapError {
     /// A column the plan uses.
     #[error("there is no column `{0}`, which the plan file uses")]
     MissingColumn(String),
+    /// A cell that the plan uses, without a value.
+    #[error("line {line} has no value in the column `{column}`, which the plan file uses")]
+    EmptyCell {
+        /// The row's line.
+        line: u64,
+        /// The column.
+        column: String,
+    },
     /// Too many rows.
     #[error("there are more than {MOST_ROWS} rows")]
     TooLong,
@@ -91,10 +106,7 @@ impl HostMap {
     /// [`HostMapError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, HostMapError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .comment(Some(b'#'))
-            .from_reader(bytes);
+        let mut reader = reader(bytes, separator_of(bytes));
         let bad = |error: csv::Error| HostMapError::Csv(error.to_string());
         let heading = reader.headers().map_err(bad)?.clone();
         let mut columns = BTreeSet::new();
@@ -141,6 +153,31 @@ impl HostMap {
         }
     }
 
+    /// Checks that a row has a value in each column a plan uses.
+    ///
+    /// # Errors
+    /// [`HostMapError::EmptyCell`].
+    pub fn check_filled(&self, line: u64, used: &BTreeSet<String>) -> Result<(), HostMapError> {
+        let row = self.rows.iter().find(|row| row.line == line);
+        let is_empty = |column: &&String| {
+            let cell = row.and_then(|row| row.cells.get(*column));
+            cell.is_none_or(String::is_empty)
+        };
+        match used.iter().find(is_empty) {
+            Some(column) => Err(HostMapError::EmptyCell {
+                line,
+                column: column.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows whose lines are not among `used`: the line of each, and the medium it is for.
+    pub fn unused(&self, used: &BTreeSet<u64>) -> impl Iterator<Item = (u64, String)> {
+        let rows = self.rows.iter().filter(|row| !used.contains(&row.line));
+        rows.map(|row| (row.line, row.medium()))
+    }
+
     /// The row for a medium: its line, and its cells by column.
     ///
     /// # Errors
@@ -155,6 +192,46 @@ impl HostMap {
     }
 }
 
+fn reader(bytes: &[u8], separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(bytes)
+}
+
+/// The separator by which the heading has a column that rows are matched by; where none has, the
+/// comma.
+fn separator_of(bytes: &[u8]) -> u8 {
+    let names_a_medium = |separator: &u8| {
+        let mut reader = reader(bytes, *separator);
+        let heading = reader.headers();
+        heading.is_ok_and(|heading| heading.iter().any(|name| MATCHED_BY.contains(&name)))
+    };
+    let mut separators = SEPARATORS.into_iter();
+    separators.find(names_a_medium).unwrap_or(b',')
+}
+
+impl Row {
+    /// What the row says of its medium: `image a.img`.
+    fn medium(&self) -> String {
+        let filled = MATCHED_BY.iter().filter_map(|column| {
+            let cell = self.cells.get(*column).filter(|cell| !cell.is_empty())?;
+            Some(format!("{column} {cell}"))
+        });
+        filled.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether a cell is the path of an image, or the end of it.
+fn is_path_of(image: &str, cell: &str) -> bool {
+    let parts = Path::new(cell).components();
+    let means_nothing =
+        |part: &Component<'_>| matches!(part, Component::CurDir | Component::ParentDir);
+    let cell: PathBuf = parts.skip_while(means_nothing).collect();
+    cell.file_name().is_some() && Path::new(image).ends_with(cell)
+}
+
 impl Names {
     fn fit(&self, cells: &BTreeMap<String, String>) -> bool {
         MATCHED_BY.iter().all(|column| {
@@ -164,7 +241,10 @@ impl Names {
             let is_among =
                 |names: &BTreeSet<String>| names.iter().any(|name| name.eq_ignore_ascii_case(cell));
             match *column {
-                "image" => self.image.as_ref() == Some(cell),
+                "image" => self
+                    .image
+                    .as_ref()
+                    .is_some_and(|image| is_path_of(image, cell)),
                 "serial" => self.serial.as_ref() == Some(cell),
                 "bank-uuid" => is_among(&self.bank_uuids),
                 _ => is_among(&self.system_uuids),
@@ -177,8 +257,12 @@ impl Names {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             (!names.is_empty()).then(|| names.join(" "))
         };
+        let image = self.image.as_ref().and_then(|it| Path::new(it).file_name());
         let parts = [
-            ("image", self.image.clone()),
+            (
+                "image",
+                image.map(|name| name.to_string_lossy().into_owned()),
+            ),
             ("serial", self.serial.clone()),
             ("bank-uuid", list(&self.bank_uuids)),
             ("system-uuid", list(&self.system_uuids)),
@@ -216,6 +300,55 @@ mod tests {
         assert_eq!(name("a.img"), Ok((2, "one".to_owned())));
         assert_eq!(name("b.img"), Ok((3, "two".to_owned())));
         assert!(matches!(name("c.img"), Err(HostMapError::NoRow(_))));
+    }
+
+    #[test]
+    fn an_image_is_named_by_as_much_of_its_path_as_is_needed() {
+        let cases = [
+            ("a.img", true),
+            ("./a.img", true),
+            ("lab/a.img", true),
+            ("../lab/a.img", true),
+            ("/srv/lab/a.img", true),
+            ("other/a.img", false),
+            ("/lab/a.img", false),
+            ("b/a.img", false),
+            ("img", false),
+            ("..", false),
+        ];
+        for (cell, fits) in cases {
+            assert_eq!(is_path_of("/srv/lab/a.img", cell), fits, "{cell}");
+        }
+    }
+
+    #[test]
+    fn the_separator_is_told_by_the_heading() {
+        for text in [
+            "image,name\na.img,x;y\n",
+            "image;name\na.img;\"x;y\"\n",
+            "# made by hand\nname\timage\nx;y\ta.img\n",
+        ] {
+            let map = HostMap::parse(text.as_bytes()).unwrap();
+            let (_, row) = map.row_for(&image("a.img")).unwrap();
+            assert_eq!(row["name"], "x;y", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_value_the_plan_uses_and_rows_of_nobody_are_told() {
+        let map = HostMap::parse(b"image,serial,name\na.img,,\nb.img,X1,two\n").unwrap();
+        let used = BTreeSet::from(["name".to_owned()]);
+        assert_eq!(
+            map.check_filled(2, &used),
+            Err(HostMapError::EmptyCell {
+                line: 2,
+                column: "name".to_owned()
+            })
+        );
+        assert_eq!(map.check_filled(3, &used), Ok(()));
+        assert_eq!(map.check_filled(2, &BTreeSet::new()), Ok(()));
+        let unused: Vec<_> = map.unused(&BTreeSet::from([2])).collect();
+        assert_eq!(unused, [(3, "image b.img, serial X1".to_owned())]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Plans: what they change, what they refuse, and the way back.
 
 use crate::run::Place;
+use std::fs;
 
 const PROFILE: &str = "esxi67-usb-passthru";
 
@@ -327,4 +328,35 @@ fn a_plan_works_on_copies_and_streams_too() {
     ]);
     assert!(stream.expect(0).0.stdout == copied);
     assert!(place.read("out/b.img") != copied);
+}
+
+#[test]
+fn a_host_map_says_what_of_it_is_not_used_and_no_empty_cell_becomes_a_name() {
+    let place = place();
+    fs::create_dir(place.path().join("lab")).unwrap();
+    place.copy(PROFILE, "lab/d.img");
+    place.write(
+        "hosts.csv",
+        "image;name\n./a.img;esx1\nlab/d.img;esx4\nb.img;\nz.img;esx9\n",
+    );
+    let before = place.read("b.img");
+    let apply = ["apply", "--json", "--host-map", "hosts.csv", "plan.toml"];
+    let targets = ["./a.img", "lab/d.img", "b.img"];
+    let run = place.run(&[&apply[..], &targets].concat()).expect(6);
+    let outcomes: Vec<_> = run
+        .objects()
+        .iter()
+        .map(|object| object["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, ["changed", "changed", "failed"]);
+    let said = run.stderr();
+    for text in [
+        "line 4 has no value in the column `name`, which the plan file uses",
+        "1 row of the host map matches no target: line 5 (image z.img)",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    assert!(place.read("b.img") == before);
+    let name = ["conf", "get", "lab/d.img", "/adv/Misc/HostName"];
+    assert_eq!(place.run(&name).expect(0).stdout(), "esx4.lab\n");
 }

@@ -4,12 +4,16 @@ use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
+use crate::cli::terminal::{plural, quoted, shown};
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
 use crate::medium::Target;
 use clap::Args;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// Rows of a host map that a warning names at the most.
+const ROWS_NAMED: usize = 5;
 
 /// Make the edits in a plan file
 #[derive(Debug, Args)]
@@ -107,7 +111,14 @@ impl Run for Apply {
     }
 
     fn prepare(&mut self) -> Result<(), Failure> {
-        self.text = process::text(&self.plan)?;
+        let text = process::text(&self.plan);
+        let is_plan = |text: &String| DeclaredPlan::parse(text).is_ok();
+        if !text.as_ref().is_ok_and(is_plan)
+            && let Some(plan) = self.targets.sticks.iter().find(|it| is_plan_file(it))
+        {
+            return Err(wrong_order(&self.plan, plan));
+        }
+        self.text = text?;
         Ok(())
     }
 
@@ -142,7 +153,7 @@ impl Run for Apply {
         };
         let map = HostMap::parse(&process::bytes(path)?).map_err(in_map)?;
         map.check_columns(&plan.columns()).map_err(in_map)?;
-        let rows = rows(session, &targets, &map, &in_map);
+        let rows = rows(session, &targets, &map, &plan.columns(), &in_map);
         let fill = |row: BTreeMap<String, String>| {
             let declared = plan.fill(&row, &files).map_err(unusable)?;
             Ok(in_plan(declared))
@@ -156,9 +167,35 @@ impl Run for Apply {
         vec![Schema {
             name: "plan",
             is_input: true,
+            may_fail: false,
             make: <PlanFile as schemars::JsonSchema>::json_schema,
         }]
     }
+}
+
+/// Longest file in bytes that is looked at to see whether it is a plan: no plan is longer by far.
+const LONGEST_PLAN: u64 = 1 << 20;
+
+/// Whether a target is a plan file instead.
+fn is_plan_file(path: &Path) -> bool {
+    let is_short = |found: std::fs::Metadata| found.is_file() && found.len() <= LONGEST_PLAN;
+    let text = std::fs::metadata(path)
+        .is_ok_and(is_short)
+        .then(|| process::text(path));
+    let text = text.and_then(Result::ok);
+    text.is_some_and(|text| !text.trim().is_empty() && DeclaredPlan::parse(&text).is_ok())
+}
+
+fn wrong_order(first: &Path, plan: &Path) -> Failure {
+    let (first, plan) = (first.display().to_string(), plan.display().to_string());
+    Failure::usage(format!(
+        "{first} is not a plan file, and {plan} is one: they are in the wrong order"
+    ))
+    .hint(format!(
+        "name the plan file first: bootbank apply {} {}",
+        quoted(&plan),
+        quoted(&first)
+    ))
 }
 
 type Row = Result<BTreeMap<String, String>, Failure>;
@@ -169,6 +206,7 @@ fn rows(
     session: &Session,
     targets: &[PathBuf],
     map: &HostMap,
+    used: &BTreeSet<String>,
     in_map: &(impl Fn(HostMapError) -> Failure + Sync),
 ) -> Vec<Row> {
     let found = for_each(session, targets, |target| {
@@ -177,6 +215,7 @@ fn rows(
             .map(|(line, row)| (line, row.clone()))
             .map_err(|error| in_map(error).path(target))
     });
+    warn_of_unused(session, map, found.iter().flatten().map(|(line, _)| *line));
     let mut takers: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
     for (row, target) in found.iter().zip(targets) {
         if let Ok((line, _)) = row {
@@ -192,18 +231,45 @@ fn rows(
                 two.display()
             ))
             .hint("each row is for one medium; tell clones apart by `image` or `serial`")),
-            _ => Ok(row),
+            _ => match map.check_filled(line, used) {
+                Ok(()) => Ok(row),
+                Err(error) => Err(in_map(error)),
+            },
         }
     };
     found.into_iter().map(only).collect()
 }
 
+/// Names the rows that no target took: a misspelled name shows there.
+fn warn_of_unused(session: &Session, map: &HostMap, used: impl Iterator<Item = u64>) {
+    let used: BTreeSet<u64> = used.collect();
+    let mut rows: Vec<String> = map
+        .unused(&used)
+        .map(|(line, medium)| format!("line {line} ({medium})"))
+        .collect();
+    let count = rows.len();
+    if count == 0 {
+        return;
+    }
+    if count > ROWS_NAMED {
+        rows.truncate(ROWS_NAMED);
+        rows.push(format!("and {} more", count - ROWS_NAMED));
+    }
+    let text = format!(
+        "{count} row{} of the host map {} no target: {}",
+        plural(count),
+        if count == 1 { "matches" } else { "match" },
+        rows.join(", ")
+    );
+    session.ui.warn(&shown(&text));
+}
+
 fn names_of(session: &Session, path: &Path) -> Result<Names, Failure> {
     session.look_into(path, |stick, target: &Target| {
         let is_image = target.device().is_none();
-        let file_name = path.file_name().filter(|_| is_image);
+        let image = std::path::absolute(path).ok().filter(|_| is_image);
         Ok(Names {
-            image: file_name.map(|name| name.to_string_lossy().into_owned()),
+            image: image.map(|path| path.to_string_lossy().into_owned()),
             serial: target.serial().map(str::to_owned),
             ..stick.names()
         })
