@@ -29,12 +29,12 @@ needed=(
   mke2fs:e2fsprogs script:bsdutils setpriv:util-linux strace:strace
 )
 
-# An interpreter that can import `cryptography` and `yaml`: the python3 first on PATH need not be Debian's.
+# An interpreter that can import `cryptography`, `jsonschema` and `yaml`: the python3 first on PATH need not be Debian's.
 find_python() {
   local candidate
   for candidate in "${BOOTBANK_PYTHON:-}" python3 /usr/bin/python3; do
     if [[ -n $candidate ]] && command -v "$candidate" >/dev/null &&
-      "$candidate" -c 'import yaml; from cryptography.hazmat.primitives.ciphers.aead import AESGCM' 2>/dev/null; then
+      "$candidate" -c 'import jsonschema, yaml; from cryptography.hazmat.primitives.ciphers.aead import AESGCM' 2>/dev/null; then
       command -v "$candidate"
       return
     fi
@@ -48,7 +48,7 @@ missing_packages() {
     for pair in "${needed[@]}"; do
       command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
     done
-    find_python >/dev/null || echo python3-cryptography python3-yaml
+    find_python >/dev/null || echo python3-cryptography python3-jsonschema python3-yaml
   } | sort -u | tr '\n' ' '
 }
 

@@ -19,7 +19,7 @@ use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
-use terminal::{Gate, Ui};
+use terminal::{ColorChoice, Gate, Ui};
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
 #[derive(Debug, Parser)]
@@ -61,15 +61,35 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors and come here too; clap knows which is which.
             let _ = error.print();
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-            return exit.into();
+            if !error.use_stderr() {
+                return Exit::Done.into();
+            }
+            say_in_json(&error);
+            return Exit::Usage.into();
         }
     };
     run(cli).into()
+}
+
+/// A command line that makes no sense, as an object too where `--json` is on it.
+fn say_in_json(error: &clap::Error) {
+    let arguments = std::env::args_os().skip(1);
+    let mut options = arguments.take_while(|argument| argument != "--");
+    let ui = Ui::new(
+        options.any(|option| option == "--json"),
+        false,
+        0,
+        ColorChoice::Never,
+        Gate::new(false),
+    );
+    let text = error.render().to_string();
+    let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let failure = Failure::usage(message.trim_start_matches("error: ").trim());
+    let failure = match hint.trim() {
+        "" => failure,
+        hint => failure.hint(hint),
+    };
+    ui.json(&failure.in_json(ERROR, ""));
 }
 
 /// Carries out one command. What goes wrong before any target is looked at is said here; the

@@ -5,6 +5,8 @@ mod answers;
 mod apply;
 mod ci;
 mod docs;
+mod foreign;
+mod json;
 // Other test crates use more of it.
 #[allow(dead_code)]
 #[path = "../common/holder.rs"]

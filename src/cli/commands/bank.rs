@@ -147,7 +147,7 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Banks>("banks")]
+        vec![Schema::answer::<Banks>("banks")]
     }
 }
 

@@ -162,7 +162,7 @@ impl Run for Diff {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Differences>("diff")]
+        vec![Schema::of::<Differences>("diff").or_failed()]
     }
 }
 

@@ -1,7 +1,7 @@
 //! `bootbank schema`: the JSON schemas of what is read and written.
 
 use crate::cli::process::Needs;
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{Exit, FailedObject, Failure};
 use crate::cli::session::{Run, Schema, Session};
 use clap::Args;
 use schemars::generate::SchemaSettings;
@@ -53,6 +53,14 @@ fn in_full(schema: &Schema) -> String {
     };
     let mut generator = settings.into_generator();
     let mut made = (schema.make)(&mut generator);
+    let id = made.pointer_mut("/properties/schema");
+    if let Some(id) = id.filter(|_| !schema.is_input) {
+        *id = serde_json::json!({"const": format!("bootbank.{}/1", schema.name)});
+    }
+    if schema.may_fail {
+        let failed = generator.subschema_for::<FailedObject>();
+        made = schemars::json_schema!({"anyOf": [made, failed]});
+    }
     made.insert(
         "$schema".to_owned(),
         "https://json-schema.org/draft/2020-12/schema".into(),

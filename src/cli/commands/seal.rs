@@ -89,7 +89,7 @@ impl Run for Seal {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Operations>("seal")]
+        vec![Schema::of::<Operations>("operations")]
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Schema {
     pub name: &'static str,
     /// Whether it is of something read, not written: then what may be left out is optional.
     pub is_input: bool,
+    /// Whether the object of a target that could not be treated takes its place.
+    pub may_fail: bool,
     /// Makes it.
     pub make: fn(&mut SchemaGenerator) -> schemars::Schema,
 }
@@ -64,6 +66,7 @@ impl Schema {
         Schema {
             name,
             is_input: false,
+            may_fail: true,
             make: <super::Shown<'static, T> as schemars::JsonSchema>::json_schema,
         }
     }
@@ -73,8 +76,16 @@ impl Schema {
         Schema {
             name,
             is_input: false,
+            may_fail: false,
             make: T::json_schema,
         }
+    }
+
+    /// The same, where the object of a target that could not be treated may take its place.
+    #[must_use]
+    pub fn or_failed(mut self) -> Self {
+        self.may_fail = true;
+        self
     }
 }
 

@@ -89,7 +89,7 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Pci>("pci")]
+        vec![Schema::of::<Pci>("pci").or_failed()]
     }
 }
 
