@@ -11,7 +11,7 @@ mod undo_file;
 mod write_set;
 
 pub use overlay::Overlay;
-pub use run::{CommitError, Committed, Failure, Holds, Operation, run};
+pub use run::{CommitError, Committed, Failure, Holds, Operation, run, run_watched};
 pub use undo::{Undo, UndoError};
 pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
 

@@ -241,6 +241,20 @@ pub fn run(
     set: &WriteSet,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Committed, CommitError> {
+    run_watched(medium, set, interrupted, &|_, _| {})
+}
+
+/// The same, where `begins` is told of each step before its first write: its index from 0, and the
+/// step.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_watched(
+    medium: &dyn WriteAt,
+    set: &WriteSet,
+    interrupted: &dyn Fn() -> bool,
+    begins: &dyn Fn(usize, &Step),
+) -> Result<Committed, CommitError> {
     check_unchanged(medium, set)?;
     medium
         .check_name()
@@ -256,6 +270,7 @@ pub fn run(
                 steps: steps.len(),
             });
         }
+        begins(index, step);
         match carry_out(medium, set, step) {
             Ok(bytes) => bytes_written += bytes,
             Err(fault) => {

@@ -7,7 +7,8 @@ use crate::loader::{
 };
 use crate::medium::ReadAt;
 use crate::stick::{Slot, Stick, numbers};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -71,8 +72,28 @@ pub(super) fn check_boot(
     }
 }
 
-/// Bytes read so far, and what the content of files is worth, by bank and file.
-type Done = (u64, Vec<(usize, usize, Content)>);
+/// A medium that tells how much of the files was read from it.
+struct Watched<'w, 'c> {
+    contents: &'w Contents<'c>,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl ReadAt for Watched<'_, '_> {
+    fn size(&self) -> u64 {
+        self.contents.medium.size()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.contents.medium.read_at(buf, offset)?;
+        let read = buf.len() as u64;
+        let done = self.done.fetch_add(read, Ordering::Relaxed);
+        // Some bytes are read twice: the last of each file.
+        let done = done.saturating_add(read).min(self.total);
+        (self.contents.progress)(done, self.total);
+        Ok(())
+    }
+}
 
 /// Reads and unpacks the files of all these banks, the largest first, on as many threads as asked
 /// for.
@@ -88,14 +109,18 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
     let generations: Vec<_> = boots.iter().map(|boot| boot.generation).collect();
     let total = files.iter().map(|(_, _, file)| u64::from(file.size)).sum();
     let next = AtomicUsize::new(0);
-    let done: Mutex<Done> = Mutex::default();
+    let done: Mutex<Vec<(usize, usize, Content)>> = Mutex::default();
+    let watched = Watched {
+        contents: &contents,
+        done: AtomicU64::new(0),
+        total,
+    };
+    (contents.progress)(0, total);
     let work = || {
         while let Some((at, index, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let content = check_content(contents.medium, file, generations[*at], &limits[*at]);
+            let content = check_content(&watched, file, generations[*at], &limits[*at]);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.0 += u64::from(file.size);
-            done.1.push((*at, *index, content));
-            (contents.progress)(done.0, total);
+            done.push((*at, *index, content));
         }
     };
     thread::scope(|scope| {
@@ -104,7 +129,7 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
         }
         work();
     });
-    let (_, results) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let results = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (at, index, content) in results {
         if let Some(boot) = boots.get_mut(at) {
             boot.record(index, content);

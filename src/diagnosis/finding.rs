@@ -97,7 +97,11 @@ pub(super) fn from_error(error: &Error) -> Finding {
 
 fn layer_of(cause: &Cause) -> &'static str {
     match cause {
-        Cause::Table(_) | Cause::NoBank(_) | Cause::Cut(_) | Cause::StandIn { .. } => "table",
+        Cause::Table(_)
+        | Cause::NoBank(_)
+        | Cause::Installer(_)
+        | Cause::Cut(_)
+        | Cause::StandIn { .. } => "table",
         Cause::State(error) | Cause::Edit(EditError::State(error)) => error.layer(),
         Cause::Edit(EditError::Ownership { path, .. }) if *path == CONFIG_STORE => "configstore",
         Cause::Edit(EditError::Sidecar { .. }) => "configstore",

@@ -1,6 +1,6 @@
 //! Why edits cannot be made.
 
-use super::configuration::ESX_CONF;
+use super::configuration::{CONFIG_STORE, ESX_CONF};
 use super::edited::Unmatched;
 use super::selector::SelectError;
 use crate::bank::{BootCfgError, KerneloptError};
@@ -41,7 +41,7 @@ pub enum EditError {
     )]
     BootCfg,
     /// The file an edit is about is not in the state.
-    #[error("the state holds no {path}")]
+    #[error("the state holds no {}", named(path))]
     Missing {
         /// Which.
         path: &'static str,
@@ -150,5 +150,13 @@ impl EditError {
             | EditError::TooMany { .. }
             | EditError::Sidecar { .. } => ErrorKind::Unsupported,
         }
+    }
+}
+
+/// A file of the configuration by the name people have for it.
+fn named(path: &str) -> String {
+    match path {
+        CONFIG_STORE => format!("ConfigStore ({path})"),
+        _ => path.to_owned(),
     }
 }

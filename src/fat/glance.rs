@@ -4,9 +4,14 @@ use super::FatError;
 use super::directory::{entries, short_name};
 use super::geometry::{BOOT_FIELDS, Geometry};
 use super::volume::{MAGIC, VolumeUuid, read, second_sector, uuid_in, window};
-use crate::bytes::le16;
-use crate::medium::ReadAt;
+use crate::bytes::{le16, le32};
+use crate::medium::{ReadAt, Window};
 use std::ops::Range;
+
+/// Clusters of a root directory that are looked into: at 512 bytes each they hold 512 entries.
+const MOST_CLUSTERS: usize = 32;
+/// The largest cluster in bytes that FAT32 may have.
+const LARGEST_CLUSTER: u64 = 64 << 10;
 
 /// The identity of the volume in `partition` (bytes on the medium), where VMware formatted it;
 /// `None` for any other content. Reads the first two sectors.
@@ -51,12 +56,51 @@ pub(crate) fn root_holds(
     let head = u64::from(sector_size).max(BOOT_FIELDS as u64);
     let boot = read(&window, 0..head.min(window.size()))?;
     // What is no FAT volume holds no file; which of its fields is wrong is of no interest here.
-    let (Ok(geometry), Some(short)) = (
-        Geometry::parse(&boot, sector_size, window.size()),
-        short_name(name),
-    ) else {
+    let Some(short) = short_name(name) else {
         return Ok(false);
     };
-    let root = read(&window, geometry.root_range())?;
+    let root = match Geometry::parse(&boot, sector_size, window.size()) {
+        Ok(geometry) => read(&window, geometry.root_range())?,
+        // Only FAT32 has no length of a FAT there.
+        Err(_) if le16(&boot, 22) == Some(0) => root_of_fat32(&window, &boot)?,
+        Err(_) => return Ok(false),
+    };
     Ok(entries(&root, |at| at as u64).any(|entry| entry.raw_name() == short))
+}
+
+/// The beginning of the root directory of a FAT32 volume: as much as holds what an installer has
+/// there. Where the chain leads out of the volume it ends.
+fn root_of_fat32(window: &Window<&dyn ReadAt>, boot: &[u8]) -> Result<Vec<u8>, FatError> {
+    let field = |at| le16(boot, at).map(u64::from);
+    let byte = |at: usize| boot.get(at).map(|byte| u64::from(*byte));
+    let long = |at| le32(boot, at).map(u64::from);
+    let layout = || {
+        let sector = field(11)?;
+        let fat = field(14)?.checked_mul(sector)?;
+        let all_fats = byte(16)?.checked_mul(long(36)?)?.checked_mul(sector)?;
+        let len = byte(13)?.checked_mul(sector)?;
+        let len = Some(len).filter(|len| (1..=LARGEST_CLUSTER).contains(len))?;
+        Some((fat, fat.checked_add(all_fats)?, len, long(44)?))
+    };
+    let mut root = Vec::new();
+    let Some((fat, data, len, mut cluster)) = layout() else {
+        return Ok(root);
+    };
+    for _ in 0..MOST_CLUSTERS {
+        let start = cluster.checked_sub(2).and_then(|at| at.checked_mul(len));
+        let start = start.and_then(|at| at.checked_add(data));
+        let end = start.and_then(|start| start.checked_add(len));
+        let (Some(start), Some(end)) = (start, end.filter(|end| *end <= window.size())) else {
+            break;
+        };
+        root.extend(read(window, start..end)?);
+        let entry = cluster.saturating_mul(4).saturating_add(fat);
+        let end = entry.saturating_add(4);
+        if end > window.size() {
+            break;
+        }
+        let next = read(window, entry..end)?;
+        cluster = le32(&next, 0).map_or(0, |next| u64::from(next & 0x0fff_ffff));
+    }
+    Ok(root)
 }

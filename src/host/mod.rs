@@ -19,7 +19,7 @@ pub use locks::{FileLock, LockClass, Process};
 pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};
 pub use mounts::Mount;
 pub use pci::{Attachment, PciFunction};
-pub use uses::Use;
+pub use uses::{Unmounting, Use};
 
 use locks::OpenFiles;
 use std::collections::BTreeMap;

@@ -174,7 +174,7 @@ fn a_mounted_partition_keeps_its_disk_busy_and_says_how_to_free_it() {
         mount_point: "/media/me/NO NAME".into(),
     };
     assert_eq!(uses, [expected]);
-    let command = uses[0].release_command();
+    let command = uses[0].release_command(Unmounting::Udisksctl);
     assert_eq!(command.as_deref(), Some("udisksctl unmount -b /dev/sdb5"));
 }
 
@@ -186,7 +186,10 @@ fn a_mount_on_an_encrypted_partition_is_named_before_the_mapping() {
     machine.stacked("sys/devices/pci0/ata1/block/sda/sda2", &crypt);
     machine.mounts(&["22 1 253:0 / /data rw - xfs /dev/mapper/luks-1 rw"]);
     let uses = machine.host().uses_of(number("8:0"));
-    let commands: Vec<String> = uses.iter().filter_map(Use::release_command).collect();
+    let commands: Vec<String> = uses
+        .iter()
+        .filter_map(|it| it.release_command(Unmounting::Udisksctl))
+        .collect();
     assert_eq!(
         commands,
         [

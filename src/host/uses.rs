@@ -61,11 +61,29 @@ pub enum Use {
     },
 }
 
+/// How whoever runs the program unmounts a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmounting {
+    /// As root: with `umount`.
+    Umount,
+    /// With `udisksctl`, which needs no root.
+    Udisksctl,
+    /// With `sudo umount`, where `udisksctl` is not there.
+    SudoUmount,
+}
+
 impl Use {
     /// The shell command that ends this use, where there is one that always does.
-    pub fn release_command(&self) -> Option<String> {
+    pub fn release_command(&self, unmounting: Unmounting) -> Option<String> {
         match self {
-            Use::Mounted { node, .. } => Some(format!("udisksctl unmount -b {}", node.display())),
+            Use::Mounted { node, .. } => {
+                let command = match unmounting {
+                    Unmounting::Umount => "umount",
+                    Unmounting::Udisksctl => "udisksctl unmount -b",
+                    Unmounting::SudoUmount => "sudo umount",
+                };
+                Some(format!("{command} {}", node.display()))
+            }
             Use::Swap { node } => Some(format!("swapoff {}", node.display())),
             Use::DeviceMapper { name, .. } => Some(format!("dmsetup remove {name}")),
             Use::Raid { array, .. } => Some(format!("mdadm --stop {}", array.display())),

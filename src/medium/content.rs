@@ -1,6 +1,7 @@
 //! What a file is by its first bytes: a disk as it is, or something to be unpacked first.
 
 use std::fmt;
+use std::io::Read as _;
 
 /// Containers and compressions that people have disk images in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,33 +25,91 @@ pub enum Content {
     Vmdk,
     /// A Hyper-V virtual disk.
     Vhdx,
+    /// A virtual disk of Hyper-V's older format, one that grows. A fixed one is a disk as it is.
+    Vhd,
+    /// A VirtualBox virtual disk.
+    Vdi,
+    /// A tar archive.
+    Tar,
+    /// A virtual machine in one file: a tar archive that begins with its description.
+    Ova,
+    /// A tar archive packed with gzip, as a state is.
+    PackedTar,
 }
 
-/// First bytes, and what they mean. Each is the format's own published signature.
-const SIGNATURES: [(&[u8], Content); 9] = [
-    (b"\x1f\x8b", Content::Gzip),
-    (b"\x28\xb5\x2f\xfd", Content::Zstd),
-    (b"\xfd7zXZ\0", Content::Xz),
-    (b"BZh", Content::Bzip2),
-    (b"PK\x03\x04", Content::Zip),
-    (b"QFI\xfb", Content::Qcow2),
-    (b"KDMV", Content::Vmdk),
-    (b"# Disk DescriptorFile", Content::Vmdk),
-    (b"vhdxfile", Content::Vhdx),
+/// Bytes, where they are, and what they mean. Each is the format's own published signature.
+const SIGNATURES: [(usize, &[u8], Content); 12] = [
+    (0, b"\x1f\x8b", Content::Gzip),
+    (0, b"\x28\xb5\x2f\xfd", Content::Zstd),
+    (0, b"\xfd7zXZ\0", Content::Xz),
+    (0, b"BZh", Content::Bzip2),
+    (0, b"PK\x03\x04", Content::Zip),
+    (0, b"QFI\xfb", Content::Qcow2),
+    (0, b"KDMV", Content::Vmdk),
+    (0, b"# Disk DescriptorFile", Content::Vmdk),
+    (0, b"vhdxfile", Content::Vhdx),
+    (0, b"conectix", Content::Vhd),
+    (64, b"\x7f\x10\xda\xbe", Content::Vdi),
+    (MAGIC_AT, b"ustar", Content::Tar),
 ];
 
+/// Where the header of a tar member says that it is one (POSIX.1-1988).
+const MAGIC_AT: usize = 257;
+/// Bytes of its name.
+const NAME_LEN: usize = 100;
+/// Bytes of the whole header.
+const HEADER_LEN: u64 = 512;
+
 impl Content {
-    /// Bytes from the start of a file that [`Content::sniff`] can use.
-    pub const SNIFF_LEN: usize = 32;
+    /// Bytes from the start of a file that [`Content::sniff`] can use: enough for the text that
+    /// describes a VMware virtual disk.
+    pub const SNIFF_LEN: usize = 4096;
 
     /// Recognises a file by its first bytes; fewer than [`Content::SNIFF_LEN`] are looked at
     /// as far as they go.
     pub fn sniff(first: &[u8]) -> Content {
-        SIGNATURES
-            .iter()
-            .find(|(signature, _)| first.starts_with(signature))
-            .map_or(Content::Raw, |&(_, content)| content)
+        let mut known = SIGNATURES.iter();
+        let found = known.find(|(at, signature, _)| {
+            let there = first.get(*at..);
+            there.is_some_and(|there| there.starts_with(signature))
+        });
+        match found.map(|(.., content)| *content) {
+            Some(Content::Gzip) if holds_tar(first) => Content::PackedTar,
+            Some(Content::Tar) if is_description(first) => Content::Ova,
+            found => found.unwrap_or(Content::Raw),
+        }
     }
+}
+
+/// Whether what is packed begins with the header of a tar member.
+fn holds_tar(packed: &[u8]) -> bool {
+    let mut header = Vec::new();
+    let mut unpacked = flate2::read::GzDecoder::new(packed).take(HEADER_LEN);
+    // What is packed ends in the middle here; what was unpacked before that is enough.
+    let _ = unpacked.read_to_end(&mut header);
+    matches!(Content::sniff(&header), Content::Tar | Content::Ova)
+}
+
+/// Whether a tar archive begins with the description of a virtual machine, as OVF 1.1 demands.
+fn is_description(header: &[u8]) -> bool {
+    let name = header.get(..NAME_LEN).unwrap_or_default();
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    name.to_ascii_lowercase().ends_with(b".ovf")
+}
+
+/// The file that holds the bytes of the disk, where the text that describes a VMware virtual disk
+/// names one that holds them as they are.
+pub(super) fn flat_extent(first: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(first);
+    let mut extents = text.lines().filter(|line| {
+        let access = line.split_whitespace().next();
+        matches!(access, Some("RW" | "RDONLY" | "NOACCESS"))
+    });
+    let (only, other) = (extents.next()?, extents.next());
+    let is_flat = matches!(only.split_whitespace().nth(2), Some("FLAT" | "VMFS"));
+    let mut quoted = only.split('"');
+    let name = quoted.nth(1).filter(|name| !name.is_empty())?;
+    (is_flat && other.is_none()).then(|| name.to_owned())
 }
 
 impl fmt::Display for Content {
@@ -64,7 +123,12 @@ impl fmt::Display for Content {
             Content::Zip => "a zip archive",
             Content::Qcow2 => "a QEMU copy-on-write image",
             Content::Vmdk => "a VMware virtual disk",
-            Content::Vhdx => "a Hyper-V virtual disk",
+            Content::Vhdx => "a Hyper-V virtual disk (VHDX)",
+            Content::Vhd => "a Hyper-V virtual disk (VHD)",
+            Content::Vdi => "a VirtualBox virtual disk (VDI)",
+            Content::Tar => "a tar archive",
+            Content::Ova => "a virtual machine (OVA)",
+            Content::PackedTar => "an archive (gzip-compressed tar)",
         })
     }
 }
@@ -75,11 +139,12 @@ mod tests {
 
     #[test]
     fn files_are_recognised_by_their_first_bytes() {
-        let cases: [(&[u8], Content); 7] = [
+        let cases: [(&[u8], Content); 8] = [
             (b"\x1f\x8b\x08\x00", Content::Gzip),
             (b"\x28\xb5\x2f\xfd\x04", Content::Zstd),
             (b"QFI\xfb\0\0\0\x03", Content::Qcow2),
             (b"# Disk DescriptorFile\nversion=1\n", Content::Vmdk),
+            (b"conectix\0\0\0\x02", Content::Vhd),
             (b"\xfa\xb8\x00\x10", Content::Raw),
             (b"\x1f", Content::Raw),
             (b"", Content::Raw),
@@ -90,9 +155,56 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_counts_where_it_belongs() {
+        let mut first = vec![0; 600];
+        first[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
+        assert_eq!(Content::sniff(&first), Content::Vdi);
+        let mut tar = vec![0; 512];
+        tar[..8].copy_from_slice(b"etc/motd");
+        tar[MAGIC_AT..MAGIC_AT + 5].copy_from_slice(b"ustar");
+        assert_eq!(Content::sniff(&tar), Content::Tar);
+        tar[..8].copy_from_slice(b"esxi.OVF");
+        assert_eq!(Content::sniff(&tar), Content::Ova);
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        std::io::Write::write_all(&mut packed, &tar).unwrap();
+        let packed = packed.finish().unwrap();
+        assert_eq!(Content::sniff(&packed), Content::PackedTar);
+        assert_eq!(Content::sniff(&packed[..40]), Content::Gzip);
+    }
+
+    #[test]
+    fn a_description_names_the_file_with_the_disk_where_it_is_one() {
+        let text = |extents: &str| {
+            format!(
+                "# Disk DescriptorFile\nversion=1\ncreateType=\"x\"\n\n{extents}\nddb.x = \"1\"\n"
+            )
+        };
+        let cases = [
+            (
+                "RW 15974400 FLAT \"esxi-flat.vmdk\" 0",
+                Some("esxi-flat.vmdk"),
+            ),
+            (
+                "RW 15974400 VMFS \"esxi-flat.vmdk\"",
+                Some("esxi-flat.vmdk"),
+            ),
+            ("RW 15974400 SPARSE \"esxi-s001.vmdk\"", None),
+            (
+                "RW 8 FLAT \"a-f001.vmdk\" 0\nRW 8 FLAT \"a-f002.vmdk\" 0",
+                None,
+            ),
+            ("RW 8 FLAT \"\" 0", None),
+            ("", None),
+        ];
+        for (extents, expected) in cases {
+            assert_eq!(flat_extent(text(extents).as_bytes()).as_deref(), expected);
+        }
+    }
+
+    #[test]
     fn every_signature_fits_into_what_is_sniffed() {
-        for (signature, _) in SIGNATURES {
-            assert!(signature.len() <= Content::SNIFF_LEN);
+        for (at, signature, _) in SIGNATURES {
+            assert!(at + signature.len() <= Content::SNIFF_LEN);
         }
     }
 }

@@ -163,6 +163,14 @@ pub enum MediumError {
         /// What it is instead.
         content: Content,
     },
+    /// The text that describes a VMware virtual disk, which another file holds as it is.
+    #[error("{} only describes a virtual disk; the disk itself is {}", path.display(), extent.display())]
+    Described {
+        /// What was asked for.
+        path: PathBuf,
+        /// The file that holds the disk.
+        extent: PathBuf,
+    },
     /// A device with sectors that cannot be.
     #[error("{} has logical sectors of {size} bytes", path.display())]
     SectorSize {
@@ -261,6 +269,7 @@ impl MediumError {
             MediumError::NotFound { .. }
             | MediumError::IsDirectory { .. }
             | MediumError::NotRegular { .. }
+            | MediumError::Described { .. }
             | MediumError::PartitionNode { .. } => ErrorKind::Usage,
             // An unpacker's own errors are no errno.
             MediumError::Unpack { source } if source.raw_os_error().is_some() => ErrorKind::Io,

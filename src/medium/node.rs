@@ -1,5 +1,6 @@
 //! What a path leads to, looked at before it is opened.
 
+use super::content::flat_extent;
 use super::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
 use rustix::fs::{Mode, OFlags};
@@ -151,12 +152,15 @@ impl<'a> Node<'a> {
         }
         let mut first = [0; Content::SNIFF_LEN];
         let got = file.read_at(&mut first, 0).map_err(io_error)?;
-        match Content::sniff(first.get(..got).unwrap_or_default()) {
-            Content::Raw => Ok(size),
-            content => Err(MediumError::Compressed {
-                path: self.path.clone(),
-                content,
+        let first = first.get(..got).unwrap_or_default();
+        let path = self.path.clone();
+        match (Content::sniff(first), flat_extent(first)) {
+            (Content::Raw, _) => Ok(size),
+            (Content::Vmdk, Some(name)) => Err(MediumError::Described {
+                extent: path.with_file_name(name),
+                path,
             }),
+            (content, _) => Err(MediumError::Compressed { path, content }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! An error with where it happened: which partition, which file.
 
-use super::TransferError;
+use super::{Installer, TransferError};
 use crate::bank::BankError;
 use crate::commit::{CommitError, PlanError, UndoError};
 use crate::edit::EditError;
@@ -81,6 +81,9 @@ pub enum Cause {
     /// No partition is a bank.
     #[error("no bank found: {0}")]
     NoBank(String),
+    /// No bank, and an installer.
+    #[error("{0}, not an installed ESXi")]
+    Installer(Installer),
     /// More banks than any layout has.
     #[error("there are more than {limit} banks, and no release of ESXi makes that many")]
     TooManyBanks {
@@ -217,7 +220,7 @@ impl Error {
             Cause::Undo(error) => error.kind(),
             Cause::Unopened(error) => error.kind(),
             Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.kind(),
-            Cause::TooManyBanks { .. } => ErrorKind::Unsupported,
+            Cause::TooManyBanks { .. } | Cause::Installer(_) => ErrorKind::Unsupported,
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::OnlyLoader
             | Cause::NoBank(_)

@@ -11,6 +11,7 @@
 mod banks;
 mod error;
 mod expect;
+mod installer;
 mod outlook;
 mod path;
 mod plan;
@@ -23,6 +24,7 @@ mod undo;
 mod work;
 
 pub use error::{Cause, Error};
+pub use installer::Installer;
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
@@ -98,7 +100,8 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// made where the table is [`PartitionTable::writable`].
     ///
     /// # Errors
-    /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::TooManyBanks`].
+    /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::Installer`],
+    /// [`Cause::TooManyBanks`].
     pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
         Self::open_to_look(medium, settings, Look::default())
     }
@@ -123,7 +126,11 @@ impl<'m, 'k> Stick<'m, 'k> {
                     let error = Box::new(error);
                     Cause::OtherTable { error, other }.into()
                 }
-                None => error,
+                None => {
+                    let table = PartitionTable::read(medium, settings.sector_size).ok();
+                    let installer = Installer::on(medium, table.as_ref());
+                    installer.map_or(error, |found| Cause::Installer(found).into())
+                }
             }
         })
     }

@@ -215,3 +215,63 @@ fn an_interrupt_finishes_what_has_begun_and_says_which_were_not_started() {
     }
     assert!(not_started > 10, "{not_started}");
 }
+
+/// As many lines as the writing of them says, and warnings that are alike are one.
+#[test]
+fn a_batch_that_only_checks_says_one_line_of_each_target() {
+    let place = Place::new();
+    for name in ["a.img", "b.img", "c.img"] {
+        place.copy(PROFILE, name);
+    }
+    place.run(&["fix", "-q", "c.img"]).expect(0);
+    for (option, code) in [("-n", 0), ("--check", 1)] {
+        let run = place.run(&["fix", option, "a.img", "b.img", "c.img"]);
+        let run = run.expect(code);
+        let stdout = run.stdout();
+        let lines: Vec<&str> = stdout.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                "a.img: would change, 4 settings in banks 6, 5",
+                "b.img: would change, 4 settings in banks 6, 5",
+            ]
+        );
+        assert!(lines[2].starts_with("c.img: nothing to change"), "{stdout}");
+        assert_eq!(lines.len(), 3, "{stdout}");
+        assert!(
+            !run.stderr().contains("nothing was written"),
+            "{}",
+            run.stderr()
+        );
+    }
+    let storage = ["pci", "set", "-n", "-d", "vmhba0", "-e", "true"];
+    let targets = ["a.img", "b.img", "c.img"];
+    let run = place.run(&[&storage[..], &targets].concat()).expect(0);
+    let said = run.stderr();
+    assert_eq!(
+        said.matches("vmhba0 is a storage adapter").count(),
+        1,
+        "{said}"
+    );
+    assert!(
+        said.contains("3 targets (a.img, b.img, c.img): vmhba0 is"),
+        "{said}"
+    );
+    // With -v all of it is shown, as of one target.
+    let run = place.run(&[&["fix", "-n", "-v"][..], &targets].concat());
+    assert!(run.expect(0).stdout().contains("bank on partition 5"));
+}
+
+#[test]
+fn verify_says_with_q_only_what_is_wrong() {
+    let place = Place::new();
+    place.copy(PROFILE, "a.img");
+    place.copy(PROFILE, "b.img");
+    place.write("bad.img", vec![0; 1 << 20]);
+    let run = place.run(&["verify", "-q", "a.img", "bad.img", "b.img"]);
+    let stdout = run.expect(6).stdout();
+    assert!(stdout.starts_with("bad.img: "), "{stdout}");
+    assert!(!stdout.contains("a.img: sound"), "{stdout}");
+    assert!(!stdout.contains("b.img"), "{stdout}");
+    assert_eq!(place.run(&["verify", "-q", "a.img"]).expect(0).stdout(), "");
+}

@@ -4,7 +4,7 @@ use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
 use crate::{open_read, open_write, pattern};
 use bootbank::error::ErrorKind;
-use bootbank::host::{Host, Use};
+use bootbank::host::{Host, Unmounting, Use};
 use bootbank::medium::{Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt};
 use std::fs::{self, Permissions};
 use std::io;
@@ -234,7 +234,10 @@ fn a_disk_with_a_mounted_partition_names_mount_point_and_way_out() {
     };
     assert_eq!(uses, [expected]);
     let command = format!("udisksctl unmount -b {}", partition.display());
-    assert_eq!(uses[0].release_command(), Some(command));
+    assert_eq!(
+        uses[0].release_command(Unmounting::Udisksctl),
+        Some(command)
+    );
     assert!(fs::read(&disk.file).unwrap() == before);
     open_read(disk.device.node()).unwrap();
 }

@@ -138,7 +138,7 @@ impl One<'_> {
         let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
             if !plan.is_empty() {
                 self.confirm_copy(plan, &output::name_of(place))?;
-                self.commit(medium, plan, object)?;
+                self.commit(medium, None, plan, object)?;
             }
             Ok(self.explained(plan, &output::name_of(place)))
         })?;

@@ -9,6 +9,7 @@ mod ask;
 mod bounded;
 mod closing;
 mod copy;
+mod folded;
 mod keep;
 mod object;
 mod one;
@@ -17,6 +18,7 @@ mod show;
 mod undo_place;
 mod undo_store;
 mod work;
+mod writing;
 
 pub use args::ChangeArgs;
 pub use closing::{Closing, next_boot, of_outlook};
@@ -24,6 +26,7 @@ pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use one::outcome_of;
 pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
 pub use work::Work;
+pub use writing::write;
 
 use crate::cli::report::{ERROR, Exit, Failure};
 use crate::cli::session::{Session, distinct, for_each};
@@ -31,6 +34,7 @@ use crate::cli::terminal::{Ui, shown};
 use crate::edit::Edit;
 use crate::stick::{BankChoice, Plan};
 use args::{Mode, Way};
+use folded::Folded;
 use one::One;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +49,7 @@ pub struct Job<'s> {
     explain: fn(&Plan) -> Option<String>,
     closing: Closing,
     banks: BankChoice,
+    warnings: Folded,
 }
 
 /// What became of one target.
@@ -75,6 +80,7 @@ impl<'s> Job<'s> {
             explain: |_| None,
             closing: Closing::IfWrong,
             banks: session.common.bank,
+            warnings: Folded::default(),
         })
     }
 
@@ -158,6 +164,9 @@ impl<'s> Job<'s> {
         let verdicts = for_each(session, targets, |(target, work)| {
             self.report(target, *work)
         });
+        for warning in self.warnings.take() {
+            session.ui.warn(&warning);
+        }
         if targets.len() > 1 {
             self.summarize(&verdicts);
         }
@@ -228,9 +237,11 @@ impl<'s> Job<'s> {
     }
 
     fn warn(&self, object: &mut ChangeObject, text: String) {
-        self.session
-            .ui
-            .warn(&format!("{}: {}", object.target, shown(&text)));
+        let ui = &self.session.ui;
+        let said = shown(&text);
+        if !(ui.is_brief() && self.warnings.keep(&object.target, &said)) {
+            ui.warn(&format!("{}: {said}", object.target));
+        }
         object.warnings.push(text);
     }
 

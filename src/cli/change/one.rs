@@ -3,12 +3,12 @@
 use super::args::Mode;
 use super::output::Place;
 use super::work::Work;
-use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store};
+use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
-use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, WriteAt};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, TargetKind, WriteAt};
 use crate::ownership::Owner;
 use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
 use std::path::Path;
@@ -78,11 +78,19 @@ impl One<'_> {
             }
             object.outcome = Outcome::WouldChange;
             self.show_steps(plan);
-            self.job.session.ui.say(&format!(
-                "{}: nothing was written; the change would write {}",
-                object.target,
-                size(plan.set.bytes_to_write())
-            ));
+            let ui = &self.job.session.ui;
+            match ui.is_brief() && !self.job.way.diff {
+                true => ui.text(&format!(
+                    "{}: would change, {}\n",
+                    object.target,
+                    show::extent(plan)
+                )),
+                false => ui.say(&format!(
+                    "{}: nothing was written; the change would write {}",
+                    object.target,
+                    size(plan.set.bytes_to_write())
+                )),
+            }
             Ok(match self.job.way.mode {
                 Mode::Check => Exit::Differs,
                 _ => Exit::Done,
@@ -120,7 +128,7 @@ impl One<'_> {
                     object.undo = Some(undo.path.display().to_string());
                 }
                 self.job.session.interrupt.begin_writing();
-                let result = self.commit(medium, plan, object);
+                let result = self.commit(medium, Some(target.kind()), plan, object);
                 let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
                 match &result {
                     Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
@@ -136,11 +144,11 @@ impl One<'_> {
     pub(super) fn commit(
         &self,
         medium: &dyn WriteAt,
+        kind: Option<TargetKind>,
         plan: &Plan,
         object: &mut ChangeObject,
     ) -> Result<Exit, Failure> {
-        let interrupted = || self.job.session.interrupt.requested();
-        match commit::run(medium, &plan.set, &interrupted) {
+        match write(self.job.session, &object.target, kind, medium, &plan.set) {
             Ok(Committed { unfinished, .. }) => {
                 object.outcome = Outcome::Changed;
                 if let Some(failure) = unfinished {

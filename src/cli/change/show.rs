@@ -54,11 +54,8 @@ impl One<'_> {
             }
             return Ok(());
         }
-        if ui.is_brief()
-            && matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. })
-            && !self.job.is_to_ask()
-            && !self.job.way.diff
-        {
+        let asks = self.job.way.mode == Mode::Commit && self.job.is_to_ask();
+        if ui.is_brief() && !asks && !self.job.way.diff {
             return Ok(());
         }
         let name = shown(&object.target);
@@ -204,7 +201,7 @@ pub(super) fn plan_in_words(plan: &Plan, gate: Gate) -> String {
 }
 
 /// How much a plan changes, in words.
-fn extent(plan: &Plan) -> String {
+pub(super) fn extent(plan: &Plan) -> String {
     let banks = plan
         .banks
         .iter()

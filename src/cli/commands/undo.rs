@@ -1,13 +1,13 @@
 //! `bootbank undo`: put back, byte for byte, what a change replaced.
 
 use crate::cli::change::{
-    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, of_outlook, outcome_of,
+    ChangeObject, ChangedBank, LARGEST_UNDO_FILE, Outcome, empty, of_outlook, outcome_of, write,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
 use crate::cli::terminal::{plural, shown, size};
-use crate::commit::{self, CommitError, Committed, Undo, WriteSet};
+use crate::commit::{CommitError, Committed, Undo, WriteSet};
 use crate::medium::{
     CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
 };
@@ -145,9 +145,14 @@ fn put_back(
         return Ok(Exit::Done);
     };
     let working = session.interrupt.working();
-    let interrupted = || session.interrupt.requested();
     session.interrupt.begin_writing();
-    let result = commit::run(&meter, &way.set, &interrupted);
+    let result = write(
+        session,
+        &object.target,
+        Some(target.kind()),
+        &meter,
+        &way.set,
+    );
     match &result {
         Ok(_) => working.done(),
         Err(_) => drop(working),

@@ -5,7 +5,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, CheckOptions, Contents, check_by};
+use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by};
 use crate::error::ErrorKind;
 use crate::medium::{CachedReads, Target};
 use clap::Args;
@@ -101,9 +101,14 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         Some(ErrorKind::Unsupported) => "not understood",
         Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
-    let lines: String = findings.iter().map(in_words).collect();
+    let quiet = session.ui.is_quiet();
+    let wrong = |it: &&diagnosis::Finding| !quiet || it.severity != Severity::Note;
+    let lines: String = findings.iter().filter(wrong).map(in_words).collect();
     Ok(Answer {
-        text: format!("{}: {verdict}\n{lines}", shown(&name)),
+        text: match quiet && lines.is_empty() {
+            true => String::new(),
+            false => format!("{}: {verdict}\n{lines}", shown(&name)),
+        },
         object: Verified {
             schema: SCHEMA,
             target: name,

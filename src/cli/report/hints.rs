@@ -1,13 +1,15 @@
 //! What to do next, for each error that has an answer.
 
+use crate::cli::terminal::quoted;
 use crate::commit::{CommitError, UndoError};
-use crate::edit::EditError;
+use crate::edit::{CONFIG_STORE, ESX_CONF, EditError};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
-use crate::host::Use;
+use crate::host::{Unmounting, Use};
 use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
+use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
 use crate::stick::Cause;
 use std::path::Path;
@@ -20,6 +22,12 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
         Cause::State(error) => return state_hint(error),
         Cause::Edit(EditError::State(error)) => return state_hint(error),
+        Cause::Edit(EditError::Missing { path: CONFIG_STORE }) => {
+            "hosts keep settings there from 7.0 on; for older ones: `bootbank conf list` shows the settings in esx.conf, `bootbank info` the release"
+        }
+        Cause::Edit(EditError::Missing { path: ESX_CONF }) => {
+            "`bootbank store list` shows the settings in the ConfigStore, `bootbank ls` every file"
+        }
         Cause::Edit(
             EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
         ) => {
@@ -40,6 +48,9 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Unopened(error) => return hint(&error.cause),
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
+        }
+        Cause::Installer(_) => {
+            "name the medium that ESXi was installed to: the installer holds no configuration"
         }
         Cause::NothingLeft { error, .. } => return hint(&error.cause),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
@@ -153,6 +164,16 @@ fn state_hint(error: &StateError) -> Option<String> {
              and `-d encryptionRecoveryKey` takes it out once the host runs; \
              (3) reinstall and keep the datastores"
         }
+        StateError::Archive {
+            source: ArchiveError::LinkedTo { path, link },
+            ..
+        } => {
+            return Some(format!(
+                "nothing was written; remove the link first: `bootbank rm STICK {}`, then {} can go; `bootbank seal --without NAME` leaves out the operation that removes it",
+                quoted(link),
+                quoted(path)
+            ));
+        }
         StateError::RecoveryKey { .. } => {
             "nothing was written; name the file with this host's recovery key by --recovery-key FILE: \
              `esxcli system settings encryption recovery list` shows it while the host runs. If it is the right one, \
@@ -208,6 +229,9 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             format!("name the whole disk: {}", disk.display())
         }
         MediumError::Compressed { content, path } => compressed_hint(*content, path),
+        MediumError::Described { extent, .. } => {
+            format!("it is a raw image: name {} instead", quoted(&extent.display().to_string()))
+        }
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::SystemDisk { .. } => {
             "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
@@ -224,6 +248,16 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
 fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
     let is_device = path.starts_with("/dev");
     let path = path.display();
+    if is_root() {
+        return match is_device {
+            true => format!(
+                "you are root, and may not: a container keeps its devices to itself; pass this one in, for example with --device {path}, or run bootbank outside"
+            ),
+            false => format!(
+                "you are root, and may not: a container or a network file system takes that right away; run bootbank as the owner of {path}, or outside"
+            ),
+        };
+    }
     let right = match access {
         Access::Read => "r",
         Access::Write => "rw",
@@ -247,8 +281,27 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
     format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
 }
 
+/// Unmounts as an ordinary user.
+const UDISKSCTL: &str = "udisksctl";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether a shell would find a command of that name.
+fn is_installed(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+}
+
 fn busy_hint(uses: &[Use]) -> String {
-    let lines: Vec<String> = uses.iter().filter_map(Use::release_command).collect();
+    let unmounting = match (is_root(), is_installed(UDISKSCTL)) {
+        (true, _) => Unmounting::Umount,
+        (false, true) => Unmounting::Udisksctl,
+        (false, false) => Unmounting::SudoUmount,
+    };
+    let commands = uses.iter().filter_map(|it| it.release_command(unmounting));
+    let lines: Vec<String> = commands.collect();
     if lines.is_empty() {
         "close the program that has it open".to_owned()
     } else {
@@ -257,22 +310,32 @@ fn busy_hint(uses: &[Use]) -> String {
 }
 
 fn compressed_hint(content: Content, path: &Path) -> String {
-    let path = path.display();
-    match content {
+    let path = path.display().to_string();
+    let path = quoted(&path);
+    let format = match content {
+        Content::Qcow2 => "qcow2",
+        Content::Vmdk => "vmdk",
+        Content::Vhdx => "vhdx",
+        Content::Vhd => "vpc",
+        Content::Vdi => "vdi",
         Content::Gzip | Content::Zstd | Content::Xz => {
-            "a compressed image can only be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
-                .to_owned()
+            return "a compressed image can only be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
+                .to_owned();
         }
-        Content::Qcow2 | Content::Vmdk | Content::Vhdx => {
-            let format = match content {
-                Content::Qcow2 => "qcow2",
-                Content::Vmdk => "vmdk",
-                _ => "vhdx",
-            };
-            format!(
-                "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
-            )
+        Content::Ova => {
+            return format!(
+                "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
+            );
         }
-        _ => "unpack it first".to_owned(),
-    }
+        Content::Tar => return format!("unpack the image in it: tar -xf {path}"),
+        Content::PackedTar => {
+            return format!(
+                "if it is a state: `bootbank state import STICK {path}` puts it into a medium, and `bootbank diff` compares it; if an image is in it: tar -xzf {path}"
+            );
+        }
+        _ => return "unpack it first".to_owned(),
+    };
+    format!(
+        "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
+    )
 }

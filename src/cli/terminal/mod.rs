@@ -2,6 +2,7 @@
 
 mod diff;
 mod gate;
+mod progress;
 mod style;
 mod table;
 mod text;

@@ -6,7 +6,7 @@ use super::style::{ERROR, HINT, WARNING, styled};
 use super::text::{shown, tame};
 use anstream::AutoStream;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -38,13 +38,13 @@ pub struct Ui {
     color: anstream::ColorChoice,
     gate: Gate,
     /// Held while anything is written; the progress bar is drawn around what is.
-    bar: Mutex<Option<ProgressBar>>,
+    pub(super) bar: Mutex<Option<ProgressBar>>,
     /// Nobody reads standard output any more.
     stdout_gone: AtomicBool,
     /// Why standard output could not be written, where it was not for want of a reader.
     stdout_failed: Mutex<Option<io::Error>>,
     stdout_taken: AtomicBool,
-    brief: AtomicBool,
+    pub(super) brief: AtomicBool,
 }
 
 impl Ui {
@@ -79,6 +79,11 @@ impl Ui {
     /// asked for more.
     pub fn is_brief(&self) -> bool {
         self.verbose == 0 && self.brief.load(Ordering::Relaxed)
+    }
+
+    /// Whether less is to be said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Whether more is to be said.
@@ -240,80 +245,6 @@ impl Ui {
             let answered = stdin.lock().read_line(&mut answer).is_ok();
             Some(answered && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
         })
-    }
-
-    /// Shows on a terminal how many of several targets are done.
-    pub fn begin_targets(&self, targets: usize) {
-        if targets > 1 {
-            self.brief.store(true, Ordering::Relaxed);
-            self.show_bar(targets as u64, "{pos}/{len} [{bar:30}] {eta} left");
-        }
-    }
-
-    /// One more target is done.
-    pub fn target_done(&self) {
-        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-            bar.inc(1);
-        }
-    }
-
-    /// Shows on a terminal how far the copy of a single target is.
-    pub fn begin_bytes(&self, length: u64) {
-        if !self.brief.load(Ordering::Relaxed) {
-            self.show_bar(length, "{bytes}/{total_bytes} [{bar:30}] {eta} left");
-        }
-    }
-
-    /// The copy has come to this byte.
-    pub fn bytes_done(&self, position: u64) {
-        if self.brief.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-            bar.set_position(position);
-        }
-    }
-
-    /// Shows on a terminal that so many bytes of a single target are done, of so many.
-    pub fn part_done(&self, done: u64, total: u64) {
-        let shown = || {
-            let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-            bar.is_some()
-        };
-        if !shown() {
-            self.begin_bytes(total);
-        }
-        self.bytes_done(done);
-    }
-
-    /// The copy of a single target is done.
-    pub fn end_bytes(&self) {
-        if !self.brief.load(Ordering::Relaxed) {
-            self.end_progress();
-        }
-    }
-
-    /// Takes the progress bar away.
-    pub fn end_progress(&self) {
-        let bar = self
-            .bar
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn show_bar(&self, length: u64, template: &str) {
-        if self.quiet || !io::stderr().is_terminal() {
-            return;
-        }
-        let style = ProgressStyle::with_template(template);
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let bar = bar.with_style(style.progress_chars("=> "));
-        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
     }
 
     /// Does something with the terminal while the progress bar is out of the way and nobody
