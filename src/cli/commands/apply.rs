@@ -167,7 +167,7 @@ impl Run for Apply {
         vec![Schema {
             name: "plan",
             is_input: true,
-            may_fail: false,
+            failed: None,
             make: <PlanFile as schemars::JsonSchema>::json_schema,
         }]
     }

@@ -75,7 +75,8 @@ struct Shown {
     b: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Two sides that could not be compared.
+#[derive(Serialize, JsonSchema)]
 struct Failed {
     schema: &'static str,
     target: String,
@@ -162,7 +163,7 @@ impl Run for Diff {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Differences>("diff").or_failed()]
+        vec![Schema::of::<Differences>("diff").or_failed::<Failed>()]
     }
 }
 

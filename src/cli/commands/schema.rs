@@ -1,7 +1,7 @@
 //! `bootbank schema`: the JSON schemas of what is read and written.
 
 use crate::cli::process::Needs;
-use crate::cli::report::{Exit, FailedObject, Failure};
+use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
 use clap::Args;
 use schemars::generate::SchemaSettings;
@@ -57,8 +57,8 @@ fn in_full(schema: &Schema) -> String {
     if let Some(id) = id.filter(|_| !schema.is_input) {
         *id = serde_json::json!({"const": format!("bootbank.{}/1", schema.name)});
     }
-    if schema.may_fail {
-        let failed = generator.subschema_for::<FailedObject>();
+    if let Some(failed) = schema.failed {
+        let failed = failed(&mut generator);
         made = schemars::json_schema!({"anyOf": [made, failed]});
     }
     made.insert(

@@ -2,7 +2,7 @@
 
 use super::{Session, TargetArgs};
 use crate::cli::process::Needs;
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{Exit, FailedObject, Failure};
 use schemars::SchemaGenerator;
 use std::path::Path;
 
@@ -54,8 +54,9 @@ pub struct Schema {
     pub name: &'static str,
     /// Whether it is of something read, not written: then what may be left out is optional.
     pub is_input: bool,
-    /// Whether the object of a target that could not be treated takes its place.
-    pub may_fail: bool,
+    /// Refers to the object that takes its place for a target that could not be treated, where there
+    /// is one.
+    pub failed: Option<fn(&mut SchemaGenerator) -> schemars::Schema>,
     /// Makes it.
     pub make: fn(&mut SchemaGenerator) -> schemars::Schema,
 }
@@ -66,7 +67,7 @@ impl Schema {
         Schema {
             name,
             is_input: false,
-            may_fail: true,
+            failed: Some(SchemaGenerator::subschema_for::<FailedObject>),
             make: <super::Shown<'static, T> as schemars::JsonSchema>::json_schema,
         }
     }
@@ -76,15 +77,15 @@ impl Schema {
         Schema {
             name,
             is_input: false,
-            may_fail: false,
+            failed: None,
             make: T::json_schema,
         }
     }
 
-    /// The same, where the object of a target that could not be treated may take its place.
+    /// The same, where the object `F` may take its place.
     #[must_use]
-    pub fn or_failed(mut self) -> Self {
-        self.may_fail = true;
+    pub fn or_failed<F: schemars::JsonSchema>(mut self) -> Self {
+        self.failed = Some(SchemaGenerator::subschema_for::<F>);
         self
     }
 }

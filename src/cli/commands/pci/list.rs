@@ -1,7 +1,7 @@
 //! `bootbank pci list`: the devices a state names, and who owns them.
 
 use crate::cli::process::Needs;
-use crate::cli::report::{ErrorObject, Exit, Failure};
+use crate::cli::report::{ErrorObject, Exit, FailedObject, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
 use crate::diagnosis::{BankDevices, ListedDevice, devices};
@@ -89,7 +89,7 @@ impl Run for List {
     }
 
     fn schemas() -> Vec<Schema> {
-        vec![Schema::of::<Pci>("pci").or_failed()]
+        vec![Schema::of::<Pci>("pci").or_failed::<FailedObject>()]
     }
 }
 
