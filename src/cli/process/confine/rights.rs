@@ -64,11 +64,15 @@ fn keep(effective: CapabilitySet, permitted: CapabilitySet) -> Result<(), Errno>
     )
 }
 
-/// Whether everything can be had without special rights, tried in a thread that has none.
+/// Whether everything can be had without special rights, tried in a thread that has none. Where
+/// there is no room for one, it is not known, and they are kept.
 fn reaches_all_without(needs: &Needs) -> bool {
     let none = CapabilitySet::empty();
     let reaches = || keep(none, none).is_ok() && reaches_all(needs);
-    std::thread::scope(|scope| scope.spawn(reaches).join()).unwrap_or(false)
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, reaches);
+        thread.is_ok_and(|thread| thread.join().unwrap_or(false))
+    })
 }
 
 /// Whether this thread can get at everything. What is not there is no reason for special rights.
