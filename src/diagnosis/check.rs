@@ -7,7 +7,7 @@ use super::volumes::{As, check_number, check_others, check_volume};
 use crate::bank::Bank;
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
-use crate::partition::TableChoice;
+use crate::partition::{TableChoice, TableError};
 use crate::state::{Form, State};
 use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
 
@@ -55,6 +55,9 @@ pub fn check_by(
     if stick.table().source != TableChoice::Loader {
         let text = "ESXi's loader does not use this table, so the medium does not boot";
         findings.push(Finding::stops("table", None, text));
+    }
+    if let Some(overlap) = &stick.table().backup_overlap {
+        findings.push(from_error(&Error::from(TableError::from(overlap.clone()))));
     }
     for warning in &stick.table().warnings {
         let text = warning.to_string();

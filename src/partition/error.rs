@@ -92,6 +92,9 @@ pub enum TableError {
         /// Which table it is.
         choice: super::TableChoice,
     },
+    /// A partition that may hold a bank covers the backup GPT.
+    #[error("{0}, so nothing is written")]
+    BackupOverlap(#[from] super::BackupOverlap),
     /// A GPT header longer than the 92 bytes every known tool writes.
     #[error("GPT headers of {size} bytes are not supported; only 92 are")]
     GptHeaderSize {
@@ -220,6 +223,7 @@ impl TableError {
             | TableError::EbrPastEnd { .. }
             | TableError::LogicalOutsideExtended { .. }
             | TableError::Partition { .. } => ErrorKind::Damaged,
+            TableError::BackupOverlap(_) => ErrorKind::Refused,
         }
     }
 
@@ -238,6 +242,7 @@ impl TableError {
         match self {
             TableError::LogicalOutsideExtended { number, .. }
             | TableError::Partition { number, .. } => Some(*number),
+            TableError::BackupOverlap(overlap) => Some(overlap.number),
             _ => None,
         }
     }

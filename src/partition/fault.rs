@@ -1,12 +1,14 @@
-//! What keeps part of a medium from being read although its table is sound: an image cut off.
+//! What keeps a medium from being changed although its table can be read: an image cut off, or a
+//! partition over the backup GPT.
 //!
-//! The rest can be read. Nothing is written to such a medium: [`PartitionTable::writable`] is the
-//! one place that decides this.
+//! What is there can be read. Nothing is written to such a medium: [`PartitionTable::writable`] is
+//! the one place that decides this.
 
-use super::{PartitionFault, PartitionTable, TableChoice, TableError};
+use super::{Partition, PartitionFault, PartitionTable, TableChoice, TableError};
 use crate::error::counted;
 use crate::medium::Lba;
 use std::fmt;
+use std::ops::Range;
 
 /// A part of the table that leads past the end of the medium.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,45 @@ impl From<TableFault> for TableError {
             TableFault::Partition { number, fault } => TableError::Partition { number, fault },
             TableFault::ChainCut { lba, sectors } => TableError::EbrPastEnd { lba, sectors },
         }
+    }
+}
+
+/// A partition that may hold a bank covers sectors of the backup GPT. The loader reads the bank, so
+/// it may boot; but a file that grows in it could take the place of the backup.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "partition {number} (sectors {first_lba} to {last_lba}) covers the backup GPT (sectors {} to {})",
+    backup.start,
+    backup.end.0.saturating_sub(1)
+)]
+#[non_exhaustive]
+pub struct BackupOverlap {
+    /// Partition number.
+    pub number: u32,
+    /// Its first sector.
+    pub first_lba: Lba,
+    /// Its last sector.
+    pub last_lba: Lba,
+    /// The sectors of the backup GPT that it covers, or some of them: of the entries or the header.
+    pub backup: Range<Lba>,
+}
+
+impl BackupOverlap {
+    /// The first of `partitions` that may hold a bank and shares a sector with `backup`, the ranges
+    /// of sectors a backup GPT lies in.
+    pub(super) fn find(partitions: &[Partition], backup: &[Range<Lba>]) -> Option<Self> {
+        let candidates = partitions.iter().filter(|it| it.may_hold_bank());
+        candidates.into_iter().find_map(|partition| {
+            let covered = |part: &&Range<Lba>| {
+                partition.first_lba < part.end && part.start <= partition.last_lba
+            };
+            Some(BackupOverlap {
+                number: partition.number,
+                first_lba: partition.first_lba,
+                last_lba: partition.last_lba,
+                backup: backup.iter().find(covered)?.clone(),
+            })
+        })
     }
 }
 
@@ -99,13 +140,16 @@ impl fmt::Display for Cut {
 
 impl PartitionTable {
     /// Whether anything may be written to a medium with this table: every partition that may hold
-    /// a bank is whole, and the table is the one that ESXi's loader uses.
+    /// a bank is whole and covers no backup GPT, and the table is the one that ESXi's loader uses.
     ///
     /// # Errors
     /// The first thing that speaks against it.
     pub fn writable(&self) -> Result<(), TableError> {
         if let Some(fault) = self.faults.first() {
             return Err(fault.clone().into());
+        }
+        if let Some(overlap) = &self.backup_overlap {
+            return Err(overlap.clone().into());
         }
         match self.source {
             TableChoice::Loader => Ok(()),

@@ -30,11 +30,14 @@ pub(super) struct Gpt {
     pub(super) partitions: Vec<Partition>,
     /// Sectors of the MBR, the header and the entry array.
     pub(super) table: Vec<Range<Lba>>,
+    /// Where the header says that the other copy of it is: 1 where there is none.
+    pub(super) alternate: Lba,
 }
 
 struct Header {
     /// The 92 bytes as they are on the medium.
     bytes: Vec<u8>,
+    alternate: Lba,
     array_lba: Lba,
     entries: u32,
     entry_size: u32,
@@ -78,6 +81,38 @@ pub(super) fn read_backup(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, 
     read_table_of(medium, sector_size, lba).map_err(backup)
 }
 
+/// The sectors of every backup GPT there is: of the one the primary header leads to (`alternate`),
+/// and of one in the last sector of the medium, where tools look for it. A header whose checksum is
+/// right is one; its entries need not be whole.
+///
+/// # Errors
+/// [`TableError::Read`].
+pub(super) fn backup_sectors(
+    medium: &dyn ReadAt,
+    sector_size: u32,
+    alternate: Lba,
+) -> Result<Vec<Range<Lba>>, TableError> {
+    let sectors = medium.size() / u64::from(sector_size);
+    let last = Lba(sectors.saturating_sub(1));
+    let mut found = Vec::new();
+    let mut places = vec![alternate, last];
+    places.dedup();
+    // In front of sector 2 there is the primary table, and past the end there is nothing.
+    for at in places.into_iter().filter(|at| *at >= Lba(2) && *at <= last) {
+        let header = match read_header_at(medium, sector_size, at) {
+            Ok(header) => header,
+            Err(error @ TableError::Read { .. }) => return Err(error),
+            Err(_) => continue,
+        };
+        let length = u64::from(header.entries) * u64::from(header.entry_size);
+        let end = header
+            .array_lba
+            .saturating_add(length.div_ceil(sector_size.into()));
+        found.extend([header.array_lba..end, at..at.saturating_add(1)]);
+    }
+    Ok(found)
+}
+
 fn read_table_of(medium: &dyn ReadAt, sector_size: u32, lba: Lba) -> Result<Gpt, TableError> {
     let header = read_header_at(medium, sector_size, lba)?;
     let (array, array_sectors) = read_array(medium, sector_size, &header)?;
@@ -87,6 +122,7 @@ fn read_table_of(medium: &dyn ReadAt, sector_size: u32, lba: Lba) -> Result<Gpt,
     }
     agree_with_crate(&header, &array, sector_size, &partitions)?;
     Ok(Gpt {
+        alternate: header.alternate,
         partitions,
         table: match lba {
             Lba(1) => vec![Lba(0)..Lba(2), array_sectors],
@@ -142,6 +178,7 @@ fn read_header_at(medium: &dyn ReadAt, sector_size: u32, at: Lba) -> Result<Head
         return Err(TableError::GptHeaderSize { size });
     }
     Ok(Header {
+        alternate: Lba(long(32)),
         array_lba: Lba(long(72)),
         entries: word(80),
         entry_size: word(84),

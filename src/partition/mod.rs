@@ -20,7 +20,7 @@ mod types;
 
 pub use error::{GptFault, PartitionFault, TableError, TableWarning};
 pub use extent::{EXTENT_HEAD, extent};
-pub use fault::{Cut, TableFault};
+pub use fault::{BackupOverlap, Cut, TableFault};
 pub use other::{OtherTable, Restore, other_table};
 pub use types::{Guid, Partition, PartitionType, Role};
 
@@ -75,6 +75,8 @@ pub struct PartitionTable {
     pub warnings: Vec<TableWarning>,
     /// What lies past the end of the medium: it cannot be read, and nothing can be written.
     pub faults: Vec<TableFault>,
+    /// A partition that may hold a bank and covers the backup GPT: nothing can be written.
+    pub backup_overlap: Option<BackupOverlap>,
     /// Which of the medium's tables this is.
     pub source: TableChoice,
 }
@@ -163,6 +165,8 @@ fn read_gpt(
         other => other?,
     };
     let sectors = medium.size() / u64::from(sector_size);
+    let backup = gpt::backup_sectors(medium, sector_size, gpt.alternate)?;
+    let backup_overlap = BackupOverlap::find(&gpt.partitions, &backup);
     let mut warnings = Vec::from_iter(warning);
     let [first, others @ ..] = mbr::entries(sector0);
     if first.is_protective() && others.iter().any(|entry| entry.type_byte != 0) {
@@ -176,6 +180,7 @@ fn read_gpt(
         partitions: gpt.partitions,
         warnings,
         faults: checked.faults,
+        backup_overlap,
         source: TableChoice::Gpt,
     })
 }
@@ -197,6 +202,8 @@ fn read_backup(medium: &dyn ReadAt, given: Option<u32>) -> Result<PartitionTable
         partitions: gpt.partitions,
         warnings: checked.warnings,
         faults: checked.faults,
+        // One that covers the table itself is an error already.
+        backup_overlap: None,
         source: TableChoice::Backup,
     })
 }
@@ -243,6 +250,7 @@ fn read_mbr(
         partitions: mbr.partitions,
         warnings,
         faults,
+        backup_overlap: None,
         source: TableChoice::Loader,
     })
 }

@@ -262,6 +262,8 @@ impl<'m, 'k> Stick<'m, 'k> {
         let table = self.table.warnings.iter().filter(|it| !is_told(it));
         let source = other_source(self.table.source).map(str::to_owned);
         let table = source.into_iter().chain(table.map(ToString::to_string));
+        let overlap = self.table.backup_overlap.iter().map(ToString::to_string);
+        let table = table.chain(overlap);
         let choice = self.choice_warnings.iter().map(ToString::to_string);
         let problems = self.slots.iter().flat_map(|slot| {
             let bank = slot.bank.as_ref().ok();

@@ -71,6 +71,7 @@ const LIES: &[Lie] = &[
     medium(PLAIN, "gpt-partition-past-end", "damaged", &["partition 6", "512 bytes missing"]),
     medium(PLAIN, "gpt-partition-backwards", "damaged", &["partition 6", "before its start"]),
     medium(PLAIN, "gpt-banks-overlap", "damaged", &["partition 5", "overlaps partition 6"]),
+    bank(PLAIN, "gpt-bank-over-backup", "refused", &["partition 6", "covers the backup GPT", "nothing is written"]),
     medium(PLAIN, "gpt-protective-mbr-bootable", "damaged", &["MBR entry 1", "flags 80"]),
     medium(MBR, "mbr-signature-gone", "unsupported", &["not a disk: sector 0"]),
     medium(MBR, "mbr-partition-past-end", "damaged", &["partition 4", "4294967326"]),
@@ -269,7 +270,8 @@ fn tell(lie: &Lie) -> Result<String, String> {
     // `--bank` leaves the other bank open, except where the lie is about both of them or the medium
     // as a whole is refused.
     let other = run(&["fix", "-n", "--bank", "6"]).code;
-    let is_about_both = message.contains("partitions 6, 5");
+    let both = ["partitions 6, 5", "backup GPT"];
+    let is_about_both = both.iter().any(|part| message.contains(part));
     if lie.info == 0 && lie.verify != 0 && !is_about_both && other != 0 {
         return wrong(format!("fix --bank 6: exit {other}"));
     }

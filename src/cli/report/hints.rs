@@ -131,6 +131,9 @@ fn table_hint(error: &TableError) -> Option<String> {
         | TableError::EbrPastEnd { .. } => {
             "nothing was written: the medium is cut off, or its table is for a larger one; `bootbank info` and the other commands that only look read the banks that are there"
         }
+        TableError::BackupOverlap(_) => {
+            "the medium boots all the same; repair its partition table first, for example with gdisk on a copy"
+        }
         TableError::Read { .. } => return None,
         _ => "nothing was written; bootbank needs a raw image or a whole disk, such as /dev/sdX",
     };

@@ -177,6 +177,7 @@ fn medium(banks: &[Bank]) -> (Vec<u8>, PartitionTable) {
         partitions: partitions.collect(),
         warnings: Vec::new(),
         faults: Vec::new(),
+        backup_overlap: None,
         source: Default::default(),
     };
     let bytes: Vec<&[u8]> = banks.iter().map(|bank| bank.bytes.as_slice()).collect();

@@ -135,6 +135,37 @@ fn the_backup_is_neither_needed_nor_used() {
     assert_eq!(error.kind(), ErrorKind::Damaged);
 }
 
+/// Bank 6 moved to the end of the medium, so that it begins where sgdisk has put the entries of the
+/// backup, or the sector in front of them.
+#[test]
+fn a_bank_over_the_backup_can_be_read_and_not_be_written() {
+    for (last, overlaps) in [(7_199_967, true), (7_199_966, false)] {
+        let file = esxi_6_gpt();
+        let mut head = vec![0; 34 * 512];
+        file.as_file().read_exact_at(&mut head, 0).unwrap();
+        let entry = 1024 + 5 * 128;
+        put(&mut head, entry + 32, &7_199_000u64.to_le_bytes());
+        put(&mut head, entry + 40, &u64::to_le_bytes(last));
+        let crc = crc32fast::hash(&head[1024..]);
+        put(&mut head, 512 + 88, &crc.to_le_bytes());
+        put(&mut head, 512 + 16, &[0; 4]);
+        let crc = crc32fast::hash(&head[512..512 + 92]);
+        put(&mut head, 512 + 16, &crc.to_le_bytes());
+        file.as_file().write_all_at(&head, 0).unwrap();
+
+        let table = PartitionTable::read(&open(file.path()), None).unwrap();
+        assert_eq!(table.partitions.len(), 7);
+        assert_eq!(table.backup_overlap.is_some(), overlaps, "{last}");
+        assert_eq!(table.writable().is_err(), overlaps);
+        assert_eq!(table.cut(7_200_000 * 512), None);
+        // What is in the backup's place and is none keeps nobody from writing.
+        let size = 7_200_000 * 512;
+        file.as_file().write_all_at(&[0; 512], size - 512).unwrap();
+        let table = PartitionTable::read(&open(file.path()), None).unwrap();
+        assert!(table.writable().is_ok());
+    }
+}
+
 #[test]
 fn the_first_gigabyte_of_a_stick_is_enough() {
     let file = esxi_6_gpt();

@@ -376,7 +376,8 @@ proptest::proptest! {
             let _ = other_table(&disk, given);
             if let Ok(table) = PartitionTable::read(&disk, given) {
                 let whole = |it: &&Partition| table.fault_of(it.number).is_none();
-                proptest::prop_assert_eq!(table.writable().is_ok(), table.cut(0).is_none());
+                let whole_backup = table.backup_overlap.is_none();
+                proptest::prop_assert_eq!(table.writable().is_ok(), table.cut(0).is_none() && whole_backup);
                 for partition in table.bank_candidates().filter(whole) {
                     let range = partition.byte_range(table.sector_size);
                     proptest::prop_assert!(range.is_some_and(|range| range.end <= disk.len() as u64));
