@@ -26,8 +26,10 @@
 //! promise reliably. That is why every step is read back past this machine's caches (a medium
 //! that drops writes is caught before the switch in most cases) and why an undo file exists.
 //!
-//! Before the first write every sector of the set is compared with the content the plan was
-//! made from, and the medium must still have its name; at the end that is asked again. An error of a write, a sync or a comparison ends the run at once; nothing is
+//! Before the first write every sector of the set, and every sector of the files that are replaced,
+//! is compared with the content the plan was made from: what another program wrote in between is
+//! never lost. The medium must still have its name then, and at the end that is asked again. An error
+//! of a write, a sync or a comparison ends the run at once; nothing is
 //! tried twice, because after a failed sync the kernel may have forgotten what was dirty.
 
 use super::undo::is_mix_of;
@@ -300,13 +302,12 @@ pub fn run_watched(
     })
 }
 
-/// Compares every sector of the set with what the plan was made from.
+/// Compares every sector of the set, and of the files it replaces, with what the plan was made from.
 fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitError> {
-    let expected: BTreeMap<Lba, &[u8]> = set
-        .net_changes()
-        .into_iter()
-        .map(|(lba, (old, _))| (lba, old))
-        .collect();
+    let kept = set.preserved().values().flatten();
+    let mut expected: BTreeMap<Lba, &[u8]> = kept.map(|(&lba, old)| (lba, &**old)).collect();
+    let changed = set.net_changes().into_iter();
+    expected.extend(changed.map(|(lba, (old, _))| (lba, old)));
     for run in contiguous(&expected) {
         let mut now = vec![0; run.bytes.len()];
         let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
