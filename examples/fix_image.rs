@@ -3,11 +3,11 @@
 //!
 //!     cargo run --example fix_image -- IMAGE UNDO_FILE
 
-use bootbank::commit::{self, Undo};
+use bootbank::commit;
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::host::Host;
-use bootbank::medium::{CachedReads, ClaimedTarget, ReadAt as _};
+use bootbank::medium::{CachedReads, ClaimedTarget};
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
@@ -53,11 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
 
-    let undo = Undo {
-        set: plan.set.clone(),
-        medium_size: target.size(),
-        about: Default::default(),
-    };
+    let undo = stick.undo_of(&plan, Default::default());
     let mut file = File::create_new(&undo_path)?;
     file.write_all(&undo.to_bytes()?)?;
     file.sync_all()?;

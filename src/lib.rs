@@ -28,7 +28,7 @@
 //! use bootbank::commit::{self, Undo};
 //! use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 //! use bootbank::fat::Method;
-//! use bootbank::medium::{Memory, ReadAt as _};
+//! use bootbank::medium::Memory;
 //! use bootbank::ownership::Owner;
 //! use bootbank::state::{KeyCache, Limits};
 //! use bootbank::stick::{BankChoice, Request, Settings, Stick, plan_undo};
@@ -57,7 +57,7 @@
 //! assert_eq!(changes[0].to.as_ref().map(|to| to.veiled()).as_deref(), Some("vmkernel"));
 //!
 //! // The way back is made, and kept somewhere, before the first write.
-//! let undo = Undo { set: plan.set.clone(), medium_size: medium.size(), about: Default::default() };
+//! let undo = stick.undo_of(&plan, Default::default());
 //! let undo_file = undo.to_bytes()?;
 //! let done = commit::run(&medium, &plan.set, &|| false)?;
 //! assert!(done.unfinished.is_none());

@@ -39,6 +39,7 @@ fn plan(bytes: &[u8]) -> WriteSet {
 fn undo(set: WriteSet) -> Undo {
     Undo {
         medium_size: 16 * SECTOR as u64,
+        damaged: Default::default(),
         about: BTreeMap::from([("target".to_owned(), "test".to_owned())]),
         set,
     }

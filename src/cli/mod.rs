@@ -13,7 +13,7 @@ mod session;
 mod terminal;
 
 use crate::state::KeyCache;
-use clap::{CommandFactory as _, Parser};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use commands::Command;
 use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
@@ -56,8 +56,13 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, command_words(&matches)))
+    });
+    let (cli, words) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors and come here too; clap knows which is which.
             let _ = error.print();
@@ -68,7 +73,18 @@ pub fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    run(cli).into()
+    run(cli, words).into()
+}
+
+/// The command without its arguments, which may be secret: `conf set`.
+fn command_words(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut at = matches;
+    while let Some((word, further)) = at.subcommand() {
+        words.push(word);
+        at = further;
+    }
+    words.join(" ")
 }
 
 /// A command line that makes no sense, as an object too where `--json` is on it.
@@ -94,7 +110,7 @@ fn say_in_json(error: &clap::Error) {
 
 /// Carries out one command. What goes wrong before any target is looked at is said here; the
 /// rest is reported target by target.
-fn run(mut cli: Cli) -> Exit {
+fn run(mut cli: Cli, command_words: String) -> Exit {
     let typed = &cli.common;
     let gate = Gate::new(typed.show_secrets);
     let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color, gate);
@@ -120,6 +136,7 @@ fn run(mut cli: Cli) -> Exit {
         program: Program {
             command: Cli::command,
             schemas,
+            command_words,
         },
     };
     let exit = cli.command.run(&session);

@@ -13,6 +13,7 @@ mod write_set;
 pub use overlay::Overlay;
 pub use run::{CommitError, Committed, Failure, Holds, Operation, run, run_watched};
 pub use undo::{Undo, UndoError};
+pub use undo_file::UndoSummary;
 pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;

@@ -27,6 +27,9 @@ pub struct Undo {
     pub set: WriteSet,
     /// Size of its medium in bytes.
     pub medium_size: u64,
+    /// Files that were damaged before the change, by partition number and name: they need not be
+    /// sound once it is undone.
+    pub damaged: BTreeSet<(u32, String)>,
     /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive.
     pub about: BTreeMap<String, String>,
 }
@@ -67,6 +70,14 @@ pub enum UndoError {
     OutsideVolumes {
         /// The first such sector.
         lba: Lba,
+    },
+    /// One step changes sectors of several partitions of this medium.
+    #[error(
+        "step {step} of the undo file changes sectors of several partitions of this medium, which no change does: it is for another medium, or damaged"
+    )]
+    SeveralPartitions {
+        /// Index of the step, from 0.
+        step: usize,
     },
     /// Sectors hold something that is neither from before nor from after the change.
     #[error(
@@ -118,6 +129,7 @@ impl UndoError {
             UndoError::Format(_) => ErrorKind::Unsupported,
             UndoError::OtherSize { .. }
             | UndoError::OutsideVolumes { .. }
+            | UndoError::SeveralPartitions { .. }
             | UndoError::Mismatch { .. }
             | UndoError::FileChanged
             | UndoError::NoFiles => ErrorKind::Refused,
@@ -149,6 +161,66 @@ impl Undo {
             }
         }
         Ok(())
+    }
+
+    /// Where a step and the content that was kept name the same sector, they must agree about what
+    /// was in it.
+    pub(super) fn check_kept(&self) -> Result<(), UndoError> {
+        let net = self.set.net_changes();
+        let kept = self.set.preserved().values().flatten();
+        for (lba, old) in kept {
+            if net.get(lba).is_some_and(|(first, _)| **first != **old) {
+                return Err(UndoError::Inconsistent(format!(
+                    "the steps disagree about sector {lba} with what was kept of it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with each sector counted to the partition that `partition_of` names, whatever
+    /// numbers the file has.
+    ///
+    /// # Errors
+    /// [`UndoError::OutsideVolumes`] for a sector it names none for,
+    /// [`UndoError::SeveralPartitions`].
+    pub fn on_partitions(
+        &self,
+        partition_of: &dyn Fn(Lba) -> Option<u32>,
+    ) -> Result<Undo, UndoError> {
+        let number = |lba: Lba| partition_of(lba).ok_or(UndoError::OutsideVolumes { lba });
+        let mut steps = Vec::new();
+        let mut renamed = BTreeMap::new();
+        for (index, step) in self.set.steps().iter().enumerate() {
+            let mut step = step.clone();
+            let mut numbers = BTreeSet::new();
+            for &lba in step.sectors.keys() {
+                numbers.insert(number(lba)?);
+            }
+            if numbers.len() > 1 {
+                return Err(UndoError::SeveralPartitions { step: index });
+            }
+            let there = numbers.first().copied().unwrap_or(step.partition);
+            renamed.insert(step.partition, there);
+            step.partition = there;
+            steps.push(step);
+        }
+        let mut preserved = Preserved::new();
+        for (&lba, old) in self.set.preserved().values().flatten() {
+            let kept = preserved.entry(number(lba)?).or_default();
+            kept.insert(lba, old.clone());
+        }
+        let damaged = self.damaged.iter().map(|(partition, name)| {
+            let there = renamed.get(partition).unwrap_or(partition);
+            (*there, name.clone())
+        });
+        let allowed = self.set.allowed().to_vec();
+        Ok(Undo {
+            set: WriteSet::from_parts(self.set.sector_size(), allowed, steps, preserved)?,
+            medium_size: self.medium_size,
+            damaged: damaged.collect(),
+            about: self.about.clone(),
+        })
     }
 
     /// The steps that put `medium` back. Empty where it already is.

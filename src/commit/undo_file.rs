@@ -43,6 +43,63 @@ struct Manifest {
     steps: Vec<ManifestStep>,
     /// By partition: runs of sectors in `preserved-N.old`, as [first, count].
     preserved: BTreeMap<u32, Vec<(Lba, u64)>>,
+    /// Files that were damaged before the change, by partition number and name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    damaged: BTreeSet<(u32, String)>,
+}
+
+/// What an undo file says of itself, read without its sectors and without their checksums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UndoSummary {
+    /// Size of the medium it is for, in bytes.
+    pub medium_size: u64,
+    /// Numbers of the partitions that the change is about, as the file has them.
+    pub partitions: BTreeSet<u32>,
+    /// What to show a person, as [`Undo::about`].
+    pub about: BTreeMap<String, String>,
+}
+
+/// The most bytes of a manifest that are read to show what a file is.
+const LARGEST_MANIFEST: u64 = 64 << 20;
+
+impl UndoSummary {
+    /// Reads the head of an undo file: the manifest, which is its first member.
+    ///
+    /// # Errors
+    /// [`UndoError::NotAnUndoFile`] where it does not begin as one does, and where it cannot be
+    /// read; [`UndoError::Format`], [`UndoError::Inconsistent`].
+    pub fn read(file: impl std::io::Read) -> Result<Self, UndoError> {
+        let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
+        let mut archive = tar::Archive::new(file);
+        let first = archive.entries().map_err(not_one)?.next();
+        let first = first.transpose().map_err(not_one)?;
+        let manifest = first.filter(|it| it.path_bytes() == MANIFEST.as_bytes());
+        let Some(manifest) = manifest.filter(|it| it.header().entry_type().is_file()) else {
+            let what = format!("it does not begin with `{MANIFEST}`");
+            return Err(UndoError::NotAnUndoFile(what));
+        };
+        let mut json = Vec::new();
+        let mut manifest = manifest.take(LARGEST_MANIFEST);
+        manifest.read_to_end(&mut json).map_err(not_one)?;
+        let manifest = Manifest::parse(&json)?;
+        Ok(UndoSummary {
+            medium_size: manifest.medium_size,
+            partitions: manifest.steps.iter().map(|step| step.partition).collect(),
+            about: manifest.about,
+        })
+    }
+}
+
+impl Manifest {
+    fn parse(json: &[u8]) -> Result<Self, UndoError> {
+        let manifest: Manifest = serde_json::from_slice(json)
+            .map_err(|error| UndoError::Inconsistent(format!("{MANIFEST}: {error}")))?;
+        match manifest.format.as_str() {
+            FORMAT => Ok(manifest),
+            _ => Err(UndoError::Format(manifest.format)),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +150,7 @@ impl Undo {
                 .collect(),
             steps,
             preserved,
+            damaged: self.damaged.clone(),
         };
         let json = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
@@ -112,11 +170,7 @@ impl Undo {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
         let mut members = read_tar(bytes)?;
         check_sums(&members)?;
-        let manifest: Manifest = serde_json::from_slice(&take(&mut members, MANIFEST)?)
-            .map_err(|error| UndoError::Inconsistent(format!("manifest.json: {error}")))?;
-        if manifest.format != FORMAT {
-            return Err(UndoError::Format(manifest.format));
-        }
+        let manifest = Manifest::parse(&take(&mut members, MANIFEST)?)?;
         if !manifest.sector_size.is_power_of_two() || !(512..=4096).contains(&manifest.sector_size)
         {
             return Err(UndoError::Inconsistent(format!(
@@ -163,9 +217,11 @@ impl Undo {
         let undo = Undo {
             set,
             medium_size: manifest.medium_size,
+            damaged: manifest.damaged,
             about: manifest.about,
         };
         undo.check_chain()?;
+        undo.check_kept()?;
         Ok(undo)
     }
 }

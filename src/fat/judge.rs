@@ -86,7 +86,7 @@ impl<'j> Case<'j> {
     /// Every file is where it was with the chain it had, but for those that were to change: they
     /// hold their new content, are new, or are gone. Yields new contents by index of the node.
     fn check_nodes(&self) -> Result<Vec<(usize, &'j [u8])>, FatError> {
-        let mut before: BTreeMap<u64, (usize, &Node)> = by_offset(self.reach);
+        let mut before: BTreeMap<u64, (usize, &Node)> = self.reach.by_offset();
         let mut contents = Vec::new();
         for (index, new) in self.reached.nodes().iter().enumerate() {
             let at = new.entry().offset();
@@ -123,13 +123,9 @@ impl<'j> Case<'j> {
 
     /// Whether a file or directory is the same before and after, in the same directory.
     fn is_same(&self, old: &Node, new: &Node) -> bool {
-        let parent = |reach: &Reach, node: &Node| {
-            let parent = node.parent().and_then(|at| reach.nodes().get(at));
-            parent.map(|parent| parent.entry().offset())
-        };
         old.entry() == new.entry()
             && old.chain() == new.chain()
-            && parent(self.reach, old) == parent(self.reached, new)
+            && self.reach.folder_of(old) == self.reached.folder_of(new)
     }
 
     fn check_content(&self, new: &Node, content: &[u8], path: String) -> Result<(), FatError> {
@@ -256,12 +252,4 @@ impl<'j> Case<'j> {
         }
         Ok(())
     }
-}
-
-/// Files and directories by where their entries are, each with its index.
-fn by_offset(reach: &Reach) -> BTreeMap<u64, (usize, &Node)> {
-    let nodes = reach.nodes().iter().enumerate();
-    nodes
-        .map(|(index, node)| (node.entry().offset(), (index, node)))
-        .collect()
 }

@@ -63,14 +63,7 @@ pub fn judge_marks(volume: &Volume<'_>, set: &WriteSet) -> Result<(), FatError> 
     let after = Volume::open(&overlay, range, volume.geometry().sector_size())?;
     let marks = after.dirty_marks();
     let cleared = !marks.boot_sector && !marks.fat && !marks.io_error;
-    let boot = |volume: &Volume<'_>| {
-        let mut boot = volume.boot().to_vec();
-        if let Some(byte) = boot.get_mut(0x25) {
-            *byte &= !IN_USE;
-        }
-        boot
-    };
-    let same = boot(volume) == boot(&after)
+    let same = boot_but_for_mark(volume) == boot_but_for_mark(&after)
         && volume.root() == after.root()
         && volume.check()? == after.check()?;
     match cleared && same {
@@ -80,4 +73,13 @@ pub fn judge_marks(volume: &Volume<'_>, set: &WriteSet) -> Result<(), FatError> 
             offset: MARK_AT,
         }),
     }
+}
+
+/// What was read of the boot sector and the one behind it, as it is without the mark.
+pub(super) fn boot_but_for_mark(volume: &Volume<'_>) -> Vec<u8> {
+    let mut boot = volume.boot().to_vec();
+    if let Some(byte) = boot.get_mut(0x25) {
+        *byte &= !IN_USE;
+    }
+    boot
 }

@@ -11,6 +11,7 @@ use super::directory::{Entry, entries, entry_after_end};
 use super::geometry::{ClusterId, SLOT_BYTES};
 use super::table::Link;
 use super::volume::Volume;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::slice::from_ref;
 
@@ -114,6 +115,20 @@ impl Reach {
     /// Path of a node in its volume, in 8.3 names.
     pub fn path(&self, node: usize) -> String {
         path(&self.nodes, Some(node))
+    }
+
+    /// Files and directories by where their entries are, each with its index.
+    pub(super) fn by_offset(&self) -> BTreeMap<u64, (usize, &Node)> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .map(|(index, node)| (node.entry.offset(), (index, node)))
+            .collect()
+    }
+
+    /// Where the entry of the directory is that a node is in; `None` for the root directory.
+    pub(super) fn folder_of(&self, node: &Node) -> Option<u64> {
+        let folder = self.nodes.get(node.parent?)?;
+        Some(folder.entry.offset())
     }
 
     /// What an interrupted run left behind.

@@ -14,3 +14,4 @@ mod holder;
 mod many;
 mod pipeline;
 mod run;
+mod undo;

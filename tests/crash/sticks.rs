@@ -178,6 +178,7 @@ impl Image {
         let undo = Undo {
             set: set.clone(),
             medium_size: self.bytes.len() as u64,
+            damaged: Default::default(),
             about: BTreeMap::new(),
         };
         let file = undo.to_bytes().expect("an undo file");

@@ -42,6 +42,7 @@ fn undo_of(set: &WriteSet, size: usize) -> Undo {
     let undo = Undo {
         set: set.clone(),
         medium_size: size as u64,
+        damaged: Default::default(),
         about: BTreeMap::new(),
     };
     Undo::from_bytes(&undo.to_bytes().unwrap()).unwrap()

@@ -220,6 +220,7 @@ fn undo_takes_back_files_that_were_made_or_removed_from_every_cut() {
     let undo = Undo {
         set: set.clone(),
         medium_size: base.len() as u64,
+        damaged: Default::default(),
         about: BTreeMap::new(),
     };
     let undo = Undo::from_bytes(&undo.to_bytes().unwrap()).unwrap();

@@ -8,6 +8,7 @@
 //! | `means` | little memory, few files, small files |
 //! | `bounds` | what is within its limit part by part and too much together |
 //! | `undo` | undo files that are not what they say |
+//! | `undo_judged` | sound undo files whose steps would leave something else than a change does |
 //! | `mutation` | thousands of seeded edits in the metadata of every profile's image, in-process |
 //! | `replay` | the seeds of the fuzz targets, and every input that was once a find |
 
@@ -36,3 +37,4 @@ mod places;
 mod repair;
 mod replay;
 mod undo;
+mod undo_judged;

@@ -26,22 +26,29 @@ fn undo(scene: &Scene, file: &Path) -> Ran {
     )
 }
 
-fn manifest(file: &[u8], change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
+/// The file with its members changed, and checksums that are right again.
+pub fn members(file: &[u8], change: impl Fn(&str, &mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = file.to_vec();
     let members = repair::tar(&mut bytes);
     let members: Vec<(String, Vec<u8>)> = members
         .into_iter()
         .map(|(name, place)| {
             let mut content = bytes[place].to_vec();
-            if name == "manifest.json" {
-                let mut value = serde_json::from_slice(&content).unwrap();
-                change(&mut value);
-                content = serde_json::to_vec(&value).unwrap();
-            }
+            change(&name, &mut content);
             (name, content)
         })
         .collect();
     repair::undo(&repair::make_tar(&members))
+}
+
+fn manifest(file: &[u8], change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
+    members(file, |name, content| {
+        if name == "manifest.json" {
+            let mut value = serde_json::from_slice(content).unwrap();
+            change(&mut value);
+            *content = serde_json::to_vec(&value).unwrap();
+        }
+    })
 }
 
 #[test]

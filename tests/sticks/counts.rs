@@ -130,6 +130,7 @@ fn the_undo_file_is_made_of_the_plan_alone() {
         let undo = Undo {
             set: stick.plan(&give_back(), EVERYTHING).unwrap().set,
             medium_size: bytes.len() as u64,
+            damaged: Default::default(),
             about: BTreeMap::new(),
         };
         undo.to_bytes().unwrap()

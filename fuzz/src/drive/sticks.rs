@@ -80,13 +80,31 @@ pub fn undo(data: &[u8]) -> bool {
         let Ok(back) = plan_undo(&medium, &undo, settings(), force) else {
             continue;
         };
-        // By force anything may be put back; else what is left is a stick.
         let after = Memory::new(medium.clone());
-        let done = run(&after, &back.set, &|| false);
-        if !force {
-            done.expect("a medium in memory");
-            Stick::open(&after, settings()).expect("what an undo leaves");
+        run(&after, &back.set, &|| false).expect("a medium in memory");
+        // By force anything may be put back, if its name is told.
+        if back.damage.is_empty() {
+            check_sound(&after, back.damaged_again.is_empty());
         }
+        assert!(
+            force || back.damage.is_empty(),
+            "damage that was not asked for"
+        );
     }
     undo.plan(&medium, false).is_ok_and(|set| !set.is_empty())
+}
+
+/// What an undo leaves is sound: the volumes, and down to their archives the states, but for those
+/// that the undo file says were damaged before.
+fn check_sound(medium: &Memory, all: bool) {
+    let stick = Stick::open(medium, settings()).expect("what an undo leaves");
+    for slot in stick.slots() {
+        let bank = slot.opened().expect("a bank that an undo leaves");
+        bank.volume().check().expect("a volume that an undo leaves");
+        for file in slot.states.iter().filter(|_| all) {
+            stick
+                .open_state(slot, file)
+                .expect("a state that an undo leaves");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The last sentence of a change: what happens at the next boot, and what to do next.
 
-use crate::cli::terminal::{plural, quoted, shown};
+use crate::cli::terminal::{plural, quoted_path, shown};
 use crate::loader::Stop;
 use crate::stick::{Cure, NextBoot, Outlook, Plan};
+use std::path::Path;
 
 /// When the next boot is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Closing {
 }
 
 /// What is to be said of the next boot after a change; `None` where nothing is.
-pub fn closing(plan: &Plan, closing: Closing, target: &str, is_copy: bool) -> Option<String> {
+pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> Option<String> {
     let outlook = &plan.outlook;
     let wrong = !outlook.boot.boots();
     if closing == Closing::IfWrong && !wrong {
@@ -34,7 +35,7 @@ pub fn closing(plan: &Plan, closing: Closing, target: &str, is_copy: bool) -> Op
 }
 
 /// The next boot in words, with what is passed through then.
-pub fn of_outlook(outlook: &Outlook, target: &str) -> String {
+pub fn of_outlook(outlook: &Outlook, target: &Path) -> String {
     next_boot(&outlook.boot, outlook.passed_through, outlook.cure, target)
 }
 
@@ -43,9 +44,9 @@ pub fn next_boot(
     boot: &NextBoot,
     passed_through: Option<usize>,
     cure: Option<Cure>,
-    target: &str,
+    target: &Path,
 ) -> String {
-    let target = quoted(target);
+    let target = quoted_path(target);
     match boot {
         NextBoot::Boots { partition } => match passed_through {
             Some(0) => format!("Bank {partition} boots next and has no device passed through."),

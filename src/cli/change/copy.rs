@@ -191,7 +191,7 @@ impl One<'_> {
     fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
         match plan.is_empty() {
             true => Vec::new(),
-            false => self.job.afterwards(plan, copy, true),
+            false => self.job.afterwards(plan, Path::new(copy), true),
         }
     }
 

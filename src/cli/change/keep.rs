@@ -1,13 +1,12 @@
 //! The way back: the undo file of a change.
 
+use super::about::About;
 use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::{quoted, size};
-use crate::commit::Undo;
-use crate::medium::{ReadAt as _, Target};
+use crate::cli::terminal::{quoted_path, size};
+use crate::medium::Target;
 use crate::stick::{Plan, Stick};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An undo file about to be written.
 pub(super) struct UndoFile {
@@ -23,13 +22,11 @@ impl One<'_> {
         stick: &Stick<'_, '_>,
         target: &Target,
     ) -> Result<Option<UndoFile>, Failure> {
-        let undo = Undo {
-            set: plan.set.clone(),
-            medium_size: target.size(),
-            about: about(plan, stick, target),
-        };
+        let command = &self.job.session.program.command_words;
+        let about = About::new(plan, target, command);
+        let undo = stick.undo_of(plan, about.to_map());
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.job.way.undo, &content)? else {
+        let Some(path) = undo_store::choose(&self.job.way.undo, target.path(), &content)? else {
             return Ok(None);
         };
         if content.len() as u64 > undo_store::LARGEST {
@@ -55,41 +52,30 @@ impl One<'_> {
 /// A failure after the undo file was written names it.
 pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) -> Failure {
     let in_place = plan.in_place().next().is_some();
-    match (&object.undo, failure.exit()) {
+    match (&object.undo_path, failure.exit()) {
         (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
             .and_hint(&format!(
-                "a bank that was half written over does not boot until you run: bootbank undo {} {}",
-                quoted(undo),
-                quoted(&object.target)
+                "a bank that was half written over does not boot until you run: {}",
+                undo_line(undo, &object.path)
             )),
         // The file that has the target's name is not the one that was changed.
         (Some(undo), Exit::Io) if object.outcome == Outcome::Changed => failure.and_hint(&format!(
             "to undo it: bootbank undo {} FILE, where FILE is the file that was changed",
-            quoted(undo)
+            quoted_path(undo)
         )),
         (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to undo it: bootbank undo {} {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
-            quoted(undo),
-            quoted(&object.target)
+            "to undo it: {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
+            undo_line(undo, &object.path)
         )),
         _ => failure,
     }
 }
 
-fn about(plan: &Plan, stick: &Stick<'_, '_>, target: &Target) -> BTreeMap<String, String> {
-    let mut about = BTreeMap::new();
-    let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
-    about.insert("target".to_owned(), path.display().to_string());
-    about.insert("program".to_owned(), super::PROGRAM.to_owned());
-    if let Some(serial) = target.serial() {
-        about.insert("serial".to_owned(), serial.to_owned());
-    }
-    for slot in stick.slots() {
-        if let Ok(bank) = &slot.bank {
-            about.insert(format!("bank{}", slot.partition), bank.uuid().to_string());
-        }
-    }
-    let count = plan.change_count();
-    about.insert("changes".to_owned(), count.to_string());
-    about
+/// The line that undoes a change.
+pub(super) fn undo_line(undo: &Path, target: &Path) -> String {
+    format!(
+        "bootbank undo {} {}",
+        quoted_path(undo),
+        quoted_path(target)
+    )
 }

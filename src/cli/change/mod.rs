@@ -4,6 +4,7 @@
 //! `keep.rs` the undo file, `copy.rs` the way of `--output`. Several targets go this way beside
 //! each other and know nothing of one another.
 
+mod about;
 mod args;
 mod ask;
 mod bounded;
@@ -15,16 +16,19 @@ mod object;
 mod one;
 mod output;
 mod show;
+mod undo_index;
 mod undo_place;
 mod undo_store;
 mod work;
 mod writing;
 
+pub use about::About;
 pub use args::ChangeArgs;
 pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use one::outcome_of;
-pub use undo_store::LARGEST as LARGEST_UNDO_FILE;
+pub use undo_index::{KeptUndo, half_undos, kept_undos, newest_for};
+pub use undo_store::{LARGEST as LARGEST_UNDO_FILE, directory as undo_directory};
 pub use work::Work;
 pub use writing::write;
 
@@ -37,9 +41,6 @@ use args::{Mode, Way};
 use folded::Folded;
 use one::One;
 use std::path::{Path, PathBuf};
-
-/// The program and its version, as undo files name it.
-const PROGRAM: &str = concat!("bootbank ", env!("CARGO_PKG_VERSION"));
 
 /// How a writing command goes about its targets, whatever it does to them.
 pub struct Job<'s> {
@@ -256,10 +257,13 @@ pub fn empty(target: &Path) -> ChangeObject {
     ChangeObject {
         schema: SCHEMA,
         target: target.display().to_string(),
+        path: target.to_owned(),
         outcome: Outcome::Unchanged,
         searched: Vec::new(),
         banks: Vec::new(),
         undo: None,
+        undo_path: None,
+        undone: None,
         bytes_read: 0,
         bytes_written: 0,
         output: None,

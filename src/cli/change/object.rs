@@ -3,6 +3,7 @@
 use crate::cli::report::ErrorObject;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::path::PathBuf;
 
 pub const SCHEMA: &str = "bootbank.change/1";
 
@@ -11,10 +12,19 @@ pub const SCHEMA: &str = "bootbank.change/1";
 pub struct Change {
     pub schema: &'static str,
     pub target: String,
+    /// The target as a path, which need not be text.
+    #[serde(skip)]
+    pub path: PathBuf,
     pub outcome: Outcome,
     pub searched: Vec<String>,
     pub banks: Vec<ChangedBank>,
     pub undo: Option<String>,
+    /// The undo file as a path.
+    #[serde(skip)]
+    pub undo_path: Option<PathBuf>,
+    /// The undo file that an undo carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
     pub bytes_read: u64,
     pub bytes_written: u64,
     pub output: Option<String>,

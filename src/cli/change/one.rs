@@ -126,6 +126,7 @@ impl One<'_> {
                 if let Some(undo) = &undo {
                     undo_store::write(&undo.path, &undo.content)?;
                     object.undo = Some(undo.path.display().to_string());
+                    object.undo_path = Some(undo.path.clone());
                 }
                 self.job.session.interrupt.begin_writing();
                 let result = self.commit(medium, Some(target.kind()), plan, object);

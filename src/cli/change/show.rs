@@ -2,10 +2,11 @@
 
 use super::args::Mode;
 use super::closing::{Closing, closing};
+use super::keep::undo_line;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::terminal::{Gate, plural, quoted, shown, table, unified};
+use crate::cli::terminal::{Gate, plural, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -48,7 +49,7 @@ impl One<'_> {
             ));
             // A copy says so itself.
             let is_copy = matches!(self.job.way.mode, Mode::Output { .. });
-            let wrong = closing(plan, Closing::IfWrong, &object.target, is_copy);
+            let wrong = closing(plan, Closing::IfWrong, &object.path, is_copy);
             if let Some(text) = wrong.filter(|_| !ui.is_brief() && !is_copy) {
                 ui.say(&text);
             }
@@ -116,16 +117,12 @@ impl One<'_> {
             ));
             return;
         }
-        let undo = match &object.undo {
-            Some(undo) => format!(
-                "; to undo it: bootbank undo {} {}",
-                quoted(undo),
-                quoted(&object.target)
-            ),
+        let undo = match &object.undo_path {
+            Some(undo) => format!("; to undo it: {}", undo_line(undo, &object.path)),
             None => String::new(),
         };
         ui.say(&format!("{}: changed{undo}", object.target));
-        for text in self.job.afterwards(plan, &object.target, false) {
+        for text in self.job.afterwards(plan, &object.path, false) {
             ui.say(&text);
         }
     }
@@ -133,7 +130,7 @@ impl One<'_> {
 
 impl Job<'_> {
     /// What is said after a change: what it means, and what happens at the next boot.
-    pub(super) fn afterwards(&self, plan: &Plan, target: &str, is_copy: bool) -> Vec<String> {
+    pub(super) fn afterwards(&self, plan: &Plan, target: &Path, is_copy: bool) -> Vec<String> {
         let closing = closing(plan, self.closing, target, is_copy);
         closing.into_iter().chain((self.explain)(plan)).collect()
     }
@@ -318,10 +315,9 @@ pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Op
         };
         format!(
             "{noun} {} {has} no room for a second copy, so the old files are written over in place. If that is cut halfway, \
-             the host does not boot until you run: bootbank undo {} {}",
+             the host does not boot until you run: {}",
             banks.join(", "),
-            quoted(&undo.display().to_string()),
-            quoted(&target.path().display().to_string())
+            undo_line(undo, target.path())
         )
     })
 }

@@ -5,12 +5,13 @@
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
 use crate::cli::report::Failure;
+use crate::commit::Undo;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -29,13 +30,18 @@ pub enum UndoPlace {
 ///
 /// # Errors
 /// Refused where there is neither a home directory nor a file given.
-pub fn choose(place: &UndoPlace, content: &[u8]) -> Result<Option<PathBuf>, Failure> {
+pub fn choose(
+    place: &UndoPlace,
+    target: &Path,
+    content: &[u8],
+) -> Result<Option<PathBuf>, Failure> {
     match place {
         UndoPlace::None => Ok(None),
         UndoPlace::File(file) => Ok(Some(file.clone())),
         UndoPlace::Default => {
             let directory = directory()?;
-            let name = format!("{}-{}", utc(Timestamp::now()), digest(content));
+            let time = utc(Timestamp::now());
+            let name = format!("{time}-{}-{}", readable(target), digest(content));
             let path = free_name(&directory, &name);
             Ok(Some(path))
         }
@@ -88,12 +94,18 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     File::open(&parent)?.sync_all()
 }
 
+/// How much of the name of a target goes into that of its undo file, in characters.
+const LONGEST_NAME: usize = 40;
+
 /// The largest undo file that is written, and read, in bytes: old and new content of four states
 /// as large as a default limit lets them be.
 pub const LARGEST: u64 = 1 << 30;
 
 /// Writes the undo file and waits until it is on the disk under its name. Until it is whole it has
 /// another, so that a cut leaves nothing that looks like an undo file and is not one.
+///
+/// A file that is there already and leads the same way back stays, for it does what this one would:
+/// the same run was cut before its first write.
 ///
 /// # Errors
 /// Refused where there is something already, no room or no right to write; else what the
@@ -102,8 +114,13 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
     make_directory(&parent).map_err(failed)?;
-    if path.symlink_metadata().is_ok() {
-        return Err(failed(rustix::io::Errno::EXIST.into()));
+    if let Ok(there) = path.symlink_metadata() {
+        if !there.is_file() || !leads_the_same_way(path, content).map_err(failed)? {
+            return Err(failed(rustix::io::Errno::EXIST.into()));
+        }
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        let synced = synced.and_then(|()| File::open(&parent)?.sync_all());
+        return synced.map_err(failed);
     }
     let partial = partial_name(path);
     // What a run left that was cut here is no undo file of anything.
@@ -130,6 +147,20 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// Whether a file is an undo file of the same steps for a medium of the same size. When and by what
+/// command it was made does not matter.
+fn leads_the_same_way(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let mut there = Vec::new();
+    let limit = LARGEST.saturating_add(1);
+    File::open(path)?.take(limit).read_to_end(&mut there)?;
+    let way = |bytes: &[u8]| {
+        let undo = Undo::from_bytes(bytes).ok()?;
+        Some((undo.set, undo.medium_size, undo.damaged))
+    };
+    let there = way(&there);
+    Ok(there.is_some() && there == way(content))
+}
+
 /// Where links cannot be made, as on FAT: a rename that fails where the name is taken.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -145,6 +176,12 @@ fn partial_name(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(".partial");
     directory_of(path).join(name)
+}
+
+/// Whether a name is that of an undo file that is not whole.
+pub fn is_partial(name: &Path) -> bool {
+    let name = name.as_os_str().as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(b".undo.partial")
 }
 
 /// Without the way back there is no change: most reasons are for the user to remove, and
@@ -183,6 +220,14 @@ fn utc(time: Timestamp) -> String {
     time.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
+/// The name of a target as a part of a file name that nobody has to quote.
+fn readable(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let name = name.chars().map(|c| if plain(c) { c } else { '_' });
+    name.take(LONGEST_NAME).collect()
+}
+
 /// The first of `NAME.undo`, `NAME-2.undo`, ... that is not taken: the same change of the same
 /// target in the same second was interrupted, or undone.
 fn free_name(directory: &Path, name: &str) -> PathBuf {
@@ -211,6 +256,21 @@ mod tests {
         for (seconds, expected) in cases {
             assert_eq!(utc(Timestamp::from_second(seconds).unwrap()), expected);
         }
+    }
+
+    #[test]
+    fn the_name_of_a_target_needs_no_quotes() {
+        let cases = [
+            ("/dev/sdb", "sdb"),
+            ("a b'c.img", "a_b_c.img"),
+            ("-rf.img", "-rf.img"),
+            ("/srv/st\u{f6}ck.img", "st_ck.img"),
+            ("/", ""),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(readable(Path::new(target)), expected);
+        }
+        assert_eq!(readable(Path::new(&"x".repeat(300))).len(), LONGEST_NAME);
     }
 
     #[test]

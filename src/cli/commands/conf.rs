@@ -4,7 +4,7 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, command_list};
-use crate::cli::terminal::{Gate, quoted, shown};
+use crate::cli::terminal::{Gate, quoted_path, shown};
 use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
@@ -211,7 +211,7 @@ impl Get {
         let (row, member) = moved_to(&self.key)?;
         Some(format!(
             "from 8.0 on the host keeps this as {member} in the ConfigStore row {row}: bootbank store get {} -c {} -g {} -k {}",
-            quoted(&self.stick.display().to_string()),
+            quoted_path(&self.stick),
             row.component,
             row.group,
             row.name

@@ -4,7 +4,9 @@ use crate::cli::change::next_boot;
 use crate::cli::process::Needs;
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
-use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size, styled, table};
+use crate::cli::terminal::{
+    ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
+};
 use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
@@ -276,7 +278,12 @@ fn in_words(words: &Words<'_>) -> String {
     }
     let survey = words.survey;
     if !survey.next_boot.boots() {
-        let next = next_boot(&survey.next_boot, None, survey.cure, &found.target);
+        let next = next_boot(
+            &survey.next_boot,
+            None,
+            survey.cure,
+            Path::new(&found.target),
+        );
         let _ = writeln!(text, "{}", styled(&next, ERROR));
     }
     match survey.standing() {
@@ -286,7 +293,10 @@ fn in_words(words: &Words<'_>) -> String {
             text.push_str(&list_in_words(&passed_through));
         }
         _ if !survey.next_boot.boots() => {}
-        standing => text.push_str(&standing_in_words(&standing, &quoted(&found.target))),
+        standing => text.push_str(&standing_in_words(
+            &standing,
+            &quoted_path(Path::new(&found.target)),
+        )),
     }
     for warning in &found.warnings {
         let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));

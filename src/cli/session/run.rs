@@ -91,12 +91,14 @@ impl Schema {
 }
 
 /// The program as a command can describe it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Program {
     /// Its command line.
     pub command: fn() -> clap::Command,
     /// Every schema.
     pub schemas: fn() -> Vec<Schema>,
+    /// The command that was typed, without its arguments: `conf set`.
+    pub command_words: String,
 }
 
 /// Makes an enum of commands that passes every question on to the one that was typed.

@@ -12,5 +12,5 @@ pub use diff::unified;
 pub use gate::Gate;
 pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
 pub use table::table;
-pub use text::{name, plural, quoted, shown, size};
+pub use text::{name, plural, quoted, quoted_path, shown, size};
 pub use ui::{ColorChoice, Ui};

@@ -3,6 +3,7 @@
 use serde_json::ser::{CompactFormatter, Formatter};
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// A word of a command that is printed to be run: quoted where a shell would read it otherwise.
@@ -13,21 +14,7 @@ pub fn quoted(word: &str) -> Cow<'_, str> {
         // Only a NUL cannot be quoted, and none is in the name of a file.
         return shlex::try_quote(word).unwrap_or(Cow::Borrowed(word));
     }
-    let mut text = String::from("$'");
-    for character in word.chars() {
-        match character {
-            '\\' | '\'' => text.extend(['\\', character]),
-            // Octal digits end by themselves, unlike hexadecimal ones.
-            hidden if is_hidden(hidden) => {
-                let mut bytes = [0; 4];
-                let bytes = hidden.encode_utf8(&mut bytes).bytes();
-                bytes.for_each(|byte| text.push_str(&format!("\\{byte:03o}")));
-            }
-            plain => text.push(plain),
-        }
-    }
-    text.push('\'');
-    Cow::Owned(text)
+    Cow::Owned(escaped(word.as_bytes()))
 }
 
 /// The name of a file of this machine, made safe to show.
@@ -66,6 +53,44 @@ impl Formatter for SafeJson {
         }
         self.0.write_string_fragment(writer, rest)
     }
+}
+
+/// A path in a command that is printed to be run: none is taken for an option, and one that cannot be
+/// shown as it is, because it is not UTF-8 or would drive a terminal, is written in escapes that
+/// shells know.
+pub fn quoted_path(path: &Path) -> String {
+    let mut bytes = path.as_os_str().as_bytes().to_vec();
+    if bytes.starts_with(b"-") {
+        bytes.splice(..0, *b"./");
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => quoted(text).into_owned(),
+        Err(_) => escaped(&bytes),
+    }
+}
+
+/// Bytes as a word in `$'...'`.
+fn escaped(bytes: &[u8]) -> String {
+    let mut word = String::from("$'");
+    // Octal digits end by themselves, unlike hexadecimal ones.
+    let octal = |word: &mut String, bytes: &[u8]| {
+        let digits = bytes.iter().map(|byte| format!("\\{byte:03o}"));
+        word.extend(digits);
+    };
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\\' | '\'' => word.extend(['\\', character]),
+                hidden if is_hidden(hidden) => {
+                    octal(&mut word, hidden.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                plain => word.push(plain),
+            }
+        }
+        octal(&mut word, chunk.invalid());
+    }
+    word.push('\'');
+    word
 }
 
 /// The last gate before a terminal, for names of files above all: lets through line breaks and what
@@ -120,8 +145,43 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{SafeJson, quoted};
+    use super::{SafeJson, quoted, quoted_path};
     use serde::Serialize as _;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    /// A shell that knows `$'...'` reads every path as the one that was meant.
+    #[test]
+    fn a_path_of_any_bytes_is_read_by_a_shell_as_it_is() {
+        let paths: [&[u8]; 6] = [
+            b"/dev/sdb",
+            b"-rf",
+            b"it's a stick.img",
+            b"\xff\xfe'\\7.img",
+            b"a\nb\x1b[2J.img",
+            "\u{202e}gmi.kcits".as_bytes(),
+        ];
+        for path in paths {
+            let word = quoted_path(Path::new(OsStr::from_bytes(path)));
+            assert!(
+                word.chars().all(|c| c.is_ascii_graphic() || c == ' '),
+                "{word}"
+            );
+            let line = format!("printf %s {word}");
+            let said = Command::new("bash").args(["-c", &line]).output().unwrap();
+            let expected = [
+                if path[0] == b'-' {
+                    b"./".as_slice()
+                } else {
+                    b""
+                },
+                path,
+            ];
+            assert_eq!(said.stdout, expected.concat(), "{word}");
+        }
+    }
 
     #[test]
     fn json_hides_nothing_and_reads_back_the_same() {

@@ -290,6 +290,7 @@ fn no_edit_of_an_undo_file_makes_the_program_panic_or_plan_outside_its_ranges() 
     let sound = Undo {
         set: plan.set.clone(),
         medium_size,
+        damaged: Default::default(),
         about,
     }
     .to_bytes()

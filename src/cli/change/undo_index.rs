@@ -1,0 +1,183 @@
+//! The undo files there are where they go by default: what each is for, and which belong to one
+//! medium.
+
+use super::about::About;
+use super::undo_store;
+use crate::cli::report::Failure;
+use crate::commit::UndoSummary;
+use crate::medium::{ReadAt as _, Target};
+use crate::stick::{Error, Stick};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::fs::{self, DirEntry, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// An undo file in the directory for them.
+#[derive(Clone, Debug)]
+pub struct KeptUndo {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was made: as it says itself, or else its name or the file system.
+    pub time: Option<Timestamp>,
+    /// Size of its medium in bytes, and what it is for; or why it cannot be read.
+    pub found: Result<(u64, About), Failure>,
+}
+
+/// Every undo file in the directory for them, the newest first. No directory means none.
+///
+/// # Errors
+/// No place for undo files, or a directory that cannot be read.
+pub fn kept_undos() -> Result<Vec<KeptUndo>, Failure> {
+    let mut kept = Vec::new();
+    for entry in entries()? {
+        let path = entry.path();
+        if path.extension().is_some_and(|it| it == "undo")
+            && entry.file_type().is_ok_and(|it| it.is_file())
+        {
+            kept.push(KeptUndo::look_at(path));
+        }
+    }
+    kept.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.path.cmp(&a.path)));
+    Ok(kept)
+}
+
+/// Halves of undo files that runs left which were cut, the last write to which was before `before`.
+///
+/// # Errors
+/// As [`kept_undos`].
+pub fn half_undos(before: Timestamp) -> Result<Vec<PathBuf>, Failure> {
+    let is_half = |entry: &DirEntry| {
+        let old = entry.metadata().ok().and_then(|it| modified(&it));
+        let is_file = entry.file_type().is_ok_and(|it| it.is_file());
+        let name = entry.file_name();
+        is_file && undo_store::is_partial(Path::new(&name)) && old.is_some_and(|it| it < before)
+    };
+    let entries = entries()?.into_iter().filter(is_half);
+    Ok(entries.map(|entry| entry.path()).collect())
+}
+
+fn entries() -> Result<Vec<DirEntry>, Failure> {
+    let directory = undo_store::directory()?;
+    let failed = |error: io::Error| {
+        let text = format!("cannot read {}: {error}", directory.display());
+        Failure::io(text).path(&directory)
+    };
+    match fs::read_dir(&directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+        Ok(listing) => listing.map(|entry| entry.map_err(failed)).collect(),
+    }
+}
+
+impl KeptUndo {
+    /// Reads the head of an undo file.
+    pub fn look_at(path: PathBuf) -> Self {
+        let of = |error: Error| Failure::from(error.in_file(path.display().to_string()));
+        let read = |error: io::Error| {
+            Failure::io(format!("cannot read {}: {error}", path.display())).path(&path)
+        };
+        let metadata = fs::metadata(&path);
+        let summary = File::open(&path)
+            .map_err(read)
+            .and_then(|file| UndoSummary::read(file).map_err(|error| of(error.into())));
+        let found = summary.map(|it| (it.medium_size, About::from_map(&it.about)));
+        let told = found.as_ref().ok().and_then(|(_, about)| about.time);
+        KeptUndo {
+            size: metadata.as_ref().map_or(0, fs::Metadata::len),
+            time: told
+                .or_else(|| in_name(&path))
+                .or_else(|| metadata.ok().as_ref().and_then(modified)),
+            path,
+            found,
+        }
+    }
+
+    /// What it is for, where it can be read.
+    pub fn about(&self) -> Option<&About> {
+        self.found.as_ref().ok().map(|(_, about)| about)
+    }
+
+    /// Whether another one is for the same medium, as far as the files tell: a disk by its serial
+    /// number, anything else by its name. The UUIDs of the banks are not asked, for clones share them,
+    /// and a disk of the same serial number may have been imaged anew.
+    pub fn is_of_same_medium(&self, other: &KeptUndo) -> bool {
+        let (Some(own), Some(other)) = (self.about(), other.about()) else {
+            return false;
+        };
+        match (&own.serial, &other.serial) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => own.target.is_some() && own.target == other.target,
+            _ => false,
+        }
+    }
+}
+
+/// The newest of `kept`, which are newest first, that is for a medium: of those that can be for it,
+/// by size and the UUIDs of the banks, the newest that names its serial number or its path, or else
+/// the newest.
+pub fn newest_for<'k>(
+    kept: &'k [KeptUndo],
+    target: &Target,
+    stick: Option<&Stick<'_, '_>>,
+) -> Option<&'k KeptUndo> {
+    let path = std::path::absolute(target.path()).ok();
+    let banks: Vec<String> = stick
+        .into_iter()
+        .flat_map(Stick::slots)
+        .filter_map(|slot| Some(slot.bank.as_ref().ok()?.uuid().to_string()))
+        .collect();
+    let can_be = |it: &&KeptUndo| {
+        let Ok((size, about)) = &it.found else {
+            return false;
+        };
+        let other_disk = match (&about.serial, target.serial()) {
+            (Some(a), Some(b)) => a != b,
+            _ => false,
+        };
+        let mut uuids = about.banks.values();
+        let unknown = about.banks.is_empty() || banks.is_empty();
+        *size == target.size() && !other_disk && (unknown || uuids.any(|it| banks.contains(it)))
+    };
+    let names_it = |it: &&&KeptUndo| {
+        it.about()
+            .is_some_and(|about| match (&about.serial, target.serial()) {
+                (Some(a), Some(b)) => a == b,
+                _ => about.target.is_some() && about.target == path,
+            })
+    };
+    let candidates: Vec<&KeptUndo> = kept.iter().filter(can_be).collect();
+    let named = candidates.iter().find(names_it);
+    named.or(candidates.first()).copied()
+}
+
+fn modified(metadata: &fs::Metadata) -> Option<Timestamp> {
+    let time: SystemTime = metadata.modified().ok()?;
+    Timestamp::try_from(time).ok()
+}
+
+/// The time that the name of an undo file begins with.
+fn in_name(path: &Path) -> Option<Timestamp> {
+    let name = path.file_name()?.to_str()?;
+    let time = name.split_once('-')?.0.strip_suffix('Z')?;
+    let time = DateTime::strptime("%Y%m%dT%H%M%S", time).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_undo_file_tells_its_time() {
+        let at = |name: &str| in_name(Path::new(name)).map(|it| it.to_string());
+        let expected = Some("2026-11-26T13:45:02Z".to_owned());
+        assert_eq!(at("/x/20261126T134502Z-0123456789ab.undo"), expected);
+        assert_eq!(at("20261126T134502Z-sdb-0123456789ab.undo"), expected);
+        assert_eq!(at("way-back.undo"), None);
+    }
+}

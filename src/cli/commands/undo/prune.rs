@@ -1,0 +1,163 @@
+//! `bootbank undo --prune`: remove undo files that are not needed any more.
+//!
+//! Which ones: those whose change was undone, as the medium shows if it is there under the name in
+//! the file; those older than a number of days; and halves that a cut left. Never the newest of a
+//! medium, and none that cannot be read.
+
+use super::list::{self, Outcome};
+use super::{UndoCommand, put_back};
+use crate::cli::change::{KeptUndo, half_undos};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::Session;
+use crate::cli::terminal::{Ui, plural};
+use crate::medium::{CachedReads, Target};
+use jiff::{SignedDuration, Timestamp};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Days after which an undo file is old, where nothing else is said.
+pub const USUAL_AGE: u32 = 90;
+/// How old the half of an undo file is before it is certain that nobody is writing it any more.
+const HOURS_OF_A_HALF: i64 = 24;
+const HOURS_A_DAY: i64 = 24;
+
+/// Removes what is not needed any more, once that was confirmed.
+///
+/// # Errors
+/// What cannot be asked, a directory that cannot be read.
+pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
+    let ui = &session.ui;
+    let old = ago(i64::from(args.older_than).saturating_mul(HOURS_A_DAY));
+    let mut chosen: Vec<(&KeptUndo, &'static str)> = Vec::new();
+    for (index, file) in args.files.iter().enumerate() {
+        let newer = args.files.iter().take(index);
+        let is_newest = !newer.into_iter().any(|it| it.is_of_same_medium(file));
+        if is_newest || file.found.is_err() {
+            continue;
+        }
+        if file.time.is_some_and(|time| time < old) {
+            chosen.push((file, "old"));
+        } else if is_undone(session, file) {
+            chosen.push((file, "undone"));
+        }
+    }
+    let halves = &args.halves;
+    let count = chosen.len() + halves.len();
+    if count == 0 {
+        ui.say("no undo file to remove");
+        return Ok(Exit::Done);
+    }
+    for (file, why) in &chosen {
+        ui.text(&format!(
+            "{}\n    {}\n",
+            list::in_words(file),
+            in_words(why)
+        ));
+    }
+    for half in halves {
+        let text = "    half an undo file, left by a run that was cut";
+        ui.text(&format!("{}\n{text}\n", half.display()));
+    }
+    if args.dry_run {
+        for (file, why) in &chosen {
+            ui.json(&object(file, why, Outcome::WouldRemove));
+        }
+        ui.say(&format!(
+            "{count} file{} would be removed; nothing was removed",
+            plural(count)
+        ));
+        return Ok(Exit::Done);
+    }
+    confirm(session, args, count)?;
+    let mut exits = Vec::new();
+    for (file, why) in &chosen {
+        let mut object = object(file, why, Outcome::Removed);
+        if let Err(failure) = remove(&file.path) {
+            failure.say(ui, "");
+            object.outcome = Some(Outcome::Failed);
+            object.error = Some(failure.object());
+            exits.push(failure.exit());
+        }
+        ui.json(&object);
+    }
+    for half in halves {
+        if let Err(failure) = remove(half) {
+            failure.say(ui, "");
+            exits.push(failure.exit());
+        }
+    }
+    let removed = count - exits.len();
+    ui.say(&format!("{removed} file{} removed", plural(removed)));
+    Ok(exits.first().copied().unwrap_or(Exit::Done))
+}
+
+/// Halves of undo files that nobody is writing any more.
+///
+/// # Errors
+/// No place for undo files, or a directory that cannot be read.
+pub fn halves() -> Result<Vec<PathBuf>, Failure> {
+    half_undos(ago(HOURS_OF_A_HALF))
+}
+
+fn ago(hours: i64) -> Timestamp {
+    let before = Timestamp::now().checked_sub(SignedDuration::from_hours(hours));
+    before.unwrap_or(Timestamp::MIN)
+}
+
+fn in_words(why: &str) -> &'static str {
+    match why {
+        "undone" => "the change was undone",
+        _ => "old, and there is a newer one for this medium",
+    }
+}
+
+fn object(file: &KeptUndo, why: &'static str, outcome: Outcome) -> list::UndoFile {
+    list::UndoFile {
+        outcome: Some(outcome),
+        why: Some(why),
+        ..list::object(file)
+    }
+}
+
+/// Whether the medium is there, and is as it was before the change. What cannot be told is no.
+fn is_undone(session: &Session, file: &KeptUndo) -> bool {
+    let Some(about) = file.about() else {
+        return false;
+    };
+    let target = about.target.as_deref();
+    let Some(Ok(target)) = target.map(|path| Target::open_read(path, &session.host)) else {
+        return false;
+    };
+    if about.serial.as_deref() != target.serial() {
+        return false;
+    }
+    let undo = put_back::read(&file.path).and_then(|bytes| put_back::parse(&file.path, &bytes));
+    let medium = CachedReads::new(&target);
+    undo.is_ok_and(|undo| undo.plan(&medium, false).is_ok_and(|set| set.is_empty()))
+}
+
+fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    let interrupted = || session.interrupt.requested();
+    let question = format!("Remove {count} file{}?", plural(count));
+    let answer = match args.may_ask() && Ui::can_ask() {
+        true => session.ui.ask(&question, &interrupted),
+        false => None,
+    };
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::refused("not confirmed; nothing was removed")),
+        None => Err(Failure::usage(
+            "bootbank cannot ask before removing undo files; nothing was removed",
+        )
+        .hint("-y goes ahead without asking, and -n shows what would be removed")),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    fs::remove_file(path).map_err(|error| {
+        Failure::io(format!("cannot remove {}: {error}", path.display())).path(path)
+    })
+}

@@ -1,0 +1,406 @@
+//! Putting back what one or several undo files hold.
+
+use super::UndoCommand;
+use crate::cli::change::{
+    About, ChangeObject, ChangedBank, KeptUndo, LARGEST_UNDO_FILE, Outcome, empty, of_outlook,
+    outcome_of, write,
+};
+use crate::cli::report::{Exit, Failure};
+use crate::cli::session::Session;
+use crate::cli::terminal::{plural, shown, size};
+use crate::commit::{CommitError, Committed, Undo, UndoSummary, WriteSet};
+use crate::medium::{
+    CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
+};
+use crate::stick::{Error, OtherMedium, PutBack, Thing, WayBack, plan_undo};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Carries out undo files one after the other: on `stick`, or each on the medium that it names. Once
+/// one fails on a medium, those of earlier changes of it are not begun.
+pub fn each(
+    session: &Session,
+    args: &UndoCommand,
+    files: &[KeptUndo],
+    stick: Option<&Path>,
+) -> Exit {
+    let mut exits = Vec::new();
+    let mut failed: Vec<PathBuf> = Vec::new();
+    for file in files {
+        let named = file.about().and_then(|about| about.target.as_deref());
+        let medium = stick.or(named).unwrap_or(Path::new(""));
+        let mut object = empty(medium);
+        object.undone = Some(file.path.display().to_string());
+        let result = if failed.iter().any(|it| it == medium) {
+            object.outcome = Outcome::NotStarted;
+            Err(Failure::refused(format!(
+                "{} was not used, because a later change could not be undone; nothing was written",
+                file.path.display()
+            )))
+        } else {
+            one(session, args, &file.path, stick, &mut object)
+        };
+        let exit = result.unwrap_or_else(|failure| {
+            failure.say(&session.ui, &object.target);
+            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
+                object.outcome = Outcome::Failed;
+            }
+            object.error = Some(failure.object());
+            failed.push(medium.to_owned());
+            failure.exit()
+        });
+        session.ui.json(&object);
+        exits.push(exit);
+    }
+    Exit::of_all(&exits)
+}
+
+fn one(
+    session: &Session,
+    args: &UndoCommand,
+    file: &Path,
+    stick: Option<&Path>,
+    object: &mut ChangeObject,
+) -> Result<Exit, Failure> {
+    let undo = parse(file, &read(file)?)?;
+    let path = match (stick, About::from_map(&undo.about).target) {
+        (Some(stick), _) => stick.to_owned(),
+        (None, Some(target)) => target,
+        (None, None) => {
+            return Err(Failure::usage(
+                "the undo file names no medium; name it: bootbank undo FILE STICK",
+            ));
+        }
+    };
+    put_back(session, args, &undo, &path, stick.is_some(), object)
+}
+
+/// An undo file from its bytes.
+///
+/// # Errors
+/// Each way the bytes can be something else.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Undo, Failure> {
+    let undo = Undo::from_bytes(bytes);
+    Ok(undo.map_err(|error| Error::from(error).in_file(path.display().to_string()))?)
+}
+
+/// Whether a path is that of a file that begins as an undo file does, damaged or not.
+pub fn begins_as_undo_file(path: &Path) -> bool {
+    let is_file = std::fs::metadata(path).is_ok_and(|it| it.is_file());
+    is_file && File::open(path).is_ok_and(|file| UndoSummary::read(file).is_ok())
+}
+
+/// Refuses what is no file, before anything of it is read: a device or a pipe has no length to ask for,
+/// and perhaps no end; opening one may wait.
+///
+/// # Errors
+/// What is no file, and what the operating system reported.
+pub fn check_is_file(path: &Path) -> Result<(), Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(Failure::usage(format!("{} is not a file", path.display())));
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let text = format!("cannot read {}: {error}", path.display());
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::usage(text),
+        _ => Failure::io(text),
+    }
+}
+
+/// The bytes of an undo file.
+///
+/// # Errors
+/// What is no file, or larger than any undo file; what the operating system reported.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    check_is_file(path)?;
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_UNDO_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > LARGEST_UNDO_FILE {
+        return Err(Failure::refused(format!(
+            "{} is larger than any undo file: more than {}",
+            path.display(),
+            size(LARGEST_UNDO_FILE)
+        )));
+    }
+    Ok(bytes)
+}
+
+fn put_back(
+    session: &Session,
+    args: &UndoCommand,
+    undo: &Undo,
+    path: &Path,
+    is_named: bool,
+    object: &mut ChangeObject,
+) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let target = Target::open_read(path, &session.host);
+        let target = target.map_err(|error| unopened(error, is_named))?;
+        let meter = Meter::new(&target);
+        let way = way_back(session, args, undo, &target, &meter, object)?;
+        if way.is_some() {
+            let nothing = format!("{}: nothing was written", object.target);
+            session.ui.say(&nothing);
+        }
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    }
+    let target = ClaimedTarget::open(path, &session.host);
+    let target = target.map_err(|error| unopened(error, is_named))?;
+    let meter = Meter::new(&target);
+    let Some(way) = way_back(session, args, undo, &target, &meter, object)? else {
+        object.bytes_read = meter.bytes_read();
+        return Ok(Exit::Done);
+    };
+    confirm_other(session, args, &way, object)?;
+    let working = session.interrupt.working();
+    session.interrupt.begin_writing();
+    let result = write(
+        session,
+        &object.target,
+        Some(target.kind()),
+        &meter,
+        &way.set,
+    );
+    match &result {
+        Ok(_) => working.done(),
+        Err(_) => drop(working),
+    }
+    object.bytes_read = meter.bytes_read();
+    object.bytes_written = meter.bytes_written();
+    let exit = conclude(session, result, object)?;
+    if let Some(outlook) = &way.outlook {
+        session.ui.say(&of_outlook(outlook, path));
+    }
+    Ok(exit)
+}
+
+/// The sectors to be put back, told to who asked; `None` where there are none.
+fn way_back(
+    session: &Session,
+    args: &UndoCommand,
+    undo: &Undo,
+    target: &Target,
+    medium: &dyn ReadAt,
+    object: &mut ChangeObject,
+) -> Result<Option<WayBack>, Failure> {
+    let ui = &session.ui;
+    let medium = CachedReads::new(medium);
+    check_sector_size(undo, target)?;
+    let settings = session.settings(Some(undo.set.sector_size()));
+    let way = plan_undo(&medium, undo, settings, args.force)?;
+    let files_only = way.files_only.as_ref().map(|why| {
+        format!(
+            "{why}; so the replaced files get their old content back, and everything else stays as it is"
+        )
+    });
+    let damage = way.damage.iter();
+    let damage =
+        damage.map(|damage| format!("{damage}; --force puts everything back all the same"));
+    let again = way.damaged_again.iter();
+    let again = again.map(|error| format!("{error}; it was so before the change too"));
+    for text in files_only.into_iter().chain(damage).chain(again) {
+        ui.warn(&format!("{}: {}", object.target, shown(&text)));
+        object.warnings.push(text);
+    }
+    if way.set.is_empty() {
+        ui.text(&format!(
+            "{}: already as it was before the change\n",
+            shown(&object.target)
+        ));
+        return Ok(None);
+    }
+    describe(session, undo, &way, object);
+    object.outcome = Outcome::WouldChange;
+    Ok(Some(way))
+}
+
+fn conclude(
+    session: &Session,
+    result: Result<Committed, CommitError>,
+    object: &mut ChangeObject,
+) -> Result<Exit, Failure> {
+    let again = "run the same undo again: it continues from where it was cut";
+    match result {
+        Ok(done) => match done.unfinished {
+            None => {
+                object.outcome = Outcome::Changed;
+                session.ui.say(&format!("{}: undone", object.target));
+                Ok(Exit::Done)
+            }
+            Some(failure) => {
+                object.outcome = Outcome::Partial;
+                let failure = failure.seen_from_the_undone();
+                let text =
+                    format!("the old configuration is back, but not every byte is: {failure}");
+                Err(Failure::io(text).hint(again))
+            }
+        },
+        Err(error) => {
+            object.outcome = outcome_of(&error);
+            let error = match error {
+                CommitError::Failed(failure) => CommitError::Failed(failure.seen_from_the_undone()),
+                other => other,
+            };
+            Err(Failure::from(Error::from(error)).and_hint(again))
+        }
+    }
+}
+
+/// What to do about a medium that cannot be opened: an undo makes no copies.
+fn unopened(error: MediumError, is_named: bool) -> Failure {
+    let hint = match &error {
+        MediumError::NotFound { .. } if !is_named => {
+            "the medium had this name when it was changed; if it has another name now: bootbank undo FILE STICK"
+        }
+        MediumError::ReadOnly { why, .. } => match why {
+            ReadOnlyReason::NoWritePermission => "chmod u+w makes it writable",
+            ReadOnlyReason::Device => "look for a write-protect switch",
+            _ => "undo writes to the medium itself; make a writable copy, and undo that",
+        },
+        _ => return error.into(),
+    };
+    Failure::from(error).hint(hint)
+}
+
+/// Sectors of another size than the device's are none of its.
+fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
+    let sector_size = undo.set.sector_size();
+    match target.logical_sector_size() {
+        Some(actual) if actual != sector_size => Err(Failure::refused(format!(
+            "the undo file is for sectors of {sector_size} bytes, but this device has sectors of {actual} bytes"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn describe(session: &Session, undo: &Undo, way: &WayBack, object: &mut ChangeObject) {
+    let set: &WriteSet = &way.set;
+    let ui = &session.ui;
+    let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    ui.text(&format!(
+        "{}: {} to put back in {} step{}, on partition{} {}\n",
+        shown(&object.target),
+        size(set.bytes_to_write()),
+        set.steps().len(),
+        plural(set.steps().len()),
+        plural(partitions.len()),
+        crate::stick::numbers(partitions.iter().copied())
+    ));
+    for line in things_in_words(&way.things) {
+        ui.text(&format!("  {line}\n"));
+    }
+    for (name, value) in &undo.about {
+        let (name, value) = (shown(name), shown(value));
+        ui.detail(&format!("  {name}: {value}"));
+    }
+    object.banks = partitions
+        .into_iter()
+        .map(|partition| ChangedBank {
+            partition,
+            in_place: false,
+            changes: Vec::new(),
+        })
+        .collect();
+}
+
+/// What comes back, a line for each bank.
+fn things_in_words(things: &[PutBack]) -> Vec<String> {
+    let mut banks: Vec<(u32, Vec<String>)> = Vec::new();
+    for PutBack { partition, thing } in things {
+        let text = match thing {
+            Thing::State(name) | Thing::BankFile(name) => shown(name),
+            Thing::BootCfg => "boot.cfg".to_owned(),
+            Thing::Marks => "the marks of an unclean unmount".to_owned(),
+            Thing::Leftovers => "leftovers".to_owned(),
+        };
+        match banks.last_mut() {
+            Some((last, texts)) if last == partition => texts.push(text),
+            _ => banks.push((*partition, vec![text])),
+        }
+    }
+    let line = |(partition, texts): (u32, Vec<String>)| {
+        format!("bank on partition {partition}: {}", texts.join(", "))
+    };
+    banks.into_iter().map(line).collect()
+}
+
+/// Asks before sectors are put back by force on a medium that is not the one in the undo file.
+fn confirm_other(
+    session: &Session,
+    args: &UndoCommand,
+    way: &WayBack,
+    object: &mut ChangeObject,
+) -> Result<(), Failure> {
+    if way.other_medium.is_empty() {
+        return Ok(());
+    }
+    let other: Vec<String> = way.other_medium.iter().map(other_in_words).collect();
+    let text = format!(
+        "this is another medium than that of the undo file: {}",
+        other.join("; ")
+    );
+    let interrupted = || session.interrupt.requested();
+    let answer = match args.may_ask() {
+        true => session.ui.ask(
+            &format!(
+                "{}: {text}\nPut the old sectors back all the same?",
+                object.target
+            ),
+            &interrupted,
+        ),
+        false => None,
+    };
+    match answer {
+        Some(false) => Err(Failure::refused(format!(
+            "{text}; not confirmed, so nothing was written"
+        ))),
+        // A signal takes the place of an answer.
+        None if interrupted() => {
+            Err(Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted))
+        }
+        Some(true) => Ok(()),
+        None => {
+            session.ui.warn(&format!("{}: {text}", object.target));
+            object.warnings.push(text);
+            Ok(())
+        }
+    }
+}
+
+fn other_in_words(other: &OtherMedium) -> String {
+    match other {
+        OtherMedium::Bank {
+            partition,
+            expected,
+            found: Some(found),
+        } => format!(
+            "the bank on partition {partition} has the UUID {found}, and not {}",
+            shown(expected)
+        ),
+        OtherMedium::Bank {
+            partition,
+            expected,
+            found: None,
+        } => format!(
+            "there is no bank on partition {partition}, but one with the UUID {} is expected",
+            shown(expected)
+        ),
+        OtherMedium::Host { expected, found } => format!(
+            "its state is that of the host {}, and not of {}",
+            shown(found),
+            shown(expected)
+        ),
+    }
+}

@@ -1,0 +1,137 @@
+//! Whose medium an undo file is for: what it keeps of that, and how a medium differs from it.
+
+use super::super::{Plan, Settings, Stick};
+use crate::bank::BOOT_CFG;
+use crate::commit::Undo;
+use crate::edit::Configuration;
+use crate::edit::identity::Identity;
+use crate::medium::ReadAt;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// In [`Undo::about`], the name of the host whose state the medium held.
+const HOST: &str = "host";
+/// In [`Undo::about`], the host's UUID.
+const SYSTEM_UUID: &str = "system uuid";
+
+/// In which way a medium is another one than that of an undo file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherMedium {
+    /// The bank on a partition has another UUID.
+    Bank {
+        /// Number of the partition.
+        partition: u32,
+        /// The UUID in the undo file.
+        expected: String,
+        /// The UUID of the bank; `None` where there is no bank.
+        found: Option<String>,
+    },
+    /// The state is that of another host.
+    Host {
+        /// The name, or else the UUID, in the undo file.
+        expected: String,
+        /// The name, or else the UUID, in the states of the medium.
+        found: String,
+    },
+}
+
+impl Stick<'_, '_> {
+    /// The undo file of a plan. Into `about`, which tells a person what the file is for, go the UUIDs
+    /// of the banks and the name and UUID of the host.
+    pub fn undo_of(&self, plan: &Plan, mut about: BTreeMap<String, String>) -> Undo {
+        let mut damaged = BTreeSet::new();
+        for slot in self.slots() {
+            let partition = slot.partition;
+            match &slot.bank {
+                Ok(bank) => {
+                    about.insert(format!("bank{partition}"), bank.uuid().to_string());
+                }
+                Err(_) => {
+                    damaged.insert((partition, BOOT_CFG.to_owned()));
+                }
+            }
+            for file in &slot.states {
+                if self.open_state(slot, file).is_err() {
+                    damaged.insert((partition, file.name.clone()));
+                }
+            }
+        }
+        let steps = plan.set.steps().iter();
+        let changed: BTreeSet<u32> = steps.map(|step| step.partition).collect();
+        damaged.retain(|(partition, _)| changed.contains(partition));
+        let host = self.host();
+        about.extend(host.name.map(|name| (HOST.to_owned(), name)));
+        let uuid = host.system_uuid;
+        about.extend(uuid.map(|uuid| (SYSTEM_UUID.to_owned(), uuid)));
+        Undo {
+            set: plan.set.clone(),
+            medium_size: self.medium().size(),
+            damaged,
+            about,
+        }
+    }
+
+    /// Whose state the bank that boots next holds, or else the first one that holds any.
+    pub(crate) fn host(&self) -> Identity {
+        let slots = self.boots_next().into_iter().chain(self.slots());
+        for slot in slots {
+            for file in slot.states.iter().rev() {
+                let state = self.open_state(slot, file).ok();
+                let configuration = state.and_then(|state| Configuration::open(&state).ok());
+                if let Some(configuration) = configuration {
+                    return configuration.identity(slot.release().as_ref());
+                }
+            }
+        }
+        Identity::default()
+    }
+}
+
+/// How a medium differs from the one that an undo file tells of, as far as both are known.
+pub(super) fn differences(
+    medium: &dyn ReadAt,
+    undo: &Undo,
+    settings: Settings<'_>,
+) -> Vec<OtherMedium> {
+    let Ok(stick) = Stick::open(medium, settings) else {
+        return Vec::new();
+    };
+    let mut differences = Vec::new();
+    for (name, expected) in &undo.about {
+        let number = name.strip_prefix("bank").and_then(|it| it.parse().ok());
+        let Some(partition): Option<u32> = number else {
+            continue;
+        };
+        let slot = stick.slots().iter().find(|it| it.partition == partition);
+        let bank = slot.and_then(|slot| slot.bank.as_ref().ok());
+        let found = bank.map(|bank| bank.uuid().to_string());
+        // A bank that cannot be opened may be the one to put back.
+        if found.as_ref() != Some(expected) && (found.is_some() || slot.is_none()) {
+            differences.push(OtherMedium::Bank {
+                partition,
+                expected: expected.clone(),
+                found,
+            });
+        }
+    }
+    differences.extend(other_host(&stick.host(), undo));
+    differences
+}
+
+fn other_host(host: &Identity, undo: &Undo) -> Option<OtherMedium> {
+    let about = |name: &str| undo.about.get(name);
+    let by_uuid = about(SYSTEM_UUID).zip(host.system_uuid.as_ref());
+    let name = about(HOST).zip(host.name.as_ref());
+    let same = match (by_uuid, name) {
+        (Some((expected, found)), _) => expected == found,
+        (None, Some((expected, found))) => expected == found,
+        (None, None) => true,
+    };
+    let (expected, found) = name
+        .filter(|(expected, found)| expected != found)
+        .or(by_uuid)?;
+    (!same).then(|| OtherMedium::Host {
+        expected: expected.clone(),
+        found: found.clone(),
+    })
+}
