@@ -204,8 +204,11 @@ fn way_back(
         )
     });
     let damage = way.damage.iter();
-    let damage =
-        damage.map(|damage| format!("{damage}; --force puts everything back all the same"));
+    let damage = damage.map(|damage| {
+        format!(
+            "putting every byte back damages the medium: {damage}; --force does it all the same"
+        )
+    });
     let again = way.damaged_again.iter();
     let again = again.map(|error| format!("{error}; it was so before the change too"));
     for text in files_only.into_iter().chain(damage).chain(again) {
