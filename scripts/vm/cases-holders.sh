@@ -50,7 +50,7 @@ case_a_mount_on_a_mapping_comes_before_the_mapping() {
   run fix -y -z /undo/x "$disk"
   exits 3
   says "/dev/mapper/bank is mounted at /mnt/bank; ${disk}5 is part of the device-mapper device bank"
-  says "udisksctl unmount -b /dev/mapper/bank; dmsetup remove bank"
+  says "umount /dev/mapper/bank; dmsetup remove bank"
   unchanged "$disk" plain "after the refusal"
 }
 

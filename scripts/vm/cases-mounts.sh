@@ -30,7 +30,7 @@ refused_while_mounted() {
   run fix -y -z /undo/x "$disk"
   exits 3
   says "${disk}5 is mounted at /mnt/the bank"
-  says "udisksctl unmount -b ${disk}5"
+  says "umount ${disk}5"
   [[ ! -e /undo/x ]] || fail "an undo file was made"
   [[ $(digest "$disk") == "$before" ]] || fail "the disk was changed"
   # To look is allowed.

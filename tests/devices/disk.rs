@@ -161,10 +161,8 @@ fn a_mounted_partition_is_named_with_the_line_that_frees_it() {
         partition.display(),
         point.display()
     ))
-    .says(&format!(
-        "to free it: udisksctl unmount -b {}",
-        partition.display()
-    ));
+    // Only root can have mounted it here.
+    .says(&format!("to free it: umount {}", partition.display()));
     // The undo file would be written to the very disk that is changed.
     let undo = point.join("x.undo");
     let run = disk.refuses(&["fix", "-y", "-z", text(&undo), disk.node()], 3);
