@@ -19,6 +19,7 @@ use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
@@ -26,6 +27,7 @@ use terminal::{ColorChoice, Gate, Ui};
 #[command(name = "bootbank", version, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
+  bootbank scan                         find ESXi boot media among the attached disks
   bootbank info stick.img               show what is on it, and which bank boots next
   bootbank fix stick.img                give every passed-through device back to the VMkernel
   bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
@@ -138,6 +140,7 @@ fn run(mut cli: Cli, command_words: String) -> Exit {
             schemas,
             command_words,
         },
+        bench: OnceLock::new(),
     };
     let exit = cli.command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));

@@ -10,6 +10,7 @@ mod boot;
 mod check;
 mod devices;
 mod finding;
+mod media;
 mod situation;
 mod survey;
 mod volumes;
@@ -20,6 +21,9 @@ pub use boot::Contents;
 pub use check::{CheckOptions, check, check_by};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
-pub use situation::{Bench, Consequence, Named, Part, Role, Situation, Symptom};
+pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
+pub use situation::{
+    Bench, Consequence, Model, Named, Part, Role, Situation, Symptom, UsbControllers, identity,
+};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 pub use whose::{Evidence, Owned, Sure, Whose};

@@ -4,10 +4,11 @@
 //! Where the medium hangs on the machine it belongs to, sysfs tells. Elsewhere the names of
 //! adapters and the classes in the state do, and what they tell is probable at best.
 
+use super::devices::BankDevices;
 use super::survey::PassedDevice;
 use super::whose::{Sure, Whose};
 use crate::bank::Release;
-use crate::edit::{Configuration, Network};
+use crate::edit::{Configuration, Identity, Network};
 use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
 use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress, PciNames};
@@ -102,6 +103,27 @@ impl<'d> From<&'d PassedDevice> for Named<'d> {
     }
 }
 
+/// Which devices are USB host controllers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsbControllers {
+    /// Those that are, and the bridges above them where these are known.
+    pub addresses: Vec<PciAddress>,
+    /// How many of them are passed through.
+    pub passed_through: usize,
+    /// Devices that are passed through, and of which nothing tells whether they are.
+    pub unclear: Vec<PciAddress>,
+}
+
+/// Who made a device, and what it is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    /// The vendor's name, or its id where that is not known.
+    pub vendor: Option<String>,
+    /// The device's name.
+    pub device: Option<String>,
+}
+
 /// A machine, and the names of its devices: looked at once for all media.
 #[derive(Clone, Debug, Default)]
 pub struct Bench {
@@ -187,6 +209,31 @@ impl<'b> Situation<'b> {
             .or_else(|| self.function(device.address?)?.class)
     }
 
+    /// What a device is called: by its ids in the state, or by this machine where the medium is its
+    /// own.
+    pub fn model(&self, device: &DeviceOwner) -> Model {
+        let id = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            u16::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
+        };
+        let here = device.address.and_then(|address| self.function(address));
+        let (vendor, number) = match here {
+            Some(function) => (Some(function.vendor), Some(function.device)),
+            None => (id(&device.vendor_id), id(&device.device_id)),
+        };
+        let names = &self.bench.names;
+        let device = vendor
+            .zip(number)
+            .and_then(|(vendor, number)| names.device(vendor, number));
+        Model {
+            vendor: vendor.map(|vendor| match names.vendor(vendor) {
+                Some(name) => name.to_owned(),
+                None => format!("{vendor:04x}"),
+            }),
+            device: device.map(str::to_owned),
+        }
+    }
+
     /// Whether the state names a device at whose address this machine, the medium's own, has none:
     /// it was taken out or moved, and what comes to that address is passed through (KB 373820).
     pub fn lacks(&self, address: PciAddress) -> bool {
@@ -202,6 +249,11 @@ impl<'b> Situation<'b> {
             (Some(_), None) => Vec::new(),
             (None, _) => self.parts_elsewhere(device),
         };
+        // An image hangs on nothing, whosever it is.
+        if self.attachment.is_none() && self.machine().is_some() {
+            let probable = self.parts_elsewhere(device).into_iter();
+            parts.extend(probable.filter(|part| part.role == Role::BootController));
+        }
         if let Some(sure) = self.is_management(device)
             && !parts.iter().any(|part| part.role == Role::ManagementNic)
         {
@@ -332,6 +384,49 @@ impl<'b> Situation<'b> {
         Some(addresses)
     }
 
+    /// The USB host controllers that states of a medium name, and on its own machine all that this
+    /// has, each with the bridges above.
+    pub fn usb_controllers(&self, banks: &[BankDevices]) -> UsbControllers {
+        let mut usb = UsbControllers::default();
+        let mut addresses = BTreeSet::new();
+        let mut passed_through = BTreeSet::new();
+        let mut unclear = BTreeSet::new();
+        for device in banks
+            .iter()
+            .flat_map(|bank| &bank.devices)
+            .map(|it| &it.device)
+        {
+            let Some(address) = device.address else {
+                continue;
+            };
+            match self.is_usb(device) {
+                Some(true) => {
+                    addresses.insert(address);
+                    if device.passthrough {
+                        passed_through.insert(address);
+                    }
+                }
+                None if device.passthrough => {
+                    unclear.insert(address);
+                }
+                _ => {}
+            }
+        }
+        if let Some((machine, _)) = self.machine() {
+            let is_usb = |function: &&PciFunction| function.class.is_some_and(Class::is_usb);
+            for function in machine.functions.iter().filter(is_usb) {
+                addresses.insert(function.address);
+                addresses.extend(&function.bridges);
+            }
+        }
+        // One of the two files of a state may tell what the other does not.
+        unclear.retain(|address| !addresses.contains(address));
+        usb.addresses = addresses.into_iter().collect();
+        usb.passed_through = passed_through.len();
+        usb.unclear = unclear.into_iter().collect();
+        usb
+    }
+
     /// Whether a device is a USB host controller; `None` where neither the state nor this machine
     /// tells.
     pub fn is_usb<'d>(&self, device: impl Into<Named<'d>>) -> Option<bool> {
@@ -372,6 +467,12 @@ fn is_usb_adapter(alias: Option<&str>) -> bool {
     let number = alias.and_then(|alias| alias.strip_prefix("vmhba"));
     let number = number.and_then(|number| number.parse::<u32>().ok());
     number.is_some_and(|number| number >= FIRST_USB_ADAPTER)
+}
+
+/// Whose state it is that the host loads, or where that cannot be told the first that can be opened.
+pub fn identity(stick: &Stick<'_, '_>) -> Option<Identity> {
+    let (slot, configuration) = loaded(stick)?;
+    Some(configuration.identity(slot.release().as_ref()))
 }
 
 /// The configuration the host loads, or where that cannot be told the first that can be opened.

@@ -204,8 +204,10 @@ mod tests {
             system_uuid: Some(uuid.to_owned()),
             ..Identity::default()
         };
-        let mut network = Network::default();
-        network.physical = macs.iter().filter_map(|mac| Mac::parse(mac)).collect();
+        let network = Network {
+            physical: macs.iter().filter_map(|mac| Mac::parse(mac)).collect(),
+            ..Network::default()
+        };
         let devices = EsxConf::parse(conf.as_bytes().to_vec()).unwrap().devices();
         let machine = Recorded::open(machine).host().machine();
         Whose::of(&identity, &network, &devices, &machine)

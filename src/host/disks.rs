@@ -108,6 +108,21 @@ pub struct Disk {
     pub write_cache: Option<WriteCache>,
 }
 
+impl Disk {
+    /// Maker and model in one, `SanDisk Cruzer Fit`. What SCSI says for every SATA disk, and a
+    /// number, name no maker.
+    pub fn product(&self) -> Option<String> {
+        let vendor = self.vendor.as_deref();
+        let vendor = vendor.filter(|vendor| *vendor != "ATA" && !vendor.starts_with("0x"));
+        match (vendor, self.model.as_deref()) {
+            (Some(vendor), Some(model)) if !model.starts_with(vendor) => {
+                Some(format!("{vendor} {model}"))
+            }
+            (vendor, model) => model.or(vendor).map(str::to_owned),
+        }
+    }
+}
+
 /// A partition as the kernel has it, which is not always what the table on the disk says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -109,9 +109,8 @@ fn usb_port_on(sysfs_dir: &Path) -> Option<String> {
             digits(bus) && ports.split('.').all(digits)
         })
     };
-    let names = sysfs_dir.iter().filter_map(|name| name.to_str());
-    let port = names.filter(is_port).last();
-    port.map(str::to_owned)
+    let mut names = sysfs_dir.iter().filter_map(|name| name.to_str());
+    names.rfind(is_port).map(str::to_owned)
 }
 
 /// With native multipath an NVMe disk belongs to a subsystem, and that names its controllers.

@@ -57,8 +57,8 @@ mod tests {
     use crate::pci::PciAddress;
 
     fn disk(host: &Host, name: &str) -> Disk {
-        let disks = host.disks().into_iter();
-        disks.filter(|disk| disk.name == name).next_back().unwrap()
+        let mut disks = host.disks().into_iter();
+        disks.find(|disk| disk.name == name).unwrap()
     }
 
     fn texts(addresses: &[PciAddress]) -> Vec<String> {

@@ -14,4 +14,5 @@ mod holder;
 mod many;
 mod pipeline;
 mod run;
+mod scan;
 mod undo;

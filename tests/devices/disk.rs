@@ -37,6 +37,36 @@ impl Disk {
         self.bench.run(arguments)
     }
 
+    /// The program run by a user who has no rights of their own.
+    pub(crate) fn as_nobody(&self) -> impl Fn(&[&str]) -> Run {
+        // Where the program was built others may have no business.
+        let program = self.bench.path("bootbank");
+        // By another process: what this one has open for writing a thread's child has open too.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_bootbank"))
+            .arg(&program)
+            .status();
+        assert!(copied.unwrap().success());
+        let home = self.bench.path("home");
+        fs::create_dir(&home).unwrap();
+        chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+        let above = program.parent().unwrap();
+        fs::set_permissions(above, Permissions::from_mode(0o711)).unwrap();
+        move |arguments| {
+            let id = NOBODY.to_string();
+            Command::new("setpriv")
+                .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
+                .args(["--inh-caps=-all", "--bounding-set=-all", "--"])
+                .arg(&program)
+                .args(arguments)
+                .env("XDG_STATE_HOME", &home)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap()
+                .into()
+        }
+    }
+
     /// Runs the program, which must exit with `code` and leave every byte and no undo file.
     #[track_caller]
     pub(crate) fn refuses(&self, arguments: &[&str], code: i32) -> Run {
@@ -286,33 +316,7 @@ fn an_ordinary_user_changes_and_undoes_a_disk_whose_group_they_are_in() {
     let _rights = Rights(node, metadata.gid(), metadata.mode());
     fs::set_permissions(node, Permissions::from_mode(0o660)).unwrap();
 
-    // Where the program was built others may have no business.
-    let program = disk.bench.path("bootbank");
-    // By another process: what this one has open for writing a thread's child has open too.
-    let copied = Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_bootbank"))
-        .arg(&program)
-        .status();
-    assert!(copied.unwrap().success());
-    let home = disk.bench.path("home");
-    fs::create_dir(&home).unwrap();
-    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
-    let above = program.parent().unwrap();
-    fs::set_permissions(above, Permissions::from_mode(0o711)).unwrap();
-    let as_nobody = |arguments: &[&str]| -> Run {
-        let id = NOBODY.to_string();
-        Command::new("setpriv")
-            .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
-            .args(["--inh-caps=-all", "--bounding-set=-all", "--"])
-            .arg(&program)
-            .args(arguments)
-            .env("XDG_STATE_HOME", &home)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-            .into()
-    };
-
+    let as_nobody = disk.as_nobody();
     let refused = as_nobody(&["fix", "-y", disk.node()]).exits(3);
     refused
         .says(&format!("no permission to write {}", disk.node()))

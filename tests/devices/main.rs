@@ -20,6 +20,7 @@ mod loops;
 #[path = "../common/media.rs"]
 mod media;
 mod program;
+mod scan;
 mod signals;
 mod terminal;
 mod undo_file;

@@ -63,6 +63,8 @@ fn fix_asks_on_a_terminal_and_takes_no_for_an_answer() {
         };
         assert_eq!(code, 3, "{shown}");
         assert!(shown.contains("[y/N]"), "{shown}");
+        let which = "(23.0 MiB, host UUID 49093750-250e-4213-a57e-f6c9d4620e83)?";
+        assert!(shown.contains(which), "{shown}");
         assert!(
             shown.contains("not confirmed; nothing was written"),
             "{shown}"

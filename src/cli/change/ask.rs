@@ -4,11 +4,12 @@ use super::args::Mode;
 use super::closing::stops_in_words;
 use super::keep::UndoFile;
 use super::{ChangeObject, One, show};
-use crate::cli::report::Failure;
-use crate::cli::terminal::{name, shown};
+use crate::cli::report::{Failure, disk_in_words};
+use crate::cli::terminal::{name, shown, size};
+use crate::diagnosis::identity;
 use crate::edit::Harm;
-use crate::medium::{Target, TargetKind};
-use crate::stick::{NextBoot, Plan};
+use crate::medium::{ReadAt as _, Target, TargetKind};
+use crate::stick::{NextBoot, Plan, Stick};
 use std::collections::BTreeSet;
 
 impl One<'_> {
@@ -17,6 +18,7 @@ impl One<'_> {
     pub(super) fn confirm(
         &self,
         target: &Target,
+        stick: &Stick<'_, '_>,
         plan: &Plan,
         undo: Option<&UndoFile>,
     ) -> Result<(), Failure> {
@@ -32,7 +34,8 @@ impl One<'_> {
         }
         let said = [&danger, &harm].into_iter().flatten();
         let said: String = said.map(|text| format!("{text}\n")).collect();
-        match self.answer(plan, &format!("{said}Change {path}?")) {
+        let which = which_in_words(stick, target);
+        match self.answer(plan, &format!("{said}Change {path} ({which})?")) {
             Some(true) => Ok(()),
             Some(false) => Err(not_confirmed()),
             None if harm.is_some() => Err(unasked(&harm)),
@@ -102,6 +105,19 @@ impl One<'_> {
         let interrupted = || self.job.session.interrupt.requested();
         ui.ask(&format!("{about}{question}"), &interrupted)
     }
+}
+
+/// What tells a medium from another: `SanDisk Cruzer Fit, serial 4C53, 7.5 GiB, host esx7.lab`.
+fn which_in_words(stick: &Stick<'_, '_>, target: &Target) -> String {
+    let disk = target.device().and_then(|device| device.disk());
+    let disk = disk.map_or_else(|| size(target.size()), disk_in_words);
+    let identity = identity(stick);
+    let host = match identity.map(|identity| (identity.name, identity.system_uuid)) {
+        Some((Some(name), _)) => format!("host {}", shown(&name)),
+        Some((None, Some(uuid))) => format!("host UUID {}", shown(&uuid)),
+        _ => "host not known".to_owned(),
+    };
+    format!("{disk}, {host}")
 }
 
 fn not_confirmed() -> Failure {

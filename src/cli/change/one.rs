@@ -116,7 +116,7 @@ impl One<'_> {
                 }
                 object.outcome = Outcome::WouldChange;
                 let undo = self.prepare_undo(plan, stick, &target)?;
-                let confirmed = self.confirm(&target, plan, undo.as_ref());
+                let confirmed = self.confirm(&target, stick, plan, undo.as_ref());
                 let working = self.job.session.interrupt.working();
                 if self.job.session.interrupt.requested() {
                     object.outcome = Outcome::NotStarted;

@@ -3,10 +3,15 @@
 use super::pci::{caution, selectors};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::Needs;
-use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, TargetArgs};
+use crate::cli::report::{Exit, Failure, whose_in_words};
+use crate::cli::session::{Run, Session, TargetArgs, distinct};
+use crate::cli::terminal::{quoted, shown};
+use crate::diagnosis::{Situation, devices};
 use crate::edit::{Devices, Edit, OwnerEdit};
+use crate::medium::{Target, TargetKind};
 use crate::ownership::Owner;
+use crate::pci::PciAddress;
+use crate::stick::Stick;
 use clap::Args;
 use std::path::Path;
 
@@ -17,6 +22,8 @@ Examples:
   bootbank fix stick.img                     give all of them back
   bootbank fix -d 0000:00:1a.7 stick.img     give one back, by its lspci address
   bootbank fix -d vmhba32 stick.img          the same, by the name of its adapter
+  bootbank fix --boot-device /dev/sdb        give back what the medium hangs on, on its own machine
+  bootbank fix --usb stick.img               give every USB controller back
   bootbank fix -n --diff stick.img           show what would change
   bootbank fix --check *.img                 exit 1 if any would change")]
 pub struct Fix {
@@ -27,6 +34,14 @@ pub struct Fix {
     /// `dec:` as a decimal address (repeatable; default: every passed-through device)
     #[arg(short, long = "device", value_name = "ADDR")]
     device: Vec<String>,
+    /// Only the controller this medium hangs on, and what goes with it: the bridges above, behind a
+    /// bridge the other functions of its slot, and the EHCI controllers that can share the ports of
+    /// an xHCI one. The medium has to hang on the machine that boots from it
+    #[arg(long, conflicts_with_all = ["device", "usb"])]
+    boot_device: bool,
+    /// Only USB host controllers: the keyboard's is one of them
+    #[arg(long, conflicts_with = "device")]
+    usb: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -45,6 +60,9 @@ impl Run for Fix {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        if self.boot_device || self.usb {
+            return self.run_by_situation(session);
+        }
         let devices = if self.device.is_empty() {
             Devices::PassedThrough
         } else {
@@ -62,4 +80,87 @@ impl Run for Fix {
             .explaining(caution);
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
     }
+}
+
+impl Fix {
+    /// Which devices are meant is found out of each medium on its own, by what it hangs on.
+    fn run_by_situation(&self, session: &Session) -> Result<Exit, Failure> {
+        let targets = distinct(&self.targets.sticks, &session.host, &session.ui);
+        let job = Job::new(session, &self.change, targets.len())?
+            .asking(true)
+            .closing(Closing::AfterGivingBack)
+            .explaining(caution);
+        let work = targets.into_iter().map(|path| {
+            let work = session.look_into(&path, |stick, target| {
+                let situation = session.situation(stick, target);
+                let addresses = match self.boot_device {
+                    true => boot_device(&situation, target)?,
+                    false => usb_controllers(session, stick, &situation, target)?,
+                };
+                Ok(Work::edits(vec![Edit::Owner(OwnerEdit {
+                    devices: Devices::PassedThroughAt(addresses),
+                    owner: Owner::Vmkernel,
+                })]))
+            });
+            (path, work)
+        });
+        Ok(job.run_each(&work.collect::<Vec<_>>()))
+    }
+}
+
+/// Where it can be told which controller a medium hangs on.
+const ON_ITS_HOST: &str = "run this from a live system on the host that boots from the medium, with the medium plugged in; or: ";
+
+/// The controller of a medium and what goes with it.
+fn boot_device(situation: &Situation<'_>, target: &Target) -> Result<Vec<PciAddress>, Failure> {
+    if let Some(addresses) = situation.boot_device() {
+        return Ok(addresses);
+    }
+    let path = target.path().display();
+    let (why, next) = match (target.kind(), &situation.attachment) {
+        (TargetKind::Image, _) => (
+            "an image file hangs on no controller".to_owned(),
+            ON_ITS_HOST,
+        ),
+        (_, None) => (
+            "sysfs knows no PCI device that this disk hangs on".to_owned(),
+            "",
+        ),
+        (_, Some(_)) => (whose_in_words(&situation.whose), ON_ITS_HOST),
+    };
+    let target = path.to_string();
+    let target = quoted(&target);
+    Err(Failure::refused(format!(
+        "{path}: which controller its host boots from cannot be told here: {}",
+        shown(&why)
+    ))
+    .hint(format!(
+        "{next}`bootbank pci list {target}` marks what is probable, `bootbank fix -d ADDR {target}` gives one device back, \
+         `bootbank fix {target}` gives all back"
+    )))
+}
+
+/// The USB host controllers among what is passed through.
+fn usb_controllers(
+    session: &Session,
+    stick: &Stick<'_, '_>,
+    situation: &Situation<'_>,
+    target: &Target,
+) -> Result<Vec<PciAddress>, Failure> {
+    let usb = situation.usb_controllers(&devices(stick, session.common.bank)?);
+    let path = target.path().display();
+    let unclear: Vec<String> = usb.unclear.iter().map(ToString::to_string).collect();
+    let unclear = unclear.join(", ");
+    if usb.passed_through == 0 && !unclear.is_empty() {
+        return Err(Failure::refused(format!(
+            "{path}: which of the passed-through devices are USB controllers cannot be told here: neither the state nor this machine says what {unclear} is"
+        ))
+        .hint("run this on the host that boots from the medium; or name the devices: `bootbank fix -d ADDR`, or give all back: `bootbank fix`"));
+    }
+    if !unclear.is_empty() {
+        session.ui.warn(&format!(
+            "{path}: whether {unclear} is a USB controller cannot be told here; it stays passed through"
+        ));
+    }
+    Ok(usb.addresses)
 }

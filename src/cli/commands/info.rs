@@ -1,13 +1,17 @@
 //! `bootbank info`: what is on a medium, and which bank boots next.
 
+use super::scan::Scan;
 use crate::cli::change::next_boot;
 use crate::cli::process::Needs;
-use crate::cli::report::{ErrorObject, Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::report::{
+    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, list_in_words, standing_in_words,
+    whose_in_words,
+};
+use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
 };
-use crate::diagnosis::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
+use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
 use crate::partition::TableChoice;
@@ -25,10 +29,14 @@ const SCHEMA: &str = "bootbank.info/1";
 #[command(after_help = "\
 Examples:
   bootbank info stick.img
+  bootbank info                              the same as `bootbank scan`
   bootbank info --json *.img | jq -r '.banks[] | select(.boots_next).build'")]
 pub struct Info {
     #[command(flatten)]
-    targets: TargetArgs,
+    targets: MaybeTargets,
+    /// What is done where no target is named.
+    #[arg(skip)]
+    scan: Option<Scan>,
 }
 
 /// `bootbank info`
@@ -42,6 +50,10 @@ struct Found {
     partitions: Vec<Partition>,
     banks: Vec<Bank>,
     next_boot: Next,
+    /// Whose the medium is.
+    belongs_to: BelongsTo,
+    /// What the host shows while the devices of the bank that boots next are passed through.
+    symptoms: Vec<SymptomObject>,
     /// How the device says it treats a flush; left out for image files.
     #[serde(skip_serializing_if = "Option::is_none")]
     write_cache: Option<&'static str>,
@@ -126,15 +138,25 @@ struct Words<'f> {
     shows_next: bool,
     write_cache: Option<WriteCache>,
     is_verbose: bool,
+    situation: &'f Situation<'f>,
+    /// Whether the medium is a disk, which hangs on a device of this machine.
+    is_disk: bool,
 }
 
 impl Run for Info {
     fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
+        Some(&mut self.targets.0)
     }
 
     fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
+        self.targets.0.first()
+    }
+
+    fn prepare(&mut self) -> Result<(), Failure> {
+        if self.targets.0.sticks.is_empty() {
+            self.scan.insert(Scan::of_disks()).prepare()?;
+        }
+        Ok(())
     }
 
     fn only_looks(&self) -> bool {
@@ -142,11 +164,17 @@ impl Run for Info {
     }
 
     fn needs(&self) -> Needs {
-        Needs::to_read(&self.targets.sticks)
+        match &self.scan {
+            Some(scan) => scan.needs(),
+            None => Needs::to_read(&self.targets.0.sticks),
+        }
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        Ok(look_at_each(session, &self.targets, |path| {
+        if let Some(scan) = &self.scan {
+            return scan.run(session);
+        }
+        Ok(look_at_each(session, &self.targets.0, |path| {
             session.answer(path, SCHEMA, |stick, target| answer(session, stick, target))
         }))
     }
@@ -175,7 +203,14 @@ fn answer(
         last_lba: partition.last_lba.0,
         kind: stick.kind_of(partition),
     });
+    let situation = session.situation(stick, target);
+    let symptoms = match survey.standing() {
+        Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
+        _ => Vec::new(),
+    };
     let found = Found {
+        belongs_to: BelongsTo::from(&situation.whose),
+        symptoms: symptoms.iter().map(SymptomObject::from).collect(),
         schema: SCHEMA,
         target: target.path().display().to_string(),
         size: stick.medium().size(),
@@ -195,6 +230,8 @@ fn answer(
             && found.banks.iter().any(|bank| bank.boots_next),
         write_cache: target.write_cache(),
         is_verbose: session.ui.is_verbose(),
+        situation: &situation,
+        is_disk: target.device().is_some(),
     };
     Ok(Answer {
         text: in_words(&words),
@@ -296,7 +333,15 @@ fn in_words(words: &Words<'_>) -> String {
         standing => text.push_str(&standing_in_words(
             &standing,
             &quoted_path(Path::new(&found.target)),
+            words.situation,
         )),
+    }
+    if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
+        let _ = writeln!(
+            text,
+            "{}.",
+            shown(&sentence(&whose_in_words(&words.situation.whose)))
+        );
     }
     for warning in &found.warnings {
         let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
@@ -434,80 +479,9 @@ fn form_in_words(state: &State) -> String {
     }
 }
 
-/// What the passed-through devices of the bank that boots next can have done to the host, and
-/// what to do next.
-fn standing_in_words(standing: &Standing, target: &str) -> String {
-    match standing {
-        Standing::NoneBoots => String::new(),
-        Standing::NoState => {
-            "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
-        }
-        Standing::Sealed => format!(
-            "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
-             Next: `bootbank fix {target}` says what you can still do.\n"
-        ),
-        Standing::Unopened => format!(
-            "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\
-             Next: `bootbank verify {target}` says what is wrong.\n"
-        ),
-        Standing::Read {
-            passed_through,
-            doubtful: 0,
-        } if passed_through.is_empty() => {
-            "No device is passed through in the bank that boots next.\n".to_owned()
-        }
-        Standing::Read { passed_through, .. } if passed_through.is_empty() => {
-            "esx.conf in the bank that boots next has lines that may pass a device through, in a form bootbank does not know. \
-             See the warnings.\n"
-                .to_owned()
-        }
-        Standing::Read { passed_through, .. } => devices_in_words(passed_through, target),
-    }
-}
-
-/// The devices that are passed through, one on each line.
-fn list_in_words(devices: &[PassedDevice]) -> String {
-    let mut text = match devices.len() {
-        0 => return String::new(),
-        1 => "1 device is".to_owned(),
-        many => format!("{many} devices are"),
-    };
-    text.push_str(" passed through in the bank that boots next:\n");
-    for device in devices {
-        let _ = writeln!(text, "  {}", styled(&device_in_words(device), WARNING));
-    }
-    text
-}
-
-fn devices_in_words(devices: &[PassedDevice], target: &str) -> String {
-    let mut text = list_in_words(devices);
-    let (it, each, again) = match devices.len() {
-        1 => ("it", "it", "it back"),
-        _ => ("one of them", "one", "them all back"),
-    };
-    let _ = write!(
-        text,
-        "If {it} is the controller of this medium, the host starts but saves no configuration,\n\
-         and the VMware Tools images are missing. If {each} is the USB controller of the keyboard, the console keyboard is dead.\n\
-         Next: power the host off, then `bootbank fix {target}` gives {again}.\n"
-    );
-    if devices.len() > 1 {
-        let _ = writeln!(
-            text,
-            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` lists every device."
-        );
-    }
-    text
-}
-
-/// A device as `0000:00:14.0 (vmhba32)`.
-fn device_in_words(device: &PassedDevice) -> String {
-    let name = match device.address {
-        Some(address) => address.to_string(),
-        None => shown(&device.key),
-    };
-    match &device.alias {
-        Some(alias) => format!("{name} ({})", shown(alias)),
-        None => name,
-    }
+/// With a capital letter in front.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
 }

@@ -20,6 +20,7 @@ mod put;
 mod reclaim;
 mod reference;
 mod rm;
+mod scan;
 mod schema;
 mod seal;
 mod state;
@@ -32,6 +33,7 @@ use crate::cli::session::command_list;
 command_list! {
     /// The commands.
     Command {
+        Scan(scan::Scan),
         Info(info::Info),
         Verify(verify::Verify),
         Fix(fix::Fix),

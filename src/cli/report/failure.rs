@@ -173,9 +173,15 @@ impl From<&Error> for Failure {
 
 impl From<MediumError> for Failure {
     fn from(error: MediumError) -> Self {
+        Failure::from(&error)
+    }
+}
+
+impl From<&MediumError> for Failure {
+    fn from(error: &MediumError) -> Self {
         let mut failure = Failure::new(error.kind(), error.to_string());
-        failure.hint = medium_hint(&error);
-        if let MediumError::Vanished { offset, .. } = &error {
+        failure.hint = medium_hint(error);
+        if let MediumError::Vanished { offset, .. } = error {
             failure.offset = Some(*offset);
         }
         failure

@@ -1,10 +1,16 @@
-//! The one place where errors become messages, hints, exit codes and JSON.
+//! The one place where errors become messages, hints, exit codes and JSON, and where whose a medium
+//! is, and which device is which, becomes words.
 
 mod exit;
 mod failure;
 mod hints;
 mod object;
+mod situation;
 
 pub use exit::Exit;
 pub use failure::Failure;
 pub use object::{ERROR, ErrorObject, FailedObject};
+pub use situation::{
+    BelongsTo, RoleObject, SymptomObject, disk_in_words, list_in_words, passed_in_words,
+    standing_in_words, whose_in_words,
+};

@@ -10,11 +10,12 @@ pub use options::{Common, CommonArgs, bytes, keys};
 pub(crate) use run::command_list;
 pub use run::{Program, Run, Schema};
 pub use state_file::{open as open_state_file, state_file};
-pub use targets::{TargetArgs, distinct, for_each, look_at_each};
+pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each};
 
 use crate::cli::process::{Interrupt, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
+use crate::diagnosis::{Bench, Situation};
 use crate::host::Host;
 use crate::medium::{CachedReads, ReadAt, Target};
 use crate::state::KeyCache;
@@ -22,6 +23,7 @@ use crate::stick::{Error, Settings, Stick};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// One run of the program.
 pub struct Session {
@@ -39,6 +41,8 @@ pub struct Session {
     pub interrupt: Interrupt,
     /// The program itself.
     pub program: Program,
+    /// This machine's devices, once they were asked for.
+    pub bench: OnceLock<Bench>,
 }
 
 /// What a command found in a target, ready to be shown.
@@ -94,6 +98,17 @@ struct Shown<'a, T> {
 }
 
 impl Session {
+    /// This machine and its devices.
+    pub fn bench(&self) -> &Bench {
+        self.bench.get_or_init(|| Bench::of(&self.host))
+    }
+
+    /// Which device of a medium is which.
+    pub fn situation(&self, stick: &Stick<'_, '_>, target: &Target) -> Situation<'_> {
+        let disk = target.device().and_then(|device| device.disk());
+        Situation::of(stick, disk, &self.host, self.bench())
+    }
+
     /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.
     pub fn settings(&self, sector_size: Option<u32>) -> Settings<'_> {
         Settings {

@@ -10,7 +10,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
 use crate::medium::Identity;
-use clap::Args;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -30,6 +30,39 @@ pub struct TargetArgs {
     /// Read more targets from a file, one on each line; - is standard input
     #[arg(long, value_name = "LIST|-")]
     pub from_file: Option<PathBuf>,
+}
+
+/// The targets of a command that has something to do without any.
+#[derive(Debug)]
+pub struct MaybeTargets(pub TargetArgs);
+
+impl FromArgMatches for MaybeTargets {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        TargetArgs::from_arg_matches(matches).map(MaybeTargets)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl Args for MaybeTargets {
+    fn augment_args(command: Command) -> Command {
+        // Without what requires one, which cannot be taken off an argument.
+        TargetArgs::augment_args(command).mut_arg("sticks", |required| {
+            let help = required.get_help().cloned().unwrap_or_default();
+            Arg::new("sticks")
+                .value_name("STICK")
+                .help(help)
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .num_args(1..)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
 /// Longest list of targets in bytes; beyond that somebody named an image instead of a list.

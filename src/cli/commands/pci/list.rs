@@ -1,17 +1,22 @@
 //! `bootbank pci list`: the devices a state names, and who owns them.
 
 use crate::cli::process::Needs;
-use crate::cli::report::{ErrorObject, Exit, FailedObject, Failure};
+use crate::cli::report::{
+    BelongsTo, ErrorObject, Exit, FailedObject, Failure, RoleObject, whose_in_words,
+};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
-use crate::diagnosis::{BankDevices, ListedDevice, devices};
-use crate::pci::{PciAddress, Spelling};
+use crate::diagnosis::{BankDevices, ListedDevice, Situation, devices};
+use crate::pci::{Class, PciAddress, Spelling};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const SCHEMA: &str = "bootbank.pci/1";
+/// The column of the class; that of the vendor is behind it.
+const CLASS: usize = 3;
 
 /// List every PCI device in the state, and who owns it
 #[derive(Debug, Args)]
@@ -30,6 +35,11 @@ pub struct List {
 struct Pci {
     schema: &'static str,
     target: String,
+    /// Whose the medium is.
+    belongs_to: BelongsTo,
+    /// The PCI function of this machine that the medium hangs on; left out for an image file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controller: Option<String>,
     banks: Vec<PciBank>,
     warnings: Vec<String>,
     /// The first error of any bank.
@@ -63,6 +73,15 @@ struct Device {
     /// decimal address.
     ignored_by_host: bool,
     name: Option<String>,
+    /// Who made it, by the state or by this machine where the medium is its own.
+    vendor: Option<String>,
+    /// Its class, known in the same way.
+    class: Option<&'static str>,
+    /// What it is to the host.
+    roles: Vec<RoleObject>,
+    /// Whether this machine has a device there; left out where the medium is not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_this_machine: Option<bool>,
 }
 
 impl Run for List {
@@ -95,15 +114,22 @@ impl Run for List {
 
 fn list(session: &Session, path: &Path) -> Exit {
     let target = path.display().to_string();
-    let found = session.look_into(path, |stick, _| {
+    let found = session.look_into(path, |stick, target| {
         let banks = devices(stick, session.common.bank)?;
+        let situation = session.situation(stick, target);
         // What is cut off is told once, for all of the medium.
         let is_cut = |bank: &&BankDevices| stick.table().fault_of(bank.partition).is_some();
         let cut = banks.iter().filter(is_cut).map(|bank| bank.partition);
         let cut: Vec<u32> = cut.collect();
-        Ok((banks, stick.damage(), cut))
+        Ok((
+            banks,
+            stick.damage(),
+            cut,
+            situation,
+            target.device().is_some(),
+        ))
     });
-    let (banks, damage, cut) = match found {
+    let (banks, damage, cut, situation, is_disk) = match found {
         Ok(banks) => banks,
         Err(failure) => {
             failure.show(&session.ui, SCHEMA, &target);
@@ -116,11 +142,26 @@ fn list(session: &Session, path: &Path) -> Exit {
     let object = Pci {
         schema: SCHEMA,
         target: target.clone(),
-        banks: banks.iter().map(bank_object).collect(),
-        warnings: banks.iter().flat_map(warnings).collect(),
+        belongs_to: BelongsTo::from(&situation.whose),
+        controller: situation
+            .attachment
+            .as_ref()
+            .map(|it| it.controller.to_string()),
+        banks: banks
+            .iter()
+            .map(|bank| bank_object(bank, &situation))
+            .collect(),
+        warnings: banks
+            .iter()
+            .flat_map(warnings)
+            .chain(strangers(&banks, &situation))
+            .collect(),
         error: failures.first().map(Failure::object),
     };
     session.ui.text(&in_words(&object, session.ui.is_verbose()));
+    if is_disk || session.ui.is_verbose() || situation.whose.is_this_machine() {
+        session.ui.say(&shown(&whose_in_words(&situation.whose)));
+    }
     for warning in &object.warnings {
         session.ui.warn(&shown(warning));
     }
@@ -134,7 +175,24 @@ fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
     bank.warnings.iter().map(on)
 }
 
-fn bank_object(bank: &BankDevices) -> PciBank {
+/// What is to be said of devices that are passed through and that this machine lacks.
+fn strangers(banks: &[BankDevices], situation: &Situation<'_>) -> Option<String> {
+    let listed = banks.iter().flat_map(|bank| &bank.devices);
+    let passed = listed.filter(|listed| listed.device.passthrough);
+    let addresses = passed.filter_map(|listed| listed.device.address);
+    let lacking: BTreeSet<PciAddress> = addresses.filter(|at| situation.lacks(*at)).collect();
+    let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "this machine has no device at {}: it was taken out, or moved to another slot. A device that comes to such an address \
+             later is passed through (VMware KB 373820); `bootbank fix -d ADDR` gives it back",
+            names.join(", ")
+        )
+    })
+}
+
+fn bank_object(bank: &BankDevices, situation: &Situation<'_>) -> PciBank {
+    let object = |listed: &ListedDevice| object(listed, situation);
     PciBank {
         partition: bank.partition,
         devices: bank.devices.iter().map(object).collect(),
@@ -142,8 +200,10 @@ fn bank_object(bank: &BankDevices) -> PciBank {
     }
 }
 
-fn object(listed: &ListedDevice) -> Device {
+fn object(listed: &ListedDevice, situation: &Situation<'_>) -> Device {
     let device = &listed.device;
+    let here = device.address.filter(|_| situation.machine().is_some());
+    let model = situation.model(device);
     Device {
         file: listed.file.clone(),
         source: device.source.as_str(),
@@ -156,7 +216,15 @@ fn object(listed: &ListedDevice) -> Device {
         storage: device.is_storage(),
         virtual_function: device.virtual_function,
         ignored_by_host: device.is_ignored_by_host(),
-        name: device.name.clone(),
+        name: device.name.clone().or(model.device),
+        vendor: model.vendor,
+        class: situation.class(device).map(Class::name),
+        roles: situation
+            .parts(device)
+            .iter()
+            .map(RoleObject::from)
+            .collect(),
+        in_this_machine: here.map(|address| !situation.lacks(address)),
     }
 }
 
@@ -175,8 +243,17 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
     };
     let name = device.name.as_deref().map(shown).unwrap_or_default();
     let mut about = vec![name];
+    about.extend(
+        device
+            .roles
+            .iter()
+            .map(|role| format!("[{}]", role.in_words())),
+    );
     if device.storage {
         about.push("[storage]".to_owned());
+    }
+    if device.in_this_machine == Some(false) {
+        about.push("[not in this machine]".to_owned());
     }
     if device.ignored_by_host {
         about.push("[the host ignores this line]".to_owned());
@@ -186,6 +263,8 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
         format!("    {}", device.addresses.join(", ")),
         owner,
         device.alias.as_deref().map(shown).unwrap_or_default(),
+        device.class.unwrap_or_default().to_owned(),
+        device.vendor.as_deref().map(shown).unwrap_or_default(),
         about.join(" "),
         format!("{}:{}", device.file, device.source),
         shown(&device.key),
@@ -194,6 +273,24 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
         row.push(device.spellings.join(", "));
     }
     row
+}
+
+/// Leaves out the columns of class and vendor where no device has one.
+fn without_empty(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let is_empty = |column: usize| {
+        let cells = rows.iter().skip(1).filter_map(|row| row.get(column));
+        cells.into_iter().all(String::is_empty)
+    };
+    let left_out = [CLASS, CLASS + 1].map(|column| (column, is_empty(column)));
+    let stays = |column: usize| !left_out.contains(&(column, true));
+    let cells = |row: Vec<String>| {
+        let cells = row.into_iter().enumerate();
+        cells
+            .filter(|(column, _)| stays(*column))
+            .map(|(_, cell)| cell)
+            .collect()
+    };
+    rows.into_iter().map(cells).collect()
 }
 
 fn in_words(object: &Pci, is_verbose: bool) -> String {
@@ -216,13 +313,22 @@ fn in_words(object: &Pci, is_verbose: bool) -> String {
         if bank.devices.is_empty() {
             continue;
         }
-        let mut heading = vec!["    address", "owner", "alias", "device", "source", "key"];
+        let mut heading = vec![
+            "    address",
+            "owner",
+            "alias",
+            "class",
+            "vendor",
+            "device",
+            "source",
+            "key",
+        ];
         if is_verbose {
             heading.push("other spellings");
         }
         let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
         rows.extend(bank.devices.iter().map(|device| row(device, is_verbose)));
-        text.push_str(&table(&rows));
+        text.push_str(&table(&without_empty(rows)));
     }
     text
 }

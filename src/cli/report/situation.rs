@@ -1,0 +1,420 @@
+//! Whose a medium is, which device is which, and what follows, in words.
+
+use crate::cli::terminal::{WARNING, plural, shown, size, styled};
+use crate::diagnosis::{
+    Consequence, Evidence, Owned, Part, PassedDevice, Role, Situation, Standing, Sure, Symptom,
+    Whose,
+};
+use crate::host::Disk;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Whose a medium is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct BelongsTo {
+    /// `this machine`, `another host`; nothing where that cannot be told.
+    pub whom: Option<&'static str>,
+    /// Whether that is known, and not only probable.
+    pub is_known: bool,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl From<&Whose> for BelongsTo {
+    fn from(whose: &Whose) -> Self {
+        let (whom, sure) = match whose.owned {
+            Owned::ThisMachine(sure) => (Some("this machine"), Some(sure)),
+            Owned::Another(sure) => (Some("another host"), Some(sure)),
+            Owned::Unknown => (None, None),
+        };
+        BelongsTo {
+            whom,
+            is_known: sure == Some(Sure::Known),
+            why: evidence_in_words(&whose.evidence),
+        }
+    }
+}
+
+/// What the host shows while a device is passed through.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SymptomObject {
+    /// `no configuration saved`, `VMware Tools images missing`, `console keyboard dead`,
+    /// `console dark` or `management network lost`.
+    pub symptom: &'static str,
+    /// The device it follows from: its address, or its key where that is no address.
+    pub device: String,
+    /// Whether that is known, and not only probable.
+    pub is_known: bool,
+}
+
+impl From<&Consequence> for SymptomObject {
+    fn from(consequence: &Consequence) -> Self {
+        let device = &consequence.device;
+        let address = device.address.map(|address| address.to_string());
+        SymptomObject {
+            symptom: symptom_word(consequence.symptom),
+            device: address.unwrap_or_else(|| device.key.clone()),
+            is_known: consequence.sure == Sure::Known,
+        }
+    }
+}
+
+/// What a device is to the host.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RoleObject {
+    /// `this medium's controller`, `keyboard`, `display` or `management NIC`.
+    pub role: &'static str,
+    /// Whether it is a bridge above the device that is it.
+    pub is_bridge: bool,
+    /// Whether that is known, and not only probable.
+    pub is_known: bool,
+}
+
+impl From<&Part> for RoleObject {
+    fn from(part: &Part) -> Self {
+        RoleObject {
+            role: role_in_words(part.role),
+            is_bridge: part.is_bridge,
+            is_known: part.sure == Sure::Known,
+        }
+    }
+}
+
+impl RoleObject {
+    /// `keyboard`, `probably this medium's controller`, `bridge above the display`.
+    pub fn in_words(&self) -> String {
+        let probably = if self.is_known { "" } else { "probably " };
+        let bridge = match (self.is_bridge, self.role) {
+            (false, _) => "",
+            (true, THIS_MEDIUM) => "bridge above ",
+            (true, _) => "bridge above the ",
+        };
+        format!("{probably}{bridge}{}", self.role)
+    }
+}
+
+const THIS_MEDIUM: &str = "this medium's controller";
+
+/// A disk as a person tells it from another: `SanDisk Cruzer Fit, serial 4C53, 7.5 GiB`.
+pub fn disk_in_words(disk: &Disk) -> String {
+    let mut parts = Vec::new();
+    parts.extend(disk.product().map(|product| shown(&product)));
+    let serial = disk.serial.as_deref();
+    parts.extend(serial.map(|serial| format!("serial {}", shown(serial))));
+    parts.push(size(disk.size));
+    parts.join(", ")
+}
+
+/// Whose a medium is, and why: a sentence.
+pub fn whose_in_words(whose: &Whose) -> String {
+    let belongs = match whose.owned {
+        Owned::ThisMachine(Sure::Known) => "this medium belongs to this machine",
+        Owned::ThisMachine(Sure::Probable) => "this medium probably belongs to this machine",
+        Owned::Another(Sure::Known) => "this medium belongs to another host",
+        Owned::Another(Sure::Probable) => "this medium probably belongs to another host",
+        Owned::Unknown => "whether this medium belongs to this machine cannot be told",
+    };
+    format!("{belongs}: {}", evidence_in_words(&whose.evidence))
+}
+
+fn evidence_in_words(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::SameAdapter(mac) => {
+            format!("its state names the network adapter {mac}, which this machine has")
+        }
+        Evidence::InstalledHere(mac) => {
+            format!(
+                "its system UUID ends in {mac}, the address of a network adapter of this machine"
+            )
+        }
+        Evidence::SameUuid => "its system UUID is that of this machine's firmware".to_owned(),
+        Evidence::OtherAdapters(mac) => format!(
+            "its state names the network adapter {mac}, and this machine has none of those it names"
+        ),
+        Evidence::Devices {
+            present,
+            missing,
+            other,
+        } => {
+            let others = match other {
+                0 => String::new(),
+                other => format!(
+                    ", and another kind of device in {other} place{}",
+                    plural(*other)
+                ),
+            };
+            format!(
+                "of the PCI devices in its state this machine has {present} and lacks {missing}{others}"
+            )
+        }
+        _ => "its state names neither network adapters nor enough PCI devices".to_owned(),
+    }
+}
+
+fn role_in_words(role: Role) -> &'static str {
+    match role {
+        Role::BootController => THIS_MEDIUM,
+        Role::Keyboard => "keyboard",
+        Role::Display => "display",
+        _ => "management NIC",
+    }
+}
+
+fn symptom_word(symptom: Symptom) -> &'static str {
+    match symptom {
+        Symptom::NothingSaved => "no configuration saved",
+        Symptom::ToolsMissing => "VMware Tools images missing",
+        Symptom::KeyboardDead => "console keyboard dead",
+        Symptom::ConsoleDark => "console dark",
+        _ => "management network lost",
+    }
+}
+
+/// What follows from devices that are passed through, a line for each device and role; empty where
+/// nothing is known of any.
+fn consequences_in_words(devices: &[PassedDevice], situation: &Situation<'_>) -> Vec<String> {
+    let of_device = |device: &PassedDevice| {
+        let name = passed_in_words(device);
+        let parts = situation.parts(device).into_iter();
+        parts
+            .map(|part| {
+                let (is, then) = match part.sure {
+                    Sure::Known => ("is", ""),
+                    Sure::Probable => ("is probably", "then "),
+                };
+                let bridge = match part.is_bridge {
+                    true => "the bridge above ",
+                    false => "",
+                };
+                let (what, follows) = match part.role {
+                    Role::BootController => (
+                        THIS_MEDIUM,
+                        "the host starts but saves no configuration, and the VMware Tools images are missing",
+                    ),
+                    Role::Keyboard => (
+                        "the controller of a keyboard",
+                        "at the console that keyboard is dead",
+                    ),
+                    Role::Display => ("the display", "the console stays dark"),
+                    _ => (
+                        "the adapter of the management network",
+                        "the host cannot be reached through it",
+                    ),
+                };
+                format!("{name} {is} {bridge}{what}: {then}{follows}.")
+            })
+            .collect::<Vec<String>>()
+    };
+    devices.iter().flat_map(of_device).collect()
+}
+
+/// A device as `0000:00:14.0 (vmhba32)`.
+pub fn passed_in_words(device: &PassedDevice) -> String {
+    let name = match device.address {
+        Some(address) => address.to_string(),
+        None => shown(&device.key),
+    };
+    match &device.alias {
+        Some(alias) => format!("{name} ({})", shown(alias)),
+        None => name,
+    }
+}
+
+/// What the passed-through devices of the bank that boots next can have done to the host, and
+/// what to do next.
+pub fn standing_in_words(standing: &Standing, target: &str, situation: &Situation<'_>) -> String {
+    match standing {
+        Standing::NoneBoots => String::new(),
+        Standing::NoState => {
+            "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
+        }
+        Standing::Sealed => format!(
+            "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
+             Next: `bootbank fix {target}` says what you can still do.\n"
+        ),
+        Standing::Unopened => format!(
+            "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\
+             Next: `bootbank verify {target}` says what is wrong.\n"
+        ),
+        Standing::Read {
+            passed_through,
+            doubtful: 0,
+        } if passed_through.is_empty() => {
+            "No device is passed through in the bank that boots next.\n".to_owned()
+        }
+        Standing::Read { passed_through, .. } if passed_through.is_empty() => {
+            "esx.conf in the bank that boots next has lines that may pass a device through, in a form bootbank does not know. \
+             See the warnings.\n"
+                .to_owned()
+        }
+        Standing::Read { passed_through, .. } => {
+            devices_in_words(passed_through, target, situation)
+        }
+    }
+}
+
+/// The devices that are passed through, one on each line.
+pub fn list_in_words(devices: &[PassedDevice]) -> String {
+    let mut text = match devices.len() {
+        0 => return String::new(),
+        1 => "1 device is".to_owned(),
+        many => format!("{many} devices are"),
+    };
+    text.push_str(" passed through in the bank that boots next:\n");
+    for device in devices {
+        let _ = writeln!(text, "  {}", styled(&passed_in_words(device), WARNING));
+    }
+    text
+}
+
+fn devices_in_words(devices: &[PassedDevice], target: &str, situation: &Situation<'_>) -> String {
+    let mut text = list_in_words(devices);
+    for line in consequences_in_words(devices, situation) {
+        let _ = writeln!(text, "{line}");
+    }
+    let parts = devices.iter().flat_map(|device| situation.parts(device));
+    let roles: Vec<Role> = parts.map(|part| part.role).collect();
+    let knows_all = situation.machine().is_some() && situation.attachment.is_some();
+    let (it, each, again) = match devices.len() {
+        1 => ("it", "it", "it back"),
+        _ => ("one of them", "one", "them all back"),
+    };
+    match (knows_all, roles.contains(&Role::BootController)) {
+        (_, true) => {}
+        (true, false) => {
+            let none = if devices.len() == 1 {
+                "It is not"
+            } else {
+                "None of them is"
+            };
+            let _ = writeln!(text, "{none} this medium's controller.");
+        }
+        (false, false) => {
+            let _ = writeln!(
+                text,
+                "If {it} is the controller of this medium, the host starts but saves no configuration,\n\
+                 and the VMware Tools images are missing."
+            );
+        }
+    }
+    match (knows_all, roles.contains(&Role::Keyboard)) {
+        (_, true) => {}
+        (true, false) => {
+            let _ = writeln!(text, "No keyboard of this machine hangs on {it}.");
+        }
+        (false, false) => {
+            let _ = writeln!(
+                text,
+                "If {each} is the USB controller of the keyboard, the console keyboard is dead."
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "Next: power the host off, then `bootbank fix {target}` gives {again}."
+    );
+    if roles.contains(&Role::BootController) && situation.boot_device().is_some() {
+        let _ = writeln!(
+            text,
+            "`bootbank fix --boot-device {target}` gives only this medium's controller back, with what goes with it."
+        );
+    }
+    if devices.len() > 1 {
+        let _ = writeln!(
+            text,
+            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` lists every device."
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::{Bench, Survey};
+    use crate::host::recorded::Recorded;
+    use crate::medium::Memory;
+    use crate::state::{KeyCache, Limits};
+    use crate::stick::{Settings, Stick};
+    use std::io::Read as _;
+
+    /// What `info` says of an image on a disk of the desktop, whose network adapter has this address.
+    fn standing(disk: Option<&str>, mac: &str) -> String {
+        let packed = std::fs::File::open("testimages/esxi67-usb-passthru.img.gz").unwrap();
+        let mut image = Vec::new();
+        flate2::read::GzDecoder::new(packed)
+            .read_to_end(&mut image)
+            .unwrap();
+        let (medium, keys) = (Memory::new(image), KeyCache::new());
+        let settings = Settings {
+            sector_size: None,
+            limits: Limits::default(),
+            keys: &keys,
+        };
+        let stick = Stick::open(&medium, settings).unwrap();
+        let recorded = Recorded::open("desktop");
+        recorded.file("/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address", mac);
+        let host = recorded.host();
+        let bench = Bench::of(&host);
+        let disks = host.disks();
+        let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
+        let situation = Situation::of(&stick, disk, &host, &bench);
+        let standing = standing_in_words(&Survey::of(&stick).standing(), "/dev/sdb", &situation);
+        let plain = anstream::adapter::strip_str(&standing).to_string();
+        format!("{plain}{}", whose_in_words(&situation.whose))
+    }
+
+    #[test]
+    fn on_its_own_machine_what_follows_is_stated() {
+        insta::assert_snapshot!(standing(Some("sdb"), "00:0c:29:cd:1e:50"), @r"
+        2 devices are passed through in the bank that boots next:
+          0000:00:14.0 (vmhba32)
+          0000:00:1d.0
+        0000:00:14.0 (vmhba32) is this medium's controller: the host starts but saves no configuration, and the VMware Tools images are missing.
+        0000:00:1d.0 is the controller of a keyboard: at the console that keyboard is dead.
+        Next: power the host off, then `bootbank fix /dev/sdb` gives them all back.
+        `bootbank fix --boot-device /dev/sdb` gives only this medium's controller back, with what goes with it.
+        `bootbank fix -d ADDR /dev/sdb` gives one back; `bootbank pci list /dev/sdb` lists every device.
+        this medium belongs to this machine: its state names the network adapter 00:0c:29:cd:1e:50, which this machine has
+        ");
+    }
+
+    #[test]
+    fn elsewhere_it_is_probable() {
+        insta::assert_snapshot!(standing(Some("sdb"), "60:a4:4c:61:9d:70"), @r"
+        2 devices are passed through in the bank that boots next:
+          0000:00:14.0 (vmhba32)
+          0000:00:1d.0
+        0000:00:14.0 (vmhba32) is probably this medium's controller: then the host starts but saves no configuration, and the VMware Tools images are missing.
+        If one is the USB controller of the keyboard, the console keyboard is dead.
+        Next: power the host off, then `bootbank fix /dev/sdb` gives them all back.
+        `bootbank fix -d ADDR /dev/sdb` gives one back; `bootbank pci list /dev/sdb` lists every device.
+        this medium belongs to another host: its state names the network adapter 00:0c:29:cd:1e:50, and this machine has none of those it names
+        ");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_on_none_of_them_is_told_so() {
+        insta::assert_snapshot!(standing(Some("sda"), "00:0c:29:cd:1e:50"), @r"
+        2 devices are passed through in the bank that boots next:
+          0000:00:14.0 (vmhba32)
+          0000:00:1d.0
+        0000:00:1d.0 is the controller of a keyboard: at the console that keyboard is dead.
+        None of them is this medium's controller.
+        Next: power the host off, then `bootbank fix /dev/sdb` gives them all back.
+        `bootbank fix -d ADDR /dev/sdb` gives one back; `bootbank pci list /dev/sdb` lists every device.
+        this medium belongs to this machine: its state names the network adapter 00:0c:29:cd:1e:50, which this machine has
+        ");
+    }
+
+    #[test]
+    fn a_disk_is_told_by_model_serial_and_size() {
+        let disks = Recorded::open("desktop").host().disks();
+        let words: Vec<String> = disks.iter().map(disk_in_words).collect();
+        insta::assert_snapshot!(words.join("\n"), @r"
+        WDC WD5003AZEX, 465.8 GiB
+        SanDisk Cruzer Fit, serial 4C530001230617114250, 7.5 GiB
+        ");
+    }
+}

@@ -1,0 +1,165 @@
+//! `scan`, and what else looks at the machine the program runs on.
+
+use crate::run::Place;
+use serde_json::Value;
+
+/// A folder with a medium, its clone, a sealed one, a damaged one and a text.
+fn folder() -> Place {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("images")).unwrap();
+    place.copy("esxi67-fresh", "images/a.img");
+    place.copy("esxi67-fresh", "images/clone.img");
+    place.copy("esxi702-sealed", "images/sealed.img");
+    place.copy("esxi67-fat12-small", "images/damaged.img");
+    let mut bytes = place.read("images/damaged.img");
+    bytes[512..1024].fill(0);
+    place.write("images/damaged.img", bytes);
+    place.write(
+        "images/notes.txt",
+        "nothing of interest, but longer than one sector is ".repeat(20),
+    );
+    place
+}
+
+#[test]
+fn a_folder_is_listed_with_a_verdict_for_each_medium() {
+    let place = folder();
+    let text = place.run(&["scan", "images"]).expect(0).stdout();
+    for line in [
+        "images/a.img: ",
+        "build 6.7.0-8169922, bank 5 boots next",
+        "boots, but its boot controller is probably passed through; passed through: 0000:00:14.0 (vmhba32), 0000:00:1d.0",
+        "next: power the host off, then `bootbank fix images/a.img`",
+        "same system UUID as images/clone.img: one is a clone of the other",
+        "boots; the state is sealed, so what is passed through is not known",
+        "may be a damaged ESXi boot medium: the primary GPT is damaged",
+        "1 other file (-v lists it).",
+    ] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+    assert!(!text.contains("notes.txt"));
+    let text = place.run(&["scan", "-v", "images"]).expect(0).stdout();
+    assert!(text.contains("notes.txt"), "{text}");
+}
+
+#[test]
+fn each_file_is_an_object_and_one_that_cannot_be_read_stops_nothing() {
+    let place = folder();
+    let objects = place
+        .run(&["scan", "--json", "images", "-j", "4"])
+        .expect(0)
+        .objects();
+    let verdict = |object: &Value| {
+        let name = object["target"].as_str().unwrap().to_owned();
+        (name, object["verdict"].as_str().unwrap().to_owned())
+    };
+    let found: Vec<(String, String)> = objects.iter().map(verdict).collect();
+    let expected = [
+        ("images/a.img", "passed-through boot controller"),
+        ("images/clone.img", "passed-through boot controller"),
+        ("images/damaged.img", "damaged"),
+        ("images/notes.txt", "no ESXi boot medium"),
+        ("images/sealed.img", "sealed"),
+    ];
+    let expected = expected.map(|(name, verdict)| (name.to_owned(), verdict.to_owned()));
+    assert_eq!(found, expected);
+    assert_eq!(
+        objects[0]["clones"],
+        serde_json::json!(["images/clone.img"])
+    );
+    assert_eq!(objects[0]["boots_next"], 5);
+    assert_eq!(
+        objects[0]["symptoms"][0]["symptom"],
+        "no configuration saved"
+    );
+    assert_eq!(objects[0]["symptoms"][0]["is_known"], false);
+    assert_eq!(objects[2]["error"]["kind"], "damaged");
+}
+
+#[test]
+fn scan_takes_a_folder_and_info_without_a_target_is_scan() {
+    let place = Place::new();
+    place.write("notes.txt", "x");
+    for wrong in ["notes.txt", "nowhere"] {
+        let said = place.run(&["scan", wrong]).expect(2).stderr();
+        assert!(said.contains("scan takes a folder"), "{said}");
+    }
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    let text = place.run(&["scan", "empty"]).expect(0).stdout();
+    assert_eq!(text, "There is no file to look at.\n");
+    // The disks are those of the machine the test runs on.
+    let names = |arguments: &[&str]| -> Vec<Value> {
+        let objects = place.run(arguments).expect(0).objects();
+        objects
+            .iter()
+            .map(|object| object["schema"].clone())
+            .collect()
+    };
+    let scanned = names(&["scan", "--json"]);
+    assert!(scanned.iter().all(|schema| schema == "bootbank.scan/1"));
+    assert!(
+        names(&["info", "--json"])
+            .iter()
+            .all(|schema| schema == "bootbank.scan/1")
+    );
+}
+
+#[test]
+fn the_controller_of_an_image_cannot_be_told() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "a.img");
+    let before = place.read("a.img");
+    let said = place
+        .run(&["fix", "--boot-device", "a.img"])
+        .expect(3)
+        .stderr();
+    assert!(
+        said.contains("an image file hangs on no controller"),
+        "{said}"
+    );
+    assert!(said.contains("bootbank pci list a.img"), "{said}");
+    assert_eq!(place.read("a.img"), before);
+    place
+        .run(&["fix", "--boot-device", "--usb", "a.img"])
+        .expect(2);
+}
+
+#[test]
+fn usb_controllers_are_given_back_by_class_and_by_the_name_of_their_adapter() {
+    let place = Place::new();
+    // Of 4.0: every device has a class, and all of them are USB.
+    place.copy("esxi40-mbr", "old.img");
+    place.run(&["fix", "--usb", "old.img"]).expect(0);
+    let owners = place
+        .run(&["pci", "list", "--json", "old.img"])
+        .expect(0)
+        .stdout();
+    assert!(!owners.contains("\"passthrough\":true"), "{owners}");
+    // Of 6.7: the adapter vmhba32 is one of USB storage, and of the other nothing is known.
+    place.copy("esxi67-fresh", "new.img");
+    let said = place.run(&["fix", "--usb", "new.img"]).expect(0).stderr();
+    assert!(
+        said.contains("whether 0000:00:1d.0 is a USB controller cannot be told here"),
+        "{said}"
+    );
+    let owners = place
+        .run(&["pci", "list", "--json", "new.img"])
+        .expect(0)
+        .objects();
+    let devices = owners[0]["banks"][0]["devices"].as_array().unwrap().clone();
+    let passed: Vec<&Value> = devices
+        .iter()
+        .filter(|it| it["passthrough"] == true)
+        .collect();
+    assert_eq!(passed.len(), 1);
+    assert_eq!(passed[0]["addresses"][0], "0000:00:1d.0");
+    // Nothing is known of any.
+    place.copy("esxi55-fragmented", "unknown.img");
+    let before = place.read("unknown.img");
+    let said = place
+        .run(&["fix", "--usb", "unknown.img"])
+        .expect(3)
+        .stderr();
+    assert!(said.contains("cannot be told here"), "{said}");
+    assert_eq!(place.read("unknown.img"), before);
+}
