@@ -93,6 +93,13 @@ impl Fix {
         let work = targets.into_iter().map(|path| {
             let work = session.look_into(&path, |stick, target| {
                 let situation = session.situation(stick, target);
+                if target.kind() == TargetKind::Device {
+                    session.ui.say(&shown(&format!(
+                        "{}: {}",
+                        path.display(),
+                        whose_in_words(&situation.whose)
+                    )));
+                }
                 let addresses = match self.boot_device {
                     true => boot_device(&situation, target)?,
                     false => usb_controllers(session, stick, &situation, target)?,
