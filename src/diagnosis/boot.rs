@@ -124,9 +124,12 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
         }
     };
     thread::scope(|scope| {
-        for _ in 1..contents.threads.min(files.len()) {
-            scope.spawn(work);
-        }
+        // Where there is no room for another thread, those that there are do the work.
+        let others = 1..contents.threads.min(files.len());
+        others
+            .map(|_| thread::Builder::new().spawn_scoped(scope, work))
+            .take_while(Result::is_ok)
+            .for_each(drop);
         work();
     });
     let results = done.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -285,7 +285,7 @@ fn what_is_complete_and_has_no_name_is_read_through_a_mapping_and_reads_the_same
     for (offset, len) in [
         (0, 4096),
         ((10 << 20) + 999, 70_002),
-        (SIZE as usize - 512, 512),
+        (bytes.len() - 512, 512),
     ] {
         let mut buf = vec![1; len];
         complete.read_at(&mut buf, offset as u64).unwrap();
