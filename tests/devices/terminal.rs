@@ -1,6 +1,8 @@
 //! What is said and asked on a terminal, by way of script(1), which makes one.
 
 use crate::program::{Bench, sha256, text};
+use bootbank::partition::PartitionTable;
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -99,6 +101,48 @@ fn a_change_in_place_is_asked_about_though_the_device_was_named() {
         assert!(one_line.contains(part), "no `{part}` in {shown}");
     }
     assert_eq!(sha256(&image), before);
+    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
+        return;
+    };
+    assert_eq!(code, 0, "{shown}");
+    assert_ne!(sha256(&image), before);
+}
+
+/// A clone whose second bank was formatted anew: everything an undo compares is the same.
+#[test]
+fn force_asks_where_the_banks_are_not_those_of_the_undo_file() {
+    let bench = Bench::new();
+    let image = bench.bundled("esxi67-fresh");
+    let undo = bench.path("way.undo");
+    bench
+        .run(&["fix", "-q", "-z", text(&undo), text(&image)])
+        .exits(0);
+    let mut bytes = fs::read(&image).unwrap();
+    let table = PartitionTable::read(&bytes, None).unwrap();
+    let start = table.partition(6).unwrap().first_lba.0 as usize * 512;
+    // The UUID stands behind sixteen bytes of mark in the second sector.
+    assert_eq!(&bytes[start + 512..][..12], b"VMWARE FAT16");
+    bytes[start + 512 + 16] ^= 1;
+    fs::write(&image, bytes).unwrap();
+    let before = sha256(&image);
+    let arguments = format!("undo --force {} {}", text(&undo), text(&image));
+    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "n\n") else {
+        return;
+    };
+    assert_eq!(code, 3, "{shown}");
+    assert!(
+        shown.contains("another medium than that of the undo file"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("the bank on partition 6 has the UUID"),
+        "{shown}"
+    );
+    assert_eq!(sha256(&image), before);
+    // Where nobody can be asked, --force was said already.
+    bench
+        .run(&["undo", "-n", "--force", text(&undo), text(&image)])
+        .exits(0);
     let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
         return;
     };
