@@ -4,14 +4,16 @@
 //! its new content. [`Overlay`] lays a write set over a medium in memory, so that the
 //! result can be read and judged before anything is written.
 
+mod outcome;
 mod overlay;
 mod run;
 mod undo;
 mod undo_file;
 mod write_set;
 
+pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
-pub use run::{CommitError, Committed, Failure, Holds, Operation, run, run_watched};
+pub use run::{run, run_watched};
 pub use undo::{Undo, UndoError};
 pub use undo_file::UndoSummary;
 pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};

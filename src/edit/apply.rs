@@ -4,10 +4,11 @@ use super::configuration::{Configuration, SCHEMA_STORE, inside};
 use super::edited::{Edited, Unmatched};
 use super::error::EditError;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
+use super::surroundings::{Surroundings, secret_types};
 use super::{files, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{Owner, SchemaStore, SecretTypes};
-use crate::state::{Contents, State};
+use crate::state::State;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -60,18 +61,6 @@ struct Draft<'s> {
     files: files::Files,
     schema: Option<&'s SchemaStore>,
     secret_types: &'s SecretTypes,
-}
-
-/// What an edit may depend on besides the configuration it changes.
-#[derive(Clone, Copy)]
-pub(super) struct Surroundings<'s> {
-    pub(super) context: Context,
-    /// The bank's, where its boot.cfg tells one.
-    pub(super) release: Option<&'s Release>,
-    /// The host's own description of its settings, where the state has it.
-    pub(super) schema: Option<&'s SchemaStore>,
-    /// What of the host's settings is secret by its own description.
-    pub(super) secret_types: &'s SecretTypes,
 }
 
 impl<'s> Draft<'s> {
@@ -141,18 +130,6 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
     };
     let schema = SchemaStore::open(bytes).map_err(inside(SCHEMA_STORE))?;
     Ok(Some(schema))
-}
-
-/// What the host's own description of its settings calls secret. A description that cannot be read
-/// calls nothing so, and stands in nobody's way; names count all the same.
-///
-/// # Errors
-/// A state whose members cannot be had.
-pub fn secret_types(state: &impl Contents) -> Result<SecretTypes, EditError> {
-    let schema = state.content(SCHEMA_STORE)?.map(SchemaStore::open);
-    Ok(schema
-        .and_then(Result::ok)
-        .map_or_else(SecretTypes::default, |schema| schema.secret_types()))
 }
 
 /// Looks at what several states made of the same edits: what none of them holds is an error.

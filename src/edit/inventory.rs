@@ -3,8 +3,8 @@
 //! Order, times, compression, the ConfigStore's bookkeeping (Revision, ModifiedTime) and tables
 //! other than `Config` are none of it.
 
-use super::apply::secret_types;
 use super::files::fingerprint;
+use super::surroundings::secret_types;
 use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::bank::BootCfg;
 use crate::ownership::{EsxConf, Row, SecretTypes, ValueColumn};

@@ -26,9 +26,10 @@ mod request;
 pub mod seal;
 pub mod selector;
 mod store;
+mod surroundings;
 
+pub use apply::apply;
 pub(crate) use apply::check_unmatched;
-pub use apply::{apply, secret_types};
 pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
@@ -40,3 +41,4 @@ pub use identity::Identity;
 pub use network::Network;
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};
+pub use surroundings::secret_types;

@@ -3,11 +3,11 @@
 //! A host up to 7.0 U1 reads esx.conf and a later one the ConfigStore. A device that either names
 //! is changed in both; one that neither names gets its entry where its release reads it.
 
-use super::apply::Surroundings;
 use super::configuration::inside;
 use super::harm::keeps_a_network_adapter;
 use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
+use super::surroundings::Surroundings;
 use super::{
     CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE, SettingChange,
     TextChange,

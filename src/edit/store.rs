@@ -1,8 +1,8 @@
 //! Rows of the ConfigStore: a value set, or a row deleted.
 
-use super::apply::Surroundings;
 use super::configuration::inside;
 use super::request::StoreEdit;
+use super::surroundings::Surroundings;
 use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
 use super::{SCHEMA_STORE, Unmatched};
 use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};

@@ -8,6 +8,7 @@
 use super::FatError;
 use super::directory::{Entry, SLOT_LEN, entries, free_slots, short_name};
 use super::geometry::{BOOT_FIELDS, ClusterId, FatKind, Geometry};
+use super::known_head::KnownHead;
 use super::table::{FatTable, Link};
 use crate::bytes::{array, le16, le32};
 use crate::medium::{ReadAt, Window};
@@ -444,55 +445,6 @@ impl<'m> Volume<'m> {
             cluster: entry.first_cluster(),
             last: self.geometry.last_cluster(),
         }
-    }
-}
-
-/// A medium of which the head of one volume is served from memory.
-pub struct KnownHead<'v> {
-    medium: &'v dyn ReadAt,
-    parts: Vec<(u64, &'v [u8])>,
-}
-
-impl ReadAt for KnownHead<'_> {
-    fn size(&self) -> u64 {
-        self.medium.size()
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut rest = buf;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let (known, len) = self.known_from(at);
-            let len = usize::try_from(len).unwrap_or(usize::MAX).min(rest.len());
-            let (now, later) = rest.split_at_mut(len);
-            match known.and_then(|known| known.get(..len)) {
-                Some(known) => now.copy_from_slice(known),
-                None => self.medium.read_at(now, at)?,
-            }
-            at = at.saturating_add(len as u64);
-            rest = later;
-        }
-        Ok(())
-    }
-}
-
-impl KnownHead<'_> {
-    /// The known bytes from `at` on, or `None` and how many bytes of the medium come before
-    /// the next known ones. The number is never 0.
-    fn known_from(&self, at: u64) -> (Option<&[u8]>, u64) {
-        let mut unknown = u64::MAX;
-        for (start, part) in &self.parts {
-            match at.checked_sub(*start) {
-                Some(within) => {
-                    let within = usize::try_from(within).unwrap_or(usize::MAX);
-                    if let Some(known) = part.get(within..).filter(|known| !known.is_empty()) {
-                        return (Some(known), known.len() as u64);
-                    }
-                }
-                None => unknown = unknown.min(start - at),
-            }
-        }
-        (None, unknown)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The inner archive of a state: plain, or encrypted with a key that lies beside it or is sealed.
 
 use super::envelope::{Envelope, Plaintext};
-use super::key_store::{EncryptionInfo, Key, KeyStoreError};
+use super::key::Key;
+use super::key_store::{EncryptionInfo, KeyStoreError};
 use super::packed::Packed;
 use super::{KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError};
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //! Form and derivation were verified on a real 7.0.2 state. The fields of a sealed store have
 //! not been seen and are not looked at.
 
+use super::key::Key;
 use super::recovery_key::RecoveryKey;
 use crate::error::ErrorKind;
 use base64::Engine as _;
@@ -118,25 +119,6 @@ impl KeyStoreError {
     }
 }
 
-/// An AES-256 key, wiped from memory when dropped and never shown.
-pub struct Key(Zeroizing<[u8; 32]>);
-
-impl Key {
-    pub(super) fn new(bytes: Zeroizing<[u8; 32]>) -> Key {
-        Key(bytes)
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
 /// What the key is derived from in mode `NONE`.
 #[derive(Clone)]
 struct KeyParts {
@@ -152,7 +134,7 @@ impl KeyParts {
         password.extend_from_slice(PHRASE);
         let mut key = Zeroizing::new([0; 32]);
         pbkdf2::pbkdf2_hmac::<Sha256>(&password, &*self.data2, ROUNDS, &mut *key);
-        Key(key)
+        Key::new(key)
     }
 
     /// Tells parts apart without keeping them.

@@ -17,6 +17,7 @@ mod error;
 mod fixtures;
 pub mod gzip;
 mod inner;
+mod key;
 pub mod key_store;
 mod packed;
 mod recovery_key;

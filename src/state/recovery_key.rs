@@ -7,7 +7,7 @@
 //! order, was not seen. So every order is a candidate, and one counts only where the envelope's own
 //! `vmware.keyHash` is its hash; the authentication tag proves it again when the envelope is opened.
 
-use super::key_store::Key;
+use super::key::Key;
 use crate::error::ErrorKind;
 use thiserror::Error;
 use zeroize::Zeroizing;

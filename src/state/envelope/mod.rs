@@ -13,7 +13,7 @@ mod header;
 
 pub use error::EnvelopeError;
 
-use super::key_store::Key;
+use super::key::Key;
 use crate::bytes::{array, le32};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
