@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 /// Every command as it succeeds on STICK, and on a copy that it may change.
 const GOOD: &[&str] = &[
+    "scan images",
     "info STICK",
     "info STICK STORE SEALED",
     "verify STICK",
@@ -112,6 +113,10 @@ fn place() -> Place {
     place
         .run(&["fix", "-z", "way-back.undo", "UNDONE"])
         .expect(0);
+    fs::create_dir(place.path().join("images")).unwrap();
+    place.copy("esxi702-sealed", "images/sealed.img");
+    place.copy("esxi67-usb-passthru", "images/stick.img");
+    place.write("images/notes.txt", "");
     place.write(
         "plan.toml",
         "[[device]]\naddress = \"passed-through\"\nowner = \"vmkernel\"\n",
@@ -221,6 +226,8 @@ fn every_object_of_every_command_is_as_its_schema_says() {
             lines.push_str(&objects(&place, &line.replace("STICK", target)));
         }
     }
+    // One that cannot be read does not make scan end with an error.
+    lines.push_str(&place.run(&["scan", "--json", "."]).expect(0).stdout());
     validate(&place, &lines);
 }
 

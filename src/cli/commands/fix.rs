@@ -5,7 +5,7 @@ use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure, whose_in_words};
 use crate::cli::session::{Run, Session, TargetArgs, distinct};
-use crate::cli::terminal::{quoted, shown};
+use crate::cli::terminal::{name, quoted_path, shown};
 use crate::diagnosis::{Situation, devices};
 use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::medium::{Target, TargetKind};
@@ -123,7 +123,7 @@ fn boot_device(situation: &Situation<'_>, target: &Target) -> Result<Vec<PciAddr
     if let Some(addresses) = situation.boot_device() {
         return Ok(addresses);
     }
-    let path = target.path().display();
+    let path = name(target.path());
     let (why, next) = match (target.kind(), &situation.attachment) {
         (TargetKind::Image, _) => (
             "an image file hangs on no controller".to_owned(),
@@ -135,8 +135,7 @@ fn boot_device(situation: &Situation<'_>, target: &Target) -> Result<Vec<PciAddr
         ),
         (_, Some(_)) => (whose_in_words(&situation.whose), ON_ITS_HOST),
     };
-    let target = path.to_string();
-    let target = quoted(&target);
+    let target = quoted_path(target.path());
     Err(Failure::refused(format!(
         "{path}: which controller its host boots from cannot be told here: {}",
         shown(&why)
@@ -155,7 +154,7 @@ fn usb_controllers(
     target: &Target,
 ) -> Result<Vec<PciAddress>, Failure> {
     let usb = situation.usb_controllers(&devices(stick, session.common.bank)?);
-    let path = target.path().display();
+    let path = name(target.path());
     let unclear: Vec<String> = usb.unclear.iter().map(ToString::to_string).collect();
     let unclear = unclear.join(", ");
     if usb.passed_through == 0 && !unclear.is_empty() {

@@ -7,7 +7,9 @@ use crate::cli::report::{
     whose_in_words,
 };
 use crate::cli::session::{Run, Schema, Session, for_each};
-use crate::cli::terminal::{ERROR, HEADING, WARNING, plural, quoted, shown, size, styled};
+use crate::cli::terminal::{
+    ERROR, HEADING, WARNING, name, plural, quoted_path, shown, size, styled,
+};
 use crate::diagnosis::{
     Found, FoundMedium, Summary, Sure, Verdict, attached_disks, files_in, look_at,
 };
@@ -295,7 +297,7 @@ fn about(summary: &Summary, clones: Vec<String>) -> About {
 }
 
 fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> String {
-    let mut text = styled(&shown(&medium.path.display().to_string()), HEADING);
+    let mut text = styled(&name(&medium.path), HEADING);
     match (&medium.disk, medium.size) {
         (Some(disk), _) => {
             let _ = write!(text, ": {}, {}", disk_in_words(disk), disk.bus.as_str());
@@ -311,7 +313,7 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
     };
     let by_id = medium.disk.as_ref().and_then(|disk| disk.by_id.as_ref());
     if let Some(by_id) = by_id {
-        line(shown(&by_id.display().to_string()));
+        line(name(by_id));
     }
     match &medium.found {
         Found::Medium(summary) => {
@@ -377,8 +379,7 @@ fn verdict_in_words(summary: &Summary, path: &Path) -> String {
     let passed = summary.passed_through.as_deref().unwrap_or_default();
     let names: Vec<String> = passed.iter().map(passed_in_words).collect();
     let list = names.join(", ");
-    let target = path.display().to_string();
-    let target = quoted(&target);
+    let target = quoted_path(path);
     match &summary.verdict {
         Verdict::Boots if summary.passed_through.is_none() => {
             "boots with default settings".to_owned()
