@@ -119,7 +119,7 @@ fn force_asks_where_the_banks_are_not_those_of_the_undo_file() {
         .exits(0);
     let mut bytes = fs::read(&image).unwrap();
     let table = PartitionTable::read(&bytes, None).unwrap();
-    let start = table.partition(6).unwrap().first_lba.0 as usize * 512;
+    let start = usize::try_from(table.partition(6).unwrap().first_lba.0).unwrap() * 512;
     // The UUID stands behind sixteen bytes of mark in the second sector.
     assert_eq!(&bytes[start + 512..][..12], b"VMWARE FAT16");
     bytes[start + 512 + 16] ^= 1;
