@@ -43,7 +43,8 @@ Exit codes:
   3    refused for safety: the medium is in use or has no room, the state is sealed by a TPM, the
        undo file does not match
   4    damaged, unsupported or not understood; verify found errors
-  5    I/O error; if writing had begun, the message says what each bank holds and names the undo file
+  5    I/O error; if writing had begun, the message says what each bank holds and names the undo
+       file
   6    some of several targets failed; or the devices that could be given back were, and a line that
        may pass through another was left
   130  interrupted before anything took effect

@@ -55,7 +55,7 @@ pub enum SelectError {
         selector: String,
     },
     /// No device fits.
-    #[error("no device matches `{selector}`{}", listing("; the nearest are", .near))]
+    #[error("no device matches `{selector}`{}", listing("; nearest:", .near))]
     NoSuchDevice {
         /// The text as given.
         selector: String,

@@ -119,7 +119,13 @@ fn last_is_the_newest_of_all_or_of_one_medium() {
     place.run(&["fix", "-q", "b.img"]).expect(0);
     let changed = place.read("b.img");
     // Clones: only the name tells one from the other.
-    place.run(&["undo", "--last", "a.img"]).expect(0);
+    let last = place.run(&["undo", "--last", "a.img"]).expect(0);
+    let says_what = |line: &str| line.trim_start().starts_with("kernelopt modify: ");
+    assert!(
+        last.stderr().lines().any(says_what),
+        "what is undone, line by line: {}",
+        last.stderr()
+    );
     assert_eq!(place.read("a.img"), between);
     assert_eq!(place.read("b.img"), changed);
     place.run(&["undo", "--last"]).expect(0);

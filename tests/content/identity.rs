@@ -144,7 +144,7 @@ fn a_storage_adapter_is_passed_through_only_where_yes_is_said() {
 fn a_device_that_nothing_names_is_a_mistake_unless_it_is_said_to_be_new() {
     let host = Host::new("esxi67-usb-passthru");
     let set = ["pci", "set", "STICK", "-d", "0a:00.0", "-e", "true"];
-    host.refuses(&set, 2, "no device matches `0a:00.0`; the nearest are ");
+    host.refuses(&set, 2, "no device matches `0a:00.0`; nearest: ");
     host.refuses(
         &set,
         2,

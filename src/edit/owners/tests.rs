@@ -76,7 +76,7 @@ fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
     assert!(edited.members.is_empty());
     assert_eq!(
         edited.unmatched[0].to_string(),
-        "no device matches `0000:55:1f.2`; the nearest are /device/0000:85:31.1/owner (0000:55:1f.1)"
+        "no device matches `0000:55:1f.2`; nearest: /device/0000:85:31.1/owner (0000:55:1f.1)"
     );
     let insisted = edit(Devices::NamedOrNew(named("0000:55:1f.2")), Owner::Passthru);
     let edited = apply(&state, &[insisted], Context::default(), None).unwrap();

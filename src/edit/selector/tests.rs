@@ -87,7 +87,7 @@ fn a_key_typed_without_its_path_names_no_device_but_is_listed() {
     let error = chosen(&devices, "0000:10:00.0").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no device matches `0000:10:00.0`; the nearest are /device/0000:10:00.0/owner (0000:0a:00.0)"
+        "no device matches `0000:10:00.0`; nearest: /device/0000:10:00.0/owner (0000:0a:00.0)"
     );
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
@@ -186,16 +186,16 @@ fn a_device_that_is_not_there_is_answered_with_its_neighbours() {
     let answer = |selector| chosen(&devices, selector).unwrap_err().to_string();
     assert_eq!(
         answer("00:1a.1"),
-        "no device matches `00:1a.1`; the nearest are /device/000:26.0/owner (0000:00:1a.0), \
+        "no device matches `00:1a.1`; nearest: /device/000:26.0/owner (0000:00:1a.0), \
          /device/000:26.7/owner (0000:00:1a.7)"
     );
     assert_eq!(
         answer("03:1f.0"),
-        "no device matches `03:1f.0`; the nearest are /device/003:00.0/owner (0000:03:00.0)"
+        "no device matches `03:1f.0`; nearest: /device/003:00.0/owner (0000:03:00.0)"
     );
     assert_eq!(
         answer("01:00.0"),
-        "no device matches `01:00.0`; the nearest are /device/000:29.7/owner (0000:00:1d.7), \
+        "no device matches `01:00.0`; nearest: /device/000:29.7/owner (0000:00:1d.7), \
          /device/003:00.0/owner (0000:03:00.0)"
     );
     assert!(answer("raw:nothing").contains("/device/000:29.7/owner"));

@@ -161,7 +161,7 @@ impl Run for UndoCommand {
         let Some(newest) = newest else {
             return Err(none_kept(stick));
         };
-        session.ui.say(&list::in_words(newest));
+        session.ui.lines(&list::in_words(newest));
         Ok(put_back::each(
             session,
             self,
