@@ -47,6 +47,22 @@ fn gpt_end(head: &[u8], sector_size: u32) -> Option<u64> {
     Some(sectors.saturating_mul(u64::from(sector_size)))
 }
 
+/// A disk of so many sectors of 512 bytes: a protective MBR, the header of a GPT, and data.
+#[cfg(test)]
+pub fn disk_with_gpt(sectors: u64) -> Vec<u8> {
+    let length = usize::try_from(sectors * 512).unwrap();
+    let mut disk = vec![0xa5; length];
+    disk[..1024].fill(0);
+    disk[446 + 4] = 0xee;
+    disk[446 + 8] = 1;
+    let behind_mbr = u32::try_from(sectors - 1).unwrap();
+    disk[446 + 12..][..4].copy_from_slice(&behind_mbr.to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk[512..][..gpt::SIGNATURE.len()].copy_from_slice(gpt::SIGNATURE);
+    disk[512 + gpt::BACKUP_AT..][..8].copy_from_slice(&(sectors - 1).to_le_bytes());
+    disk
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_gpt_ends_behind_its_backup_or_what_partitions_may_use() {
-        let mut image = include_bytes!("../../fuzz/seeds/image/gpt").to_vec();
+        let mut image = disk_with_gpt(68);
         for (backup, last_usable) in [(99u64, 66u64), (1, 99)] {
-            image[512 + 32..][..8].copy_from_slice(&backup.to_le_bytes());
-            image[512 + 48..][..8].copy_from_slice(&last_usable.to_le_bytes());
+            image[512 + gpt::BACKUP_AT..][..8].copy_from_slice(&backup.to_le_bytes());
+            image[512 + gpt::LAST_USABLE_AT..][..8].copy_from_slice(&last_usable.to_le_bytes());
             assert_eq!(extent(&image, None), Some(100 * 512));
         }
     }

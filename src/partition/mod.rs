@@ -19,6 +19,8 @@ mod tests;
 mod types;
 
 pub use error::{GptFault, PartitionFault, TableError, TableWarning};
+#[cfg(test)]
+pub use extent::disk_with_gpt;
 pub use extent::{EXTENT_HEAD, extent};
 pub use fault::{BackupOverlap, Cut, TableFault};
 pub use other::{OtherTable, Restore, other_table};

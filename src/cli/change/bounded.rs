@@ -135,9 +135,10 @@ impl<R: Read> Read for Bounded<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::partition::disk_with_gpt;
 
     fn image() -> Vec<u8> {
-        include_bytes!("../../../fuzz/seeds/image/gpt").to_vec()
+        disk_with_gpt(68)
     }
 
     fn read(image: &[u8], limit: u64) -> Result<Vec<u8>, TooMuch> {
