@@ -8,18 +8,10 @@ kill_case=a_machine_killed_at_any_moment_leaves_old_or_new_and_is_undone
 # Moments looked at while the machine stands still; at the last one, and in a second machine, it is killed.
 moments=14
 
-# Byte at which a bank begins; as in the profile of the bundled image.
-bank_offset() {
-  case $1 in
-    5) echo $((8224 * 512)) ;;
-    6) echo $((20512 * 512)) ;;
-  esac
-}
-
 # Copies a bank's files out with mtools: bank_files IMAGE NUMBER DIR
 bank_files() {
   mkdir -p "$3"
-  MTOOLS_SKIP_CHECK=1 mcopy -n -s -i "$1@@$(bank_offset "$2")" "::*" "$3" </dev/null
+  MTOOLS_SKIP_CHECK=1 mcopy -n -s -i "$1@@$(partition_offset "$1" "$2")" "::*" "$3" </dev/null
 }
 
 # The images to compare with, the files of their banks, and the undo file between them.

@@ -29,10 +29,22 @@ make_disk() {
   gzip -dc "testimages/$2.img.gz" >"$work/$1.img"
 }
 
+# Byte at which a partition of an image begins: partition_offset IMAGE NUMBER
+partition_offset() {
+  echo $(($(sfdisk -d "$1" | sed -n "s,^$1$2 : start= *\([0-9]*\)\,.*,\1,p") * 512))
+}
+
 # Arguments that make one of the images known to QEMU by its name.
 backing() {
   local name=$1 more=${2:-}
   drives+=(-blockdev "driver=raw,node-name=$name,file.driver=file,file.filename=$work/$name.img$more")
+}
+
+# Starts QEMU in the background; the console goes to $work/NAME.console: start_qemu NAME ARGUMENTS...
+start_qemu() {
+  nice qemu-system-x86_64 -accel tcg -smp 1 -display none -nodefaults -no-reboot \
+    -serial "file:$work/$1.console" "${@:2}" 2>"$work/$1.qemu" &
+  machine_pid=$!
 }
 
 # Starts the machine in the background. Its console goes to $work/NAME.console, what it reports to
@@ -43,12 +55,9 @@ start_machine() {
   local image
   image=$(find "$kernel/boot" -name 'vmlinuz-*' | sort -V | tail -n 1)
   : >"$work/$name.report"
-  nice qemu-system-x86_64 -accel tcg -m 768 -smp 1 -display none -nodefaults -no-reboot \
-    -kernel "$image" -initrd "$work/initramfs" \
+  start_qemu "$name" -m 768 -kernel "$image" -initrd "$work/initramfs" \
     -append "console=ttyS0 quiet panic=-1 random.trust_cpu=on vm.run=$run" \
-    -serial "file:$work/$name.console" -serial "file:$work/$name.report" \
-    "$@" 2>"$work/$name.qemu" &
-  machine_pid=$!
+    -serial "file:$work/$name.report" "$@"
 }
 
 # Ends the machine as a power cut does.
