@@ -73,11 +73,10 @@ impl UndoSummary {
         let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
         let mut archive = tar::Archive::new(file);
         let first = archive.entries().map_err(not_one)?.next();
-        let first = first.transpose().map_err(not_one)?;
+        let first = first.transpose().map_err(|_| other_file())?;
         let manifest = first.filter(|it| it.path_bytes() == MANIFEST.as_bytes());
         let Some(manifest) = manifest.filter(|it| it.header().entry_type().is_file()) else {
-            let what = format!("it does not begin with `{MANIFEST}`");
-            return Err(UndoError::NotAnUndoFile(what));
+            return Err(other_file());
         };
         let mut json = Vec::new();
         let mut manifest = manifest.take(LARGEST_MANIFEST);
@@ -277,12 +276,20 @@ fn write_tar(members: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     tar.into_inner()
 }
 
+/// A file of another kind: what a tar reader says of its header means nothing to anybody.
+fn other_file() -> UndoError {
+    UndoError::NotAnUndoFile(format!("it does not begin with `{MANIFEST}`"))
+}
+
 fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
     let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
     let mut members = BTreeMap::new();
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries().map_err(not_one)? {
-        let mut entry = entry.map_err(not_one)?;
+        let mut entry = entry.map_err(|error| match members.is_empty() {
+            true => other_file(),
+            false => not_one(error),
+        })?;
         // A sparse member takes more room in memory than in the file.
         if !entry.header().entry_type().is_file() {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

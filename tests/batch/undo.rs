@@ -151,6 +151,51 @@ fn last_is_the_newest_of_all_or_of_one_medium() {
 }
 
 #[test]
+fn last_names_in_lines_what_it_undoes_and_takes_one_medium() {
+    let place = Place::new();
+    let [_, between] = changed_twice(&place, "a.img");
+    let changed = place.read("a.img");
+    place.copy(IMAGE, "b.img");
+    // The newest of all is not what somebody means who names two media.
+    let two = place.run(&["undo", "--last", "b.img", "c.img"]).expect(2);
+    assert!(
+        two.stderr().contains("--last takes one medium"),
+        "{}",
+        two.stderr()
+    );
+    assert_eq!(place.read("a.img"), changed);
+    let said = place.run(&["undo", "--last"]).expect(0).stderr();
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    assert!(lines.contains(&"kernelopt modify: 2 changes"), "{said}");
+    assert_eq!(place.read("a.img"), between);
+    // There is nothing left to explain the second time.
+    let again = place.run(&["undo", "--last"]).expect(0);
+    assert!(!again.stderr().contains("warning"), "{}", again.stderr());
+    let kept = files(&place);
+    let age = ["undo", "--older-than", "3", kept[0].to_str().unwrap()];
+    place.run(&age).expect(2);
+}
+
+#[test]
+fn where_one_of_several_undo_files_is_none_no_other_is_used() {
+    let place = Place::new();
+    changed_twice(&place, "a.img");
+    let changed = place.read("a.img");
+    place.copy(IMAGE, "b.img");
+    let kept = files(&place);
+    // The medium and the undo file in the wrong order: the file names another medium.
+    let run = place
+        .run(&["undo", "b.img", kept[1].to_str().unwrap()])
+        .expect(4);
+    assert!(
+        run.stderr().contains("bootbank undo FILE STICK"),
+        "{}",
+        run.stderr()
+    );
+    assert_eq!(place.read("a.img"), changed);
+}
+
+#[test]
 fn several_undo_files_are_carried_out_the_newest_first() {
     let place = Place::new();
     let [before, _] = changed_twice(&place, "a.img");

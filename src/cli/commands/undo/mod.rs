@@ -42,6 +42,7 @@ pub struct UndoCommand {
     prune: bool,
     /// With --prune: how many days old a file must be to be removed although its change was not undone
     #[arg(long, value_name = "DAYS", default_value_t = prune::USUAL_AGE, requires = "prune")]
+    #[arg(conflicts_with_all = ["paths", "last", "list"])]
     older_than: u32,
     /// Put the old sectors back, whatever was written to them since, and name what that damages. On a
     /// terminal, asks if the banks or the host are not those in the undo file
@@ -98,14 +99,19 @@ impl Run for UndoCommand {
     }
 
     fn prepare(&mut self) -> Result<(), Failure> {
+        let (named, _) = self.split()?;
         self.files = if self.list || self.prune || self.last {
             kept_undos()?
         } else {
-            let (files, _) = self.split()?;
-            for file in files {
+            for file in named {
                 put_back::check_is_file(file)?;
             }
-            let mut files: Vec<KeptUndo> = files.iter().cloned().map(KeptUndo::look_at).collect();
+            let mut files: Vec<KeptUndo> = named.iter().cloned().map(KeptUndo::look_at).collect();
+            // Where one of several is none, the others may be meant for another medium.
+            let mut found = files.iter().map(|it| &it.found);
+            if let (true, Some(Err(failure))) = (named.len() > 1, found.find(|it| it.is_err())) {
+                return Err(failure.clone());
+            }
             // A later change of a medium is undone before an earlier one.
             files.sort_by_key(|file| std::cmp::Reverse(file.time));
             files

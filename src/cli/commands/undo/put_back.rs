@@ -172,8 +172,8 @@ fn put_back(
         &way.set,
     );
     match &result {
-        Ok(_) => working.done(),
-        Err(_) => drop(working),
+        Err(CommitError::Interrupted { .. }) => drop(working),
+        _ => working.done(),
     }
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
@@ -198,6 +198,13 @@ fn way_back(
     check_sector_size(undo, target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
     let way = plan_undo(&medium, undo, settings, args.force)?;
+    if way.set.is_empty() {
+        ui.text(&format!(
+            "{}: already as it was before the change\n",
+            shown(&object.target)
+        ));
+        return Ok(None);
+    }
     let files_only = way.files_only.as_ref().map(|why| {
         format!(
             "{why}; so the replaced files get their old content back, and everything else stays as it is"
@@ -214,13 +221,6 @@ fn way_back(
     for text in files_only.into_iter().chain(damage).chain(again) {
         ui.warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);
-    }
-    if way.set.is_empty() {
-        ui.text(&format!(
-            "{}: already as it was before the change\n",
-            shown(&object.target)
-        ));
-        return Ok(None);
     }
     describe(session, undo, &way, object);
     object.outcome = Outcome::WouldChange;
