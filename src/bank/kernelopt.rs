@@ -5,7 +5,7 @@ use super::settings::{add_line, value_range};
 use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::is_space;
-use crate::secrets::quotable;
+use crate::secrets::{Guarded, quotable};
 use std::ops::Range;
 
 /// The setting that holds the options.
@@ -47,7 +47,7 @@ impl KerneloptEdit {
 #[non_exhaustive]
 pub enum KerneloptError {
     /// An option with blanks or control characters, or an empty one.
-    #[error("{:?} is not a single kernel option", quotable(.word))]
+    #[error("{:?} is not a single kernel option", shown(.word))]
     NotAWord {
         /// What was given.
         word: String,
@@ -63,6 +63,15 @@ pub enum KerneloptError {
         "the bootstate line would move past the first 512 bytes of boot.cfg, where ESXi's loader does not find it"
     )]
     BootstateOutOfReach,
+}
+
+/// What was given for an option, to be shown. The value of one option may have blanks in it here, so
+/// all of it counts as the value of its name.
+fn shown(word: &str) -> String {
+    match word.split_once('=') {
+        Some((name, value)) => format!("{name}={}", Guarded::named(name, value).veiled()),
+        None => quotable(word),
+    }
 }
 
 impl KerneloptError {

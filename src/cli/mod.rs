@@ -12,6 +12,7 @@ mod report;
 mod session;
 mod terminal;
 
+use crate::secrets::Guarded;
 use crate::state::KeyCache;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use commands::Command;
@@ -68,11 +69,11 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors and come here too; clap knows which is which.
-            let _ = error.print();
             if !error.use_stderr() {
+                let _ = error.print();
                 return Exit::Done.into();
             }
-            say_in_json(&error);
+            say_usage(&error);
             return Exit::Usage.into();
         }
     };
@@ -90,8 +91,9 @@ fn command_words(matches: &ArgMatches) -> String {
     words.join(" ")
 }
 
-/// A command line that makes no sense, as an object too where `--json` is on it.
-fn say_in_json(error: &clap::Error) {
+/// A command line that makes no sense, as an object too where `--json` is on it. What is quoted of it
+/// may be a secret.
+fn say_usage(error: &clap::Error) {
     let arguments = std::env::args_os().skip(1);
     let mut options = arguments.take_while(|argument| argument != "--");
     let ui = Ui::new(
@@ -101,7 +103,12 @@ fn say_in_json(error: &clap::Error) {
         ColorChoice::Never,
         Gate::new(false),
     );
-    let text = error.render().to_string();
+    let text = Guarded::of(error.render().to_string());
+    match text.is_secret() {
+        true => ui.lines(text.veiled().trim_end()),
+        false => drop(error.print()),
+    }
+    let text = text.veiled();
     let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
     let failure = Failure::usage(message.trim_start_matches("error: ").trim());
     let failure = match hint.trim() {

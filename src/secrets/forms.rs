@@ -1,8 +1,10 @@
 //! Secrets that are told by what they look like, wherever they stand: private keys, password
 //! hashes as `crypt` writes them, recovery keys, passwords in addresses, `name=value` with a name
-//! that says so.
+//! that says so, `"name": value` in a piece of JSON.
 
-use super::names::{is_secret_name, says_nothing};
+use super::names::{is_secret_name, says_nothing, veil_of};
+use super::{HIDDEN, json};
+use serde::de::IgnoredAny;
 use std::ops::Range;
 
 /// How a block of PEM begins, and how it ends.
@@ -133,16 +135,18 @@ fn addresses(text: &str, places: &mut Vec<Range<usize>>) {
     }
 }
 
-/// `name=value` and `name="value"`: what follows a name that says so, up to the next blank or the
-/// closing quote.
+/// `name=value`, `name="value"` and, as a piece of JSON has them, `"name": "value"` and `"name": 1`:
+/// what follows a name that says so, up to the next blank or the closing quote.
 fn pairs(text: &str, places: &mut Vec<Range<usize>>) {
     let is_of_name = |c: &char| c.is_alphanumeric() || "_-./[]".contains(*c);
     let mut done = 0;
-    for (at, _) in text.match_indices('=') {
-        if at < done {
+    for (at, sign) in text.match_indices(['=', ':']) {
+        let is_json = sign == ":";
+        let blank_before = text[..at].trim_end_matches(' ');
+        if at < done || (is_json && !blank_before.ends_with('"')) {
             continue;
         }
-        let before = text[..at].trim_end_matches([' ', '"', '\'', '\\']);
+        let before = blank_before.trim_end_matches([' ', '"', '\'', '\\']);
         let length: usize = before
             .chars()
             .rev()
@@ -151,32 +155,74 @@ fn pairs(text: &str, places: &mut Vec<Range<usize>>) {
             .map(char::len_utf8)
             .sum();
         let name = &before[before.len() - length..];
-        let value = at + 1;
-        let spaced = text[value..].starts_with(' ');
-        let quote_at =
-            value + text[value..].len() - text[value..].trim_start_matches([' ', '\\']).len();
-        let quote = text[quote_at..]
-            .chars()
-            .next()
-            .filter(|c| matches!(c, '"' | '\''));
-        if (spaced && quote.is_none()) || is_bare_key(name) || !is_secret_name(name) {
+        if is_bare_key(name) || !is_secret_name(name) {
             continue;
         }
-        let (start, rest) = match quote {
-            Some(_) => (quote_at + 1, &text[quote_at + 1..]),
-            None => (value, &text[value..]),
+        let nested = is_json.then(|| nested_at(name, text, at + 1)).flatten();
+        if let Some((found, end)) = nested {
+            places.extend(found);
+            done = end;
+            continue;
+        }
+        let Some(place) = value_at(text, at + 1, is_json) else {
+            continue;
         };
-        let ends = |c: char| match quote {
-            Some(quote) => c == quote || c == '\n',
-            None => c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '&' | ';' | '`' | '\\'),
-        };
-        let length = rest.find(ends).unwrap_or(rest.len());
-        let length = rest[..length].trim_end_matches(['\r', '\\']).len();
-        if length > 0 && !says_nothing(&rest[..length]) {
-            places.push(start..start + length);
-            done = start + length;
+        let value = &text[place.clone()];
+        if !value.is_empty() && !says_nothing(value) && value != HIDDEN {
+            done = place.end;
+            places.push(place);
         }
     }
+}
+
+/// What is secret in the list or object that begins at `at`, and where that ends; `None` where there is
+/// no whole one.
+fn nested_at(name: &str, text: &str, at: usize) -> Option<(Vec<Range<usize>>, usize)> {
+    let rest = text[at..].trim_start_matches(' ');
+    let begin = text.len() - rest.len();
+    if !rest.starts_with(['[', '{']) {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    let length = values.byte_offset();
+    let found = json::find(veil_of(name), &rest[..length], None)?;
+    let places = found.places.into_iter().chain(found.bare);
+    let places = places.map(|place| place.start + begin..place.end + begin);
+    Some((places.collect(), begin + length))
+}
+
+/// Where the value is that begins at `at`, behind the sign; `None` where there is none.
+fn value_at(text: &str, at: usize, is_json: bool) -> Option<Range<usize>> {
+    let unspaced = text[at..].trim_start_matches([' ', '\\']);
+    let begin = text.len() - unspaced.len();
+    let quote = unspaced.chars().next();
+    let quote = quote.filter(|c| matches!(c, '"' | '\''));
+    let start = match quote {
+        Some(_) => begin + 1,
+        None if is_json => begin,
+        None if text[at..].starts_with(' ') => return None,
+        None => at,
+    };
+    let rest = &text[start..];
+    let line = || rest.find('\n').unwrap_or(rest.len());
+    let ends = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '"' | '\'' | '<' | '&' | ';' | '`' | '\\')
+            || (is_json && matches!(c, ',' | '}' | ']'))
+    };
+    let length = match quote {
+        Some(quote) => rest.find([quote, '\n']),
+        // A part of a list or an object, as far as it can reach on its line.
+        None if is_json && rest.starts_with(['[', '{']) => {
+            let last = rest[..line()].rfind([']', '}']);
+            last.map(|last| last + 1)
+        }
+        None => rest.find(ends),
+    };
+    let value = &rest[..length.unwrap_or_else(line)];
+    let value = value.trim_end_matches(['\r', '\\']);
+    Some(start..start + value.len())
 }
 
 /// `KEY = "VALUE"` is how a line is described, and holds no key.

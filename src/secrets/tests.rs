@@ -154,6 +154,18 @@ fn what_looks_like_a_secret_is_one_in_any_text() {
             "opt user=me,password=\"(hidden)\" rw",
         ),
         (
+            "\"snmp\": {\"a\": [\"b\", true]} is there\nx",
+            "\"snmp\": {\"a\": [\"(hidden)\", true]} is there\nx",
+        ),
+        (
+            "\"snmp\": {\"a\": [\"b\"] and\nx",
+            "\"snmp\": (hidden) and\nx",
+        ),
+        (
+            "{\"password\" : \"a b\", \"x\":{\"authKey\":7},\"pin\":{\"secret\": 8}} is no row",
+            "{\"password\" : \"(hidden)\", \"x\":{\"authKey\":(hidden)},\"pin\":{\"secret\": (hidden)}} is no row",
+        ),
+        (
             "-----BEGIN RSA PRIVATE KEY-----\nMII\nabc\n-----END RSA PRIVATE KEY-----\nx",
             "-----BEGIN RSA PRIVATE KEY-----\n(hidden)\n(hidden)\n-----END RSA PRIVATE KEY-----\nx",
         ),
@@ -177,6 +189,8 @@ fn what_looks_like_a_secret_is_one_in_any_text() {
         "/device/000:26.7/owner = \"passthru\"",
         "0000:00:14.0",
         "4c4c4544-0042-3510-8056-b4c04f4d4e32",
+        "the password: ask for it",
+        "{\"password\":\"(hidden)\", \"chap\": true, \"key\": \"a\"}",
     ];
     for text in open {
         assert_eq!(Guarded::of(text).veiled(), text);

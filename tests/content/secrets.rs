@@ -372,6 +372,34 @@ fn changes_and_their_undo_show_no_secret() {
 }
 
 #[test]
+fn what_is_wrong_with_a_command_line_is_said_without_the_secret_on_it() {
+    let host = Host::new("esxi67-usb-passthru");
+    let lines: [&[&str]; 4] = [
+        &["kernelopt", "modify", "STICK", "encryptionRecoveryKey=zq7a"],
+        &[
+            "kernelopt",
+            "modify",
+            "STICK",
+            "-a",
+            "encryptionRecoveryKey= zq7b",
+        ],
+        &["store", "list", "STICK", "{\"password\": \"zq7c zq7d\"}"],
+        &["info", "{\"snmp\": {\"communities\": [\"zq7e\"]}}"],
+    ];
+    for line in lines {
+        for line in [line.to_vec(), [line, &["--json"]].concat()] {
+            let ran = host.run(&line);
+            assert_eq!(ran.code, 2, "{line:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("(hidden)"), "{}", ran.stderr);
+            // The name of a file is to be used as it is, whatever it looks like.
+            if line[0] != "info" {
+                assert_hidden(&line, &ran);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_asked_for_is_shown() {
     let host = prepare("esxi702-encrypted");
     for (key, value) in CONF {
