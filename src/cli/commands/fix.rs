@@ -159,13 +159,17 @@ fn usb_controllers(
     let unclear = unclear.join(", ");
     if usb.passed_through == 0 && !unclear.is_empty() {
         return Err(Failure::refused(format!(
-            "{path}: which of the passed-through devices are USB controllers cannot be told here: neither the state nor this machine says what {unclear} is"
+            "{path}: which of the passed-through devices are USB controllers cannot be told here: neither the state nor this machine tells the kind of {unclear}"
         ))
         .hint("run this on the host that boots from the medium; or name the devices: `bootbank fix -d ADDR`, or give all back: `bootbank fix`"));
     }
     if !unclear.is_empty() {
+        let (any, stay) = match usb.unclear.len() {
+            1 => ("", "it stays"),
+            _ => ("any of ", "they stay"),
+        };
         session.ui.warn(&format!(
-            "{path}: whether {unclear} is a USB controller cannot be told here; it stays passed through"
+            "{path}: whether {any}{unclear} is a USB controller cannot be told here; {stay} passed through"
         ));
     }
     Ok(usb.addresses)

@@ -1,6 +1,6 @@
 //! What to do next, for each error that has an answer.
 
-use crate::cli::terminal::quoted;
+use crate::cli::terminal::{quoted, quoted_path};
 use crate::commit::{CommitError, UndoError};
 use crate::edit::{CONFIG_STORE, ESX_CONF, EditError};
 use crate::error::ErrorKind;
@@ -214,7 +214,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         } => permission_hint(path, *access, node.as_ref()),
         MediumError::ReadOnly { path, why } => match why {
             ReadOnlyReason::NoWritePermission => {
-                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", path.display())
+                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
             }
             ReadOnlyReason::Device => {
                 "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
@@ -233,7 +233,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         }
         MediumError::Compressed { content, path } => compressed_hint(*content, path),
         MediumError::Described { extent, .. } => {
-            format!("it is a raw image: name {} instead", quoted(&extent.display().to_string()))
+            format!("it is a raw image: name {} instead", quoted_path(extent))
         }
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::SystemDisk { .. } => {
@@ -250,7 +250,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
 
 fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
     let is_device = path.starts_with("/dev");
-    let path = path.display();
+    let path = quoted_path(path);
     if is_root() {
         return match is_device {
             true => format!(
@@ -313,8 +313,7 @@ fn busy_hint(uses: &[Use]) -> String {
 }
 
 fn compressed_hint(content: Content, path: &Path) -> String {
-    let path = path.display().to_string();
-    let path = quoted(&path);
+    let path = quoted_path(path);
     let format = match content {
         Content::Qcow2 => "qcow2",
         Content::Vmdk => "vmdk",

@@ -148,7 +148,8 @@ fn evidence_in_words(evidence: &Evidence) -> String {
                 "of the PCI devices in its state this machine has {present} and lacks {missing}{others}"
             )
         }
-        _ => "its state names neither network adapters nor enough PCI devices".to_owned(),
+        _ => "its state names neither network adapters nor enough PCI devices, or cannot be opened"
+            .to_owned(),
     }
 }
 
