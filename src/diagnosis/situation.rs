@@ -360,14 +360,17 @@ impl<'b> Situation<'b> {
     }
 
     /// The addresses to be given back so that the host has its boot medium again: the controller,
-    /// and what goes with it. `None` where it is not known what the host boots from.
+    /// and what goes with it. `None` where it is not known what the host boots from: PCI devices that
+    /// fit make it probable only, for a whole rack can have the same ones.
     ///
     /// With it go the bridges above; behind a bridge, the other functions of the slot, because a
     /// reset of the bridge resets them all (seen: hosts of 4.x and 7.0 name the bridge as the
     /// dependent device); and for xHCI of an Intel chipset the EHCI controllers beside it, because
     /// ESXi may lead the port to one of them.
     pub fn boot_device(&self) -> Option<Vec<PciAddress>> {
-        let (machine, _) = self.machine()?;
+        let (machine, Sure::Known) = self.machine()? else {
+            return None;
+        };
         let attachment = self.attachment.as_ref()?;
         let controller = attachment.controller;
         let mut addresses = vec![controller];

@@ -189,3 +189,19 @@ fn elsewhere_names_and_classes_make_it_probable() {
     assert_eq!(case.with(None, &own).0.boot_device(), None);
     assert!(case.with(Some("sdb"), &own).0.boot_device().is_some());
 }
+
+#[test]
+fn a_medium_that_is_only_probably_of_this_machine_gives_no_controller_back() {
+    let case = Case::new("desktop");
+    // What the desktop has, and any other of its make.
+    let conf = "/device/0000:00:31.2/vmkname = \"vmhba0\"\n/device/0000:00:25.0/vmkname = \"vmnic0\"\n\
+        /device/0000:00:20.0/owner = \"passthru\"\n/device/0000:00:29.0/owner = \"passthru\"\n";
+    let (situation, devices) = case.with(Some("sdb"), conf);
+    assert_eq!(situation.whose.owned, Owned::ThisMachine(Sure::Probable));
+    assert_eq!(situation.boot_device(), None);
+    let found = marks(&situation, &devices);
+    assert!(
+        found.contains(&"00:14.0 BootController?".to_owned()),
+        "{found:?}"
+    );
+}
