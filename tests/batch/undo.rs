@@ -177,6 +177,21 @@ fn last_names_in_lines_what_it_undoes_and_takes_one_medium() {
 }
 
 #[test]
+fn where_no_directory_is_known_the_file_can_be_named() {
+    let place = Place::new();
+    for look in ["--list", "--last", "--prune"] {
+        let mut command = place.command(&["undo", look]);
+        command.env_remove("HOME").env_remove("XDG_STATE_HOME");
+        let run = Run(command.output().unwrap()).expect(3);
+        let said = run.stderr();
+        assert!(
+            said.contains("bootbank undo FILE") && !said.contains("--no-undo"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn where_one_of_several_undo_files_is_none_no_other_is_used() {
     let place = Place::new();
     changed_twice(&place, "a.img");

@@ -15,6 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// What to do where it is not known where undo files are.
+const ELSEWHERE: &str = "set the variable that was set when the medium was changed, or name the file: bootbank undo FILE";
+
 /// An undo file in the directory for them.
 #[derive(Clone, Debug)]
 pub struct KeptUndo {
@@ -62,7 +65,7 @@ pub fn half_undos(before: Timestamp) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn entries() -> Result<Vec<DirEntry>, Failure> {
-    let directory = undo_store::directory()?;
+    let directory = undo_store::directory().map_err(|failure| failure.hint(ELSEWHERE))?;
     let failed = |error: io::Error| {
         let text = format!("cannot read {}: {error}", directory.display());
         Failure::io(text).path(&directory)
