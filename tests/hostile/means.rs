@@ -131,6 +131,7 @@ fn few_files_and_small_files_are_said_to_be_the_reason() {
     let said = String::from_utf8_lossy(&small.stderr);
     assert_eq!(small.status.code(), Some(5), "{said}");
     assert!(said.contains("File too large") && !copy.exists(), "{said}");
+    assert!(said.contains("ulimit -f"), "{said}");
     let undo = limited(&scene, "--fsize=4096", &["fix"]);
     let said = String::from_utf8_lossy(&undo.stderr);
     assert_eq!(undo.status.code(), Some(3), "{said}");
@@ -138,5 +139,6 @@ fn few_files_and_small_files_are_said_to_be_the_reason() {
         said.contains("undo file") && said.contains("File too large"),
         "{said}"
     );
+    assert!(said.contains("ulimit -f"), "{said}");
     assert_eq!(scene.digest(), before);
 }

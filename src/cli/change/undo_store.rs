@@ -4,7 +4,7 @@
 //! owner alone (0600, in a directory of 0700), never over an existing file and never through
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
-use crate::cli::report::Failure;
+use crate::cli::report::{FILE_TOO_LARGE, Failure};
 use crate::commit::Undo;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -197,8 +197,9 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         AlreadyExists => Failure::refused(text).hint(format!(
             "{nothing}; undo files are never overwritten, so name another with -z FILE"
         )),
-        StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied
-        | NotFound | NotADirectory | IsADirectory => {
+        FileTooLarge => Failure::refused(text).hint(format!("{nothing}; {FILE_TOO_LARGE}")),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied | NotFound
+        | NotADirectory | IsADirectory => {
             Failure::refused(text).hint(format!("{nothing}; choose another place with -z FILE"))
         }
         _ => Failure::io(text).hint(format!("{nothing}; choose another place with -z FILE")),

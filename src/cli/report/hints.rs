@@ -12,6 +12,7 @@ use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
 use crate::stick::Cause;
+use std::io;
 use std::path::Path;
 
 /// What to do about an error of a stick.
@@ -236,6 +237,9 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             format!("it is a raw image: name {} instead", quoted_path(extent))
         }
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
+        MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+            FILE_TOO_LARGE.to_owned()
+        }
         MediumError::SystemDisk { .. } => {
             "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
                 .to_owned()
@@ -283,6 +287,9 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
     };
     format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
 }
+
+/// What to do where a file may not grow any more.
+pub const FILE_TOO_LARGE: &str = "raise the limit for the size of files (ulimit -f unlimited), or choose a file system that holds files of that size";
 
 /// Unmounts as an ordinary user.
 const UDISKSCTL: &str = "udisksctl";

@@ -9,6 +9,7 @@ mod situation;
 
 pub use exit::Exit;
 pub use failure::Failure;
+pub use hints::FILE_TOO_LARGE;
 pub use object::{ERROR, ErrorObject, FailedObject};
 pub use situation::{
     BelongsTo, RoleObject, SymptomObject, disk_in_words, list_in_words, passed_in_words,
