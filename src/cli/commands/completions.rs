@@ -3,7 +3,8 @@
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::path::Path;
 
@@ -28,9 +29,26 @@ impl Run for Completions {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        let mut command = (session.program.command)();
+        let schemas = (session.program.schemas)();
+        let names = schemas.iter().map(|schema| schema.name);
+        let mut command = offering((session.program.command)(), names);
         clap_complete::generate(self.shell, &mut command, "bootbank", &mut script);
         session.ui.data(&script);
         Ok(Exit::Done)
     }
+}
+
+/// The command line with the words that its free values often are. Only for the shells to offer: a bank may
+/// also be a number, and a schema that does not exist has its own message.
+fn offering(command: Command, schemas: impl Iterator<Item = &'static str>) -> Command {
+    let schemas: Vec<&str> = schemas.collect();
+    command
+        .mut_arg("bank", |bank| {
+            bank.value_parser(PossibleValuesParser::new(["all", "next"]))
+        })
+        .mut_subcommand("schema", |schema| {
+            schema.mut_arg("name", |name| {
+                name.value_parser(PossibleValuesParser::new(schemas))
+            })
+        })
 }
