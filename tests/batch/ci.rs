@@ -57,62 +57,80 @@ fn the_makefile_checks_and_builds_and_has_nothing_to_do_the_second_time() {
     assert_eq!(original, place.read("images/one.img"));
 }
 
-/// Prints every script of a workflow's jobs, one after the other, `;;` between them.
+/// Prints the commands of a workflow's jobs, each step on its own, `;;` behind each. What is done before every job
+/// (`default`, of GitLab) comes first.
 const SCRIPTS: &str = "
 import sys, yaml
 jobs = yaml.safe_load(open(sys.argv[1]))
 jobs = jobs.get('jobs', jobs)
 for name, job in jobs.items():
     if not isinstance(job, dict): continue
-    steps = [step.get('run') for step in job.get('steps', [])] + [job.get('script')]
+    steps = [step.get('run') for step in job.get('steps', [])] + [job.get('before_script'), job.get('script')]
     for step in steps:
         lines = step if isinstance(step, list) else [step]
         print('\\n'.join(line for line in lines if line) + '\\n;;')
 ";
 
+fn scripts_of(file: &str) -> Vec<String> {
+    let parsed = Command::new(python())
+        .args(["-c", SCRIPTS])
+        .arg(repository(file))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&parsed.stderr);
+    assert!(parsed.status.success(), "{errors}");
+    let scripts = String::from_utf8(parsed.stdout).unwrap();
+    let scripts = scripts.split(";;").filter(|it| it.contains("bootbank"));
+    scripts.map(str::to_owned).collect()
+}
+
+/// A release as a directory: the program under the name it is handed out by, and its checksum.
+fn release(place: &Place) -> String {
+    let directory = place.path().join("release");
+    fs::create_dir(&directory).unwrap();
+    let program = format!("#!/bin/sh\nexec {BOOTBANK} \"$@\"\n");
+    fs::write(directory.join("bootbank-x86_64"), program).unwrap();
+    let sums = "sha256sum bootbank-x86_64 >SHA256SUMS; echo 0 other >>SHA256SUMS";
+    let summed = Command::new("sh")
+        .args(["-c", sums])
+        .current_dir(&directory)
+        .status();
+    assert!(summed.unwrap().success());
+    format!("file://{}", directory.display())
+}
+
 #[test]
-fn the_scripts_in_the_workflows_do_what_they_are_for() {
+fn the_scripts_in_the_workflows_install_a_release_and_do_what_they_are_for() {
     for file in ["scripts/ci/github-actions.yml", "scripts/ci/gitlab-ci.yml"] {
-        let parsed = Command::new(python())
-            .args(["-c", SCRIPTS])
-            .arg(repository(file))
-            .output()
-            .unwrap();
-        assert!(
-            parsed.status.success(),
-            "{}",
-            String::from_utf8_lossy(&parsed.stderr)
-        );
-        let scripts = String::from_utf8(parsed.stdout).unwrap();
-        let scripts: Vec<&str> = scripts
-            .split(";;")
-            .filter(|script| script.contains("bootbank "))
-            .collect();
         let place = place();
-        let directory = std::path::Path::new(BOOTBANK).parent().unwrap();
-        let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+        let release = release(&place);
+        let path = format!(
+            "{}:{}",
+            place.path().join(".local/bin").display(),
+            std::env::var("PATH").unwrap()
+        );
         let mut checked = 0;
-        for script in scripts
-            .iter()
-            .filter(|script| !script.trim().starts_with("cargo install"))
-        {
+        for script in scripts_of(file) {
             let done = Command::new("bash")
-                .args(["-ec", script])
+                .args(["-ec", &script])
                 .current_dir(place.path())
                 .env("PATH", &path)
+                .env("HOME", place.path())
+                .env("GITHUB_PATH", place.path().join("path"))
+                .env("BOOTBANK_RELEASE", &release)
                 .output()
                 .unwrap();
-            let is_check = script.contains("--check");
+            let is_check = script.contains("bootbank apply --check");
             let expected = if is_check { 1 } else { 0 };
-            assert_eq!(
-                done.status.code(),
-                Some(expected),
-                "{script}: {}",
-                String::from_utf8_lossy(&done.stderr)
-            );
+            let errors = String::from_utf8_lossy(&done.stderr);
+            assert_eq!(done.status.code(), Some(expected), "{script}: {errors}");
             checked += 1;
         }
-        assert!(checked >= 2, "{file}: {scripts:?}");
+        assert!(checked >= 3, "{file}");
+        assert!(
+            place.path().join(".local/bin/bootbank").is_file(),
+            "{file}: it came from the release"
+        );
         assert!(place.path().join("out/two.img").is_file(), "{file}");
         let report = fs::read_to_string(place.path().join("report.jsonl")).unwrap();
         assert_eq!(

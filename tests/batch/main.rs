@@ -15,4 +15,5 @@ mod many;
 mod pipeline;
 mod run;
 mod scan;
+mod spread;
 mod undo;
