@@ -89,8 +89,8 @@ fn release(place: &Place) -> String {
     let directory = place.path().join("release");
     fs::create_dir(&directory).unwrap();
     let program = format!("#!/bin/sh\nexec {BOOTBANK} \"$@\"\n");
-    fs::write(directory.join("bootbank-x86_64"), program).unwrap();
-    let sums = "sha256sum bootbank-x86_64 >SHA256SUMS; echo 0 other >>SHA256SUMS";
+    fs::write(directory.join("bootbank-1.2.3-linux-x86_64"), program).unwrap();
+    let sums = "sha256sum bootbank-* >SHA256SUMS; echo 0 other >>SHA256SUMS";
     let summed = Command::new("sh")
         .args(["-c", sums])
         .current_dir(&directory)
@@ -117,6 +117,7 @@ fn the_scripts_in_the_workflows_install_a_release_and_do_what_they_are_for() {
                 .env("PATH", &path)
                 .env("HOME", place.path())
                 .env("GITHUB_PATH", place.path().join("path"))
+                .env("BOOTBANK_VERSION", "1.2.3")
                 .env("BOOTBANK_RELEASE", &release)
                 .output()
                 .unwrap();

@@ -15,7 +15,7 @@ mod counts;
 mod encrypted;
 mod images;
 mod options;
+mod pages;
 mod profiles;
 mod program;
-mod readme;
 mod words;
