@@ -101,6 +101,7 @@ pub mod pci;
 pub mod secrets;
 pub mod state;
 pub mod stick;
+pub mod target;
 
 pub(crate) mod bytes;
 pub(crate) mod json;

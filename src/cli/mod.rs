@@ -18,7 +18,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use commands::Command;
 use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
-use session::{Common, CommonArgs, Program, Run as _, Schema, Session, keys};
+use session::{Common, CommonArgs, Program, Run as _, Schema, Session, key_store, keys};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
@@ -169,7 +169,7 @@ fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
     check_means()?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
-    let common = Common::new(&cli.common)?;
+    let mut common = Common::new(&cli.common)?;
     if !cli.command.only_looks() {
         common.check_for_change()?;
     }
@@ -186,6 +186,7 @@ fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
         true => keys(&cli.common)?,
         false => KeyCache::new(),
     };
+    common.key_store = key_store(&cli.common)?;
     cli.command.prepare()?;
     Ok((common, keys, interrupt))
 }

@@ -2,8 +2,10 @@
 //!
 //! [`WriteSet`] is the change as data: ordered steps of sectors, each with its old and
 //! its new content. [`Overlay`] lays a write set over a medium in memory, so that the
-//! result can be read and judged before anything is written.
+//! result can be read and judged before anything is written. A target that is no medium but a file
+//! is replaced as a whole ([`replace`]).
 
+mod file;
 mod outcome;
 mod overlay;
 mod run;
@@ -11,6 +13,7 @@ mod undo;
 mod undo_file;
 mod write_set;
 
+pub use file::{AnyUndo, FileUndo, digest, replace};
 pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
 pub use run::{run, run_watched};

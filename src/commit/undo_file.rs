@@ -30,7 +30,7 @@ const SUMS: &str = "SHA256SUMS";
 /// Most steps of a set, and most ranges it may change: some eight for each bank.
 const MAX_PARTS: usize = 256;
 /// Name of the manifest member.
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
@@ -52,7 +52,7 @@ struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UndoSummary {
-    /// Size of the medium it is for, in bytes.
+    /// Size of the medium it is for, in bytes; of a state file before the change.
     pub medium_size: u64,
     /// Numbers of the partitions that the change is about, as the file has them.
     pub partitions: BTreeSet<u32>,
@@ -81,6 +81,13 @@ impl UndoSummary {
         let mut json = Vec::new();
         let mut manifest = manifest.take(LARGEST_MANIFEST);
         manifest.read_to_end(&mut json).map_err(not_one)?;
+        if let Some((medium_size, about)) = super::file::summary(&json) {
+            return Ok(UndoSummary {
+                medium_size,
+                partitions: BTreeSet::new(),
+                about,
+            });
+        }
         let manifest = Manifest::parse(&json)?;
         Ok(UndoSummary {
             medium_size: manifest.medium_size,
@@ -154,12 +161,7 @@ impl Undo {
         let json = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
         members.insert(0, (MANIFEST.to_owned(), json));
-        let mut sums = String::new();
-        for (name, content) in &members {
-            let _ = writeln!(sums, "{}  {name}", hex_digest(content));
-        }
-        members.push((SUMS.to_owned(), sums.into_bytes()));
-        write_tar(&members).map_err(|error| UndoError::Inconsistent(error.to_string()))
+        with_sums(members)
     }
 
     /// Reads an undo file back, checking every checksum.
@@ -167,8 +169,7 @@ impl Undo {
     /// # Errors
     /// Each way the bytes can be something else has its own [`UndoError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
-        let mut members = read_tar(bytes)?;
-        check_sums(&members)?;
+        let mut members = checked_members(bytes)?;
         let manifest = Manifest::parse(&take(&mut members, MANIFEST)?)?;
         if !manifest.sector_size.is_power_of_two() || !(512..=4096).contains(&manifest.sector_size)
         {
@@ -225,6 +226,23 @@ impl Undo {
     }
 }
 
+/// The tar of these members, with their checksums at the end.
+pub(super) fn with_sums(mut members: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, UndoError> {
+    let mut sums = String::new();
+    for (name, content) in &members {
+        let _ = writeln!(sums, "{}  {name}", hex_digest(content));
+    }
+    members.push((SUMS.to_owned(), sums.into_bytes()));
+    write_tar(&members).map_err(|error| UndoError::Inconsistent(error.to_string()))
+}
+
+/// The members of an undo file, whose checksums are right.
+pub(super) fn checked_members(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
+    let members = read_tar(bytes)?;
+    check_sums(&members)?;
+    Ok(members)
+}
+
 /// Hands the bytes of a member out to the sectors of its runs.
 fn sectors(
     runs: &[(Lba, u64)],
@@ -257,7 +275,7 @@ fn sectors(
     Ok(map)
 }
 
-fn hex_digest(bytes: &[u8]) -> String {
+pub(super) fn hex_digest(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in Sha256::digest(bytes) {
         let _ = write!(text, "{byte:02x}");
@@ -346,7 +364,10 @@ fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
     Ok(())
 }
 
-fn take(members: &mut BTreeMap<String, Vec<u8>>, name: &str) -> Result<Vec<u8>, UndoError> {
+pub(super) fn take(
+    members: &mut BTreeMap<String, Vec<u8>>,
+    name: &str,
+) -> Result<Vec<u8>, UndoError> {
     members
         .remove(name)
         .ok_or_else(|| UndoError::MissingMember(name.to_owned()))

@@ -103,8 +103,8 @@ pub struct Step {
 /// Old content of the sectors a plan sets free or overwrites, by partition and sector number.
 pub type Preserved = BTreeMap<u32, BTreeMap<Lba, Box<[u8]>>>;
 
-/// Ordered steps, and the old content of what they free.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Ordered steps, and the old content of what they free. The default is the set that changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteSet {
     sector_size: u32,
     allowed: Vec<Range<Lba>>,

@@ -4,12 +4,13 @@
 use super::boot::{Contents, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
-use crate::bank::Bank;
+use crate::bank::{Bank, Release};
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
 use crate::state::{Form, State};
 use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
+use crate::target::SavedState;
 
 /// How far a check goes.
 #[derive(Clone, Copy)]
@@ -107,21 +108,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
     }
     for file in &slot.states {
         match stick.open_state(slot, file) {
-            Ok(state) => {
-                for warning in state.warnings() {
-                    findings.push(Finding::new(Severity::Warning, "tar", on, warning));
-                }
-                if !state.is_open() {
-                    let mode = state.seal_mode().unwrap_or_default();
-                    let text = format!(
-                        "{}: sealed (mode {mode}), so bootbank cannot check what is inside",
-                        file.name
-                    );
-                    findings.push(Finding::new(Severity::Note, "envelope", on, text));
-                } else {
-                    check_configuration(&state, slot, findings);
-                }
-            }
+            Ok(state) => check_state(&state, on, slot.release(), findings),
             Err(error) if file.listed => findings.push(from_error(&error)),
             // The host does not load it.
             Err(error) => {
@@ -133,10 +120,55 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
     }
 }
 
-fn check_configuration(state: &State, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
+/// Checks a state that is a file of its own through every layer. `key_store` is the file that keeps
+/// the key of a `local.tgz.ve`.
+pub fn check_state_file(
+    bytes: &[u8],
+    key_store: Option<&[u8]>,
+    settings: Settings<'_>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match SavedState::open(bytes, key_store, settings, Look::default()) {
+        Ok(saved) => {
+            if let Some(state) = saved.state() {
+                check_state(state, None, saved.release(), &mut findings);
+            }
+        }
+        Err(error) => findings.push(from_error(&error)),
+    }
+    findings
+}
+
+/// What is wrong in an opened state, on partition `on` or in a file of its own.
+fn check_state(
+    state: &State,
+    on: Option<u32>,
+    release: Option<Release>,
+    findings: &mut Vec<Finding>,
+) {
+    for warning in state.warnings() {
+        findings.push(Finding::new(Severity::Warning, "tar", on, warning));
+    }
+    if state.is_open() {
+        return check_configuration(state, on, release, findings);
+    }
+    let mode = state.seal_mode().unwrap_or_default();
+    let text = format!(
+        "{}: sealed (mode {mode}), so bootbank cannot check what is inside",
+        state.file_name()
+    );
+    findings.push(Finding::new(Severity::Note, "envelope", on, text));
+}
+
+fn check_configuration(
+    state: &State,
+    on: Option<u32>,
+    release: Option<Release>,
+    findings: &mut Vec<Finding>,
+) {
     let opened = Configuration::open(state);
     if let Ok(configuration) = &opened {
-        check_store(state, configuration, slot, findings);
+        check_store(state, configuration, on, release, findings);
     }
     match opened.and_then(|configuration| configuration.warnings()) {
         Ok(warnings) => {
@@ -146,18 +178,11 @@ fn check_configuration(state: &State, slot: &Slot<'_>, findings: &mut Vec<Findin
                 } else {
                     "esx.conf"
                 };
-                findings.push(Finding::new(
-                    Severity::Warning,
-                    layer,
-                    Some(slot.partition),
-                    warning,
-                ));
+                findings.push(Finding::new(Severity::Warning, layer, on, warning));
             }
         }
         Err(error) => {
-            let error = Error::from(error)
-                .on(slot.partition)
-                .in_file(state.file_name());
+            let error = Error::from(error).on(on).in_file(state.file_name());
             findings.push(from_error(&error));
         }
     }
@@ -167,10 +192,11 @@ fn check_configuration(state: &State, slot: &Slot<'_>, findings: &mut Vec<Findin
 fn check_store(
     state: &State,
     configuration: &Configuration,
-    slot: &Slot<'_>,
+    on: Option<u32>,
+    release: Option<Release>,
     findings: &mut Vec<Finding>,
 ) {
-    let release = slot.release().filter(|release| release.is_at_least(8, 0));
+    let release = release.filter(|release| release.is_at_least(8, 0));
     let Some(release) = release else { return };
     if state.form() == Form::Plain && configuration.store.is_none() {
         let text = format!(
@@ -178,6 +204,6 @@ fn check_store(
             state.file_name(),
             release.version()
         );
-        findings.push(Finding::stops("configstore", Some(slot.partition), text));
+        findings.push(Finding::stops("configstore", on, text));
     }
 }

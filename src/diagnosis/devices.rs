@@ -1,14 +1,16 @@
-//! Every device that the states of a medium name, and who owns it.
+//! Every device that the states of a target name, and who owns it.
 
 use crate::edit::EditError;
 use crate::ownership::DeviceOwner;
-use crate::stick::{BankChoice, Error, Slot, StateFile, Stick};
+use crate::state::Contents as _;
+use crate::stick::{BankChoice, Error, Reading, Slot, StateFile, Stick};
+use crate::target::Opened;
 
-/// The devices of one bank.
+/// The devices of one bank, or of a state file.
 #[derive(Debug)]
 pub struct BankDevices {
-    /// Number of its partition.
-    pub partition: u32,
+    /// Number of its partition; `None` for a state file.
+    pub partition: Option<u32>,
     /// The devices its states name.
     pub devices: Vec<ListedDevice>,
     /// What a person should know, in words.
@@ -26,20 +28,27 @@ pub struct ListedDevice {
     pub device: DeviceOwner,
 }
 
-/// The devices of every chosen bank. A state that cannot be opened does not hide the others.
+/// The devices of a state file, or of every chosen bank. A state that cannot be opened does not hide
+/// the others.
 ///
 /// # Errors
 /// A choice that is no bank of this medium.
-pub fn devices(stick: &Stick<'_, '_>, banks: BankChoice) -> Result<Vec<BankDevices>, Error> {
+pub fn devices(opened: &Opened<'_, '_>, banks: BankChoice) -> Result<Vec<BankDevices>, Error> {
+    let stick = match opened {
+        Opened::Medium(stick) => stick,
+        Opened::State(saved) => {
+            let mut found = BankDevices::new(None);
+            if let Err(error) = found.add(saved.reading()) {
+                found.errors.push(error);
+            }
+            return Ok(vec![found]);
+        }
+    };
     let mut chosen = stick.chosen(banks)?;
     chosen.sort_by_key(|slot| slot.partition);
     let found = chosen.into_iter().map(|slot| {
-        let mut bank = BankDevices {
-            partition: slot.partition,
-            devices: Vec::new(),
-            warnings: Vec::new(),
-            errors: slot.opened().err().into_iter().collect(),
-        };
+        let mut bank = BankDevices::new(Some(slot.partition));
+        bank.errors.extend(slot.opened().err());
         for file in &slot.states {
             if let Err(error) = add(stick, slot, file, &mut bank) {
                 bank.errors.push(error);
@@ -56,17 +65,33 @@ fn add(
     file: &StateFile,
     bank: &mut BankDevices,
 ) -> Result<(), Error> {
-    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
-    let state = stick.read_state(slot, file)?;
-    let (configuration, damage) = state.configuration(slot.partition)?;
-    bank.errors.extend(damage);
-    bank.warnings
-        .extend(configuration.warnings().map_err(inside)?);
-    let devices = configuration.devices().map_err(inside)?;
-    bank.devices
-        .extend(devices.into_iter().map(|device| ListedDevice {
-            file: file.name.clone(),
-            device,
-        }));
-    Ok(())
+    bank.add(&stick.read_state(slot, file)?)
+}
+
+impl BankDevices {
+    fn new(partition: Option<u32>) -> Self {
+        BankDevices {
+            partition,
+            devices: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Adds the devices that a state names.
+    fn add(&mut self, state: &Reading) -> Result<(), Error> {
+        let name = state.file_name();
+        let inside = |error: EditError| Error::from(error).on(self.partition).in_file(name);
+        let (configuration, damage) = state.configuration(self.partition)?;
+        let warnings = configuration.warnings().map_err(inside)?;
+        let devices = configuration.devices().map_err(inside)?;
+        self.errors.extend(damage);
+        self.warnings.extend(warnings);
+        self.devices
+            .extend(devices.into_iter().map(|device| ListedDevice {
+                file: name.to_owned(),
+                device,
+            }));
+        Ok(())
+    }
 }

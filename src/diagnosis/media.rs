@@ -242,7 +242,7 @@ impl Summary {
 
 fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> Verdict {
     match &survey.next_boot {
-        NextBoot::Boots { .. } => {}
+        NextBoot::Boots { .. } | NextBoot::NoMedium => {}
         NextBoot::Stops { stops, .. } => {
             let first = stops.first().map(ToString::to_string);
             return Verdict::DoesNotBoot(first.unwrap_or_default());

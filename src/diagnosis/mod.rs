@@ -18,7 +18,7 @@ mod whose;
 
 pub use banks::{BankHealth, bank_health};
 pub use boot::Contents;
-pub use check::{CheckOptions, check, check_by};
+pub use check::{CheckOptions, check, check_by, check_state_file};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};

@@ -13,6 +13,7 @@ use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
 use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress, PciNames};
 use crate::stick::{Slot, Stick};
+use crate::target::SavedState;
 use std::collections::BTreeSet;
 
 /// ESXi numbers USB storage, and what else is no PCI storage adapter, from vmhba32 on (seen: all
@@ -165,6 +166,16 @@ impl<'b> Situation<'b> {
         match loaded(stick) {
             Some((slot, configuration)) => situation.with(&configuration, slot.release().as_ref()),
             None => situation,
+        }
+    }
+
+    /// Looks at a state file, which hangs on nothing.
+    pub fn of_file(saved: &SavedState<'_>, host: &Host, bench: &'b Bench) -> Self {
+        let situation = Situation::of_disk(None, host, bench);
+        let configuration = saved.state().map(Configuration::open);
+        match configuration {
+            Some(Ok(configuration)) => situation.with(&configuration, saved.release().as_ref()),
+            _ => situation,
         }
     }
 

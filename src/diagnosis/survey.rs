@@ -1,12 +1,14 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
 use crate::bank::Bank;
+use crate::bank::Release;
 use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
-use crate::state::{Form, LOCAL_ENCRYPTED, State};
+use crate::state::{Contents as _, Form, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
+use crate::target::SavedState;
 use std::collections::BTreeSet;
 
 /// What was found on a medium.
@@ -188,18 +190,8 @@ fn look_into(
     file: &StateFile,
     warnings: &mut Vec<String>,
 ) -> StateSurvey {
-    let mut survey = StateSurvey {
-        file: file.name.clone(),
-        size: u64::from(file.entry.size()),
-        listed: file.listed,
-        form: None,
-        seal: None,
-        passed_through: None,
-        doubtful: 0,
-        identity: None,
-        outside: Vec::new(),
-        error: None,
-    };
+    let size = u64::from(file.entry.size());
+    let mut survey = StateSurvey::new(&file.name, size, file.listed);
     let on_this = |text: String| format!("partition {}: {text}", slot.partition);
     let state = match stick.open_state(slot, file) {
         Ok(state) => state,
@@ -208,29 +200,73 @@ fn look_into(
             return survey;
         }
     };
-    survey.form = Some(state.form());
-    survey.seal = state.seal_mode().map(str::to_owned);
-    warnings.extend(state.warnings().into_iter().map(on_this));
-    if state.form() == Form::Sealed {
-        survey.outside = outside(&state);
-    }
-    if !state.is_open() {
-        return survey;
-    }
-    let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(&file.name);
-    match Configuration::open(&state) {
-        Ok(configuration) => {
-            survey.identity = Some(configuration.identity(slot.release().as_ref()));
-            survey.passed_through = passed_through(&configuration);
-            survey.doubtful = configuration.doubtful();
-            match configuration.warnings() {
-                Ok(odd) => warnings.extend(odd.into_iter().map(on_this)),
-                Err(error) => survey.error = Some(inside(error)),
-            }
-        }
-        Err(error) => survey.error = Some(inside(error)),
-    }
+    let release = slot.release();
+    let odd = survey.fill(&state, release.as_ref());
+    warnings.extend(odd.into_iter().map(on_this));
+    survey.error = survey.error.map(|error| error.on(slot.partition));
     survey
+}
+
+impl StateSurvey {
+    fn new(file: &str, size: u64, listed: bool) -> Self {
+        StateSurvey {
+            file: file.to_owned(),
+            size,
+            listed,
+            form: None,
+            seal: None,
+            passed_through: None,
+            doubtful: 0,
+            identity: None,
+            outside: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// What is in a state that is a file of its own, whole or not, and what a person should know
+    /// about it; `size` is that of the file in bytes.
+    pub fn of_file(saved: &SavedState<'_>, size: u64) -> (Self, Vec<String>) {
+        let name = saved.saved_as().map(|saved_as| saved_as.as_str());
+        let name = name.unwrap_or_else(|| saved.reading().file_name());
+        let mut survey = StateSurvey::new(name, size, false);
+        let release = saved.release();
+        let warnings = match saved.state() {
+            Some(state) => survey.fill(state, release.as_ref()),
+            None => {
+                survey.form = saved.reading().form();
+                survey.error = saved.reading().missing(None);
+                Vec::new()
+            }
+        };
+        (survey, warnings)
+    }
+
+    /// Notes what is in the state, and returns what a person should know.
+    fn fill(&mut self, state: &State, release: Option<&Release>) -> Vec<String> {
+        let mut warnings = state.warnings();
+        self.form = Some(state.form());
+        self.seal = state.seal_mode().map(str::to_owned);
+        if state.form() == Form::Sealed {
+            self.outside = outside(state);
+        }
+        if !state.is_open() {
+            return warnings;
+        }
+        let inside = |error: EditError| Error::from(error).in_file(state.file_name());
+        match Configuration::open(state) {
+            Ok(configuration) => {
+                self.identity = Some(configuration.identity(release));
+                self.passed_through = passed_through(&configuration);
+                self.doubtful = configuration.doubtful();
+                match configuration.warnings() {
+                    Ok(odd) => warnings.extend(odd),
+                    Err(error) => self.error = Some(inside(error)),
+                }
+            }
+            Err(error) => self.error = Some(inside(error)),
+        }
+        warnings
+    }
 }
 
 /// The devices a state passes through. One that esx.conf and the ConfigStore both name is one
@@ -262,7 +298,7 @@ fn outside(state: &State) -> Vec<String> {
     let mut known: Vec<String> = members
         .map(|member| format!("{}, {}", member.path(), counted(&member.size, "byte")))
         .collect();
-    if let Ok(Some(sealed)) = state.outer_content(LOCAL_ENCRYPTED)
+    if let Some(sealed) = state.envelope()
         && let Ok(envelope) = Envelope::parse(sealed)
     {
         known.push(format!("key {}", envelope.key_info()));

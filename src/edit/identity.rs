@@ -4,13 +4,16 @@
 //! addresses are in rows of the ConfigStore (read in a public reader tested on 7.0.3, 8.0.3 and
 //! 9.0.0). The UUID has stayed in esx.conf.
 
-use super::Configuration;
+use super::{Configuration, ESX_CONF};
 use crate::bank::Release;
 use crate::ownership::{ConfigStore, EsxConf, Row, RowKey, ValueColumn};
+use crate::state::{Contents, StateError};
 use serde_json::Value;
 
 /// The key of esx.conf that holds the host's UUID.
 pub const SYSTEM_UUID: &str = "/system/uuid";
+/// The line of esx.conf that tells the version of the host that wrote it.
+const VERSION_KEY: &str = "/resourceGroups/version";
 /// The key of esx.conf that holds the host's name, to 7.x.
 pub(super) const NAME_KEY: &str = "/adv/Misc/HostName";
 
@@ -31,6 +34,18 @@ pub struct Identity {
     pub system_uuid: Option<String>,
     /// The addresses the state keeps beside the name, each once.
     pub addresses: Vec<String>,
+}
+
+/// The version of the host that wrote a state, where it says so: `6.7.0`.
+///
+/// # Errors
+/// A state that is out of reach, or whose esx.conf is no file.
+pub fn written_by(state: &impl Contents) -> Result<Option<String>, StateError> {
+    let Some(bytes) = state.content(ESX_CONF)? else {
+        return Ok(None);
+    };
+    let conf = EsxConf::parse(bytes.to_vec()).ok();
+    Ok(conf.and_then(|conf| conf.get(VERSION_KEY).map(str::to_owned)))
 }
 
 /// The row and its member that a key of esx.conf moved to in 8.0.

@@ -65,6 +65,11 @@ impl Content {
     /// describes a VMware virtual disk.
     pub const SNIFF_LEN: usize = 4096;
 
+    /// Whether an image in this form is unpacked by this program.
+    pub fn is_unpacked_here(self) -> bool {
+        matches!(self, Content::Gzip | Content::Zstd | Content::Xz)
+    }
+
     /// Recognises a file by its first bytes; fewer than [`Content::SNIFF_LEN`] are looked at
     /// as far as they go.
     pub fn sniff(first: &[u8]) -> Content {

@@ -140,6 +140,11 @@ impl OutputFile {
         }
     }
 
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The name it will have.
     pub fn path(&self) -> &Path {
         &self.path

@@ -209,6 +209,28 @@ pub enum MediumError {
         /// What the kernel reported.
         source: io::Error,
     },
+    /// A file that is read as a whole, and too large for that.
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// What was asked for.
+        path: PathBuf,
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+    /// Something else wrote to a file, or put another in its place, since it was read.
+    #[error("{} was changed by another program since it was read", path.display())]
+    ChangedSince {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file whose owner, group or access list its new content cannot be given.
+    #[error("{} would not keep its owner, group or access list: {source}", path.display())]
+    NotKept {
+        /// Which file.
+        path: PathBuf,
+        /// What the kernel reported.
+        source: io::Error,
+    },
     /// An output file that is there already.
     #[error("{} already exists", path.display())]
     Exists {
@@ -263,6 +285,9 @@ impl MediumError {
             | MediumError::Busy { .. }
             | MediumError::AttachedToLoop { .. }
             | MediumError::SystemDisk { .. }
+            | MediumError::TooLarge { .. }
+            | MediumError::ChangedSince { .. }
+            | MediumError::NotKept { .. }
             | MediumError::Exists { .. }
             | MediumError::SameFile { .. }
             | MediumError::Interrupted { .. } => ErrorKind::Refused,

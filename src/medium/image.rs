@@ -141,7 +141,7 @@ fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
 /// take.
-fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
+pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     let against_readers = |lock: &FileLock| match lock.class {
         LockClass::Flock => false,
         LockClass::Posix | LockClass::OpenFile => {
@@ -161,7 +161,7 @@ fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
 /// Takes both exclusive locks. The byte-range one first, since on NFS the kernel makes a
 /// byte-range lock of `flock` too, and would then refuse the other to its own holder; for the
 /// same reason it is let go again should `flock` be refused.
-fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
+pub(super) fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     lock_bytes(node, file)?;
     let lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     let retry = |_| {

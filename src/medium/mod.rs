@@ -23,6 +23,7 @@ mod meter;
 mod node;
 mod sparse;
 mod target;
+mod whole_file;
 
 pub use cache::CachedReads;
 pub use content::Content;
@@ -36,6 +37,7 @@ pub use meter::Meter;
 pub use node::Identity;
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};
+pub use whole_file::WholeFile;
 
 use std::io;
 

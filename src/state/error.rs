@@ -79,6 +79,33 @@ pub enum StateError {
         /// Which file.
         at: String,
     },
+    /// A `local.tgz.ve` that is a file of its own, without the file that keeps its key.
+    #[error(
+        "{at}: it is encrypted, and its key is in an encryption.info that was not found beside it"
+    )]
+    NoKeyBeside {
+        /// Which file.
+        at: String,
+    },
+    /// A `configBundle.tgz` whose manifest is not of the form that is known, so that it is not known
+    /// what a change of the state would make untrue in it.
+    #[error(
+        "{at}: its Manifest.txt {what}, so bootbank cannot keep it true and leaves the bundle as it is"
+    )]
+    Manifest {
+        /// Which file.
+        at: String,
+        /// What is not known about it.
+        what: String,
+    },
+    /// A compressed archive that is no state of any kind.
+    #[error(
+        "{at} holds no ESXi configuration: neither state.tgz nor local.tgz nor etc/vmware is in it"
+    )]
+    NoConfiguration {
+        /// Which file.
+        at: String,
+    },
     /// A file name that is not one of a state.
     #[error("{name:?} is not the name of a state, which is state.tgz or local.tgz")]
     NotAState {
@@ -106,8 +133,10 @@ impl StateError {
             StateError::RecoveryKey { source, .. } => source.kind(),
             StateError::Sealed { .. } | StateError::Verification { .. } => ErrorKind::Refused,
             StateError::NoInnerArchive { .. } | StateError::NoKeyStore { .. } => ErrorKind::Damaged,
-            StateError::BothForms { .. } => ErrorKind::Unsupported,
-            StateError::NotAState { .. } => ErrorKind::Usage,
+            StateError::BothForms { .. }
+            | StateError::NoConfiguration { .. }
+            | StateError::Manifest { .. } => ErrorKind::Unsupported,
+            StateError::NoKeyBeside { .. } | StateError::NotAState { .. } => ErrorKind::Usage,
         }
     }
 
@@ -119,10 +148,13 @@ impl StateError {
             | StateError::KeyStore { .. }
             | StateError::RecoveryKey { .. }
             | StateError::Sealed { .. }
+            | StateError::NoKeyBeside { .. }
             | StateError::NoKeyStore { .. } => "envelope",
             StateError::Archive { .. }
             | StateError::NoInnerArchive { .. }
             | StateError::BothForms { .. }
+            | StateError::Manifest { .. }
+            | StateError::NoConfiguration { .. }
             | StateError::NotAState { .. }
             | StateError::Verification { .. } => "tar",
         }

@@ -88,21 +88,24 @@ pub(super) fn open_inner(
             let name = format!("{}:{LOCAL}", outer.at);
             Ok(Inner::Plain(Packed::open(&name, plain, limits)?))
         }
-        (None, Some(encrypted)) => open_encrypted(outer, encrypted, limits, keys, warnings),
+        (None, Some(encrypted)) => {
+            let (name, store) = find_key_store(outer, warnings)?;
+            let at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
+            let store_at = format!("{}:{name}", outer.at);
+            open_encrypted((&at, encrypted), (&store_at, store), limits, keys)
+        }
     }
 }
 
-fn open_encrypted(
-    outer: &Packed,
-    encrypted: &[u8],
+/// Opens an encrypted archive with the file that keeps its key, each with what messages call it.
+pub(super) fn open_encrypted(
+    (envelope_at, encrypted): (&str, &[u8]),
+    (store_at, store): (&str, &[u8]),
     limits: &Limits,
     keys: Keys<'_>,
-    warnings: &mut Vec<String>,
 ) -> Result<Inner, StateError> {
-    let (store_name, store) = find_key_store(outer, warnings)?;
-    let store_at = format!("{}:{store_name}", outer.at);
     let store_error = |source| StateError::KeyStore {
-        at: store_at.clone(),
+        at: store_at.to_owned(),
         source,
     };
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
@@ -111,9 +114,8 @@ fn open_encrypted(
     if key_id.is_none() && !keys.has_one_for_sealed() {
         return Ok(Inner::Sealed { mode });
     }
-    let envelope_at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
     let envelope_error = |source| StateError::Envelope {
-        at: envelope_at.clone(),
+        at: envelope_at.to_owned(),
         source,
     };
     // The form is checked first: a derivation costs time, a damaged envelope does not need one.
@@ -122,7 +124,7 @@ fn open_encrypted(
         Some(key_id) => (keys.beside(&info).map_err(store_error)?, key_id, None),
         None => {
             let found = keys.sealed(&envelope).map_err(|source| {
-                let at = envelope_at.clone();
+                let at = envelope_at.to_owned();
                 StateError::RecoveryKey { at, source }
             })?;
             let Some(key) = found else {
@@ -132,7 +134,7 @@ fn open_encrypted(
         }
     };
     let plaintext = envelope.decrypt(&key, &key_id).map_err(envelope_error)?;
-    let packed = Packed::open(&envelope_at, plaintext.content(), limits)?;
+    let packed = Packed::open(envelope_at, plaintext.content(), limits)?;
     Ok(Inner::Encrypted(Box::new(Opened {
         packed,
         plaintext,

@@ -22,20 +22,22 @@ pub mod key_store;
 mod packed;
 mod recovery_key;
 mod rescue;
+mod saved;
 
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use budget::Budget;
-pub use bundle::state_in;
+pub use bundle::Manifest;
 pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
 pub use packed::holds_configuration;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, Contents, Rescued};
+pub use saved::{Saved, SavedAs};
 
 use archive::Archive;
 use envelope::Envelope;
-use inner::{Inner, Keys, Opened, open_inner};
+use inner::{Inner, Keys, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
 
 const STATE: &str = "state.tgz";
@@ -44,7 +46,7 @@ const LOCAL: &str = "local.tgz";
 pub const LOCAL_ENCRYPTED: &str = "local.tgz.ve";
 
 /// The names under which the key store has been seen; the first is the usual one.
-const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
+pub const KEY_STORES: [&str; 2] = ["encryption.info", ".#encryption.info"];
 
 /// The form in which a state holds the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +106,8 @@ pub struct State {
     limits: Limits,
     outer: Option<Packed>,
     inner: Inner,
+    /// The key store of an encrypted archive that is a file of its own.
+    beside: Option<Vec<u8>>,
     warnings: Vec<String>,
 }
 
@@ -149,12 +153,28 @@ impl State {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        Self::open_with(file_name, bytes, limits, Keys::Cache(keys))
+        Self::open_with(file_name, bytes, None, limits, Keys::Cache(keys))
+    }
+
+    /// Opens a `local.tgz.ve` that is a file of its own; `key_store` is the content of the
+    /// `encryption.info` that belongs to it.
+    ///
+    /// # Errors
+    /// As [`State::open`]; [`StateError::NoKeyBeside`] where there is no key store.
+    pub fn open_encrypted(
+        bytes: &[u8],
+        key_store: Option<&[u8]>,
+        limits: &Limits,
+        keys: &KeyCache,
+    ) -> Result<Self, StateError> {
+        let keys = Keys::Cache(keys);
+        Self::open_with(LOCAL_ENCRYPTED, bytes, key_store, limits, keys)
     }
 
     fn open_with(
         file_name: &str,
         bytes: &[u8],
+        beside: Option<&[u8]>,
         limits: &Limits,
         keys: Keys<'_>,
     ) -> Result<Self, StateError> {
@@ -163,6 +183,12 @@ impl State {
         let (outer, inner) = if is(LOCAL) {
             let packed = Packed::open(file_name, bytes, limits)?;
             (None, Inner::Plain(packed))
+        } else if is(LOCAL_ENCRYPTED) {
+            let at = file_name.to_owned();
+            let store = beside.ok_or(StateError::NoKeyBeside { at })?;
+            let [store_at, _] = KEY_STORES;
+            let inner = open_encrypted((file_name, bytes), (store_at, store), limits, keys)?;
+            (None, inner)
         } else if is(STATE) {
             let outer = Packed::open(file_name, bytes, limits)?;
             let inner = open_inner(&outer, limits, keys, &mut warnings)?;
@@ -188,6 +214,7 @@ impl State {
             limits: *limits,
             outer,
             inner,
+            beside: beside.map(<[u8]>::to_vec),
             warnings,
         })
     }
@@ -255,7 +282,17 @@ impl State {
     /// The file that keeps the key of an encrypted configuration, where there is one.
     pub fn key_store(&self) -> Option<&[u8]> {
         let mut names = KEY_STORES.iter();
-        names.find_map(|name| self.outer_content(name).ok().flatten())
+        let inside = names.find_map(|name| self.outer_content(name).ok().flatten());
+        inside.or(self.beside.as_deref())
+    }
+
+    /// The encrypted archive as it is, where there is one.
+    pub fn envelope(&self) -> Option<&[u8]> {
+        match (&self.inner, &self.outer) {
+            (Inner::Plain(_), _) => None,
+            (_, None) => Some(&self.file),
+            (_, Some(_)) => self.outer_content(LOCAL_ENCRYPTED).ok().flatten(),
+        }
     }
 
     /// The members of the configuration in the order of its archive, duplicates included.
@@ -305,13 +342,13 @@ impl State {
         if archive.as_bytes() == inner.archive.as_bytes() {
             return Ok(self.file.clone());
         }
-        let Some(outer) = &self.outer else {
-            self.check(&packed, None, &archive)?;
-            return Ok(packed);
-        };
         let (name, content) = match &self.inner {
             Inner::Encrypted(opened) => (LOCAL_ENCRYPTED, self.encrypt(opened, &packed)?),
             Inner::Plain(_) | Inner::Sealed { .. } => (LOCAL, packed),
+        };
+        let Some(outer) = &self.outer else {
+            self.check(&content, None, &archive)?;
+            return Ok(content);
         };
         let replace = MemberEdit::Replace {
             path: name.to_owned(),
@@ -324,7 +361,7 @@ impl State {
 
     /// The envelope with another packed archive in it.
     fn encrypt(&self, opened: &Opened, content: &[u8]) -> Result<Vec<u8>, StateError> {
-        let old = self.outer_content(LOCAL_ENCRYPTED)?.unwrap_or_default();
+        let old = self.envelope().unwrap_or_default();
         let at = || opened.packed.at.clone();
         Envelope::parse(old)
             .and_then(|envelope| {
@@ -345,7 +382,8 @@ impl State {
             Inner::Encrypted(opened) => Some(opened),
             Inner::Plain(_) | Inner::Sealed { .. } => None,
         });
-        let new = Self::open_with(&self.file_name, file, &self.limits, known)?;
+        let beside = self.beside.as_deref();
+        let new = Self::open_with(&self.file_name, file, beside, &self.limits, known)?;
         let differs = |what| StateError::Verification {
             at: self.file_name.clone(),
             what,

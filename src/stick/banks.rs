@@ -135,6 +135,7 @@ impl<'m> Stick<'m, '_> {
         Ok(Plan {
             set,
             banks,
+            state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
             stops_starting: false,
@@ -203,6 +204,7 @@ impl<'m> Stick<'m, '_> {
         Plan {
             set: Planner::new(self.medium(), self.table().sector_size).finish(),
             banks: vec![bank_plan(partition, true, Vec::new())],
+            state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
             stops_starting: false,
@@ -283,6 +285,7 @@ impl<'m> Stick<'m, '_> {
         Ok(Plan {
             set,
             banks: vec![bank_plan(to, boots_next, changes)],
+            state: None,
             warnings: Vec::new(),
             outlook,
             stops_starting: false,

@@ -155,6 +155,9 @@ pub enum Cause {
     /// `--bank next`, and no bank boots.
     #[error("no bank on this medium boots: {0}")]
     NoneBoots(String),
+    /// A state that is a file of its own was asked for what only a medium with banks has.
+    #[error("this is a state file, which has no banks")]
+    NoBanks,
     /// There is no such file.
     #[error("no such file")]
     NoSuchFile,
@@ -229,7 +232,9 @@ impl Error {
             | Cause::StandIn { .. }
             | Cause::NotWhole { .. } => ErrorKind::Damaged,
             Cause::NotRead { .. } => ErrorKind::Io,
-            Cause::NoSuchBank { .. } | Cause::NoSuchFile | Cause::SameBank(_) => ErrorKind::Usage,
+            Cause::NoSuchBank { .. } | Cause::NoBanks | Cause::NoSuchFile | Cause::SameBank(_) => {
+                ErrorKind::Usage
+            }
             Cause::NoneBoots(_)
             | Cause::Loaded
             | Cause::WouldStop(_)
@@ -266,10 +271,11 @@ impl Error {
         }
     }
 
-    /// The same, known to be about this partition unless it already names one.
+    /// The same, known to be about this partition unless it already names one; `None` where what it
+    /// is about is on no partition.
     #[must_use]
-    pub fn on(mut self, partition: u32) -> Self {
-        self.partition.get_or_insert(partition);
+    pub fn on(mut self, partition: impl Into<Option<u32>>) -> Self {
+        self.partition = self.partition.or(partition.into());
         self
     }
 

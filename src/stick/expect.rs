@@ -41,22 +41,8 @@ impl Stick<'_, '_> {
                 continue;
             }
             for file in &slot.states {
-                let at = |error: Error| on(error).in_file(&file.name);
                 let state = self.open_state(slot, file)?;
-                let conf = esx_conf(&state)
-                    .map_err(at)?
-                    .ok_or_else(|| at(EditError::Missing { path: ESX_CONF }.into()))?;
-                for (key, expected) in &expect.conf {
-                    let found = conf.get(key);
-                    if found != Some(expected) {
-                        let guarded = |value: &str| Guarded::named(key, value);
-                        let found = found.map(|value| format!("{:?}", guarded(value)));
-                        let found = found.unwrap_or("not there".to_owned());
-                        let expected = guarded(expected);
-                        let what = format!("{key} should be {expected:?}, but it is {found}");
-                        return Err(at(otherwise(what)));
-                    }
-                }
+                check_conf(expect, &state).map_err(|error| on(error).in_file(&file.name))?;
             }
         }
         Ok(())
@@ -72,13 +58,38 @@ impl Stick<'_, '_> {
             }
             for file in &slot.states {
                 let state = self.open_state(slot, file).ok();
-                let conf = state.and_then(|state| esx_conf(&state).ok().flatten());
-                let uuid = conf.and_then(|conf| conf.get(SYSTEM_UUID).map(str::to_owned));
+                let uuid = state.and_then(|state| system_uuid(&state));
                 names.system_uuids.extend(uuid);
             }
         }
         names
     }
+}
+
+/// Checks what a plan expects of the settings in a state.
+pub(crate) fn check_conf(expect: &Expect, state: &State) -> Result<(), Error> {
+    if expect.conf.is_empty() {
+        return Ok(());
+    }
+    let conf = esx_conf(state)?.ok_or(EditError::Missing { path: ESX_CONF })?;
+    for (key, expected) in &expect.conf {
+        let found = conf.get(key);
+        if found != Some(expected) {
+            let guarded = |value: &str| Guarded::named(key, value);
+            let found = found.map(|value| format!("{:?}", guarded(value)));
+            let found = found.unwrap_or("not there".to_owned());
+            let expected = guarded(expected);
+            let what = format!("{key} should be {expected:?}, but it is {found}");
+            return Err(Cause::Expectation(what).into());
+        }
+    }
+    Ok(())
+}
+
+/// The UUID of the host whose state it is, where it can be told.
+pub(crate) fn system_uuid(state: &State) -> Option<String> {
+    let conf = esx_conf(state).ok().flatten()?;
+    conf.get(SYSTEM_UUID).map(str::to_owned)
 }
 
 fn esx_conf(state: &State) -> Result<Option<EsxConf>, Error> {
@@ -90,7 +101,7 @@ fn esx_conf(state: &State) -> Result<Option<EsxConf>, Error> {
 
 /// Whether a build is the one expected, or begins with all of its parts: `6.7.0` is the
 /// beginning of `6.7.0-8169922`, and not of `6.7.01`.
-fn is_of_build(build: &str, expected: &str) -> bool {
+pub(crate) fn is_of_build(build: &str, expected: &str) -> bool {
     let rest = build.strip_prefix(expected);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
 }

@@ -24,7 +24,9 @@ mod undo;
 mod work;
 
 pub use error::{Cause, Error};
+pub(crate) use expect::{check_conf, is_of_build, system_uuid};
 pub use installer::Installer;
+pub(crate) use outlook::passed_through_by;
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};

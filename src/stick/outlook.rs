@@ -4,6 +4,7 @@
 use super::{Error, Slot, Stick};
 use crate::edit::Configuration;
 use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
+use crate::state::State;
 
 /// The next boot, as far as it can be told without reading the content of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum NextBoot {
         /// Why not.
         why: String,
     },
+    /// Nothing: this is a state file, and no medium.
+    NoMedium,
 }
 
 /// What makes a medium boot that does not.
@@ -62,8 +65,14 @@ impl NextBoot {
         match self {
             NextBoot::Boots { partition } | NextBoot::Stops { partition, .. } => Some(*partition),
             NextBoot::Undecided { partition, .. } => *partition,
-            NextBoot::Nothing { .. } => None,
+            NextBoot::Nothing { .. } | NextBoot::NoMedium => None,
         }
+    }
+
+    /// Whether something is wrong with the boot of a medium: it does not get through, or that is not
+    /// certain.
+    pub fn is_in_doubt(&self) -> bool {
+        !matches!(self, NextBoot::Boots { .. } | NextBoot::NoMedium)
     }
 
     /// Whether the loader gets through for certain.
@@ -92,7 +101,7 @@ impl Stick<'_, '_> {
     /// What would make the medium boot, where it does not.
     pub fn cure(&self, boot: &NextBoot) -> Option<Cure> {
         match boot {
-            NextBoot::Boots { .. } | NextBoot::Undecided { .. } => None,
+            NextBoot::Boots { .. } | NextBoot::Undecided { .. } | NextBoot::NoMedium => None,
             NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
                 self.whole_banks().next().map(Cure::UseBank)
             }
@@ -157,17 +166,21 @@ impl Stick<'_, '_> {
         let Some(file) = slot.states.iter().rfind(|file| file.listed) else {
             return Ok(None);
         };
-        let state = self.open_state(slot, file)?;
-        if !state.is_open() {
-            return Ok(None);
-        }
-        let configuration = Configuration::open(&state)?;
-        if configuration.doubtful() > 0 {
-            return Ok(None);
-        }
-        let devices = configuration.devices()?;
-        Ok(Some(
-            devices.iter().filter(|device| device.passthrough).count(),
-        ))
+        passed_through_by(&self.open_state(slot, file)?)
     }
+}
+
+/// How many devices a state passes through; `None` where that cannot be told.
+pub(crate) fn passed_through_by(state: &State) -> Result<Option<usize>, Error> {
+    if !state.is_open() {
+        return Ok(None);
+    }
+    let configuration = Configuration::open(state)?;
+    if configuration.doubtful() > 0 {
+        return Ok(None);
+    }
+    let devices = configuration.devices()?;
+    Ok(Some(
+        devices.iter().filter(|device| device.passthrough).count(),
+    ))
 }

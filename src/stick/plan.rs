@@ -35,6 +35,9 @@ pub struct Plan {
     pub set: WriteSet,
     /// The banks looked into, in the order they are changed.
     pub banks: Vec<BankPlan>,
+    /// What happens to a state that is a file of its own. Then there are no banks and no steps, and
+    /// its content is that of the whole file.
+    pub state: Option<FilePlan>,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// The next boot once it is carried out.
@@ -96,7 +99,18 @@ impl FilePlan {
 impl Plan {
     /// Whether anything has to be written.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.new_file().is_none()
+    }
+
+    /// The new content of a state file as a whole; `None` where it stays, and for a medium.
+    pub fn new_file(&self) -> Option<&[u8]> {
+        self.state.as_ref()?.content.as_deref()
+    }
+
+    /// Bytes that are written to carry it out.
+    pub fn bytes_to_write(&self) -> u64 {
+        let file = self.new_file().map_or(0, |content| content.len() as u64);
+        self.set.bytes_to_write().saturating_add(file)
     }
 
     /// Everything that was looked into, each once, in order.
@@ -141,8 +155,10 @@ impl Plan {
         harms
     }
 
-    fn files(&self) -> impl Iterator<Item = &FilePlan> {
-        self.banks.iter().flat_map(|bank| &bank.files)
+    /// What happens to each file, bank by bank.
+    pub fn files(&self) -> impl Iterator<Item = &FilePlan> {
+        let of_banks = self.banks.iter().flat_map(|bank| &bank.files);
+        of_banks.chain(&self.state)
     }
 }
 
@@ -225,6 +241,7 @@ impl Stick<'_, '_> {
             stops_starting: !set.is_empty() && self.stops_starting(&banks, &outlook),
             set,
             banks,
+            state: None,
             warnings: Vec::new(),
             outlook,
         };
@@ -264,6 +281,7 @@ impl Stick<'_, '_> {
         Ok(Plan {
             set,
             banks: plans,
+            state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
             stops_starting: false,

@@ -88,8 +88,10 @@ impl Reading {
         }
     }
 
-    /// What of it was not whole; empty where all is.
-    pub fn damage(&self, partition: u32) -> Vec<Error> {
+    /// What of it was not whole; empty where all is. `partition` is where it is from, here and
+    /// below: `None` for a state that is in no bank.
+    pub fn damage(&self, partition: impl Into<Option<u32>>) -> Vec<Error> {
+        let partition = partition.into();
         let rescued = self.rescued();
         let found = rescued.into_iter().flat_map(Rescued::damage);
         found
@@ -105,7 +107,11 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Configuration::open`]; of what was rescued only where neither part can be read.
-    pub fn configuration(&self, partition: u32) -> Result<(Configuration, Vec<Error>), Error> {
+    pub fn configuration(
+        &self,
+        partition: impl Into<Option<u32>>,
+    ) -> Result<(Configuration, Vec<Error>), Error> {
+        let partition = partition.into();
         let inside = |error: EditError| Error::from(error).on(partition).in_file(self.file_name());
         let rescued = match self {
             Reading::Whole(state) => {
@@ -129,12 +135,12 @@ impl Reading {
     }
 
     /// Why something may not be there: it was behind the damage.
-    pub fn missing(&self, partition: u32) -> Option<Error> {
+    pub fn missing(&self, partition: impl Into<Option<u32>>) -> Option<Error> {
         self.damage(partition).into_iter().next()
     }
 
     /// That a file was not rescued as a whole.
-    fn not_whole(&self, partition: u32, path: &str) -> Option<Error> {
+    fn not_whole(&self, partition: Option<u32>, path: &str) -> Option<Error> {
         let condition = self.rescued()?.condition(path)?;
         (condition != Condition::Whole).then(|| {
             let path = path.to_owned();
@@ -147,7 +153,12 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Contents::content`].
-    pub fn file(&self, partition: u32, path: &str) -> Result<Option<FoundFile>, Error> {
+    pub fn file(
+        &self,
+        partition: impl Into<Option<u32>>,
+        path: &str,
+    ) -> Result<Option<FoundFile>, Error> {
+        let partition = partition.into();
         let inside = |error: Cause| Error::from(error).on(partition).in_file(self.file_name());
         let Some(bytes) = self.content(path).map_err(|error| inside(error.into()))? else {
             return Ok(None);

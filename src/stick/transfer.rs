@@ -5,13 +5,10 @@
 
 use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
+use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::error::ErrorKind;
-use crate::ownership::EsxConf;
-use crate::state::{Form, State, StateError};
-
-/// The line of esx.conf that tells the version of the host that wrote it.
-const VERSION_KEY: &str = "/resourceGroups/version";
+use crate::state::{Form, State};
 
 /// Why a state may not take the place of a bank's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,19 +204,10 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
         };
         return Err(TransferError::OtherFiles { path, only }.into());
     }
-    match (version(old)?, version(new)?) {
+    match (written_by(old)?, written_by(new)?) {
         (Some(old), Some(new)) if old != new => {
             Err(TransferError::OtherVersion { old, new }.into())
         }
         _ => Ok(()),
     }
-}
-
-/// The version of the host that wrote a state, where it says so.
-fn version(state: &State) -> Result<Option<String>, StateError> {
-    let Some(bytes) = state.content(ESX_CONF)? else {
-        return Ok(None);
-    };
-    let conf = EsxConf::parse(bytes.to_vec()).ok();
-    Ok(conf.and_then(|conf| conf.get(VERSION_KEY).map(str::to_owned)))
 }

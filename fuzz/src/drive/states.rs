@@ -5,7 +5,7 @@ use super::{KEYS, LIMITS};
 use bootbank::edit::inventory::Inventory;
 use bootbank::state::envelope::Envelope;
 use bootbank::state::key_store::EncryptionInfo;
-use bootbank::state::{Effort, MemberEdit, State, state_in};
+use bootbank::state::{Effort, MemberEdit, Saved, State};
 
 fn drive_state(name: &str, file: &[u8]) -> bool {
     let Ok(state) = State::open(name, file, &LIMITS, &KEYS) else {
@@ -56,7 +56,8 @@ pub fn state(data: &[u8]) -> bool {
     };
     match how % 3 {
         0 => {
-            let _ = state_in(rest, &LIMITS);
+            let _ = Saved::open(rest, None, &LIMITS, &KEYS);
+            let _ = Saved::rescue(rest, &LIMITS, &KEYS);
             bootbank::state::gzip::unpack(rest, LIMITS.max_unpacked).is_ok()
         }
         1 => {

@@ -58,8 +58,21 @@ pub struct About {
 impl About {
     /// Of a change that is about to be made.
     pub fn new(plan: &Plan, target: &Target, command: &str) -> Self {
-        let path = std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned());
         let disk = target.device().and_then(|device| device.disk());
+        About {
+            model: disk.and_then(|disk| disk.model.clone()),
+            serial: target.serial().map(str::to_owned),
+            ..About::of_file(plan, target.path(), command)
+        }
+    }
+
+    /// Of a change of a file that is about to be made.
+    pub fn of_file(plan: &Plan, path: &Path, command: &str) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let in_state = plan.state.iter().flat_map(|file| {
+            let name = |key: &str| format!("{}: {}", file.file, shown(key));
+            file.changes.iter().map(move |change| name(&change.key))
+        });
         let names = plan.banks.iter().flat_map(|bank| {
             let files = bank.files.iter();
             files.flat_map(move |file| {
@@ -74,11 +87,11 @@ impl About {
             target: Some(path),
             time: Some(Timestamp::now()),
             command: Some(command.to_owned()),
-            model: disk.and_then(|disk| disk.model.clone()),
-            serial: target.serial().map(str::to_owned),
+            model: None,
+            serial: None,
             host: None,
             changes: Some(plan.change_count()),
-            changed: names.take(MOST_NAMED).collect(),
+            changed: names.chain(in_state).take(MOST_NAMED).collect(),
             banks: BTreeMap::new(),
         }
     }

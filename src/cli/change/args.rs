@@ -2,7 +2,6 @@
 
 use crate::cli::process::Needs;
 use crate::cli::report::Failure;
-use crate::cli::session::bytes;
 use crate::fat::Method;
 use crate::host::Host;
 use clap::Args;
@@ -25,12 +24,9 @@ pub struct ChangeArgs {
     pub check: bool,
     /// Write a changed copy, and leave the target alone. A FILE ending in .gz or .zst is compressed,
     /// DIR/ takes the copies of several targets, - is standard output. The target may be a
-    /// compressed image (.gz, .zst, .xz)
+    /// packed image (.gz, .zst, .xz)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Most data a compressed image may unpack to, in bytes or with K, M or G; zeros do not count
-    #[arg(long, value_name = "SIZE", default_value = "16G")]
-    pub max_image: String,
     /// Overwrite an existing output file
     #[arg(long)]
     pub force: bool,
@@ -63,7 +59,7 @@ impl ChangeArgs {
         if let Some(output) = &self.output {
             return needs_of_copies(targets, output, self.force);
         }
-        let needs = Needs::to_write(targets);
+        let needs = Needs::to_replace(targets);
         if self.no_undo {
             return needs;
         }
@@ -138,8 +134,6 @@ pub struct Way {
     pub yes: bool,
     /// Never ask.
     pub no_input: bool,
-    /// Most bytes of data a packed image may unpack to.
-    pub max_image: u64,
 }
 
 impl Way {
@@ -187,7 +181,6 @@ impl Way {
             },
             yes: args.yes,
             no_input: args.no_input,
-            max_image: bytes("--max-image", &args.max_image)?,
         })
     }
 }

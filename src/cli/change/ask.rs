@@ -7,23 +7,25 @@ use super::{ChangeObject, One, show};
 use crate::cli::report::{Failure, disk_in_words};
 use crate::cli::terminal::{name, shown, size};
 use crate::diagnosis::identity;
-use crate::edit::Harm;
-use crate::medium::{ReadAt as _, Target, TargetKind};
+use crate::edit::{Harm, Identity};
+use crate::medium::{ReadAt as _, Target};
 use crate::stick::{NextBoot, Plan, Stick};
+use crate::target::Kind;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 impl One<'_> {
     /// Asks before a change whose devices were not named one by one, before any that overwrites
     /// files where they lie, and before one that costs the host something.
     pub(super) fn confirm(
         &self,
-        target: &Target,
-        stick: &Stick<'_, '_>,
+        (target, which): (&Path, &str),
+        kind: Kind,
         plan: &Plan,
         undo: Option<&UndoFile>,
     ) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
-        let path = name(target.path());
+        let path = name(target);
         let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
         let harm = self.harm_in_words(plan);
         if self.job.way.yes || !(self.job.asks || danger.is_some() || harm.is_some()) {
@@ -34,7 +36,6 @@ impl One<'_> {
         }
         let said = [&danger, &harm].into_iter().flatten();
         let said: String = said.map(|text| format!("{text}\n")).collect();
-        let which = which_in_words(stick, target);
         match self.answer(plan, &format!("{said}Change {path} ({which})?")) {
             Some(true) => Ok(()),
             Some(false) => Err(not_confirmed()),
@@ -43,7 +44,7 @@ impl One<'_> {
                 "{path} would be changed in place, but bootbank cannot ask first; nothing was written"
             ))
             .hint("a cut halfway leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
-            None if target.kind() == TargetKind::Image => Ok(()),
+            None if kind != Kind::Disk => Ok(()),
             None => Err(Failure::usage(format!(
                 "{path} is a block device, but bootbank cannot ask before changing it; nothing was written"
             ))
@@ -108,16 +109,23 @@ impl One<'_> {
 }
 
 /// What tells a medium from another: `SanDisk Cruzer Fit, serial 4C53, 7.5 GiB, host esx7.lab`.
-fn which_in_words(stick: &Stick<'_, '_>, target: &Target) -> String {
+pub(super) fn which_in_words(stick: &Stick<'_, '_>, target: &Target) -> String {
     let disk = target.device().and_then(|device| device.disk());
     let disk = disk.map_or_else(|| size(target.size()), disk_in_words);
-    let identity = identity(stick);
-    let host = match identity.map(|identity| (identity.name, identity.system_uuid)) {
+    format!("{disk}, {}", host_in_words(identity(stick)))
+}
+
+/// The same of a state file, of so many bytes.
+pub(super) fn which_file_in_words(len: u64, identity: Option<Identity>) -> String {
+    format!("state file, {}, {}", size(len), host_in_words(identity))
+}
+
+fn host_in_words(identity: Option<Identity>) -> String {
+    match identity.map(|identity| (identity.name, identity.system_uuid)) {
         Some((Some(name), _)) => format!("host {}", shown(&name)),
         Some((None, Some(uuid))) => format!("host UUID {}", shown(&uuid)),
         _ => "host not known".to_owned(),
-    };
-    format!("{disk}, {host}")
+    }
 }
 
 fn not_confirmed() -> Failure {
@@ -147,7 +155,7 @@ fn no_start_in_words(boot: &NextBoot) -> String {
             "the host starts from this medium now, and after this change that cannot be told: {}",
             shown(why)
         ),
-        NextBoot::Boots { .. } => String::new(),
+        NextBoot::Boots { .. } | NextBoot::NoMedium => String::new(),
     }
 }
 

@@ -19,12 +19,17 @@ pub enum Closing {
 /// What is to be said of the next boot after a change; `None` where nothing is.
 pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> Option<String> {
     let outlook = &plan.outlook;
-    let wrong = !outlook.boot.boots();
+    let wrong = outlook.boot.is_in_doubt();
     if closing == Closing::IfWrong && !wrong {
         return None;
     }
     let first = of_outlook(outlook, target);
-    if is_copy || wrong || closing != Closing::AfterGivingBack || outlook.passed_through != Some(0)
+    let is_medium = outlook.boot != NextBoot::NoMedium;
+    if is_copy
+        || wrong
+        || !is_medium
+        || closing != Closing::AfterGivingBack
+        || outlook.passed_through != Some(0)
     {
         return Some(first);
     }
@@ -68,6 +73,14 @@ pub fn next_boot(
             shown(why),
             cure_in_words(cure, &target)
         ),
+        NextBoot::NoMedium => match passed_through {
+            Some(0) => "The state has no device passed through.".to_owned(),
+            Some(count) => format!(
+                "The state has {count} device{} passed through.",
+                plural(count)
+            ),
+            None => "Which devices the state passes through cannot be told.".to_owned(),
+        },
         NextBoot::Undecided { why, .. } => format!(
             "Whether the host will start cannot be told: {}. Next: `bootbank verify {target}`.",
             shown(why)

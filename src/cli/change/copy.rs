@@ -5,14 +5,15 @@
 //! from end to end, through the verified plan laid over its source.
 
 use super::args::Mode;
-use super::bounded::{Bounded, TooMuch};
 use super::output::{self, CopyError, Packing, Place};
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
+use crate::cli::session::unpack_failure;
 use crate::cli::terminal::shown;
 use crate::commit::Overlay;
 use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, SparseReads, Target};
 use crate::stick::Plan;
+use crate::target::{Kind, unpacked};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,11 +23,11 @@ const CHUNK: usize = 1 << 20;
 
 /// How the file of a copy is made.
 #[derive(Clone, Copy)]
-struct Making {
+pub(super) struct Making {
     /// Whether it may take the place of another.
-    force: bool,
+    pub(super) force: bool,
     /// Its permission bits, less the umask.
-    mode: u32,
+    pub(super) mode: u32,
 }
 
 impl One<'_> {
@@ -42,13 +43,15 @@ impl One<'_> {
         if let Mode::Output { path, .. } = &self.job.way.mode {
             output::make_directory(path)?;
         }
-        let content = output::content_of(source).unwrap_or(Content::Raw);
+        let kind = Kind::of(source, &self.job.session.host);
         let working = self.job.session.interrupt.working();
         let mode = output::mode_for(source);
         let making = Making { force, mode };
-        let exit = match output::can_unpack(content) {
-            true => self.copy_unpacked(source, content, place, making, object),
-            false => self.copy_raw(source, place, making, object),
+        let exit = match kind {
+            Ok(Kind::State) => self.copy_state_file(source, place, making, object),
+            Ok(Kind::Packed(content)) => self.copy_unpacked(source, content, place, making, object),
+            // What cannot be told is said by what opens it.
+            _ => self.copy_raw(source, place, making, object),
         };
         ui.end_bytes();
         let explained = exit?;
@@ -108,9 +111,7 @@ impl One<'_> {
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let sector_size = self.job.session.common.sector_size;
-        let reader = output::unpacked(source, content)?;
-        let mut reader = Bounded::new(reader, sector_size, self.job.way.max_image);
+        let mut reader = unpacked(source, content, self.job.session.common.bounds())?;
         let (mut copy, is_plain) = match place {
             Place::File {
                 path,
@@ -188,7 +189,7 @@ impl One<'_> {
     }
 
     /// What is to be said of a copy with this change in it.
-    fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
+    pub(super) fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
         match plan.is_empty() {
             true => Vec::new(),
             false => self.job.afterwards(plan, Path::new(copy), true),
@@ -234,15 +235,9 @@ impl One<'_> {
 }
 
 fn copy_failure(error: MediumError, source: &Path) -> Failure {
-    if let MediumError::Unpack { source: why } = &error
-        && let Some(too_much) = TooMuch::in_error(why)
-    {
-        let text = format!("{}: {too_much}", source.display());
-        return Failure::refused(text).path(source).hint(too_much.hint());
-    }
     match error {
         MediumError::Interrupted { .. } => interrupted_copy(),
-        other => Failure::from(other).path(source),
+        other => unpack_failure(other, source),
     }
 }
 

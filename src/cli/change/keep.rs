@@ -4,7 +4,8 @@ use super::about::About;
 use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::{quoted_path, size};
-use crate::medium::Target;
+use crate::commit::{self, FileUndo};
+use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,36 @@ impl One<'_> {
         let about = About::new(plan, target, command);
         let undo = stick.undo_of(plan, about.to_map());
         let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.job.way.undo, target.path(), &content)? else {
+        self.place_undo(content, plan, (target.path(), target.identity()))
+    }
+
+    /// The same for a state file, whose old content the undo file holds.
+    pub(super) fn prepare_undo_of_file(
+        &self,
+        plan: &Plan,
+        file: &WholeFile,
+        host: Option<String>,
+        new: &[u8],
+    ) -> Result<Option<UndoFile>, Failure> {
+        let command = &self.job.session.program.command_words;
+        let mut about = About::of_file(plan, file.path(), command);
+        about.host = host;
+        let undo = FileUndo {
+            old: file.bytes().to_vec(),
+            new: commit::digest(new),
+            about: about.to_map(),
+        };
+        let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
+        self.place_undo(content, plan, (file.path(), file.identity()))
+    }
+
+    fn place_undo(
+        &self,
+        content: Vec<u8>,
+        plan: &Plan,
+        target: (&Path, Identity),
+    ) -> Result<Option<UndoFile>, Failure> {
+        let Some(path) = undo_store::choose(&self.job.way.undo, target.0, &content)? else {
             return Ok(None);
         };
         if content.len() as u64 > undo_store::LARGEST {

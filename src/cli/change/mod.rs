@@ -1,13 +1,13 @@
 //! The way every writing command goes: plan, show, ask, keep the way back, commit.
 //!
 //! `work.rs` is what is asked, `one.rs` the way of one target, `show.rs` what a person sees of it,
-//! `keep.rs` the undo file, `copy.rs` the way of `--output`. Several targets go this way beside
+//! `keep.rs` the undo file, `copy.rs` the way of `--output`, `state_file.rs` that of a target which is
+//! no medium. Several targets go this way beside
 //! each other and know nothing of one another.
 
 mod about;
 mod args;
 mod ask;
-mod bounded;
 mod closing;
 mod copy;
 mod folded;
@@ -16,6 +16,7 @@ mod object;
 mod one;
 mod output;
 mod show;
+mod state_file;
 mod undo_index;
 mod undo_place;
 mod undo_store;

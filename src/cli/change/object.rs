@@ -76,7 +76,8 @@ impl Outcome {
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ChangedBank {
-    pub partition: u32,
+    /// Nothing for a state file, which is in no bank.
+    pub partition: Option<u32>,
     /// Whether its files are overwritten where they lie, for want of room beside them.
     pub in_place: bool,
     pub changes: Vec<ChangeItem>,

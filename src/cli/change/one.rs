@@ -1,6 +1,7 @@
 //! One target on its way: opened, planned, shown, changed.
 
 use super::args::Mode;
+use super::ask::which_in_words;
 use super::output::Place;
 use super::work::Work;
 use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
@@ -8,9 +9,10 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
-use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, Target, TargetKind, WriteAt};
+use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, TargetKind, WriteAt};
 use crate::ownership::Owner;
 use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
+use crate::target::Kind;
 use std::path::Path;
 
 /// What a command does to one target.
@@ -22,7 +24,12 @@ pub(super) struct One<'j> {
 impl One<'_> {
     pub(super) fn treat(&self, target: &Path) -> Report {
         let mut object = empty(target);
+        // What cannot be told is said by what opens it.
+        let kind = Kind::of(target, &self.job.session.host);
+        let is_state = kind.is_ok_and(|kind| kind == Kind::State);
         let result = match &self.job.way.mode {
+            Mode::Commit if is_state => self.change_state_file(target, &mut object),
+            Mode::DryRun | Mode::Check if is_state => self.preview_state_file(target, &mut object),
             Mode::Output { path, force } => Place::of(path, target)
                 .and_then(|place| self.copy(target, &place, *force, &mut object)),
             Mode::Commit => self.change_in_place(target, &mut object),
@@ -68,34 +75,39 @@ impl One<'_> {
         result
     }
 
-    /// `--dry-run` and `--check`: the medium is opened to be read.
+    /// `--dry-run` and `--check`: the medium is opened to be read, and unpacked where it is packed.
     fn preview(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
-        let target = Target::open_read(path, &self.job.session.host)?;
-        let sector_size = target.logical_sector_size();
-        self.planned(&target, sector_size, object, |_, _, plan, object| {
-            if plan.is_empty() {
-                return Ok(Exit::Done);
-            }
-            object.outcome = Outcome::WouldChange;
-            self.show_steps(plan);
-            let ui = &self.job.session.ui;
-            match ui.is_brief() && !self.job.way.diff {
-                true => ui.text(&format!(
-                    "{}: would change, {}\n",
-                    object.target,
-                    show::extent(plan)
-                )),
-                false => ui.say(&format!(
-                    "{}: nothing was written; the change would write {}",
-                    object.target,
-                    size(plan.set.bytes_to_write())
-                )),
-            }
-            Ok(match self.job.way.mode {
-                Mode::Check => Exit::Differs,
-                _ => Exit::Done,
-            })
+        let source = self.job.session.open_source(path)?;
+        let sector_size = source.logical_sector_size();
+        self.planned(&source, sector_size, object, |_, _, plan, object| {
+            Ok(self.previewed(plan, object))
         })
+    }
+
+    /// Says what would be written, and what that makes of the exit code.
+    pub(super) fn previewed(&self, plan: &Plan, object: &mut ChangeObject) -> Exit {
+        if plan.is_empty() {
+            return Exit::Done;
+        }
+        object.outcome = Outcome::WouldChange;
+        self.show_steps(plan);
+        let ui = &self.job.session.ui;
+        match ui.is_brief() && !self.job.way.diff {
+            true => ui.text(&format!(
+                "{}: would change, {}\n",
+                object.target,
+                show::extent(plan)
+            )),
+            false => ui.say(&format!(
+                "{}: nothing was written; the change would write {}",
+                object.target,
+                size(plan.bytes_to_write())
+            )),
+        }
+        match self.job.way.mode {
+            Mode::Check => Exit::Differs,
+            _ => Exit::Done,
+        }
     }
 
     /// The change itself, on the target.
@@ -116,7 +128,12 @@ impl One<'_> {
                 }
                 object.outcome = Outcome::WouldChange;
                 let undo = self.prepare_undo(plan, stick, &target)?;
-                let confirmed = self.confirm(&target, stick, plan, undo.as_ref());
+                let kind = match target.device() {
+                    Some(_) => Kind::Disk,
+                    None => Kind::Image,
+                };
+                let which = which_in_words(stick, &target);
+                let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref());
                 let working = self.job.session.interrupt.working();
                 if self.job.session.interrupt.requested() {
                     object.outcome = Outcome::NotStarted;
@@ -174,12 +191,7 @@ impl One<'_> {
             let other = failed
                 .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
                 .and_then(|partition| self.treatable_without(stick, partition));
-            let may_be_new = self.may_be_new(&error);
-            let mut failure = Failure::from(error);
-            if may_be_new {
-                failure = failure
-                    .and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)");
-            }
+            let failure = self.unplanned(error);
             match other {
                 None => failure,
                 // Changing the other bank does not help a host that boots this one.
@@ -192,6 +204,16 @@ impl One<'_> {
                 )),
             }
         })
+    }
+
+    /// Why there is no plan, with what to do about it that goes for every kind of target.
+    pub(super) fn unplanned(&self, error: crate::stick::Error) -> Failure {
+        let may_be_new = self.may_be_new(&error);
+        let failure = Failure::from(error);
+        match may_be_new {
+            true => failure.and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)"),
+            false => failure,
+        }
     }
 
     /// Whether the error is a device to be passed through that no state names, which may be meant.
@@ -222,9 +244,7 @@ impl One<'_> {
         let request = Request {
             banks,
             method: self.job.way.method,
-            context: Context {
-                time: source_date_epoch(),
-            },
+            context: context(),
         };
         match &self.work {
             Work::Edits { expect, edits } => stick
@@ -253,7 +273,14 @@ impl One<'_> {
     }
 }
 
-fn interrupted() -> Failure {
+/// What edits depend on besides the target.
+pub(super) fn context() -> Context {
+    Context {
+        time: source_date_epoch(),
+    }
+}
+
+pub(super) fn interrupted() -> Failure {
     Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
 }
 

@@ -4,20 +4,17 @@
 //! What is packed depends on nothing but the image: no name and no time go into a gzip header,
 //! and each packer runs at one level with one thread.
 
+use crate::cli::process::may_be_packed;
 use crate::cli::report::Failure;
 use crate::host::Host;
-use crate::medium::{Content, Identity, MediumError};
+use crate::medium::{Identity, MediumError};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Read, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The name that stands for standard output.
 pub const STREAM: &str = "-";
-
-/// Memory an xz image may need to be unpacked, in KiB: `xz -9` needs 65 MiB.
-const XZ_MEMORY: u32 = 256 << 10;
 
 /// Level of packing for gzip: the usual one.
 const GZIP_LEVEL: u32 = 6;
@@ -167,50 +164,6 @@ pub fn check_places(output: &Path, targets: &[&Path], host: &Host) -> Result<(),
     Ok(())
 }
 
-/// The first bytes of a regular file, to tell what it is.
-///
-/// # Errors
-/// What the operating system reported.
-pub fn content_of(path: &Path) -> io::Result<Content> {
-    if !path.is_file() {
-        return Ok(Content::Raw);
-    }
-    let mut first = Vec::new();
-    let limit = Content::SNIFF_LEN as u64;
-    File::open(path)?.take(limit).read_to_end(&mut first)?;
-    Ok(Content::sniff(&first))
-}
-
-/// Whether an image of this form can be unpacked here.
-pub fn can_unpack(content: Content) -> bool {
-    matches!(content, Content::Gzip | Content::Zstd | Content::Xz)
-}
-
-/// The bytes of the disk in a compressed image.
-///
-/// # Errors
-/// A form that is not unpacked here, or what the operating system reported.
-pub fn unpacked(path: &Path, content: Content) -> Result<Box<dyn Read>, Failure> {
-    let failed = |error: io::Error| Failure::io(format!("cannot read {}: {error}", path.display()));
-    let file = BufReader::new(File::open(path).map_err(failed)?);
-    match content {
-        Content::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
-        Content::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?;
-            Ok(Box::new(decoder))
-        }
-        Content::Xz => {
-            let reader = lzma_rust2::XzReader::new_mem_limit(file, true, XZ_MEMORY);
-            Ok(Box::new(reader))
-        }
-        _ => Err(MediumError::Compressed {
-            path: path.to_owned(),
-            content,
-        }
-        .into()),
-    }
-}
-
 /// Hands a writer that packs into `file` to `fill`, and ends what is packed.
 ///
 /// # Errors
@@ -260,7 +213,6 @@ pub fn mode_for(source: &Path) -> u32 {
 
 /// Whether a copy needs a place to be unpacked to on the way.
 pub fn needs_scratch(source: &Path, place: &Place) -> bool {
-    let is_packed = content_of(source).is_ok_and(can_unpack);
     let is_plain = matches!(
         place,
         Place::File {
@@ -268,7 +220,7 @@ pub fn needs_scratch(source: &Path, place: &Place) -> bool {
             ..
         }
     );
-    is_packed && !is_plain
+    !is_plain && may_be_packed(source)
 }
 
 /// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in

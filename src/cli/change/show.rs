@@ -10,7 +10,6 @@ use crate::cli::terminal::{Gate, plural, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
-use crate::medium::Target;
 use crate::pci::PciAddress;
 use crate::secrets::Guarded;
 use crate::stick::{BankPlan, FilePlan, Plan};
@@ -26,8 +25,7 @@ impl One<'_> {
         let ui = &self.job.session.ui;
         object.searched = plan.searched();
         let gate = ui.gate();
-        let banks = plan.banks.iter();
-        object.banks = banks.map(|bank| changed_bank(bank, gate)).collect();
+        object.banks = changed_banks(plan, gate);
         for warning in &plan.warnings {
             self.job.warn(object, warning.clone());
         }
@@ -63,16 +61,13 @@ impl One<'_> {
         let mut text = format!("{name}\n{}", plan_in_words(plan, gate));
         if self.job.way.diff {
             for bank in &plan.banks {
-                for file in &bank.files {
-                    for change in &file.texts {
-                        let name = format!("bank{}:{}:{}", bank.partition, file.file, change.path);
-                        let name = name.trim_end_matches(':');
-                        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
-                        let texts = (&change.before, &change.after);
-                        text.push_str(&unified((&before, &after), texts, gate));
-                    }
-                }
+                text.push_str(&diff_in_words(
+                    &format!("bank{}:", bank.partition),
+                    &bank.files,
+                    gate,
+                ));
             }
+            text.push_str(&diff_in_words("", plan.state.as_slice(), gate));
         }
         // In one piece: other targets are treated beside this one.
         ui.text(&text);
@@ -159,6 +154,21 @@ impl Job<'_> {
     }
 }
 
+/// The changes of files as unified diffs; `place` is what comes before their names.
+fn diff_in_words(place: &str, files: &[FilePlan], gate: Gate) -> String {
+    let mut text = String::new();
+    for file in files {
+        for change in &file.texts {
+            let name = format!("{place}{}:{}", file.file, change.path);
+            let name = name.trim_end_matches(':');
+            let (before, after) = (format!("a/{name}"), format!("b/{name}"));
+            let texts = (&change.before, &change.after);
+            text.push_str(&unified((&before, &after), texts, gate));
+        }
+    }
+    text
+}
+
 /// Nothing was found to change, and that is not certain to be right.
 fn not_understood(plan: &Plan) -> Failure {
     let lines = doubtful_in_words(plan.doubtful());
@@ -193,8 +203,12 @@ fn doubtful_in_words(count: usize) -> String {
 
 /// What changes in each bank.
 pub(super) fn plan_in_words(plan: &Plan, gate: Gate) -> String {
-    let banks = plan.banks.iter();
-    banks.map(|bank| bank_in_words(bank, gate)).collect()
+    let banks = plan.banks.iter().map(|bank| bank_in_words(bank, gate));
+    let state = plan.state.as_ref().map(|file| {
+        let rows = rows(std::slice::from_ref(file), gate);
+        format!("  state file\n{}", table(&rows))
+    });
+    banks.chain(state).collect()
 }
 
 /// How much a plan changes, in words.
@@ -209,13 +223,30 @@ pub(super) fn extent(plan: &Plan) -> String {
         1 => "1 setting".to_owned(),
         many => format!("{many} settings"),
     };
-    let noun = if banks.len() == 1 { "bank" } else { "banks" };
-    format!("{settings} in {noun} {}", banks.join(", "))
+    match banks.len() {
+        0 => settings,
+        1 => format!("{settings} in bank {}", banks.concat()),
+        _ => format!("{settings} in banks {}", banks.join(", ")),
+    }
 }
 
-fn changed_bank(bank: &BankPlan, gate: Gate) -> ChangedBank {
+fn changed_banks(plan: &Plan, gate: Gate) -> Vec<ChangedBank> {
+    let banks = plan.banks.iter().map(|bank| ChangedBank {
+        partition: Some(bank.partition),
+        in_place: bank.method == Method::InPlace,
+        changes: change_items(&bank.files, gate),
+    });
+    let state = plan.state.as_ref().map(|file| ChangedBank {
+        partition: None,
+        in_place: false,
+        changes: change_items(std::slice::from_ref(file), gate),
+    });
+    banks.chain(state).collect()
+}
+
+fn change_items(files: &[FilePlan], gate: Gate) -> Vec<ChangeItem> {
     let text = |value: &Guarded| gate.text(value).into_owned();
-    let changes = bank.files.iter().flat_map(|file| {
+    let changes = files.iter().flat_map(|file| {
         file.changes.iter().map(|change| ChangeItem {
             file: file.file.clone(),
             source: change.source.as_str(),
@@ -225,11 +256,7 @@ fn changed_bank(bank: &BankPlan, gate: Gate) -> ChangedBank {
             to: change.to.as_ref().map(text),
         })
     });
-    ChangedBank {
-        partition: bank.partition,
-        in_place: bank.method == Method::InPlace,
-        changes: changes.collect(),
-    }
+    changes.collect()
 }
 
 /// Where a change is made: `state.tgz:esx.conf`, `boot.cfg`.
@@ -245,23 +272,7 @@ fn place_of(file: &str, source: ChangeSource) -> String {
 /// A bank's changes as lines.
 fn bank_in_words(bank: &BankPlan, gate: Gate) -> String {
     let next = if bank.boots_next { ", boots next" } else { "" };
-    let mut rows = Vec::new();
-    for file in &bank.files {
-        for change in &file.changes {
-            let addresses: Vec<String> = change.address.iter().map(ToString::to_string).collect();
-            let value = |value: &Option<Guarded>| {
-                let value = value.as_ref().map(|value| shown(&gate.text(value)));
-                value.unwrap_or("(none)".to_owned())
-            };
-            rows.push(vec![
-                format!("    {}", place_of(&file.file, change.source)),
-                shown(&change.key),
-                addresses.join(" or "),
-                change.alias.as_deref().map(shown).unwrap_or_default(),
-                format!("{} -> {}", value(&change.from), value(&change.to)),
-            ]);
-        }
-    }
+    let rows = rows(&bank.files, gate);
     let heading = format!("  bank on partition {}{next}", bank.partition);
     let leftovers = match bank.leftovers {
         0 => String::new(),
@@ -281,6 +292,28 @@ fn bank_in_words(bank: &BankPlan, gate: Gate) -> String {
     let table = table(&rows);
     let loaded = loaded_in_words(bank);
     format!("{heading}\n{table}{loaded}{leftovers}{in_place}")
+}
+
+/// The changes of files as the rows of a table.
+fn rows(files: &[FilePlan], gate: Gate) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for file in files {
+        for change in &file.changes {
+            let addresses: Vec<String> = change.address.iter().map(ToString::to_string).collect();
+            let value = |value: &Option<Guarded>| {
+                let value = value.as_ref().map(|value| shown(&gate.text(value)));
+                value.unwrap_or("(none)".to_owned())
+            };
+            rows.push(vec![
+                format!("    {}", place_of(&file.file, change.source)),
+                shown(&change.key),
+                addresses.join(" or "),
+                change.alias.as_deref().map(shown).unwrap_or_default(),
+                format!("{} -> {}", value(&change.from), value(&change.to)),
+            ]);
+        }
+    }
+    rows
 }
 
 /// Of several state files in one bank, the one the host loads.
@@ -303,7 +336,7 @@ fn loaded_in_words(bank: &BankPlan) -> String {
 }
 
 /// What overwriting files where they lie puts at risk; `None` where none is.
-pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Option<String> {
+pub(super) fn in_place_in_words(plan: &Plan, target: &Path, undo: &Path) -> Option<String> {
     let banks: Vec<String> = plan
         .in_place()
         .map(|bank| bank.partition.to_string())
@@ -317,7 +350,7 @@ pub(super) fn in_place_in_words(plan: &Plan, target: &Target, undo: &Path) -> Op
             "{noun} {} {has} no room for a second copy, so the old files are written over in place. If that is cut halfway, \
              the host does not boot until you run: {}",
             banks.join(", "),
-            undo_line(undo, target.path())
+            undo_line(undo, target)
         )
     })
 }

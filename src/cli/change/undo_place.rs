@@ -4,7 +4,7 @@
 use super::undo_store::{self, UndoPlace};
 use crate::cli::report::Failure;
 use crate::host::{DeviceNumber, Host};
-use crate::medium::{Identity, Target};
+use crate::medium::Identity;
 use crate::stick::Plan;
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,20 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Refused, with another place to name.
-pub fn check(undo: &Path, plan: &Plan, target: &Target, host: &Host) -> Result<bool, Failure> {
+pub fn check(
+    undo: &Path,
+    plan: &Plan,
+    target: (&Path, Identity),
+    host: &Host,
+) -> Result<bool, Failure> {
     let place = resolved(undo);
-    if let Identity::Disk(number) = target.identity()
+    if let Identity::Disk(number) = target.1
         && host.disks_behind_path(&place).contains(&number)
     {
         return Err(Failure::refused(format!(
             "the undo file {} would be on {}, the medium to change; nothing was written",
             undo.display(),
-            target.path().display()
+            target.0.display()
         ))
         .hint(ELSEWHERE));
     }

@@ -265,13 +265,13 @@ fn warn_of_unused(session: &Session, map: &HostMap, used: impl Iterator<Item = u
 }
 
 fn names_of(session: &Session, path: &Path) -> Result<Names, Failure> {
-    session.look_into(path, |stick, target: &Target| {
-        let is_image = target.device().is_none();
+    session.look_into(path, |opened, target| {
+        let is_image = target.is_none_or(|target| target.device().is_none());
         let image = std::path::absolute(path).ok().filter(|_| is_image);
         Ok(Names {
             image: image.map(|path| path.to_string_lossy().into_owned()),
-            serial: target.serial().map(str::to_owned),
-            ..stick.names()
+            serial: target.and_then(Target::serial).map(str::to_owned),
+            ..opened.names()
         })
     })
 }

@@ -140,7 +140,8 @@ impl Run for List {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(look_at_each(session, &self.targets, |path| {
-            session.answer(path, SCHEMA, |stick, _| {
+            session.answer(path, SCHEMA, |opened, _| {
+                let stick = opened.stick()?;
                 list(session, stick, &path.display().to_string())
             })
         }))

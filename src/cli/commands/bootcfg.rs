@@ -103,7 +103,8 @@ impl Run for Get {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        Ok(session.answer(&self.stick, SCHEMA, |stick, _| {
+        Ok(session.answer(&self.stick, SCHEMA, |opened, _| {
+            let stick = opened.stick()?;
             let object = Settings {
                 schema: SCHEMA,
                 target: self.stick.display().to_string(),

@@ -18,7 +18,7 @@ Examples:
   bootbank cat stick.img etc/vmware/esx.conf
   bootbank cat stick.img bank5:boot.cfg")]
 pub struct Cat {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// A path as the host sees it (etc/vmware/esx.conf), or a bank's own file (bank:boot.cfg,
     /// bank5:boot.cfg)

@@ -10,7 +10,8 @@ use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
 use crate::secrets::Guarded;
 use crate::state::Contents as _;
-use crate::stick::{self, Error, Stick};
+use crate::stick::{self, Error};
+use crate::target::Opened;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -37,7 +38,7 @@ Examples:
   bootbank conf list stick.img /system          /system and the keys below it
   bootbank conf list stick.img '*/mac'          keys that match the pattern as a whole")]
 pub struct List {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// A key, to list it and the keys below it, or a pattern with * and ?
     key: Option<String>,
@@ -49,7 +50,7 @@ pub struct List {
 Examples:
   bootbank conf get stick.img /system/uuid")]
 pub struct Get {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// The whole key
     key: String,
@@ -62,7 +63,7 @@ Examples:
   bootbank conf set stick.img /adv/Misc/HostName esx7.example.org
   bootbank conf set -n --diff stick.img /system/uuid \"\"")]
 pub struct Set {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// The whole key
     key: String,
@@ -79,7 +80,7 @@ pub struct Set {
 Examples:
   bootbank conf unset stick.img /adv/Misc/HostName")]
 pub struct Unset {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// The whole key
     key: String,
@@ -92,7 +93,8 @@ pub struct Unset {
 struct Settings {
     schema: &'static str,
     target: String,
-    partition: u32,
+    /// Where the state is; nothing for a state file.
+    partition: Option<u32>,
     file: String,
     entries: Vec<Entry>,
 }
@@ -236,19 +238,15 @@ fn show(
     asked: &Asked<'_>,
     in_words: impl Fn(&Settings) -> String,
 ) -> Exit {
-    session.answer(path, SCHEMA, |stick, _| {
-        let (settings, damage) = settings(session, stick, path, asked)?;
+    session.answer(path, SCHEMA, |opened, _| {
+        let (settings, damage) = settings(session, opened, path, asked)?;
         if settings.entries.is_empty() {
             let hint = asked
                 .moved
                 .unwrap_or("`bootbank conf list` without a key lists every key");
             return Err(Failure::usage("no key in esx.conf matches").hint(hint));
         }
-        let release = stick
-            .slots()
-            .iter()
-            .find(|slot| slot.partition == settings.partition)
-            .and_then(|slot| slot.release());
+        let release = opened.release(settings.partition);
         if let (Some(text), Some(release)) = (asked.moved, release)
             && release.is_at_least(8, 0)
         {
@@ -261,11 +259,11 @@ fn show(
 
 fn settings(
     session: &Session,
-    stick: &Stick<'_, '_>,
+    opened: &Opened<'_, '_>,
     path: &Path,
     asked: &Asked<'_>,
 ) -> Result<(Settings, Vec<Error>), Failure> {
-    let (partition, state) = stick.state(session.common.bank)?;
+    let (partition, state) = opened.state(session.common.bank)?;
     let inside = |error: Error| {
         error
             .on(partition)
@@ -296,7 +294,7 @@ fn settings(
         entries: entries.collect(),
     };
     let path = stick::Path::State(String::new());
-    let stood_in = stick.stood_in(&path, session.common.bank);
+    let stood_in = opened.stood_in(&path, session.common.bank);
     Ok((settings, stood_in.into_iter().chain(found.damage).collect()))
 }
 

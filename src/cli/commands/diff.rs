@@ -3,12 +3,13 @@
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::cli::process::Needs;
 use crate::cli::report::{ErrorObject, Exit, Failure};
-use crate::cli::session::{Run, Schema, Session, open_state_file, state_file};
+use crate::cli::session::{Run, Schema, Session};
 use crate::cli::terminal::{Gate, HEADING, HINT, REMOVED, shown, styled, unified};
 use crate::diagnosis::{BankHealth, bank_health};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::state::Contents as _;
 use crate::stick::{BankChoice, Error, Path as StickPath, Reading, Slot, Stick};
+use crate::target::{Kind, Opened};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +27,7 @@ Examples:
   bootbank diff stick.img state.tgz          a medium with a state
   bootbank diff --banks stick.img            the two banks of one medium")]
 pub struct Diff {
-    /// Image file, block device, state.tgz, local.tgz or configBundle.tgz
+    /// Image file, block device or state file
     a: PathBuf,
     /// What to compare it with
     #[arg(required_unless_present = "banks", conflicts_with = "banks")]
@@ -173,15 +174,18 @@ fn compare<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSid
         let name = path.display().to_string();
         move |failure: Failure| (name, Box::new(failure))
     };
+    let is_state = |path: &Path| Ok(Kind::of(path, &session.host)? == Kind::State);
     let states = [
-        state_file(&args.a).map_err(of(&args.a))?,
-        state_file(args.other()).map_err(of(args.other()))?,
+        is_state(&args.a).map_err(of(&args.a))?,
+        is_state(args.other()).map_err(of(args.other()))?,
     ];
-    // Against a bare state only the configuration of one bank can be compared.
-    let bare = states.iter().any(Option::is_some);
-    let [a, b] = states;
-    let a = side(session, &args.a, a, bare).map_err(of(&args.a))?;
-    let b = side(session, args.other(), b, bare).map_err(of(args.other()))?;
+    let side = |path: &Path| match states {
+        [false, false] => side(session, path),
+        // Against a state file only the configuration of one bank can be compared.
+        _ => bare_side(session, path, states == [true, true]),
+    };
+    let a = side(&args.a).map_err(of(&args.a))?;
+    let b = side(args.other()).map_err(of(args.other()))?;
     let found = differing(&a, &b);
     let mut damage: Damage<'a> = Vec::new();
     damage.extend(a.damage.into_iter().map(|it| (args.a.as_path(), it)));
@@ -214,7 +218,8 @@ fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
 /// The two banks of one medium against each other: the lower partition first.
 fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSided> {
     let target = args.a.display().to_string();
-    let compared = session.look_into(&args.a, |stick, _| {
+    let compared = session.look_into(&args.a, |opened, _| {
+        let stick = opened.stick()?;
         let health = bank_health(stick, BankChoice::All)?;
         let [one, two] = health.as_slice() else {
             return Err(Failure::usage(format!(
@@ -272,33 +277,29 @@ fn newer_in_words(one: &BankHealth, two: &BankHealth) -> Option<String> {
     })
 }
 
-fn side(
-    session: &Session,
-    path: &Path,
-    state: Option<Vec<u8>>,
-    bare: bool,
-) -> Result<Side, Failure> {
-    if let Some(bytes) = state {
-        let state = open_state_file(session, &bytes)?;
-        let mut inventory = Inventory::default();
-        inventory.add_state(&state).map_err(Error::from)?;
-        return Ok(Side {
-            places: BTreeMap::from([((None, String::new()), inventory)]),
-            ..Side::default()
-        });
+/// The configuration of a state file, or of one bank; with `checked` options about banks are refused
+/// for a state file.
+fn bare_side(session: &Session, path: &Path, checked: bool) -> Result<Side, Failure> {
+    let look = |opened: &Opened<'_, '_>| {
+        let (partition, state) = opened.state(session.common.bank)?;
+        let mut side = Side::default();
+        let inventory = side.inventory(&state, partition)?;
+        side.places.insert((None, String::new()), inventory);
+        let place = StickPath::State(String::new());
+        let stood_in = opened.stood_in(&place, session.common.bank);
+        let damage = opened.damage().into_iter().chain(stood_in);
+        side.damage.extend(damage.map(Failure::from));
+        Ok(side)
+    };
+    match checked || Kind::of(path, &session.host)? != Kind::State {
+        true => session.look_into(path, |opened, _| look(opened)),
+        false => session.look_into_state_file(path, look),
     }
-    session.look_into(path, |stick, _| {
-        if bare {
-            let (partition, state) = stick.state(session.common.bank)?;
-            let mut side = Side::default();
-            let inventory = side.inventory(&state, partition)?;
-            side.places.insert((None, String::new()), inventory);
-            let place = StickPath::State(String::new());
-            let stood_in = stick.stood_in(&place, session.common.bank);
-            let damage = stick.damage().into_iter().chain(stood_in);
-            side.damage.extend(damage.map(Failure::from));
-            return Ok(side);
-        }
+}
+
+fn side(session: &Session, path: &Path) -> Result<Side, Failure> {
+    session.look_into(path, |opened, _| {
+        let stick = opened.stick()?;
         let mut side = Side::default();
         side.damage.extend(stick.damage().iter().map(Failure::from));
         let mut chosen = stick.chosen(session.common.bank)?;
@@ -351,7 +352,7 @@ fn add_bank(
     side.places.insert((partition, String::new()), own);
     for file in &slot.states {
         let state = stick.read_state(slot, file)?;
-        let inventory = side.inventory(&state, slot.partition)?;
+        let inventory = side.inventory(&state, Some(slot.partition))?;
         side.places
             .insert((partition, file.name.clone()), inventory);
     }
@@ -360,7 +361,7 @@ fn add_bank(
 
 impl Side {
     /// What a state configures; what of it is not whole is noted.
-    fn inventory(&mut self, state: &Reading, partition: u32) -> Result<Inventory, Failure> {
+    fn inventory(&mut self, state: &Reading, partition: Option<u32>) -> Result<Inventory, Failure> {
         let mut inventory = Inventory::default();
         let added = match state {
             Reading::Whole(state) => inventory.add_state(state),

@@ -11,7 +11,7 @@ use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::medium::{Target, TargetKind};
 use crate::ownership::Owner;
 use crate::pci::PciAddress;
-use crate::stick::Stick;
+use crate::target::Opened;
 use clap::Args;
 use std::path::Path;
 
@@ -91,9 +91,9 @@ impl Fix {
             .closing(Closing::AfterGivingBack)
             .explaining(caution);
         let work = targets.into_iter().map(|path| {
-            let work = session.look_into(&path, |stick, target| {
-                let situation = session.situation(stick, target);
-                if target.kind() == TargetKind::Device {
+            let work = session.look_into(&path, |opened, target| {
+                let situation = session.situation(opened, target);
+                if target.is_some_and(|target| target.kind() == TargetKind::Device) {
                     session.ui.say(&shown(&format!(
                         "{}: {}",
                         path.display(),
@@ -101,8 +101,15 @@ impl Fix {
                     )));
                 }
                 let addresses = match self.boot_device {
-                    true => boot_device(&situation, target)?,
-                    false => usb_controllers(session, stick, &situation, target)?,
+                    true => {
+                        opened.stick()?;
+                        let target = target.ok_or_else(|| {
+                            Failure::usage("a packed image hangs on no controller")
+                                .hint("name the device: bootbank fix -d ADDR")
+                        })?;
+                        boot_device(&situation, target)?
+                    }
+                    false => usb_controllers(session, opened, &situation, &path)?,
                 };
                 Ok(Work::edits(vec![Edit::Owner(OwnerEdit {
                     devices: Devices::PassedThroughAt(addresses),
@@ -149,12 +156,12 @@ fn boot_device(situation: &Situation<'_>, target: &Target) -> Result<Vec<PciAddr
 /// The USB host controllers among what is passed through.
 fn usb_controllers(
     session: &Session,
-    stick: &Stick<'_, '_>,
+    opened: &Opened<'_, '_>,
     situation: &Situation<'_>,
-    target: &Target,
+    target: &Path,
 ) -> Result<Vec<PciAddress>, Failure> {
-    let usb = situation.usb_controllers(&devices(stick, session.common.bank)?);
-    let path = name(target.path());
+    let usb = situation.usb_controllers(&devices(opened, session.common.bank)?);
+    let path = name(target);
     let unclear: Vec<String> = usb.unclear.iter().map(ToString::to_string).collect();
     let unclear = unclear.join(", ");
     if usb.passed_through == 0 && !unclear.is_empty() {

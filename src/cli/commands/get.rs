@@ -22,7 +22,7 @@ Examples:
   bootbank get stick.img etc/vmware/esx.conf esx.conf
   bootbank get stick.img bank:state.tgz - | tar -tzf -")]
 pub struct Get {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// A path as the host sees it, or a bank's own file (bank:boot.cfg, bank5:state.tgz)
     path: String,
@@ -73,12 +73,12 @@ pub fn content_of(
     path: &str,
 ) -> Result<(Vec<u8>, Vec<Failure>), Failure> {
     let place = StickPath::parse(path);
-    session.look_into(stick, |stick, _| {
-        let content = stick.content(&place, session.common.bank)?;
+    session.look_into(stick, |opened, _| {
+        let content = opened.content(&place, session.common.bank)?;
         let missing = || Error::from(Cause::NoSuchFile).in_file(path);
         let found = content.ok_or_else(missing)?;
-        let stood_in = stick.stood_in(&place, session.common.bank);
-        let damage = stick.damage().into_iter().chain(stood_in);
+        let stood_in = opened.stood_in(&place, session.common.bank);
+        let damage = opened.damage().into_iter().chain(stood_in);
         let damage = damage.chain(found.damage);
         Ok((found.bytes, damage.map(Failure::from).collect()))
     })

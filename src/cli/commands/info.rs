@@ -4,8 +4,8 @@ use super::scan::Scan;
 use crate::cli::change::next_boot;
 use crate::cli::process::Needs;
 use crate::cli::report::{
-    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, list_in_words, standing_in_words,
-    whose_in_words,
+    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, list_in_words, passed_in_words,
+    standing_in_words, whose_in_words,
 };
 use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{
@@ -15,7 +15,9 @@ use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
 use crate::partition::TableChoice;
+use crate::state::SavedAs;
 use crate::stick::{NextBoot, Stick};
+use crate::target::{Kind, Opened, SavedState};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,12 +46,18 @@ pub struct Info {
 struct Found {
     schema: &'static str,
     target: String,
+    /// What it is: `disk`, `image`, `packed-image` or `state-file`.
+    kind: &'static str,
     size: u64,
-    sector_size: u32,
-    table: &'static str,
+    /// Nothing for a state file, here and with the table and the next boot.
+    sector_size: Option<u32>,
+    table: Option<&'static str>,
     partitions: Vec<Partition>,
     banks: Vec<Bank>,
-    next_boot: Next,
+    next_boot: Option<Next>,
+    /// What a state file holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<StateFile>,
     /// Whose the medium is.
     belongs_to: BelongsTo,
     /// What the host shows while the devices of the bank that boots next are passed through.
@@ -88,6 +96,18 @@ struct Bank {
     error: Option<ErrorObject>,
 }
 
+/// A state that is a file of its own.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct StateFile {
+    /// Which kind of file: `state.tgz`, `local.tgz`, `local.tgz.ve` or `configBundle.tgz`; nothing
+    /// where damage hides it.
+    saved_as: Option<&'static str>,
+    /// The release of the host that wrote it, where it can be told.
+    release: Option<String>,
+    #[serde(flatten)]
+    content: State,
+}
+
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct State {
     file: String,
@@ -95,7 +115,9 @@ struct State {
     /// Where the key of a sealed state is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
-    listed_in_modules: bool,
+    /// Left out for a state file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed_in_modules: Option<bool>,
     size: u64,
     /// How many devices it passes through; left out if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +156,7 @@ struct Host {
 struct Words<'f> {
     found: &'f Found,
     survey: &'f Survey,
+    kind: Kind,
     /// Whether the bank that boots next is among those shown.
     shows_next: bool,
     write_cache: Option<WriteCache>,
@@ -175,7 +198,16 @@ impl Run for Info {
             return scan.run(session);
         }
         Ok(look_at_each(session, &self.targets.0, |path| {
-            session.answer(path, SCHEMA, |stick, target| answer(session, stick, target))
+            session.answer(path, SCHEMA, |opened, target| {
+                let kind = Kind::of(path, &session.host)?;
+                let situation = session.situation(opened, target);
+                match opened {
+                    Opened::Medium(stick) => {
+                        answer(session, stick, path, kind, (target, &situation))
+                    }
+                    Opened::State(saved) => Ok(answer_of_state(saved, path, kind, &situation)),
+                }
+            })
         }))
     }
 
@@ -188,8 +220,11 @@ impl Run for Info {
 fn answer(
     session: &Session,
     stick: &Stick<'_, '_>,
-    target: &Target,
+    path: &Path,
+    kind: Kind,
+    (target, situation): (Option<&Target>, &Situation<'_>),
 ) -> Result<Answer<Found>, Failure> {
+    let write_cache = target.and_then(Target::write_cache);
     let chosen = stick.chosen(session.common.bank)?;
     let is_chosen = |bank: &&BankSurvey| chosen.iter().any(|slot| slot.partition == bank.partition);
     let survey = Survey::of(stick);
@@ -203,7 +238,6 @@ fn answer(
         last_lba: partition.last_lba.0,
         kind: stick.kind_of(partition),
     });
-    let situation = session.situation(stick, target);
     let symptoms = match survey.standing() {
         Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
         _ => Vec::new(),
@@ -212,14 +246,16 @@ fn answer(
         belongs_to: BelongsTo::from(&situation.whose),
         symptoms: symptoms.iter().map(SymptomObject::from).collect(),
         schema: SCHEMA,
-        target: target.path().display().to_string(),
+        target: path.display().to_string(),
+        kind: kind.word(),
         size: stick.medium().size(),
-        sector_size: table.sector_size,
-        table: table.kind.as_str(),
+        sector_size: Some(table.sector_size),
+        table: Some(table.kind.as_str()),
         partitions: partitions.collect(),
         banks: banks.collect(),
-        next_boot: next_object(&survey.next_boot),
-        write_cache: target.write_cache().map(WriteCache::as_str),
+        next_boot: Some(next_object(&survey.next_boot)),
+        state: None,
+        write_cache: write_cache.map(WriteCache::as_str),
         warnings: survey.warnings.clone(),
     };
     let words = Words {
@@ -228,10 +264,11 @@ fn answer(
         // What is read by another table than the loader's does not boot, and is not to be fixed.
         shows_next: table.source == TableChoice::Loader
             && found.banks.iter().any(|bank| bank.boots_next),
-        write_cache: target.write_cache(),
+        kind,
+        write_cache,
         is_verbose: session.ui.is_verbose(),
-        situation: &situation,
-        is_disk: target.device().is_some(),
+        situation,
+        is_disk: target.and_then(Target::device).is_some(),
     };
     Ok(Answer {
         text: in_words(&words),
@@ -246,6 +283,67 @@ fn answer(
     })
 }
 
+/// What there is in a state that is a file of its own.
+fn answer_of_state(
+    saved: &SavedState<'_>,
+    path: &Path,
+    kind: Kind,
+    situation: &Situation<'_>,
+) -> Answer<Found> {
+    let size = saved.size();
+    let (survey, mut warnings) = StateSurvey::of_file(saved, size);
+    warnings.extend(saved.manifest_warning());
+    let found = Found {
+        schema: SCHEMA,
+        target: path.display().to_string(),
+        kind: kind.word(),
+        size,
+        sector_size: None,
+        table: None,
+        partitions: Vec::new(),
+        banks: Vec::new(),
+        next_boot: None,
+        belongs_to: BelongsTo::from(&situation.whose),
+        symptoms: Vec::new(),
+        state: Some(StateFile {
+            saved_as: saved.saved_as().map(SavedAs::as_str),
+            release: saved.release().map(|release| release.to_string()),
+            content: state_object(&survey),
+        }),
+        write_cache: None,
+        warnings,
+    };
+    let in_words = |state| state_file_in_words(&found.target, state);
+    let mut text = found.state.as_ref().map(in_words).unwrap_or_default();
+    for device in survey.passed_through.iter().flatten() {
+        let _ = writeln!(text, "    {}", styled(&passed_in_words(device), WARNING));
+    }
+    for warning in &found.warnings {
+        let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
+    }
+    Answer::new(text, found).with_damage(saved.reading().damage(None))
+}
+
+/// `x.tgz: state file (state.tgz), 30 KiB, of ESXi 6.7.0`, and what is in it.
+fn state_file_in_words(target: &str, state: &StateFile) -> String {
+    let saved_as = match state.saved_as {
+        Some(name) => format!(" ({name})"),
+        None => String::new(),
+    };
+    let release = match &state.release {
+        Some(release) => format!("of ESXi {}", shown(release)),
+        None => "of an unknown release".to_owned(),
+    };
+    let content = &state.content;
+    format!(
+        "{}: state file{saved_as}, {}, {release}\n  {}\n{}",
+        shown(target),
+        size(content.size),
+        form_in_words(content),
+        about_state(content)
+    )
+}
+
 fn next_object(next: &NextBoot) -> Next {
     let (starts, reasons) = match next {
         NextBoot::Boots { .. } => (Some(true), Vec::new()),
@@ -255,6 +353,7 @@ fn next_object(next: &NextBoot) -> Next {
         }
         NextBoot::Nothing { why } => (Some(false), vec![why.clone()]),
         NextBoot::Undecided { why, .. } => (None, vec![why.clone()]),
+        NextBoot::NoMedium => (None, Vec::new()),
     };
     Next {
         partition: next.partition(),
@@ -274,8 +373,15 @@ fn bank_object(bank: &BankSurvey) -> Bank {
         bootable: bank.bootable,
         boots_next: bank.boots_next,
         why_not: bank.why_not.clone(),
-        states: bank.states.iter().map(state_object).collect(),
+        states: bank.states.iter().map(listed_state).collect(),
         error: bank.error.as_ref().map(Failure::object_of),
+    }
+}
+
+fn listed_state(state: &StateSurvey) -> State {
+    State {
+        listed_in_modules: Some(state.listed),
+        ..state_object(state)
     }
 }
 
@@ -291,7 +397,7 @@ fn state_object(state: &StateSurvey) -> State {
         }),
         outside: state.outside.clone(),
         passed_through: state.passed_through.as_ref().map(Vec::len),
-        listed_in_modules: state.listed,
+        listed_in_modules: None,
         size: state.size,
         error: state.error.as_ref().map(Failure::object_of),
     }
@@ -299,12 +405,16 @@ fn state_object(state: &StateSurvey) -> State {
 
 fn in_words(words: &Words<'_>) -> String {
     let found = words.found;
+    let packed = match words.kind {
+        Kind::Packed(content) => format!(", {content}"),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "{}: {}, {} table, {}-byte sectors\n",
+        "{}: {}{packed}, {} table, {}-byte sectors\n",
         shown(&found.target),
         size(found.size),
-        found.table.to_uppercase(),
-        found.sector_size
+        found.table.unwrap_or_default().to_uppercase(),
+        found.sector_size.unwrap_or_default()
     );
     if let (Some(cache), true) = (words.write_cache, words.is_verbose) {
         let _ = writeln!(text, "  {}", flush_in_words(cache));
@@ -330,11 +440,16 @@ fn in_words(words: &Words<'_>) -> String {
             text.push_str(&list_in_words(&passed_through));
         }
         _ if !survey.next_boot.boots() => {}
-        standing => text.push_str(&standing_in_words(
-            &standing,
-            &quoted_path(Path::new(&found.target)),
-            words.situation,
-        )),
+        standing => {
+            let target = quoted_path(Path::new(&found.target));
+            text.push_str(&standing_in_words(&standing, &target, words.situation));
+            if matches!(words.kind, Kind::Packed(_)) {
+                let _ = writeln!(
+                    text,
+                    "This image is packed: `bootbank fix -o FILE {target}` writes a changed copy."
+                );
+            }
+        }
     }
     if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
         let _ = writeln!(
@@ -370,7 +485,7 @@ fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
         let mut row = vec![
             format!("  {}", partition.number),
             partition.kind.to_owned(),
-            size(sectors.saturating_mul(u64::from(found.sector_size))),
+            size(sectors.saturating_mul(u64::from(found.sector_size.unwrap_or_default()))),
             shown(&partition.name),
         ];
         if is_verbose {
@@ -411,8 +526,8 @@ fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
     }
     for state in &bank.states {
         let loaded = match state.listed_in_modules {
-            true => "",
-            false => "; the host does not load it: modules= in boot.cfg does not list it",
+            Some(true) | None => "",
+            Some(false) => "; the host does not load it: modules= in boot.cfg does not list it",
         };
         let _ = writeln!(
             text,
@@ -421,14 +536,17 @@ fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
             size(state.size),
             form_in_words(state)
         );
-        if let Some(host) = state.host.as_ref().and_then(host_in_words) {
-            let _ = writeln!(text, "    {host}");
-        }
-        for known in &state.outside {
-            let _ = writeln!(text, "    {}", shown(known));
-        }
+        text.push_str(&about_state(state));
     }
     text
+}
+
+/// Whose state it is, and what is known of a sealed one.
+fn about_state(state: &State) -> String {
+    let host = state.host.as_ref().and_then(host_in_words);
+    let known = state.outside.iter().map(|known| shown(known));
+    let lines = host.into_iter().chain(known);
+    lines.map(|line| format!("    {line}\n")).collect()
 }
 
 /// Whose state it is: `host esx7.lab, UUID 5d5f..., address 192.0.2.7`.
@@ -464,11 +582,15 @@ fn form_in_words(state: &State) -> String {
             )
         }
         (Some("sealed"), Some(mode), None) => format!(
-            "sealed (mode {}): the key is not on this medium, so bootbank cannot show or change what is inside",
+            "sealed (mode {}): the key is in the host's TPM, so bootbank cannot show or change what is inside",
             shown(mode)
         ),
         (Some("encrypted"), _, None) => {
-            format!("encrypted, key on this medium{passed}")
+            let key = match state.listed_in_modules {
+                Some(_) => "key on this medium",
+                None => "opened with its key",
+            };
+            format!("encrypted, {key}{passed}")
         }
         (Some(form), _, None) => format!("{form}{passed}"),
         (Some(form), _, Some(error)) => {

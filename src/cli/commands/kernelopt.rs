@@ -86,7 +86,8 @@ impl Run for Show {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        Ok(session.answer(&self.stick, SCHEMA, |stick, _| {
+        Ok(session.answer(&self.stick, SCHEMA, |opened, _| {
+            let stick = opened.stick()?;
             let mut chosen = stick.chosen(session.common.bank)?;
             chosen.sort_by_key(|slot| slot.partition);
             let mut banks = Vec::new();

@@ -5,7 +5,8 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session};
 use crate::cli::terminal::{shown, table};
 use crate::state::{Condition, Contents as _, Member, MemberKind};
-use crate::stick::{Cause, Error, Path as StickPath, Slot, Stick};
+use crate::stick::{Cause, Error, Path as StickPath, Reading, Slot, Stick};
+use crate::target::Opened;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,7 +22,7 @@ Examples:
   bootbank ls stick.img etc/ssh              one directory, as the host sees it
   bootbank ls stick.img bank:                the files in the bank that boots next")]
 pub struct Ls {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// `bank:` or `bankN:` for the bank's own files, or a directory as the host sees it
     path: Option<String>,
@@ -67,11 +68,11 @@ impl Run for Ls {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        Ok(session.answer(&self.stick, SCHEMA, |stick, _| {
+        Ok(session.answer(&self.stick, SCHEMA, |opened, _| {
             let mut damage = Vec::new();
             let entries = match &self.path {
-                Some(path) => list(session, stick, path, &mut damage)?,
-                None => list_all(session, stick, &mut damage)?,
+                Some(path) => list(session, opened, path, &mut damage)?,
+                None => list_all(session, opened, &mut damage)?,
             };
             let object = Listing {
                 schema: SCHEMA,
@@ -90,9 +91,13 @@ impl Run for Ls {
 /// Without a path: the files of each chosen bank, then the configuration of the one that boots.
 fn list_all(
     session: &Session,
-    stick: &Stick<'_, '_>,
+    opened: &Opened<'_, '_>,
     damage: &mut Vec<Error>,
 ) -> Result<Vec<ListEntry>, Failure> {
+    let stick = match opened {
+        Opened::Medium(stick) => stick,
+        Opened::State(saved) => return members_of(saved.reading(), None, "", damage),
+    };
     let mut entries = Vec::new();
     let mut chosen = stick.chosen(session.common.bank)?;
     chosen.sort_by_key(|slot| slot.partition);
@@ -110,21 +115,32 @@ fn list_all(
 
 fn list(
     session: &Session,
-    stick: &Stick<'_, '_>,
+    opened: &Opened<'_, '_>,
     text: &str,
     damage: &mut Vec<Error>,
 ) -> Result<Vec<ListEntry>, Failure> {
     let path = StickPath::parse(text);
-    let slot = stick.bank_of(&path, session.common.bank)?;
-    damage.extend(stick.stood_in(&path, session.common.bank));
-    let entries = match &path {
-        StickPath::Bank { name, .. } => {
-            let mut files = bank_files(slot)?;
-            files.retain(|file| name.is_empty() || ends_in(&file.path, name));
-            files
-        }
-        StickPath::State(directory) => {
-            members(stick, slot, directory.trim_end_matches('/'), damage)?
+    let entries = match (opened, &path) {
+        (Opened::State(saved), StickPath::State(directory)) => members_of(
+            saved.reading(),
+            None,
+            directory.trim_end_matches('/'),
+            damage,
+        )?,
+        (opened, path) => {
+            let stick = opened.stick()?;
+            let slot = stick.bank_of(path, session.common.bank)?;
+            damage.extend(stick.stood_in(path, session.common.bank));
+            match path {
+                StickPath::Bank { name, .. } => {
+                    let mut files = bank_files(slot)?;
+                    files.retain(|file| name.is_empty() || ends_in(&file.path, name));
+                    files
+                }
+                StickPath::State(directory) => {
+                    members(stick, slot, directory.trim_end_matches('/'), damage)?
+                }
+            }
         }
     };
     if entries.is_empty() && !matches!(&path, StickPath::Bank { name, .. } if name.is_empty()) {
@@ -167,22 +183,31 @@ fn members(
 ) -> Result<Vec<ListEntry>, Failure> {
     for file in slot.states.iter().rev() {
         let state = stick.read_state(slot, file)?;
-        damage.extend(state.damage(slot.partition));
-        let found = state
-            .members()
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
-        let wanted = found
-            .iter()
-            .filter(|member| is_below(&member.path(), directory));
-        let condition = |member| Some(state.rescued()?.condition_of(member));
-        let entries: Vec<ListEntry> = wanted
-            .map(|member| member_entry(member, condition(member)))
-            .collect();
+        let entries = members_of(&state, Some(slot.partition), directory, damage)?;
         if !entries.is_empty() {
             return Ok(entries);
         }
     }
     Ok(Vec::new())
+}
+
+/// The members of one state at or below `directory`.
+fn members_of(
+    state: &Reading,
+    partition: Option<u32>,
+    directory: &str,
+    damage: &mut Vec<Error>,
+) -> Result<Vec<ListEntry>, Failure> {
+    damage.extend(state.damage(partition));
+    let found = state
+        .members()
+        .map_err(|error| Error::from(error).on(partition).in_file(state.file_name()))?;
+    let wanted = found
+        .iter()
+        .filter(|member| is_below(&member.path(), directory));
+    let condition = |member| Some(state.rescued()?.condition_of(member));
+    let entries = wanted.map(|member| member_entry(member, condition(member)));
+    Ok(entries.collect())
 }
 
 fn is_below(path: &str, directory: &str) -> bool {

@@ -18,7 +18,7 @@ Examples:
   bootbank put -n --diff stick.img hosts etc/hosts
   bootbank put stick.img a.b00 bank6:a.b00          a module that bank 6 lacks")]
 pub struct Put {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// The file to put in; - is standard input
     #[arg(value_name = "FILE|-")]

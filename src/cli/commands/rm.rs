@@ -16,7 +16,7 @@ Examples:
   bootbank rm stick.img etc/ssh/ssh_host_rsa_key
   bootbank rm stick.img bank6:old.v00")]
 pub struct Rm {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// A path as seen on the host, or a bank's file (bank6:old.v00)
     path: String,

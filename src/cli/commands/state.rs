@@ -4,11 +4,9 @@ use super::get::{FILE_MODE, write_file};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{
-    Answer, Run, Schema, Session, command_list, open_state_file, state_file,
-};
+use crate::cli::session::{Answer, Run, Schema, Session, command_list};
 use crate::cli::terminal::size;
-use crate::state::{self, Form, state_in};
+use crate::state::{self, Form, Saved, SavedAs};
 use crate::stick::{self, Error};
 use clap::Args;
 use schemars::JsonSchema;
@@ -16,7 +14,6 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.state/1";
-const STATE: &str = "state.tgz";
 
 command_list! {
     /// Export the state of a bank to a file, or import one
@@ -109,7 +106,7 @@ Examples:
   bootbank state export stick.img state.tgz
   bootbank state export --bank 6 stick.img - | ssh host 'cat > state.tgz'")]
 pub struct Export {
-    /// Image file, block device or configBundle.tgz
+    /// Image file, block device or state file
     stick: PathBuf,
     /// The file to write; - is standard output
     #[arg(value_name = "FILE|-")]
@@ -182,12 +179,6 @@ impl Run for Import {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        if state_file(&self.stick)?.is_some() {
-            return Err(Failure::usage(format!(
-                "{} is a state itself; a state can only be imported into a medium",
-                self.stick.display()
-            )));
-        }
         let work = Work::Import(imported(session, &self.file)?);
         let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
         Ok(job.run(std::slice::from_ref(&self.stick), &work))
@@ -201,15 +192,15 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let inside = |error: state::StateError| {
         Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file)
     };
-    let (name, state) = state_in(&bytes, &limits).map_err(inside)?;
-    if name != STATE {
-        return Err(Failure::usage(format!(
-            "{} is a bare {name}, which only 4.x hosts have; import a state.tgz or configBundle.tgz",
-            file.display()
-        )));
+    let saved = Saved::open(&bytes, None, &limits, &session.keys).map_err(inside)?;
+    match saved.saved_as() {
+        SavedAs::State | SavedAs::Bundle => Ok(saved.state().as_bytes().to_vec()),
+        other => Err(Failure::usage(format!(
+            "{} is a bare {}; import a state.tgz or configBundle.tgz",
+            file.display(),
+            other.as_str()
+        ))),
     }
-    state::State::open(name, &state, &limits, &session.keys).map_err(inside)?;
-    Ok(state.into_owned())
 }
 
 fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure> {
@@ -219,7 +210,7 @@ fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure>
         &args.stick,
         &args.file,
         args.force,
-        (STATE, &content),
+        ("state.tgz", &content),
     )?;
     let object = Exported {
         schema: SCHEMA,
@@ -245,11 +236,6 @@ type Found = (Option<u32>, Option<Form>, Vec<u8>, Vec<Error>);
 /// The state of a stick or in a file, every layer of it verified. A sealed one can be kept too, and
 /// with `--rescue` one that is damaged, as it is.
 fn find(session: &Session, stick: &Path) -> Result<Found, Failure> {
-    if let Some(bytes) = state_file(stick)? {
-        let state = open_state_file(session, &bytes)?;
-        let bytes = state.as_bytes().to_vec();
-        return Ok((None, Some(state.form()), bytes, Vec::new()));
-    }
     session.look_into(stick, |opened, _| {
         let (partition, state) = opened.state(session.common.bank)?;
         let mut damage = opened.damage();
@@ -257,6 +243,6 @@ fn find(session: &Session, stick: &Path) -> Result<Found, Failure> {
         damage.extend(opened.stood_in(&configuration, session.common.bank));
         damage.extend(state.damage(partition));
         let bytes = state.as_bytes().to_vec();
-        Ok((Some(partition), state.form(), bytes, damage))
+        Ok((partition, state.form(), bytes, damage))
     })
 }

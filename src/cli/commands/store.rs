@@ -36,7 +36,7 @@ Examples:
   bootbank store list stick.img -c esx -g hardware
   bootbank store list --json stick.img")]
 pub struct List {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     #[command(flatten)]
     row: RowArgs,
@@ -48,7 +48,7 @@ pub struct List {
 Examples:
   bootbank store get stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
 pub struct Get {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     #[command(flatten)]
     row: RowArgs,
@@ -64,7 +64,7 @@ Examples:
   bootbank store set stick.img -c esx -g system -k keyboard '{\"layout\":\"German\"}'
   bootbank store set stick.img -c esx -g network -k firewall -f firewall.json")]
 pub struct Set {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     #[command(flatten)]
     row: RowArgs,
@@ -87,7 +87,7 @@ pub struct Set {
 Examples:
   bootbank store delete stick.img -c esx -g hardware -k pci_devices -i 0000:00:14.0")]
 pub struct Delete {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     #[command(flatten)]
     row: RowArgs,
@@ -132,7 +132,8 @@ enum ColumnArg {
 struct Rows {
     schema: &'static str,
     target: String,
-    partition: u32,
+    /// Where the state is; nothing for a state file.
+    partition: Option<u32>,
     file: String,
     rows: Vec<ShownRow>,
 }
@@ -362,8 +363,8 @@ fn show(
     gate: Gate,
     choose: impl for<'r> Fn(&'r [Row], &Through) -> Result<Chosen<'r>, Failure>,
 ) -> Exit {
-    session.answer(path, SCHEMA, |stick, _| {
-        let (partition, state) = stick.state(session.common.bank)?;
+    session.answer(path, SCHEMA, |opened, _| {
+        let (partition, state) = opened.state(session.common.bank)?;
         let inside = |error: EditError| Error::from(error).on(partition).in_file(state.file_name());
         let (configuration, damage) = state.configuration(partition)?;
         let missing = EditError::Missing { path: CONFIG_STORE };
@@ -387,7 +388,7 @@ fn show(
         let configuration = stick::Path::State(String::new());
         Ok(Answer::new(text, object)
             .with_damage(Vec::from_iter(
-                stick.stood_in(&configuration, session.common.bank),
+                opened.stood_in(&configuration, session.common.bank),
             ))
             .with_damage(damage)
             .through(gate))

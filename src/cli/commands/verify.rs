@@ -5,9 +5,10 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by};
+use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by, check_state_file};
 use crate::error::ErrorKind;
-use crate::medium::{CachedReads, Target};
+use crate::medium::CachedReads;
+use crate::target::Kind;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -76,7 +77,14 @@ impl Run for Verify {
 }
 
 fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified>, Failure> {
-    let target = Target::open_read(path, &session.host)?;
+    if Kind::of(path, &session.host)? == Kind::State {
+        let file = session.read_state_file(path)?;
+        let key_store = session.key_store_for(path, file.bytes())?;
+        let settings = session.settings(None);
+        let findings = check_state_file(file.bytes(), key_store.as_deref(), settings);
+        return Ok(answer(path, &findings, session.ui.is_quiet()));
+    }
+    let target = session.open_source(path)?;
     let medium = CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
     let progress = |done, total| session.ui.part_done(done, total);
@@ -92,19 +100,22 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let table = session.common.look.table;
     let findings = check_by(&medium, settings, options, table);
     session.ui.end_bytes();
-    let exit = exit_of(&findings);
+    Ok(answer(path, &findings, session.ui.is_quiet()))
+}
+
+fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<Verified> {
+    let exit = exit_of(findings);
     let name = path.display().to_string();
-    let verdict = match worst(&findings) {
+    let verdict = match worst(findings) {
         None => "sound",
         Some(ErrorKind::Io) => "cannot be read",
         Some(ErrorKind::Damaged) => "damaged",
         Some(ErrorKind::Unsupported) => "not understood",
         Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
-    let quiet = session.ui.is_quiet();
     let wrong = |it: &&diagnosis::Finding| !quiet || it.severity != Severity::Note;
     let lines: String = findings.iter().filter(wrong).map(in_words).collect();
-    Ok(Answer {
+    Answer {
         text: match quiet && lines.is_empty() {
             true => String::new(),
             false => format!("{}: {verdict}\n{lines}", shown(&name)),
@@ -118,7 +129,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         exit,
         damage: Vec::new(),
         gate: None,
-    })
+    }
 }
 
 /// The worst of the errors found: a medium that cannot be read before damage, damage before what is

@@ -73,6 +73,8 @@ pub fn confine_to(mut needs: Needs, sandbox: bool, ui: &Ui) -> (Host, Outputs) {
         }
         std::thread::sleep(LOOK_PAUSE);
     }
+    needs.read_beside();
+    needs.unpack();
     let outputs = Outputs::open(&mut needs);
     if !sandbox {
         ui.detail("not confined: --no-sandbox");

@@ -10,6 +10,6 @@ mod signals;
 pub use confine::confine_to;
 pub use input::{bytes, take_stdin, text};
 pub use means::check_means;
-pub use needs::{Needs, is_stream};
+pub use needs::{Needs, is_stream, may_be_packed};
 pub use outputs::Outputs;
 pub use signals::Interrupt;

@@ -2,6 +2,12 @@
 //! makes files in. Known from the arguments alone, before anything is opened; each command says
 //! it of itself.
 
+use crate::medium::Content;
+use crate::state::KEY_STORES;
+use crate::state::envelope::Envelope;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The name that stands for standard input or output.
@@ -14,8 +20,20 @@ pub struct NewFile {
     pub path: PathBuf,
     /// Whether it may take the place of another.
     pub force: bool,
-    /// Its permission bits, less the umask.
-    pub mode: u32,
+    /// What it is like.
+    pub making: Making,
+}
+
+/// Bytes that tell gzip and the like from another file; to look into what is packed is for later.
+const MAGIC_LEN: u64 = 32;
+
+/// What a new file is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// Its permission bits are these, less the umask.
+    Mode(u32),
+    /// It has the owner, the access list and the permission bits of the file it replaces.
+    LikeTheOld,
 }
 
 /// What a run of the program has to get at.
@@ -55,6 +73,18 @@ impl Needs {
         }
     }
 
+    /// To change these; a state file is replaced by a new one beside it.
+    pub fn to_replace<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let mut needs = Needs::to_write(paths);
+        let files = needs.writes.iter().filter(|path| may_be_state_file(path));
+        needs.files.extend(files.map(|path| NewFile {
+            path: path.clone(),
+            force: true,
+            making: Making::LikeTheOld,
+        }));
+        needs
+    }
+
     /// The same, and files are made in this directory.
     #[must_use]
     pub fn making_in(mut self, directory: PathBuf) -> Self {
@@ -67,7 +97,12 @@ impl Needs {
     pub fn making(mut self, path: &Path, force: bool, mode: u32) -> Self {
         if !is_stream(path) {
             let path = path.to_owned();
-            self.files.push(NewFile { path, force, mode });
+            let making = Making::Mode(mode);
+            self.files.push(NewFile {
+                path,
+                force,
+                making,
+            });
         }
         self
     }
@@ -94,11 +129,58 @@ impl Needs {
         self.makes_in.iter().chain(named)
     }
 
+    /// The files beside the targets that keep the key of a `local.tgz.ve`, which are read where
+    /// there are such.
+    pub fn read_beside(&mut self) {
+        let targets = self.reads.iter().chain(&self.writes);
+        let files = targets.filter(|path| path.is_file());
+        let beside = files.flat_map(|path| KEY_STORES.map(|name| path.with_file_name(name)));
+        let found: BTreeSet<PathBuf> = beside.filter(|path| path.is_file()).collect();
+        self.reads.extend(found);
+    }
+
+    /// A file in the directory for temporary files, for each of what is read that may have to be
+    /// unpacked, and once more where it is looked into before it is worked on.
+    pub fn unpack(&mut self) {
+        let packed = self.reads.iter().filter(|path| may_be_packed(path)).count();
+        let scratch = std::iter::repeat_n(std::env::temp_dir(), 2 * packed);
+        self.scratch_in.extend(scratch);
+    }
+
     /// The targets by the names the kernel knows them by.
     pub fn targets(&self) -> Vec<PathBuf> {
         let named = self.reads.iter().chain(&self.writes);
         named.filter_map(|path| path.canonicalize().ok()).collect()
     }
+}
+
+/// Whether a target may be a state file, by its first bytes: what is in it is looked at later, when
+/// the process is confined.
+fn may_be_state_file(path: &Path) -> bool {
+    let is_one =
+        |first: Vec<u8>| Envelope::is_one(&first) || Content::sniff(&first) == Content::Gzip;
+    first_bytes(path).is_some_and(is_one)
+}
+
+/// Whether a target may have to be unpacked, by its first bytes.
+pub fn may_be_packed(path: &Path) -> bool {
+    let first = first_bytes(path);
+    first.is_some_and(|first| Content::sniff(&first).is_unpacked_here())
+}
+
+/// The first bytes of a file; `None` for anything else, and for one that cannot be read.
+fn first_bytes(path: &Path) -> Option<Vec<u8>> {
+    let mut first = Vec::new();
+    if !path.is_file() {
+        return None;
+    }
+    let limit = MAGIC_LEN;
+    File::open(path)
+        .ok()?
+        .take(limit)
+        .read_to_end(&mut first)
+        .ok()?;
+    Some(first)
 }
 
 /// Whether a file name stands for standard input or output.

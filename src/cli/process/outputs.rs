@@ -1,7 +1,7 @@
 //! The files a run makes, opened before the process confines itself: writing them then takes no
 //! right to write to what else is in their directories.
 
-use super::needs::{Needs, NewFile};
+use super::needs::{Making, Needs, NewFile};
 use crate::medium::{MediumError, OutputFile};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct Outputs {
     /// By the names they are to have.
     named: Mutex<BTreeMap<PathBuf, OutputFile>>,
+    /// Those that take the place of a file and are like it, by its name; or why there is none.
+    like: Mutex<BTreeMap<PathBuf, Result<OutputFile, MediumError>>>,
     /// Those that never get a name, with their directories.
     scratch: Mutex<Vec<(PathBuf, OutputFile)>>,
 }
@@ -24,6 +26,7 @@ impl Outputs {
     /// goes wrong again then, and is said then.
     pub fn open(needs: &mut Needs) -> Self {
         let mut opened = BTreeMap::new();
+        let mut like = BTreeMap::new();
         let mut most = most_open_files(needs.files.len() + needs.scratch_in.len());
         let mut scratch = Vec::new();
         for directory in std::mem::take(&mut needs.scratch_in) {
@@ -34,9 +37,28 @@ impl Outputs {
             }
         }
         most -= scratch.len();
-        for NewFile { path, force, mode } in std::mem::take(&mut needs.files) {
+        for NewFile {
+            path,
+            force,
+            making,
+        } in std::mem::take(&mut needs.files)
+        {
             let directory = OutputFile::directory_for(&path);
-            let file = (opened.len() < most).then(|| OutputFile::create(&path, force, mode));
+            let is_free = opened.len() + like.len() < most;
+            let Making::Mode(mode) = making else {
+                match is_free.then(|| OutputFile::create_like(&path)) {
+                    Some(Ok(file)) if file.has_no_name() => {
+                        needs.replaces_in.push(directory);
+                        like.insert(path, Ok(file));
+                    }
+                    Some(Err(error)) => {
+                        like.insert(path, Err(error));
+                    }
+                    _ => needs.makes_in.push(directory),
+                }
+                continue;
+            };
+            let file = is_free.then(|| OutputFile::create(&path, force, mode));
             match file {
                 Some(Ok(file)) if file.has_no_name() => {
                     let named = match file.replaces_a_file() {
@@ -59,6 +81,7 @@ impl Outputs {
         }
         Outputs {
             named: Mutex::new(opened),
+            like: Mutex::new(like),
             scratch: Mutex::new(scratch),
         }
     }
@@ -75,6 +98,18 @@ impl Outputs {
             Some(file) => Ok(file),
             None => OutputFile::create(path, force, mode),
         }
+    }
+
+    /// The file that is to take the place of the one of this name and is like it, empty.
+    ///
+    /// # Errors
+    /// As [`OutputFile::create_like`]; where it was not opened before, and would not be like the old
+    /// one by itself, [`MediumError::NotKept`]: no owner and no mode can be changed any more.
+    pub fn take_like(&self, path: &Path) -> Result<OutputFile, MediumError> {
+        let mut like = self.like.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = like.remove(path);
+        drop(like);
+        opened.unwrap_or_else(|| OutputFile::create_if_like(path))
     }
 
     /// An empty file without a name in this directory.

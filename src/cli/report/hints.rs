@@ -12,6 +12,7 @@ use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
 use crate::stick::Cause;
+use crate::target::Kind;
 use std::io;
 use std::path::Path;
 
@@ -47,6 +48,9 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
             "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
         }
         Cause::Unopened(error) => return hint(&error.cause),
+        Cause::NoBanks => {
+            "the command, or the path, is about banks, so it takes an image file or a whole disk"
+        }
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
         }
@@ -136,7 +140,7 @@ fn table_hint(error: &TableError) -> Option<String> {
             "the medium boots all the same; repair its partition table first, for example with gdisk on a copy"
         }
         TableError::Read { .. } => return None,
-        _ => "nothing was written; bootbank needs a raw image or a whole disk, such as /dev/sdX",
+        _ => Kind::TAKEN,
     };
     Some(text.to_owned())
 }
@@ -178,6 +182,13 @@ fn state_hint(error: &StateError) -> Option<String> {
                 quoted(path)
             ));
         }
+        StateError::NoKeyBeside { .. } => {
+            "nothing was written; put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"
+        }
+        StateError::Manifest { .. } => {
+            "nothing was written; unpack it with tar, and work on the state.tgz inside"
+        }
+        StateError::NoConfiguration { .. } => Kind::TAKEN,
         StateError::RecoveryKey { .. } => {
             "nothing was written; name the file with this host's recovery key by --recovery-key FILE: \
              `esxcli system settings encryption recovery list` shows it while the host runs. If it is the right one, \
@@ -236,6 +247,15 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::Described { extent, .. } => {
             format!("it is a raw image: name {} instead", quoted_path(extent))
         }
+        MediumError::TooLarge { .. } => {
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE".to_owned()
+        }
+        MediumError::ChangedSince { .. } => {
+            "nothing was written; stop the other program, and run the command again".to_owned()
+        }
+        MediumError::NotKept { .. } => {
+            "nothing was written; run bootbank as the file's owner, or write a changed copy with -o FILE".to_owned()
+        }
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
@@ -245,7 +265,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
                 .to_owned()
         }
         MediumError::IsDirectory { .. } => {
-            "name an image file or a whole disk, such as /dev/sdX".to_owned()
+            Kind::TAKEN.to_owned()
         }
         _ => return None,
     };
@@ -328,7 +348,7 @@ fn compressed_hint(content: Content, path: &Path) -> String {
         Content::Vhd => "vpc",
         Content::Vdi => "vdi",
         Content::Gzip | Content::Zstd | Content::Xz => {
-            return "a compressed image can only be the source of -o FILE; to look into it, or for -n and --check, unpack it first"
+            return "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
                 .to_owned();
         }
         Content::Ova => {
@@ -337,11 +357,7 @@ fn compressed_hint(content: Content, path: &Path) -> String {
             );
         }
         Content::Tar => return format!("unpack the image in it: tar -xf {path}"),
-        Content::PackedTar => {
-            return format!(
-                "if it is a state: `bootbank state import STICK {path}` puts it into a medium, and `bootbank diff` compares it; if an image is in it: tar -xzf {path}"
-            );
-        }
+        Content::PackedTar => return Kind::TAKEN.to_owned(),
         _ => return "unpack it first".to_owned(),
     };
     format!(

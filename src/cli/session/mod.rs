@@ -3,13 +3,14 @@
 
 mod options;
 mod run;
+mod source;
 mod state_file;
 mod targets;
 
-pub use options::{Common, CommonArgs, bytes, keys};
+pub use options::{Common, CommonArgs, key_store, keys};
 pub(crate) use run::command_list;
 pub use run::{Program, Run, Schema};
-pub use state_file::{open as open_state_file, state_file};
+pub use source::unpack_failure;
 pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each};
 
 use crate::cli::process::{Interrupt, Outputs};
@@ -17,9 +18,10 @@ use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
 use crate::diagnosis::{Bench, Situation};
 use crate::host::Host;
-use crate::medium::{CachedReads, ReadAt, Target};
+use crate::medium::{CachedReads, ReadAt, Target, WholeFile};
 use crate::state::KeyCache;
 use crate::stick::{Error, Settings, Stick};
+use crate::target::{Kind, Opened};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
@@ -104,9 +106,13 @@ impl Session {
     }
 
     /// Which device of a medium is which.
-    pub fn situation(&self, stick: &Stick<'_, '_>, target: &Target) -> Situation<'_> {
-        let disk = target.device().and_then(|device| device.disk());
-        Situation::of(stick, disk, &self.host, self.bench())
+    pub fn situation(&self, opened: &Opened<'_, '_>, target: Option<&Target>) -> Situation<'_> {
+        let disk = target.and_then(Target::device);
+        let disk = disk.and_then(|device| device.disk());
+        match opened {
+            Opened::Medium(stick) => Situation::of(stick, disk, &self.host, self.bench()),
+            Opened::State(saved) => Situation::of_file(saved, &self.host, self.bench()),
+        }
     }
 
     /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.
@@ -118,26 +124,44 @@ impl Session {
         }
     }
 
-    /// Opens a target to look into it, and hands the opened stick to `look`.
+    /// Opens a target to look into it, and hands it to `look`, with the medium where it is one.
     ///
     /// # Errors
     /// What opening or `look` met.
     pub fn look_into<T>(
         &self,
         path: &Path,
-        look: impl FnOnce(&Stick<'_, '_>, &Target) -> Result<T, Failure>,
+        look: impl FnOnce(&Opened<'_, '_>, Option<&Target>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let target = Target::open_read(path, &self.host)?;
-        let medium = CachedReads::new(&target);
-        let settings = self.settings(target.logical_sector_size());
+        if Kind::of(path, &self.host)? == Kind::State {
+            self.common.check_for_state_file()?;
+            return self.look_into_state_file(path, |opened| look(opened, None));
+        }
+        let source = self.open_source(path)?;
+        let medium = CachedReads::new(&source);
+        let settings = self.settings(source.logical_sector_size());
         let stick = Stick::open_to_look(&medium, settings, self.common.look)?;
-        let found = look(&stick, &target)?;
+        let found = look(&Opened::Medium(stick), source.target())?;
         self.ui.detail(&format!(
             "{}: {} bytes read",
             path.display(),
             medium.bytes_read()
         ));
         Ok(found)
+    }
+
+    /// Opens a state file to look into it, whatever options there are about banks: of two sides that
+    /// are compared they may be about the other.
+    ///
+    /// # Errors
+    /// What opening or `look` met.
+    pub fn look_into_state_file<T>(
+        &self,
+        path: &Path,
+        look: impl FnOnce(&Opened<'_, '_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let file = WholeFile::open_read(path, &self.host, self.common.limits.max_unpacked)?;
+        look(&Opened::State(self.open_saved(path, file.bytes())?))
     }
 
     /// Opens the stick on a medium.
@@ -158,11 +182,11 @@ impl Session {
         &self,
         path: &Path,
         schema: &'static str,
-        look: impl FnOnce(&Stick<'_, '_>, &Target) -> Result<Answer<T>, Failure>,
+        look: impl FnOnce(&Opened<'_, '_>, Option<&Target>) -> Result<Answer<T>, Failure>,
     ) -> Exit {
-        let found = self.look_into(path, |stick, target| {
-            let answer = look(stick, target)?;
-            Ok(answer.with_damage(stick.damage()))
+        let found = self.look_into(path, |opened, target| {
+            let answer = look(opened, target)?;
+            Ok(answer.with_damage(opened.damage()))
         });
         self.show(path, schema, found)
     }

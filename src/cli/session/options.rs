@@ -6,6 +6,7 @@ use crate::cli::terminal::ColorChoice;
 use crate::partition::TableChoice;
 use crate::state::{Budget, KeyCache, Limits, RecoveryKey};
 use crate::stick::{BankChoice, Look};
+use crate::target::Bounds;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -23,6 +24,9 @@ pub struct CommonArgs {
     /// at a time, of all targets, may take twice as much
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M")]
     pub max_unpacked: String,
+    /// Most data a packed image may unpack to, in bytes or with K, M or G; zeros do not count
+    #[arg(long, global = true, value_name = "SIZE", default_value = "16G")]
+    pub max_image: String,
     /// Look by another table than the one ESXi's loader uses: a GPT behind a damaged MBR, or the
     /// backup GPT (commands that only look)
     #[arg(long, global = true, value_name = "gpt|backup")]
@@ -40,6 +44,9 @@ pub struct CommonArgs {
     /// settings encryption recovery list` will do
     #[arg(long, global = true, value_name = "FILE|-")]
     pub recovery_key: Option<PathBuf>,
+    /// The encryption.info that opens a local.tgz.ve (default: the one beside it)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// Show passwords, keys, password hashes and other secrets, which are hidden otherwise
     #[arg(long, global = true)]
     pub show_secrets: bool,
@@ -87,8 +94,12 @@ pub struct Common {
     pub sector_size: Option<u32>,
     /// Limits for unpacked archives: of each, and of all that are held at a time.
     pub limits: Limits,
+    /// Most bytes of data a packed image may unpack to.
+    pub max_image: u64,
     /// Targets treated at once.
     pub jobs: usize,
+    /// The content of `--key-file`.
+    pub key_store: Option<Vec<u8>>,
 }
 
 /// What all archives may take that are held at a time, in units of the limit for one.
@@ -110,12 +121,44 @@ impl Common {
             bank: bank(&args.bank)?,
             sector_size: sector_size(args.sector_size)?,
             limits: limits(bytes("--max-unpacked", &args.max_unpacked)?),
+            max_image: bytes("--max-image", &args.max_image)?,
             jobs: usize::from(args.jobs),
+            key_store: None,
         })
     }
 }
 
 impl Common {
+    /// How much comes out of a packed image at the most.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            sector_size: self.sector_size,
+            data: self.max_image,
+        }
+    }
+
+    /// Refuses the options that are about banks, or about the sectors of a medium, for a state file.
+    ///
+    /// # Errors
+    /// The first of them, with what it is for.
+    pub fn check_for_state_file(&self) -> Result<(), Failure> {
+        let (option, does) = match self {
+            Common { bank, .. } if *bank != BankChoice::All => ("--bank", "chooses a bank"),
+            Common { look, .. } if look.table != TableChoice::Loader => {
+                ("--table", "chooses a partition table")
+            }
+            Common {
+                sector_size: Some(_),
+                ..
+            } => ("--sector-size", "is about the sectors of a disk"),
+            _ => return Ok(()),
+        };
+        Err(Failure::usage(format!(
+            "{option} {does}, and this is a state file, which has none"
+        ))
+        .hint(format!("leave {option} out")))
+    }
+
     /// Refuses what only a command that looks can do.
     ///
     /// # Errors
@@ -154,6 +197,14 @@ pub fn keys(args: &CommonArgs) -> Result<KeyCache, Failure> {
     let key =
         key.map_err(|failure| failure.and_hint(&format!("the file is named by {named_by}")))?;
     Ok(KeyCache::with_recovery_key(key))
+}
+
+/// The content of `--key-file`, read before the process confines itself.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn key_store(args: &CommonArgs) -> Result<Option<Vec<u8>>, Failure> {
+    args.key_file.as_deref().map(process::bytes).transpose()
 }
 
 fn recovery_key(path: &Path) -> Result<RecoveryKey, Failure> {
@@ -195,10 +246,7 @@ fn sector_size(given: Option<u32>) -> Result<Option<u32>, Failure> {
 }
 
 /// The number of bytes that an option names, with an optional K, M or G (powers of 1024).
-///
-/// # Errors
-/// Anything else, and 0.
-pub fn bytes(option: &str, text: &str) -> Result<u64, Failure> {
+fn bytes(option: &str, text: &str) -> Result<u64, Failure> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
         Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),

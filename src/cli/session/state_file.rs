@@ -1,53 +1,82 @@
-//! Targets that are no medium: a bare `state.tgz`, `local.tgz` or `configBundle.tgz`.
+//! Targets that are state files: read as a whole, with the key that belongs to them.
 
 use super::Session;
 use crate::cli::process;
 use crate::cli::report::Failure;
-use crate::state::{State, state_in};
-use crate::stick::Error;
-use std::fs::File;
-use std::io::Read as _;
+use crate::error::ErrorKind;
+use crate::medium::WholeFile;
+use crate::state::envelope::Envelope;
+use crate::state::{KEY_STORES, StateError};
+use crate::stick::Cause;
+use crate::target::SavedState;
 use std::path::Path;
 
-/// Where a tar header says that it is one, and what.
-const MAGIC_AT: usize = 257;
-const MAGIC: &[u8] = b"ustar";
-
-/// The content of `path` where it is a compressed archive; `None` for anything else, which
-/// may be a medium.
-///
-/// # Errors
-/// What the operating system reported.
-pub fn state_file(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    if !path.is_file() || !is_packed_archive(path) {
-        return Ok(None);
+impl Session {
+    /// The bytes of a state file.
+    ///
+    /// # Errors
+    /// Options that are about banks; what keeps the file from being read.
+    pub fn read_state_file(&self, path: &Path) -> Result<WholeFile, Failure> {
+        self.common.check_for_state_file()?;
+        Ok(WholeFile::open_read(
+            path,
+            &self.host,
+            self.common.limits.max_unpacked,
+        )?)
     }
-    process::bytes(path).map(Some)
+
+    /// The same for one that is to be changed, which nobody else has then.
+    ///
+    /// # Errors
+    /// As [`Session::read_state_file`].
+    pub fn claim_state_file(&self, path: &Path) -> Result<WholeFile, Failure> {
+        self.common.check_for_state_file()?;
+        Ok(WholeFile::claim(
+            path,
+            &self.host,
+            self.common.limits.max_unpacked,
+        )?)
+    }
+
+    /// Opens the state in the file at `path`, whose content is `bytes`.
+    ///
+    /// # Errors
+    /// A file that is damaged, or holds no state; a key file that cannot be read.
+    pub fn open_saved(&self, path: &Path, bytes: &[u8]) -> Result<SavedState<'_>, Failure> {
+        let key_store = self.key_store_for(path, bytes)?;
+        let settings = self.settings(None);
+        let saved = SavedState::open(bytes, key_store.as_deref(), settings, self.common.look);
+        saved.map_err(|error| {
+            // A key file that is none is not what a backup cures.
+            let of_key = matches!(error.cause, Cause::State(StateError::KeyStore { .. }));
+            let is_damaged = error.kind() == ErrorKind::Damaged && !of_key;
+            let failure = Failure::from(error);
+            match is_damaged {
+                true => failure.hint(
+                    "an older backup is what cures it; with --rescue, commands that only look read what is left of it",
+                ),
+                false => failure,
+            }
+        })
+    }
+
+    /// The file that keeps the key of the state file at `path`: the one that was named, or the one
+    /// beside it. `None` where there is none, and for a state that needs none.
+    ///
+    /// # Errors
+    /// One that cannot be read.
+    pub fn key_store_for(&self, path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.common.key_store {
+            _ if !Envelope::is_one(bytes) => Ok(None),
+            Some(named) => Ok(Some(named.clone())),
+            None => key_store_beside(path),
+        }
+    }
 }
 
-fn is_packed_archive(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    let mut header = Vec::new();
-    let mut unpacked = flate2::read::GzDecoder::new(file).take(512);
-    if unpacked.read_to_end(&mut header).is_err() {
-        // What is damaged is told from another file by its name.
-        let name = path.extension().and_then(|extension| extension.to_str());
-        return name.is_some_and(|name| name.eq_ignore_ascii_case("tgz"));
-    }
-    header
-        .get(MAGIC_AT..)
-        .is_some_and(|rest| rest.starts_with(MAGIC))
-}
-
-/// Opens the state in such a file.
-///
-/// # Errors
-/// A file that is damaged, or holds no state.
-pub fn open(session: &Session, bytes: &[u8]) -> Result<State, Failure> {
-    let limits = session.common.limits;
-    let (name, state) = state_in(bytes, &limits).map_err(Error::from)?;
-    let opened = State::open(name, &state, &limits, &session.keys);
-    Ok(opened.map_err(Error::from)?)
+/// The file that keeps the key, in the directory of the encrypted archive.
+fn key_store_beside(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let mut beside = KEY_STORES.iter().map(|name| path.with_file_name(name));
+    let found = beside.find(|path| path.is_file());
+    found.as_deref().map(process::bytes).transpose()
 }

@@ -24,7 +24,7 @@ use std::thread;
 /// The targets of a command that takes many.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
-    /// Image files or block devices
+    /// Image files, block devices or state files
     #[arg(required_unless_present = "from_file", value_name = "STICK")]
     pub sticks: Vec<PathBuf>,
     /// Read more targets from a file, one on each line; - is standard input

@@ -12,7 +12,7 @@ use crate::bytes::le64;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-const MAGIC: &str = "DataTransformEnvelope";
+pub(super) const MAGIC: &str = "DataTransformEnvelope";
 const PART: &str = "header";
 const SIZE_AT: usize = 504;
 const VERSION_AT: usize = 508;

@@ -130,6 +130,11 @@ impl std::fmt::Debug for Plaintext {
 }
 
 impl<'a> Envelope<'a> {
+    /// Whether bytes begin as an envelope does, whatever comes then.
+    pub fn is_one(file: &[u8]) -> bool {
+        file.starts_with(header::MAGIC.as_bytes())
+    }
+
     /// Checks the form of an envelope: lengths, names, versions, attributes.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use crate::cli::report::{
 use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
 use crate::diagnosis::{BankDevices, ListedDevice, Situation, devices};
+use crate::medium::Target;
 use crate::pci::{Class, PciAddress, Spelling};
+use crate::stick::Stick;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,7 +51,8 @@ struct Pci {
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct PciBank {
-    partition: u32,
+    /// Nothing for a state file.
+    partition: Option<u32>,
     devices: Vec<Device>,
     /// Why a state of the bank could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,20 +117,16 @@ impl Run for List {
 
 fn list(session: &Session, path: &Path) -> Exit {
     let target = path.display().to_string();
-    let found = session.look_into(path, |stick, target| {
-        let banks = devices(stick, session.common.bank)?;
-        let situation = session.situation(stick, target);
+    let found = session.look_into(path, |opened, target| {
+        let banks = devices(opened, session.common.bank)?;
+        let situation = session.situation(opened, target);
         // What is cut off is told once, for all of the medium.
-        let is_cut = |bank: &&BankDevices| stick.table().fault_of(bank.partition).is_some();
-        let cut = banks.iter().filter(is_cut).map(|bank| bank.partition);
-        let cut: Vec<u32> = cut.collect();
-        Ok((
-            banks,
-            stick.damage(),
-            cut,
-            situation,
-            target.device().is_some(),
-        ))
+        let table = opened.stick().ok().map(Stick::table);
+        let is_cut = |number: &u32| table.is_some_and(|table| table.fault_of(*number).is_some());
+        let numbers = banks.iter().filter_map(|bank| bank.partition);
+        let cut: Vec<u32> = numbers.filter(is_cut).collect();
+        let is_disk = target.and_then(Target::device).is_some();
+        Ok((banks, opened.damage(), cut, situation, is_disk))
     });
     let (banks, damage, cut, situation, is_disk) = match found {
         Ok(banks) => banks,
@@ -136,7 +135,7 @@ fn list(session: &Session, path: &Path) -> Exit {
             return failure.exit();
         }
     };
-    let told = |bank: &&BankDevices| !cut.contains(&bank.partition);
+    let told = |bank: &&BankDevices| bank.partition.is_none_or(|it| !cut.contains(&it));
     let of_banks = banks.iter().filter(told).flat_map(|bank| &bank.errors);
     let failures: Vec<Failure> = damage.iter().chain(of_banks).map(Failure::from).collect();
     let object = Pci {
@@ -171,7 +170,10 @@ fn list(session: &Session, path: &Path) -> Exit {
 }
 
 fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
-    let on = |text: &String| format!("partition {}: {text}", bank.partition);
+    let on = |text: &String| match bank.partition {
+        Some(partition) => format!("partition {partition}: {text}"),
+        None => text.clone(),
+    };
     bank.warnings.iter().map(on)
 }
 
@@ -296,10 +298,15 @@ fn without_empty(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 fn in_words(object: &Pci, is_verbose: bool) -> String {
     let mut text = format!("{}\n", shown(&object.target));
     for bank in &object.banks {
-        let heading = format!("bank on partition {}", bank.partition);
+        let (heading, place) = match bank.partition {
+            Some(number) => (
+                format!("bank on partition {number}"),
+                format!("partition {number}: "),
+            ),
+            None => ("state file".to_owned(), String::new()),
+        };
         text.push_str(&format!("  {}\n", styled(&heading, HEADING)));
         if let Some(error) = &bank.error {
-            let place = format!("partition {}: ", bank.partition);
             let why = error.message.strip_prefix(&place);
             let why = shown(why.unwrap_or(&error.message));
             let how = match bank.devices.is_empty() {

@@ -90,8 +90,7 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
 
 /// What to mind after a change of an encrypted state.
 pub fn caution(plan: &Plan) -> Option<String> {
-    let files = plan.banks.iter().flat_map(|bank| &bank.files);
-    let mut changed = files.filter(|file| file.content.is_some());
+    let mut changed = plan.files().filter(|file| file.content.is_some());
     let is_encrypted = |file: &FilePlan| matches!(file.form, Some(Form::Encrypted | Form::Sealed));
     changed.any(is_encrypted).then(|| {
         "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, \

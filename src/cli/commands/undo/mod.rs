@@ -9,6 +9,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
 use crate::medium::{CachedReads, Target};
+use crate::target::Kind;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -130,10 +131,10 @@ impl Run for UndoCommand {
         let targets = targets.filter_map(|about| about.target.clone());
         let directory = undo_directory().ok();
         let needs = match self.stick() {
-            Some(stick) => Needs::to_write([stick]),
+            Some(stick) => Needs::to_replace([stick]),
             None if self.list => Needs::default(),
             None if self.prune => Needs::to_read(targets),
-            None => Needs::to_write(targets),
+            None => Needs::to_replace(targets),
         };
         match directory {
             Some(directory) if self.prune && !self.dry_run => needs.making_in(directory),
@@ -157,6 +158,14 @@ impl Run for UndoCommand {
         }
         let newest = match stick {
             None => self.files.first(),
+            Some(stick) if Kind::of(stick, &session.host)? == Kind::State => {
+                let path = std::path::absolute(stick).unwrap_or_else(|_| stick.to_owned());
+                let is_it = |file: &&KeptUndo| {
+                    let about = file.about();
+                    about.is_some_and(|about| about.target.as_ref() == Some(&path))
+                };
+                self.files.iter().find(is_it)
+            }
             Some(stick) => {
                 let target = Target::open_read(stick, &session.host)?;
                 let medium = CachedReads::new(&target);

@@ -10,7 +10,9 @@ use crate::cli::change::{KeptUndo, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
+use crate::commit::AnyUndo;
 use crate::medium::{CachedReads, Target};
+use crate::target::Kind;
 use jiff::{SignedDuration, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,15 +127,30 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
         return false;
     };
     let target = about.target.as_deref();
+    let undo = || put_back::read(&file.path).and_then(|bytes| put_back::parse(&file.path, &bytes));
+    let is_state = |path: &&Path| matches!(Kind::of(path, &session.host), Ok(Kind::State));
+    if let Some(path) = target.filter(is_state) {
+        let now = session.read_state_file(path);
+        let plan = |undo: &AnyUndo| match (undo, &now) {
+            (AnyUndo::File(undo), Ok(now)) => {
+                undo.plan(now.bytes(), false).is_ok_and(|it| it.is_none())
+            }
+            _ => false,
+        };
+        return undo().is_ok_and(|undo| plan(&undo));
+    }
     let Some(Ok(target)) = target.map(|path| Target::open_read(path, &session.host)) else {
         return false;
     };
     if about.serial.as_deref() != target.serial() {
         return false;
     }
-    let undo = put_back::read(&file.path).and_then(|bytes| put_back::parse(&file.path, &bytes));
     let medium = CachedReads::new(&target);
-    undo.is_ok_and(|undo| undo.plan(&medium, false).is_ok_and(|set| set.is_empty()))
+    let is_there = |undo: AnyUndo| match undo {
+        AnyUndo::Medium(undo) => undo.plan(&medium, false).is_ok_and(|set| set.is_empty()),
+        AnyUndo::File(_) => false,
+    };
+    undo().is_ok_and(is_there)
 }
 
 fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {

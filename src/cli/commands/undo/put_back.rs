@@ -8,11 +8,13 @@ use crate::cli::change::{
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{plural, shown, size};
-use crate::commit::{CommitError, Committed, Undo, UndoSummary, WriteSet};
+use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, UndoSummary, WriteSet};
 use crate::medium::{
     CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
 };
 use crate::stick::{Error, OtherMedium, PutBack, Thing, WayBack, plan_undo};
+use crate::target::Kind;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -64,7 +66,7 @@ fn one(
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
     let undo = parse(file, &read(file)?)?;
-    let path = match (stick, About::from_map(&undo.about).target) {
+    let path = match (stick, About::from_map(undo.about()).target) {
         (Some(stick), _) => stick.to_owned(),
         (None, Some(target)) => target,
         (None, None) => {
@@ -73,15 +75,76 @@ fn one(
             ));
         }
     };
-    put_back(session, args, &undo, &path, stick.is_some(), object)
+    match &undo {
+        AnyUndo::Medium(undo) => put_back(session, args, undo, &path, stick.is_some(), object),
+        AnyUndo::File(undo) => put_back_file(session, args, undo, &path, stick.is_some(), object),
+    }
+}
+
+/// Puts the old content of a state file back.
+fn put_back_file(
+    session: &Session,
+    args: &UndoCommand,
+    undo: &FileUndo,
+    path: &Path,
+    is_named: bool,
+    object: &mut ChangeObject,
+) -> Result<Exit, Failure> {
+    let kind = Kind::of(path, &session.host);
+    if kind.map_err(|error| unopened(error, is_named))? != Kind::State {
+        return Err(Failure::refused(format!(
+            "{} is no state file, and this undo file is for one",
+            path.display()
+        )));
+    }
+    let file = match args.dry_run {
+        true => session.read_state_file(path)?,
+        false => session.claim_state_file(path)?,
+    };
+    object.bytes_read = file.bytes().len() as u64;
+    let old = undo.plan(file.bytes(), args.force).map_err(Error::from)?;
+    let Some(old) = old else {
+        session.ui.text(&already_so(object));
+        return Ok(Exit::Done);
+    };
+    let ui = &session.ui;
+    ui.text(&format!(
+        "{}: {} to put back, the whole file\n",
+        shown(&object.target),
+        size(old.len() as u64)
+    ));
+    describe_about(session, &undo.about);
+    object.outcome = Outcome::WouldChange;
+    if args.dry_run {
+        ui.say(&format!("{}: nothing was written", object.target));
+        return Ok(Exit::Done);
+    }
+    let working = session.interrupt.working();
+    let new = session.outputs.take_like(path);
+    let replaced = new.and_then(|new| commit::replace(&file, new, old));
+    replaced.map_err(|error| {
+        Failure::from(error).and_hint("the file is as the change left it; run the same undo again")
+    })?;
+    working.done();
+    object.outcome = Outcome::Changed;
+    object.bytes_written = old.len() as u64;
+    ui.say(&format!("{}: undone", object.target));
+    Ok(Exit::Done)
+}
+
+fn already_so(object: &ChangeObject) -> String {
+    format!(
+        "{}: already as it was before the change\n",
+        shown(&object.target)
+    )
 }
 
 /// An undo file from its bytes.
 ///
 /// # Errors
 /// Each way the bytes can be something else.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<Undo, Failure> {
-    let undo = Undo::from_bytes(bytes);
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<AnyUndo, Failure> {
+    let undo = AnyUndo::from_bytes(bytes);
     Ok(undo.map_err(|error| Error::from(error).in_file(path.display().to_string()))?)
 }
 
@@ -199,10 +262,7 @@ fn way_back(
     let settings = session.settings(Some(undo.set.sector_size()));
     let way = plan_undo(&medium, undo, settings, args.force)?;
     if way.set.is_empty() {
-        ui.text(&format!(
-            "{}: already as it was before the change\n",
-            shown(&object.target)
-        ));
+        ui.text(&already_so(object));
         return Ok(None);
     }
     let files_only = way.files_only.as_ref().map(|why| {
@@ -304,18 +364,23 @@ fn describe(session: &Session, undo: &Undo, way: &WayBack, object: &mut ChangeOb
     for line in things_in_words(&way.things) {
         ui.text(&format!("  {line}\n"));
     }
-    for (name, value) in &undo.about {
-        let (name, value) = (shown(name), shown(value));
-        ui.detail(&format!("  {name}: {value}"));
-    }
+    describe_about(session, &undo.about);
     object.banks = partitions
         .into_iter()
         .map(|partition| ChangedBank {
-            partition,
+            partition: Some(partition),
             in_place: false,
             changes: Vec::new(),
         })
         .collect();
+}
+
+/// `-v`: what the undo file says of itself.
+fn describe_about(session: &Session, about: &BTreeMap<String, String>) {
+    for (name, value) in about {
+        let (name, value) = (shown(name), shown(value));
+        session.ui.detail(&format!("  {name}: {value}"));
+    }
 }
 
 /// What comes back, a line for each bank.

@@ -1,7 +1,6 @@
 //! A packed image as a stream with bounds. A few bytes can unpack to a disk full of them, so no more
 //! comes out than the table at the start of the image accounts for, and no more data than is allowed.
 
-use crate::cli::terminal::size;
 use crate::partition::{EXTENT_HEAD, extent};
 use std::io::{self, Read};
 
@@ -16,15 +15,14 @@ const BLOCK: usize = 4096;
 pub enum TooMuch {
     /// There is more than the table accounts for.
     #[error(
-        "it goes on with other data behind the end of its partition table, {} from its start",
-        size(*end)
+        "it goes on with other data behind the end of its partition table, {end} bytes from its start"
     )]
     BehindTheTable {
         /// The first byte behind all that the table names.
         end: u64,
     },
     /// There is more than is allowed.
-    #[error("it unpacks to more than the limit of {} of data", size(*limit))]
+    #[error("it unpacks to more than the limit of {limit} bytes of data")]
     Data {
         /// The limit in bytes.
         limit: u64,
@@ -35,18 +33,6 @@ impl TooMuch {
     /// The one that ended a stream.
     pub fn in_error(error: &io::Error) -> Option<&TooMuch> {
         error.get_ref()?.downcast_ref()
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            TooMuch::BehindTheTable { .. } => {
-                "nothing was written; if that is right, unpack the image first and work on that"
-            }
-            TooMuch::Data { .. } => {
-                "nothing was written; if that size is right, allow it with --max-image SIZE"
-            }
-        }
     }
 }
 

@@ -1,0 +1,144 @@
+//! The way of a target that is a state file: the new file is made beside it and takes its name.
+
+use super::args::Mode;
+use super::ask::which_file_in_words;
+use super::copy::Making;
+use super::one::{context, interrupted};
+use super::output::{self, Packing, Place};
+use super::work::Work;
+use super::{ChangeObject, One, Outcome, undo_store};
+use crate::cli::report::{Exit, Failure};
+use crate::commit;
+use crate::edit::Identity;
+use crate::fat::Method;
+use crate::medium::WholeFile;
+use crate::stick::{Cause, Error, Plan};
+use crate::target::Kind;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+impl One<'_> {
+    /// `--dry-run` and `--check`.
+    pub(super) fn preview_state_file(
+        &self,
+        path: &Path,
+        object: &mut ChangeObject,
+    ) -> Result<Exit, Failure> {
+        let file = self.job.session.read_state_file(path)?;
+        let (plan, _) = self.planned_for(&file, object)?;
+        Ok(self.previewed(&plan, object))
+    }
+
+    /// The change itself.
+    pub(super) fn change_state_file(
+        &self,
+        path: &Path,
+        object: &mut ChangeObject,
+    ) -> Result<Exit, Failure> {
+        let file = self.job.session.claim_state_file(path)?;
+        let (plan, identity) = self.planned_for(&file, object)?;
+        let Some(content) = plan.new_file() else {
+            return Ok(Exit::Done);
+        };
+        object.outcome = Outcome::WouldChange;
+        let which = which_file_in_words(object.bytes_read, identity.clone());
+        let host = identity.and_then(|identity| identity.name);
+        let undo = self.prepare_undo_of_file(&plan, &file, host, content)?;
+        let confirmed = self.confirm((path, &which), Kind::State, &plan, undo.as_ref());
+        let working = self.job.session.interrupt.working();
+        if self.job.session.interrupt.requested() {
+            object.outcome = Outcome::NotStarted;
+            return Err(interrupted());
+        }
+        confirmed?;
+        if let Some(undo) = &undo {
+            undo_store::write(&undo.path, &undo.content)?;
+            object.undo = Some(undo.path.display().to_string());
+            object.undo_path = Some(undo.path.clone());
+        }
+        let new = self.job.session.outputs.take_like(path);
+        let replaced = new.and_then(|new| commit::replace(&file, new, content));
+        replaced.map_err(|error| {
+            Failure::from(error).and_hint("the file holds its old content, and no new one was made")
+        })?;
+        working.done();
+        object.outcome = Outcome::Changed;
+        object.bytes_written = plan.bytes_to_write();
+        self.conclude(&plan, object);
+        Ok(Exit::Done)
+    }
+
+    /// `--output`. Returns what is to be said of the copy.
+    pub(super) fn copy_state_file(
+        &self,
+        source: &Path,
+        place: &Place,
+        making: Making,
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
+        if let Place::File { path, packing } = place
+            && *packing != Packing::Plain
+        {
+            return Err(Failure::usage(format!(
+                "{}: a state file is compressed already, so its copy cannot be packed",
+                path.display()
+            ))
+            .hint("give the copy another name, such as state.tgz"));
+        }
+        let file = self.job.session.read_state_file(source)?;
+        let (plan, _) = self.planned_for(&file, object)?;
+        let name = output::name_of(place);
+        if !plan.is_empty() {
+            self.confirm_copy(&plan, &name)?;
+        }
+        let content = plan.new_file().unwrap_or(file.bytes());
+        match place {
+            Place::Stream => {
+                let mut stdout = io::stdout().lock();
+                let written = stdout.write_all(content).and_then(|()| stdout.flush());
+                written.map_err(|error| {
+                    Failure::io(format!("cannot write to standard output: {error}"))
+                })?;
+            }
+            Place::File { path, .. } => {
+                let outputs = &self.job.session.outputs;
+                let mut copy = outputs.take(path, making.force, making.mode)?;
+                let written = copy.write_all(content);
+                written.map_err(|error| Failure::from(copy.write_error(error)))?;
+                copy.publish()?;
+            }
+        }
+        if !plan.is_empty() {
+            object.outcome = Outcome::Changed;
+        }
+        object.bytes_written = content.len() as u64;
+        Ok(self.explained(&plan, &name))
+    }
+
+    /// Opens the state in the file, makes the plan for it, and shows that. With it comes whose
+    /// state it is.
+    fn planned_for(
+        &self,
+        file: &WholeFile,
+        object: &mut ChangeObject,
+    ) -> Result<(Plan, Option<Identity>), Failure> {
+        let in_place = self.job.way.method == Method::InPlace;
+        if in_place && !matches!(self.job.way.mode, Mode::Output { .. }) {
+            return Err(Failure::usage(
+                "--in-place is about the room in a bank, and this is a state file, which has none",
+            )
+            .hint("leave --in-place out"));
+        }
+        object.bytes_read = file.bytes().len() as u64;
+        let saved = self.job.session.open_saved(file.path(), file.bytes())?;
+        let plan = match self.work {
+            Work::Edits { expect, edits } => saved
+                .check_expectations(expect)
+                .and_then(|()| saved.plan(edits, context())),
+            _ => Err(Error::from(Cause::NoBanks)),
+        };
+        let plan = plan.map_err(|error| self.unplanned(error))?;
+        self.show(&plan, object)?;
+        Ok((plan, saved.identity()))
+    }
+}

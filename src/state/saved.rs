@@ -1,0 +1,259 @@
+//! A state that is a file of its own, in no bank: what people have from a backup or out of a bank.
+//!
+//! It is told by what is in it, not by its name: a `state.tgz`, a bare `local.tgz`, a `local.tgz.ve`
+//! whose key is in an `encryption.info` of its own, or a `configBundle.tgz` with a `state.tgz` in it.
+
+use super::archive::Archive;
+use super::envelope::Envelope;
+use super::{
+    Effort, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Manifest, MemberEdit, Packed, Rescued, STATE,
+    State, StateError, gzip,
+};
+
+/// What every bare `local.tgz` holds.
+const CONFIGURATION: &str = "etc/vmware";
+const MANIFEST: &str = "Manifest.txt";
+
+/// What kind of file a state is saved as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SavedAs {
+    /// `state.tgz`, as it is in a bank.
+    State,
+    /// A bare `local.tgz`.
+    Local,
+    /// A bare `local.tgz.ve`.
+    Encrypted,
+    /// The bundle that the host's own backup makes.
+    Bundle,
+}
+
+impl SavedAs {
+    /// The usual name of such a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SavedAs::State => STATE,
+            SavedAs::Local => LOCAL,
+            SavedAs::Encrypted => LOCAL_ENCRYPTED,
+            SavedAs::Bundle => "configBundle.tgz",
+        }
+    }
+}
+
+/// A state in a file of its own, every layer of it verified.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    file: Vec<u8>,
+    state: State,
+    saved_as: SavedAs,
+    bundle: Option<Bundle>,
+}
+
+/// The archive around a state.
+#[derive(Clone, Debug)]
+struct Bundle {
+    packed: Packed,
+    state_at: String,
+    manifest: Option<(String, Manifest)>,
+}
+
+impl Saved {
+    /// Opens such a file. `key_store` is the content of the `encryption.info` beside it, where there
+    /// is one; only a bare `local.tgz.ve` needs it.
+    ///
+    /// # Errors
+    /// As [`State::open`]; [`StateError::NoConfiguration`] for an archive that holds no state;
+    /// [`StateError::NoKeyBeside`].
+    pub fn open(
+        bytes: &[u8],
+        key_store: Option<&[u8]>,
+        limits: &Limits,
+        keys: &KeyCache,
+    ) -> Result<Self, StateError> {
+        let saved = |saved_as, state, bundle| Saved {
+            file: bytes.to_vec(),
+            state,
+            saved_as,
+            bundle,
+        };
+        if Envelope::is_one(bytes) {
+            let state = State::open_encrypted(bytes, key_store, limits, keys)?;
+            return Ok(saved(SavedAs::Encrypted, state, None));
+        }
+        let packed = Packed::open("the archive", bytes, limits)?;
+        match tell(&packed.archive) {
+            Some(SavedAs::Bundle) => {
+                let bundle = Bundle::new(packed)?;
+                let content = bundle.packed.content(&bundle.state_at)?;
+                let state = State::open(STATE, content.unwrap_or_default(), limits, keys)?;
+                Ok(saved(SavedAs::Bundle, state, Some(bundle)))
+            }
+            Some(kind) => {
+                let state = State::open(kind.as_str(), bytes, limits, keys)?;
+                Ok(saved(kind, state, None))
+            }
+            None => Err(StateError::NoConfiguration { at: packed.at }),
+        }
+    }
+
+    /// What is left of such a file where it is damaged.
+    ///
+    /// # Errors
+    /// As [`Rescued::open`].
+    pub fn rescue(bytes: &[u8], limits: &Limits, keys: &KeyCache) -> Result<Rescued, StateError> {
+        let at = || "the archive".to_owned();
+        let open = |name, bytes: &[u8]| Rescued::open(name, bytes, None, limits, keys, &[]);
+        let unpacked = gzip::salvage(bytes, limits.max_unpacked)
+            .map_err(|source| StateError::Gzip { at: at(), source })?;
+        let salvaged = Archive::salvage(unpacked.data, limits.max_unpacked)
+            .map_err(|source| StateError::Archive { at: at(), source })?;
+        match tell(salvaged.archive()) {
+            Some(SavedAs::Bundle) => {
+                let path = state_in(salvaged.archive()).unwrap_or_default();
+                match salvaged.content(&path) {
+                    Ok(Some((_, content))) => open(STATE, content),
+                    _ => Err(StateError::NoConfiguration { at: at() }),
+                }
+            }
+            Some(kind) => open(kind.as_str(), bytes),
+            None => Err(StateError::NoConfiguration { at: at() }),
+        }
+    }
+
+    /// The whole file.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.file
+    }
+
+    /// The state in it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What kind of file it is.
+    pub fn saved_as(&self) -> SavedAs {
+        self.saved_as
+    }
+
+    /// What a bundle says of the state in it; `None` for any other file.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        let (_, manifest) = self.bundle.as_ref()?.manifest.as_ref()?;
+        Some(manifest)
+    }
+
+    /// Whether the manifest of a bundle is understood, so that it can be kept true.
+    ///
+    /// # Errors
+    /// [`StateError::Manifest`].
+    pub fn check_manifest(&self) -> Result<(), StateError> {
+        match &self.bundle {
+            Some(bundle) => bundle.known_manifest().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The file with `edits` made to the configuration, as [`State::edit`]. Where `uuid` is given,
+    /// it is the host's UUID from then on, and the manifest of a bundle gets it too.
+    ///
+    /// # Errors
+    /// As [`State::edit`]; [`StateError::Manifest`] for a bundle whose manifest is not understood.
+    pub fn edit(
+        &self,
+        edits: &[MemberEdit],
+        uuid: Option<&str>,
+        effort: Effort,
+    ) -> Result<Vec<u8>, StateError> {
+        let content = self.state.edit(edits, effort)?;
+        match &self.bundle {
+            None => Ok(content),
+            Some(_) if content == self.state.as_bytes() => Ok(self.file.clone()),
+            Some(bundle) => bundle.with_state(content, uuid, effort),
+        }
+    }
+}
+
+impl Bundle {
+    fn new(packed: Packed) -> Result<Self, StateError> {
+        let no_state = || StateError::NoConfiguration {
+            at: packed.at.clone(),
+        };
+        let state_at = state_in(&packed.archive).ok_or_else(no_state)?;
+        // It lies beside the state.
+        let beside = state_at.strip_suffix(STATE).unwrap_or_default();
+        let manifest_at = format!("{beside}{MANIFEST}");
+        let manifest = packed.content(&manifest_at)?.map(Manifest::parse);
+        Ok(Bundle {
+            manifest: manifest.map(|manifest| (manifest_at, manifest)),
+            packed,
+            state_at,
+        })
+    }
+
+    /// The manifest, and where it is, if all of it is understood.
+    fn known_manifest(&self) -> Result<&(String, Manifest), StateError> {
+        let not_known = |what: String| StateError::Manifest {
+            at: SavedAs::Bundle.as_str().to_owned(),
+            what,
+        };
+        let manifest = self.manifest.as_ref();
+        let found = manifest.ok_or_else(|| not_known("is missing".to_owned()))?;
+        match found.1.unknown() {
+            None => Ok(found),
+            Some(line) => Err(not_known(format!(
+                "has a line that is not known ({line:?})"
+            ))),
+        }
+    }
+
+    /// The bundle with another state in it.
+    fn with_state(
+        &self,
+        content: Vec<u8>,
+        uuid: Option<&str>,
+        effort: Effort,
+    ) -> Result<Vec<u8>, StateError> {
+        let (manifest_at, manifest) = self.known_manifest()?;
+        let mut edits = vec![MemberEdit::Replace {
+            path: self.state_at.clone(),
+            content,
+        }];
+        edits.extend(uuid.map(|uuid| MemberEdit::Replace {
+            path: manifest_at.clone(),
+            content: manifest.with_uuid(uuid),
+        }));
+        let (archive, file) = self.packed.edit(&edits, effort)?;
+        // The gzip is read back; the archive was compared with the old one when it was edited.
+        let limits = Limits::each(archive.as_bytes().len() as u64);
+        let again = Packed::open(&self.packed.at, &file, &limits)?;
+        if again.archive.as_bytes() != archive.as_bytes() {
+            return Err(StateError::Verification {
+                at: SavedAs::Bundle.as_str().to_owned(),
+                what: "the archive is not the one that was packed",
+            });
+        }
+        Ok(file)
+    }
+}
+
+/// Where a bundle has its state.
+fn state_in(archive: &Archive) -> Option<String> {
+    let mut paths = archive.members().iter().map(|member| member.path());
+    let is_state = |path: &str| path == STATE || path.ends_with(&format!("/{STATE}"));
+    paths
+        .find(|path| is_state(path))
+        .map(|path| path.into_owned())
+}
+
+/// What an archive holds a configuration as; `None` where it holds none.
+fn tell(archive: &Archive) -> Option<SavedAs> {
+    let has = |path: &str| archive.find(path).is_some();
+    if has(LOCAL) || has(LOCAL_ENCRYPTED) {
+        return Some(SavedAs::State);
+    }
+    if state_in(archive).is_some() {
+        return Some(SavedAs::Bundle);
+    }
+    let mut members = archive.members().iter();
+    let is_configuration = members.any(|member| member.path().starts_with(CONFIGURATION));
+    is_configuration.then_some(SavedAs::Local)
+}
