@@ -41,7 +41,7 @@ start_rescue_machine() {
 # What is wrong with what the machine left, or nothing.
 judge_rescue() {
   local number conf
-  grep -q 'Secure boot enabled' "$work/rescue.console" || echo "the kernel does not say that Secure Boot is on"
+  grep -q 'Kernel is locked down from EFI Secure Boot' "$work/rescue.console" || echo "the kernel does not say that Secure Boot is on"
   for number in 5 6; do
     conf=$(esx_conf "$work/host.img" "$number")
     grep -qxF '/device/0000:00:20.0/owner = "vmkernel"' <<<"$conf" || echo "bank $number: the boot controller is still passed through"
