@@ -12,11 +12,12 @@ mod report;
 mod session;
 mod terminal;
 
+use crate::host::Host;
 use crate::secrets::Guarded;
 use crate::state::KeyCache;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use commands::Command;
-use process::{Interrupt, check_means, confine_to, is_stream, take_stdin};
+use process::{Interrupt, Links, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run as _, Schema, Session, key_store, keys};
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ Examples:
   bootbank fix stick.img                give every passed-through device back to the VMkernel
   bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
   bootbank undo FILE stick.img          put back what a change replaced
+
+STICK is an image file, a block device such as /dev/sdX, a virtual disk (qcow2, VMDK, VHD, VHDX, VDI; QEMU must
+be installed), or an NBD export: nbd+unix:///NAME?socket=PATH, nbd://HOST:PORT/NAME.
 
 Power the host off before you change its boot medium: a running host overwrites the change from
 memory.
@@ -135,10 +139,13 @@ fn run(mut cli: Cli, command_words: String) -> Exit {
         Ok(prepared) => prepared,
         Err(failure) => return say(&ui, failure),
     };
-    let (host, outputs) = confine_to(cli.command.needs(), !cli.common.no_sandbox, &ui);
+    let mut needs = cli.command.needs();
+    let links = Links::connect(&mut needs, &Host::default());
+    let (host, outputs) = confine_to(needs, !cli.common.no_sandbox, &ui);
     let session = Session {
         host,
         outputs,
+        links,
         ui,
         common,
         keys,
@@ -152,13 +159,19 @@ fn run(mut cli: Cli, command_words: String) -> Exit {
     };
     let exit = cli.command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
-    match session.ui.stdout_failure() {
+    let Session { ui, links, .. } = session;
+    let mut exit = exit;
+    for error in links.close() {
+        Failure::from(error).say(&ui, "");
+        exit = exit.or_io();
+    }
+    match ui.stdout_failure() {
         None => exit,
         Some(error) => {
             let text = format!(
                 "cannot write to standard output: {error}; any change that was made is kept"
             );
-            Failure::io(text).say(&session.ui, "");
+            Failure::io(text).say(&ui, "");
             exit.or_io()
         }
     }

@@ -120,7 +120,7 @@ impl OutputFile {
     /// What the operating system reported.
     pub fn scratch(directory: &Path) -> Result<Self, MediumError> {
         let file = tempfile::tempfile_in(directory)
-            .map_err(|error| io_error("make a temporary file in", directory, error))?;
+            .map_err(|error| MediumError::io("make a temporary file in", directory, error))?;
         Ok(OutputFile {
             file,
             name: Name::None,
@@ -148,6 +148,19 @@ impl OutputFile {
     /// The name it will have.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A name under which another process of the same user can open it before it has its own.
+    pub fn partial_path(&self) -> PathBuf {
+        match &self.name {
+            Name::None => PathBuf::from(format!(
+                "/proc/{}/fd/{}",
+                std::process::id(),
+                self.file.as_raw_fd()
+            )),
+            Name::Partial(partial) => partial.clone(),
+            Name::Final => self.path.clone(),
+        }
     }
 
     /// Copies all of a medium into this file, by sharing its blocks where the file system can.
@@ -181,7 +194,7 @@ impl OutputFile {
                         Some(file) => file.read_exact_at(piece, position),
                         None => source.read_at(piece, position),
                     }
-                    .map_err(|error| io_error("copy", source.path(), error))?;
+                    .map_err(|error| MediumError::io("copy", source.path(), error))?;
                     self.write_sparse(piece, position)?;
                     position += piece.len() as u64;
                     self.report(progress, position)?;
@@ -311,7 +324,7 @@ impl OutputFile {
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
                 MediumError::NoSpace { path, source }
             }
-            _ => io_error("write", &path, source),
+            _ => MediumError::io("write", &path, source),
         }
     }
 }
@@ -411,7 +424,7 @@ fn final_place(path: &Path, force: bool) -> Result<(PathBuf, Option<Identity>), 
     }
     let full = path
         .canonicalize()
-        .map_err(|error| io_error("look up", path, error))?;
+        .map_err(|error| MediumError::io("look up", path, error))?;
     Ok((full, Some(Identity::of_file(&metadata))))
 }
 
@@ -500,14 +513,6 @@ fn create_error(path: &Path, errno: Errno) -> MediumError {
             path,
             source: errno.into(),
         },
-        _ => io_error("create", &path, errno.into()),
-    }
-}
-
-fn io_error(op: &'static str, path: &Path, source: io::Error) -> MediumError {
-    MediumError::Io {
-        op,
-        path: path.to_owned(),
-        source,
+        _ => MediumError::io("create", &path, errno.into()),
     }
 }

@@ -1,8 +1,11 @@
 //! Why a medium cannot be opened, claimed, copied or trusted further.
 
-use super::Content;
+use super::nbd::NbdError;
+use super::node::Node;
+use super::virtual_disk::VirtualDiskError;
+use super::{Content, image};
 use crate::error::ErrorKind;
-use crate::host::{Process, Use};
+use crate::host::{Host, LockClass, Process, Use};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,6 +57,8 @@ pub enum ReadOnlyReason {
     /// The kernel takes no writes for the device: a write-protect switch, a worn-out stick that
     /// declared itself read-only, a loop device set up that way.
     Device,
+    /// The server of an NBD export takes no writes for it.
+    Server,
 }
 
 impl fmt::Display for ReadOnlyReason {
@@ -63,6 +68,7 @@ impl fmt::Display for ReadOnlyReason {
             ReadOnlyReason::FileSystem => "its file system is mounted read-only",
             ReadOnlyReason::Immutable => "it is marked immutable",
             ReadOnlyReason::Device => "the device is write-protected",
+            ReadOnlyReason::Server => "its NBD server takes no writes",
         })
     }
 }
@@ -231,6 +237,22 @@ pub enum MediumError {
         /// What the kernel reported.
         source: io::Error,
     },
+    /// An NBD export that cannot be reached, or whose server cannot be used.
+    #[error("{}: {source}", path.display())]
+    Nbd {
+        /// Its address, or the file of a virtual disk.
+        path: PathBuf,
+        /// What is wrong.
+        source: NbdError,
+    },
+    /// A virtual disk that cannot be worked on.
+    #[error("{}: {source}", path.display())]
+    VirtualDisk {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: VirtualDiskError,
+    },
     /// An output file that is there already.
     #[error("{} already exists", path.display())]
     Exists {
@@ -276,6 +298,23 @@ pub enum MediumError {
 }
 
 impl MediumError {
+    /// What the operating system reported of `op`, an imperative, with `path`.
+    pub(crate) fn io(op: &'static str, path: &Path, source: io::Error) -> Self {
+        MediumError::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The error of a file that some other process has locked, as far as it can be seen which.
+    pub fn locked_by_users(path: &Path, host: &Host) -> Self {
+        match Node::look_up(path, host) {
+            Ok(node) => image::locked(&node, LockClass::OpenFile),
+            Err(error) => error,
+        }
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -296,6 +335,8 @@ impl MediumError {
             | MediumError::NotRegular { .. }
             | MediumError::Described { .. }
             | MediumError::PartitionNode { .. } => ErrorKind::Usage,
+            MediumError::Nbd { source, .. } => source.kind(),
+            MediumError::VirtualDisk { source, .. } => source.kind(),
             // An unpacker's own errors are no errno.
             MediumError::Unpack { source } if source.raw_os_error().is_some() => ErrorKind::Io,
             MediumError::Unpack { .. } | MediumError::Empty { .. } => ErrorKind::Damaged,

@@ -65,7 +65,7 @@ impl ImageFile {
 
     /// Which file it is.
     pub fn identity(&self) -> Identity {
-        self.identity
+        self.identity.clone()
     }
 
     /// The name it was opened by.
@@ -200,7 +200,7 @@ fn refuse_attached(node: &Node<'_>) -> Result<(), MediumError> {
 fn locks_on(node: &Node<'_>) -> Vec<FileLock> {
     match node.file_identity() {
         Identity::File { device, inode } => node.host().locks_on(device, inode),
-        Identity::Disk(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

@@ -4,8 +4,8 @@
 //! behind it. [`WriteAt`] is implemented by media that can be changed; the only
 //! caller of its methods is `commit/run.rs`.
 //!
-//! [`Target`] is what a command opens to look at, an image file ([`ImageFile`]) or a whole disk
-//! ([`BlockDevice`]); [`ClaimedTarget`] is one that nobody else has, and the only one of the two
+//! [`Target`] is what a command opens to look at, an image file ([`ImageFile`]), a whole disk
+//! ([`BlockDevice`]) or a network block device ([`nbd::Export`]); [`ClaimedTarget`] is one that nobody else has, and the only one of the two
 //! that can be written. [`CachedReads`] keeps what was read and counts what that cost;
 //! [`OutputFile`] is a patched copy in the making. Nothing here mounts, partitions, or sets up loop devices, and nothing re-reads a
 //! partition table.
@@ -20,9 +20,11 @@ mod lba;
 mod map;
 mod memory;
 mod meter;
+pub mod nbd;
 mod node;
 mod sparse;
 mod target;
+pub mod virtual_disk;
 mod whole_file;
 
 pub use cache::CachedReads;

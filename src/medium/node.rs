@@ -1,6 +1,7 @@
 //! What a path leads to, looked at before it is opened.
 
 use super::content::flat_extent;
+use super::nbd::{self, Address};
 use super::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
 use rustix::fs::{Mode, OFlags};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Which medium it is, however it was named: two paths with the same identity must not be
 /// worked on as two targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Identity {
     /// A regular file.
@@ -25,6 +26,13 @@ pub enum Identity {
     },
     /// A whole disk.
     Disk(DeviceNumber),
+    /// An export of an NBD server.
+    Export {
+        /// Full name of the server's socket, or host and port.
+        server: PathBuf,
+        /// Name of the export.
+        name: String,
+    },
 }
 
 impl Identity {
@@ -34,6 +42,13 @@ impl Identity {
     /// # Errors
     /// Where there is nothing, or nothing that could be a medium.
     pub fn of(path: &Path, host: &Host) -> Result<Self, MediumError> {
+        if let Some(address) = Address::parse(path) {
+            let address = address.map_err(|source| MediumError::Nbd {
+                path: path.to_owned(),
+                source,
+            })?;
+            return Ok(nbd::identity_of(&address));
+        }
         let node = Node::look_up(path, host)?;
         Ok(match node.block_device() {
             None => node.file_identity(),
@@ -194,11 +209,7 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn io_error(&self, op: &'static str, source: io::Error) -> MediumError {
-        MediumError::Io {
-            op,
-            path: self.path.clone(),
-            source,
-        }
+        MediumError::io(op, &self.path, source)
     }
 
     fn permissions(&self) -> NodePermissions {

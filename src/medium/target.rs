@@ -1,15 +1,20 @@
 //! What a command works on, whichever kind of medium it is: opened to be read, or claimed to be
 //! changed.
 
+use super::nbd::{Address, Export};
 use super::node::Node;
-use super::{BlockDevice, Identity, ImageFile, MediumError, ReadAt, WriteAt};
+use super::{
+    Access, BlockDevice, Identity, ImageFile, MediumError, ReadAt, ReadOnlyReason, WriteAt,
+};
 use crate::host::{Host, WriteCache};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
-/// The two kinds of medium a user can name.
+/// The kinds of medium a user can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetKind {
@@ -17,6 +22,10 @@ pub enum TargetKind {
     Image,
     /// A whole disk.
     Device,
+    /// An export of an NBD server.
+    Export,
+    /// A file that holds a disk in a format of a hypervisor, which QEMU reads and writes.
+    VirtualDisk,
 }
 
 /// An open medium. It can be read; to be written it has to be a [`ClaimedTarget`].
@@ -34,14 +43,19 @@ pub enum Target {
     Image(ImageFile),
     /// A whole disk.
     Device(Box<BlockDevice>),
+    /// An export of an NBD server, or a virtual disk that one serves.
+    Export(Arc<Export>),
 }
 
 impl Target {
-    /// Opens an image file or a disk to be read.
+    /// Opens an image file, a disk or an NBD export to be read.
     ///
     /// # Errors
     /// Each reason it cannot be read is its own variant of [`MediumError`].
     pub fn open_read(path: &Path, host: &Host) -> Result<Self, MediumError> {
+        if Address::is_one(path) {
+            return Self::connect(path, Access::Read);
+        }
         let node = Node::look_up(path, host)?;
         match node.block_device() {
             Some(number) => BlockDevice::open_read(&node, number).map(Target::from),
@@ -49,11 +63,37 @@ impl Target {
         }
     }
 
+    /// Connects to an NBD export, and finds out whether it can be had as `access` says. For a
+    /// program that may open no connection later: the connection serves any number of targets
+    /// made from it ([`Target::from`], [`ClaimedTarget::from_export`]).
+    ///
+    /// # Errors
+    /// [`MediumError::Nbd`], and [`MediumError::ReadOnly`] where the server takes no writes.
+    pub fn connect(path: &Path, access: Access) -> Result<Self, MediumError> {
+        Export::connect(path, access).map(Target::from)
+    }
+
+    /// Takes the virtual disk in the file `path`, which is served at the other end of a connected
+    /// socket as the export without a name. The socket's timeouts stay as they are.
+    ///
+    /// # Errors
+    /// As [`Target::connect`]; nothing by the name of `path`.
+    pub fn of_virtual_disk(
+        stream: UnixStream,
+        path: &Path,
+        access: Access,
+        host: &Host,
+    ) -> Result<Self, MediumError> {
+        let identity = Identity::of(path, host)?;
+        Export::of_virtual_disk(stream, path, identity, access).map(Target::from)
+    }
+
     /// The name it was opened by.
     pub fn path(&self) -> &Path {
         match self {
             Target::Image(image) => image.path(),
             Target::Device(device) => device.path(),
+            Target::Export(export) => export.path(),
         }
     }
 
@@ -62,6 +102,7 @@ impl Target {
         match self {
             Target::Image(_) => TargetKind::Image,
             Target::Device(_) => TargetKind::Device,
+            Target::Export(export) => export.kind(),
         }
     }
 
@@ -70,10 +111,11 @@ impl Target {
         match self {
             Target::Image(image) => image.identity(),
             Target::Device(device) => device.identity(),
+            Target::Export(export) => export.identity(),
         }
     }
 
-    /// Logical sector size in bytes; `None` for an image file, which has none of its own.
+    /// Logical sector size in bytes; `None` for an image file or export, which has none of its own.
     pub fn logical_sector_size(&self) -> Option<u32> {
         Some(self.device()?.logical_sector_size())
     }
@@ -92,7 +134,7 @@ impl Target {
     pub fn device(&self) -> Option<&BlockDevice> {
         match self {
             Target::Device(device) => Some(device),
-            Target::Image(_) => None,
+            Target::Image(_) | Target::Export(_) => None,
         }
     }
 
@@ -100,7 +142,7 @@ impl Target {
     pub(super) fn file(&self) -> Option<&File> {
         match self {
             Target::Image(image) => Some(image.file()),
-            Target::Device(_) => None,
+            Target::Device(_) | Target::Export(_) => None,
         }
     }
 }
@@ -111,11 +153,18 @@ impl From<BlockDevice> for Target {
     }
 }
 
+impl From<Export> for Target {
+    fn from(export: Export) -> Self {
+        Target::Export(Arc::new(export))
+    }
+}
+
 impl ReadAt for Target {
     fn size(&self) -> u64 {
         match self {
             Target::Image(image) => image.size(),
             Target::Device(device) => device.size(),
+            Target::Export(export) => export.size(),
         }
     }
 
@@ -123,6 +172,7 @@ impl ReadAt for Target {
         match self {
             Target::Image(image) => image.read_at(buf, offset),
             Target::Device(device) => device.read_at(buf, offset),
+            Target::Export(export) => export.read_at(buf, offset),
         }
     }
 }
@@ -145,17 +195,37 @@ impl ReadAt for Target {
 pub struct ClaimedTarget(Target);
 
 impl ClaimedTarget {
-    /// Opens an image file or a disk to be changed, claiming it before anything of it is read.
+    /// Opens an image file, a disk or an NBD export to be changed, claiming it before anything of it is read.
     ///
     /// # Errors
     /// Each reason it cannot be had is its own variant of [`MediumError`].
     pub fn open(path: &Path, host: &Host) -> Result<Self, MediumError> {
+        if Address::is_one(path) {
+            return Target::connect(path, Access::Write).map(ClaimedTarget);
+        }
         let node = Node::look_up(path, host)?;
         let target = match node.block_device() {
             Some(number) => BlockDevice::open_write(&node, number).map(Target::from),
             None => ImageFile::open_write(&node).map(Target::Image),
         };
         target.map(ClaimedTarget)
+    }
+}
+
+impl ClaimedTarget {
+    /// Takes an export that was opened to be changed. The protocol has no claims: the server keeps
+    /// others out, or nobody does.
+    ///
+    /// # Errors
+    /// [`MediumError::ReadOnly`] of one that was opened to be read.
+    pub fn from_export(export: Arc<Export>) -> Result<Self, MediumError> {
+        match export.access() {
+            Access::Write => Ok(ClaimedTarget(Target::Export(export))),
+            Access::Read => Err(MediumError::ReadOnly {
+                path: export.path().to_owned(),
+                why: ReadOnlyReason::Server,
+            }),
+        }
     }
 }
 
@@ -183,6 +253,7 @@ impl WriteAt for ClaimedTarget {
         match &self.0 {
             Target::Image(image) => image.write_at(data, offset),
             Target::Device(device) => device.write_at(data, offset),
+            Target::Export(export) => export.write_at(data, offset),
         }
     }
 
@@ -190,6 +261,7 @@ impl WriteAt for ClaimedTarget {
         match &self.0 {
             Target::Image(image) => image.sync(),
             Target::Device(device) => device.sync(),
+            Target::Export(export) => export.sync(),
         }
     }
 
@@ -197,6 +269,8 @@ impl WriteAt for ClaimedTarget {
         match &self.0 {
             Target::Image(image) => image.read_back(buf, offset),
             Target::Device(device) => device.read_back(buf, offset),
+            // Nothing on this side remembers; what the server does is its own affair.
+            Target::Export(export) => export.read_at(buf, offset),
         }
     }
 
@@ -205,6 +279,8 @@ impl WriteAt for ClaimedTarget {
             Target::Image(image) => image.check_name(),
             // A node can be made anew for the same disk; one that is pulled out fails to be read.
             Target::Device(_) => Ok(()),
+            // The connection leads to what it was made to, whatever has its name now.
+            Target::Export(_) => Ok(()),
         }
     }
 }

@@ -85,7 +85,7 @@ impl WholeFile {
 
     /// Which file it is.
     pub fn identity(&self) -> Identity {
-        self.identity
+        self.identity.clone()
     }
 
     /// Gives a claimed file new content: it is written into `new`, an empty

@@ -1,6 +1,8 @@
 //! The kinds of things a user can name as a target.
 
 use crate::host::Host;
+use crate::medium::nbd::Address;
+use crate::medium::virtual_disk::DiskFormat;
 use crate::medium::{Content, Identity, MediumError};
 use crate::state::envelope::Envelope;
 use std::fmt;
@@ -25,14 +27,18 @@ pub enum Kind {
     /// A state in a file of its own: `state.tgz`, `local.tgz`, `local.tgz.ve` or `configBundle.tgz`.
     /// Read and changed; it has no banks.
     State,
+    /// A disk in a file of a hypervisor's format, which QEMU reads and writes. Read and changed.
+    VirtualDisk(DiskFormat),
+    /// A disk that an NBD server holds. Read and changed.
+    Export,
     /// Something else, which is not worked on.
     Foreign(Content),
 }
 
 impl Kind {
     /// What can be worked on, in words.
-    pub const TAKEN: &str = "bootbank takes a whole disk, an image file (packed with gzip, zstd or xz too), or a state file: \
-                             state.tgz, local.tgz, local.tgz.ve or configBundle.tgz";
+    pub const TAKEN: &str = "bootbank takes a whole disk, an image file (packed with gzip, zstd or xz too), a virtual disk (qcow2, VMDK, VHD, \
+                             VHDX, VDI), an NBD export, or a state file: state.tgz, local.tgz, local.tgz.ve or configBundle.tgz";
 
     /// What `path` leads to.
     ///
@@ -40,6 +46,9 @@ impl Kind {
     /// Where there is nothing, or nothing that could be a target; what the operating system
     /// reported.
     pub fn of(path: &Path, host: &Host) -> Result<Self, MediumError> {
+        if Address::is_one(path) {
+            return Ok(Kind::Export);
+        }
         if matches!(Identity::of(path, host)?, Identity::Disk(_)) {
             return Ok(Kind::Disk);
         }
@@ -71,7 +80,10 @@ impl Kind {
             Content::PackedTar => Kind::State,
             Content::Gzip if is_damaged_state(path)? => Kind::State,
             content if content.is_unpacked_here() => Kind::Packed(content),
-            content => Kind::Foreign(content),
+            content => match DiskFormat::of(content) {
+                Some(format) => Kind::VirtualDisk(format),
+                None => Kind::Foreign(content),
+            },
         })
     }
 
@@ -82,6 +94,8 @@ impl Kind {
             Kind::Image => "an image",
             Kind::Packed(_) => "a packed image",
             Kind::State => "a state file",
+            Kind::VirtualDisk(_) => "a virtual disk",
+            Kind::Export => "an NBD export",
             Kind::Foreign(_) => "a file of another kind",
         }
     }
@@ -93,13 +107,15 @@ impl Kind {
             Kind::Image => "image",
             Kind::Packed(_) => "packed-image",
             Kind::State => "state-file",
+            Kind::VirtualDisk(_) => "virtual-disk",
+            Kind::Export => "nbd-export",
             Kind::Foreign(_) => "other",
         }
     }
 
     /// Whether it has a partition table and banks.
     pub fn has_banks(self) -> bool {
-        matches!(self, Kind::Disk | Kind::Image | Kind::Packed(_))
+        !matches!(self, Kind::State | Kind::Foreign(_))
     }
 }
 
@@ -161,7 +177,7 @@ mod tests {
             (
                 b"QFI\xfb\0\0\0\x03".to_vec(),
                 "x.img",
-                Kind::Foreign(Content::Qcow2),
+                Kind::VirtualDisk(DiskFormat::Qcow2),
             ),
             (vec![0xfa; 4096], "x.tgz", Kind::Image),
             (Vec::new(), "empty", Kind::Image),

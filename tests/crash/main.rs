@@ -13,6 +13,8 @@
 #[path = "../common/media.rs"]
 #[allow(dead_code, reason = "not all of it is used here")]
 mod media;
+#[path = "../common/qemu.rs"]
+mod qemu;
 #[path = "../common/replay.rs"]
 mod replay;
 
@@ -20,6 +22,8 @@ mod bank_runs;
 mod banks;
 mod changed;
 mod commands;
+mod disks;
+mod export;
 mod faults;
 mod judges;
 mod lies;

@@ -26,7 +26,7 @@ fn fix(image: &Path, undo: &Path, call: &str, number: usize, error: &str) -> Out
     with_fault(&[&words[..], &[undo, image]].concat(), call, number, error)
 }
 
-fn may_trace() -> bool {
+pub fn may_trace() -> bool {
     let probe = run(Command::new("strace").args(["-o", "/dev/null", "true"]));
     if !probe.status.success() {
         let said = String::from_utf8_lossy(&probe.stderr).into_owned();

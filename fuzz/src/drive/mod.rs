@@ -16,11 +16,13 @@
 )]
 
 mod configuration;
+mod servers;
 mod states;
 mod sticks;
 mod volumes;
 
 pub use configuration::{boot_cfg, esx_conf, store_bytes, store_json};
+pub use servers::nbd;
 pub use states::{envelope, state};
 pub use sticks::{image, undo};
 pub use volumes::{fat, table};
@@ -36,7 +38,7 @@ pub struct Target {
     pub max_len: usize,
 }
 
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     target("table", table, 16 << 10),
     target("fat", fat, 64 << 10),
     target("boot_cfg", boot_cfg, 4 << 10),
@@ -47,6 +49,7 @@ pub const TARGETS: [Target; 10] = [
     target("store_bytes", store_bytes, 32 << 10),
     target("image", image, 64 << 10),
     target("undo", undo, 64 << 10),
+    target("nbd", nbd, 8 << 10),
 ];
 
 const fn target(name: &'static str, drive: fn(&[u8]) -> bool, max_len: usize) -> Target {

@@ -4,6 +4,7 @@
 //! [`Stick::undo_of`]: crate::stick::Stick::undo_of
 
 use crate::cli::terminal::shown;
+use crate::medium::nbd::Address;
 use crate::medium::Target;
 use crate::stick::Plan;
 use jiff::Timestamp;
@@ -68,7 +69,10 @@ impl About {
 
     /// Of a change of a file that is about to be made.
     pub fn of_file(plan: &Plan, path: &Path, command: &str) -> Self {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = match Address::is_one(path) {
+            true => path.to_owned(),
+            false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        };
         let in_state = plan.state.iter().flat_map(|file| {
             let name = |key: &str| format!("{}: {}", file.file, shown(key));
             file.changes.iter().map(move |change| name(&change.key))

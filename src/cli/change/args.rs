@@ -1,6 +1,6 @@
 //! How a change is made: what is typed, and what it means, checked once.
 
-use crate::cli::process::Needs;
+use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::Failure;
 use crate::fat::Method;
 use crate::host::Host;
@@ -24,10 +24,11 @@ pub struct ChangeArgs {
     pub check: bool,
     /// Write a changed copy, and leave the target alone. A FILE ending in .gz or .zst is compressed,
     /// DIR/ takes the copies of several targets, - is standard output. The target may be a
-    /// packed image (.gz, .zst, .xz)
+    /// packed image (.gz, .zst, .xz). The copy of a virtual disk is one too where FILE has the same
+    /// extension (.qcow2, .vmdk, ...), else a raw image
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Overwrite an existing output file
+    /// Overwrite an existing output file; change a virtual disk although it holds snapshots
     #[arg(long)]
     pub force: bool,
     /// Where to write the undo file (default: a new file in $XDG_STATE_HOME/bootbank/undo)
@@ -44,7 +45,8 @@ pub struct ChangeArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// Never ask, as if there were no terminal. What would be asked about is then refused without
-    /// -y, except a change of an image file that is not made in place and costs the host nothing
+    /// -y, except a change of an image file or virtual disk that is not made in place and costs the
+    /// host nothing
     #[arg(long)]
     pub no_input: bool,
 }
@@ -59,7 +61,7 @@ impl ChangeArgs {
         if let Some(output) = &self.output {
             return needs_of_copies(targets, output, self.force);
         }
-        let needs = Needs::to_replace(targets);
+        let needs = Needs::to_replace(targets).even_with_snapshots(self.force);
         if self.no_undo {
             return needs;
         }
@@ -81,6 +83,7 @@ impl ChangeArgs {
 /// allowed.
 fn needs_of_copies(targets: &[PathBuf], output: &Path, force: bool) -> Needs {
     let mut needs = Needs::to_read(targets);
+    needs.copies = !is_stream(output);
     // What goes wrong here goes wrong again when the copies are made, and is said then.
     let paths: Vec<&Path> = targets.iter().map(PathBuf::as_path).collect();
     let fits = output::check_places(output, &paths, &Host::default());

@@ -44,9 +44,13 @@ impl One<'_> {
                 "{path} would be changed in place, but bootbank cannot ask first; nothing was written"
             ))
             .hint("a cut halfway leaves the host unbootable until `bootbank undo`; -y goes ahead without asking")),
-            None if kind != Kind::Disk => Ok(()),
+            None if !matches!(kind, Kind::Disk | Kind::Export) => Ok(()),
             None => Err(Failure::usage(format!(
-                "{path} is a block device, but bootbank cannot ask before changing it; nothing was written"
+                "{path} is {}, but bootbank cannot ask before changing it; nothing was written",
+                match kind {
+                    Kind::Export => "an NBD export",
+                    _ => "a block device",
+                }
             ))
             .hint("-y goes ahead without asking; bootbank does not ask if you name what to change (fix -d ADDR, seal --only NAME)")),
         }

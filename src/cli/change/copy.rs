@@ -11,9 +11,14 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::unpack_failure;
 use crate::cli::terminal::shown;
 use crate::commit::Overlay;
-use crate::medium::{CachedReads, Content, MediumError, OutputFile, ReadAt, SparseReads, Target};
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
+use crate::medium::{
+    Access, CachedReads, ClaimedTarget, Content, MediumError, OutputFile, ReadAt, SparseReads,
+    Target, WriteAt,
+};
 use crate::stick::Plan;
 use crate::target::{Kind, unpacked};
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -50,6 +55,9 @@ impl One<'_> {
         let exit = match kind {
             Ok(Kind::State) => self.copy_state_file(source, place, making, object),
             Ok(Kind::Packed(content)) => self.copy_unpacked(source, content, place, making, object),
+            Ok(Kind::VirtualDisk(format)) if keeps_format(place, format) => {
+                self.copy_virtual_disk(source, place, making, object)
+            }
             // What cannot be told is said by what opens it.
             _ => self.copy_raw(source, place, making, object),
         };
@@ -79,7 +87,7 @@ impl One<'_> {
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let target = Target::open_read(source, &self.job.session.host)?;
+        let target = self.job.session.open_read(source)?;
         self.job.session.ui.begin_bytes(target.size());
         let sector_size = target.logical_sector_size();
         match place {
@@ -101,6 +109,53 @@ impl One<'_> {
                 self.stream(&whole, sector_size, place, making, object)
             }
         }
+    }
+
+    /// Copies the file of a virtual disk, and makes the change in the disk in that copy.
+    fn copy_virtual_disk(
+        &self,
+        source: &Path,
+        place: &Place,
+        making: Making,
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
+        let session = self.job.session;
+        let original = session.open_read(source)?;
+        let medium = CachedReads::new(&original);
+        self.plan(&session.open_stick(&medium, None)?)?;
+        let (Place::File { path, .. }, Some(mut server)) =
+            (place, session.links.server_of_copy(source)?)
+        else {
+            return Err(Failure::usage("a virtual disk is copied to a file, once"));
+        };
+        let failed = |error: VirtualDiskError| error.in_file(source);
+        let failed_io = |op, error| copy_failure(MediumError::io(op, source, error), source);
+        let mut file = File::open(source).map_err(|error| failed_io("open", error))?;
+        let size = file
+            .metadata()
+            .map_err(|error| failed_io("look up", error))?
+            .len();
+        session.ui.begin_bytes(size);
+        let mut copy = self.output(path, making)?;
+        copy.fill_from_reader(&mut file, &mut |at| self.proceed(at))
+            .map_err(|error| match error {
+                MediumError::Unpack { source } => failed_io("copy", source),
+                error => copy_failure(error, source),
+            })?;
+        let partial = copy.partial_path();
+        let connection = server.serve(&partial).map_err(failed)?;
+        let opened = Target::of_virtual_disk(connection, &partial, Access::Write, &session.host)?;
+        let Target::Export(export) = opened else {
+            return Err(Failure::usage("a virtual disk is served as an export"));
+        };
+        let target = ClaimedTarget::from_export(export)?;
+        let explained = self.planned(&target, None, object, |medium, _, plan, object| {
+            self.change_copy(medium, plan, place, object)
+        })?;
+        drop(target);
+        server.end().map_err(failed)?;
+        copy.publish()?;
+        Ok(explained)
     }
 
     fn copy_unpacked(
@@ -137,14 +192,25 @@ impl One<'_> {
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
         let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
-            if !plan.is_empty() {
-                self.confirm_copy(plan, &output::name_of(place))?;
-                self.commit(medium, None, plan, object)?;
-            }
-            Ok(self.explained(plan, &output::name_of(place)))
+            self.change_copy(medium, plan, place, object)
         })?;
         copy.publish()?;
         Ok(explained)
+    }
+
+    /// Carries the plan out on a copy, and says what is to be said of it.
+    fn change_copy(
+        &self,
+        medium: &dyn WriteAt,
+        plan: &Plan,
+        place: &Place,
+        object: &mut ChangeObject,
+    ) -> Result<Vec<String>, Failure> {
+        if !plan.is_empty() {
+            self.confirm_copy(plan, &output::name_of(place))?;
+            self.commit(medium, None, plan, object)?;
+        }
+        Ok(self.explained(plan, &output::name_of(place)))
     }
 
     /// Writes all of a medium with the change in it, from end to end.
@@ -232,6 +298,15 @@ impl One<'_> {
             ControlFlow::Continue(())
         }
     }
+}
+
+/// Whether the copy of a virtual disk stays in its format: where its name says so, or where it keeps
+/// its name in another directory.
+fn keeps_format(place: &Place, format: DiskFormat) -> bool {
+    let Place::File { path, packing } = place else {
+        return false;
+    };
+    *packing == Packing::Plain && DiskFormat::of_name(path) == Some(format)
 }
 
 fn copy_failure(error: MediumError, source: &Path) -> Failure {

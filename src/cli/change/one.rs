@@ -9,7 +9,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
 use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
-use crate::medium::{CachedReads, ClaimedTarget, Meter, ReadAt, TargetKind, WriteAt};
+use crate::medium::{CachedReads, Meter, ReadAt, TargetKind, WriteAt};
 use crate::ownership::Owner;
 use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
 use crate::target::Kind;
@@ -113,7 +113,7 @@ impl One<'_> {
     /// The change itself, on the target.
     fn change_in_place(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
         let host = &self.job.session.host;
-        let target = ClaimedTarget::open(path, host).map_err(|error| {
+        let target = self.job.session.claim(path).map_err(|error| {
             let failure = Failure::from(error);
             undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
         })?;
@@ -128,10 +128,7 @@ impl One<'_> {
                 }
                 object.outcome = Outcome::WouldChange;
                 let undo = self.prepare_undo(plan, stick, &target)?;
-                let kind = match target.device() {
-                    Some(_) => Kind::Disk,
-                    None => Kind::Image,
-                };
+                let kind = Kind::of(path, host)?;
                 let which = which_in_words(stick, &target);
                 let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref());
                 let working = self.job.session.interrupt.working();

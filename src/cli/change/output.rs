@@ -4,9 +4,11 @@
 //! What is packed depends on nothing but the image: no name and no time go into a gzip header,
 //! and each packer runs at one level with one thread.
 
-use crate::cli::process::may_be_packed;
+use crate::cli::process::{format_of, may_be_packed};
 use crate::cli::report::Failure;
 use crate::host::Host;
+use crate::medium::nbd::Address;
+use crate::medium::virtual_disk::DiskFormat;
 use crate::medium::{Identity, MediumError};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -80,9 +82,16 @@ impl Place {
             return Ok(Place::Stream);
         }
         if !is_directory(output) {
+            check_format(output, source)?;
             return Ok(Place::File {
                 path: output.to_owned(),
                 packing: Packing::of(output)?,
+            });
+        }
+        if let Some(Ok(address)) = Address::parse(source) {
+            return Ok(Place::File {
+                path: output.join(address.file_name()),
+                packing: Packing::Plain,
             });
         }
         let packed = matches!(
@@ -99,6 +108,28 @@ impl Place {
             path: output.join(name),
             packing: Packing::Plain,
         })
+    }
+}
+
+/// Refuses a name that promises the format of a hypervisor, where the source is not of that format:
+/// such a copy is the file itself with the change in it.
+fn check_format(output: &Path, source: &Path) -> Result<(), Failure> {
+    let is_extent = output
+        .as_os_str()
+        .as_encoded_bytes()
+        .ends_with(b"-flat.vmdk");
+    let wanted = DiskFormat::of_name(output).filter(|_| !is_extent);
+    match wanted {
+        Some(format) if format_of(source) != Some(format) => Err(Failure::usage(format!(
+            "{}: bootbank writes {format} copies only of {format} files",
+            output.display()
+        ))
+        .hint(format!(
+            "write a raw image with -o FILE.img, then: qemu-img convert -f raw -O {} FILE.img {}",
+            format.qemu_name(),
+            output.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

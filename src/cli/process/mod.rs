@@ -1,15 +1,19 @@
-//! The process: signals, what it may get at, and the files it is given.
+//! The process: signals, what it may get at, the files it is given, and its connections to others.
 
 mod confine;
 mod input;
+mod links;
 mod means;
 mod needs;
 mod outputs;
+mod qemu;
 mod signals;
 
 pub use confine::confine_to;
 pub use input::{bytes, take_stdin, text};
+pub use links::Links;
 pub use means::check_means;
 pub use needs::{Needs, is_stream, may_be_packed};
 pub use outputs::Outputs;
+pub use qemu::format_of;
 pub use signals::Interrupt;

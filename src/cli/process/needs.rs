@@ -54,6 +54,10 @@ pub struct Needs {
     pub names_in: Vec<PathBuf>,
     /// Directories in which open files get a name that another file has.
     pub replaces_in: Vec<PathBuf>,
+    /// Whether a copy is made of each file that is read, in its own format, and changed.
+    pub copies: bool,
+    /// Whether virtual disks that hold snapshots are changed as well.
+    pub even_with_snapshots: bool,
 }
 
 impl Needs {
@@ -145,6 +149,19 @@ impl Needs {
         let packed = self.reads.iter().filter(|path| may_be_packed(path)).count();
         let scratch = std::iter::repeat_n(std::env::temp_dir(), 2 * packed);
         self.scratch_in.extend(scratch);
+    }
+
+    /// The same, where virtual disks that hold snapshots are changed as well if `so`.
+    #[must_use]
+    pub fn even_with_snapshots(mut self, so: bool) -> Self {
+        self.even_with_snapshots = so;
+        self
+    }
+
+    /// Leaves it at reading a file that another process writes to in place of this one.
+    pub fn only_read(&mut self, file: &Path) {
+        self.writes.retain(|path| path != file);
+        self.reads.push(file.to_owned());
     }
 
     /// The targets by the names the kernel knows them by.

@@ -6,6 +6,8 @@ use crate::edit::{CONFIG_STORE, ESX_CONF, EditError};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::host::{Unmounting, Use};
+use crate::medium::nbd::NbdError;
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
@@ -228,6 +230,9 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             ReadOnlyReason::NoWritePermission => {
                 format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
             }
+            ReadOnlyReason::Server => {
+                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
+            }
             ReadOnlyReason::Device => {
                 "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
             }
@@ -256,6 +261,8 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::NotKept { .. } => {
             "nothing was written; run bootbank as the file's owner, or write a changed copy with -o FILE".to_owned()
         }
+        MediumError::Nbd { source, .. } => return nbd_hint(source),
+        MediumError::VirtualDisk { path, source } => return virtual_disk_hint(path, source),
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
@@ -270,6 +277,28 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         _ => return None,
     };
     Some(text)
+}
+
+fn nbd_hint(error: &NbdError) -> Option<String> {
+    let text = match error {
+        NbdError::Address(_) => {
+            "nbd://HOST:PORT/NAME, or nbd+unix:///NAME?socket=PATH; in a shell put it in quotes"
+        }
+        NbdError::Unreachable(_) => {
+            "is the server running? qemu-nbd ends when its client leaves, unless it was started with -t"
+        }
+        NbdError::Tls => {
+            "let the server listen on a Unix socket without TLS, and forward that: ssh -L ./nbd.sock:/path/of/nbd.sock HOST"
+        }
+        NbdError::NoExport { .. } => "`qemu-nbd -L` or `nbdinfo --list` lists what a server has",
+        NbdError::NoFlush => {
+            "start the server with flush (nbd-server: flush = true), or use -o FILE to write a changed copy"
+        }
+        NbdError::TooOld(_) => "qemu-nbd and nbdkit can be used",
+        NbdError::Lost(_) | NbdError::Protocol(_) => "see what the server says, and start it again",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
@@ -341,26 +370,59 @@ fn busy_hint(uses: &[Use]) -> String {
 
 fn compressed_hint(content: Content, path: &Path) -> String {
     let path = quoted_path(path);
-    let format = match content {
-        Content::Qcow2 => "qcow2",
-        Content::Vmdk => "vmdk",
-        Content::Vhdx => "vhdx",
-        Content::Vhd => "vpc",
-        Content::Vdi => "vdi",
+    match content {
         Content::Gzip | Content::Zstd | Content::Xz => {
-            return "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
-                .to_owned();
+            "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
+                .to_owned()
         }
         Content::Ova => {
-            return format!(
+            format!(
                 "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
-            );
+            )
         }
-        Content::Tar => return format!("unpack the image in it: tar -xf {path}"),
-        Content::PackedTar => return Kind::TAKEN.to_owned(),
-        _ => return "unpack it first".to_owned(),
-    };
+        Content::Tar => format!("unpack the image in it: tar -xf {path}"),
+        Content::PackedTar => Kind::TAKEN.to_owned(),
+        _ => match DiskFormat::of(content) {
+            Some(format) => convert_hint(format, &path),
+            None => "unpack it first".to_owned(),
+        },
+    }
+}
+
+fn convert_hint(format: DiskFormat, path: &str) -> String {
+    let format = format.qemu_name();
     format!(
         "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
     )
+}
+
+fn virtual_disk_hint(path: &Path, error: &VirtualDiskError) -> Option<String> {
+    let path = quoted_path(path);
+    Some(match error {
+        VirtualDiskError::NoQemu { format } => format!(
+            "install qemu-img and qemu-nbd (Debian and Ubuntu: qemu-utils; Fedora, RHEL and SUSE: qemu-img); or, where they are, {}",
+            convert_hint(*format, &path)
+        ),
+        VirtualDiskError::TooMany { .. } => "run the command several times".to_owned(),
+        VirtualDiskError::Name => "rename it".to_owned(),
+        VirtualDiskError::Snapshots { .. } => format!(
+            "--force changes it all the same; `qemu-img snapshot -l {path}` lists them; -o FILE writes a changed copy"
+        ),
+        VirtualDiskError::Encrypted => {
+            "convert it with the key: qemu-img convert --object secret,... --image-opts ..., to a raw image".to_owned()
+        }
+        VirtualDiskError::Corrupt => format!(
+            "`qemu-img check {path}` says what is wrong; keep a copy, then `qemu-img check -r all {path}` repairs it"
+        ),
+        VirtualDiskError::StreamOptimised => format!(
+            "-o FILE writes a changed copy as a raw image; to change it in place: qemu-img convert -O vmdk {path} new.vmdk"
+        ),
+        VirtualDiskError::Elsewhere { .. } | VirtualDiskError::NotOneFile { .. } => format!(
+            "if you trust it, make one file of it: qemu-img convert -O qcow2 {path} new.qcow2"
+        ),
+        VirtualDiskError::Unopened { .. } => {
+            format!("`qemu-img check {path}` may say more")
+        }
+        _ => return None,
+    })
 }

@@ -13,12 +13,12 @@ pub use run::{Program, Run, Schema};
 pub use source::unpack_failure;
 pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each};
 
-use crate::cli::process::{Interrupt, Outputs};
+use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
 use crate::diagnosis::{Bench, Situation};
 use crate::host::Host;
-use crate::medium::{CachedReads, ReadAt, Target, WholeFile};
+use crate::medium::{CachedReads, ClaimedTarget, MediumError, ReadAt, Target, WholeFile};
 use crate::state::KeyCache;
 use crate::stick::{Error, Settings, Stick};
 use crate::target::{Kind, Opened};
@@ -39,6 +39,8 @@ pub struct Session {
     pub host: Host,
     /// The files that are to be made.
     pub outputs: Outputs,
+    /// Connections to targets that other processes hold.
+    pub links: Links,
     /// Whether a signal asked to stop.
     pub interrupt: Interrupt,
     /// The program itself.
@@ -122,6 +124,22 @@ impl Session {
             limits: self.common.limits,
             keys: &self.keys,
         }
+    }
+
+    /// Opens a target to be read.
+    ///
+    /// # Errors
+    /// As [`Target::open_read`].
+    pub fn open_read(&self, path: &Path) -> Result<Target, MediumError> {
+        self.links.open_read(path, &self.host)
+    }
+
+    /// Opens a target to be changed.
+    ///
+    /// # Errors
+    /// As [`ClaimedTarget::open`].
+    pub fn claim(&self, path: &Path) -> Result<ClaimedTarget, MediumError> {
+        self.links.claim(path, &self.host)
     }
 
     /// Opens a target to look into it, and hands it to `look`, with the medium where it is one.

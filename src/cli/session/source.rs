@@ -55,7 +55,7 @@ impl Session {
     /// What keeps it from being opened or unpacked.
     pub fn open_source(&self, path: &Path) -> Result<Source, Failure> {
         let Kind::Packed(content) = Kind::of(path, &self.host)? else {
-            let target = Target::open_read(path, &self.host)?;
+            let target = self.open_read(path)?;
             return Ok(Source::Target(Box::new(target)));
         };
         let directory = std::env::temp_dir();

@@ -8,7 +8,7 @@ use crate::cli::change::{KeptUndo, kept_undos, newest_for, undo_directory};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
-use crate::medium::{CachedReads, Target};
+use crate::medium::CachedReads;
 use crate::target::Kind;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -131,10 +131,11 @@ impl Run for UndoCommand {
         let targets = targets.filter_map(|about| about.target.clone());
         let directory = undo_directory().ok();
         let needs = match self.stick() {
-            Some(stick) => Needs::to_replace([stick]),
+            // The changes were made in spite of snapshots.
+            Some(stick) => Needs::to_replace([stick]).even_with_snapshots(true),
             None if self.list => Needs::default(),
             None if self.prune => Needs::to_read(targets),
-            None => Needs::to_replace(targets),
+            None => Needs::to_replace(targets).even_with_snapshots(true),
         };
         match directory {
             Some(directory) if self.prune && !self.dry_run => needs.making_in(directory),
@@ -167,7 +168,7 @@ impl Run for UndoCommand {
                 self.files.iter().find(is_it)
             }
             Some(stick) => {
-                let target = Target::open_read(stick, &session.host)?;
+                let target = session.open_read(stick)?;
                 let medium = CachedReads::new(&target);
                 let opened = session.open_stick(&medium, target.logical_sector_size());
                 newest_for(&self.files, &target, opened.ok().as_ref())

@@ -11,7 +11,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
 use crate::commit::AnyUndo;
-use crate::medium::{CachedReads, Target};
+use crate::medium::CachedReads;
 use crate::target::Kind;
 use jiff::{SignedDuration, Timestamp};
 use std::fs;
@@ -139,7 +139,7 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
         };
         return undo().is_ok_and(|undo| plan(&undo));
     }
-    let Some(Ok(target)) = target.map(|path| Target::open_read(path, &session.host)) else {
+    let Some(Ok(target)) = target.map(|path| session.open_read(path)) else {
         return false;
     };
     if about.serial.as_deref() != target.serial() {

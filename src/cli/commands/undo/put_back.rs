@@ -9,9 +9,7 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{plural, shown, size};
 use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, UndoSummary, WriteSet};
-use crate::medium::{
-    CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
-};
+use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
 use crate::stick::{Error, OtherMedium, PutBack, Thing, WayBack, plan_undo};
 use crate::target::Kind;
 use std::collections::BTreeMap;
@@ -206,7 +204,7 @@ fn put_back(
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
     if args.dry_run {
-        let target = Target::open_read(path, &session.host);
+        let target = session.open_read(path);
         let target = target.map_err(|error| unopened(error, is_named))?;
         let meter = Meter::new(&target);
         let way = way_back(session, args, undo, &target, &meter, object)?;
@@ -217,7 +215,7 @@ fn put_back(
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     }
-    let target = ClaimedTarget::open(path, &session.host);
+    let target = session.claim(path);
     let target = target.map_err(|error| unopened(error, is_named))?;
     let meter = Meter::new(&target);
     let Some(way) = way_back(session, args, undo, &target, &meter, object)? else {

@@ -1,0 +1,226 @@
+//! Connections to media that another process holds. They are made before the process confines
+//! itself, which leaves it no way to open another; what is open serves until the end.
+
+use super::Needs;
+use super::qemu::{Cache, Qemu, Server, format_of, is_locked};
+use crate::host::Host;
+use crate::medium::nbd::{Address, Export, NbdError};
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
+use crate::medium::{Access, ClaimedTarget, MediumError, Target};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many virtual disks are opened by one run: for each of them there is a process.
+const MOST_DISKS: usize = 32;
+
+/// The media of a run: those that are connected to, and the way to all others.
+#[derive(Debug, Default)]
+pub struct Links {
+    by_name: BTreeMap<PathBuf, Link>,
+}
+
+/// What is opened: a medium, its server and the one of a copy, where they are of this process.
+type Opened = (
+    Target,
+    Option<Server>,
+    Option<Result<Server, VirtualDiskError>>,
+);
+
+#[derive(Debug)]
+enum Link {
+    Open {
+        export: Arc<Export>,
+        /// The server, where it is one of this process.
+        server: Option<Server>,
+        /// A server that waits for a copy of a virtual disk, or why there can be no copy.
+        of_copy: Mutex<Option<Result<Server, VirtualDiskError>>>,
+    },
+    /// Why there is none, until somebody asks.
+    Failed(Mutex<Option<MediumError>>),
+}
+
+impl Links {
+    /// Connects to every NBD export, and starts a server for every virtual disk, among what is read
+    /// and changed. What goes wrong is said when the target is opened.
+    pub fn connect(needs: &mut Needs, host: &Host) -> Self {
+        let mut links = Links::default();
+        let qemu = Qemu::find();
+        for (path, access) in accesses(needs) {
+            if links.by_name.contains_key(&path) {
+                continue;
+            }
+            let link = if Address::is_one(&path) {
+                Target::connect(&path, access).map(|target| (target, None, None))
+            } else if let Some(format) = format_of(&path) {
+                // Who writes to it is the server.
+                needs.only_read(&path);
+                let opened = links.room().and_then(|()| {
+                    let qemu = qemu.as_ref().ok_or(VirtualDiskError::NoQemu { format })?;
+                    let info = qemu.inspect(&path, format, access, needs.even_with_snapshots)?;
+                    Ok((qemu, info))
+                });
+                match opened {
+                    Ok((qemu, info)) => serve(qemu, &path, format, access, host).map(|open| {
+                        let of_copy = needs.copies.then(|| {
+                            info.check(&path, Access::Write, true)?;
+                            info.check_one_file(&path)?;
+                            qemu.server(format, Access::Write, Cache::WriteThrough)
+                        });
+                        (open.0, Some(open.1), of_copy)
+                    }),
+                    Err(error) => Err(explained(error, &path, host)),
+                }
+            } else {
+                continue;
+            };
+            links.add(path, link);
+        }
+        links
+    }
+
+    /// Whether one more virtual disk can be opened.
+    fn room(&self) -> Result<(), VirtualDiskError> {
+        let served = |link: &&Link| {
+            matches!(
+                link,
+                Link::Open {
+                    server: Some(_),
+                    ..
+                }
+            )
+        };
+        match self.by_name.values().filter(served).count() < MOST_DISKS {
+            true => Ok(()),
+            false => Err(VirtualDiskError::TooMany { most: MOST_DISKS }),
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, opened: Result<Opened, MediumError>) {
+        let link = match opened {
+            Ok((Target::Export(export), server, of_copy)) => Link::Open {
+                export,
+                server,
+                of_copy: Mutex::new(of_copy),
+            },
+            Ok(_) => return,
+            Err(error) => Link::Failed(Mutex::new(Some(error))),
+        };
+        self.by_name.insert(path, link);
+    }
+
+    /// Opens a target to be read.
+    ///
+    /// # Errors
+    /// As [`Target::open_read`].
+    pub fn open_read(&self, path: &Path, host: &Host) -> Result<Target, MediumError> {
+        match self.export(path)? {
+            Some(export) => Ok(Target::Export(export)),
+            None => Target::open_read(path, host),
+        }
+    }
+
+    /// Opens a target to be changed.
+    ///
+    /// # Errors
+    /// As [`ClaimedTarget::open`].
+    pub fn claim(&self, path: &Path, host: &Host) -> Result<ClaimedTarget, MediumError> {
+        match self.export(path)? {
+            Some(export) => ClaimedTarget::from_export(export),
+            None => ClaimedTarget::open(path, host),
+        }
+    }
+
+    /// The export of that name, where it is one; the reason why it is not connected is told once.
+    fn export(&self, path: &Path) -> Result<Option<Arc<Export>>, MediumError> {
+        match self.by_name.get(path) {
+            Some(Link::Open { export, .. }) => Ok(Some(Arc::clone(export))),
+            Some(Link::Failed(why)) => {
+                let why = why.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Err(why.unwrap_or_else(|| not_connected(path)))
+            }
+            // It is too late to connect now.
+            None if Address::is_one(path) => Err(not_connected(path)),
+            None => Ok(None),
+        }
+    }
+
+    /// The server that waits for a copy of this virtual disk; `None` for what is none.
+    ///
+    /// # Errors
+    /// Why a copy of the file would not be a copy of the disk, or could not be changed.
+    pub fn server_of_copy(&self, path: &Path) -> Result<Option<Server>, MediumError> {
+        let Some(Link::Open { of_copy, .. }) = self.by_name.get(path) else {
+            return Ok(None);
+        };
+        let waiting = of_copy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        waiting.transpose().map_err(|error| error.in_file(path))
+    }
+
+    /// Takes leave of every server, and waits until those of this process have closed their files.
+    /// Returns what went wrong with that; nothing that was flushed is lost by it.
+    pub fn close(self) -> Vec<MediumError> {
+        let mut servers = Vec::new();
+        for (path, link) in self.by_name {
+            if let Link::Open { server, .. } = link {
+                servers.extend(server.map(|server| (path, server)));
+            }
+        }
+        let ended = servers.into_iter().map(|(path, server)| {
+            let ended = server.end();
+            ended.map_err(|error| error.in_file(&path))
+        });
+        ended.filter_map(Result::err).collect()
+    }
+}
+
+/// Starts a server for the virtual disk in a file and connects to it.
+fn serve(
+    qemu: &Qemu,
+    path: &Path,
+    format: DiskFormat,
+    access: Access,
+    host: &Host,
+) -> Result<(Target, Server), MediumError> {
+    let failed = |error: VirtualDiskError| explained(error, path, host);
+    let mut server = qemu
+        .server(format, access, Cache::for_file(path))
+        .map_err(failed)?;
+    let connection = server.serve(path).map_err(failed)?;
+    match Target::of_virtual_disk(connection, path, access, host) {
+        Ok(target) => Ok((target, server)),
+        // A server that cannot open the file says why and ends.
+        Err(error @ MediumError::Nbd { .. }) => Err(match server.end() {
+            Err(said) => failed(said),
+            Ok(()) => error,
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_connected(path: &Path) -> MediumError {
+    MediumError::Nbd {
+        path: path.to_owned(),
+        source: NbdError::Unreachable(io::ErrorKind::NotConnected.into()),
+    }
+}
+
+/// An error of QEMU; where it says that another process has the file, with that.
+fn explained(error: VirtualDiskError, path: &Path, host: &Host) -> MediumError {
+    match is_locked(&error) {
+        true => MediumError::locked_by_users(path, host),
+        false => error.in_file(path),
+    }
+}
+
+/// What is to be opened, and for what: what is changed is opened only once.
+fn accesses(needs: &Needs) -> Vec<(PathBuf, Access)> {
+    let writes = needs.writes.iter().map(|path| (path, Access::Write));
+    let reads = needs.reads.iter().map(|path| (path, Access::Read));
+    let both = writes.chain(reads);
+    both.map(|(path, access)| (path.clone(), access)).collect()
+}

@@ -1,0 +1,336 @@
+//! QEMU as the reader and writer of virtual disks: `qemu-img` says what is in a file, `qemu-nbd`
+//! serves it to this process alone.
+//!
+//! No run leaves a server behind, however it ends. `qemu-nbd` ends when its client leaves, and the
+//! client is this process; should that die before the two have met, a shell that holds the other
+//! end of a pipe ends the server. The shell, the server and its socket are there before the process
+//! confines itself; the socket's name is gone before the server starts, so nobody else can connect.
+
+use crate::medium::nbd::TIMEOUT;
+use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
+use crate::medium::{Access, Content};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Longest chain of backing files.
+const LONGEST_CHAIN: usize = 64;
+
+/// Other directories for a socket that may be in the way.
+const MOST_NAMES: u32 = 1000;
+
+/// How long a server may take to close its file, and how often it is looked for.
+const LOOKS: u32 = 3000;
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Bytes of QEMU's messages that are passed on.
+const LONGEST_MESSAGE: u64 = 4096;
+
+/// Waits for the name of the file, starts the server on it, and ends that when nobody holds the
+/// other end of its input any more. The server gets the listening socket as systemd would hand it
+/// over. Its arguments come last.
+const KEEPER: &str = r#"
+exec 3<&0 4<&1 0</dev/null 1>&2
+IFS= read -r image <&4 || exit 0
+sh -c 'LISTEN_PID=$$ && LISTEN_FDS=1 && export LISTEN_PID LISTEN_FDS && exec "$@" 4<&-' sh "$@" "$image" &
+server=$!
+exec 3<&-
+read -r _ <&4
+kill "$server" 2>/dev/null
+wait "$server"
+"#;
+
+/// The format of the virtual disk in a file; `None` for any other file.
+pub fn format_of(path: &Path) -> Option<DiskFormat> {
+    if !path.is_file() {
+        return None;
+    }
+    let mut first = Vec::new();
+    let limit = Content::SNIFF_LEN as u64;
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut first));
+    read.ok()
+        .and_then(|_| DiskFormat::of(Content::sniff(&first)))
+}
+
+/// QEMU's programs, as far as they are needed.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    img: PathBuf,
+    nbd: PathBuf,
+}
+
+impl Qemu {
+    /// Finds them where this machine has programs.
+    pub fn find() -> Option<Self> {
+        Some(Qemu {
+            img: program("qemu-img")?,
+            nbd: program("qemu-nbd")?,
+        })
+    }
+
+    /// Looks at a virtual disk and at what it names, and refuses what cannot be opened that way.
+    ///
+    /// # Errors
+    /// As [`DiskInfo::check`] and [`DiskInfo::backing`], of any file of the chain.
+    pub fn inspect(
+        &self,
+        file: &Path,
+        format: DiskFormat,
+        access: Access,
+        even_with_snapshots: bool,
+    ) -> Result<DiskInfo, VirtualDiskError> {
+        let top = self.info(file, format.qemu_name())?;
+        top.check(file, access, even_with_snapshots)?;
+        let mut below = top.backing()?;
+        for _ in 0..LONGEST_CHAIN {
+            let Some(next) = below else {
+                return Ok(top);
+            };
+            let info = self.info(&next.file, &next.format)?;
+            info.check(&next.file, Access::Read, true)?;
+            below = info.backing()?;
+        }
+        Err(VirtualDiskError::Unopened {
+            said: "the chain of backing files does not end".to_owned(),
+        })
+    }
+
+    fn info(&self, file: &Path, format: &str) -> Result<DiskInfo, VirtualDiskError> {
+        let mut command = Command::new(&self.img);
+        command
+            .args(["info", "--output=json", "-f", format, "--"])
+            .arg(file);
+        let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
+        let output = output.map_err(not_started)?;
+        match output.status.success() {
+            true => DiskInfo::from_json(&output.stdout),
+            false => Err(unopened(&output.stderr)),
+        }
+    }
+
+    /// Makes ready a server of a virtual disk of that format; [`Server::serve`] names the file.
+    ///
+    /// # Errors
+    /// What the operating system reported.
+    pub fn server(
+        &self,
+        format: DiskFormat,
+        access: Access,
+        cache: Cache,
+    ) -> Result<Server, VirtualDiskError> {
+        let mut arguments = vec![self.nbd.clone().into_os_string()];
+        arguments.extend(["-f", format.qemu_name()].map(OsString::from));
+        match access {
+            Access::Read => arguments.push("--read-only".into()),
+            Access::Write => arguments.push(cache.argument().into()),
+        }
+        arguments.push("--".into());
+        Server::start(&arguments).map_err(not_started)
+    }
+}
+
+/// How a server that writes goes about this machine's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Past it. Not every file system can.
+    None,
+    /// Through it, to the disk, at each write.
+    WriteThrough,
+}
+
+impl Cache {
+    /// The one for a file: past the cache where its file system can.
+    pub fn for_file(file: &Path) -> Self {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        match rustix::fs::open(file, flags, Mode::empty()) {
+            Ok(_) => Cache::None,
+            Err(_) => Cache::WriteThrough,
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Cache::None => "--cache=none",
+            Cache::WriteThrough => "--cache=writethrough",
+        }
+    }
+}
+
+/// A server of one virtual disk.
+#[derive(Debug)]
+pub struct Server {
+    keeper: Child,
+    /// While it is open the server may run.
+    leash: UnixStream,
+    /// The connection to the server, until somebody takes it.
+    connection: Option<UnixStream>,
+}
+
+impl Server {
+    fn start(arguments: &[OsString]) -> io::Result<Self> {
+        let (listener, connection) = private_socket()?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
+        connection.set_write_timeout(Some(TIMEOUT))?;
+        let (leash, held) = UnixStream::pair()?;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", KEEPER, "sh"]).args(arguments);
+        command.env("LC_ALL", "C");
+        // A key pressed at the terminal is for this process; it decides when the server ends.
+        command.process_group(0);
+        command
+            .stdin(OwnedFd::from(listener))
+            .stdout(OwnedFd::from(held));
+        let keeper = command.stderr(Stdio::piped()).spawn()?;
+        Ok(Server {
+            keeper,
+            leash,
+            connection: Some(connection),
+        })
+    }
+
+    /// Lets it serve a file, and hands over the connection to it.
+    ///
+    /// # Errors
+    /// A name with a line break; what the operating system reported.
+    pub fn serve(&mut self, file: &Path) -> Result<UnixStream, VirtualDiskError> {
+        let file = std::path::absolute(file).map_err(not_started)?;
+        let mut line = file.as_os_str().as_bytes().to_vec();
+        if line.contains(&b'\n') {
+            return Err(VirtualDiskError::Name);
+        }
+        line.push(b'\n');
+        self.leash.write_all(&line).map_err(not_started)?;
+        let connection = self.connection.take();
+        connection.ok_or_else(|| not_started(io::ErrorKind::NotConnected.into()))
+    }
+
+    /// Waits until the server has closed its file. Whoever has the connection has let go of it.
+    ///
+    /// # Errors
+    /// What QEMU said, where it did not end well.
+    pub fn end(self) -> Result<(), VirtualDiskError> {
+        let Server {
+            mut keeper,
+            leash,
+            connection,
+        } = self;
+        drop((leash, connection));
+        let mut status = None;
+        for _ in 0..LOOKS {
+            status = keeper.try_wait().map_err(not_started)?;
+            if status.is_some() {
+                break;
+            }
+            sleep(LOOK_PAUSE);
+        }
+        let mut said = Vec::new();
+        match status {
+            Some(status) if status.success() => return Ok(()),
+            Some(_) => {
+                let messages = keeper.stderr.take();
+                let read = messages.map(|it| it.take(LONGEST_MESSAGE).read_to_end(&mut said));
+                read.transpose().map_err(not_started)?;
+            }
+            None => said.extend(b"it does not close the file"),
+        }
+        Err(unopened(&said))
+    }
+}
+
+/// A listening socket, and a connection to it that waits to be accepted. Its name, in a directory
+/// nobody else may enter, is gone again.
+fn private_socket() -> io::Result<(UnixListener, UnixStream)> {
+    let directory = private_directory()?;
+    let name = directory.join("nbd");
+    let connected =
+        UnixListener::bind(&name).and_then(|listener| Ok((listener, UnixStream::connect(&name)?)));
+    let _ = std::fs::remove_file(&name);
+    let _ = std::fs::remove_dir(&directory);
+    connected
+}
+
+fn private_directory() -> io::Result<PathBuf> {
+    let place = std::env::temp_dir();
+    for attempt in 0..MOST_NAMES {
+        let directory = place.join(format!("bootbank-{}-{attempt}", std::process::id()));
+        match DirBuilder::new().mode(0o700).create(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| directory),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// A program by its name, where `PATH` has it.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let places = std::env::split_paths(&path).filter(|place| place.is_absolute());
+    let mut found = places.map(|place| place.join(name));
+    found.find(|file| {
+        let metadata = file.metadata();
+        metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    })
+}
+
+fn not_started(error: io::Error) -> VirtualDiskError {
+    VirtualDiskError::NotStarted(error.to_string())
+}
+
+/// QEMU's message without the name of its program, which begins every line of it.
+fn unopened(said: &[u8]) -> VirtualDiskError {
+    let text = String::from_utf8_lossy(said);
+    let lines = text.lines().map(|line| match line.split_once(": ") {
+        Some((program, rest)) if program.starts_with("qemu-") => rest,
+        _ => line,
+    });
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let said = match lines.as_slice() {
+        [] => "it says nothing".to_owned(),
+        lines => lines.join("; "),
+    };
+    VirtualDiskError::Unopened { said }
+}
+
+/// Whether QEMU could not open a file because another process has its lock.
+pub fn is_locked(error: &VirtualDiskError) -> bool {
+    matches!(error, VirtualDiskError::Unopened { said } if said.contains(" lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_qemu_is_passed_on_without_its_name() {
+        let said =
+            b"qemu-nbd: Failed to get \"write\" lock\nIs another process using the image [x]?\n";
+        let error = unopened(said);
+        assert!(is_locked(&error));
+        let VirtualDiskError::Unopened { said } = error else {
+            panic!("{error}");
+        };
+        assert!(said.starts_with("Failed to get"), "{said}");
+        assert_eq!(said.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_server_that_is_never_told_what_to_serve_ends() {
+        let server = Server::start(&[OsString::from("/nonexistent")]).unwrap();
+        server.end().unwrap();
+        // One that cannot start says so.
+        let mut server = Server::start(&[OsString::from("/nonexistent")]).unwrap();
+        drop(server.serve(Path::new("/x")).unwrap());
+        let said = server.end().unwrap_err().to_string();
+        assert!(said.contains("/nonexistent"), "{said}");
+    }
+}
