@@ -4,8 +4,8 @@
 //! [`Stick::undo_of`]: crate::stick::Stick::undo_of
 
 use crate::cli::terminal::shown;
-use crate::medium::nbd::Address;
 use crate::medium::Target;
+use crate::medium::nbd::Address;
 use crate::stick::Plan;
 use jiff::Timestamp;
 use std::collections::BTreeMap;

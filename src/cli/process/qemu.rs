@@ -329,7 +329,9 @@ mod tests {
         server.end().unwrap();
         // One that cannot start says so.
         let mut server = Server::start(&[OsString::from("/nonexistent")]).unwrap();
-        drop(server.serve(Path::new("/x")).unwrap());
+        let mut connection = server.serve(Path::new("/x")).unwrap();
+        // Nobody is left who could accept it.
+        assert!(matches!(connection.read(&mut [0]), Ok(0) | Err(_)));
         let said = server.end().unwrap_err().to_string();
         assert!(said.contains("/nonexistent"), "{said}");
     }
