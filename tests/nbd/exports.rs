@@ -56,8 +56,9 @@ fn a_change_and_its_undo_through_a_server_are_those_of_the_file() {
         let direct = lab
             .bootbank(&[command, "--json", old.to_str().unwrap()])
             .out;
-        let names = [address.as_str(), old.to_str().unwrap()];
-        assert_eq!(through.replace(names[0], ""), direct.replace(names[1], ""));
+        // Only what it is called and what kind it is differ.
+        let through = through.replace(&address, "").replace("nbd-export", "image");
+        assert_eq!(through, direct.replace(old.to_str().unwrap(), ""));
     }
 }
 
