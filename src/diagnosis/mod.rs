@@ -10,6 +10,7 @@ mod boot;
 mod check;
 mod devices;
 mod finding;
+mod here;
 mod media;
 mod situation;
 mod survey;

@@ -47,6 +47,11 @@ impl Edit {
         matches!(self, Edit::Owner(edit) if all(edit) && edit.owner == Owner::Vmkernel)
     }
 
+    /// Whether it passes devices through.
+    pub fn passes_through(&self) -> bool {
+        matches!(self, Edit::Owner(edit) if edit.owner == Owner::Passthru)
+    }
+
     /// Whether it can change which bank boots.
     pub fn decides_the_bank(&self) -> bool {
         matches!(self, Edit::BootCfg(edit) if edit.decides_the_bank())

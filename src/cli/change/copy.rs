@@ -5,6 +5,7 @@
 //! from end to end, through the verified plan laid over its source.
 
 use super::args::Mode;
+use super::one::Origin;
 use super::output::{self, CopyError, Packing, Place};
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
@@ -89,7 +90,7 @@ impl One<'_> {
     ) -> Result<Vec<String>, Failure> {
         let target = self.job.session.open_read(source)?;
         self.job.session.ui.begin_bytes(target.size());
-        let sector_size = target.logical_sector_size();
+        let origin = Origin::of(&target);
         match place {
             Place::File {
                 path,
@@ -97,16 +98,16 @@ impl One<'_> {
             } => {
                 // What is wrong with the source is found before a byte of it is copied.
                 let medium = CachedReads::new(&target);
-                let stick = self.job.session.open_stick(&medium, sector_size)?;
-                self.plan(&stick)?;
+                let stick = self.job.session.open_stick(&medium, origin.sector_size)?;
+                self.plan(&stick, origin.disk)?;
                 let mut copy = self.output(path, making)?;
                 copy.fill_from(&target, &mut |at| self.proceed(at))
                     .map_err(|error| copy_failure(error, source))?;
-                self.patch(copy, sector_size, place, object)
+                self.patch(copy, origin, place, object)
             }
             _ => {
                 let whole = SparseReads::new(&target);
-                self.stream(&whole, sector_size, place, making, object)
+                self.stream(&whole, origin, place, making, object)
             }
         }
     }
@@ -122,7 +123,7 @@ impl One<'_> {
         let session = self.job.session;
         let original = session.open_read(source)?;
         let medium = CachedReads::new(&original);
-        self.plan(&session.open_stick(&medium, None)?)?;
+        self.plan(&session.open_stick(&medium, None)?, None)?;
         let (Place::File { path, .. }, Some(mut server)) =
             (place, session.links.server_of_copy(source)?)
         else {
@@ -149,7 +150,7 @@ impl One<'_> {
             return Err(Failure::usage("a virtual disk is served as an export"));
         };
         let target = ClaimedTarget::from_export(export)?;
-        let explained = self.planned(&target, None, object, |medium, _, plan, object| {
+        let explained = self.planned(&target, Origin::default(), object, |medium, _, plan, object| {
             self.change_copy(medium, plan, place, object)
         })?;
         drop(target);
@@ -177,9 +178,9 @@ impl One<'_> {
         copy.fill_from_reader(&mut reader, &mut |at| self.proceed(at))
             .map_err(|error| copy_failure(error, source))?;
         if is_plain {
-            self.patch(copy, None, place, object)
+            self.patch(copy, Origin::default(), place, object)
         } else {
-            self.stream(&copy.complete(), None, place, making, object)
+            self.stream(&copy.complete(), Origin::default(), place, making, object)
         }
     }
 
@@ -187,11 +188,11 @@ impl One<'_> {
     fn patch(
         &self,
         copy: OutputFile,
-        sector_size: Option<u32>,
+        origin: Origin<'_>,
         place: &Place,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let explained = self.planned(&copy, sector_size, object, |medium, _, plan, object| {
+        let explained = self.planned(&copy, origin, object, |medium, _, plan, object| {
             self.change_copy(medium, plan, place, object)
         })?;
         copy.publish()?;
@@ -217,12 +218,12 @@ impl One<'_> {
     fn stream(
         &self,
         source: &dyn ReadAt,
-        sector_size: Option<u32>,
+        origin: Origin<'_>,
         place: &Place,
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let explained = self.planned(&source, sector_size, object, |_, _, plan, object| {
+        let explained = self.planned(&source, origin, object, |_, _, plan, object| {
             self.confirm_copy(plan, &output::name_of(place))?;
             let patched = Overlay::new(source, &plan.set);
             match place {

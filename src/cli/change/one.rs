@@ -8,12 +8,32 @@ use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, u
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
+use crate::diagnosis::Situation;
 use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
-use crate::medium::{CachedReads, Meter, ReadAt, TargetKind, WriteAt};
+use crate::host::Disk;
+use crate::medium::{CachedReads, Meter, ReadAt, Target, TargetKind, WriteAt};
 use crate::ownership::Owner;
 use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
 use crate::target::Kind;
 use std::path::Path;
+
+/// What is known of a medium besides its bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Origin<'t> {
+    /// Its logical sector size in bytes, where that is known.
+    pub(super) sector_size: Option<u32>,
+    /// The disk that it is on or comes from.
+    pub(super) disk: Option<&'t Disk>,
+}
+
+impl<'t> Origin<'t> {
+    pub(super) fn of(target: &'t Target) -> Self {
+        Origin {
+            sector_size: target.logical_sector_size(),
+            disk: target.device().and_then(|device| device.disk()),
+        }
+    }
+}
 
 /// What a command does to one target.
 pub(super) struct One<'j> {
@@ -60,14 +80,14 @@ impl One<'_> {
     pub(super) fn planned<M: ReadAt, T>(
         &self,
         medium: &M,
-        sector_size: Option<u32>,
+        origin: Origin<'_>,
         object: &mut ChangeObject,
         then: impl FnOnce(&Meter<&M>, &Stick<'_, '_>, &Plan, &mut ChangeObject) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let meter = Meter::new(medium);
         let cached = CachedReads::new(&meter);
-        let stick = self.job.session.open_stick(&cached, sector_size)?;
-        let plan = self.plan(&stick)?;
+        let stick = self.job.session.open_stick(&cached, origin.sector_size)?;
+        let plan = self.plan(&stick, origin.disk)?;
         self.show(&plan, object)?;
         let result = then(&meter, &stick, &plan, object);
         object.bytes_read = meter.bytes_read();
@@ -78,8 +98,11 @@ impl One<'_> {
     /// `--dry-run` and `--check`: the medium is opened to be read, and unpacked where it is packed.
     fn preview(&self, path: &Path, object: &mut ChangeObject) -> Result<Exit, Failure> {
         let source = self.job.session.open_source(path)?;
-        let sector_size = source.logical_sector_size();
-        self.planned(&source, sector_size, object, |_, _, plan, object| {
+        let origin = Origin {
+            sector_size: source.logical_sector_size(),
+            ..source.target().map(Origin::of).unwrap_or_default()
+        };
+        self.planned(&source, origin, object, |_, _, plan, object| {
             Ok(self.previewed(plan, object))
         })
     }
@@ -117,10 +140,9 @@ impl One<'_> {
             let failure = Failure::from(error);
             undo_place::of_unclaimed(failure, &self.job.way.undo, path, host)
         })?;
-        let sector_size = target.logical_sector_size();
         self.planned(
             &target,
-            sector_size,
+            Origin::of(&target),
             object,
             |medium, stick, plan, object| {
                 if plan.is_empty() {
@@ -181,13 +203,19 @@ impl One<'_> {
         }
     }
 
-    pub(super) fn plan(&self, stick: &Stick<'_, '_>) -> Result<Plan, Failure> {
+    pub(super) fn plan(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Result<Plan, Failure> {
         let chosen = self.job.banks;
-        self.plan_for(stick, chosen).map_err(|error| {
+        let situation = self
+            .work
+            .passes_through()
+            .then(|| self.job.session.situation_on(stick, disk));
+        let situation = situation.as_ref();
+        let planned = self.plan_for(stick, chosen, situation);
+        planned.map_err(|error| {
             let failed = error.partition();
             let other = failed
                 .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
-                .and_then(|partition| self.treatable_without(stick, partition));
+                .and_then(|partition| self.treatable_without(stick, partition, situation));
             let failure = self.unplanned(error);
             match other {
                 None => failure,
@@ -237,6 +265,7 @@ impl One<'_> {
         &self,
         stick: &Stick<'_, '_>,
         banks: BankChoice,
+        situation: Option<&Situation<'_>>,
     ) -> Result<Plan, crate::stick::Error> {
         let request = Request {
             banks,
@@ -244,9 +273,15 @@ impl One<'_> {
             context: context(),
         };
         match &self.work {
-            Work::Edits { expect, edits } => stick
-                .check_expectations(expect, request.banks)
-                .and_then(|()| stick.plan(edits, request)),
+            Work::Edits { expect, edits } => {
+                stick.check_expectations(expect, request.banks)?;
+                let Some(situation) = situation else {
+                    return stick.plan(edits, request);
+                };
+                let mut plan = stick.plan(&situation.knowing_devices(edits), request)?;
+                situation.note_harm(&mut plan);
+                Ok(plan)
+            }
             Work::Import(state) => stick.plan_import(state, request),
             Work::Files(files) => stick.plan_files(files, request),
             Work::UseBank {
@@ -262,10 +297,16 @@ impl One<'_> {
     }
 
     /// A bank besides that on `partition` which could be treated alone.
-    fn treatable_without(&self, stick: &Stick<'_, '_>, partition: u32) -> Option<u32> {
+    fn treatable_without(
+        &self,
+        stick: &Stick<'_, '_>,
+        partition: u32,
+        situation: Option<&Situation<'_>>,
+    ) -> Option<u32> {
         let mut others = stick.slots().iter().map(|slot| slot.partition);
         others.find(|other| {
-            *other != partition && self.plan_for(stick, BankChoice::Partition(*other)).is_ok()
+            let only = BankChoice::Partition(*other);
+            *other != partition && self.plan_for(stick, only, situation).is_ok()
         })
     }
 }

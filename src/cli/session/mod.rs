@@ -17,7 +17,7 @@ use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
 use crate::diagnosis::{Bench, Situation};
-use crate::host::Host;
+use crate::host::{Disk, Host};
 use crate::medium::{CachedReads, ClaimedTarget, MediumError, ReadAt, Target, WholeFile};
 use crate::state::KeyCache;
 use crate::stick::{Error, Settings, Stick};
@@ -112,9 +112,14 @@ impl Session {
         let disk = target.and_then(Target::device);
         let disk = disk.and_then(|device| device.disk());
         match opened {
-            Opened::Medium(stick) => Situation::of(stick, disk, &self.host, self.bench()),
+            Opened::Medium(stick) => self.situation_on(stick, disk),
             Opened::State(saved) => Situation::of_file(saved, &self.host, self.bench()),
         }
+    }
+
+    /// The same of a medium on this disk; `None` of an image file.
+    pub fn situation_on(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Situation<'_> {
+        Situation::of(stick, disk, &self.host, self.bench())
     }
 
     /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.

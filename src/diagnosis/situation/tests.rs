@@ -2,8 +2,10 @@
 
 use super::super::whose::{Owned, Sure};
 use super::*;
+use crate::edit::{Devices, Edit, Harm, OwnerEdit, SettingChange};
 use crate::host::recorded::Recorded;
-use crate::ownership::EsxConf;
+use crate::ownership::{EsxConf, Owner, Source};
+use crate::secrets::Guarded;
 
 /// A machine with a medium, and what the medium's state says.
 struct Case {
@@ -204,4 +206,80 @@ fn a_medium_that_is_only_probably_of_this_machine_gives_no_controller_back() {
         found.contains(&"00:14.0 BootController?".to_owned()),
         "{found:?}"
     );
+    // Nor may a device be passed through because this machine has it.
+    let edits = passing(&["00:14.0"]);
+    assert_eq!(situation.knowing_devices(&edits), edits);
+}
+
+/// The edits that pass these devices through, as the command line names them.
+fn passing(names: &[&str]) -> Vec<Edit> {
+    let selectors = names.iter().map(|name| name.parse().unwrap());
+    vec![Edit::Owner(OwnerEdit {
+        devices: Devices::Named(selectors.collect()),
+        owner: Owner::Passthru,
+    })]
+}
+
+#[test]
+fn a_device_that_its_own_machine_has_may_be_passed_through_although_the_state_names_none() {
+    let case = Case::new("desktop");
+    let edits = passing(&["00:14.0", "0a:00.0", "vmhba0"]);
+    let (own, _) = case.own("sdb", "");
+    let known = own.knowing_devices(&edits);
+    let named = |names: &[&str]| names.iter().map(|it| it.parse().unwrap()).collect();
+    let expected = [
+        Devices::Named(named(&["0a:00.0", "vmhba0"])),
+        Devices::NamedOrNew(named(&["00:14.0"])),
+    ];
+    let expected = expected.map(|devices| {
+        let owner = Owner::Passthru;
+        Edit::Owner(OwnerEdit { devices, owner })
+    });
+    assert_eq!(known, expected);
+    let foreign = "/net/pnic/child[0000]/mac = \"00:0c:29:80:16:86\"\n";
+    let (another, _) = case.with(Some("sdb"), foreign);
+    assert_eq!(another.knowing_devices(&edits), edits);
+}
+
+#[test]
+fn what_passing_a_device_through_costs_is_known_on_its_own_machine() {
+    let case = Case::new("two-sockets");
+    let change = |address: &str, harm: Option<Harm>, owner: Owner| {
+        let address: crate::pci::PciAddress = address.parse().unwrap();
+        SettingChange {
+            source: Source::EsxConf.into(),
+            key: address.to_string(),
+            address: Some(address),
+            alias: None,
+            from: None,
+            to: Some(Guarded::of(owner.spelled(Source::EsxConf))),
+            harm,
+        }
+    };
+    let usb = Some(Harm::UsbController);
+    let own = Some(Harm::OwnController);
+    let cases = [
+        // The controller of sdb, and the bridge above it.
+        ("0000:81:00.0", usb, Owner::Passthru, own),
+        ("0000:80:02.0", None, Owner::Passthru, own),
+        // Given back, it costs nothing.
+        ("0000:81:00.0", None, Owner::Vmkernel, None),
+        // The controller of another disk, of which the state tells no class.
+        (
+            "0001:01:00.0",
+            None,
+            Owner::Passthru,
+            Some(Harm::StorageAdapter),
+        ),
+        // This machine has none there.
+        ("0000:0a:00.0", usb, Owner::Passthru, None),
+    ];
+    for (address, told, owner, expected) in cases {
+        let (situation, _) = case.own("sdb", "");
+        let found = situation.harm_of(&change(address, told, owner));
+        assert_eq!(found, expected, "{address} {owner:?}");
+        let foreign = "/net/pnic/child[0000]/mac = \"00:0c:29:80:16:86\"\n";
+        let (another, _) = case.with(Some("sdb"), foreign);
+        assert_eq!(another.harm_of(&change(address, told, owner)), None);
+    }
 }

@@ -30,7 +30,8 @@ pub struct Set {
     #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
     enable: bool,
     /// Take a device that the state does not name yet, too. To pass it through, it gets an entry
-    /// where the bank's release reads it
+    /// where the bank's release reads it. Not needed for an address that this machine has a device
+    /// at, where the medium is its own
     #[arg(long)]
     new: bool,
     #[command(flatten)]
