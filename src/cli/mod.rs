@@ -1,12 +1,13 @@
 //! The command line: what was asked, and what a person or a script gets to see.
 //!
 //! Tables, JSON, questions, file names and the clock live here and nowhere below. From the top
-//! down, each room imports only those after it: `commands/` has a file for each command, `change/`
-//! is the way every writing command goes, `session/` one run of the program with its targets,
+//! down, each room imports only those after it: `guided/` is what there is without a command,
+//! `commands/` has a file for each command, `change/` is the way every writing command goes, `session/` one run of the program with its targets,
 //! `process/` what the process may do, `report/` errors in words, `terminal/` the words themselves.
 
 mod change;
 mod commands;
+mod guided;
 mod process;
 mod report;
 mod session;
@@ -15,11 +16,13 @@ mod terminal;
 use crate::host::Host;
 use crate::secrets::Guarded;
 use crate::state::KeyCache;
+use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use commands::Command;
-use process::{Interrupt, Links, check_means, confine_to, is_stream, take_stdin};
+use guided::Guide;
+use process::{Interrupt, Links, Outputs, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
-use session::{Common, CommonArgs, Program, Run as _, Schema, Session, key_store, keys};
+use session::{Common, CommonArgs, Program, Run, Schema, Session, key_store, keys};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
@@ -29,6 +32,7 @@ use terminal::{ColorChoice, Gate, Ui};
 #[command(name = "bootbank", version, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
+  bootbank                              on a terminal: show what is attached, and ask what to do
   bootbank scan                         find ESXi boot media among the attached disks
   bootbank info stick.img               show what is on it, and which bank boots next
   bootbank fix stick.img                give every passed-through device back to the VMkernel
@@ -55,9 +59,9 @@ Exit codes:
   130  interrupted before anything took effect
 With 1 to 4 nothing was written to the medium.")]
 struct Cli {
-    /// What to do
+    /// What to do; without one, on a terminal, bootbank shows what is attached and asks
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -67,9 +71,14 @@ pub fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches();
     let parsed = parsed.and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, command_words(&matches)))
+        let command: Box<dyn Run> = match (cli.command, Guide::for_person(&cli.common)) {
+            (Some(command), _) => Box::new(command),
+            (None, Some(guide)) => Box::new(guide),
+            (None, None) => return Err(no_command()),
+        };
+        Ok((command, cli.common, command_words(&matches)))
     });
-    let (cli, words) = match parsed {
+    let (command, common, words) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors and come here too; clap knows which is which.
@@ -81,7 +90,16 @@ pub fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    run(cli, words).into()
+    run(command, &common, words).into()
+}
+
+/// What there is to say to a command line without a command, where nobody can be asked.
+fn no_command() -> clap::Error {
+    let program = Cli::command().subcommand_required(true);
+    let parsed = program.arg_required_else_help(true).try_get_matches();
+    parsed.err().unwrap_or_else(|| {
+        Cli::command().error(ErrorKind::MissingSubcommand, "a command is missing")
+    })
 }
 
 /// The command without its arguments, which may be secret: `conf set`.
@@ -124,24 +142,31 @@ fn say_usage(error: &clap::Error) {
 
 /// Carries out one command. What goes wrong before any target is looked at is said here; the
 /// rest is reported target by target.
-fn run(mut cli: Cli, command_words: String) -> Exit {
-    let typed = &cli.common;
+fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> Exit {
     let gate = Gate::new(typed.show_secrets);
     let ui = Ui::new(typed.json, typed.quiet, typed.verbose, typed.color, gate);
-    let target = cli.command.first_target();
+    let target = command.first_target();
     let target = target.map_or(String::new(), |target| target.display().to_string());
     let say = |ui: &Ui, failure: Failure| {
         failure.say(ui, "");
         ui.json(&failure.in_json(ERROR, &target));
         failure.exit()
     };
-    let (common, keys, interrupt) = match prepare(&mut cli) {
+    let (common, keys, interrupt) = match prepare(command.as_mut(), typed) {
         Ok(prepared) => prepared,
         Err(failure) => return say(&ui, failure),
     };
-    let mut needs = cli.command.needs();
+    let mut needs = command.needs();
     let links = Links::connect(&mut needs, &Host::default());
-    let (host, outputs) = confine_to(needs, !cli.common.no_sandbox, &ui);
+    let (host, outputs) = match command.starts_itself() {
+        true => {
+            ui.detail(
+                "this process opens no medium: it starts another for each, which confines itself",
+            );
+            (Host::default(), Outputs::default())
+        }
+        false => confine_to(needs, !typed.no_sandbox, &ui),
+    };
     let session = Session {
         host,
         outputs,
@@ -154,10 +179,11 @@ fn run(mut cli: Cli, command_words: String) -> Exit {
             command: Cli::command,
             schemas,
             command_words,
+            options: typed.typed_again(),
         },
         bench: OnceLock::new(),
     };
-    let exit = cli.command.run(&session);
+    let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
     let Session { ui, links, .. } = session;
     let mut exit = exit;
@@ -178,29 +204,32 @@ fn run(mut cli: Cli, command_words: String) -> Exit {
 }
 
 /// What has to be known before the process confines itself.
-fn prepare(cli: &mut Cli) -> Result<(Common, KeyCache, Interrupt), Failure> {
+fn prepare(
+    command: &mut dyn Run,
+    typed: &CommonArgs,
+) -> Result<(Common, KeyCache, Interrupt), Failure> {
     check_means()?;
     let interrupt = Interrupt::listen()
         .map_err(|error| Failure::io(format!("cannot listen for signals: {error}")))?;
-    let mut common = Common::new(&cli.common)?;
-    if !cli.command.only_looks() {
+    let mut common = Common::new(typed)?;
+    if !command.only_looks() {
         common.check_for_change()?;
     }
-    let key_from_stdin = cli.common.recovery_key.as_deref().is_some_and(is_stream);
-    if let Some(targets) = cli.command.targets_mut() {
+    let key_from_stdin = typed.recovery_key.as_deref().is_some_and(is_stream);
+    if let Some(targets) = command.targets_mut() {
         if key_from_stdin && targets.is_listed_on_stdin() {
             take_stdin()?;
         }
         targets.add_listed()?;
     }
     // A command without a target opens nothing.
-    let opens = cli.command.first_target().is_some() || cli.command.targets_mut().is_some();
+    let opens = command.first_target().is_some() || command.targets_mut().is_some();
     let keys = match opens {
-        true => keys(&cli.common)?,
+        true => keys(typed)?,
         false => KeyCache::new(),
     };
-    common.key_store = key_store(&cli.common)?;
-    cli.command.prepare()?;
+    common.key_store = key_store(typed)?;
+    command.prepare()?;
     Ok((common, keys, interrupt))
 }
 

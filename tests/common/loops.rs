@@ -53,6 +53,23 @@ impl LoopDevice {
         }
     }
 
+    /// Attaches a file as the device of this number, which no `attach` takes by itself if it is high.
+    #[allow(dead_code, reason = "shared; not all of it is used everywhere")]
+    pub(crate) fn attach_as(number: u32, file: &Path) -> Option<Self> {
+        if !is_root() {
+            eprintln!("skipped: loop devices need root");
+            return None;
+        }
+        let node = format!("/dev/loop{number}");
+        match run("losetup", &[&node, file.to_str().unwrap()]) {
+            Ok(_) => Some(LoopDevice { node: node.into() }),
+            Err(error) => {
+                eprintln!("skipped: no loop device: {error}");
+                None
+            }
+        }
+    }
+
     /// The device node.
     pub(crate) fn node(&self) -> &Path {
         &self.node

@@ -11,6 +11,7 @@
 #[path = "../common/crash.rs"]
 mod crash;
 mod disk;
+mod guided;
 #[path = "../common/holder.rs"]
 mod holder;
 mod in_place;

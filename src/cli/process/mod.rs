@@ -1,5 +1,6 @@
 //! The process: signals, what it may get at, the files it is given, and its connections to others.
 
+mod again;
 mod confine;
 mod input;
 mod links;
@@ -9,6 +10,7 @@ mod outputs;
 mod qemu;
 mod signals;
 
+pub use again::{Again, Told};
 pub use confine::confine_to;
 pub use input::{bytes, take_stdin, text};
 pub use links::Links;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Files that are open and wait to be filled.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outputs {
     /// By the names they are to have.
     named: Mutex<BTreeMap<PathBuf, OutputFile>>,

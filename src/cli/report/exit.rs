@@ -47,6 +47,22 @@ impl Exit {
 }
 
 impl Exit {
+    /// That of another process of this program; one that was killed has none.
+    pub fn of_process(code: Option<i32>) -> Exit {
+        let all = [
+            Exit::Done,
+            Exit::Differs,
+            Exit::Usage,
+            Exit::Refused,
+            Exit::Damaged,
+            Exit::Io,
+            Exit::SomeFailed,
+            Exit::Interrupted,
+        ];
+        let same = |exit: &Exit| code == Some(i32::from(*exit as u8));
+        all.into_iter().find(same).unwrap_or(Exit::Io)
+    }
+
     /// The same, where all went well but the answer could not be given.
     pub fn or_io(self) -> Exit {
         match self {

@@ -7,7 +7,9 @@ use crate::partition::TableChoice;
 use crate::state::{Budget, KeyCache, Limits, RecoveryKey};
 use crate::stick::{BankChoice, Look};
 use crate::target::Bounds;
-use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum as _};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -72,6 +74,74 @@ pub struct CommonArgs {
         value_name = "WHEN"
     )]
     pub color: ColorChoice,
+}
+
+impl CommonArgs {
+    /// The options as they are typed for another process of this program that does a part of what
+    /// was asked for. What is said as objects and how many targets at once is its own affair.
+    pub fn typed_again(&self) -> Vec<OsString> {
+        let CommonArgs {
+            bank,
+            sector_size,
+            max_unpacked,
+            max_image,
+            table,
+            rescue,
+            jobs: _,
+            recovery_key,
+            key_file,
+            show_secrets,
+            json: _,
+            quiet,
+            verbose,
+            no_sandbox,
+            color,
+        } = self;
+        let word = |choice: Option<PossibleValue>| {
+            let word = choice.map(|choice| choice.get_name().to_owned());
+            word.map(OsString::from)
+        };
+        let values = [
+            ("--bank", Some(OsString::from(bank))),
+            ("--max-unpacked", Some(OsString::from(max_unpacked))),
+            ("--max-image", Some(OsString::from(max_image))),
+            (
+                "--sector-size",
+                sector_size.map(|size| size.to_string().into()),
+            ),
+            (
+                "--table",
+                table.and_then(|table| word(table.to_possible_value())),
+            ),
+            ("--recovery-key", recovery_key.clone().map(OsString::from)),
+            ("--key-file", key_file.clone().map(OsString::from)),
+            ("--color", word(color.to_possible_value())),
+        ];
+        let usual = [
+            ("--bank", "all"),
+            ("--max-unpacked", "64M"),
+            ("--max-image", "16G"),
+            ("--color", "auto"),
+        ];
+        let flags = [
+            ("--rescue", *rescue),
+            ("--show-secrets", *show_secrets),
+            ("--quiet", *quiet),
+            ("--no-sandbox", *no_sandbox),
+        ];
+        let mut typed = Vec::new();
+        for (option, value) in values {
+            if let Some(value) = value
+                && !usual.iter().any(|it| it.0 == option && value == it.1)
+            {
+                typed.extend([OsString::from(option), value]);
+            }
+        }
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        typed.extend(given.map(|(option, _)| OsString::from(option)));
+        typed.extend((0..*verbose).map(|_| OsString::from("-v")));
+        typed
+    }
 }
 
 /// A table to look by.

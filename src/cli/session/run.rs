@@ -4,6 +4,7 @@ use super::{Session, TargetArgs};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, FailedObject, Failure};
 use schemars::SchemaGenerator;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// A command as it was typed.
@@ -26,6 +27,12 @@ pub trait Run {
 
     /// Whether it looks into media and can look past damage (`--table`, `--rescue`).
     fn only_looks(&self) -> bool {
+        false
+    }
+
+    /// Whether it opens no medium itself and starts the program again for each: that process
+    /// confines itself, and this one cannot, since what it starts would be confined as well.
+    fn starts_itself(&self) -> bool {
         false
     }
 
@@ -99,6 +106,8 @@ pub struct Program {
     pub schemas: fn() -> Vec<Schema>,
     /// The command that was typed, without its arguments: `conf set`.
     pub command_words: String,
+    /// The options that every command shares, to be typed again.
+    pub options: Vec<OsString>,
 }
 
 /// Makes an enum of commands that passes every question on to the one that was typed.
@@ -125,6 +134,10 @@ macro_rules! command_list {
 
             fn only_looks(&self) -> bool {
                 match self { $($name::$command(args) => args.only_looks(),)* }
+            }
+
+            fn starts_itself(&self) -> bool {
+                match self { $($name::$command(args) => args.starts_itself(),)* }
             }
 
             fn needs(&self) -> $crate::cli::process::Needs {

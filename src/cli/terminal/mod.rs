@@ -2,6 +2,7 @@
 
 mod diff;
 mod gate;
+mod menu;
 mod progress;
 mod style;
 mod table;
@@ -10,6 +11,7 @@ mod ui;
 
 pub use diff::unified;
 pub use gate::Gate;
+pub use menu::Choice;
 pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
 pub use table::table;
 pub use text::{name, plural, quoted, quoted_path, shown, size};

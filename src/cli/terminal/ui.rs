@@ -35,7 +35,7 @@ pub struct Ui {
     json: bool,
     quiet: bool,
     verbose: u8,
-    color: anstream::ColorChoice,
+    pub(super) color: anstream::ColorChoice,
     gate: Gate,
     /// Held while anything is written; the progress bar is drawn around what is.
     pub(super) bar: Mutex<Option<ProgressBar>>,
@@ -225,9 +225,16 @@ impl Ui {
         if !Self::can_ask() {
             return None;
         }
+        let answer = self.answer(&format!("{question} [y/N] "), interrupted)?;
+        Some(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    }
+
+    /// The line that is typed in answer to a question; `None` where `interrupted` became true
+    /// instead. What cannot be read is an empty line.
+    pub(super) fn answer(&self, question: &str, interrupted: &dyn Fn() -> bool) -> Option<String> {
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-            let _ = write!(stderr, "{} [y/N] ", self.gate.last(question));
+            let _ = write!(stderr, "{}", self.gate.last(question));
             let _ = stderr.flush();
             let stdin = io::stdin();
             loop {
@@ -243,13 +250,13 @@ impl Ui {
             }
             let mut answer = String::new();
             let answered = stdin.lock().read_line(&mut answer).is_ok();
-            Some(answered && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+            Some(if answered { answer } else { String::new() })
         })
     }
 
     /// Does something with the terminal while the progress bar is out of the way and nobody
     /// else writes.
-    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(super) fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
         match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -260,7 +267,7 @@ impl Ui {
         self.talk_as_is(&self.gate.last(text));
     }
 
-    fn talk_as_is(&self, text: &str) {
+    pub(super) fn talk_as_is(&self, text: &str) {
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
             // Nobody to tell is no reason to stop.
