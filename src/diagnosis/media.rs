@@ -126,11 +126,10 @@ impl Found {
     }
 }
 
-/// The nodes of the attached disks that may be boot media, loop devices among them.
-pub fn attached_disks(host: &Host) -> Vec<PathBuf> {
-    let disks = host.disks().into_iter();
-    let may_be = disks.filter(|disk| !NEVER.iter().any(|never| disk.name.starts_with(never)));
-    may_be.map(|disk| disk.node).collect()
+/// The attached disks that may be boot media, loop devices among them.
+pub fn attached_disks(host: &Host) -> Vec<Disk> {
+    let may_be = |disk: &Disk| !NEVER.iter().any(|never| disk.name.starts_with(never));
+    host.disks().into_iter().filter(may_be).collect()
 }
 
 /// The files of a folder, in order of their names.

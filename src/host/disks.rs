@@ -88,6 +88,8 @@ pub struct Disk {
     pub number: DeviceNumber,
     /// Size in bytes; 0 for a drive without a medium.
     pub size: u64,
+    /// The number the kernel gave it when it came, which no other gets; from Linux 5.15 on.
+    pub sequence: Option<u64>,
     /// Logical sector size in bytes.
     pub logical_sector_size: Option<u32>,
     /// Physical sector size in bytes.
@@ -120,6 +122,13 @@ impl Disk {
             }
             (vendor, model) => model.or(vendor).map(str::to_owned),
         }
+    }
+}
+
+impl Disk {
+    /// Whether it is of the kind that people plug in and pull out.
+    pub fn can_be_plugged_in(&self) -> bool {
+        self.removable || matches!(self.bus, Bus::Usb | Bus::Mmc)
     }
 }
 
@@ -194,6 +203,7 @@ impl Host {
             node: node_of(dir),
             number: number_in(dir)?,
             size: number_at("size").unwrap_or(0).saturating_mul(SYSFS_UNIT),
+            sequence: number_at("diskseq"),
             logical_sector_size: sector_at("queue/logical_block_size"),
             physical_sector_size: sector_at("queue/physical_block_size"),
             read_only: number_at("ro") == Some(1),

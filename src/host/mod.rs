@@ -7,6 +7,7 @@
 //! advice for people and a first check; what decides whether a medium may be written is the
 //! kernel's answer to an exclusive open. What cannot be read therefore counts as not there.
 
+mod arrivals;
 mod disks;
 mod locks;
 mod machine;
@@ -14,6 +15,7 @@ mod mounts;
 mod pci;
 mod uses;
 
+pub use arrivals::Arrivals;
 pub use disks::{BY_ID, Bus, Disk, Partition, WriteCache};
 pub use locks::{FileLock, LockClass, Process};
 pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};

@@ -23,6 +23,7 @@ mod media;
 mod program;
 mod scan;
 mod signals;
+mod station;
 mod terminal;
 mod undo_file;
 mod users;

@@ -24,6 +24,7 @@ mod scan;
 mod schema;
 mod seal;
 mod state;
+mod station;
 mod store;
 mod undo;
 mod verify;
@@ -61,6 +62,7 @@ command_list! {
         Bank(bank::Bank),
         Apply(apply::Apply),
         Seal(seal::Seal),
+        Station(station::Station),
         Undo(undo::UndoCommand),
         Reclaim(reclaim::Reclaim),
         Man(man::Man),

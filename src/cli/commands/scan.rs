@@ -119,7 +119,10 @@ impl Run for Scan {
 
     fn prepare(&mut self) -> Result<(), Failure> {
         self.paths = match &self.folder {
-            None => attached_disks(&Host::default()),
+            None => attached_disks(&Host::default())
+                .into_iter()
+                .map(|disk| disk.node)
+                .collect(),
             Some(folder) => files_in(folder).map_err(|error| {
                 let text = format!("cannot list {}: {error}", folder.display());
                 match error.kind() {

@@ -1,0 +1,99 @@
+//! What became of a medium, as an object and in words.
+
+use crate::cli::report::{ErrorObject, disk_in_words};
+use crate::cli::terminal::{ERROR, quoted_path, shown, styled};
+use crate::host::Disk;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::path::Path;
+
+pub const SCHEMA: &str = "bootbank.station/1";
+
+/// `bootbank station`: one object for each medium, on standard output with `--json` and in the log
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Treated {
+    pub schema: &'static str,
+    pub target: String,
+    /// When it was done, in UTC.
+    pub time: String,
+    pub by_id: Option<String>,
+    pub model: Option<String>,
+    pub serial: Option<String>,
+    pub size: u64,
+    /// `usb`, `nvme`, `sata`, `scsi`, `mmc`, `virtio`, `loop` or `other`.
+    pub bus: &'static str,
+    /// The host's name before, or its system UUID where it has none.
+    pub host_before: Option<String>,
+    /// The same after.
+    pub host_after: Option<String>,
+    /// `changed`, `unchanged`, `partial`, `failed` or `not-started`.
+    pub outcome: String,
+    /// The undo file.
+    pub undo: Option<String>,
+    pub warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ErrorObject>")]
+    pub error: Option<Trouble>,
+}
+
+/// Why a medium could not be treated, as the command that tried told it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trouble {
+    pub kind: String,
+    pub message: String,
+    pub hint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+}
+
+impl Treated {
+    /// One line: which medium, whose, what was done, and that it may be pulled out; and what to do
+    /// where that failed.
+    pub fn in_words(&self, disk: &Disk) -> String {
+        let host = match (&self.host_before, &self.host_after) {
+            (Some(before), Some(after)) if before != after => {
+                format!(", host {}, now {}", shown(before), shown(after))
+            }
+            (Some(host), _) | (None, Some(host)) => format!(", host {}", shown(host)),
+            (None, None) => String::new(),
+        };
+        let mut line = format!("{} ({}{host}): ", shown(&self.target), disk_in_words(disk));
+        match (&self.error, self.outcome.as_str()) {
+            (Some(trouble), outcome) => {
+                let outcome = match outcome {
+                    "partial" => "partly changed",
+                    "not-started" => "not started",
+                    _ => "failed",
+                };
+                let message = shown(&trouble.message);
+                let message = message
+                    .strip_prefix(&format!("{}: ", self.target))
+                    .unwrap_or(&message);
+                let _ = write!(line, "{}: {message}", styled(outcome, ERROR));
+            }
+            (None, "unchanged") => line.push_str("nothing to change"),
+            (None, outcome) => line.push_str(&shown(outcome)),
+        }
+        if let Some(undo) = &self.undo {
+            let _ = write!(line, "; undo file {}", quoted_path(Path::new(undo)));
+        }
+        line.push_str("; it may be pulled out now\n");
+        for warning in &self.warnings {
+            let _ = writeln!(line, "    warning: {}", shown(warning));
+        }
+        if let Some(hint) = self
+            .error
+            .as_ref()
+            .and_then(|trouble| trouble.hint.as_ref())
+        {
+            let _ = writeln!(line, "    {}", shown(hint));
+        }
+        line
+    }
+}
