@@ -1,6 +1,6 @@
 //! Files and media that people take for a boot medium: each is called what it is, with what to do.
 
-use crate::run::Place;
+use crate::run::{Place, Run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,17 @@ fn run(place: &Place, program: &str, arguments: &[&str]) {
 }
 
 fn says(place: &Place, arguments: &[&str], code: i32, texts: &[&str]) {
-    let ran = place.run(arguments).expect(code);
+    check(place.run(arguments).expect(code), arguments, texts);
+}
+
+/// The same where no other program is installed.
+fn says_without_qemu(place: &Place, arguments: &[&str], code: i32, texts: &[&str]) {
+    let mut command = place.command(arguments);
+    let ran = Run(command.env("PATH", "/nonexistent").output().unwrap());
+    check(ran.expect(code), arguments, texts);
+}
+
+fn check(ran: Run, arguments: &[&str], texts: &[&str]) {
     for text in texts {
         assert!(
             ran.stderr().contains(text),
@@ -29,23 +39,23 @@ fn says(place: &Place, arguments: &[&str], code: i32, texts: &[&str]) {
 }
 
 #[test]
-fn virtual_disks_are_named_with_their_conversion() {
+fn virtual_disks_are_named_with_their_conversion_where_qemu_is_missing() {
     let place = Place::new();
     let mut vdi = vec![0; 4096];
     vdi[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
     place.write("a b.vdi", vdi);
     let convert = "qemu-img convert -O raw 'a b.vdi' stick.img";
     let back = "qemu-img convert -O vdi stick.img 'a b.vdi'";
-    says(
+    says_without_qemu(
         &place,
         &["info", "a b.vdi"],
         4,
-        &["VirtualBox", convert, back],
+        &["VDI", "qemu-utils", convert, back],
     );
     let mut vhd = vec![0; 4096];
     vhd[..8].copy_from_slice(b"conectix");
     place.write("a.vhd", vhd);
-    says(
+    says_without_qemu(
         &place,
         &["fix", "a.vhd"],
         4,

@@ -304,7 +304,7 @@ fn an_output_that_does_not_fit_is_an_error_that_says_so_and_leaves_nothing() {
 }
 
 #[test]
-fn containers_of_virtual_disks_are_refused_with_the_commands_to_and_fro() {
+fn virtual_disks_that_qemu_cannot_open_are_refused_and_without_it_converted_by_hand() {
     let place = Place::new();
     place.write(
         "a.qcow2",
@@ -320,8 +320,11 @@ fn containers_of_virtual_disks_are_refused_with_the_commands_to_and_fro() {
             &["fix", "-o", "b.img", name],
             &["info", name],
         ] {
-            let run = place.run(arguments).expect(4);
-            let stderr = run.stderr();
+            let damaged = place.run(arguments).expect(4).stderr();
+            assert!(damaged.contains("QEMU cannot open it"), "{damaged}");
+            let mut without = place.command(arguments);
+            let run = Run(without.env("PATH", "/nonexistent").output().unwrap());
+            let stderr = run.expect(4).stderr();
             let to = format!("qemu-img convert -O raw {name} stick.img");
             let fro = format!("qemu-img convert -O {format} stick.img {name}");
             assert!(stderr.contains(&to) && stderr.contains(&fro), "{stderr}");
