@@ -442,13 +442,13 @@ fn in_words(words: &Words<'_>) -> String {
         _ if !survey.next_boot.boots() => {}
         standing => {
             let target = quoted_path(Path::new(&found.target));
-            text.push_str(&standing_in_words(&standing, &target, words.situation));
-            if matches!(words.kind, Kind::Packed(_)) {
-                let _ = writeln!(
-                    text,
-                    "This image is packed: `bootbank fix -o FILE {target}` writes a changed copy."
-                );
-            }
+            // What is packed is not changed in place.
+            let changed = match words.kind {
+                Kind::Packed(_) => format!("-o FILE {target}"),
+                _ => target.clone(),
+            };
+            let names = (target.as_str(), changed.as_str());
+            text.push_str(&standing_in_words(&standing, names, words.situation));
         }
     }
     if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
@@ -581,10 +581,16 @@ fn form_in_words(state: &State) -> String {
                 shown(mode)
             )
         }
-        (Some("sealed"), Some(mode), None) => format!(
-            "sealed (mode {}): the key is in the host's TPM, so bootbank cannot show or change what is inside",
-            shown(mode)
-        ),
+        (Some("sealed"), Some(mode), None) => {
+            let holder = match state.listed_in_modules {
+                Some(_) => "on this medium",
+                None => "in this file",
+            };
+            format!(
+                "sealed (mode {}): the key is not {holder}, so bootbank cannot show or change what is inside",
+                shown(mode)
+            )
+        }
         (Some("encrypted"), _, None) => {
             let key = match state.listed_in_modules {
                 Some(_) => "key on this medium",

@@ -223,8 +223,12 @@ pub fn passed_in_words(device: &PassedDevice) -> String {
 }
 
 /// What the passed-through devices of the bank that boots next can have done to the host, and
-/// what to do next.
-pub fn standing_in_words(standing: &Standing, target: &str, situation: &Situation<'_>) -> String {
+/// what to do next. The target is as commands name it: those that look, and those that change it.
+pub fn standing_in_words(
+    standing: &Standing,
+    (target, changed): (&str, &str),
+    situation: &Situation<'_>,
+) -> String {
     match standing {
         Standing::NoneBoots => String::new(),
         Standing::NoState => {
@@ -232,7 +236,7 @@ pub fn standing_in_words(standing: &Standing, target: &str, situation: &Situatio
         }
         Standing::Sealed => format!(
             "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
-             Next: `bootbank fix {target}` says what you can still do.\n"
+             Next: `bootbank fix {changed}` says what you can still do.\n"
         ),
         Standing::Unopened => format!(
             "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\
@@ -250,7 +254,7 @@ pub fn standing_in_words(standing: &Standing, target: &str, situation: &Situatio
                 .to_owned()
         }
         Standing::Read { passed_through, .. } => {
-            devices_in_words(passed_through, target, situation)
+            devices_in_words(passed_through, (target, changed), situation)
         }
     }
 }
@@ -269,7 +273,11 @@ pub fn list_in_words(devices: &[PassedDevice]) -> String {
     text
 }
 
-fn devices_in_words(devices: &[PassedDevice], target: &str, situation: &Situation<'_>) -> String {
+fn devices_in_words(
+    devices: &[PassedDevice],
+    (target, changed): (&str, &str),
+    situation: &Situation<'_>,
+) -> String {
     let mut text = list_in_words(devices);
     for line in consequences_in_words(devices, situation) {
         let _ = writeln!(text, "{line}");
@@ -313,18 +321,18 @@ fn devices_in_words(devices: &[PassedDevice], target: &str, situation: &Situatio
     }
     let _ = writeln!(
         text,
-        "Next: power the host off, then `bootbank fix {target}` gives {again}."
+        "Next: power the host off, then `bootbank fix {changed}` gives {again}."
     );
     if roles.contains(&Role::BootController) && situation.boot_device().is_some() {
         let _ = writeln!(
             text,
-            "`bootbank fix --boot-device {target}` gives only this medium's controller back, with what goes with it."
+            "`bootbank fix --boot-device {changed}` gives only this medium's controller back, with what goes with it."
         );
     }
     if devices.len() > 1 {
         let _ = writeln!(
             text,
-            "`bootbank fix -d ADDR {target}` gives one back; `bootbank pci list {target}` lists every device."
+            "`bootbank fix -d ADDR {changed}` gives one back; `bootbank pci list {target}` lists every device."
         );
     }
     text
@@ -361,7 +369,11 @@ mod tests {
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
         let situation = Situation::of(&stick, disk, &host, &bench);
-        let standing = standing_in_words(&Survey::of(&stick).standing(), "/dev/sdb", &situation);
+        let standing = standing_in_words(
+            &Survey::of(&stick).standing(),
+            ("/dev/sdb", "/dev/sdb"),
+            &situation,
+        );
         let plain = anstream::adapter::strip_str(&standing).to_string();
         format!("{plain}{}", whose_in_words(&situation.whose))
     }
