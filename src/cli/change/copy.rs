@@ -150,9 +150,12 @@ impl One<'_> {
             return Err(Failure::usage("a virtual disk is served as an export"));
         };
         let target = ClaimedTarget::from_export(export)?;
-        let explained = self.planned(&target, Origin::default(), object, |medium, _, plan, object| {
-            self.change_copy(medium, plan, place, object)
-        })?;
+        let explained = self.planned(
+            &target,
+            Origin::default(),
+            object,
+            |medium, _, plan, object| self.change_copy(medium, plan, place, object),
+        )?;
         drop(target);
         server.end().map_err(failed)?;
         copy.publish()?;
