@@ -61,23 +61,6 @@ fn virtual_disks_are_named_with_their_conversion_where_qemu_is_missing() {
         4,
         &["VHD", "qemu-img convert -O vpc stick.img a.vhd"],
     );
-    fs::create_dir(place.path().join("vm")).unwrap();
-    place.write(
-        "vm/esxi.vmdk",
-        "# Disk DescriptorFile\nversion=1\n\n# Extent description\nRW 2048 FLAT \"esxi-flat.vmdk\" 0\n",
-    );
-    says(
-        &place,
-        &["info", "vm/esxi.vmdk"],
-        2,
-        &[
-            "the disk itself is vm/esxi-flat.vmdk",
-            "name vm/esxi-flat.vmdk instead",
-        ],
-    );
-    // It is a raw image indeed.
-    place.copy("esxi67-usb-passthru", "vm/esxi-flat.vmdk");
-    place.run(&["info", "vm/esxi-flat.vmdk"]).expect(0);
 }
 
 #[test]
