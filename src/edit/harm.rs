@@ -27,7 +27,7 @@ pub enum Harm {
 
 impl Harm {
     /// What passing a device of this kind through costs the host; a network adapter costs it
-    /// something where none is left ([`keeps_a_network_adapter`]).
+    /// something where none is left.
     pub fn of_passing_through(kind: DeviceKind) -> Harm {
         match kind {
             DeviceKind::Storage => Harm::StorageAdapter,

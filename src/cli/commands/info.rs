@@ -1,16 +1,12 @@
 //! `bootbank info`: what is on a medium, and which bank boots next.
 
+mod words;
+
 use super::scan::Scan;
-use crate::cli::change::next_boot;
 use crate::cli::process::Needs;
-use crate::cli::report::{
-    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, list_in_words, passed_in_words,
-    standing_in_words, whose_in_words,
-};
+use crate::cli::report::{BelongsTo, ErrorObject, Exit, Failure, SymptomObject, passed_in_words};
 use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
-use crate::cli::terminal::{
-    ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
-};
+use crate::cli::terminal::{WARNING, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
@@ -23,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
+use words::{Words, in_words, state_file_in_words};
 
 const SCHEMA: &str = "bootbank.info/1";
 
@@ -150,20 +147,6 @@ struct Host {
     /// Made when ESXi was installed; clones share it.
     system_uuid: Option<String>,
     addresses: Vec<String>,
-}
-
-/// What the words say besides the object.
-struct Words<'f> {
-    found: &'f Found,
-    survey: &'f Survey,
-    kind: Kind,
-    /// Whether the bank that boots next is among those shown.
-    shows_next: bool,
-    write_cache: Option<WriteCache>,
-    is_verbose: bool,
-    situation: &'f Situation<'f>,
-    /// Whether the medium is a disk, which hangs on a device of this machine.
-    is_disk: bool,
 }
 
 impl Run for Info {
@@ -324,26 +307,6 @@ fn answer_of_state(
     Answer::new(text, found).with_damage(saved.reading().damage(None))
 }
 
-/// `x.tgz: state file (state.tgz), 30 KiB, of ESXi 6.7.0`, and what is in it.
-fn state_file_in_words(target: &str, state: &StateFile) -> String {
-    let saved_as = match state.saved_as {
-        Some(name) => format!(" ({name})"),
-        None => String::new(),
-    };
-    let release = match &state.release {
-        Some(release) => format!("of ESXi {}", shown(release)),
-        None => "of an unknown release".to_owned(),
-    };
-    let content = &state.content;
-    format!(
-        "{}: state file{saved_as}, {}, {release}\n  {}\n{}",
-        shown(target),
-        size(content.size),
-        form_in_words(content),
-        about_state(content)
-    )
-}
-
 fn next_object(next: &NextBoot) -> Next {
     let (starts, reasons) = match next {
         NextBoot::Boots { .. } => (Some(true), Vec::new()),
@@ -401,215 +364,4 @@ fn state_object(state: &StateSurvey) -> State {
         size: state.size,
         error: state.error.as_ref().map(Failure::object_of),
     }
-}
-
-fn in_words(words: &Words<'_>) -> String {
-    let found = words.found;
-    let packed = match words.kind {
-        Kind::Packed(content) => format!(", {content}"),
-        _ => String::new(),
-    };
-    let mut text = format!(
-        "{}: {}{packed}, {} table, {}-byte sectors\n",
-        shown(&found.target),
-        size(found.size),
-        found.table.unwrap_or_default().to_uppercase(),
-        found.sector_size.unwrap_or_default()
-    );
-    if let (Some(cache), true) = (words.write_cache, words.is_verbose) {
-        let _ = writeln!(text, "  {}", flush_in_words(cache));
-    }
-    text.push_str(&partitions_in_words(found, words.is_verbose));
-    for bank in &found.banks {
-        text.push_str(&bank_in_words(bank, words.is_verbose));
-    }
-    let survey = words.survey;
-    if !survey.next_boot.boots() {
-        let next = next_boot(
-            &survey.next_boot,
-            None,
-            survey.cure,
-            Path::new(&found.target),
-        );
-        let _ = writeln!(text, "{}", styled(&next, ERROR));
-    }
-    match survey.standing() {
-        _ if !words.shows_next => {}
-        // A host that does not start shows no symptoms of anything else.
-        Standing::Read { passed_through, .. } if !survey.next_boot.boots() => {
-            text.push_str(&list_in_words(&passed_through));
-        }
-        _ if !survey.next_boot.boots() => {}
-        standing => {
-            let target = quoted_path(Path::new(&found.target));
-            // What is packed is not changed in place.
-            let changed = match words.kind {
-                Kind::Packed(_) => format!("-o FILE {target}"),
-                _ => target.clone(),
-            };
-            let names = (target.as_str(), changed.as_str());
-            text.push_str(&standing_in_words(&standing, names, words.situation));
-        }
-    }
-    if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
-        let _ = writeln!(
-            text,
-            "{}.",
-            shown(&sentence(&whose_in_words(&words.situation.whose)))
-        );
-    }
-    for warning in &found.warnings {
-        let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
-    }
-    text
-}
-
-fn flush_in_words(cache: WriteCache) -> &'static str {
-    match cache {
-        WriteCache::WriteBack => "write cache: write back; a sync sends a flush",
-        WriteCache::WriteThrough => {
-            "write cache: write through; a sync sends no flush. If that is wrong, a power cut can lose data \
-             that the device has acknowledged: keep the undo file"
-        }
-    }
-}
-
-fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
-    let mut heading = vec!["  partition", "holds", "size", "name"];
-    if is_verbose {
-        heading.extend(["sectors", "type"]);
-    }
-    let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
-    for partition in &found.partitions {
-        let sectors = (partition.last_lba + 1).saturating_sub(partition.first_lba);
-        let mut row = vec![
-            format!("  {}", partition.number),
-            partition.kind.to_owned(),
-            size(sectors.saturating_mul(u64::from(found.sector_size.unwrap_or_default()))),
-            shown(&partition.name),
-        ];
-        if is_verbose {
-            row.push(format!("{}-{}", partition.first_lba, partition.last_lba));
-            row.push(partition.type_id.clone());
-        }
-        rows.push(row);
-    }
-    table(&rows)
-}
-
-fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
-    let partition = bank.partition;
-    if let Some(error) = &bank.error {
-        let place = format!("partition {partition}: ");
-        let why = error.message.strip_prefix(&place);
-        let why = shown(why.unwrap_or(&error.message));
-        return format!(
-            "bank on partition {partition}: {}: {why}\n",
-            styled("cannot be opened", ERROR)
-        );
-    }
-    let next = match (&bank.why_not, bank.boots_next) {
-        (_, true) => styled("boots next", HEADING),
-        (Some(why), false) => format!("does not boot next: {}", shown(why)),
-        (None, false) => "does not boot next".to_owned(),
-    };
-    let build = bank.build.as_deref();
-    let build = build.map_or("no build".to_owned(), |build| {
-        format!("build {}", shown(build))
-    });
-    let mut text = format!("bank on partition {partition}: {build}; {next}\n");
-    if is_verbose && let Some(uuid) = &bank.uuid {
-        let _ = writeln!(text, "  uuid {uuid}");
-    }
-    if bank.states.is_empty() {
-        text.push_str("  no state (normal for the second bank of a fresh install)\n");
-    }
-    for state in &bank.states {
-        let loaded = match state.listed_in_modules {
-            Some(true) | None => "",
-            Some(false) => "; the host does not load it: modules= in boot.cfg does not list it",
-        };
-        let _ = writeln!(
-            text,
-            "  {}: {}, {}{loaded}",
-            state.file,
-            size(state.size),
-            form_in_words(state)
-        );
-        text.push_str(&about_state(state));
-    }
-    text
-}
-
-/// Whose state it is, and what is known of a sealed one.
-fn about_state(state: &State) -> String {
-    let host = state.host.as_ref().and_then(host_in_words);
-    let known = state.outside.iter().map(|known| shown(known));
-    let lines = host.into_iter().chain(known);
-    lines.map(|line| format!("    {line}\n")).collect()
-}
-
-/// Whose state it is: `host esx7.lab, UUID 5d5f..., address 192.0.2.7`.
-fn host_in_words(host: &Host) -> Option<String> {
-    let mut parts = Vec::new();
-    parts.extend(host.name.as_deref().map(shown));
-    let uuid = host.system_uuid.as_deref();
-    parts.extend(uuid.map(|uuid| format!("UUID {}", shown(uuid))));
-    if !host.addresses.is_empty() {
-        let addresses = shown(&host.addresses.join(", "));
-        parts.push(match host.addresses.len() {
-            1 => format!("address {addresses}"),
-            _ => format!("addresses {addresses}"),
-        });
-    }
-    (!parts.is_empty()).then(|| format!("host {}", parts.join(", ")))
-}
-
-fn form_in_words(state: &State) -> String {
-    let passed = match state.passed_through {
-        Some(0) => ", no device passed through".to_owned(),
-        Some(count) => {
-            let devices = format!("{count} device{} passed through", plural(count));
-            format!(", {}", styled(&devices, WARNING))
-        }
-        None => String::new(),
-    };
-    match (state.form, &state.seal, &state.error) {
-        (Some("sealed"), Some(mode), None) if state.host.is_some() => {
-            format!(
-                "sealed (mode {}), opened with the recovery key{passed}",
-                shown(mode)
-            )
-        }
-        (Some("sealed"), Some(mode), None) => {
-            let holder = match state.listed_in_modules {
-                Some(_) => "on this medium",
-                None => "in this file",
-            };
-            format!(
-                "sealed (mode {}): the key is not {holder}, so bootbank cannot show or change what is inside",
-                shown(mode)
-            )
-        }
-        (Some("encrypted"), _, None) => {
-            let key = match state.listed_in_modules {
-                Some(_) => "key on this medium",
-                None => "opened with its key",
-            };
-            format!("encrypted, {key}{passed}")
-        }
-        (Some(form), _, None) => format!("{form}{passed}"),
-        (Some(form), _, Some(error)) => {
-            format!("{form}, but not understood: {}", shown(&error.message))
-        }
-        (None, _, Some(error)) => format!("cannot be opened: {}", shown(&error.message)),
-        (None, _, None) => "unknown".to_owned(),
-    }
-}
-
-/// With a capital letter in front.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(characters).collect()
 }
