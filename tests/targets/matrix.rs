@@ -62,8 +62,8 @@ const COMMANDS: [(&str, About); 36] = [
 ];
 
 /// Those that are in no row: they take no target, or are as one that is (`bank use`, `bank copy` and
-/// `state reset` need media of their own), or have tests of their own (`undo`).
-const ELSEWHERE: [&str; 9] = [
+/// `state reset` need media of their own), or have tests of their own (`undo`, `scan`, `station`).
+const ELSEWHERE: [&str; 10] = [
     "completions",
     "man",
     "schema",
@@ -73,6 +73,7 @@ const ELSEWHERE: [&str; 9] = [
     "state reset",
     "bootcfg unset",
     "scan",
+    "station",
 ];
 
 fn words(command: &str, target: &str) -> Vec<String> {

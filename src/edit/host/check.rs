@@ -1,4 +1,4 @@
-//! Whether values can be meant, before any state is looked at.
+//! Whether values are possible at all, before any state is looked at.
 
 use super::HostEdit;
 use crate::edit::EditError;
