@@ -261,7 +261,15 @@ fn options_about_banks_and_disks_are_refused_for_a_state_file() {
 fn the_list_of_kinds_in_the_documents_is_that_of_the_program() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/targets.md");
     let text = fs::read_to_string(docs).unwrap();
-    for kind in ["disk", "image", "packed-image", "state-file"] {
+    let kinds = [
+        "disk",
+        "image",
+        "packed-image",
+        "virtual-disk",
+        "nbd-export",
+        "state-file",
+    ];
+    for kind in kinds {
         assert!(text.contains(&format!("| {kind} | ")), "{kind}");
     }
 }

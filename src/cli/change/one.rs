@@ -2,9 +2,11 @@
 
 use super::args::Mode;
 use super::ask::which_in_words;
+use super::keep::UndoFile;
 use super::output::Place;
 use super::work::Work;
 use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
+use crate::cli::process::Working;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
@@ -153,17 +155,7 @@ impl One<'_> {
                 let kind = Kind::of(path, host)?;
                 let which = which_in_words(stick, &target);
                 let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref());
-                let working = self.job.session.interrupt.working();
-                if self.job.session.interrupt.requested() {
-                    object.outcome = Outcome::NotStarted;
-                    return Err(interrupted());
-                }
-                confirmed?;
-                if let Some(undo) = &undo {
-                    undo_store::write(&undo.path, &undo.content)?;
-                    object.undo = Some(undo.path.display().to_string());
-                    object.undo_path = Some(undo.path.clone());
-                }
+                let working = self.begin(confirmed, undo.as_ref(), object)?;
                 self.job.session.interrupt.begin_writing();
                 let result = self.commit(medium, Some(target.kind()), plan, object);
                 let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
@@ -176,6 +168,28 @@ impl One<'_> {
                 Ok(exit)
             },
         )
+    }
+
+    /// Between the question and the first write: a signal is only remembered from now on, and the undo
+    /// file is on the disk.
+    pub(super) fn begin(
+        &self,
+        confirmed: Result<(), Failure>,
+        undo: Option<&UndoFile>,
+        object: &mut ChangeObject,
+    ) -> Result<Working, Failure> {
+        let working = self.job.session.interrupt.working();
+        if self.job.session.interrupt.requested() {
+            object.outcome = Outcome::NotStarted;
+            return Err(interrupted());
+        }
+        confirmed?;
+        if let Some(undo) = undo {
+            undo_store::write(&undo.path, &undo.content)?;
+            object.undo = Some(undo.path.display().to_string());
+            object.undo_path = Some(undo.path.clone());
+        }
+        Ok(working)
     }
 
     pub(super) fn commit(

@@ -3,10 +3,10 @@
 use super::args::Mode;
 use super::ask::which_file_in_words;
 use super::copy::Making;
-use super::one::{context, interrupted};
+use super::one::context;
 use super::output::{self, Packing, Place};
 use super::work::Work;
-use super::{ChangeObject, One, Outcome, undo_store};
+use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
 use crate::commit;
 use crate::edit::Identity;
@@ -45,17 +45,7 @@ impl One<'_> {
         let host = identity.and_then(|identity| identity.name);
         let undo = self.prepare_undo_of_file(&plan, &file, host, content)?;
         let confirmed = self.confirm((path, &which), Kind::State, &plan, undo.as_ref());
-        let working = self.job.session.interrupt.working();
-        if self.job.session.interrupt.requested() {
-            object.outcome = Outcome::NotStarted;
-            return Err(interrupted());
-        }
-        confirmed?;
-        if let Some(undo) = &undo {
-            undo_store::write(&undo.path, &undo.content)?;
-            object.undo = Some(undo.path.display().to_string());
-            object.undo_path = Some(undo.path.clone());
-        }
+        let working = self.begin(confirmed, undo.as_ref(), object)?;
         let new = self.job.session.outputs.take_like(path);
         let replaced = new.and_then(|new| commit::replace(&file, new, content));
         replaced.map_err(|error| {

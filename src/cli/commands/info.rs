@@ -43,7 +43,7 @@ pub struct Info {
 struct Found {
     schema: &'static str,
     target: String,
-    /// What it is: `disk`, `image`, `packed-image` or `state-file`.
+    /// What it is: `disk`, `image`, `packed-image`, `state-file`, `virtual-disk` or `nbd-export`.
     kind: &'static str,
     size: u64,
     /// Nothing for a state file, here and with the table and the next boot.

@@ -18,4 +18,4 @@ pub use means::check_means;
 pub use needs::{Needs, is_stream, may_be_packed};
 pub use outputs::Outputs;
 pub use qemu::format_of;
-pub use signals::Interrupt;
+pub use signals::{Interrupt, Working};
