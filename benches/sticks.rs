@@ -10,7 +10,7 @@ use bootbank::fat::Method;
 use bootbank::medium::{CachedReads, Memory, ReadAt, Target};
 use bootbank::ownership::Owner;
 use bootbank::state::key_store::EncryptionInfo;
-use bootbank::state::{KeyCache, Limits, State};
+use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::fs::File;
@@ -43,7 +43,7 @@ fn look(medium: &dyn ReadAt, keys: &KeyCache) -> usize {
     for slot in stick.slots() {
         for file in &slot.states {
             let state = stick.open_state(slot, file).unwrap();
-            let configuration = Configuration::open(&state).unwrap();
+            let configuration = Configuration::open(state.as_ref()).unwrap();
             devices += configuration.devices().unwrap().len();
         }
     }
@@ -101,7 +101,7 @@ fn key_store(image: &[u8]) -> EncryptionInfo {
     let keys = KeyCache::new();
     let stick = Stick::open(&image, settings(&keys)).unwrap();
     let slot = stick.boots_next().unwrap();
-    let state: State = stick.open_state(slot, &slot.states[0]).unwrap();
+    let state = stick.open_state(slot, &slot.states[0]).unwrap();
     let info = state.outer_content("encryption.info").unwrap().unwrap();
     EncryptionInfo::parse(info).unwrap()
 }

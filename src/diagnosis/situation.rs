@@ -14,7 +14,9 @@ use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress, PciNames};
 use crate::stick::{Slot, Stick};
 use crate::target::SavedState;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 /// ESXi numbers USB storage, and what else is no PCI storage adapter, from vmhba32 on (seen: all
 /// public listings of hosts that boot from USB).
@@ -130,8 +132,9 @@ pub struct Model {
 pub struct Bench {
     /// The machine.
     pub machine: Machine,
-    /// What its devices are called.
-    pub names: PciNames,
+    /// Where the names of its devices are read, once one is asked for: the list is long.
+    host: Option<Host>,
+    names: OnceLock<PciNames>,
 }
 
 impl Bench {
@@ -139,8 +142,15 @@ impl Bench {
     pub fn of(host: &Host) -> Self {
         Bench {
             machine: host.machine(),
-            names: host.pci_names(),
+            host: Some(host.clone()),
+            names: OnceLock::new(),
         }
+    }
+
+    /// What its devices are called.
+    pub fn names(&self) -> &PciNames {
+        let read = || self.host.as_ref().map(Host::pci_names).unwrap_or_default();
+        self.names.get_or_init(read)
     }
 }
 
@@ -232,16 +242,16 @@ impl<'b> Situation<'b> {
             Some(function) => (Some(function.vendor), Some(function.device)),
             None => (id(&device.vendor_id), id(&device.device_id)),
         };
-        let names = &self.bench.names;
+        let names = self.bench.names();
         let device = vendor
             .zip(number)
             .and_then(|(vendor, number)| names.device(vendor, number));
         Model {
             vendor: vendor.map(|vendor| match names.vendor(vendor) {
-                Some(name) => name.to_owned(),
+                Some(name) => name.into_owned(),
                 None => format!("{vendor:04x}"),
             }),
-            device: device.map(str::to_owned),
+            device: device.map(Cow::into_owned),
         }
     }
 
@@ -498,7 +508,7 @@ fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configurati
         let unlisted = slot.states.iter().rev().filter(|file| !file.listed);
         let configuration = listed.chain(unlisted).find_map(|file| {
             let state = stick.open_state(slot, file).ok()?;
-            Configuration::open(&state).ok()
+            Configuration::open(state.as_ref()).ok()
         })?;
         Some((slot, configuration))
     })

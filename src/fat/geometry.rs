@@ -49,6 +49,11 @@ impl ClusterId {
         self.0
     }
 
+    /// The one with that number, which came from one that exists.
+    pub(super) fn at_index(index: usize) -> Self {
+        ClusterId(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
     /// The number as an index.
     pub(super) fn index(self) -> usize {
         usize::from(self.0)
@@ -207,6 +212,7 @@ impl Geometry {
     }
 
     /// Every cluster, lowest first.
+    #[cfg(test)]
     pub(super) fn all_clusters(&self) -> impl Iterator<Item = ClusterId> + use<> {
         (2..=self.last_cluster()).map(ClusterId)
     }

@@ -48,11 +48,7 @@ pub fn judge(
         reach,
         after: &after,
         reached: &reached,
-        unused: reach
-            .free()
-            .iter()
-            .chain(&reach.leftovers().allocated)
-            .collect(),
+        unused: reach.free_after_reclaim(),
         old: nodes_of(reach, files)?,
         files,
         method,

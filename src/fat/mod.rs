@@ -23,6 +23,7 @@ mod second_reader;
 mod table;
 mod volume;
 
+pub use cluster_set::ClusterSet;
 pub use directory::Entry;
 pub use error::FatError;
 pub use geometry::{ClusterId, FatKind, Geometry};

@@ -7,6 +7,7 @@
 //! nothing points at.
 
 use super::FatError;
+use super::cluster_set::ClusterSet;
 use super::directory::{Entry, entries, entry_after_end};
 use super::geometry::{ClusterId, SLOT_BYTES};
 use super::table::Link;
@@ -80,14 +81,14 @@ pub struct Reach {
     nodes: Vec<Node>,
     leftovers: Leftovers,
     bad: Vec<ClusterId>,
-    free: Vec<ClusterId>,
+    free: ClusterSet,
 }
 
 impl Reach {
     pub(super) fn walk(volume: &Volume<'_>) -> Result<Self, FatError> {
         let mut walk = Walk {
             volume,
-            owners: vec![0; usize::from(volume.geometry().last_cluster()) + 1],
+            owned: ClusterSet::default(),
             nodes: Vec::new(),
             directory_bytes: volume.geometry().root_range().end
                 - volume.geometry().root_range().start,
@@ -136,13 +137,20 @@ impl Reach {
         &self.leftovers
     }
 
+    /// Clusters that are free once the leftovers are.
+    pub(super) fn free_after_reclaim(&self) -> ClusterSet {
+        let mut free = self.free.clone();
+        free.extend(&self.leftovers.allocated);
+        free
+    }
+
     /// Clusters marked as bad in any copy of the FAT. They are kept and never used.
     pub fn bad(&self) -> &[ClusterId] {
         &self.bad
     }
 
-    /// Clusters that are free in every copy of the FAT, lowest first. Leftovers are not.
-    pub fn free(&self) -> &[ClusterId] {
+    /// Clusters that are free in every copy of the FAT. Leftovers are not.
+    pub fn free(&self) -> &ClusterSet {
         &self.free
     }
 }
@@ -160,8 +168,8 @@ impl fmt::Debug for Reach {
 
 struct Walk<'v, 'm> {
     volume: &'v Volume<'m>,
-    /// By cluster number: the node it belongs to, counted from 1; 0 for none.
-    owners: Vec<u32>,
+    /// Clusters that belong to one of the nodes.
+    owned: ClusterSet,
     nodes: Vec<Node>,
     directory_bytes: u64,
 }
@@ -236,30 +244,29 @@ impl Walk<'_, '_> {
             return self.check_dots(parent, position, dots, &entry);
         }
         let index = self.nodes.len();
-        // The directories have a limit, and with it what can be in them.
-        let owner = u32::try_from(index + 1).unwrap_or(u32::MAX);
         self.nodes.push(Node {
             parent,
             entry: entry.clone(),
             chain: Vec::new(),
         });
-        let (owners, nodes, fats) = (&mut self.owners, &self.nodes, self.volume.fats());
+        let (owned, nodes, fats) = (&mut self.owned, &self.nodes, self.volume.fats());
         let file = || path(nodes, Some(index));
         let chain = self.volume.follow(&entry, &file, &mut |cluster| {
             let number = cluster.get();
-            match std::mem::replace(&mut owners[cluster.index()], owner) {
-                0 => {}
-                same if same == owner => {
-                    let (file, cluster) = (file(), number);
-                    return Err(FatError::ChainLoop { file, cluster });
-                }
-                other => {
-                    return Err(FatError::ChainsCross {
+            if !owned.insert(cluster) {
+                // The chain of this one is not among them yet.
+                let other = nodes.iter().position(|it| it.chain.contains(&cluster));
+                return Err(match other {
+                    None => FatError::ChainLoop {
                         file: file(),
-                        other: path(nodes, Some(other as usize - 1)),
                         cluster: number,
-                    });
-                }
+                    },
+                    Some(other) => FatError::ChainsCross {
+                        file: file(),
+                        other: path(nodes, Some(other)),
+                        cluster: number,
+                    },
+                });
             }
             // There are eight marks that end a chain, and they mean the same.
             match fats {
@@ -314,21 +321,16 @@ impl Walk<'_, '_> {
     fn finish(self) -> Reach {
         let mut leftovers = Leftovers::default();
         let mut bad = Vec::new();
-        let geometry = self.volume.geometry();
-        let mut free = Vec::with_capacity(usize::from(geometry.clusters()));
         // Copies that are equal as a whole need one look.
         let fats = match self.volume.fats() {
             [first, others @ ..] if others.iter().all(|it| it == first) => from_ref(first),
             all => all,
         };
-        for (cluster, &owner) in geometry.all_clusters().zip(self.owners.iter().skip(2)) {
-            if owner != 0 {
-                continue;
-            }
-            if fats.iter().all(|fat| fat.raw(cluster.get()) == 0) {
-                free.push(cluster);
-                continue;
-            }
+        let unowned = ClusterSet::all(self.volume.geometry()).without(&self.owned);
+        let free = fats
+            .iter()
+            .fold(unowned.clone(), |free, fat| free.and(&fat.zeros()));
+        for cluster in unowned.without(&free).iter() {
             let links: Vec<_> = fats.iter().map(|fat| fat.link(cluster)).collect();
             if links.windows(2).any(|pair| pair[0] != pair[1]) {
                 leftovers.differing.push(cluster);

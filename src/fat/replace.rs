@@ -22,6 +22,7 @@
 //! a cut in the middle leaves neither old nor new.
 
 use super::FatError;
+use super::cluster_set::ClusterSet;
 use super::directory::{DELETED, Entry, FIRST_CLUSTER_AT, SIZE_AT};
 use super::geometry::ClusterId;
 use super::reach::{Node, Reach};
@@ -99,7 +100,7 @@ pub fn replace(
     files: &[FileChange<'_>],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
-    let mut free = free_after_reclaim(reach);
+    let mut free = reach.free_after_reclaim();
     let geometry = volume.geometry();
     let needed = files.iter().map(|file| geometry.clusters_for(file.len()));
     let needed: u64 = needed.sum();
@@ -284,7 +285,7 @@ const MOST_UNREADABLE: usize = 64;
 /// other try.
 fn take_readable(
     volume: &Volume<'_>,
-    free: &mut Vec<ClusterId>,
+    free: &mut ClusterSet,
     bytes: u64,
 ) -> Result<Vec<ClusterId>, FatError> {
     let geometry = volume.geometry();
@@ -315,41 +316,33 @@ fn take_readable(
             return Ok(readable);
         }
         unreadable += all - readable.len();
-        free.extend(readable);
-        free.sort_unstable();
+        free.extend(&readable);
     }
-}
-
-/// Clusters that are free once the leftovers are, lowest first.
-fn free_after_reclaim(reach: &Reach) -> Vec<ClusterId> {
-    let mut free = reach.free().to_vec();
-    free.extend(&reach.leftovers().allocated);
-    free.sort_unstable();
-    free
 }
 
 /// Takes `count` clusters out of `free`: the first run long enough, else the lowest ones.
-fn take(free: &mut Vec<ClusterId>, count: u64) -> Vec<ClusterId> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX).min(free.len());
-    if count == 0 {
-        return Vec::new();
-    }
-    let mut run = 0..0;
-    for (at, cluster) in free.iter().enumerate() {
-        let goes_on = at
-            .checked_sub(1)
-            .and_then(|before| free.get(before))
-            .is_some_and(|before| before.get() + 1 == cluster.get());
-        run = if goes_on {
-            run.start..at + 1
-        } else {
-            at..at + 1
-        };
+fn take(free: &mut ClusterSet, count: u64) -> Vec<ClusterId> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut run: Vec<ClusterId> = Vec::new();
+    for cluster in free.iter() {
         if run.len() >= count {
-            return free.drain(run).collect();
+            break;
         }
+        if run
+            .last()
+            .is_some_and(|last| last.get() + 1 != cluster.get())
+        {
+            run.clear();
+        }
+        run.push(cluster);
     }
-    free.drain(..count).collect()
+    if run.len() < count {
+        run = free.iter().take(count).collect();
+    }
+    for &cluster in &run {
+        free.remove(cluster);
+    }
+    run
 }
 
 /// The steps of one volume in the making.

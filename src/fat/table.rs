@@ -1,5 +1,6 @@
 //! One copy of the file allocation table, held in memory.
 
+use super::cluster_set::ClusterSet;
 use super::geometry::{ClusterId, FatKind};
 use crate::bytes::le16;
 
@@ -48,6 +49,35 @@ impl FatTable {
                 }
             }
         }
+    }
+
+    /// The clusters whose entry is 0, and the numbers of other entries that are, the reserved ones and
+    /// those behind the last cluster's included.
+    pub(super) fn zeros(&self) -> ClusterSet {
+        const AT_ONCE: usize = 64;
+        let bit = |is_zero: bool, at: usize| u64::from(is_zero) << at;
+        let words = match self.kind {
+            FatKind::Fat16 => {
+                let words = self.bytes.chunks(2 * AT_ONCE).map(|entries| {
+                    let entries = entries.chunks_exact(2).enumerate();
+                    entries.fold(0, |word, (at, entry)| word | bit(entry == [0, 0], at))
+                });
+                words.collect()
+            }
+            FatKind::Fat12 => {
+                let count = self.bytes.len() * 8 / 12;
+                let numbers = (0..count.div_ceil(AT_ONCE)).map(|word| {
+                    let first = word * AT_ONCE;
+                    let numbers = (first..count.min(first + AT_ONCE)).enumerate();
+                    numbers.fold(0, |word, (at, number)| {
+                        let number = u16::try_from(number).unwrap_or(u16::MAX);
+                        word | bit(self.raw(number) == 0, at)
+                    })
+                });
+                numbers.collect()
+            }
+        };
+        ClusterSet::of_words(words)
     }
 
     /// Numbers of the entries that are not the same in `other`, lowest first, those behind the

@@ -6,6 +6,7 @@
 //! way: a second slot of the same name, or a label in the file's place.
 
 use super::FatError;
+use super::cluster_set::ClusterSet;
 use super::directory::{Entry, SLOT_LEN, entries, free_slots, short_name};
 use super::geometry::{BOOT_FIELDS, ClusterId, FatKind, Geometry};
 use super::known_head::KnownHead;
@@ -216,13 +217,10 @@ impl<'m> Volume<'m> {
     /// [`FatError::FirstCluster`], the `Chain…` errors.
     pub fn chain(&self, entry: &Entry) -> Result<Vec<ClusterId>, FatError> {
         let name = || entry.name();
-        let mut seen = vec![false; usize::from(self.geometry.last_cluster()) + 1];
-        self.follow(entry, &name, &mut |cluster| match std::mem::replace(
-            &mut seen[cluster.index()],
-            true,
-        ) {
-            false => Ok(()),
-            true => Err(FatError::ChainLoop {
+        let mut seen = ClusterSet::default();
+        self.follow(entry, &name, &mut |cluster| match seen.insert(cluster) {
+            true => Ok(()),
+            false => Err(FatError::ChainLoop {
                 file: name(),
                 cluster: cluster.get(),
             }),

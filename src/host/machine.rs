@@ -113,7 +113,7 @@ impl Host {
 
     /// Names of PCI vendors and devices, from the list the system has, or the few that are built in.
     pub fn pci_names(&self) -> PciNames {
-        let text = PCI_IDS.iter().find_map(|path| self.text(path));
+        let text = PCI_IDS.iter().find_map(|path| self.bytes(path));
         PciNames::new(text.unwrap_or_default())
     }
 

@@ -113,6 +113,11 @@ impl Host {
         text_of(&self.below_root(absolute))
     }
 
+    /// Content of a file of this machine.
+    fn bytes(&self, absolute: impl AsRef<Path>) -> Option<Vec<u8>> {
+        bytes_of(&self.below_root(absolute))
+    }
+
     /// The sysfs directory of a block device, partition or whole.
     fn sysfs_dir(&self, number: DeviceNumber) -> Option<PathBuf> {
         fs::canonicalize(self.below_root(format!("/sys/dev/block/{number}"))).ok()
@@ -151,10 +156,15 @@ impl Host {
 
 /// Content of a file, at most [`TEXT_LIMIT`] bytes of it; what is not UTF-8 is replaced.
 fn text_of(path: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&bytes_of(path)?).into_owned())
+}
+
+/// Content of a file, at most [`TEXT_LIMIT`] bytes of it.
+fn bytes_of(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path).ok()?;
     file.take(TEXT_LIMIT).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(bytes)
 }
 
 /// Content of a file of one value: trimmed, `None` where nothing is left.

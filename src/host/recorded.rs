@@ -233,7 +233,7 @@ mod tests {
         );
         let names = recorded.host().pci_names();
         assert_eq!(
-            names.device(0x144d, 0xa808),
+            names.device(0x144d, 0xa808).as_deref(),
             Some("NVMe SSD Controller SM981")
         );
     }

@@ -3,8 +3,8 @@
 //! The list is public (<https://pci-ids.ucw.cz>), and nearly every distribution has it. It is not
 //! in the program: it has 1.5 MB, and changes every week. A few vendors are, for systems without it.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use memchr::memmem;
+use std::borrow::Cow;
 
 /// Vendors of what a host boots from, and of what it has besides; names as `pci.ids` has them.
 const VENDORS: [(u16, &str); 28] = [
@@ -41,65 +41,61 @@ const VENDORS: [(u16, &str); 28] = [
 /// Names of PCI vendors and devices.
 #[derive(Clone, Debug, Default)]
 pub struct PciNames {
-    text: String,
-    /// For each vendor the name, and where its devices are in the text.
-    vendors: HashMap<u16, (Range<usize>, Range<usize>)>,
+    /// UTF-8, but nothing relies on that.
+    text: Vec<u8>,
 }
 
 impl PciNames {
-    /// From the text of `pci.ids`. Lines that are not as that file has them name nothing.
-    pub fn new(text: String) -> Self {
-        let mut vendors: HashMap<u16, (Range<usize>, Range<usize>)> = HashMap::new();
-        let mut current = None;
-        let mut at = 0usize;
-        for line in text.split_inclusive('\n') {
-            let start = at;
-            at = at.saturating_add(line.len());
-            if line.starts_with(['#', '\n', '\r']) {
-                continue;
-            }
-            if !line.starts_with('\t') {
-                // Behind the vendors come the classes, as `C 00  name`.
-                current = named(line).map(|(id, name)| {
-                    let start = start.saturating_add(line.len().saturating_sub(name.len()));
-                    vendors.entry(id).or_insert((start..at, at..at));
-                    id
-                });
-            } else if let Some((_, devices)) = current.and_then(|id| vendors.get_mut(&id)) {
-                devices.end = at;
-            }
-        }
-        PciNames { text, vendors }
+    /// From the text of `pci.ids`, which is searched when a name is asked for: of its 40,000 a run needs
+    /// a few. Lines that are not as that file has them name nothing.
+    pub fn new(text: Vec<u8>) -> Self {
+        PciNames { text }
     }
 
     /// Who made it.
-    pub fn vendor(&self, id: u16) -> Option<&str> {
-        let listed = self.vendors.get(&id);
-        let listed = listed.and_then(|(name, _)| self.text.get(name.clone()));
-        let mut built_in = VENDORS.iter();
-        listed.map(str::trim).or_else(|| {
-            built_in
-                .find(|(known, _)| *known == id)
-                .map(|(_, name)| *name)
+    pub fn vendor(&self, id: u16) -> Option<Cow<'_, str>> {
+        let listed = self.listed(id).map(|(name, _)| name);
+        listed.or_else(|| {
+            let mut built_in = VENDORS.iter();
+            let (_, name) = built_in.find(|(known, _)| *known == id)?;
+            Some(Cow::Borrowed(*name))
         })
     }
 
     /// What it is called.
-    pub fn device(&self, vendor: u16, device: u16) -> Option<&str> {
-        let (_, devices) = self.vendors.get(&vendor)?;
-        let lines = self.text.get(devices.clone())?.lines();
-        let mut devices = lines.filter_map(|line| named(line.strip_prefix('\t')?));
-        let (_, name) = devices.find(|(id, _)| *id == device)?;
-        Some(name.trim())
+    pub fn device(&self, vendor: u16, device: u16) -> Option<Cow<'_, str>> {
+        let (_, below) = self.listed(vendor)?;
+        let wanted = format!("\n\t{device:04x}  ");
+        let at = memmem::find(below, wanted.as_bytes())?;
+        let before = below.get(..at)?;
+        // Behind the vendor's own lines are those of the next.
+        let is_own = |line: &[u8]| matches!(line, [] | [b'\t' | b'#' | b'\r', ..]);
+        before
+            .split(|&byte| byte == b'\n')
+            .all(is_own)
+            .then_some(())?;
+        let rest = below.get(at.checked_add(wanted.len())?..)?;
+        Some(first_line(rest).0)
+    }
+
+    /// The name of a vendor, and what is below its line, from the end of that on.
+    fn listed(&self, id: u16) -> Option<(Cow<'_, str>, &[u8])> {
+        // Ids of four digits come first in a line only of vendors; classes have `C` before them.
+        let wanted = format!("\n{id:04x}  ");
+        let begins = self.text.starts_with(wanted.trim_start().as_bytes());
+        let end = match begins {
+            true => wanted.len().checked_sub(1)?,
+            false => memmem::find(&self.text, wanted.as_bytes())?.checked_add(wanted.len())?,
+        };
+        Some(first_line(self.text.get(end..)?))
     }
 }
 
-/// `8086  Intel Corporation`: an id, two blanks, and the name with all that is behind it.
-fn named(line: &str) -> Option<(u16, &str)> {
-    let (id, name) = line.split_once("  ")?;
-    let is_id = id.len() == 4 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    let id = u16::from_str_radix(id, 16).ok().filter(|_| is_id)?;
-    Some((id, name))
+/// The rest of a line, and what follows it, the end of the line included.
+fn first_line(text: &[u8]) -> (Cow<'_, str>, &[u8]) {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let (line, below) = text.split_at(end);
+    (String::from_utf8_lossy(line.trim_ascii()), below)
 }
 
 #[cfg(test)]
@@ -111,17 +107,23 @@ mod tests {
 
     #[test]
     fn names_come_from_the_list_and_a_few_vendors_are_built_in() {
-        let names = PciNames::new(IDS.to_owned());
-        assert_eq!(names.vendor(0x8086), Some("Intel Corporation"));
-        assert_eq!(names.device(0x8086, 0x1e31), Some("7 Series xHCI"));
-        assert_eq!(names.device(0x8086, 0x1e2d), Some("7 Series EHCI"));
-        assert_eq!(names.device(0x1b73, 0x1000), Some("FL1000G"));
-        assert_eq!(names.device(0x8086, 0x1000), None);
-        assert_eq!(names.vendor(0x10de), Some("NVIDIA Corporation"));
-        assert_eq!(names.vendor(0x1043), None);
+        let names = PciNames::new(IDS.into());
+        assert_eq!(names.vendor(0x8086).as_deref(), Some("Intel Corporation"));
+        assert_eq!(
+            names.device(0x8086, 0x1e31).as_deref(),
+            Some("7 Series xHCI")
+        );
+        assert_eq!(
+            names.device(0x8086, 0x1e2d).as_deref(),
+            Some("7 Series EHCI")
+        );
+        assert_eq!(names.device(0x1b73, 0x1000).as_deref(), Some("FL1000G"));
+        assert_eq!(names.device(0x8086, 0x1000).as_deref(), None);
+        assert_eq!(names.vendor(0x10de).as_deref(), Some("NVIDIA Corporation"));
+        assert_eq!(names.vendor(0x1043).as_deref(), None);
         let none = PciNames::default();
-        assert_eq!(none.vendor(0x8086), Some("Intel Corporation"));
-        assert_eq!(none.device(0x8086, 0x1e31), None);
+        assert_eq!(none.vendor(0x8086).as_deref(), Some("Intel Corporation"));
+        assert_eq!(none.device(0x8086, 0x1e31).as_deref(), None);
     }
 
     #[test]
@@ -135,8 +137,8 @@ mod tests {
             "é  x\n\t8086  y",
             "80860000  x\n",
         ] {
-            let names = PciNames::new(text.to_owned());
-            assert_eq!(names.device(0x8086, 0x8086), None, "{text:?}");
+            let names = PciNames::new(text.into());
+            assert_eq!(names.device(0x8086, 0x8086).as_deref(), None, "{text:?}");
         }
     }
 }

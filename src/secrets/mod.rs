@@ -20,15 +20,25 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Shown in place of a secret.
 pub const HIDDEN: &str = "(hidden)";
 
-/// A text that may hold secrets, and the places of those.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// A text that may hold secrets, and the places of those, which are looked for when they matter: most
+/// texts are never shown.
+#[derive(Clone, Default)]
 pub struct Guarded {
     text: String,
-    /// Ranges of `text` in bytes: in their order, apart from each other, none across a line break.
+    /// Path of the file that it is the content of, where it is one.
+    path: Option<String>,
+    places: OnceLock<Places>,
+}
+
+/// What of a text is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places {
+    /// Ranges in bytes: in their order, apart from each other, none across a line break.
     hidden: Vec<Range<usize>>,
     /// Where those begin that need quotes in JSON and have none, in their order.
     bare: Vec<usize>,
@@ -38,10 +48,10 @@ impl Guarded {
     /// A text of which nothing is known: secret is what looks like it, such as a private key, and
     /// what follows a `name=` that says so, as in kernel options.
     pub fn of(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let mut places = Vec::new();
-        forms::find(&text, 0, &mut places);
-        Guarded::with(text, places)
+        Guarded {
+            text: text.into(),
+            ..Guarded::default()
+        }
     }
 
     /// The value of a setting of this name; the parts of the name may be separated by `/`, `.`,
@@ -61,8 +71,8 @@ impl Guarded {
         match json::find(names::veil_of(name), &json, schema) {
             Some(found) => {
                 let bare = found.bare.iter().map(|place| place.start).collect();
-                let guarded = Guarded::with(json, [found.places, found.bare].concat());
-                Guarded { bare, ..guarded }
+                let hidden = apart([found.places, found.bare].concat());
+                Guarded::with(json, Places { hidden, bare })
             }
             None => Guarded::named(name, json),
         }
@@ -71,9 +81,10 @@ impl Guarded {
     /// The content of a text file, by its path: configuration in the form `NAME = VALUE`, JSON or
     /// XML, or any other text.
     pub fn file(path: &str, content: impl Into<String>) -> Self {
-        let content = content.into();
-        let places = text::find(path, &content);
-        Guarded::with(content, places)
+        Guarded {
+            path: Some(path.to_owned()),
+            ..Guarded::of(content)
+        }
     }
 
     /// The content of any file, by its path; what is not UTF-8 in it is replaced.
@@ -93,58 +104,70 @@ impl Guarded {
     /// A text that is secret from beginning to end.
     pub fn secret(text: impl Into<String>) -> Self {
         let text = text.into();
-        let mut places = Vec::new();
-        forms::lines(&text, 0..text.len(), &mut places);
-        if places.is_empty() {
+        let mut hidden = Vec::new();
+        forms::lines(&text, 0..text.len(), &mut hidden);
+        if hidden.is_empty() {
             // That a password is empty is nobody's business either.
-            places.push(0..0);
+            hidden.push(0..0);
         }
-        Guarded::with(text, places)
+        let bare = Vec::new();
+        Guarded::with(text, Places { hidden, bare })
     }
 
-    fn with(text: String, mut places: Vec<Range<usize>>) -> Self {
-        places.sort_unstable_by_key(|place| (place.start, place.end));
-        let mut hidden: Vec<Range<usize>> = Vec::with_capacity(places.len());
-        for place in places {
-            match hidden.last_mut() {
-                Some(last) if place.start < last.end || place == *last => {
-                    last.end = last.end.max(place.end);
-                }
-                _ => hidden.push(place),
-            }
-        }
+    fn with(text: String, places: Places) -> Self {
         Guarded {
             text,
-            hidden,
-            bare: Vec::new(),
+            path: None,
+            places: places.into(),
         }
+    }
+
+    fn places(&self) -> &Places {
+        self.places.get_or_init(|| {
+            let mut found = Vec::new();
+            match &self.path {
+                Some(path) => found = text::find(path, &self.text),
+                None => forms::find(&self.text, 0, &mut found),
+            }
+            Places {
+                hidden: apart(found),
+                bare: Vec::new(),
+            }
+        })
     }
 
     /// Puts another text behind this one.
     pub fn push(&mut self, other: &Guarded) {
+        // The two stay what they are: what is looked for later would be looked for in both as one text.
+        self.places();
+        let mut places = self.places.take().unwrap_or_default();
         let offset = self.text.len();
         self.text.push_str(&other.text);
-        let moved = other.hidden.iter();
-        self.hidden
+        let others = other.places();
+        let moved = others.hidden.iter();
+        places
+            .hidden
             .extend(moved.map(|place| place.start + offset..place.end + offset));
-        self.bare.extend(other.bare.iter().map(|at| at + offset));
+        places.bare.extend(others.bare.iter().map(|at| at + offset));
+        self.places = places.into();
     }
 
     /// Whether any of it is secret.
     pub fn is_secret(&self) -> bool {
-        !self.hidden.is_empty()
+        !self.places().hidden.is_empty()
     }
 
     /// The text as anybody may see it: each secret is [`HIDDEN`]. It has as many lines as the text.
     pub fn veiled(&self) -> Cow<'_, str> {
-        if self.hidden.is_empty() {
+        let Places { hidden, bare } = self.places();
+        if hidden.is_empty() {
             return Cow::Borrowed(&self.text);
         }
         let mut veiled = String::with_capacity(self.text.len());
         let mut at = 0;
-        for place in &self.hidden {
+        for place in hidden {
             veiled.push_str(self.text.get(at..place.start).unwrap_or_default());
-            let is_bare = self.bare.binary_search(&place.start).is_ok();
+            let is_bare = bare.binary_search(&place.start).is_ok();
             let quote = if is_bare { "\"" } else { "" };
             veiled.extend([quote, HIDDEN, quote]);
             at = place.end;
@@ -158,6 +181,30 @@ impl Guarded {
         &self.text
     }
 }
+
+/// The same places in their order and apart from each other.
+fn apart(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_unstable_by_key(|place| (place.start, place.end));
+    let mut apart: Vec<Range<usize>> = Vec::with_capacity(places.len());
+    for place in places {
+        match apart.last_mut() {
+            Some(last) if place.start < last.end || place == *last => {
+                last.end = last.end.max(place.end);
+            }
+            _ => apart.push(place),
+        }
+    }
+    apart
+}
+
+/// Texts are equal where the same of them is secret.
+impl PartialEq for Guarded {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.places() == other.places()
+    }
+}
+
+impl Eq for Guarded {}
 
 /// Shows no secret.
 impl fmt::Debug for Guarded {

@@ -268,6 +268,30 @@ pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<
     let header = Header::parse(bytes)?;
     let mut data = Vec::new();
     let end = inflate_into(bytes, header.0.len(), limit, &mut data, grow)?;
+    check_end(bytes, end, crc32(&data), data.len() as u64)?;
+    Ok(Gzip { header, data })
+}
+
+/// Whether `bytes` are exactly one gzip member that unpacks to `data`. Holds no second copy of that.
+///
+/// # Errors
+/// [`GzipError`] names what is wrong with the member or with what follows it.
+pub(super) fn holds(bytes: &[u8], data: &[u8]) -> Result<bool, GzipError> {
+    let header = Header::parse(bytes)?;
+    let mut rest = data;
+    let mut same = true;
+    let end = inflate(bytes, header.0.len(), u64::MAX, &mut |piece| {
+        same &= rest.split_off(..piece.len()) == Some(piece);
+        Ok(())
+    })?;
+    match same && rest.is_empty() {
+        true => check_end(bytes, end, crc32(data), data.len() as u64).map(|()| true),
+        false => Ok(false),
+    }
+}
+
+/// Checks the trailer at `end`, given what the data are, and that nothing follows it.
+fn check_end(bytes: &[u8], end: usize, computed: u32, len: u64) -> Result<(), GzipError> {
     let trailer = (le32(bytes, end), le32(bytes, end.saturating_add(4)));
     let (Some(stored), Some(stored_size)) = trailer else {
         return Err(GzipError::Truncated {
@@ -275,11 +299,10 @@ pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<
             len: bytes.len(),
         });
     };
-    let computed = crc32(&data);
     if stored != computed {
         return Err(GzipError::BadCrc { stored, computed });
     }
-    let actual = size_field(&data);
+    let actual = size_field(len);
     if stored_size != actual {
         return Err(GzipError::BadSize {
             stored: stored_size,
@@ -288,7 +311,7 @@ pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<
     }
     let offset = end.saturating_add(TRAILER);
     match bytes.get(offset..) {
-        None | Some([]) => Ok(Gzip { header, data }),
+        None | Some([]) => Ok(()),
         Some(rest) if rest.starts_with(&MAGIC) => Err(GzipError::SecondMember { offset }),
         Some(rest) => Err(GzipError::TrailingBytes {
             offset,
@@ -351,6 +374,21 @@ fn inflate_into(
     grow: Grow<'_>,
 ) -> Result<usize, GzipError> {
     let stated = stated_len(bytes).filter(|&stated| stated <= limit);
+    inflate(bytes, start, limit, &mut |piece| {
+        make_room(data, piece.len(), (limit, stated), grow)?;
+        data.extend_from_slice(piece);
+        Ok(())
+    })
+}
+
+/// Inflates the deflate stream at `start`, at most `limit` bytes of it, hands on each piece, and says
+/// where in `bytes` it ends.
+fn inflate(
+    bytes: &[u8],
+    start: usize,
+    limit: u64,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), GzipError>,
+) -> Result<usize, GzipError> {
     let mut inflater = Decompress::new(false);
     let mut chunk = vec![0u8; CHUNK];
     let mut at = start;
@@ -363,8 +401,7 @@ fn inflate_into(
         if inflater.total_out() > limit {
             return Err(GzipError::OverLimit { limit });
         }
-        make_room(data, produced, (limit, stated), grow)?;
-        data.extend_from_slice(chunk.get(..produced).unwrap_or_default());
+        take(chunk.get(..produced).unwrap_or_default())?;
         let status = status.map_err(|_| GzipError::Deflate { offset: at as u64 })?;
         at = at.saturating_add(consumed);
         if status == Status::StreamEnd {
@@ -437,7 +474,7 @@ pub fn pack(header: &Header, data: &[u8], effort: Effort) -> Result<Vec<u8>, Gzi
         }
     };
     file.extend_from_slice(&crc32(data).to_le_bytes());
-    file.extend_from_slice(&size_field(data).to_le_bytes());
+    file.extend_from_slice(&size_field(data.len() as u64).to_le_bytes());
     Ok(file)
 }
 
@@ -477,8 +514,8 @@ fn crc32(data: &[u8]) -> u32 {
 }
 
 /// The trailer's length field: the length modulo 2^32.
-fn size_field(data: &[u8]) -> u32 {
-    let [a, b, c, d, ..] = (data.len() as u64).to_le_bytes();
+fn size_field(len: u64) -> u32 {
+    let [a, b, c, d, ..] = len.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 

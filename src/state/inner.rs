@@ -2,7 +2,7 @@
 
 use super::envelope::{Envelope, Plaintext};
 use super::key::Key;
-use super::key_store::{EncryptionInfo, KeyStoreError};
+use super::key_store::EncryptionInfo;
 use super::packed::Packed;
 use super::{KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError};
 use std::sync::Arc;
@@ -26,58 +26,27 @@ pub(super) struct Opened {
     pub(super) sealed: Option<String>,
 }
 
-/// Where the key of an encrypted archive comes from.
-#[derive(Clone, Copy)]
-pub(super) enum Keys<'a> {
-    /// The cache of a run.
-    Cache(&'a KeyCache),
-    /// It is known already, as of a state that was opened before.
-    Known(Option<&'a Opened>),
-}
-
-impl Keys<'_> {
-    /// The key that lies beside the archive.
-    fn beside(self, info: &EncryptionInfo) -> Result<Arc<Key>, KeyStoreError> {
-        match self {
-            Keys::Cache(cache) => cache.key(info),
-            Keys::Known(Some(opened)) => Ok(Arc::clone(&opened.key)),
-            Keys::Known(None) => Err(KeyStoreError::Sealed {
-                mode: info.mode().to_owned(),
-            }),
-        }
-    }
-
-    /// The key of an archive that is sealed: `None` where none was given for it.
-    fn sealed(self, envelope: &Envelope<'_>) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
-        let recovery = match self {
-            Keys::Cache(cache) => cache.recovery_key(),
-            Keys::Known(opened) => return Ok(opened.map(|opened| Arc::clone(&opened.key))),
-        };
-        let Some(recovery) = recovery else {
-            return Ok(None);
-        };
-        let fits = recovery.candidates().find(|key| envelope.is_key(key));
-        let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
-            recovery_id: recovery.id().map(str::to_owned),
-            key_id: envelope.key_info().to_owned(),
-        })?;
-        Ok(Some(Arc::new(fits)))
-    }
-
-    /// Whether there is a key to try a sealed archive with.
-    fn has_one_for_sealed(self) -> bool {
-        match self {
-            Keys::Cache(cache) => cache.recovery_key().is_some(),
-            Keys::Known(opened) => opened.is_some(),
-        }
-    }
+/// The key of an archive that is sealed, by way of its recovery key: `None` where none was given.
+fn sealed_key(
+    keys: &KeyCache,
+    envelope: &Envelope<'_>,
+) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
+    let Some(recovery) = keys.recovery_key() else {
+        return Ok(None);
+    };
+    let fits = recovery.candidates().find(|key| envelope.is_key(key));
+    let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
+        recovery_id: recovery.id().map(str::to_owned),
+        key_id: envelope.key_info().to_owned(),
+    })?;
+    Ok(Some(Arc::new(fits)))
 }
 
 /// Finds the inner archive in the outer one and opens it.
 pub(super) fn open_inner(
     outer: &Packed,
     limits: &Limits,
-    keys: Keys<'_>,
+    keys: &KeyCache,
     warnings: &mut Vec<String>,
 ) -> Result<Inner, StateError> {
     let at = || outer.at.clone();
@@ -102,7 +71,7 @@ pub(super) fn open_encrypted(
     (envelope_at, encrypted): (&str, &[u8]),
     (store_at, store): (&str, &[u8]),
     limits: &Limits,
-    keys: Keys<'_>,
+    keys: &KeyCache,
 ) -> Result<Inner, StateError> {
     let store_error = |source| StateError::KeyStore {
         at: store_at.to_owned(),
@@ -111,7 +80,7 @@ pub(super) fn open_encrypted(
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
     let key_id = info.key_id();
     let mode = info.mode().to_owned();
-    if key_id.is_none() && !keys.has_one_for_sealed() {
+    if key_id.is_none() && keys.recovery_key().is_none() {
         return Ok(Inner::Sealed { mode });
     }
     let envelope_error = |source| StateError::Envelope {
@@ -121,9 +90,9 @@ pub(super) fn open_encrypted(
     // The form is checked first: a derivation costs time, a damaged envelope does not need one.
     let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
     let (key, key_id, sealed) = match key_id {
-        Some(key_id) => (keys.beside(&info).map_err(store_error)?, key_id, None),
+        Some(key_id) => (keys.key(&info).map_err(store_error)?, key_id, None),
         None => {
-            let found = keys.sealed(&envelope).map_err(|source| {
+            let found = sealed_key(keys, &envelope).map_err(|source| {
                 let at = envelope_at.to_owned();
                 StateError::RecoveryKey { at, source }
             })?;

@@ -35,10 +35,10 @@ pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, Contents, Rescued};
 pub use saved::{Saved, SavedAs};
 
-use archive::Archive;
 use envelope::Envelope;
-use inner::{Inner, Keys, Opened, open_encrypted, open_inner};
+use inner::{Inner, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
+use std::sync::Arc;
 
 const STATE: &str = "state.tgz";
 const LOCAL: &str = "local.tgz";
@@ -153,7 +153,7 @@ impl State {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        Self::open_with(file_name, bytes, None, limits, Keys::Cache(keys))
+        Self::open_with(file_name, bytes, None, limits, keys)
     }
 
     /// Opens a `local.tgz.ve` that is a file of its own; `key_store` is the content of the
@@ -167,7 +167,6 @@ impl State {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        let keys = Keys::Cache(keys);
         Self::open_with(LOCAL_ENCRYPTED, bytes, key_store, limits, keys)
     }
 
@@ -176,7 +175,7 @@ impl State {
         bytes: &[u8],
         beside: Option<&[u8]>,
         limits: &Limits,
-        keys: Keys<'_>,
+        keys: &KeyCache,
     ) -> Result<Self, StateError> {
         let is = |name: &str| file_name.eq_ignore_ascii_case(name);
         let mut warnings = Vec::new();
@@ -330,75 +329,77 @@ impl State {
             .collect()
     }
 
-    /// The file with `edits` made to the configuration, every layer above packed again. The
-    /// result has been opened and compared before it is returned; edits that change nothing give
-    /// the file as it was.
+    /// The file with `edits` made to the configuration, as [`State::edited`] makes it.
+    ///
+    /// # Errors
+    /// As [`State::edited`].
+    pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Vec<u8>, StateError> {
+        Ok(self.edited(edits, effort)?.file)
+    }
+
+    /// The state with `edits` made to the configuration, every layer above packed again. What was
+    /// packed has been unpacked and compared before it is returned; edits that change nothing give
+    /// the state as it was.
     ///
     /// # Errors
     /// [`StateError::Sealed`]; [`StateError::Archive`] for an edit that cannot be made.
-    pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Vec<u8>, StateError> {
-        let inner = self.packed()?;
-        let (archive, packed) = inner.edit(edits, effort)?;
-        if archive.as_bytes() == inner.archive.as_bytes() {
-            return Ok(self.file.clone());
+    pub fn edited(&self, edits: &[MemberEdit], effort: Effort) -> Result<State, StateError> {
+        let old = self.packed()?;
+        let archive = old.edit(edits)?;
+        if archive.as_bytes() == old.archive.as_bytes() {
+            return Ok(self.clone());
         }
-        let (name, content) = match &self.inner {
-            Inner::Encrypted(opened) => (LOCAL_ENCRYPTED, self.encrypt(opened, &packed)?),
-            Inner::Plain(_) | Inner::Sealed { .. } => (LOCAL, packed),
+        let (packed, content) = old.pack(archive, effort, &self.limits)?;
+        let (name, inner, content) = match &self.inner {
+            Inner::Encrypted(opened) => {
+                let (opened, envelope) = self.encrypt(opened, packed, &content)?;
+                (
+                    LOCAL_ENCRYPTED,
+                    Inner::Encrypted(Box::new(opened)),
+                    envelope,
+                )
+            }
+            Inner::Plain(_) | Inner::Sealed { .. } => (LOCAL, Inner::Plain(packed), content),
         };
-        let Some(outer) = &self.outer else {
-            self.check(&content, None, &archive)?;
-            return Ok(content);
+        let (outer, file) = match &self.outer {
+            None => (None, content),
+            Some(outer) => {
+                let path = name.to_owned();
+                let archive = outer.edit(&[MemberEdit::Replace { path, content }])?;
+                let (packed, file) = outer.pack(archive, effort, &self.limits)?;
+                (Some(packed), file)
+            }
         };
-        let replace = MemberEdit::Replace {
-            path: name.to_owned(),
-            content,
-        };
-        let (outer_archive, file) = outer.edit(&[replace], effort)?;
-        self.check(&file, Some(&outer_archive), &archive)?;
-        Ok(file)
+        Ok(State {
+            file_name: self.file_name.clone(),
+            file,
+            limits: self.limits,
+            outer,
+            inner,
+            beside: self.beside.clone(),
+            warnings: self.warnings.clone(),
+        })
     }
 
-    /// The envelope with another packed archive in it.
-    fn encrypt(&self, opened: &Opened, content: &[u8]) -> Result<Vec<u8>, StateError> {
-        let old = self.envelope().unwrap_or_default();
-        let at = || opened.packed.at.clone();
-        Envelope::parse(old)
-            .and_then(|envelope| {
-                envelope.encrypt(&opened.key, &opened.key_id, &opened.plaintext, content)
-            })
-            .map_err(|source| StateError::Envelope { at: at(), source })
-    }
-
-    /// Opens a changed file and holds it against the archives it was packed from, whose members
-    /// were compared with the old ones when they were edited.
-    fn check(
+    /// What is in the envelope once it holds another packed archive, and that envelope.
+    fn encrypt(
         &self,
-        file: &[u8],
-        outer: Option<&Archive>,
-        inner: &Archive,
-    ) -> Result<(), StateError> {
-        let known = Keys::Known(match &self.inner {
-            Inner::Encrypted(opened) => Some(opened),
-            Inner::Plain(_) | Inner::Sealed { .. } => None,
-        });
-        let beside = self.beside.as_deref();
-        let new = Self::open_with(&self.file_name, file, beside, &self.limits, known)?;
-        let differs = |what| StateError::Verification {
-            at: self.file_name.clone(),
-            what,
+        old: &Opened,
+        packed: Packed,
+        content: &[u8],
+    ) -> Result<(Opened, Vec<u8>), StateError> {
+        let at = old.packed.at.clone();
+        let (envelope, plaintext) = Envelope::parse(self.envelope().unwrap_or_default())
+            .and_then(|it| it.encrypt(&old.key, &old.key_id, &old.plaintext, content))
+            .map_err(|source| StateError::Envelope { at, source })?;
+        let opened = Opened {
+            packed,
+            plaintext,
+            key: Arc::clone(&old.key),
+            key_id: old.key_id.clone(),
+            sealed: old.sealed.clone(),
         };
-        if new.form() != self.form() {
-            return Err(differs("its form changed"));
-        }
-        let new_outer = new.outer.as_ref().map(|packed| packed.archive.as_bytes());
-        if new_outer != outer.map(Archive::as_bytes) {
-            return Err(differs("the outer archive is not the one that was packed"));
-        }
-        if new.packed()?.archive.as_bytes() != inner.as_bytes() {
-            return Err(differs("the inner archive is not the one that was packed"));
-        }
-        Ok(())
+        Ok((opened, envelope))
     }
 
     /// The inner archive.

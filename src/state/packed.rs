@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, ArchiveError};
 use super::budget::Held;
-use super::gzip::{self, Effort};
+use super::gzip::{self, Effort, GzipError};
 use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError};
 use std::sync::Arc;
 
@@ -49,18 +49,44 @@ impl Packed {
         })
     }
 
-    /// The archive with `edits` made, and the file that holds it.
-    pub(super) fn edit(
+    /// The archive with `edits` made.
+    pub(super) fn edit(&self, edits: &[MemberEdit]) -> Result<Archive, StateError> {
+        self.archive.edit(edits).map_err(|err| self.error(err))
+    }
+
+    /// Another archive in place of this one, and the file that holds it, which was unpacked and
+    /// compared with it.
+    pub(super) fn pack(
         &self,
-        edits: &[MemberEdit],
+        archive: Archive,
         effort: Effort,
-    ) -> Result<(Archive, Vec<u8>), StateError> {
-        let changed = self.archive.edit(edits).map_err(|err| self.error(err))?;
-        let file = gzip::pack(&self.header, changed.as_bytes(), effort).map_err(|source| {
+        limits: &Limits,
+    ) -> Result<(Packed, Vec<u8>), StateError> {
+        let failed = |source| {
             let at = self.at.clone();
             StateError::Gzip { at, source }
-        })?;
-        Ok((changed, file))
+        };
+        let bytes = archive.as_bytes();
+        let mut held = Held::of(limits.budget);
+        held.grow_to(bytes.len() as u64)
+            .map_err(|limit| failed(GzipError::OverBudget { limit }))?;
+        if bytes.len() as u64 > limits.max_unpacked {
+            let limit = limits.max_unpacked;
+            return Err(failed(GzipError::OverLimit { limit }));
+        }
+        let file = gzip::pack(&self.header, bytes, effort).map_err(failed)?;
+        if !gzip::holds(&file, bytes).map_err(failed)? {
+            let at = self.at.clone();
+            let what = "the archive does not unpack to what was packed";
+            return Err(StateError::Verification { at, what });
+        }
+        let packed = Packed {
+            at: self.at.clone(),
+            header: self.header.clone(),
+            archive,
+            _held: Arc::new(held),
+        };
+        Ok((packed, file))
     }
 
     pub(super) fn content(

@@ -12,6 +12,7 @@ mod banks;
 mod error;
 mod expect;
 mod installer;
+mod opened;
 mod outlook;
 mod path;
 mod plan;
@@ -45,7 +46,9 @@ use crate::partition::{
     Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
 };
 use crate::state::{KeyCache, Limits, State};
+use opened::OpenedStates;
 use slot::slots;
+use std::sync::Arc;
 
 /// The state of every host since 4.0.
 const STATE: &str = "state.tgz";
@@ -92,6 +95,7 @@ pub struct Stick<'m, 'k> {
     choice_warnings: Vec<ChoiceWarning>,
     marked: Vec<u32>,
     unmarked: Vec<u32>,
+    opened: Arc<OpenedStates>,
 }
 
 impl<'m, 'k> Stick<'m, 'k> {
@@ -189,6 +193,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             loader,
             marked,
             unmarked,
+            opened: Arc::default(),
         })
     }
 
@@ -333,15 +338,16 @@ impl<'m, 'k> Stick<'m, 'k> {
     ///
     /// # Errors
     /// The bank's own error, a file that cannot be read, an archive that is damaged.
-    pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<State, Error> {
+    pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Arc<State>, Error> {
         let bytes = self.read(slot, &file.entry)?;
-        State::open(
-            &file.name,
-            &bytes,
-            &self.settings.limits,
-            self.settings.keys,
-        )
-        .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
+        if let Some(state) = self.opened.find(&file.name, &bytes) {
+            return Ok(state);
+        }
+        let Settings { limits, keys, .. } = &self.settings;
+        let state = State::open(&file.name, &bytes, limits, keys);
+        state
+            .map(|state| self.opened.keep(state))
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
     }
 
     /// The content of a file of a bank.
@@ -354,6 +360,20 @@ impl<'m, 'k> Stick<'m, 'k> {
         bank.volume()
             .read_file(entry, limit)
             .map_err(|error| Error::from(error).on(slot.partition).in_file(entry.name()))
+    }
+
+    /// Another medium, or the same as a plan leaves it, where states with the same bytes need not be
+    /// opened again.
+    fn open_beside<'n>(&self, medium: &'n dyn ReadAt) -> Result<Stick<'n, 'k>, Error> {
+        let settings = Settings {
+            sector_size: Some(self.table.sector_size),
+            ..self.settings
+        };
+        let beside = Stick::open(medium, settings)?;
+        Ok(Stick {
+            opened: Arc::clone(&self.opened),
+            ..beside
+        })
     }
 
     /// How it was opened.

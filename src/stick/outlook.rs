@@ -166,7 +166,8 @@ impl Stick<'_, '_> {
         let Some(file) = slot.states.iter().rfind(|file| file.listed) else {
             return Ok(None);
         };
-        passed_through_by(&self.open_state(slot, file)?)
+        let state = self.open_state(slot, file)?;
+        passed_through_by(&state)
     }
 }
 

@@ -304,7 +304,8 @@ impl Stick<'_, '_> {
                 continue;
             }
             let reach = volume.check().map_err(on)?;
-            let (contents, method) = lay_out_bank(slot, &reach, &mut planner, files, request)?;
+            let (contents, method) =
+                self.lay_out_bank((slot, &reach), &mut planner, files, request)?;
             let plans = files
                 .iter()
                 .zip(contents)
@@ -333,11 +334,7 @@ impl Stick<'_, '_> {
         request: Request,
     ) -> Result<Outlook, Error> {
         let overlay = Overlay::new(self.medium(), set);
-        let settings = super::Settings {
-            sector_size: Some(self.table().sector_size),
-            ..self.settings()
-        };
-        let after = Stick::open(&overlay, settings)?;
+        let after = self.open_beside(&overlay)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
         if after.choice() != self.choice() && !task.decides_the_bank() {
             return Err(fails("another bank would boot".to_owned()));
@@ -439,36 +436,38 @@ fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
 /// The new content of each file; `None` for those that stay.
 type Contents = Vec<Option<Vec<u8>>>;
 
-/// Finds sectors for the new content of one bank's files: beside the old content packed as
-/// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
-/// the content that fits and how it is put there.
-fn lay_out_bank(
-    slot: &Slot<'_>,
-    reach: &Reach,
-    planner: &mut Planner<'_>,
-    files: &[FileWork],
-    request: Request,
-) -> Result<(Contents, Method), Error> {
-    let volume = slot.opened()?.volume();
-    let partition = slot.partition;
-    let on = |error: FatError| Error::from(error).on(partition);
-    let usual = pack(slot, files, Effort::Usual)?;
-    let changes = file_changes(slot, files, &usual)?;
-    let first = match fat::replace(volume, reach, planner, partition, &changes) {
-        Ok(()) => return Ok((usual, Method::SecondCopy)),
-        Err(error @ FatError::NoRoom { .. }) => error,
-        Err(error) => return Err(on(error)),
-    };
-    let tightest = pack(slot, files, Effort::Tightest)?;
-    let changes = file_changes(slot, files, &tightest)?;
-    match fat::replace(volume, reach, planner, partition, &changes) {
-        Ok(()) => return Ok((tightest, Method::SecondCopy)),
-        Err(FatError::NoRoom { .. }) => {}
-        Err(error) => return Err(on(error)),
+impl Stick<'_, '_> {
+    /// Finds sectors for the new content of one bank's files: beside the old content packed as
+    /// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
+    /// the content that fits and how it is put there.
+    fn lay_out_bank(
+        &self,
+        (slot, reach): (&Slot<'_>, &Reach),
+        planner: &mut Planner<'_>,
+        files: &[FileWork],
+        request: Request,
+    ) -> Result<(Contents, Method), Error> {
+        let volume = slot.opened()?.volume();
+        let partition = slot.partition;
+        let on = |error: FatError| Error::from(error).on(partition);
+        let usual = pack(slot, files, Effort::Usual, &self.opened)?;
+        let changes = file_changes(slot, files, &usual)?;
+        let first = match fat::replace(volume, reach, planner, partition, &changes) {
+            Ok(()) => return Ok((usual, Method::SecondCopy)),
+            Err(error @ FatError::NoRoom { .. }) => error,
+            Err(error) => return Err(on(error)),
+        };
+        let tightest = pack(slot, files, Effort::Tightest, &self.opened)?;
+        let changes = file_changes(slot, files, &tightest)?;
+        match fat::replace(volume, reach, planner, partition, &changes) {
+            Ok(()) => return Ok((tightest, Method::SecondCopy)),
+            Err(FatError::NoRoom { .. }) => {}
+            Err(error) => return Err(on(error)),
+        }
+        if request.method == Method::SecondCopy {
+            return Err(on(first));
+        }
+        fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
+        Ok((tightest, Method::InPlace))
     }
-    if request.method == Method::SecondCopy {
-        return Err(on(first));
-    }
-    fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
-    Ok((tightest, Method::InPlace))
 }

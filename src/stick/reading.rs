@@ -9,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::partition::TableChoice;
 use crate::state::{Condition, Contents, Form, Member, Rescued, State, StateError};
+use std::sync::Arc;
 
 /// How to look at a medium.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Look {
 #[derive(Clone, Debug)]
 pub enum Reading {
     /// Every layer of it was verified.
-    Whole(Box<State>),
+    Whole(Arc<State>),
     /// What is left of it.
     Rescued(Box<Rescued>),
 }
@@ -226,7 +227,7 @@ impl<'m> Stick<'m, '_> {
     /// the way.
     pub fn read_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Reading, Error> {
         let error = match self.open_state(slot, file) {
-            Ok(state) => return Ok(Reading::Whole(Box::new(state))),
+            Ok(state) => return Ok(Reading::Whole(state)),
             Err(error) => error,
         };
         let is_damage = matches!(

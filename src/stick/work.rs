@@ -1,5 +1,6 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
+use super::opened::OpenedStates;
 use super::{Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
@@ -8,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::secrets::Guarded;
 use crate::state::{Effort, State};
+use std::sync::Arc;
 
 /// What is to be done to a bank.
 #[derive(Clone, Copy)]
@@ -58,7 +60,7 @@ pub(super) struct FileWork {
 /// What becomes of a file.
 enum Outcome {
     /// A state, whose members the edits change.
-    State(Box<State>),
+    State(Arc<State>),
     /// A file that gets this content as a whole; `None` where it stays.
     Whole(Option<Vec<u8>>),
     /// A file that goes.
@@ -135,7 +137,7 @@ impl Stick<'_, '_> {
             listed: file.listed,
             entry: Some(file.entry.clone()),
             edited,
-            result: Outcome::State(Box::new(state)),
+            result: Outcome::State(state),
         })
     }
 
@@ -155,7 +157,7 @@ impl Stick<'_, '_> {
             let old = own.and_then(|file| self.open_state(slot, file).ok());
             work.edited
                 .texts
-                .extend(settings_that_differ(old.as_ref(), &new)?);
+                .extend(settings_that_differ(old.as_deref(), &new)?);
         }
         Ok(vec![work])
     }
@@ -337,23 +339,28 @@ fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextC
     }))
 }
 
-/// The new content of each file; `None` for those that stay.
+/// The new content of each file; `None` for those that stay. The states in them are kept among `opened`.
 pub(super) fn pack(
     slot: &Slot<'_>,
     files: &[FileWork],
     effort: Effort,
+    opened: &OpenedStates,
 ) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
         Outcome::Removed | Outcome::LeftAlone => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
-            let packed = state.edit(&file.edited.members, effort);
-            packed.map(Some).map_err(|error| {
-                Error::from(error)
-                    .on(slot.partition)
-                    .in_file(file.name.as_str())
-            })
+            let edited = state
+                .edited(&file.edited.members, effort)
+                .map_err(|error| {
+                    Error::from(error)
+                        .on(slot.partition)
+                        .in_file(file.name.as_str())
+                })?;
+            let content = edited.as_bytes().to_vec();
+            opened.keep(edited);
+            Ok(Some(content))
         }
     };
     files.iter().map(pack).collect()

@@ -17,6 +17,7 @@ use crate::stick::{
     Cause, Error, FilePlan, FoundFile, Look, NextBoot, Outlook, Path, Plan, Reading, Settings,
     check_conf, is_of_build, passed_through_by, system_uuid,
 };
+use std::sync::Arc;
 
 /// A state in a file of its own: read, and its changes planned.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl<'k> SavedState<'k> {
             Err(error) => return Err(error.into()),
         };
         Ok(SavedState {
-            reading: Reading::Whole(Box::new(saved.state().clone())),
+            reading: Reading::Whole(Arc::clone(saved.state())),
             saved: Some(saved),
             key_store: key_store.map(<[u8]>::to_vec),
             settings,
@@ -72,7 +73,7 @@ impl<'k> SavedState<'k> {
 
     /// The state, where it is whole.
     pub fn state(&self) -> Option<&State> {
-        self.saved.as_ref().map(Saved::state)
+        Some(self.saved.as_ref()?.state())
     }
 
     /// What kind of file it is; `None` where damage hides it.
@@ -217,7 +218,7 @@ impl<'k> SavedState<'k> {
     }
 
     /// The file with the members that were edited, and the state in it, opened again.
-    fn changed(&self, edited: &mut Edited) -> Result<(Vec<u8>, State), Error> {
+    fn changed(&self, edited: &mut Edited) -> Result<(Vec<u8>, Arc<State>), Error> {
         let saved = self.saved.as_ref().ok_or(Cause::NoSuchFile)?;
         let uuid = self.new_uuid(&edited.members);
         if let Some((from, to)) = &uuid {
@@ -239,7 +240,7 @@ impl<'k> SavedState<'k> {
             let what = "the file would be of another kind".to_owned();
             return Err(Cause::Verification(what).into());
         }
-        Ok((content, again.state().clone()))
+        Ok((content, Arc::clone(again.state())))
     }
 
     /// The host's UUID before and after, where the manifest of a bundle has the old one and the

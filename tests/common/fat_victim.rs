@@ -73,7 +73,7 @@ impl Victim {
             other: local.1,
             inside: folder.1,
             folder_at: geometry.cluster_offset(folder.2) as usize,
-            free: reach.free()[0].get(),
+            free: reach.free().iter().next().expect("a free cluster").get(),
             bits: if format.fat_bits == 16 {
                 0xffff
             } else {

@@ -62,7 +62,7 @@ impl Image {
             assert_eq!(volume.geometry().kind(), FatKind::Fat16);
             let reach = volume.check().expect("a sound bank");
             for fat in volume.geometry().fat_ranges() {
-                for cluster in reach.free() {
+                for cluster in reach.free().iter() {
                     let at = volume.start() + fat.start + 2 * u64::from(cluster.get());
                     let at = usize::try_from(at).expect("it is in memory");
                     bytes[at..at + 2].copy_from_slice(&0xfff7u16.to_le_bytes());
