@@ -43,7 +43,7 @@ fn look(medium: &dyn ReadAt, keys: &KeyCache) -> usize {
     for slot in stick.slots() {
         for file in &slot.states {
             let state = stick.open_state(slot, file).unwrap();
-            let configuration = Configuration::open(state.as_ref()).unwrap();
+            let configuration = Configuration::open(&state).unwrap();
             devices += configuration.devices().unwrap().len();
         }
     }

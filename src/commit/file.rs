@@ -9,7 +9,7 @@
 //! SHA256SUMS         for both; `sha256sum -c` reads it
 //! ```
 
-use super::undo_file::{MANIFEST, checked_members, hex_digest, take, with_sums};
+use super::undo_file::{MANIFEST, UndoFile, checked_members, hex_digest, take};
 use super::{Undo, UndoError};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub fn replace(file: &WholeFile, new: OutputFile, content: &[u8]) -> Result<(), 
 
 /// The digest that tells a file, SHA-256 in hexadecimal.
 pub fn digest(content: &[u8]) -> String {
-    hex_digest(content)
+    hex_digest(&[content])
 }
 
 /// What was, or was about to be, done to a file.
@@ -71,6 +71,14 @@ impl FileUndo {
     /// # Errors
     /// [`UndoError::Inconsistent`] where the content is too long for a tar.
     pub fn to_bytes(&self) -> Result<Vec<u8>, UndoError> {
+        self.to_file()?.to_bytes()
+    }
+
+    /// The same, to be written piece by piece.
+    ///
+    /// # Errors
+    /// As [`FileUndo::to_bytes`].
+    pub fn to_file(&self) -> Result<UndoFile, UndoError> {
         let manifest = Manifest {
             format: FORMAT.to_owned(),
             about: self.about.clone(),
@@ -80,10 +88,10 @@ impl FileUndo {
         };
         let json = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
-        with_sums(vec![
-            (MANIFEST.to_owned(), json),
-            (OLD.to_owned(), self.old.clone()),
-        ])
+        Ok(UndoFile::of(vec![
+            (MANIFEST.to_owned(), vec![json.into()]),
+            (OLD.to_owned(), vec![self.old.clone().into()]),
+        ]))
     }
 
     /// What is to be put in place of the content a file has now; `None` where it has its old content

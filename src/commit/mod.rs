@@ -18,7 +18,7 @@ pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
 pub use run::{run, run_watched};
 pub use undo::{Undo, UndoError};
-pub use undo_file::UndoSummary;
+pub use undo_file::{UndoFile, UndoSummary};
 pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;

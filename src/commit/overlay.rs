@@ -5,6 +5,7 @@
 
 use super::WriteSet;
 use crate::medium::{Lba, ReadAt};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -12,7 +13,7 @@ use std::io;
 pub struct Overlay<'m> {
     medium: &'m dyn ReadAt,
     sector_size: u32,
-    sectors: BTreeMap<Lba, Box<[u8]>>,
+    sectors: BTreeMap<Lba, Bytes>,
 }
 
 impl<'m> Overlay<'m> {
@@ -21,7 +22,7 @@ impl<'m> Overlay<'m> {
         let sectors = set
             .net_changes()
             .into_iter()
-            .map(|(lba, (_, new))| (lba, new.into()))
+            .map(|(lba, (_, new))| (lba, new.clone()))
             .collect();
         Self::from_sectors(medium, set.sector_size(), sectors)
     }
@@ -29,7 +30,7 @@ impl<'m> Overlay<'m> {
     pub(super) fn from_sectors(
         medium: &'m dyn ReadAt,
         sector_size: u32,
-        sectors: BTreeMap<Lba, Box<[u8]>>,
+        sectors: BTreeMap<Lba, Bytes>,
     ) -> Self {
         Overlay {
             medium,

@@ -36,6 +36,7 @@ use super::outcome::{CommitError, Committed, Failure, Holds, Operation};
 use super::undo::is_mix_of;
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -115,7 +116,7 @@ pub fn run_watched(
 /// Compares every sector of the set, and of the files it replaces, with what the plan was made from.
 fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitError> {
     let kept = set.preserved().values().flatten();
-    let mut expected: BTreeMap<Lba, &[u8]> = kept.map(|(&lba, old)| (lba, &**old)).collect();
+    let mut expected: BTreeMap<Lba, &Bytes> = kept.map(|(&lba, old)| (lba, old)).collect();
     let changed = set.net_changes().into_iter();
     expected.extend(changed.map(|(lba, (old, _))| (lba, old)));
     for run in contiguous(&expected) {
@@ -138,10 +139,10 @@ fn check_unchanged(medium: &dyn WriteAt, set: &WriteSet) -> Result<(), CommitErr
 
 /// Writes the sectors of one step, syncs, and reads them back.
 fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, Fault> {
-    let sectors: BTreeMap<Lba, &[u8]> = step
+    let sectors: BTreeMap<Lba, &Bytes> = step
         .sectors
         .iter()
-        .map(|(&lba, change)| (lba, &*change.new))
+        .map(|(&lba, change)| (lba, &change.new))
         .collect();
     let mut bytes = 0;
     for run in contiguous(&sectors) {
@@ -310,7 +311,7 @@ struct Run {
 }
 
 /// Cuts sectors into runs of neighbours, none longer than [`RUN_LIMIT`].
-fn contiguous<'a>(sectors: &'a BTreeMap<Lba, &'a [u8]>) -> impl Iterator<Item = Run> + 'a {
+fn contiguous<'a>(sectors: &'a BTreeMap<Lba, &'a Bytes>) -> impl Iterator<Item = Run> + 'a {
     let mut rest = sectors.iter().peekable();
     std::iter::from_fn(move || {
         let (&lba, first) = rest.next()?;

@@ -13,6 +13,7 @@ use super::write_set::runs;
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::{Lba, ReadAt};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The undo file's format; a reader refuses any other.
@@ -251,7 +252,7 @@ impl Undo {
         let mut kept = self.set.preserved().clone();
         for step in self.set.steps()[..begun].iter().rev() {
             if let Some(kept) = kept.remove(&step.partition) {
-                let kept = kept.iter().map(|(&lba, old)| (lba, &**old));
+                let kept = kept.iter().map(|(&lba, old)| (lba, old));
                 let why = "old content of the replaced files".to_owned();
                 // Files that were overwritten are still in these clusters.
                 let phase = match self.is_in_place(step.partition) {
@@ -261,10 +262,7 @@ impl Undo {
                 let partition = step.partition;
                 steps.extend(put_back(&mut current, kept, phase, partition, why));
             }
-            let old = step
-                .sectors
-                .iter()
-                .map(|(&lba, change)| (lba, &*change.old));
+            let old = step.sectors.iter().map(|(&lba, change)| (lba, &change.old));
             let why = format!("undo: {}", step.why);
             let phase = step.phase.reversed();
             steps.extend(put_back(&mut current, old, phase, step.partition, why));
@@ -282,12 +280,12 @@ impl Undo {
     /// `medium` with the sectors of the change, and the old content of the files it replaced, as
     /// they were before it. Whatever else was written since shows through.
     pub fn before<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {
-        let mut sectors: BTreeMap<Lba, Box<[u8]>> = BTreeMap::new();
+        let mut sectors: BTreeMap<Lba, Bytes> = BTreeMap::new();
         for kept in self.set.preserved().values() {
             sectors.extend(kept.iter().map(|(&lba, old)| (lba, old.clone())));
         }
         let net = self.set.net_changes().into_iter();
-        sectors.extend(net.map(|(lba, (old, _))| (lba, old.into())));
+        sectors.extend(net.map(|(lba, (old, _))| (lba, old.clone())));
         Overlay::from_sectors(medium, self.set.sector_size(), sectors)
     }
 
@@ -309,7 +307,7 @@ impl Undo {
 
     /// One past the last step of which anything can be seen on the medium: the ones behind it
     /// need no undoing. A step can be seen where a word is none that the sector had before it.
-    fn last_step_begun(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> usize {
+    fn last_step_begun(&self, current: &BTreeMap<Lba, Bytes>) -> usize {
         let mut images: BTreeMap<Lba, Vec<&[u8]>> = BTreeMap::new();
         let mut begun = 0;
         for (index, step) in self.set.steps().iter().enumerate() {
@@ -324,7 +322,7 @@ impl Undo {
         begun
     }
 
-    fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<Lba, Box<[u8]>>, UndoError> {
+    fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<Lba, Bytes>, UndoError> {
         let sector_size = self.set.sector_size() as usize;
         let changed = self.set.steps().iter().flat_map(|step| step.sectors.keys());
         let kept = self.set.preserved().values().flat_map(BTreeMap::keys);
@@ -337,14 +335,16 @@ impl Undo {
             medium
                 .read_at(&mut run, offset)
                 .map_err(|source| UndoError::Read { lba: first, source })?;
-            let sectors = run.chunks(sector_size).map(Box::from);
+            let run = Bytes::from(run);
+            let starts = (0..run.len()).step_by(sector_size);
+            let sectors = starts.map(|at| run.slice(at..at + sector_size));
             current.extend(Lba::each(first..first.saturating_add(count)).zip(sectors));
         }
         Ok(current)
     }
 
     /// Each word of each changed sector must be one the sector had at some time of the run.
-    fn check_words(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> Result<(), UndoError> {
+    fn check_words(&self, current: &BTreeMap<Lba, Bytes>) -> Result<(), UndoError> {
         let mut images: BTreeMap<Lba, Vec<&[u8]>> = BTreeMap::new();
         for (&lba, change) in self.set.steps().iter().flat_map(|step| &step.sectors) {
             let known = images.entry(lba).or_insert_with(|| vec![&change.old]);
@@ -361,7 +361,7 @@ impl Undo {
     /// given up: once the release is on the medium as a whole, and no entry refers to the old
     /// files. In every other state a cut can leave they hold it still. Where they do not, the
     /// clusters belong to something else by now, even if its chain and its entry look the same.
-    fn check_preserved(&self, current: &BTreeMap<Lba, Box<[u8]>>) -> Result<(), UndoError> {
+    fn check_preserved(&self, current: &BTreeMap<Lba, Bytes>) -> Result<(), UndoError> {
         let holds =
             |lba: &Lba, content: &[u8]| current.get(lba).is_some_and(|now| **now == *content);
         let steps = self.set.steps();
@@ -412,8 +412,8 @@ fn mismatch(odd: Vec<Lba>) -> Result<(), UndoError> {
 
 /// A step that gives the sectors these contents, or none where they have them.
 fn put_back<'a>(
-    current: &mut BTreeMap<Lba, Box<[u8]>>,
-    target: impl Iterator<Item = (Lba, &'a [u8])>,
+    current: &mut BTreeMap<Lba, Bytes>,
+    target: impl Iterator<Item = (Lba, &'a Bytes)>,
     phase: Phase,
     partition: u32,
     why: String,
@@ -423,8 +423,8 @@ fn put_back<'a>(
         let Some(now) = current.get_mut(&lba) else {
             continue;
         };
-        if **now != *new {
-            let old = std::mem::replace(now, new.into());
+        if now != new {
+            let old = std::mem::replace(now, new.clone());
             let new = now.clone();
             sectors.insert(lba, SectorChange { old, new });
         }

@@ -19,11 +19,12 @@ use super::undo::FORMAT;
 use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
 use crate::medium::Lba;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 /// Name of the checksum member.
 const SUMS: &str = "SHA256SUMS";
@@ -123,45 +124,52 @@ impl Undo {
     /// # Errors
     /// [`UndoError::Inconsistent`] where a member is too long for a tar.
     pub fn to_bytes(&self) -> Result<Vec<u8>, UndoError> {
-        let mut members = Vec::new();
-        let mut steps = Vec::new();
+        self.to_file()?.to_bytes()
+    }
+
+    /// The same, to be written piece by piece. It shares the memory of this set.
+    ///
+    /// # Errors
+    /// As [`Undo::to_bytes`].
+    pub fn to_file(&self) -> Result<UndoFile, UndoError> {
+        let mut members = vec![(MANIFEST.to_owned(), vec![self.manifest()?.into()])];
         for (index, step) in self.set.steps().iter().enumerate() {
-            steps.push(ManifestStep {
-                phase: step.phase,
-                partition: step.partition,
-                why: step.why.clone(),
-                sectors: runs(step.sectors.keys()),
-            });
             let changes = step.sectors.values();
-            let old: Vec<&[u8]> = changes.clone().map(|change| &*change.old).collect();
-            let new: Vec<&[u8]> = changes.map(|change| &*change.new).collect();
-            members.push((format!("step-{index}.old"), old.concat()));
-            members.push((format!("step-{index}.new"), new.concat()));
+            let old = changes.clone().map(|change| change.old.clone());
+            let new = changes.map(|change| change.new.clone());
+            members.push((format!("step-{index}.old"), old.collect()));
+            members.push((format!("step-{index}.new"), new.collect()));
         }
-        let mut preserved = BTreeMap::new();
-        for (&partition, kept) in self.set.preserved() {
-            preserved.insert(partition, runs(kept.keys()));
-            let content: Vec<&[u8]> = kept.values().map(|old| &**old).collect();
-            members.push((format!("preserved-{partition}.old"), content.concat()));
+        for (partition, kept) in self.set.preserved() {
+            let content = kept.values().cloned().collect();
+            members.push((format!("preserved-{partition}.old"), content));
         }
-        let allowed = self.set.allowed();
+        Ok(UndoFile::of(members))
+    }
+
+    fn manifest(&self) -> Result<Vec<u8>, UndoError> {
+        let steps = self.set.steps().iter().map(|step| ManifestStep {
+            phase: step.phase,
+            partition: step.partition,
+            why: step.why.clone(),
+            sectors: runs(step.sectors.keys()),
+        });
+        let preserved = self.set.preserved().iter();
+        let allowed = self.set.allowed().iter();
         let manifest = Manifest {
             format: FORMAT.to_owned(),
             about: self.about.clone(),
             medium_size: self.medium_size,
             sector_size: self.set.sector_size(),
-            allowed: allowed
-                .iter()
-                .map(|range| (range.start, range.end))
+            allowed: allowed.map(|range| (range.start, range.end)).collect(),
+            steps: steps.collect(),
+            preserved: preserved
+                .map(|(&partition, kept)| (partition, runs(kept.keys())))
                 .collect(),
-            steps,
-            preserved,
             damaged: self.damaged.clone(),
         };
-        let json = serde_json::to_vec_pretty(&manifest)
-            .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
-        members.insert(0, (MANIFEST.to_owned(), json));
-        with_sums(members)
+        serde_json::to_vec_pretty(&manifest)
+            .map_err(|error| UndoError::Inconsistent(error.to_string()))
     }
 
     /// Reads an undo file back, checking every checksum.
@@ -193,8 +201,8 @@ impl Undo {
         for (index, step) in manifest.steps.into_iter().enumerate() {
             let old = take(&mut members, &format!("step-{index}.old"))?;
             let new = take(&mut members, &format!("step-{index}.new"))?;
-            let old = sectors(&step.sectors, &old, sector_size)?;
-            let mut new = sectors(&step.sectors, &new, sector_size)?;
+            let old = sectors(&step.sectors, old.into(), sector_size)?;
+            let mut new = sectors(&step.sectors, new.into(), sector_size)?;
             let changes = old.into_iter().filter_map(|(lba, old)| {
                 let new = new.remove(&lba)?;
                 Some((lba, SectorChange { old, new }))
@@ -209,7 +217,7 @@ impl Undo {
         let mut preserved = Preserved::new();
         for (partition, runs) in manifest.preserved {
             let content = take(&mut members, &format!("preserved-{partition}.old"))?;
-            preserved.insert(partition, sectors(&runs, &content, sector_size)?);
+            preserved.insert(partition, sectors(&runs, content.into(), sector_size)?);
         }
         let allowed = manifest.allowed.iter().map(|&(first, end)| first..end);
         let allowed = allowed.collect();
@@ -226,14 +234,93 @@ impl Undo {
     }
 }
 
-/// The tar of these members, with their checksums at the end.
-pub(super) fn with_sums(mut members: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, UndoError> {
-    let mut sums = String::new();
-    for (name, content) in &members {
-        let _ = writeln!(sums, "{}  {name}", hex_digest(content));
+/// An undo file as its members, each in pieces, the checksums of the others last.
+#[derive(Clone, Debug)]
+pub struct UndoFile {
+    members: Vec<(String, Vec<Bytes>)>,
+    digest: String,
+}
+
+impl UndoFile {
+    pub(super) fn of(mut members: Vec<(String, Vec<Bytes>)>) -> Self {
+        let mut sums = String::new();
+        for (name, content) in &members {
+            let _ = writeln!(sums, "{}  {name}", hex_digest(content));
+        }
+        let sums = vec![Bytes::from(sums)];
+        let digest = hex_digest(&sums);
+        members.push((SUMS.to_owned(), sums));
+        UndoFile { members, digest }
     }
-    members.push((SUMS.to_owned(), sums.into_bytes()));
-    write_tar(&members).map_err(|error| UndoError::Inconsistent(error.to_string()))
+
+    /// The SHA-256 digest, in hexadecimal, of its checksums: tells it from every other.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        const BLOCK: u64 = 512;
+        let members = self.members.iter().map(|(_, content)| {
+            let len: usize = content.iter().map(Bytes::len).sum();
+            BLOCK.saturating_add((len as u64).next_multiple_of(BLOCK))
+        });
+        members.sum::<u64>().saturating_add(2 * BLOCK)
+    }
+
+    /// Whether it has no member, which never is.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of `file`; a member that is too long for a tar.
+    pub fn write_to(&self, file: impl std::io::Write) -> std::io::Result<()> {
+        let mut tar = tar::Builder::new(std::io::BufWriter::with_capacity(WRITTEN_AT_ONCE, file));
+        for (name, content) in &self.members {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.iter().map(|piece| piece.len() as u64).sum());
+            header.set_mode(0o600);
+            let pieces = content.iter().map(|piece| &**piece);
+            tar.append_data(&mut header, name, Pieces(&[], pieces))?;
+        }
+        tar.into_inner()?.flush()
+    }
+
+    /// All of it in memory.
+    ///
+    /// # Errors
+    /// [`UndoError::Inconsistent`] where a member is too long for a tar.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, UndoError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.len()).unwrap_or(0));
+        self.write_to(&mut bytes)
+            .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
+        Ok(bytes)
+    }
+}
+
+/// Bytes that an undo file is written by.
+const WRITTEN_AT_ONCE: usize = 256 * 1024;
+
+/// Pieces read one after the other: what is left of the first, and the others.
+struct Pieces<'p, I>(&'p [u8], I);
+
+impl<'p, I: Iterator<Item = &'p [u8]>> std::io::Read for Pieces<'p, I> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            if self.0.is_empty() {
+                match self.1.next() {
+                    Some(next) => self.0 = next,
+                    None => break,
+                }
+            }
+            done += self.0.read(rest)?;
+        }
+        Ok(done)
+    }
 }
 
 /// The members of an undo file, whose checksums are right.
@@ -246,9 +333,9 @@ pub(super) fn checked_members(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>,
 /// Hands the bytes of a member out to the sectors of its runs.
 fn sectors(
     runs: &[(Lba, u64)],
-    bytes: &[u8],
+    bytes: Bytes,
     sector_size: usize,
-) -> Result<BTreeMap<Lba, Box<[u8]>>, UndoError> {
+) -> Result<BTreeMap<Lba, Bytes>, UndoError> {
     let held = bytes.len() / sector_size;
     let mut named: u64 = 0;
     for (_, count) in runs {
@@ -263,10 +350,9 @@ fn sectors(
     let lbas = runs
         .iter()
         .flat_map(|&(first, count)| Lba::each(first..first.saturating_add(count)));
-    let map: BTreeMap<Lba, Box<[u8]>> = lbas
-        .zip(bytes.chunks(sector_size))
-        .map(|(lba, sector)| (lba, sector.into()))
-        .collect();
+    let starts = (0..bytes.len()).step_by(sector_size);
+    let sectors = starts.map(|at| bytes.slice(at..at + sector_size));
+    let map: BTreeMap<Lba, Bytes> = lbas.zip(sectors).collect();
     if map.len() != held {
         return Err(UndoError::Inconsistent(
             "a step names a sector twice".to_owned(),
@@ -275,23 +361,17 @@ fn sectors(
     Ok(map)
 }
 
-pub(super) fn hex_digest(bytes: &[u8]) -> String {
+/// The SHA-256 digest of pieces as of one text.
+pub(super) fn hex_digest(pieces: &[impl AsRef<[u8]>]) -> String {
+    let mut digest = Sha256::new();
+    for piece in pieces {
+        digest.update(piece);
+    }
     let mut text = String::new();
-    for byte in Sha256::digest(bytes) {
+    for byte in digest.finalize() {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-fn write_tar(members: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, content) in members {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o600);
-        tar.append_data(&mut header, name, content.as_slice())?;
-    }
-    tar.into_inner()
 }
 
 /// A file of another kind: what a tar reader says of its header means nothing to anybody.
@@ -350,7 +430,7 @@ fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
                 "{SUMS} lists `{name}` twice"
             )));
         }
-        if hex_digest(content) != digest {
+        if hex_digest(&[content]) != digest {
             return Err(UndoError::Checksum(name.to_owned()));
         }
     }

@@ -5,6 +5,7 @@
 
 use super::{Overlay, PlanError};
 use crate::medium::{Lba, ReadAt};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -77,13 +78,13 @@ impl Phase {
     }
 }
 
-/// One sector before and after a step.
+/// One sector before and after a step. Sectors that were read together share their memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectorChange {
     /// Content the sector has when the step begins.
-    pub old: Box<[u8]>,
+    pub old: Bytes,
     /// Content the sector has when the step is done.
-    pub new: Box<[u8]>,
+    pub new: Bytes,
 }
 
 /// Sectors that may be written in any order among themselves, followed by one sync.
@@ -101,7 +102,7 @@ pub struct Step {
 }
 
 /// Old content of the sectors a plan sets free or overwrites, by partition and sector number.
-pub type Preserved = BTreeMap<u32, BTreeMap<Lba, Box<[u8]>>>;
+pub type Preserved = BTreeMap<u32, BTreeMap<Lba, Bytes>>;
 
 /// Ordered steps, and the old content of what they free. The default is the set that changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,8 +176,8 @@ impl WriteSet {
     }
 
     /// Content each changed sector has before the first step and after the last one.
-    pub fn net_changes(&self) -> BTreeMap<Lba, (&[u8], &[u8])> {
-        let mut net: BTreeMap<Lba, (&[u8], &[u8])> = BTreeMap::new();
+    pub fn net_changes(&self) -> BTreeMap<Lba, (&Bytes, &Bytes)> {
+        let mut net: BTreeMap<Lba, (&Bytes, &Bytes)> = BTreeMap::new();
         for (&lba, change) in self.steps.iter().flat_map(|step| &step.sectors) {
             net.entry(lba)
                 .and_modify(|(_, new)| *new = &change.new)
@@ -225,7 +226,7 @@ impl WriteSet {
 pub struct Planner<'m> {
     medium: &'m dyn ReadAt,
     set: WriteSet,
-    after: BTreeMap<Lba, Box<[u8]>>,
+    after: BTreeMap<Lba, Bytes>,
 }
 
 impl<'m> Planner<'m> {
@@ -283,10 +284,9 @@ impl<'m> Planner<'m> {
         let mut after = before.clone();
         let within = usize::try_from(offset % size).unwrap_or(0);
         after[within..within + bytes.len()].copy_from_slice(bytes);
-        let pairs = before
-            .chunks_exact(self.sector_len())
-            .zip(after.chunks_exact(self.sector_len()));
-        for (lba, (old, new)) in Lba::each(lbas).zip(pairs) {
+        let pairs = self.sectors(before).zip(self.sectors(after));
+        let changes: Vec<_> = Lba::each(lbas).zip(pairs).collect();
+        for (lba, (old, new)) in changes {
             self.change(lba, old, new)?;
         }
         Ok(())
@@ -300,11 +300,9 @@ impl<'m> Planner<'m> {
     pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
         let lbas = self.lbas_of(bytes.start, bytes.end.saturating_sub(bytes.start))?;
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
-        let old = self.read(&lbas)?;
+        let old = self.sectors(self.read(&lbas)?);
         let kept = self.set.preserved.entry(partition).or_default();
-        for (lba, sector) in Lba::each(lbas).zip(old.chunks_exact(self.set.sector_size as usize)) {
-            kept.insert(lba, sector.into());
-        }
+        kept.extend(Lba::each(lbas).zip(old));
         Ok(())
     }
 
@@ -317,6 +315,13 @@ impl<'m> Planner<'m> {
     pub fn finish(mut self) -> WriteSet {
         self.set.steps.retain(|step| !step.sectors.is_empty());
         self.set
+    }
+
+    /// The sectors in bytes that were read together: parts of one piece of memory.
+    fn sectors(&self, bytes: Vec<u8>) -> impl Iterator<Item = Bytes> + use<> {
+        let (len, bytes) = (self.sector_len(), Bytes::from(bytes));
+        let starts = (0..bytes.len()).step_by(len);
+        starts.map(move |start| bytes.slice(start..start + len))
     }
 
     fn sector_len(&self) -> usize {
@@ -369,17 +374,17 @@ impl<'m> Planner<'m> {
         }
     }
 
-    fn change(&mut self, lba: Lba, before: &[u8], new: &[u8]) -> Result<(), PlanError> {
+    fn change(&mut self, lba: Lba, before: Bytes, new: Bytes) -> Result<(), PlanError> {
         let Some(step) = self.set.steps.last_mut() else {
             return Err(PlanError::OutsideAllowed { lba });
         };
         match step.sectors.get_mut(&lba) {
-            Some(change) => change.new = new.into(),
+            Some(change) => change.new = new.clone(),
             None if before == new => return Ok(()),
             None => {
                 let change = SectorChange {
-                    old: before.into(),
-                    new: new.into(),
+                    old: before,
+                    new: new.clone(),
                 };
                 step.sectors.insert(lba, change);
             }
@@ -391,7 +396,7 @@ impl<'m> Planner<'m> {
         {
             step.sectors.remove(&lba);
         }
-        self.after.insert(lba, new.into());
+        self.after.insert(lba, new);
         Ok(())
     }
 }
@@ -433,7 +438,8 @@ mod tests {
         let between = &set.steps()[1].sectors[&Lba(2)].old;
         assert_eq!(between[..76], [9; 76]);
         assert_eq!(between[76..], [2; 512 - 76]);
-        assert_eq!(set.net_changes()[&Lba(2)], (&[2; 512][..], &[8; 512][..]));
+        let (old, new) = set.net_changes()[&Lba(2)];
+        assert_eq!((&old[..], &new[..]), (&[2; 512][..], &[8; 512][..]));
     }
 
     #[test]

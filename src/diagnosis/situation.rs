@@ -508,7 +508,7 @@ fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configurati
         let unlisted = slot.states.iter().rev().filter(|file| !file.listed);
         let configuration = listed.chain(unlisted).find_map(|file| {
             let state = stick.open_state(slot, file).ok()?;
-            Configuration::open(state.as_ref()).ok()
+            Configuration::open(&state).ok()
         })?;
         Some((slot, configuration))
     })

@@ -45,6 +45,25 @@ pub trait Contents {
     fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError>;
 }
 
+/// What is shared reads as what it shares.
+impl<C: Contents + ?Sized> Contents for Arc<C> {
+    fn file_name(&self) -> &str {
+        (**self).file_name()
+    }
+
+    fn members(&self) -> Result<&[Member], StateError> {
+        (**self).members()
+    }
+
+    fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
+        (**self).content(path)
+    }
+
+    fn content_of(&self, member: &Member) -> Result<Option<&[u8]>, StateError> {
+        (**self).content_of(member)
+    }
+}
+
 impl Contents for State {
     fn file_name(&self) -> &str {
         self.file_name()

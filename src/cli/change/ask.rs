@@ -2,7 +2,7 @@
 
 use super::args::Mode;
 use super::closing::stops_in_words;
-use super::keep::UndoFile;
+use super::keep::PlacedUndo;
 use super::{ChangeObject, One, show};
 use crate::cli::report::{Failure, disk_in_words};
 use crate::cli::terminal::{name, shown, size};
@@ -22,7 +22,7 @@ impl One<'_> {
         (target, which): (&Path, &str),
         kind: Kind,
         plan: &Plan,
-        undo: Option<&UndoFile>,
+        undo: Option<&PlacedUndo>,
     ) -> Result<(), Failure> {
         let ui = &self.job.session.ui;
         let path = name(target);

@@ -4,15 +4,15 @@ use super::about::About;
 use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::{quoted_path, size};
-use crate::commit::{self, FileUndo};
+use crate::commit::{self, FileUndo, UndoFile};
 use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
 use std::path::{Path, PathBuf};
 
-/// An undo file about to be written.
-pub(super) struct UndoFile {
+/// An undo file about to be written, and where.
+pub(super) struct PlacedUndo {
     pub(super) path: PathBuf,
-    pub(super) content: Vec<u8>,
+    pub(super) file: UndoFile,
 }
 
 impl One<'_> {
@@ -22,12 +22,12 @@ impl One<'_> {
         plan: &Plan,
         stick: &Stick<'_, '_>,
         target: &Target,
-    ) -> Result<Option<UndoFile>, Failure> {
+    ) -> Result<Option<PlacedUndo>, Failure> {
         let command = &self.job.session.program.command_words;
         let about = About::new(plan, target, command);
         let undo = stick.undo_of(plan, about.to_map());
-        let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        self.place_undo(content, plan, (target.path(), target.identity()))
+        let undo = undo.to_file().map_err(crate::stick::Error::from)?;
+        self.place_undo(undo, plan, (target.path(), target.identity()))
     }
 
     /// The same for a state file, whose old content the undo file holds.
@@ -37,7 +37,7 @@ impl One<'_> {
         file: &WholeFile,
         host: Option<String>,
         new: &[u8],
-    ) -> Result<Option<UndoFile>, Failure> {
+    ) -> Result<Option<PlacedUndo>, Failure> {
         let command = &self.job.session.program.command_words;
         let mut about = About::of_file(plan, file.path(), command);
         about.host = host;
@@ -46,23 +46,23 @@ impl One<'_> {
             new: commit::digest(new),
             about: about.to_map(),
         };
-        let content = undo.to_bytes().map_err(crate::stick::Error::from)?;
-        self.place_undo(content, plan, (file.path(), file.identity()))
+        let undo = undo.to_file().map_err(crate::stick::Error::from)?;
+        self.place_undo(undo, plan, (file.path(), file.identity()))
     }
 
     fn place_undo(
         &self,
-        content: Vec<u8>,
+        file: UndoFile,
         plan: &Plan,
         target: (&Path, Identity),
-    ) -> Result<Option<UndoFile>, Failure> {
-        let Some(path) = undo_store::choose(&self.job.way.undo, target.0, &content)? else {
+    ) -> Result<Option<PlacedUndo>, Failure> {
+        let Some(path) = undo_store::choose(&self.job.way.undo, target.0, &file)? else {
             return Ok(None);
         };
-        if content.len() as u64 > undo_store::LARGEST {
+        if file.len() > undo_store::LARGEST {
             let text = format!(
                 "the undo file would be {}, more than the limit of {}; nothing was written",
-                size(content.len() as u64),
+                size(file.len()),
                 size(undo_store::LARGEST)
             );
             return Err(Failure::refused(text)
@@ -75,7 +75,7 @@ impl One<'_> {
                 path.display()
             ));
         }
-        Ok(Some(UndoFile { path, content }))
+        Ok(Some(PlacedUndo { path, file }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::Mode;
 use super::ask::which_in_words;
-use super::keep::UndoFile;
+use super::keep::PlacedUndo;
 use super::output::Place;
 use super::work::Work;
 use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
@@ -175,7 +175,7 @@ impl One<'_> {
     pub(super) fn begin(
         &self,
         confirmed: Result<(), Failure>,
-        undo: Option<&UndoFile>,
+        undo: Option<&PlacedUndo>,
         object: &mut ChangeObject,
     ) -> Result<Working, Failure> {
         let working = self.job.session.interrupt.working();
@@ -185,7 +185,7 @@ impl One<'_> {
         }
         confirmed?;
         if let Some(undo) = undo {
-            undo_store::write(&undo.path, &undo.content)?;
+            undo_store::write(&undo.path, &undo.file)?;
             object.undo = Some(undo.path.display().to_string());
             object.undo_path = Some(undo.path.clone());
         }

@@ -5,13 +5,12 @@
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
-use crate::commit::Undo;
+use crate::commit::{Undo, UndoFile};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +32,7 @@ pub enum UndoPlace {
 pub fn choose(
     place: &UndoPlace,
     target: &Path,
-    content: &[u8],
+    file: &UndoFile,
 ) -> Result<Option<PathBuf>, Failure> {
     match place {
         UndoPlace::None => Ok(None),
@@ -41,7 +40,11 @@ pub fn choose(
         UndoPlace::Default => {
             let directory = directory()?;
             let time = utc(Timestamp::now());
-            let name = format!("{time}-{}-{}", readable(target), digest(content));
+            let name = format!(
+                "{time}-{}-{}",
+                readable(target),
+                file.digest().get(..DIGITS).unwrap_or_default()
+            );
             let path = free_name(&directory, &name);
             Ok(Some(path))
         }
@@ -94,6 +97,9 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     File::open(&parent)?.sync_all()
 }
 
+/// How many digits of its digest are in the name of an undo file.
+const DIGITS: usize = 12;
+
 /// How much of the name of a target goes into that of its undo file, in characters.
 const LONGEST_NAME: usize = 40;
 
@@ -110,12 +116,12 @@ pub const LARGEST: u64 = 1 << 30;
 /// # Errors
 /// Refused where there is something already, no room or no right to write; else what the
 /// operating system reported. Nothing of the file is left then.
-pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
+pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
     make_directory(&parent).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
-        if !there.is_file() || !leads_the_same_way(path, content).map_err(failed)? {
+        if !there.is_file() || !leads_the_same_way(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));
         }
         let synced = File::open(path).and_then(|file| file.sync_all());
@@ -132,8 +138,8 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(&partial)
         .map_err(failed)?;
-    let written = file
-        .write_all(content)
+    let written = undo
+        .write_to(&mut file)
         .and_then(|()| file.sync_all())
         // A link never takes the place of another file, as a rename would.
         .and_then(|()| fs::hard_link(&partial, path).or_else(|_| rename_new(&partial, path)))
@@ -149,7 +155,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
 
 /// Whether a file is an undo file of the same steps for a medium of the same size. When and by what
 /// command it was made does not matter.
-fn leads_the_same_way(path: &Path, content: &[u8]) -> io::Result<bool> {
+fn leads_the_same_way(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let mut there = Vec::new();
     let limit = LARGEST.saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut there)?;
@@ -158,7 +164,8 @@ fn leads_the_same_way(path: &Path, content: &[u8]) -> io::Result<bool> {
         Some((undo.set, undo.medium_size, undo.damaged))
     };
     let there = way(&there);
-    Ok(there.is_some() && there == way(content))
+    let new = undo.to_bytes().map_err(io::Error::other)?;
+    Ok(there.is_some() && there == way(&new))
 }
 
 /// Where links cannot be made, as on FAT: a rename that fails where the name is taken.
@@ -205,15 +212,6 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         _ => Failure::io(text).hint(format!("{nothing}; choose another place with -z FILE")),
     }
     .path(path)
-}
-
-fn digest(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// A time as `20261123T194500Z`.

@@ -78,7 +78,7 @@ impl Stick<'_, '_> {
             for file in slot.states.iter().rev() {
                 let state = self.open_state(slot, file).ok();
                 let configuration =
-                    state.and_then(|state| Configuration::open(state.as_ref()).ok());
+                    state.and_then(|state| Configuration::open(&state).ok());
                 if let Some(configuration) = configuration {
                     return configuration.identity(slot.release().as_ref());
                 }
