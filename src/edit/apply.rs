@@ -47,8 +47,9 @@ pub fn apply(
         secret_types: &secret_types,
     };
     draft.make_all(edits, &mut edited)?;
-    owners::members(&before, &draft.after, &secret_types, &mut edited);
-    draft.files.note(state, context, &mut edited)?;
+    let Draft { after, files, .. } = draft;
+    owners::members(before, after, secret_types, &mut edited);
+    files.note(state, context, &mut edited)?;
     Ok(edited)
 }
 

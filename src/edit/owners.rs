@@ -21,6 +21,7 @@ use crate::pci::PciAddress;
 use crate::secrets::Guarded;
 use crate::state::MemberEdit;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Devices {
     /// The selectors, where there are any.
@@ -316,36 +317,37 @@ fn new_row(
 
 /// Notes the members in which `after` differs from `before`.
 pub(super) fn members(
-    before: &Configuration,
-    after: &Configuration,
-    secret_types: &SecretTypes,
+    before: Configuration,
+    after: Configuration,
+    secret_types: SecretTypes,
     edited: &mut Edited,
 ) {
-    if let (Some(old), Some(new)) = (&before.esx_conf, &after.esx_conf)
+    if let (Some(old), Some(new)) = (before.esx_conf, after.esx_conf)
         && old.as_bytes() != new.as_bytes()
     {
         let text =
-            |conf: &EsxConf| Guarded::file(ESX_CONF, String::from_utf8_lossy(conf.as_bytes()));
-        note(ESX_CONF, text(old), text(new), new.as_bytes(), edited);
+            |conf: EsxConf| Guarded::later(move || Guarded::of_file(ESX_CONF, conf.as_bytes()));
+        let content = new.as_bytes().to_vec();
+        note(ESX_CONF, text(old), text(new), content, edited);
     }
-    if let (Some(old), Some(new)) = (&before.store, &after.store)
+    if let (Some(old), Some(new)) = (before.store, after.store)
         && old.as_bytes() != new.as_bytes()
     {
-        note(
-            CONFIG_STORE,
-            rows_to_show(old, secret_types),
-            rows_to_show(new, secret_types),
-            new.as_bytes(),
-            edited,
-        );
+        let types = Arc::new(secret_types);
+        let text = |store: ConfigStore| {
+            let types = Arc::clone(&types);
+            Guarded::later(move || rows_to_show(&store, &types))
+        };
+        let content = new.as_bytes().to_vec();
+        note(CONFIG_STORE, text(old), text(new), content, edited);
     }
 }
 
-fn note(path: &str, before: Guarded, after: Guarded, content: &[u8], edited: &mut Edited) {
+fn note(path: &str, before: Guarded, after: Guarded, content: Vec<u8>, edited: &mut Edited) {
     let path = path.to_owned();
     edited.members.push(MemberEdit::Replace {
         path: path.clone(),
-        content: content.to_vec(),
+        content,
     });
     edited.texts.push(TextChange {
         path,

@@ -411,14 +411,21 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
     /// Puts `content` into the clusters of `chain`: whole sectors, the rest of the last one 0.
     fn put_content(&mut self, chain: &[ClusterId], content: &[u8]) -> Result<(), FatError> {
         let sector = self.volume.geometry().sector_size() as usize;
-        let mut content = content.to_vec();
-        content.resize(content.len().next_multiple_of(sector), 0);
-        let mut rest = content.as_slice();
-        for run in self.volume.runs(chain, content.len() as u64) {
+        let padding = vec![0; content.len().next_multiple_of(sector) - content.len()];
+        let mut rest = content;
+        for run in self
+            .volume
+            .runs(chain, (content.len() + padding.len()) as u64)
+        {
+            let start = on_medium(self.volume, run.clone()).start;
             let len = usize::try_from(run.end - run.start).unwrap_or(usize::MAX);
-            let (now, later) = rest.split_at(len.min(rest.len()));
-            self.planner.put(on_medium(self.volume, run).start, now)?;
-            rest = later;
+            match rest.split_at_checked(len) {
+                Some((now, later)) => {
+                    self.planner.put(start, now)?;
+                    rest = later;
+                }
+                None => self.planner.put(start, &[rest, &padding].concat())?,
+            }
         }
         Ok(())
     }

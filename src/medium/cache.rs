@@ -12,12 +12,17 @@ const BLOCK_U64: u64 = BLOCK as u64;
 /// Most bytes asked of the medium at once.
 const LONGEST_READ: u64 = 8 << 20;
 
+/// Reads as long as this, in bytes, are not remembered: whoever asks for so much keeps it, or asks
+/// for something else next.
+const TOO_LONG: usize = 1 << 20;
+
 /// Bytes remembered before all of it is forgotten.
 const DEFAULT_LIMIT: usize = 64 << 20;
 
 /// A medium whose blocks are read once.
 ///
-/// Neighbouring blocks that are missing are read together. A write drops the blocks it touches;
+/// Neighbouring blocks that are missing are read together. What is read a megabyte at a time is read
+/// each time. A write drops the blocks it touches;
 /// [`WriteAt::read_back`] neither uses nor fills what is remembered.
 #[derive(Debug)]
 pub struct CachedReads<M> {
@@ -121,7 +126,7 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
         let state = &mut *self.state();
         // Its blocks at most reach one block further at either end.
         let worst = buf.len().saturating_add(2 * BLOCK);
-        if worst > self.limit {
+        if worst > self.limit || buf.len() >= TOO_LONG {
             return self.read_counted(state, buf, offset);
         }
         if state.blocks.len().saturating_mul(BLOCK) > self.limit - worst {

@@ -20,7 +20,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Shown in place of a secret.
 pub const HIDDEN: &str = "(hidden)";
@@ -33,6 +33,14 @@ pub struct Guarded {
     /// Path of the file that it is the content of, where it is one.
     path: Option<String>,
     places: OnceLock<Places>,
+    /// What makes the text, where it is made when it is needed.
+    later: Option<Arc<Later>>,
+}
+
+/// A text that is made when it is needed.
+struct Later {
+    make: Box<dyn Fn() -> Guarded + Send + Sync>,
+    made: OnceLock<Guarded>,
 }
 
 /// What of a text is secret.
@@ -101,6 +109,23 @@ impl Guarded {
         }
     }
 
+    /// A text that takes long to make, and is made when somebody looks at it.
+    pub fn later(make: impl Fn() -> Guarded + Send + Sync + 'static) -> Self {
+        let (make, made) = (Box::new(make), OnceLock::new());
+        Guarded {
+            later: Some(Arc::new(Later { make, made })),
+            ..Guarded::default()
+        }
+    }
+
+    /// The text as it is, made by now.
+    fn now(&self) -> &Guarded {
+        match &self.later {
+            None => self,
+            Some(later) => later.made.get_or_init(|| (later.make)()).now(),
+        }
+    }
+
     /// A text that is secret from beginning to end.
     pub fn secret(text: impl Into<String>) -> Self {
         let text = text.into();
@@ -117,17 +142,20 @@ impl Guarded {
     fn with(text: String, places: Places) -> Self {
         Guarded {
             text,
-            path: None,
             places: places.into(),
+            ..Guarded::default()
         }
     }
 
     fn places(&self) -> &Places {
-        self.places.get_or_init(|| {
+        let Guarded {
+            text, path, places, ..
+        } = self.now();
+        places.get_or_init(|| {
             let mut found = Vec::new();
-            match &self.path {
-                Some(path) => found = text::find(path, &self.text),
-                None => forms::find(&self.text, 0, &mut found),
+            match path {
+                Some(path) => found = text::find(path, text),
+                None => forms::find(text, 0, &mut found),
             }
             Places {
                 hidden: apart(found),
@@ -138,11 +166,14 @@ impl Guarded {
 
     /// Puts another text behind this one.
     pub fn push(&mut self, other: &Guarded) {
+        if self.later.is_some() {
+            *self = self.now().clone();
+        }
         // The two stay what they are: what is looked for later would be looked for in both as one text.
         self.places();
         let mut places = self.places.take().unwrap_or_default();
         let offset = self.text.len();
-        self.text.push_str(&other.text);
+        self.text.push_str(other.exposed());
         let others = other.places();
         let moved = others.hidden.iter();
         places
@@ -160,25 +191,26 @@ impl Guarded {
     /// The text as anybody may see it: each secret is [`HIDDEN`]. It has as many lines as the text.
     pub fn veiled(&self) -> Cow<'_, str> {
         let Places { hidden, bare } = self.places();
+        let text = self.exposed();
         if hidden.is_empty() {
-            return Cow::Borrowed(&self.text);
+            return Cow::Borrowed(text);
         }
-        let mut veiled = String::with_capacity(self.text.len());
+        let mut veiled = String::with_capacity(text.len());
         let mut at = 0;
         for place in hidden {
-            veiled.push_str(self.text.get(at..place.start).unwrap_or_default());
+            veiled.push_str(text.get(at..place.start).unwrap_or_default());
             let is_bare = bare.binary_search(&place.start).is_ok();
             let quote = if is_bare { "\"" } else { "" };
             veiled.extend([quote, HIDDEN, quote]);
             at = place.end;
         }
-        veiled.push_str(self.text.get(at..).unwrap_or_default());
+        veiled.push_str(text.get(at..).unwrap_or_default());
         Cow::Owned(veiled)
     }
 
     /// The text with its secrets, for whoever asked for them.
     pub fn exposed(&self) -> &str {
-        &self.text
+        &self.now().text
     }
 }
 
@@ -200,7 +232,7 @@ fn apart(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
 /// Texts are equal where the same of them is secret.
 impl PartialEq for Guarded {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.places() == other.places()
+        self.exposed() == other.exposed() && self.places() == other.places()
     }
 }
 

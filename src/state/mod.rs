@@ -35,6 +35,7 @@ pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, Contents, Rescued};
 pub use saved::{Saved, SavedAs};
 
+use bytes::Bytes;
 use envelope::Envelope;
 use inner::{Inner, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
@@ -102,7 +103,7 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct State {
     file_name: String,
-    file: Vec<u8>,
+    file: Bytes,
     limits: Limits,
     outer: Option<Packed>,
     inner: Inner,
@@ -209,7 +210,7 @@ impl State {
         };
         Ok(State {
             file_name: file_name.to_owned(),
-            file: bytes.to_vec(),
+            file: Bytes::copy_from_slice(bytes),
             limits: *limits,
             outer,
             inner,
@@ -226,6 +227,11 @@ impl State {
     /// The whole file.
     pub fn as_bytes(&self) -> &[u8] {
         &self.file
+    }
+
+    /// The same, in the memory that it is in here.
+    pub fn shared_bytes(&self) -> Bytes {
+        self.file.clone()
     }
 
     /// Bytes its archives unpack to, all layers together.
@@ -334,7 +340,7 @@ impl State {
     /// # Errors
     /// As [`State::edited`].
     pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Vec<u8>, StateError> {
-        Ok(self.edited(edits, effort)?.file)
+        Ok(self.edited(edits, effort)?.file.into())
     }
 
     /// The state with `edits` made to the configuration, every layer above packed again. What was
@@ -372,7 +378,7 @@ impl State {
         };
         Ok(State {
             file_name: self.file_name.clone(),
-            file,
+            file: file.into(),
             limits: self.limits,
             outer,
             inner,

@@ -12,6 +12,7 @@ use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Context, Edit, Harm, SettingChange, TextChange};
 use crate::fat::{self, FatError, Method, Reach};
 use crate::state::{Effort, Form};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How to plan.
@@ -84,7 +85,7 @@ pub struct FilePlan {
     /// The same as texts before and after.
     pub texts: Vec<TextChange>,
     /// Its new content; `None` where it stays or goes.
-    pub content: Option<Vec<u8>>,
+    pub content: Option<Bytes>,
     /// Whether it goes.
     pub removed: bool,
 }
@@ -354,7 +355,7 @@ impl Stick<'_, '_> {
                     }
                 }
                 let entry = found.ok_or_else(|| fails(format!("{} is gone", planned.file)))?;
-                if Some(&after.read(slot, &entry)?) != planned.content.as_ref() {
+                if Some(after.read(slot, &entry)?.as_slice()) != planned.content.as_deref() {
                     return Err(fails(format!("{} would not read as planned", planned.file)));
                 }
             }
@@ -434,7 +435,7 @@ fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
 }
 
 /// The new content of each file; `None` for those that stay.
-type Contents = Vec<Option<Vec<u8>>>;
+type Contents = Vec<Option<Bytes>>;
 
 impl Stick<'_, '_> {
     /// Finds sectors for the new content of one bank's files: beside the old content packed as

@@ -9,6 +9,7 @@ use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::secrets::Guarded;
 use crate::state::{Effort, State};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// What is to be done to a bank.
@@ -62,7 +63,7 @@ enum Outcome {
     /// A state, whose members the edits change.
     State(Arc<State>),
     /// A file that gets this content as a whole; `None` where it stays.
-    Whole(Option<Vec<u8>>),
+    Whole(Option<Bytes>),
     /// A file that goes.
     Removed,
     /// A file that was not looked into.
@@ -117,7 +118,7 @@ impl Stick<'_, '_> {
             listed: false,
             entry: Some(entry),
             edited,
-            result: Outcome::Whole(content),
+            result: Outcome::Whole(content.map(Bytes::from)),
         }))
     }
 
@@ -200,7 +201,7 @@ impl Stick<'_, '_> {
             });
         }
         let result = match &file.content {
-            Some(content) => Outcome::Whole(changes.then(|| content.clone())),
+            Some(content) => Outcome::Whole(changes.then(|| content.clone().into())),
             None if changes => Outcome::Removed,
             None => Outcome::Whole(None),
         };
@@ -272,7 +273,7 @@ impl FileWork {
     }
 
     /// The plan for the file, given its new content.
-    pub(super) fn plan(&self, content: Option<Vec<u8>>) -> FilePlan {
+    pub(super) fn plan(&self, content: Option<Bytes>) -> FilePlan {
         FilePlan {
             file: self.name.clone(),
             listed: self.listed,
@@ -345,7 +346,7 @@ pub(super) fn pack(
     files: &[FileWork],
     effort: Effort,
     opened: &OpenedStates,
-) -> Result<Vec<Option<Vec<u8>>>, Error> {
+) -> Result<Vec<Option<Bytes>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
         Outcome::Removed | Outcome::LeftAlone => Ok(None),
@@ -358,7 +359,7 @@ pub(super) fn pack(
                         .on(slot.partition)
                         .in_file(file.name.as_str())
                 })?;
-            let content = edited.as_bytes().to_vec();
+            let content = edited.shared_bytes();
             opened.keep(edited);
             Ok(Some(content))
         }
@@ -373,7 +374,7 @@ pub(super) fn pack(
 pub(super) fn file_changes<'c>(
     slot: &Slot<'_>,
     files: &[FileWork],
-    contents: &'c [Option<Vec<u8>>],
+    contents: &'c [Option<Bytes>],
 ) -> Result<Vec<FileChange<'c>>, Error> {
     let bank = slot.opened()?;
     let on = |error: FatError| Error::from(error).on(slot.partition);

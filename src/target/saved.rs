@@ -211,7 +211,7 @@ impl<'k> SavedState<'k> {
                 doubtful: edited.doubtful,
                 changes: edited.changes,
                 texts: edited.texts,
-                content: content.map(|(content, _)| content),
+                content: content.map(|(content, _)| content.into()),
                 removed: false,
             }),
         })

@@ -77,8 +77,7 @@ impl Stick<'_, '_> {
         for slot in slots {
             for file in slot.states.iter().rev() {
                 let state = self.open_state(slot, file).ok();
-                let configuration =
-                    state.and_then(|state| Configuration::open(&state).ok());
+                let configuration = state.and_then(|state| Configuration::open(&state).ok());
                 if let Some(configuration) = configuration {
                     return configuration.identity(slot.release().as_ref());
                 }
