@@ -98,7 +98,10 @@ class Builder:
         states = [self._state(bank, one, volume, when, stage, index) for index, one in enumerate(bank.states)]
         files = [("boot.cfg", text, when)]
         if not bank.empty:
-            files += [(name, data, when - 3600) for name, data in profiles.bank_files(profile, bank)]
+            modules = self.settings.get("modules-size")
+            files += [(name, data, when - 3600) for name, data in profiles.bank_files(profile, bank, modules)]
+            more = payload.more_files(f"{self.seed}/more", self.settings.get("files", 0))
+            files += [(name, data, when - 3600) for name, data in more]
         packed = [(one.file, built["data"], when) for one, built in zip(bank.states, states)]
         ARRANGEMENTS[bank.arrangement](self.tools, volume, files, packed, stage)
         return self._bank_truth(part, bank, volume, boot, text, states)
@@ -154,6 +157,7 @@ class Builder:
             seed, conf, one.conf_mode, when, one.counter, store, None if key is None else key.info()
         )
         how = state.FLAVOURS[one.flavour]
+        entries += hostfiles.padding(seed, entries, self.settings.get("state-size", 0))
         if how.links:
             entries[12:12] = hostfiles.linked_entries(seed, hard_links=how.tar == "gnu")
         local = state.local_tgz(self.tools, entries, one.flavour, when, work)

@@ -140,6 +140,20 @@ def entries(seed, conf, conf_mode, when, count, store=None, info=None):
     return found
 
 
+def padding(seed, entries, size):
+    """Invented files that bring an archive of `entries` to about `size` bytes, none where it has them already."""
+
+    def taken(entry):
+        return 512 + -(-len(entry.data) // 512) * 512
+
+    missing, found = size - sum(map(taken, entries)), []
+    while missing >= 1024:
+        name = f"etc/vmware/invented/file{len(found):04d}.dat"
+        found.append(Entry(name, payload.filler(f"{seed}/{name}", min(missing - 512, 65536))))
+        missing -= taken(found[-1])
+    return found
+
+
 def linked_entries(seed, hard_links):
     """What makes an archive hard to carry over unharmed: links, odd modes, names past 100 bytes."""
     deep = "etc/vmware/invented/" + "/".join(f"level-{n:02d}-of-a-deep-tree" for n in range(5))

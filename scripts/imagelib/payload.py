@@ -1,6 +1,8 @@
 """Invented content: bytes that follow from a seed, and the files of a bank by ESXi release."""
 
+import gzip
 import hashlib
+import random
 import uuid
 
 
@@ -54,6 +56,31 @@ def bank_files(generation, seed, scale):
     for name in names:
         size = 34 if name.endswith(".gz") else scale // 3 + number(f"{seed}/{name}", scale)
         yield name, filler(f"{seed}/{name}", size)
+
+
+def packed_bank_files(generation, seed, total):
+    """The same names; the modules are gzip files of equal length, `total` bytes together.
+
+    Half of what is in them does not compress, so that they shrink about as programs do.
+    """
+    names = [name for name, _ in bank_files(generation, seed, 3)]
+    large = [name for name in names if not name.endswith(".gz")]
+    for name in names:
+        if name not in large:
+            yield name, filler(f"{seed}/{name}", 34)
+            continue
+        # What compresses tenfold adds a tenth of its length.
+        half = int(total / len(large) / 1.1)
+        noise = random.Random(f"{seed}/{name}").randbytes(half)
+        text = filler(f"{seed}/{name}", half)
+        mixed = b"".join(noise[at : at + 512] + text[at : at + 512] for at in range(0, half, 512))
+        yield name, gzip.compress(mixed, 6, mtime=0)
+
+
+def more_files(seed, count):
+    """(name, content) of `count` small files beside those of a release."""
+    for index in range(count):
+        yield f"more{index:04d}.dat", filler(f"{seed}/{index}", 700)
 
 
 def modules(generation, state="state.tgz"):

@@ -289,5 +289,9 @@ def scale(profile):
     return 2000 if profile.size == "small" or profile.bits == 12 else 12000
 
 
-def bank_files(profile, bank):
-    return list(payload.bank_files(profile.generation, f"{profile.name}/files", scale(profile)))
+def bank_files(profile, bank, packed=None):
+    """The files of a bank; with `packed`, modules that are gzip files and take so many bytes together."""
+    seed = f"{profile.name}/files"
+    if packed is None:
+        return list(payload.bank_files(profile.generation, seed, scale(profile)))
+    return list(payload.packed_bank_files(profile.generation, seed, packed))

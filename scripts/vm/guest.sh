@@ -68,6 +68,7 @@ use() {
 await_disks() {
   case $(</proc/cmdline) in
     *vm.run=loop*) await disk_of slow || say "no disk" ;;
+    *vm.run=measure*) await disk_of stick || say "no disk" ;;
     *) for name in "${!image_of[@]}"; do await disk_of "$name" || say "FAIL disks: no $name"; done ;;
   esac
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # work, kernel, cases and results are those of scripts/vm-test
-# The virtual machine, as scripts/vm-test starts it.
+# The virtual machine, as scripts/vm-test and scripts/bench.sh start it.
 
 # Seconds until a machine counts as stuck.
 guest_limit=900
