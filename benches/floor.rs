@@ -34,7 +34,10 @@ impl Files {
         };
         Files {
             image: options().open(image).expect("the image"),
-            undo: options().create_new(true).open(undo).expect("the undo file"),
+            undo: options()
+                .create_new(true)
+                .open(undo)
+                .expect("the undo file"),
             directory: File::open(directory).expect("the directory of the undo file"),
         }
     }

@@ -55,6 +55,10 @@ tidy() {
     # It and all that it started.
     kill -TERM -- "-$measuring" 2>/dev/null || true
     wait "$measuring" 2>/dev/null || true
+    # bootbank ends in its own way; its files are removed once it has.
+    local tries=50
+    while kill -0 -- "-$measuring" 2>/dev/null && ((tries-- > 0)); do sleep 0.1; done
+    kill -KILL -- "-$measuring" 2>/dev/null || true
   fi
   if [[ -n $machine_pid ]]; then
     kill -KILL "$machine_pid" 2>/dev/null || true
@@ -175,7 +179,7 @@ lend_kernel() {
   SUPERMIN_KERNEL=$(find "$kernel/boot" -name 'vmlinuz-*')
   SUPERMIN_MODULES=$work/kernel/lib/modules/$version
   export SUPERMIN_KERNEL SUPERMIN_MODULES
-  # It copies the folder's permissions.
+  # It takes the folder's permissions from there.
   [[ -d /lib/modules ]] || { mkdir /lib/modules && made_modules=1; }
 }
 

@@ -64,7 +64,6 @@ def passed_through(image, work):
         try:
             run("mcopy", "-n", "-i", f"{image}@@{start}", "::state.tgz", f"{folder}/state.tgz")
             run("tar", "-xzf", f"{folder}/state.tgz", "-C", folder)
-            # GNU tar makes ./etc/... of what tar -C DIR . packed.
             run("tar", "-xzf", f"{folder}/local.tgz", "-C", folder)
             count += pathlib.Path(folder, "etc/vmware/esx.conf").read_text().count('= "passthru"')
         finally:

@@ -57,12 +57,17 @@ def slope(points, value):
     return sum((x - middle) * y for x, y in zip(xs, ys)) / sum((x - middle) ** 2 for x in xs)
 
 
+def named(way):
+    """The name of a contestant, as code where it is a command line."""
+    return f"`{way}`" if way.startswith("bootbank ") else way
+
+
 def ways(page, rows):
     """A table of contestants; the first is what the others are compared with."""
     head = ["", "time, ms", "processor, ms", "time, ratio", "processor, ratio", "memory, MiB", "sectors changed"]
     lines = [
         (
-            name, ms(times.median()), ms(times.median("cpu")), factor(times.ratio(first)),
+            named(name), ms(times.median()), ms(times.median("cpu")), factor(times.ratio(first)),
             factor(times.ratio(first, "cpu")), mib(times.peak), sectors,
         )
         for name, times, first, sectors in rows
