@@ -16,6 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
 . scripts/lib/debian.sh
+. scripts/lib/modules.sh
 
 usage() {
   sed -n '2,14s/^# \?//p' "$0" >&2
@@ -172,12 +173,12 @@ fi
 # guestfish makes its own machine, from a kernel in /boot and modules in /lib/modules. Where there are none it gets ours.
 lend_kernel() {
   local version
-  version=$(basename "$(find "$kernel"/lib/modules "$kernel"/usr/lib/modules -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)")
-  mkdir -p "$work/kernel/lib/modules"
-  cp -r "$(find "$kernel" -path "*/lib/modules/$version")" "$work/kernel/lib/modules/"
-  depmod -b "$work/kernel" "$version"
+  version=$(basename "$(modules_of "$kernel")")
+  mkdir -p "$disk/kernel/lib/modules"
+  cp -r "$(modules_of "$kernel")" "$disk/kernel/lib/modules/"
+  depmod -b "$disk/kernel" "$version"
   SUPERMIN_KERNEL=$(find "$kernel/boot" -name 'vmlinuz-*')
-  SUPERMIN_MODULES=$work/kernel/lib/modules/$version
+  SUPERMIN_MODULES=$disk/kernel/lib/modules/$version
   export SUPERMIN_KERNEL SUPERMIN_MODULES
   # It takes the folder's permissions from there.
   [[ -d /lib/modules ]] || { mkdir /lib/modules && made_modules=1; }

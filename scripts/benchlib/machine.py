@@ -66,7 +66,7 @@ def versions(bench):
 
 def storage(folder):
     """The type of the file system that a folder is on."""
-    return first_line("stat", "-f", "-c", "%T", folder)
+    return first_line("findmnt", "-n", "-o", "FSTYPE", "-T", folder) or first_line("stat", "-f", "-c", "%T", folder)
 
 
 def room(folder):

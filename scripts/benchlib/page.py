@@ -87,7 +87,8 @@ def floor_sentences(rows, recording, sync_cost):
     over = own.median() - lowest.median()
     said = [
         f"The floor reads {counts['reads']} times ({kib(counts['bytes read'])} KiB), writes {counts['writes']} times "
-        f"({kib(counts['bytes write'])} KiB) and syncs {counts['syncs']} times, as `bootbank fix` does; it leaves the same bytes.",
+        f"({kib(counts['bytes write'])} KiB) and syncs {counts['syncs']} times, as `bootbank fix` does; it leaves the same "
+        "bytes.",
         f"`bootbank fix` takes {factor(own.ratio(lowest))} times as long: {ms(over)} ms more, for "
         f"{ms(own.median('cpu') - lowest.median('cpu'))} ms more of the processor.",
     ]
@@ -165,12 +166,12 @@ def targets(page, points, left_out):
         rows, left=0,
     )  # fmt: skip
     first, last = points[0], points[-1]
-    each = [point.times["-j 1"].median() / point.at for point in (first, last)]
+    gain = last.times["-j 1"].ratio(last.times["-j 2"])
     said = [
         f"One target more costs {ms(slope(points, lambda p: p.times['-j 1'].median()))} ms at `-j 1` and "
         f"{ms(slope(points, lambda p: p.times['-j 2'].median()))} ms at `-j 2`; "
-        f"a run with one target alone takes {ms(each[0])} ms, its start included.",
-        f"At {last.at:,} targets `-j 1` takes {factor(last.times['-j 1'].ratio(last.times['-j 2']))} times as long as `-j 2`.",
+        f"a run with one target alone takes {ms(first.times['-j 1'].median() / first.at)} ms, its start included.",
+        f"At {last.at:,} targets `-j 1` takes {factor(gain)} times as long as `-j 2`.",
         memory_growth(points, "-j 2", "targets"),
     ]
     if left_out:

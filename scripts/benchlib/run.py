@@ -62,8 +62,8 @@ def about(out, bench, found, load):
         "Written by `scripts/bench.sh" + (" --quick" if bench.quick else "")
         + f"` on {datetime.date.today()}. Numbers, and the sentences below the tables, are those of this run.",
         "Where commands are compared they take turns, each on a fresh copy of the same image. Given are medians; a ratio is",
-        "the median of the ratios within a turn, to the first line of its table. \"Processor\" is user and system time of all",
-        "processes. \"Memory\" is the largest resident size of one process.",
+        "the median of the ratios within a turn, to the first line of its table. \"Processor\" is user and system time of",
+        "all processes. \"Memory\" is the largest resident size of one process.",
     )  # fmt: skip
     if bench.quick:
         out.say("**This was a short run with few turns: do not quote its times.**")
@@ -102,7 +102,8 @@ def contests(out, bench, plain, encrypted):
             syncs = recording.counts["syncs"]
     out.heading("An encrypted state")
     out.say(
-        "Both banks of an image of 7.0.2 hold a state that is encrypted with a key on the medium. The other ways cannot change it."
+        "Both banks of an image of 7.0.2 hold a state that is encrypted with a key on the medium. The other ways cannot",
+        "change it.",
     )
     for place in encrypted:
         told(f"an encrypted state, on {place.name}")
@@ -124,8 +125,10 @@ def others(rows):
     for name, times, base, _ in rows[1:]:
         if not name.startswith("floor"):
             ratio = times.ratio(base)
-            less, more, share = (first[0], name, 1 / ratio) if ratio > 1 else (name, first[0], ratio)
-            yield f"{page.named(less)} takes {share:.0%} of the time of {page.named(more)}."
+            less, more, ratio = (first[0], name, ratio) if ratio > 1 else (name, first[0], 1 / ratio)
+            less, more = page.named(less), page.named(more)
+            # A word rather than a name begins a sentence with a capital letter.
+            yield f"{more[0].upper()}{more[1:]} takes {page.factor(ratio)} times as long as {less}."
 
 
 def on(place):
@@ -146,17 +149,16 @@ def in_the_machine(out, report):
         raise Failed(f"the virtual machine did not measure both ways; it said {sorted(times)}")
     out.heading("A mount by the kernel")
     out.say(
-        "In a virtual machine without KVM, with a stock Debian kernel and a disk with a write cache: the same repair with",
-        "bootbank, and with `mount -t vfat`, busybox's tar and sed, and `sync`, as root. Only the ratio means something.",
+        "In a virtual machine with a stock Debian kernel and a disk with a write cache: the same repair with bootbank, and",
+        "with `mount -t vfat`, busybox's tar and sed, and `sync`, as root. QEMU emulates the processor and translates each",
+        "program anew when it starts, which counts against the larger one: this says little about a real machine.",
     )
     mount, own = times["mount"], times["bootbank"]
-    out.table(
-        ["", "time, ms", "time, ratio", "processor, ratio"],
-        [
-            ("bootbank fix", page.ms(own.median()), page.factor(own.ratio(own)), page.factor(own.ratio(own, "cpu"))),
-            ("mount, tar, sed, sync", page.ms(mount.median()), page.factor(mount.ratio(own)), page.factor(mount.ratio(own, "cpu"))),
-        ],
-    )  # fmt: skip
+    rows = [
+        (name, page.ms(one.median()), page.factor(one.ratio(own)), page.factor(one.ratio(own, "cpu")))
+        for name, one in (("`bootbank fix`", own), ("mount, tar, sed, sync", mount))
+    ]
+    out.table(["", "time, ms", "time, ratio", "processor, ratio"], rows)
     out.say(*others([("bootbank fix", own, own, 0), ("the mount", mount, own, 0)]))
 
 
@@ -179,13 +181,19 @@ def growing(out, bench, fast, plain, syncs, all_plain):
         f"`{' '.join(scaling.ROOM)}` raises the limit, which stops the longest otherwise.",
     )
     page.axis(out, points, "MB", [("read by `fix`, KiB", lambda point: page.kib(point.read))])
-    out.say(page.growth(points, "fix", "MB", "MB"), page.growth(points, "info", "MB", "MB"), page.memory_growth(points, "fix", "MB"))
+    out.say(
+        page.growth(points, "fix", "MB", "MB"), page.growth(points, "info", "MB", "MB"),
+        page.memory_growth(points, "fix", "MB"),
+    )  # fmt: skip
     told("growing numbers of files in the banks")
     points = scaling.file_counts(bench, fast)
     out.heading("Files in the bank")
     out.say(f"So many small files more in the root directory of each bank, {where}.")
     page.axis(out, points, "files", [("read by `fix`, KiB", lambda point: page.kib(point.read))])
-    out.say(page.growth(points, "fix", "files", "file"), page.reads(points, "files"), page.memory_growth(points, "fix", "files"))
+    out.say(
+        page.growth(points, "fix", "files", "file"), page.reads(points, "files"),
+        page.memory_growth(points, "fix", "files"),
+    )  # fmt: skip
     out.heading("Many targets")
     out.say("Copies of one image are changed by one run; \"each\" is the time divided by the number of targets.")
     for place in all_plain:
@@ -199,7 +207,10 @@ def modules(out, bench, fast):
     told("modules")
     length, count, times = scaling.modules(bench, fast)
     out.heading("The content of modules")
-    out.say(f"Two banks with {count} gzip files of {length / 1e6:.0f} MB together, invented content that shrinks to a little over half.")
+    out.say(
+        f"Two banks with {count} gzip files of {length / 1e6:.0f} MB together, invented content that shrinks to a little over",
+        "half.",
+    )
     out.table(
         ["", "time, ms", "processor, ms", "MB/s", "MB/s of one core", "memory, MiB"],
         [
@@ -212,8 +223,10 @@ def modules(out, bench, fast):
     )  # fmt: skip
     verify, by_gzip, quick = times["bootbank verify"], times["gzip -t"], times["bootbank verify --quick"]
     out.say(
-        f"MB are packed bytes. On one core `verify` gets through {page.factor(by_gzip.ratio(verify, 'cpu'))} times as many as `gzip -t`,",
-        f"and it keeps {verify.median('cpu') / verify.median():.1f} cores busy. `verify --quick`, which leaves modules out, takes {page.ms(quick.median())} ms.",
+        "MB are packed bytes. For as much processor time `verify` gets through "
+        f"{page.factor(by_gzip.ratio(verify, 'cpu'))} times as many as `gzip -t`.",
+        f"It keeps {verify.median('cpu') / verify.median():.1f} cores busy. `verify --quick`, which leaves modules out, takes "
+        f"{page.ms(quick.median())} ms.",
     )
 
 
