@@ -7,10 +7,11 @@ from collections import Counter
 
 from .measure import Failed, run
 
-CALLS = "openat,close,lseek,read,pread64,write,pwrite64,fsync,fdatasync,fadvise64"
+READS, WRITES = ("read", "readv", "pread64", "preadv"), ("write", "writev", "pwrite64", "pwritev")
+CALLS = ",".join(("openat", "lseek", *READS, *WRITES, "fsync", "fdatasync", "fadvise64"))
 LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)(<.*>)?(?: .*)?$")
 DESCRIPTOR = re.compile(r"^(\d+)<([^>]*)>")
-TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
+TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 def _text(quoted):
@@ -53,19 +54,18 @@ class Recording:
         if not name:
             return
         number = int(at.group(1))
-        if call in ("read", "write"):
+        if call in ("read", "readv", "write", "writev"):
             offset = self.positions.get(number, 0)
             self.positions[number] = offset + result
         elif call == "lseek":
             self.positions[number] = result
-        elif call in ("pread64", "pwrite64"):
+        elif call in READS + WRITES:
             offset = int(words.rsplit(", ", 1)[1], 0)
-        if call in ("read", "pread64") and result:
+        if call in READS and result:
             self._note("read", name, offset, result)
-        elif call in ("write", "pwrite64"):
-            quoted = TEXT.search(words, at.end())
-            written = _text(quoted.group(1))[:result]
-            if quoted.group(2) or len(written) != result:
+        elif call in WRITES:
+            written = b"".join(_text(quoted.group(1)) for quoted in TEXT.finditer(words, at.end()))[:result]
+            if len(written) != result:
                 raise Failed(f"strace does not show all of what was written: {line[:120]}")
             self.data += written
             self._note("write", name, offset, result)
