@@ -173,7 +173,7 @@ impl Guarded {
         self.places();
         let mut places = self.places.take().unwrap_or_default();
         let offset = self.text.len();
-        self.text.push_str(other.exposed());
+        self.text.push_str(&other.now().text);
         let others = other.places();
         let moved = others.hidden.iter();
         places
@@ -191,7 +191,7 @@ impl Guarded {
     /// The text as anybody may see it: each secret is [`HIDDEN`]. It has as many lines as the text.
     pub fn veiled(&self) -> Cow<'_, str> {
         let Places { hidden, bare } = self.places();
-        let text = self.exposed();
+        let text = &self.now().text;
         if hidden.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -232,7 +232,7 @@ fn apart(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
 /// Texts are equal where the same of them is secret.
 impl PartialEq for Guarded {
     fn eq(&self, other: &Self) -> bool {
-        self.exposed() == other.exposed() && self.places() == other.places()
+        self.now().text == other.now().text && self.places() == other.places()
     }
 }
 

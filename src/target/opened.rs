@@ -6,7 +6,6 @@ use crate::edit::host_map::Names;
 use crate::stick::{BankChoice, Cause, Error, FoundFile, Path, Reading, Stick};
 
 /// A target opened to be read.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Opened<'m, 'k> {
     /// A boot medium.
     Medium(Stick<'m, 'k>),
