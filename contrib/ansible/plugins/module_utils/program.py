@@ -53,12 +53,19 @@ class Program(object):
         code, stdout, stderr = self.module.run_command([self.executable] + self.options + arguments)
         return stdout, code
 
+    def objects(self, arguments):
+        """The JSON objects that a command writes, one for each target, and its exit code."""
+        return self._said(arguments, lambda text: [json.loads(line) for line in text.splitlines()])
+
     def object(self, arguments):
         """The JSON object that a command writes about its only target, and its exit code."""
+        return self._said(arguments, json.loads)
+
+    def _said(self, arguments, read):
         command = [self.executable, "--json"] + self.options + arguments
         code, stdout, stderr = self.module.run_command(command)
         try:
-            return json.loads(stdout), code
+            return read(stdout), code
         except ValueError:
             self.module.fail_json(
                 msg="%s says nothing that can be read: %s" % (self.executable, stderr.strip() or "no message"),

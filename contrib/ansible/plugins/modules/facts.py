@@ -9,28 +9,29 @@ __metaclass__ = type
 
 DOCUMENTATION = r"""
 module: facts
-short_description: Find out what is on ESXi boot media
+short_description: Find out what is on ESXi boot media, and which are attached
 description:
   - Looks at boot media without mounting them - the banks, which one boots next, whose medium it is, which PCI devices
     are passed through, and whether the medium boots.
+  - Without O(path), looks for boot media among the disks that are attached to the machine, as C(bootbank scan) does.
   - Nothing is written. Read permission is enough.
 options:
   path:
     description:
       - The media. Image files, packed ones too, or block devices.
+      - Without this every attached disk is looked at, and said to be a boot medium or not.
     type: list
     elements: path
-    required: true
     aliases: [paths, medium]
   gather_subset:
     description:
+      - What to say about each medium of O(path). V(info) and V(pci) when absent.
       - V(info) is the table, the banks and what boots next.
       - V(pci) is every PCI device in the configuration and its owner.
       - V(verify) follows the loader through every module and checks every layer, which takes longer.
     type: list
     elements: str
     choices: [info, pci, verify]
-    default: [info, pci]
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -46,6 +47,11 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
+- name: Which attached disks are boot media?
+  bootbank.media.facts:
+- ansible.builtin.debug:
+    msg: "{{ bootbank_disks | selectattr('verdict', 'equalto', 'boots') | map(attribute='target') }}"
+
 - name: Look at a stick
   bootbank.media.facts:
     path: /dev/disk/by-id/usb-SanDisk_Ultra-0:0
@@ -71,7 +77,7 @@ ansible_facts:
         - For each path, what C(bootbank info), C(bootbank pci list) and C(bootbank verify) say, as
           C(bootbank schema NAME) describes it.
         - An object whose question cannot be answered, as for a sealed state, holds C(error).
-      returned: always
+      returned: when O(path) is given
       type: dict
       sample:
         /srv/images/esx1.img:
@@ -80,37 +86,62 @@ ansible_facts:
             next_boot: {partition: 5, starts: true, reasons: []}
           pci:
             schema: bootbank.pci/1
+    bootbank_disks:
+      description:
+        - What C(bootbank scan) says about each attached disk, as C(bootbank schema scan) describes it. A disk that
+          cannot be read is among them, with C(error).
+      returned: when O(path) is not given
+      type: list
+      elements: dict
+      sample:
+        - schema: bootbank.scan/1
+          target: /dev/sdb
+          verdict: passed-through boot controller
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bootbank.media.plugins.module_utils.program import COMMON_ARGUMENTS, Program
+from ansible_collections.bootbank.media.plugins.module_utils.program import COMMON_ARGUMENTS, DONE, Program
 
 COMMANDS = dict(info=["info"], pci=["pci", "list"], verify=["verify"])
 # Exit codes of a medium that could not be read at all, whatever was asked about it: wrong usage, I/O error.
 NOT_READ = (2, 5)
 
 
+def look(program, path, subsets):
+    """What the program says about one medium, by question."""
+    answers = {}
+    for subset in subsets:
+        answers[subset], code = program.object(COMMANDS[subset] + [path])
+        if code in NOT_READ:
+            program.fail(answers[subset], code)
+    return answers
+
+
+def attached(program):
+    """What the program says about the attached disks."""
+    said, code = program.objects(["scan"])
+    if code != DONE:
+        program.fail(said[-1] if said else {}, code)
+    return said
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            path=dict(type="list", elements="path", required=True, aliases=["paths", "medium"]),
-            gather_subset=dict(
-                type="list", elements="str", choices=["info", "pci", "verify"], default=["info", "pci"]
-            ),
+            path=dict(type="list", elements="path", aliases=["paths", "medium"]),
+            gather_subset=dict(type="list", elements="str", choices=["info", "pci", "verify"]),
             **COMMON_ARGUMENTS
         ),
+        required_by=dict(gather_subset=["path"]),
         supports_check_mode=True,
     )
     program = Program(module)
-    media = {}
-    for path in module.params["path"]:
-        media[path] = {}
-        for subset in module.params["gather_subset"]:
-            said, code = program.object(COMMANDS[subset] + [path])
-            if code in NOT_READ:
-                program.fail(said, code)
-            media[path][subset] = said
-    module.exit_json(changed=False, ansible_facts=dict(bootbank_media=media))
+    if module.params["path"] is None:
+        facts = dict(bootbank_disks=attached(program))
+    else:
+        subsets = module.params["gather_subset"] or ["info", "pci"]
+        facts = dict(bootbank_media=dict((path, look(program, path, subsets)) for path in module.params["path"]))
+    module.exit_json(changed=False, ansible_facts=facts)
 
 
 if __name__ == "__main__":
