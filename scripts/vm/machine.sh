@@ -40,11 +40,15 @@ backing() {
   drives+=(-blockdev "driver=raw,node-name=$name,file.driver=file,file.filename=$work/$name.img$more")
 }
 
-# Starts QEMU in the background; the console goes to $work/NAME.console: start_qemu NAME ARGUMENTS...
-start_qemu() {
-  nice qemu-system-x86_64 -accel tcg -smp 1 -display none -nodefaults -no-reboot \
-    -serial "file:$work/$1.console" "${@:2}" 2>"$work/$1.qemu" &
+# Starts QEMU in the background: start_qemu_without_line NAME ARGUMENTS...
+start_qemu_without_line() {
+  nice qemu-system-x86_64 -accel tcg -smp 1 -display none -nodefaults -no-reboot "${@:2}" 2>"$work/$1.qemu" &
   machine_pid=$!
+}
+
+# The same; the console goes to $work/NAME.console: start_qemu NAME ARGUMENTS...
+start_qemu() {
+  start_qemu_without_line "$1" -serial "file:$work/$1.console" "${@:2}"
 }
 
 # Starts the machine in the background. Its console goes to $work/NAME.console, what it reports to
