@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # work is that of scripts/test-packages
 # The package on a Debian with nothing on it but shells and man. Sourced by scripts/test-packages, whose work, fail, ok
 # and skip it uses.
 
@@ -58,7 +58,7 @@ test_on_bare_debian() {
   chroot "$root" bootbank -q verify /stick.img || fail "verify, on Debian $release"
   chroot "$root" bootbank -q undo /undo /stick.img || fail "undo, on Debian $release"
   gzip -dc testimages/esxi67-usb-passthru.img.gz | cmp - "$root/stick.img" || fail "undo left other bytes on Debian $release"
-  chroot "$root" man bootbank-fix 2>/dev/null | grep -qx SYNOPSIS || fail "man on Debian $release does not show bootbank-fix"
+  grep -qx SYNOPSIS <(chroot "$root" man bootbank-fix 2>/dev/null) || fail "man on Debian $release does not show bootbank-fix"
   ok "on a bare Debian $release dpkg installs it, it repairs and undoes, and man shows its pages"
 
   complete_in_zsh_and_fish "$root"
