@@ -12,6 +12,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 
 def said(*command):
@@ -39,6 +41,13 @@ def source():
     return it
 
 
+def cargo_tools():
+    """The subcommands of cargo that scripts/lib/cargo-tools.sh installed; not all of them say their version."""
+    record = Path("target/tools/.crates.toml")
+    names = tomllib.loads(record.read_text())["v1"] if record.exists() else {}
+    return dict(name.split()[:2] for name in names)
+
+
 def tools():
     """The programs that decide the bytes."""
     asked = {
@@ -46,12 +55,10 @@ def tools():
         "cargo": ("cargo", "--version"),
         "musl-gcc": ("musl-gcc", "--version"),
         "ziglang": (sys.executable, "-m", "ziglang", "version"),
-        "cargo-auditable": ("cargo", "auditable", "--version"),
-        "cargo-deb": ("cargo", "deb", "--version"),
         "cargo-zigbuild": ("cargo", "zigbuild", "--version"),
         "xorriso": ("xorriso", "-version"),
     }
-    found = {name: said(*command) for name, command in asked.items()}
+    found = {name: said(*command) for name, command in asked.items()} | cargo_tools()
     return [{"name": name, "annotations": {"version": version}} for name, version in found.items() if version]
 
 
