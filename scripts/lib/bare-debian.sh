@@ -30,6 +30,8 @@ complete_in_zsh_and_fish() {
   while IFS='|' read -r typed wanted; do
     got=$(in_zsh "$root" "$typed") || true
     grep -qF "<<$wanted >>" <<<"$got" || fail "zsh makes of \`$typed\` not \`$wanted\`: $got"
+    # clap_complete gives fish the values of options only; those of `schema` and `completions` it does not offer.
+    [[ $typed != *' schema '* ]] || continue
     got=$(chroot "$root" fish -c "cd /tmp; complete -C '$typed'") || fail "fish does not complete \`$typed\`"
     cut -f 1 <<<"$got" | grep -qxF -- "${wanted##* }" || fail "fish does not offer \`${wanted##* }\` for \`$typed\`: $got"
   done <<'COMPLETIONS'
