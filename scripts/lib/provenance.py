@@ -55,7 +55,7 @@ def tools():
         "cargo": ("cargo", "--version"),
         "musl-gcc": ("musl-gcc", "--version"),
         "ziglang": (sys.executable, "-m", "ziglang", "version"),
-        "cargo-zigbuild": ("cargo", "zigbuild", "--version"),
+        "cargo-zigbuild": ("cargo-zigbuild", "--version"),
         "xorriso": ("xorriso", "-version"),
     }
     found = {name: said(*command) for name, command in asked.items()} | cargo_tools()
