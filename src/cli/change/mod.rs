@@ -34,7 +34,7 @@ pub use work::Work;
 pub use writing::write;
 
 use crate::cli::report::{ERROR, Exit, Failure};
-use crate::cli::session::{Session, distinct, for_each};
+use crate::cli::session::{Session, distinct, for_each, usual_jobs};
 use crate::cli::terminal::{Ui, shown};
 use crate::edit::Edit;
 use crate::stick::{BankChoice, Plan};
@@ -163,7 +163,12 @@ impl<'s> Job<'s> {
         }
         // With several targets a signal must leave time to say what became of each.
         let _held = (targets.len() > 1).then(|| session.interrupt.working());
-        let verdicts = for_each(session, targets, |(target, work)| {
+        // Questions come one at a time.
+        let usual = match self.can_ask() {
+            true => 1,
+            false => usual_jobs(&paths),
+        };
+        let verdicts = for_each(session, targets, usual, |(target, work)| {
             self.report(target, *work)
         });
         for warning in self.warnings.take() {
@@ -249,7 +254,12 @@ impl<'s> Job<'s> {
 
     /// Whether to ask before the first write to a target, where there is a way to.
     fn is_to_ask(&self) -> bool {
-        self.asks && !self.way.yes && !self.way.no_input && Ui::can_ask()
+        self.asks && self.can_ask()
+    }
+
+    /// Whether somebody is there to be asked, and wants to be.
+    fn can_ask(&self) -> bool {
+        !self.way.yes && !self.way.no_input && Ui::can_ask()
     }
 }
 

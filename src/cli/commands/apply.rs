@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each, usual_jobs};
 use crate::cli::terminal::{plural, quoted, shown};
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
@@ -209,7 +209,7 @@ fn rows(
     used: &BTreeSet<String>,
     in_map: &(impl Fn(HostMapError) -> Failure + Sync),
 ) -> Vec<Row> {
-    let found = for_each(session, targets, |target| {
+    let found = for_each(session, targets, usual_jobs(targets), |target| {
         let names = names_of(session, target)?;
         map.row_for(&names)
             .map(|(line, row)| (line, row.clone()))

@@ -11,7 +11,7 @@ pub use options::{Common, CommonArgs, key_store, keys};
 pub(crate) use run::command_list;
 pub use run::{Program, Run, Schema};
 pub use source::unpack_failure;
-pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each};
+pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each, usual_jobs};
 
 use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};

@@ -37,10 +37,11 @@ pub struct CommonArgs {
     /// code 4 (commands that only look)
     #[arg(long, global = true)]
     pub rescue: bool,
-    /// How many targets to work on at once
-    #[arg(short, long, global = true, value_name = "N", default_value = "1",
+    /// How many targets to work on at once (default: of files as many as there are processors; 1
+    /// where a disk is among them, or where something may be asked)
+    #[arg(short, long, global = true, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
+    pub jobs: Option<u16>,
     /// Open a sealed state with its recovery key, which is in this file; - is standard input.
     /// BOOTBANK_RECOVERY_KEY_FILE names a file for every run. The whole output of `esxcli system
     /// settings encryption recovery list` will do
@@ -167,7 +168,7 @@ pub struct Common {
     /// Most bytes of data a packed image may unpack to.
     pub max_image: u64,
     /// Targets treated at once.
-    pub jobs: usize,
+    pub jobs: Option<usize>,
     /// The content of `--key-file`.
     pub key_store: Option<Vec<u8>>,
 }
@@ -192,7 +193,7 @@ impl Common {
             sector_size: sector_size(args.sector_size)?,
             limits: limits(bytes("--max-unpacked", &args.max_unpacked)?),
             max_image: bytes("--max-image", &args.max_image)?,
-            jobs: usize::from(args.jobs),
+            jobs: args.jobs.map(usize::from),
             key_store: None,
         })
     }

@@ -162,14 +162,30 @@ fn behind_loops(identity: Identity, host: &Host) -> Identity {
     behind.unwrap_or(identity)
 }
 
-/// Treats every target, as many at once as `--jobs` says, and returns what became of each, in
-/// the order of the targets.
+/// How many targets are worked on at once, where `--jobs` does not say: as many as there are processors, but
+/// disks come one after the other, since whoever pulls one out has to know which it is.
+pub fn usual_jobs<P: AsRef<Path>>(targets: &[P]) -> usize {
+    let is_file = |target: &P| {
+        target
+            .as_ref()
+            .metadata()
+            .is_ok_and(|found| found.is_file())
+    };
+    match !targets.iter().all(is_file) {
+        true => 1,
+        false => thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Treats every target, as many at once as `--jobs` says, or else `usual`, and returns what became of each,
+/// in the order of the targets, which is also that of what is said.
 pub fn for_each<I: Sync, T: Send>(
     session: &Session,
     targets: &[I],
+    usual: usize,
     treat: impl Fn(&I) -> T + Sync,
 ) -> Vec<T> {
-    let workers = session.common.jobs.min(targets.len());
+    let workers = session.common.jobs.unwrap_or(usual).min(targets.len());
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(targets.len()));
     let work = || {
@@ -178,12 +194,16 @@ pub fn for_each<I: Sync, T: Send>(
             let Some(target) = targets.get(index) else {
                 break;
             };
-            let result = treat(target);
+            let result = match workers {
+                0 | 1 => treat(target),
+                _ => session.ui.in_turn(index, || treat(target)),
+            };
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((index, result));
         }
     };
     session.ui.begin_targets(targets.len());
+    session.ui.begin_turns();
     if workers <= 1 {
         work();
     } else {
@@ -210,7 +230,7 @@ pub fn look_at_each(
     look: impl Fn(&Path) -> Exit + Sync,
 ) -> Exit {
     let targets = distinct(&args.sticks, &session.host, &session.ui);
-    let exits = for_each(session, &targets, |target| {
+    let exits = for_each(session, &targets, usual_jobs(&targets), |target| {
         let exit = look(target);
         session.ui.target_done();
         exit

@@ -7,6 +7,7 @@ mod progress;
 mod style;
 mod table;
 mod text;
+mod turns;
 mod ui;
 
 pub use diff::unified;

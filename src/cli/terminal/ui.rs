@@ -4,6 +4,7 @@
 use super::gate::Gate;
 use super::style::{ERROR, HINT, WARNING, styled};
 use super::text::{shown, tame};
+use super::turns::{Said, Turns};
 use anstream::AutoStream;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
@@ -45,6 +46,7 @@ pub struct Ui {
     stdout_failed: Mutex<Option<io::Error>>,
     stdout_taken: AtomicBool,
     pub(super) brief: AtomicBool,
+    turns: Turns,
 }
 
 impl Ui {
@@ -66,6 +68,7 @@ impl Ui {
             stdout_failed: Mutex::new(None),
             stdout_taken: AtomicBool::new(false),
             brief: AtomicBool::new(false),
+            turns: Turns::default(),
         }
     }
 
@@ -149,6 +152,35 @@ impl Ui {
     /// Writes bytes to standard output, colours left out where they are not wanted. What goes wrong
     /// stops nothing, least of all a change half way; [`Ui::stdout_failure`] tells of it at the end.
     pub fn data(&self, bytes: &[u8]) {
+        let said = Said::Data(bytes.to_vec());
+        self.turns.say(said, |said| self.say_now(said));
+    }
+
+    /// Several targets are worked on at once from now on: what is said of them is said in their order.
+    pub fn begin_turns(&self) {
+        self.turns.begin();
+    }
+
+    /// Does what there is to do for the target of this number, counted from 0.
+    pub fn in_turn<T>(&self, number: usize, treat: impl FnOnce() -> T) -> T {
+        self.turns.take(number);
+        let result = treat();
+        self.turns.done(|said| self.say_now(said));
+        result
+    }
+
+    fn say_now(&self, said: Said) {
+        match said {
+            Said::Data(bytes) => self.put_out(&bytes),
+            Said::Talk(line) => self.beside_the_bar(|| {
+                let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+                // Nobody to tell is no reason to stop.
+                let _ = writeln!(stderr, "{}", tame(&line));
+            }),
+        }
+    }
+
+    fn put_out(&self, bytes: &[u8]) {
         self.beside_the_bar(|| {
             if self.stdout_gone.load(Ordering::Relaxed) {
                 return;
@@ -232,6 +264,7 @@ impl Ui {
     /// The line that is typed in answer to a question; `None` where `interrupted` became true
     /// instead. What cannot be read is an empty line.
     pub(super) fn answer(&self, question: &str, interrupted: &dyn Fn() -> bool) -> Option<String> {
+        self.turns.wait();
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
             let _ = write!(stderr, "{}", self.gate.last(question));
@@ -268,10 +301,7 @@ impl Ui {
     }
 
     pub(super) fn talk_as_is(&self, text: &str) {
-        self.beside_the_bar(|| {
-            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-            // Nobody to tell is no reason to stop.
-            let _ = writeln!(stderr, "{}", tame(text));
-        });
+        let said = Said::Talk(text.to_owned());
+        self.turns.say(said, |said| self.say_now(said));
     }
 }

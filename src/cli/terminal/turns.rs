@@ -1,0 +1,142 @@
+//! What several targets say, in the order of the targets: what one says before its turn is kept.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+thread_local! {
+    /// Number of the target that this thread works on, where several are worked on at once.
+    static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// One piece of what is said.
+pub(super) enum Said {
+    /// Bytes on standard output.
+    Data(Vec<u8>),
+    /// A line on standard error.
+    Talk(String),
+}
+
+/// Whose turn it is, and what others have said so far.
+#[derive(Default)]
+pub(super) struct Turns {
+    state: Mutex<State>,
+    moved_on: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The target whose turn it is.
+    now: usize,
+    kept: BTreeMap<usize, Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    said: Vec<Said>,
+    is_done: bool,
+}
+
+impl Turns {
+    /// The first target is next.
+    pub(super) fn begin(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Says it at once, by way of `say`, if it is this thread's turn or there are no turns, and else
+    /// when the turn comes.
+    pub(super) fn say(&self, said: Said, say: impl Fn(Said)) {
+        let Some(own) = OWN.get() else {
+            return say(said);
+        };
+        let mut state = self.state();
+        match state.now == own {
+            true => say(said),
+            false => state.kept.entry(own).or_default().said.push(said),
+        }
+    }
+
+    /// Waits until it is this thread's turn: a question comes after what leads to it.
+    pub(super) fn wait(&self) {
+        let Some(own) = OWN.get() else { return };
+        let mut state = self.state();
+        while state.now != own {
+            let waited = self.moved_on.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// This thread goes on to the target of that number.
+    pub(super) fn take(&self, number: usize) {
+        OWN.set(Some(number));
+    }
+
+    /// This thread is done with its target: those behind it say what they had to keep, up to the first
+    /// that is not done itself.
+    pub(super) fn done(&self, say: impl Fn(Said)) {
+        let Some(own) = OWN.take() else { return };
+        let mut state = self.state();
+        if state.now != own {
+            state.kept.entry(own).or_default().is_done = true;
+            return;
+        }
+        state.now += 1;
+        loop {
+            let now = state.now;
+            let kept = state.kept.remove(&now).unwrap_or_default();
+            kept.said.into_iter().for_each(&say);
+            if !kept.is_done {
+                break;
+            }
+            state.now += 1;
+        }
+        self.moved_on.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    #[test]
+    fn what_is_said_comes_in_the_order_of_the_targets_whoever_is_done_first() {
+        const TARGETS: usize = 40;
+        let (turns, heard) = (Turns::default(), Mutex::new(String::new()));
+        let hear = |said: Said| {
+            let Said::Talk(line) = said else { return };
+            heard.lock().unwrap().push_str(&line);
+        };
+        turns.begin();
+        turns.say(Said::Talk("first".to_owned()), hear);
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= TARGETS {
+                            return;
+                        }
+                        turns.take(number);
+                        for part in ["a", "b"] {
+                            turns.say(Said::Talk(format!(" {number}{part}")), hear);
+                            thread::yield_now();
+                        }
+                        if number % 7 == 0 {
+                            turns.wait();
+                        }
+                        turns.done(hear);
+                    }
+                });
+            }
+        });
+        let expected: String = (0..TARGETS).map(|it| format!(" {it}a {it}b")).collect();
+        assert_eq!(heard.into_inner().unwrap(), format!("first{expected}"));
+    }
+}
