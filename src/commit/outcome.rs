@@ -5,6 +5,7 @@ use crate::error::ErrorKind;
 use crate::medium::Lba;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 /// What a commit did.
 #[derive(Debug)]
@@ -92,6 +93,9 @@ pub struct Failure {
     pub source: io::Error,
     /// What each bank of the set reads as now.
     pub holds: Vec<(u32, Holds)>,
+    /// Sectors that another run should put no new content into: those of this step, where they were free
+    /// before and could be read but not written. Empty for any other failure.
+    pub worn: Vec<Range<Lba>>,
 }
 
 impl Failure {

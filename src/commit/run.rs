@@ -34,11 +34,13 @@
 
 use super::outcome::{CommitError, Committed, Failure, Holds, Operation};
 use super::undo::is_mix_of;
+use super::write_set::runs;
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 /// Bytes moved by one call at the most, so that memory stays small whatever the file's size.
 const RUN_LIMIT: usize = 1 << 20;
@@ -203,7 +205,19 @@ impl Fault {
             lba: self.lba,
             source: self.source,
             holds: what_banks_hold(medium, set),
+            worn: worn(step, self.operation, self.lba),
         }
+    }
+}
+
+/// The sectors to be passed over by another run: what is compared is compared sector by sector, what is
+/// written or synced fails as a whole.
+fn worn(step: &Step, operation: Operation, lba: Option<Lba>) -> Vec<Range<Lba>> {
+    let range = |(first, count): (Lba, u64)| first..first.saturating_add(count);
+    match (step.phase, operation, lba) {
+        (Phase::Data, Operation::Compare, Some(lba)) => vec![range((lba, 1))],
+        (Phase::Data, _, _) => runs(step.sectors.keys()).into_iter().map(range).collect(),
+        _ => Vec::new(),
     }
 }
 

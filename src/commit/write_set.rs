@@ -227,6 +227,7 @@ pub struct Planner<'m> {
     medium: &'m dyn ReadAt,
     set: WriteSet,
     after: BTreeMap<Lba, Bytes>,
+    avoided: Vec<Range<Lba>>,
 }
 
 impl<'m> Planner<'m> {
@@ -241,7 +242,23 @@ impl<'m> Planner<'m> {
                 preserved: BTreeMap::new(),
             },
             after: BTreeMap::new(),
+            avoided: Vec::new(),
         }
+    }
+
+    /// The same, and no new content goes into these sectors.
+    #[must_use]
+    pub fn avoiding(mut self, sectors: &[Range<Lba>]) -> Self {
+        self.avoided.extend_from_slice(sectors);
+        self
+    }
+
+    /// Byte ranges of the medium that no new content goes into.
+    pub(crate) fn avoided(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.avoided.iter().map(|sectors| {
+            let offset = |lba| self.set.offset_of(lba).unwrap_or(u64::MAX);
+            offset(sectors.start)..offset(sectors.end)
+        })
     }
 
     /// Declares `bytes` (positions on the medium, whole sectors) as a range steps may change.

@@ -100,8 +100,9 @@ pub fn replace(
     files: &[FileChange<'_>],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
-    let mut free = reach.free_after_reclaim();
     let geometry = volume.geometry();
+    let mut free = reach.free_after_reclaim();
+    leave_out(volume, &mut free, planner);
     let needed = files.iter().map(|file| geometry.clusters_for(file.len()));
     let needed: u64 = needed.sum();
     if needed > free.len() as u64 {
@@ -317,6 +318,19 @@ fn take_readable(
         }
         unreadable += all - readable.len();
         free.extend(&readable);
+    }
+}
+
+/// Takes the clusters out of `free` that hold any of what the planner avoids.
+fn leave_out(volume: &Volume<'_>, free: &mut ClusterSet, planner: &Planner<'_>) {
+    let geometry = volume.geometry();
+    for avoided in planner.avoided() {
+        let within = |cluster: &ClusterId| {
+            let start = volume.start() + geometry.cluster_offset(*cluster);
+            start < avoided.end && avoided.start < start + geometry.cluster_bytes()
+        };
+        let touched: Vec<ClusterId> = free.iter().filter(within).collect();
+        touched.into_iter().for_each(|cluster| free.remove(cluster));
     }
 }
 

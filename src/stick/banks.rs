@@ -108,7 +108,7 @@ impl<'m> Stick<'m, '_> {
     /// # Errors
     /// A volume that is damaged, or cannot be read.
     pub fn plan_mark_clean(&self, request: Request) -> Result<Plan, Error> {
-        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let mut planner = self.planner(self.medium());
         let chosen = self.chosen(request.banks)?;
         for slot in &chosen {
             let on = |error: FatError| Error::from(error).on(slot.partition);
@@ -462,7 +462,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
             return Ok(());
         }
         let reach = volume.check().map_err(on)?;
-        let mut planner = Planner::new(&overlay, self.stick.table().sector_size);
+        let mut planner = self.stick.planner(&overlay);
         fat::replace(&volume, &reach, &mut planner, self.to, &changes).map_err(on)?;
         let set = planner.finish();
         fat::judge(&volume, &reach, &set, &changes, Method::SecondCopy).map_err(on)?;

@@ -38,16 +38,18 @@ pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo};
 pub use work::BankFile;
 
 use crate::bank::{Bank, BootCfgProblem, ChoiceWarning, Content};
+use crate::commit::Planner;
 use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
-use crate::medium::ReadAt;
+use crate::medium::{Lba, ReadAt};
 use crate::partition::{
     Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
 };
 use crate::state::{KeyCache, Limits, State};
 use opened::OpenedStates;
 use slot::slots;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The state of every host since 4.0.
@@ -96,6 +98,7 @@ pub struct Stick<'m, 'k> {
     marked: Vec<u32>,
     unmarked: Vec<u32>,
     opened: Arc<OpenedStates>,
+    avoided: Vec<Range<Lba>>,
 }
 
 impl<'m, 'k> Stick<'m, 'k> {
@@ -194,7 +197,21 @@ impl<'m, 'k> Stick<'m, 'k> {
             marked,
             unmarked,
             opened: Arc::default(),
+            avoided: Vec::new(),
         })
+    }
+
+    /// The same, where plans put no new content into these sectors: they can be read, but an earlier run
+    /// found that they cannot be written ([`Failure::worn`](crate::commit::Failure::worn)).
+    #[must_use]
+    pub fn avoiding(mut self, sectors: Vec<Range<Lba>>) -> Self {
+        self.avoided = sectors;
+        self
+    }
+
+    /// A plan for `medium`, this one or one laid over it, with nothing in it yet.
+    fn planner<'n>(&self, medium: &'n dyn ReadAt) -> Planner<'n> {
+        Planner::new(medium, self.table.sector_size).avoiding(&self.avoided)
     }
 
     /// The medium it was opened on.

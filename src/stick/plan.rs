@@ -262,7 +262,7 @@ impl Stick<'_, '_> {
     /// A volume that is damaged, or cannot be read.
     pub fn plan_reclaim(&self, request: Request) -> Result<Plan, Error> {
         self.table().writable()?;
-        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let mut planner = self.planner(self.medium());
         let mut banks = Vec::new();
         for slot in self.chosen(request.banks)? {
             let volume = slot.opened()?.volume();
@@ -295,7 +295,7 @@ impl Stick<'_, '_> {
         work: &[(&Slot<'_>, Vec<FileWork>)],
         request: Request,
     ) -> Result<(WriteSet, Vec<BankPlan>), Error> {
-        let mut planner = Planner::new(self.medium(), self.table().sector_size);
+        let mut planner = self.planner(self.medium());
         let mut banks = Vec::new();
         for (slot, files) in work {
             let volume = slot.opened()?.volume();

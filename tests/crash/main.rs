@@ -33,6 +33,7 @@ mod runs;
 mod sticks;
 mod table;
 mod usual_ways;
+mod worn;
 
 /// Whether every state is shown to every judge.
 fn long() -> bool {

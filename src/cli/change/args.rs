@@ -4,7 +4,9 @@ use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::Failure;
 use crate::fat::Method;
 use crate::host::Host;
+use crate::medium::Lba;
 use clap::Args;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::output::{self, Place};
@@ -41,6 +43,10 @@ pub struct ChangeArgs {
     /// host unbootable until `bootbank undo`
     #[arg(long)]
     pub in_place: bool,
+    /// Put no new content into these sectors, which an earlier run could not write: numbers, and
+    /// ranges of them, as its hint names them
+    #[arg(long, value_name = "SECTORS", value_delimiter = ',', value_parser = sectors)]
+    pub avoid: Vec<Sectors>,
     /// Go ahead without asking
     #[arg(short, long)]
     pub yes: bool,
@@ -105,6 +111,28 @@ fn needs_of_copies(targets: &[PathBuf], output: &Path, force: bool) -> Needs {
     needs
 }
 
+/// Neighbouring sectors of a medium.
+pub type Sectors = Range<Lba>;
+
+/// `--avoid`: one number, or the first and the last of several.
+fn sectors(text: &str) -> Result<Sectors, String> {
+    let number = |text: &str| text.trim().parse().map(Lba);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (number(first), number(last)) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..last.saturating_add(1)),
+        _ => Err("a sector is a number, and several are FIRST-LAST".to_owned()),
+    }
+}
+
+/// The same as `--avoid` takes it.
+pub fn sectors_in_words(sectors: &[Sectors]) -> String {
+    let words = sectors.iter().map(|range| match Lba::count(range) {
+        1 => range.start.to_string(),
+        count => format!("{}-{}", range.start, range.start.saturating_add(count - 1)),
+    });
+    words.collect::<Vec<_>>().join(",")
+}
+
 /// What becomes of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -134,6 +162,8 @@ pub struct Way {
     pub undo: UndoPlace,
     /// Where new content may go.
     pub method: Method,
+    /// Sectors that no new content goes into.
+    pub avoid: Vec<Sectors>,
     /// Go ahead without asking.
     pub yes: bool,
     /// Never ask.
@@ -183,8 +213,25 @@ impl Way {
             } else {
                 Method::SecondCopy
             },
+            avoid: args.avoid.clone(),
             yes: args.yes,
             no_input: args.no_input,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sectors_are_told_as_they_are_typed() {
+        let typed = ["7", "7-9", " 8 - 8 "];
+        let ranges = typed.map(|text| sectors(text).unwrap());
+        assert_eq!(sectors_in_words(&ranges), "7,7-9,8");
+        assert!(ranges[1].contains(&Lba(9)) && !ranges[1].contains(&Lba(10)));
+        for text in ["", "x", "9-7", "-", "1-2-3", "-1", "0x10"] {
+            assert!(sectors(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! One target on its way: opened, planned, shown, changed.
 
-use super::args::Mode;
+use super::args::{Mode, sectors_in_words};
 use super::ask::which_in_words;
 use super::keep::PlacedUndo;
 use super::output::Place;
@@ -89,6 +89,7 @@ impl One<'_> {
         let meter = Meter::new(medium);
         let cached = CachedReads::new(&meter);
         let stick = self.job.session.open_stick(&cached, origin.sector_size)?;
+        let stick = stick.avoiding(self.job.way.avoid.clone());
         let plan = self.plan(&stick, origin.disk)?;
         self.show(&plan, object)?;
         let result = then(&meter, &stick, &plan, object);
@@ -212,7 +213,17 @@ impl One<'_> {
             }
             Err(error) => {
                 object.outcome = outcome_of(&error);
-                Err(crate::stick::Error::from(error).into())
+                let worn = match &error {
+                    CommitError::Failed(failure) => sectors_in_words(&failure.worn),
+                    _ => String::new(),
+                };
+                let failure = Failure::from(crate::stick::Error::from(error));
+                Err(match worn.is_empty() {
+                    true => failure,
+                    false => failure.and_hint(&format!(
+                        "if it fails here again, add --avoid {worn}: the new content then goes elsewhere"
+                    )),
+                })
             }
         }
     }
