@@ -107,8 +107,9 @@ impl HostMap {
     pub fn parse(bytes: &[u8]) -> Result<Self, HostMapError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = reader(bytes, separator_of(bytes));
-        let bad = |error: csv::Error| HostMapError::Csv(error.to_string());
-        let heading = reader.headers().map_err(bad)?.clone();
+        let mut lines = Lines::of(bytes);
+        let heading = reader.headers();
+        let heading = heading.map_err(|error| lines.error(&error))?.clone();
         let mut columns = BTreeSet::new();
         for (index, name) in heading.iter().enumerate() {
             if name.is_empty() {
@@ -123,8 +124,8 @@ impl HostMap {
         }
         let mut rows = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(bad)?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let record = record.map_err(|error| lines.error(&error))?;
+            let line = record.position().map_or(0, |at| lines.line_from(at));
             let cells: BTreeMap<String, String> = heading
                 .iter()
                 .zip(&record)
@@ -198,6 +199,62 @@ fn reader(bytes: &[u8], separator: u8) -> csv::Reader<&[u8]> {
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
         .from_reader(bytes)
+}
+
+/// Where records begin, in lines as an editor counts them. The reader's own count is of line feeds, and up
+/// to the end of the record before: it is one too low after a carriage return, and where comments or
+/// empty lines come first.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    line: u64,
+}
+
+impl<'b> Lines<'b> {
+    fn of(bytes: &'b [u8]) -> Self {
+        Lines {
+            bytes,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line of the record that was read from there on; records come in their order.
+    fn line_from(&mut self, position: &csv::Position) -> u64 {
+        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        let mut comment = false;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            let ends_line = matches!(byte, b'\r' | b'\n');
+            if self.at >= from {
+                comment = !ends_line && (comment || byte == b'#');
+                if !ends_line && !comment {
+                    break;
+                }
+            }
+            let after_return = self.at > 0 && self.bytes[self.at - 1] == b'\r';
+            self.line += u64::from(byte == b'\r' || byte == b'\n' && !after_return);
+            self.at += 1;
+        }
+        self.line
+    }
+
+    fn error(&mut self, error: &csv::Error) -> HostMapError {
+        let line = error.position().map(|at| self.line_from(at));
+        HostMapError::Csv(match (error.kind(), line) {
+            (
+                csv::ErrorKind::UnequalLengths {
+                    expected_len, len, ..
+                },
+                Some(line),
+            ) => {
+                format!(
+                    "line {line} has another number of cells than the heading: {len}, not {expected_len}"
+                )
+            }
+            (csv::ErrorKind::Utf8 { .. }, Some(line)) => format!("line {line} is not UTF-8"),
+            _ => error.to_string(),
+        })
+    }
 }
 
 /// The separator by which the heading has a column that rows are matched by; where none has, the
@@ -352,6 +409,35 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        let cases: [(&[u8], u64); 7] = [
+            (b"image,name\na.img,x\n", 2),
+            (b"image,name\r\na.img,x\r\n", 2),
+            (b"image,name\ra.img,x\r", 2),
+            (b"\xef\xbb\xbfimage,name\r\n\r\nb.img,y\r\na.img,x", 4),
+            (b"# one\r\nimage,name\n# b.img,y\n\n#\n a.img ,x\n", 6),
+            (b"image,name\nb.img,\"a\nb\"\na.img,x\n", 4),
+            (b"image,name\na.img,#\n", 2),
+        ];
+        for (text, expected) in cases {
+            let map = HostMap::parse(text).unwrap();
+            let (line, _) = map.row_for(&image("a.img")).unwrap();
+            assert_eq!(line, expected, "{}", text.escape_ascii());
+        }
+        // Rows that end in carriage returns alone are told apart by their lines.
+        let map = HostMap::parse(b"image,serial\ra.img,\rb.img,X\r").unwrap();
+        let unused: Vec<_> = map.unused(&BTreeSet::from([2])).collect();
+        assert_eq!(unused, [(3, "image b.img, serial X".to_owned())]);
+        for text in [
+            &b"image,name\r\na.img,x\r\nb.img\r\n"[..],
+            b"image\r\na\r\n\xff\r\n",
+        ] {
+            let error = HostMap::parse(text).map(drop).unwrap_err().to_string();
+            assert!(error.starts_with("line 3 "), "{error}");
+        }
+    }
+
+    #[test]
     fn two_rows_for_one_medium_are_refused() {
         let map = HostMap::parse(b"image,bank-uuid\na.img,\n,5a1b-22\n").unwrap();
         let found = map.row_for(&image("a.img")).map(drop);
@@ -374,7 +460,7 @@ mod tests {
         }
         let uneven = HostMap::parse(b"image,name\na.img\n").map(drop);
         assert!(
-            matches!(&uneven, Err(HostMapError::Csv(text)) if text.contains("line: 2")),
+            matches!(&uneven, Err(HostMapError::Csv(text)) if text == "line 2 has another number of cells than the heading: 1, not 2"),
             "{uneven:?}"
         );
         let map = HostMap::parse(b"image,name\n").unwrap();
