@@ -170,6 +170,138 @@ fn a_medium_pulled_in_the_middle_is_reported_as_unknown() {
     assert_eq!(failure.holds, [(5, Holds::Unknown)]);
 }
 
+/// Two entries of partition 5, the second of which takes two sectors, and one of partition 6.
+fn plan_of_three_switches(bytes: &[u8]) -> WriteSet {
+    let at = |lba: u64| lba * SECTOR as u64;
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(at(1)..at(16)).unwrap();
+    for (partition, lba, content) in [
+        (5, 3, b"one".to_vec()),
+        (5, 12, [2; 2 * SECTOR].to_vec()),
+        (6, 15, b"three".to_vec()),
+    ] {
+        planner.begin(Phase::Switch, partition, "entry");
+        planner.put(at(lba), &content).unwrap();
+    }
+    planner.finish()
+}
+
+#[test]
+fn what_each_bank_holds_after_a_failure_is_told_from_all_its_entries() {
+    let bytes = medium();
+    let set = plan_of_three_switches(&bytes);
+    let old_and = |five| vec![(5, five), (6, Holds::Old)];
+    // Which write fails and how, and what is left.
+    for (at, fault, expected) in [
+        (0, Fault::Errno(5), old_and(Holds::Old)),
+        (1, Fault::Errno(5), old_and(Holds::Mixed)),
+        // One of the two sectors was written.
+        (1, Fault::ShortWrite, old_and(Holds::Unknown)),
+        (2, Fault::Errno(5), vec![(5, Holds::New), (6, Holds::Old)]),
+        // What is in the sector was never there.
+        (0, Fault::SpoiltWrite, old_and(Holds::Unknown)),
+        (
+            2,
+            Fault::SpoiltWrite,
+            vec![(5, Holds::New), (6, Holds::Unknown)],
+        ),
+    ] {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, Counts::Writes, at, fault);
+        let Err(CommitError::Failed(failure)) = run(&faulty, &set, &|| false) else {
+            panic!("write {at}, {fault:?} was not reported");
+        };
+        assert_eq!(failure.holds, expected, "write {at}, {fault:?}");
+    }
+    // The same where the FAT is spoilt and the entry was not reached.
+    let recorder = Recorder::new(bytes.clone());
+    let faulty = Faulty::new(&recorder, Counts::Writes, 1, Fault::SpoiltWrite);
+    let Err(CommitError::Failed(failure)) = run(&faulty, &plan(&bytes), &|| false) else {
+        panic!("the fault was not reported");
+    };
+    assert_eq!(failure.holds, [(5, Holds::Unknown)]);
+}
+
+#[test]
+fn one_set_after_another_keeps_what_neither_writes() {
+    let bytes = medium();
+    let at = |lba: u64| lba * SECTOR as u64;
+    let planned = |medium: &[u8], put: u64, kept: [u64; 2]| {
+        let mut planner = Planner::new(&medium, SECTOR_SIZE);
+        planner.allow(at(1)..at(12)).unwrap();
+        planner.begin(Phase::Data, 5, "content");
+        planner.put(at(put), &[0xdd; SECTOR]).unwrap();
+        for lba in kept {
+            planner.preserve(at(lba)..at(lba + 1)).unwrap();
+        }
+        planner.finish()
+    };
+    let first = planned(&bytes, 8, [4, 5]);
+    let recorder = Recorder::new(bytes.clone());
+    run(&recorder, &first, &|| false).unwrap();
+    // It writes over a sector that the first kept, and keeps one that the first wrote.
+    let next = planned(&recorder.bytes(), 4, [6, 8]);
+    let both = first.then(next);
+    assert_eq!(both.steps().len(), 2);
+    assert_eq!(both.allowed().len(), 1);
+    let kept: Vec<Lba> = both.preserved()[&5].keys().copied().collect();
+    assert_eq!(kept, [Lba(5), Lba(6)]);
+}
+
+#[test]
+fn an_undo_file_whose_steps_disagree_is_refused() {
+    let bytes = medium();
+    let at = 8 * SECTOR as u64;
+    let written = |medium: &[u8], byte: u8| {
+        let mut planner = Planner::new(&medium, SECTOR_SIZE);
+        planner.allow(at..at + SECTOR as u64).unwrap();
+        planner.begin(Phase::Data, 5, "content");
+        planner.put(at, &[byte; SECTOR]).unwrap();
+        planner.finish()
+    };
+    // Both were planned for the medium as it was: the second begins with what the first removes.
+    let file = undo(written(&bytes, 1).then(written(&bytes, 2)));
+    let read = Undo::from_bytes(&file.to_bytes().unwrap());
+    let Err(UndoError::Inconsistent(why)) = read else {
+        panic!("{read:?}");
+    };
+    assert!(why.contains("disagree about sector 8"), "{why}");
+    // So is one whose medium ends before a sector it names.
+    let mut file = undo(written(&bytes, 1));
+    file.medium_size = at;
+    let read = Undo::from_bytes(&file.to_bytes().unwrap());
+    assert!(matches!(read, Err(UndoError::Inconsistent(_))), "{read:?}");
+}
+
+/// A medium none of whose sectors can be read.
+struct Unreadable(u64);
+
+impl ReadAt for Unreadable {
+    fn size(&self) -> u64 {
+        self.0
+    }
+    fn read_at(&self, _: &mut [u8], _: u64) -> std::io::Result<()> {
+        Err(std::io::Error::from_raw_os_error(5))
+    }
+}
+
+#[test]
+fn sectors_that_an_overlay_replaces_are_not_read_up_to_the_last() {
+    let bytes = medium();
+    let at = |lba: u64| lba * SECTOR as u64;
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(at(14)..at(16)).unwrap();
+    planner.begin(Phase::Data, 5, "content");
+    planner.put(at(14), &[0xdd; 2 * SECTOR]).unwrap();
+    let set = planner.finish();
+    let medium = Unreadable(at(16));
+    let overlay = bootbank::commit::Overlay::new(&medium, &set);
+    let mut buf = [0; 2 * SECTOR];
+    overlay.read_at(&mut buf, at(14)).unwrap();
+    assert_eq!(buf, [0xdd; 2 * SECTOR]);
+    assert!(overlay.read_at(&mut buf, at(13)).is_err());
+}
+
 #[test]
 fn the_undo_file_comes_back_as_it_was_and_is_the_same_each_time() {
     let bytes = medium();

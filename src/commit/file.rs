@@ -177,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn what_it_is_for_is_read_from_its_head() {
+        let bytes = undo().to_bytes().unwrap();
+        let head = &bytes[..1024];
+        let summary = crate::commit::UndoSummary::read(head).unwrap();
+        assert_eq!(summary.medium_size, 3);
+        assert_eq!(summary.about, undo().about);
+        assert!(summary.partitions.is_empty());
+    }
+
+    #[test]
     fn a_damaged_one_is_refused() {
         let bytes = undo().to_bytes().unwrap();
         for at in (0..bytes.len()).filter(|at| bytes[*at] != 0) {

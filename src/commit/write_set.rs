@@ -460,6 +460,16 @@ mod tests {
     }
 
     #[test]
+    fn neighbouring_sectors_are_one_run() {
+        let lbas = [3, 4, 5, 7, 9, 10, u64::MAX].map(Lba);
+        let expected = [(3, 3), (7, 1), (9, 2), (u64::MAX, 1)];
+        assert_eq!(
+            runs(lbas.iter()),
+            expected.map(|(lba, count)| (Lba(lba), count))
+        );
+    }
+
+    #[test]
     fn nothing_outside_the_declared_ranges_can_be_put_or_kept() {
         let medium = vec![0; 4096];
         let mut planner = Planner::new(&medium, 512);

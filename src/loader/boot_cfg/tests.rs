@@ -35,6 +35,20 @@ fn a_boot_cfg_of_6_7_is_read_whole() {
 }
 
 #[test]
+fn the_kernel_and_the_modules_are_loaded_and_nothing_else() {
+    let cfg = parse(SAMPLE_6_7);
+    for name in ["b.b00", "B.B00", "k.b00", "state.tgz"] {
+        assert!(cfg.loads(name), "{name}");
+    }
+    assert!(!cfg.loads("local.tgz"));
+    assert!(!cfg.lists_module("b.b00"));
+    // Without a kernel the empty name is none.
+    let none = parse("modules=k.b00\n");
+    assert!(none.loads("k.b00") && !none.loads(""));
+    assert_eq!(parse("prefix=/boot\n").prefix.as_deref(), Some("/boot"));
+}
+
+#[test]
 fn keys_and_numbers_are_read_as_the_loader_reads_them() {
     // Text, updated, bootstate, build, rejected.
     let cases: [(&str, u32, i32, Option<&str>, bool); 24] = [

@@ -168,6 +168,32 @@ fn a_module_must_unpack_to_its_trailer() {
 }
 
 #[test]
+fn a_header_that_ends_behind_the_file_is_none() {
+    // Two bytes of FHCRC, of which the file has two, one or none.
+    let header = [0x1f, 0x8b, 8, 2, 0, 0, 0, 0, 2, 3];
+    let fault = |more: &[u8]| check(&with(header.to_vec(), more), Generation::NEWEST);
+    assert_eq!(fault(&[0, 0]), Content::Damaged(ContentFault::NoData));
+    assert_eq!(fault(&[0]), Content::Damaged(ContentFault::Header));
+    assert_eq!(fault(&[]), Content::Damaged(ContentFault::Header));
+}
+
+#[test]
+fn a_length_of_up_to_a_gibibyte_too_much_finds_its_memory() {
+    let with_length = |length: u32| {
+        let mut bytes = gzip(b"content");
+        let at = bytes.len() - 4;
+        bytes[at..].copy_from_slice(&length.to_le_bytes());
+        check(&bytes, Generation::NEWEST)
+    };
+    assert_eq!(with_length(1 << 30), Content::Unpacked { len: 7 });
+    let more = with_length((1 << 30) + 1);
+    assert!(
+        matches!(more, Content::Undecided(Undecided::Room { .. })),
+        "{more:?}"
+    );
+}
+
+#[test]
 fn a_flipped_bit_anywhere_in_the_data_stops_the_loader() {
     let good = gzip(&noise(700));
     for at in 10..good.len() - 8 {

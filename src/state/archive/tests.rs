@@ -111,6 +111,76 @@ fn the_last_of_several_members_counts_and_is_the_one_edited() {
 }
 
 #[test]
+fn members_that_are_there_again_are_named_up_to_a_number() {
+    let warnings = |again: usize| {
+        let parts: Vec<Vec<u8>> = (0..=again).map(|_| file("etc/hosts", b"x")).collect();
+        parse(&parts).warnings().to_vec()
+    };
+    let named = |warnings: &[String]| {
+        let is_named = |it: &&String| it.starts_with("etc/hosts is in the archive more than once");
+        warnings.iter().filter(is_named).count()
+    };
+    assert_eq!(warnings(0).len(), 0);
+    let up_to_it = warnings(MAX_REPEATED);
+    assert_eq!(
+        (up_to_it.len(), named(&up_to_it)),
+        (MAX_REPEATED, MAX_REPEATED)
+    );
+    let beyond = warnings(MAX_REPEATED + 2);
+    assert_eq!(
+        (beyond.len(), named(&beyond)),
+        (MAX_REPEATED + 1, MAX_REPEATED)
+    );
+    assert_eq!(beyond[MAX_REPEATED], "2 more are repeated like this");
+}
+
+#[test]
+fn owners_and_times_below_zero_are_read_as_0_and_kept() {
+    let below = altered("etc/hosts", b'0', 1, |header| {
+        for field in [at::UID, at::GID, at::MTIME] {
+            header[field].fill(0xff);
+        }
+    });
+    let archive = parse(&[[below.clone(), vec![b'x'; 512]].concat()]);
+    let found = archive.find("etc/hosts").unwrap();
+    assert_eq!((found.uid, found.gid, found.mtime), (0, 0, 0));
+    let edited = archive.edit(&[replace("etc/hosts", b"y")]).unwrap();
+    assert_eq!(edited.as_bytes()[at::UID], below[at::UID]);
+    assert_eq!(edited.as_bytes()[at::MTIME], below[at::MTIME]);
+    // The mode has no such reading.
+    let mode = altered("etc/hosts", b'0', 0, |header| header[at::MODE].fill(0xff));
+    assert!(Archive::parse(super::super::fixtures::archive(&[mode])).is_err());
+}
+
+#[test]
+fn what_is_left_of_an_archive_that_is_cut_off_is_told_from_what_is_not() {
+    let whole = archive(&[
+        file("etc/hosts", &[b'x'; 600]),
+        file("etc/motd", &[b'y'; 700]),
+    ]);
+    let salvage = |len: usize| Archive::salvage(whole[..len].to_vec(), 1 << 20).unwrap();
+    let complete = salvage(whole.len());
+    assert_eq!(complete.fault(), None);
+    let (member, content) = complete.content("etc/motd").unwrap().unwrap();
+    assert_eq!((complete.present(member), content), (700, &[b'y'; 700][..]));
+    // The second member's data begin behind a header, two blocks and a header.
+    let cut = salvage(4 * 512 + 300);
+    assert!(matches!(cut.fault(), Some(ArchiveError::PastEnd { .. })));
+    let (member, content) = cut.content("etc/motd").unwrap().unwrap();
+    assert_eq!((member.size, cut.present(member)), (700, 300));
+    assert_eq!(content, [b'y'; 300]);
+    let (member, _) = cut.content("etc/hosts").unwrap().unwrap();
+    assert_eq!(cut.present(member), 600);
+    // Of a member whose header is cut nothing is left.
+    let cut = salvage(3 * 512 + 100);
+    assert!(cut.fault().is_some());
+    assert!(cut.content("etc/motd").unwrap().is_none());
+    // More than may be unpacked is not made up.
+    let short = Archive::salvage(whole[..4 * 512 + 300].to_vec(), 4 * 512).unwrap();
+    assert!(short.content("etc/motd").unwrap().is_none());
+}
+
+#[test]
 fn links_are_followed_for_reading_and_refused_for_writing() {
     let link = |name, kind, to: &str| {
         altered(name, kind, 0, |header| {
