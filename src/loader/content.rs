@@ -36,6 +36,13 @@ pub struct FileAt {
     pub(super) runs: Vec<Range<u64>>,
 }
 
+impl FileAt {
+    /// Its sectors in bytes of the medium, in order. The last one may reach past [`FileAt::size`].
+    pub fn runs(&self) -> &[Range<u64>] {
+        &self.runs
+    }
+}
+
 /// What the content of a file is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -1,36 +1,10 @@
 //! Partition tables and FAT volumes.
 
 use super::super::repair;
+use super::Sparse;
 use bootbank::commit::Planner;
 use bootbank::fat::{Action, FatError, FileChange, Method, Volume, judge, replace};
-use bootbank::medium::ReadAt;
 use bootbank::partition::PartitionTable;
-use std::io;
-
-/// Bytes with nothing but zeros behind them.
-struct Sparse<'b> {
-    head: &'b [u8],
-    size: u64,
-}
-
-impl ReadAt for Sparse<'_> {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buf.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buf.fill(0);
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let known = self.head.get(start..).unwrap_or_default();
-        let len = known.len().min(buf.len());
-        buf[..len].copy_from_slice(&known[..len]);
-        Ok(())
-    }
-}
 
 /// First byte: sector size and length of the medium; then its first sectors.
 pub fn table(data: &[u8]) -> bool {
