@@ -2,7 +2,7 @@
 
 use super::super::repair;
 use super::settings;
-use bootbank::commit::{Undo, run};
+use bootbank::commit::{AnyUndo, FileUndo, digest, run};
 use bootbank::diagnosis::{CheckOptions, Contents, check};
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
@@ -68,11 +68,13 @@ pub fn image(data: &[u8]) -> bool {
 /// The image the seed of `undo` is for, as the change left it.
 const CHANGED: &[u8] = include_bytes!("../../templates/changed.bin");
 
-/// An undo file.
+/// An undo file, of a medium or of a state file.
 pub fn undo(data: &[u8]) -> bool {
-    let _ = Undo::from_bytes(data);
-    let Ok(undo) = Undo::from_bytes(&repair::undo(data)) else {
-        return false;
+    let _ = AnyUndo::from_bytes(data);
+    let undo = match AnyUndo::from_bytes(&repair::undo(data)) {
+        Ok(AnyUndo::Medium(undo)) => undo,
+        Ok(AnyUndo::File(undo)) => return undo_of_file(&undo),
+        Err(_) => return false,
     };
     let medium = CHANGED.to_vec();
     let _ = undo.plan(&medium, true);
@@ -92,6 +94,24 @@ pub fn undo(data: &[u8]) -> bool {
         );
     }
     undo.plan(&medium, false).is_ok_and(|set| !set.is_empty())
+}
+
+/// Only what the change left is given up for the old content, unless it is asked for.
+fn undo_of_file(undo: &FileUndo) -> bool {
+    let AnyUndo::File(again) =
+        AnyUndo::from_bytes(&undo.to_bytes().expect("what was read")).expect("what was written")
+    else {
+        panic!("it was for a file");
+    };
+    assert!(again == *undo, "the undo file does not come back as it was");
+    assert_eq!(undo.plan(&undo.old, false).expect("the old content"), None);
+    let other = [&undo.old, &b"x"[..]].concat();
+    assert_eq!(undo.plan(&other, false).is_ok(), digest(&other) == undo.new);
+    assert_eq!(
+        undo.plan(&other, true).expect("by force"),
+        Some(&undo.old[..])
+    );
+    true
 }
 
 /// What an undo leaves is sound: the volumes, and down to their archives the states, but for those
