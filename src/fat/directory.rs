@@ -280,6 +280,57 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_is_like_another_in_attributes_and_times_and_like_itself_in_the_rest() {
+        let mut like = entry(b"STATE   TGZ", 0x07, 0x18);
+        like.slot[13..32].copy_from_slice(&std::array::from_fn::<u8, 19, _>(|at| at as u8 + 1));
+        let new = Entry::new_file("local.tgz", 64, &like).unwrap();
+        assert_eq!((new.offset(), new.raw_name()), (64, *b"LOCAL   TGZ"));
+        // A file that was never saved; of its times all but the upper half of the first cluster.
+        assert_eq!(new.attributes(), 0x27);
+        assert_eq!(new.slot[12], 0);
+        assert_eq!(new.slot[13..20], like.slot[13..20]);
+        assert_eq!(new.slot[22..26], like.slot[22..26]);
+        assert_eq!(
+            (new.high_cluster(), new.first_cluster(), new.size()),
+            (0, 0, 0)
+        );
+        // What the other is beside a file is not taken over, and the case only with the name.
+        let directory = entry(b"LOCAL   TGZ", 0x10, 0x18);
+        let new = Entry::new_file("local.tgz", 0, &directory).unwrap();
+        assert_eq!((new.attributes(), new.slot[12]), (0x20, 0x18));
+        assert!(Entry::new_file("a name", 0, &directory).is_none());
+    }
+
+    #[test]
+    fn a_date_and_a_time_are_read_as_dos_wrote_them() {
+        let modified = |time: u16, date: u16| {
+            let mut entry = entry(b"STATE   TGZ", 0x20, 0);
+            entry.slot[22..24].copy_from_slice(&time.to_le_bytes());
+            entry.slot[24..26].copy_from_slice(&date.to_le_bytes());
+            entry.modified()
+        };
+        let time = |hour: u16, minute: u16, half: u16| hour << 11 | minute << 5 | half;
+        let date = |year: u16, month: u16, day: u16| (year - 1980) << 9 | month << 5 | day;
+        let known = modified(time(19, 45, 29), date(2026, 11, 23));
+        assert_eq!(known.as_deref(), Some("2026-11-23 19:45:58"));
+        let first = modified(0, date(1980, 1, 1));
+        assert_eq!(first.as_deref(), Some("1980-01-01 00:00:00"));
+        let last = modified(time(23, 59, 29), date(2107, 12, 31));
+        assert_eq!(last.as_deref(), Some("2107-12-31 23:59:58"));
+        for (time, date) in [
+            (0, 0),
+            (0, date(2026, 0, 1)),
+            (0, date(2026, 13, 1)),
+            (0, date(2026, 1, 0)),
+            (time(24, 0, 0), date(2026, 1, 1)),
+            (time(0, 60, 0), date(2026, 1, 1)),
+            (time(0, 0, 30), date(2026, 1, 1)),
+        ] {
+            assert_eq!(modified(time, date), None, "{time:#x} {date:#x}");
+        }
+    }
+
+    #[test]
     fn only_names_with_an_8_3_form_have_one() {
         assert_eq!(short_name("state.tgz").as_ref(), Some(b"STATE   TGZ"));
         assert_eq!(short_name("useropts.gz").as_ref(), Some(b"USEROPTSGZ "));
@@ -317,6 +368,28 @@ mod tests {
     }
 
     #[test]
+    fn behind_the_end_only_what_is_in_use_counts() {
+        let slot = |first: u8, attributes: u8, cluster: u8| {
+            let mut slot = entry(b"A          ", attributes, 0).slot;
+            (slot[0], slot[26]) = (first, cluster);
+            slot
+        };
+        let file = slot(b'A', 0x20, 5);
+        for (what, behind, found) in [
+            ("a file", file, true),
+            ("a directory", slot(b'A', 0x10, 5), true),
+            ("an empty file", slot(b'A', 0x20, 0), false),
+            ("a label", slot(b'A', 0x08, 5), false),
+            ("a deleted file", slot(DELETED, 0x20, 5), false),
+            ("an empty slot", slot(0, 0x20, 5), false),
+        ] {
+            let directory = [file, [0; 32], slot(DELETED, 0x20, 5), behind].concat();
+            assert_eq!(entry_after_end(&directory), found.then_some(96), "{what}");
+        }
+        assert_eq!(entry_after_end(&[file, file].concat()), None);
+    }
+
+    #[test]
     fn labels_and_long_names_own_no_clusters() {
         for (attributes, what) in [
             (0x08, Some("a volume label")),
@@ -327,6 +400,7 @@ mod tests {
         ] {
             let entry = entry(b"STATE   TGZ", attributes, 0);
             assert_eq!(entry.not_a_file(), what);
+            assert_eq!(entry.is_long_name(), attributes == 0x0f);
         }
     }
 }

@@ -391,6 +391,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(geometry.cluster(number).is_some(), exists, "{number}");
         }
+        assert_eq!(geometry.cluster(2).unwrap().to_string(), "2");
     }
 
     #[test]

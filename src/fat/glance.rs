@@ -104,3 +104,72 @@ fn root_of_fat32(window: &Window<&dyn ReadAt>, boot: &[u8]) -> Result<Vec<u8>, F
     }
     Ok(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECTOR: usize = 512;
+
+    /// A FAT32 volume: one FAT of a sector, clusters of a sector, the root directory in clusters 2
+    /// and 5. Its second part holds the file.
+    fn fat32() -> Vec<u8> {
+        let mut volume = vec![0; 16 * SECTOR];
+        for (at, bytes) in [
+            (11, &512_u16.to_le_bytes()[..]),
+            (13, &[1]),
+            (14, &2_u16.to_le_bytes()),
+            (16, &[1]),
+            (32, &16_u32.to_le_bytes()),
+            (36, &1_u32.to_le_bytes()),
+            (44, &2_u32.to_le_bytes()),
+            (2 * SECTOR + 8, &5_u32.to_le_bytes()),
+            (2 * SECTOR + 20, &0x0fff_ffff_u32.to_le_bytes()),
+        ] {
+            volume[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        for slot in volume[3 * SECTOR..4 * SECTOR].chunks_exact_mut(32) {
+            slot[..11].copy_from_slice(b"OTHER      ");
+        }
+        volume[6 * SECTOR..6 * SECTOR + 11].copy_from_slice(b"BOOT    CFG");
+        volume
+    }
+
+    fn holds(volume: &Vec<u8>) -> Result<bool, FatError> {
+        root_holds(volume, 0..volume.len() as u64, 512, "boot.cfg")
+    }
+
+    #[test]
+    fn the_root_directory_of_fat32_is_followed_to_its_end() {
+        assert!(holds(&fat32()).unwrap());
+        let mut without = fat32();
+        without[6 * SECTOR..6 * SECTOR + 11].copy_from_slice(b"BOOT    BAK");
+        assert!(!holds(&without).unwrap());
+        // The chain ends before, leads out of the volume, or in a circle.
+        for next in [0x0fff_ffff_u32, 0, 1, 4000, 2] {
+            let mut other = fat32();
+            other[2 * SECTOR + 8..2 * SECTOR + 12].copy_from_slice(&next.to_le_bytes());
+            assert!(!holds(&other).unwrap(), "{next:#x}");
+        }
+    }
+
+    #[test]
+    fn fields_that_cannot_be_hold_nothing() {
+        // Clusters of no byte, and a cluster whose entry in the FAT lies behind the volume.
+        let tiny: [(usize, &[u8]); 4] = [
+            (11, &[1, 0]),
+            (16, &[0]),
+            (44, &[44, 1, 0, 0]),
+            (14, &[9, 0]),
+        ];
+        let empty: [(usize, &[u8]); 1] = [(13, &[0])];
+        for fields in [&tiny[..], &empty] {
+            let mut volume = fat32();
+            volume.truncate(2 * SECTOR);
+            for (at, bytes) in fields {
+                volume[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            assert!(!holds(&volume).unwrap());
+        }
+    }
+}
