@@ -5,7 +5,9 @@ use crate::fat_victim::Victim;
 use crate::fat_volume::{FORMATS, Format, open, pattern};
 use crate::{Lie, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
-use bootbank::fat::{Action, FileChange, Method, Volume, judge, replace};
+use bootbank::fat::{
+    Action, FileChange, Method, Volume, judge, judge_marks, judge_undo, mark_clean, replace,
+};
 
 /// Ways a plan can go wrong, as changes to the bytes the last of its steps leaves.
 const WRONG_PLANS: [Lie; 12] = [
@@ -99,6 +101,138 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
                 "{lie} in {}: {error}",
                 format.name
             );
+        }
+    }
+}
+
+/// What an undo could put back beside a file, and words of the error.
+const WRONG_UNDOS: [Lie; 7] = [
+    (
+        "boot-sector-changed",
+        |v| v.put(3, b"OTHER"),
+        "the head of the volume would change",
+    ),
+    (
+        "first-entry-changed",
+        |v| v.link(0, 0xfff0),
+        "the head of the volume would change",
+    ),
+    (
+        "folder-changed",
+        |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
+        "not a file of the root directory",
+    ),
+    (
+        "content-of-a-folder-changed",
+        |v| v.put(v.folder_at + 1, b"?"),
+        "",
+    ),
+    (
+        "shared-clusters",
+        |v| v.put(v.state + 26, &v.other[0].to_le_bytes()),
+        "",
+    ),
+    ("chain-cut", |v| v.link(v.chain[1], 0), ""),
+    (
+        "label-added",
+        |v| {
+            let label = [&b"A LABEL    \x08"[..], &[0; 20]].concat();
+            let free = (v.local..)
+                .step_by(32)
+                .find(|at| v.bytes[*at] == 0)
+                .unwrap();
+            v.put(free, &label);
+        },
+        "another slot of the root directory would change",
+    ),
+];
+
+#[test]
+fn an_undo_gives_back_files_of_the_root_directory_and_nothing_else() {
+    for format in FORMATS {
+        let before = Victim::of(format);
+        let volume = open(&before.bytes, format);
+        let content = pattern(2000, 77);
+        let files = [FileChange {
+            entry: volume.find("state.tgz").unwrap().unwrap(),
+            action: Action::Replace(&content),
+            why: "test".into(),
+        }];
+        let mut planner = Planner::new(&before.bytes, format.sector_size);
+        replace(&volume, &volume.check().unwrap(), &mut planner, 5, &files).unwrap();
+        let mut changed = before.clone();
+        crash::apply_all(&mut changed.bytes, &planner.finish());
+        let now = open(&changed.bytes, format);
+        let judged = |undone: &Victim| {
+            let set = difference(&changed.bytes, &undone.bytes, format);
+            judge_undo(&now, &now, &set)
+        };
+        let restored = judged(&before).unwrap();
+        assert_eq!(restored.len(), 1, "{}", format.name);
+        assert_eq!(restored[0].name(), "state.tgz");
+        let size = |entry: &Option<bootbank::fat::Entry>| entry.as_ref().unwrap().size();
+        assert_eq!(size(&restored[0].now), 2000);
+        assert_eq!(
+            size(&restored[0].afterwards),
+            before.chain.len() as u32 * cluster_of(format)
+        );
+        for (lie, tamper, words) in WRONG_UNDOS {
+            let mut undone = before.clone();
+            tamper(&mut undone);
+            let error = judged(&undone).expect_err(lie).to_string();
+            assert!(error.contains(words), "{lie} in {}: {error}", format.name);
+        }
+    }
+}
+
+fn cluster_of(format: Format) -> u32 {
+    format.sector_size * format.sectors_per_cluster
+}
+
+#[test]
+fn clearing_the_marks_clears_both_and_changes_nothing_else() {
+    const IN_USE: usize = 0x25;
+    for format in FORMATS {
+        let clean = Victim::of(format);
+        let mut marked = clean.clone();
+        marked.bytes[IN_USE] |= 1;
+        // Not unmounted, and an I/O error; FAT12 has no such bits.
+        if format.fat_bits == 16 {
+            marked.link(1, 0x3fff);
+        }
+        let volume = open(&marked.bytes, format);
+        let mut planner = Planner::new(&marked.bytes, format.sector_size);
+        mark_clean(&volume, &mut planner, 5).unwrap();
+        let set = planner.finish();
+        judge_marks(&volume, &set).unwrap();
+        let mut after = marked.bytes.clone();
+        crash::apply_all(&mut after, &set);
+        assert!(after == clean.bytes, "{}", format.name);
+        let judged =
+            |after: &Victim| judge_marks(&volume, &difference(&marked.bytes, &after.bytes, format));
+        // One mark that stays.
+        let mut left = clean.clone();
+        left.bytes[IN_USE] |= 1;
+        assert!(judged(&left).is_err(), "{}", format.name);
+        for mark in [0x7fff, 0xbfff] {
+            let mut left = clean.clone();
+            left.link(1, mark);
+            assert_eq!(
+                judged(&left).is_err(),
+                format.fat_bits == 16,
+                "{}",
+                format.name
+            );
+        }
+        // More than the marks.
+        for tamper in [
+            |v: &mut Victim| v.put(3, b"OTHER"),
+            |v: &mut Victim| v.put(v.state + 22, &[1, 2]),
+            |v: &mut Victim| v.link(v.free + 40, v.bits),
+        ] {
+            let mut more = clean.clone();
+            tamper(&mut more);
+            assert!(judged(&more).is_err(), "{}", format.name);
         }
     }
 }
