@@ -2,7 +2,7 @@
 //! through, both readers agree about.
 
 use crate::fat_victim::Victim;
-use crate::fat_volume::{FORMATS, Format, open, pattern};
+use crate::fat_volume::{FORMATS, Format, Made, open, pattern};
 use crate::{Lie, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::fat::{
@@ -72,6 +72,35 @@ const WRONG_PLANS: [Lie; 12] = [
         "sector would change that must not",
     ),
 ];
+
+#[test]
+fn an_entry_is_where_it_says_in_folders_of_any_length() {
+    for format in FORMATS {
+        let mut made = Made::bank(format, 2000);
+        // More names than a small cluster holds.
+        for number in 0..14 {
+            made.put(&format!("System Volume Information/{number}.TXT"), b"x");
+        }
+        let bytes = made.bytes();
+        let volume = open(&bytes, format);
+        let reach = volume.check().unwrap();
+        for node in reach.nodes() {
+            let (entry, at) = (node.entry(), node.entry().offset() as usize);
+            assert_eq!(
+                bytes[at..at + 32],
+                *entry.bytes(),
+                "{} {}",
+                format.name,
+                entry.name()
+            );
+        }
+        let inside = reach
+            .nodes()
+            .iter()
+            .filter(|node| node.entry().name().ends_with(".TXT"));
+        assert!(inside.count() >= 14, "{}", format.name);
+    }
+}
 
 #[test]
 fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
