@@ -5,6 +5,7 @@ use crate::fat_volume::{FORMATS, Format, Made, open, pattern, set_fat_entry};
 use crate::{cluster, crash, done, phases, plan};
 use bootbank::commit::{Phase, Planner};
 use bootbank::fat::{Action, FileChange, Method, Volume, judge, reclaim, replace};
+
 use bootbank::medium::ReadAt;
 use std::cell::Cell;
 use std::io;

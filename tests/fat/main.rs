@@ -21,6 +21,7 @@ mod fat_volume;
 mod judging;
 mod leftovers;
 mod replace;
+mod worn;
 
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::fat::{Action, FatError, FileChange, Method, judge, replace, replace_in_place};

@@ -1,0 +1,130 @@
+//! Volumes on a worn medium, some sectors of which cannot be read.
+
+use crate::fat_victim::Victim;
+use crate::fat_volume::{FORMATS, Made, open};
+use bootbank::commit::{Phase, Planner};
+use bootbank::fat::{Action, ClusterId, FatError, FileChange, replace};
+use bootbank::medium::ReadAt;
+use std::io;
+use std::ops::Range;
+
+/// A medium some parts of which cannot be read.
+struct Worn {
+    bytes: Vec<u8>,
+    bad: Vec<std::ops::Range<u64>>,
+}
+
+impl ReadAt for Worn {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset + buf.len() as u64;
+        if self
+            .bad
+            .iter()
+            .any(|bad| bad.start < end && offset < bad.end)
+        {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.bytes.read_at(buf, offset)
+    }
+}
+
+#[test]
+fn free_clusters_that_cannot_be_read_are_left_out_and_a_medium_of_them_is_given_up() {
+    let format = FORMATS[4];
+    let bytes = Made::bank(format, 2000).bytes();
+    let volume = open(&bytes, format);
+    let geometry = volume.geometry();
+    let place = |it: &ClusterId| {
+        let start = geometry.cluster_offset(*it);
+        start..start + geometry.cluster_bytes()
+    };
+    let reach = volume.check().unwrap();
+    let free: Vec<ClusterId> = reach.free().iter().collect();
+    let planned = |bad: usize| {
+        let medium = Worn {
+            bytes: bytes.clone(),
+            bad: free.iter().take(bad).map(place).collect(),
+        };
+        let volume = open(&medium, format);
+        let files = [FileChange {
+            entry: volume.find("state.tgz").unwrap().unwrap(),
+            action: Action::Replace(&[7; 1500]),
+            why: "test".into(),
+        }];
+        let mut planner = Planner::new(&medium, format.sector_size);
+        let reach = volume.check().unwrap();
+        replace(&volume, &reach, &mut planner, 5, &files).map(|_| planner.finish())
+    };
+    for bad in [0, 1, 3] {
+        let set = planned(bad).unwrap();
+        let written = set.steps().iter().filter(|step| step.phase == Phase::Data);
+        let first = written.flat_map(|step| step.sectors.keys()).min().unwrap();
+        let expected = geometry.cluster_offset(free[bad]) / u64::from(format.sector_size);
+        assert_eq!(first.0, expected, "{bad}");
+    }
+    // There is room enough, and none of it can be had: that is a matter of the medium.
+    let error = planned(free.len()).map(drop).unwrap_err();
+    assert!(matches!(error, FatError::Read { .. }), "{error}");
+}
+
+#[test]
+fn what_is_left_of_a_file_says_which_of_its_bytes_are_missing() {
+    for format in FORMATS {
+        let victim = Victim::of(format);
+        let (sector, cluster) = (
+            u64::from(format.sector_size),
+            u64::from(format.sector_size * format.sectors_per_cluster),
+        );
+        let whole = {
+            let volume = open(&victim.bytes, format);
+            let entry = volume.find("state.tgz").unwrap().unwrap();
+            volume.read_file(&entry, 1 << 20).unwrap()
+        };
+        let size = whole.len() as u64;
+        let zeroed = |missing: &[Range<u64>]| {
+            let mut bytes = whole.clone();
+            for range in missing {
+                bytes[range.start as usize..range.end as usize].fill(0);
+            }
+            bytes
+        };
+        let check = |victim: &Victim, bad: Vec<Range<u64>>, missing: &[Range<u64>]| {
+            let medium = Worn {
+                bytes: victim.bytes.clone(),
+                bad,
+            };
+            let volume = open(&medium, format);
+            let entry = volume.find("state.tgz").unwrap().unwrap();
+            let left = volume.salvage_file(&entry, 1 << 20).unwrap();
+            assert_eq!(left.missing, missing, "{}", format.name);
+            assert!(left.bytes == zeroed(missing), "{}", format.name);
+            assert!(volume.salvage_file(&entry, size - 1).is_err());
+        };
+        check(&victim, Vec::new(), &[]);
+        // A sector of the second cluster; that one and its neighbour in the file; the last byte.
+        let second = victim.at(victim.chain[1]) as u64;
+        check(
+            &victim,
+            std::iter::once(second..second + 1).collect(),
+            &[cluster..cluster + sector],
+        );
+        let first_end = victim.at(victim.chain[0]) as u64 + cluster;
+        let both = vec![first_end - 1..first_end, second..second + 1];
+        check(&victim, both, &[cluster - sector..cluster + sector]);
+        let last = victim.at(*victim.chain.last().unwrap()) as u64 + cluster;
+        check(
+            &victim,
+            std::iter::once(last - 1..last).collect(),
+            &[size - sector..size],
+        );
+        // The chain breaks off, leads nowhere or in a circle.
+        for next in [0, 1, 0xfff7, victim.chain[0]] {
+            let mut cut = victim.clone();
+            cut.link(victim.chain[1], next);
+            check(&cut, Vec::new(), &[2 * cluster..size]);
+        }
+    }
+}
