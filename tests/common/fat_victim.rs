@@ -107,6 +107,11 @@ impl Victim {
         u16::from_le_bytes([self.bytes[self.state + 26], self.bytes[self.state + 27]])
     }
 
+    /// Changes a byte that may have any value: the tools take times from the clock.
+    pub fn flip(&mut self, at: usize) {
+        self.bytes[at] ^= 1;
+    }
+
     pub fn put(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }

@@ -23,7 +23,7 @@ const WRONG_PLANS: [Lie; 12] = [
     ),
     (
         "time-changed",
-        |v| v.put(v.state + 22, &[1, 2]),
+        |v| v.flip(v.state + 22),
         "root directory would change",
     ),
     (
@@ -58,7 +58,7 @@ const WRONG_PLANS: [Lie; 12] = [
     ),
     (
         "folder-changed",
-        |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
+        |v| v.flip(v.folder_at + 32 * 4 + 22),
         "~1.TXT would change",
     ),
     (
@@ -148,7 +148,7 @@ const WRONG_UNDOS: [Lie; 7] = [
     ),
     (
         "folder-changed",
-        |v| v.put(v.folder_at + 32 * 4 + 22, &[7]),
+        |v| v.flip(v.folder_at + 32 * 4 + 22),
         "not a file of the root directory",
     ),
     (
@@ -256,7 +256,7 @@ fn clearing_the_marks_clears_both_and_changes_nothing_else() {
         // More than the marks.
         for tamper in [
             |v: &mut Victim| v.put(3, b"OTHER"),
-            |v: &mut Victim| v.put(v.state + 22, &[1, 2]),
+            |v: &mut Victim| v.flip(v.state + 22),
             |v: &mut Victim| v.link(v.free + 40, v.bits),
         ] {
             let mut more = clean.clone();
