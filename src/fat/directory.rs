@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_new_file_is_like_another_in_attributes_and_times_and_like_itself_in_the_rest() {
         let mut like = entry(b"STATE   TGZ", 0x07, 0x18);
-        like.slot[13..32].copy_from_slice(&std::array::from_fn::<u8, 19, _>(|at| at as u8 + 1));
+        like.slot[13..32].copy_from_slice(b"0123456789abcdefghi");
         let new = Entry::new_file("local.tgz", 64, &like).unwrap();
         assert_eq!((new.offset(), new.raw_name()), (64, *b"LOCAL   TGZ"));
         // A file that was never saved; of its times all but the upper half of the first cluster.

@@ -135,8 +135,9 @@ mod tests {
         volume
     }
 
-    fn holds(volume: &Vec<u8>) -> Result<bool, FatError> {
-        root_holds(volume, 0..volume.len() as u64, 512, "boot.cfg")
+    fn holds(volume: &[u8]) -> Result<bool, FatError> {
+        let medium = volume.to_vec();
+        root_holds(&medium, 0..medium.len() as u64, 512, "boot.cfg")
     }
 
     #[test]

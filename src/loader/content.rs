@@ -222,12 +222,17 @@ fn try_check(
     }
     let stream = header..size - TRAILER + 1;
     let len = unpack(source, buffer, stream, stored, crc)?;
-    // The loader asks for as much memory as the file says that it needs.
-    if stored > ROOM && u64::from(stored) > len {
+    if asks_too_much(stored, len) {
         let name = file.name.clone();
         return Err(Undecided::Room { name, stored, len }.into());
     }
     Ok(Content::Unpacked { len })
+}
+
+/// Whether the loader, which asks for as much memory as the file says that it needs, asks for more than
+/// is sure to be there without need.
+pub(super) fn asks_too_much(stored: u32, len: u64) -> bool {
+    stored > ROOM && u64::from(stored) > len
 }
 
 /// Unpacks the bytes of the file in `stream` and returns their length unpacked; one of its trailer is among them, as the loader

@@ -191,6 +191,9 @@ fn a_length_of_up_to_a_gibibyte_too_much_finds_its_memory() {
         matches!(more, Content::Undecided(Undecided::Room { .. })),
         "{more:?}"
     );
+    let asks_too_much = super::super::content::asks_too_much;
+    assert!(!asks_too_much((1 << 30) + 1, (1 << 30) + 1));
+    assert!(asks_too_much((1 << 30) + 1, 1 << 30));
 }
 
 #[test]
