@@ -182,7 +182,7 @@ pub enum CommitError {
     },
     /// The medium failed.
     #[error("{0}")]
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl CommitError {

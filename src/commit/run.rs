@@ -95,7 +95,7 @@ pub fn run_watched(
                 let in_effect = last_switch.is_some_and(|last| index > last);
                 let told = failure.holds.iter().all(|(_, holds)| *holds == Holds::New);
                 if !(in_effect && told) {
-                    return Err(CommitError::Failed(failure));
+                    return Err(CommitError::Failed(Box::new(failure)));
                 }
                 return Ok(Committed {
                     bytes_written,

@@ -104,7 +104,7 @@ fn failure_of(
             assert!(medium.kept().is_empty(), "{context}");
             None
         }
-        Err(CommitError::Failed(failure)) => Some(failure),
+        Err(CommitError::Failed(failure)) => Some(*failure),
         Err(other) => panic!("{other}: {context}"),
     }
 }

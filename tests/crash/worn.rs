@@ -81,7 +81,7 @@ fn plan(image: &Image, medium: &dyn ReadAt, avoided: Vec<Range<Lba>>) -> WriteSe
 
 fn failure(medium: &dyn WriteAt, set: &WriteSet) -> Failure {
     match run(medium, set, &|| false) {
-        Err(CommitError::Failed(failure)) => failure,
+        Err(CommitError::Failed(failure)) => *failure,
         other => panic!("{other:?}"),
     }
 }

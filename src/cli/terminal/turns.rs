@@ -128,7 +128,7 @@ mod tests {
                             turns.say(Said::Talk(format!(" {number}{part}")), hear);
                             thread::yield_now();
                         }
-                        if number % 7 == 0 {
+                        if number.is_multiple_of(7) {
                             turns.wait();
                         }
                         turns.done(hear);

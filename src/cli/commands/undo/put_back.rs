@@ -309,7 +309,9 @@ fn conclude(
         Err(error) => {
             object.outcome = outcome_of(&error);
             let error = match error {
-                CommitError::Failed(failure) => CommitError::Failed(failure.seen_from_the_undone()),
+                CommitError::Failed(failure) => {
+                    CommitError::Failed(Box::new(failure.seen_from_the_undone()))
+                }
                 other => other,
             };
             Err(Failure::from(Error::from(error)).and_hint(again))
