@@ -23,7 +23,6 @@ use guided::Guide;
 use process::{Interrupt, Links, Outputs, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
 use session::{Common, CommonArgs, Program, Run, Schema, Session, key_store, keys};
-use std::fs;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
@@ -159,7 +158,6 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
     };
     let mut needs = command.needs();
     let links = Links::connect(&mut needs, &Host::default());
-    let made = needs.made.clone();
     let (host, outputs) = match command.starts_itself() {
         true => {
             ui.detail(
@@ -187,10 +185,6 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
     };
     let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
-    // Only what is empty can be removed so.
-    for directory in made.iter().rev() {
-        let _ = fs::remove_dir(directory);
-    }
     let Session { ui, links, .. } = session;
     let mut exit = exit;
     for error in links.close() {

@@ -151,30 +151,6 @@ fn a_full_bank_is_refused_and_the_other_can_still_be_chosen() {
 }
 
 #[test]
-fn a_directory_for_undo_files_is_left_only_where_there_is_one() {
-    let image = small("esxi67-usb-passthru");
-    let bench = Bench::new();
-    let stick = image.copy_to(bench.path());
-    let elsewhere = bench.file("absent/deep/x.undo");
-    // Nothing to change, what is refused, and what only looks.
-    bench.done(&args!["fix", stick, "--no-undo"]);
-    bench.done(&args!["fix", stick]);
-    bench.done(&args!["fix", stick, "-z", elsewhere]);
-    let refused = bench.run(&args!["pci", "set", stick, "0000:99:00.0", "vmkernel"]);
-    assert_ne!(refused.code, 0);
-    bench.run(&args!["fix", bench.file("no-such.img")]);
-    bench.run(&args!["info", stick]);
-    assert!(!bench.file("xdg").exists() && !bench.file("absent").exists());
-    // One that was there stays.
-    fs::create_dir_all(bench.file("xdg/bootbank")).unwrap();
-    bench.done(&args!["fix", stick]);
-    assert!(bench.file("xdg/bootbank").is_dir() && !bench.file("xdg/bootbank/undo").exists());
-    let stick = image.copy_to(&bench.file("xdg"));
-    bench.done(&args!["fix", stick]);
-    assert_eq!(bench.undo_files(), 1);
-}
-
-#[test]
 fn undo_files_go_where_they_belong() {
     let image = small("esxi67-usb-passthru");
     let bench = Bench::new();

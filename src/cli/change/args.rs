@@ -59,7 +59,7 @@ pub struct ChangeArgs {
 
 impl ChangeArgs {
     /// What a command has to get at that changes these targets, or copies of them. A directory
-    /// for undo files is made here, while that is allowed; it is removed again where nothing comes to be in it.
+    /// for undo files is made here, while that is allowed.
     pub fn needs(&self, targets: &[PathBuf]) -> Needs {
         if self.dry_run || self.check {
             return Needs::to_read(targets);
@@ -80,9 +80,8 @@ impl ChangeArgs {
         };
         // What goes wrong here goes wrong again when the file is written, and is said then, if
         // there is one to write at all.
-        let mut made = Vec::new();
-        let _ = undo_store::make_directory(&directory, &mut made);
-        needs.making_in(directory).having_made(made)
+        let _ = undo_store::make_directory(&directory);
+        needs.making_in(directory)
     }
 }
 

@@ -78,24 +78,20 @@ pub fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes a directory for undo files, for its owner alone, where there is none, and notes what was made,
-/// outer ones first.
+/// Makes a directory for undo files, for its owner alone, where there is none.
 ///
 /// # Errors
 /// What the operating system reported.
-pub fn make_directory(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+pub fn make_directory(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
     let parent = directory_of(path);
-    make_directory(&parent, made)?;
+    make_directory(&parent)?;
     match DirBuilder::new().mode(0o700).create(path) {
         // A run beside this one was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        result => {
-            result?;
-            made.push(path.to_owned());
-        }
+        made => made?,
     }
     // A directory that is not in its parent after a power cut takes its files with it.
     File::open(&parent)?.sync_all()
@@ -123,7 +119,7 @@ pub const LARGEST: u64 = 1 << 30;
 pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
-    make_directory(&parent, &mut Vec::new()).map_err(failed)?;
+    make_directory(&parent).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
         if !there.is_file() || !leads_the_same_way(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));

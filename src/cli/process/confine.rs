@@ -176,14 +176,11 @@ fn confine_files(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     // The directory is opened to be synced.
     let name = make_bitflags!(AccessFs::{ReadDir | MakeReg});
     let machine = ABOUT_THE_MACHINE.iter().map(Path::new);
-    let around = needs.made.iter().filter_map(|made| made.parent());
-    let around = around.map(|directory| (directory, AccessFs::RemoveDir.into()));
     let rules = machine
         .map(|path| (path, read))
         .chain(all(&needs.reads, read_medium))
         .chain(all(&needs.writes, write_medium))
         .chain(all(&needs.makes_in, make))
-        .chain(around)
         .chain(all(&needs.names_in, name))
         .chain(all(&needs.replaces_in, name | AccessFs::RemoveFile));
     ruleset

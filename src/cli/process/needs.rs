@@ -50,9 +50,6 @@ pub struct Needs {
     /// Directories in which files are made, renamed and removed; what is there can be written as
     /// well.
     pub makes_in: Vec<PathBuf>,
-    /// Directories that were made for what is made in them, outer ones first: those in which nothing
-    /// was made in the end are removed.
-    pub made: Vec<PathBuf>,
     /// Directories in which open files get a name that is free.
     pub names_in: Vec<PathBuf>,
     /// Directories in which open files get a name that another file has.
@@ -90,13 +87,6 @@ impl Needs {
             making: Making::LikeTheOld,
         }));
         needs
-    }
-
-    /// The same, and these directories were just made, outer ones first.
-    #[must_use]
-    pub fn having_made(mut self, directories: Vec<PathBuf>) -> Self {
-        self.made.extend(directories);
-        self
     }
 
     /// The same, and files are made in this directory.
