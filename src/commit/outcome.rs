@@ -93,8 +93,8 @@ pub struct Failure {
     pub source: io::Error,
     /// What each bank of the set reads as now.
     pub holds: Vec<(u32, Holds)>,
-    /// Sectors that another run should put no new content into: those of this step, where they were free
-    /// before and could be read but not written. Empty for any other failure.
+    /// Sectors that new content went into when it failed, so that another run may pass over them. Empty
+    /// where the failure is none of writing new content, and where the medium is gone.
     pub worn: Vec<Range<Lba>>,
 }
 

@@ -38,6 +38,7 @@ use super::write_set::runs;
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
 use bytes::Bytes;
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -151,7 +152,7 @@ fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, F
         let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
         medium
             .write_at(&run.bytes, offset)
-            .map_err(|source| Fault::new(Operation::Write, Some(run.lba), source))?;
+            .map_err(|source| Fault::of_run(Operation::Write, &run, set, source))?;
         bytes += run.bytes.len() as u64;
     }
     medium
@@ -168,7 +169,7 @@ fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Faul
     let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
     medium
         .read_back(&mut now, offset)
-        .map_err(|source| Fault::new(Operation::ReadBack, Some(run.lba), source))?;
+        .map_err(|source| Fault::of_run(Operation::ReadBack, run, set, source))?;
     match first_difference(&now, &run.bytes, set.sector_size()) {
         None => Ok(()),
         Some(index) => Err(Fault::new(
@@ -183,6 +184,8 @@ fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Faul
 struct Fault {
     operation: Operation,
     lba: Option<Lba>,
+    /// How many sectors from there on are concerned.
+    sectors: u64,
     source: io::Error,
 }
 
@@ -191,7 +194,17 @@ impl Fault {
         Fault {
             operation,
             lba,
+            sectors: 1,
             source,
+        }
+    }
+
+    /// The same, of all sectors of a run.
+    fn of_run(operation: Operation, run: &Run, set: &WriteSet, source: io::Error) -> Self {
+        let bytes = run.bytes.len() as u64;
+        Fault {
+            sectors: bytes / u64::from(set.sector_size().max(1)),
+            ..Fault::new(operation, Some(run.lba), source)
         }
     }
 
@@ -203,21 +216,31 @@ impl Fault {
             phase: step.phase,
             partition: step.partition,
             lba: self.lba,
-            source: self.source,
             holds: what_banks_hold(medium, set),
-            worn: worn(step, self.operation, self.lba),
+            worn: worn(step, &self),
+            source: self.source,
         }
     }
 }
 
-/// The sectors to be passed over by another run: what is compared is compared sector by sector, what is
-/// written or synced fails as a whole.
-fn worn(step: &Step, operation: Operation, lba: Option<Lba>) -> Vec<Range<Lba>> {
-    let range = |(first, count): (Lba, u64)| first..first.saturating_add(count);
-    match (step.phase, operation, lba) {
-        (Phase::Data, Operation::Compare, Some(lba)) => vec![range((lba, 1))],
-        (Phase::Data, _, _) => runs(step.sectors.keys()).into_iter().map(range).collect(),
-        _ => Vec::new(),
+/// The sectors that another run may pass over: those that were written or compared when it failed, and all
+/// of the step where it was the sync.
+fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
+    const GONE: [i32; 2] = [Errno::NODEV.raw_os_error(), Errno::NXIO.raw_os_error()];
+    let is_gone = fault
+        .source
+        .raw_os_error()
+        .is_some_and(|it| GONE.contains(&it));
+    if step.phase != Phase::Data || is_gone {
+        return Vec::new();
+    }
+    match fault.lba {
+        Some(lba) => vec![lba..lba.saturating_add(fault.sectors)],
+        None => {
+            let runs = runs(step.sectors.keys()).into_iter();
+            runs.map(|(first, count)| first..first.saturating_add(count))
+                .collect()
+        }
     }
 }
 

@@ -278,6 +278,12 @@ pub enum FatError {
         /// Clusters of its chain.
         have: u64,
     },
+    /// The file cannot be written over, because some of it is where nothing new is to go.
+    #[error("{file} is in sectors that are to be avoided, so it cannot be written over")]
+    Avoided {
+        /// Path of the file.
+        file: String,
+    },
     /// The new content is empty or longer than a FAT volume can hold. ESXi starts with an
     /// empty configuration where the state is empty.
     #[error(
@@ -357,6 +363,7 @@ impl FatError {
             E::FileTooLarge { .. }
             | E::NoRoom { .. }
             | E::NoFit { .. }
+            | E::Avoided { .. }
             | E::ContentSize { .. }
             | E::NotInRoot { .. }
             | E::NotAShortName { .. }

@@ -165,7 +165,7 @@ pub fn replace(
 /// back from the plan.
 ///
 /// # Errors
-/// [`FatError::NoFit`], and those of [`replace`] but [`FatError::NoRoom`].
+/// [`FatError::NoFit`], [`FatError::Avoided`], and those of [`replace`] but [`FatError::NoRoom`].
 pub fn replace_in_place(
     volume: &Volume<'_>,
     reach: &Reach,
@@ -190,6 +190,14 @@ pub fn replace_in_place(
                 .split_at_checked(used)
                 .ok_or_else(|| no_fit(file, needed, node.chain().len()))?,
         );
+    }
+    for (file, (used, _)) in files.iter().zip(&parts) {
+        let mut writable: ClusterSet = used.iter().collect();
+        leave_out(volume, &mut writable, planner);
+        if writable.len() < used.len() {
+            let file = file.entry.name();
+            return Err(FatError::Avoided { file });
+        }
     }
     let mut steps = Steps::begin(volume, planner, partition)?;
     steps.reclaim(reach)?;
@@ -321,16 +329,18 @@ fn take_readable(
     }
 }
 
-/// Takes the clusters out of `free` that hold any of what the planner avoids.
-fn leave_out(volume: &Volume<'_>, free: &mut ClusterSet, planner: &Planner<'_>) {
+/// Takes the clusters out of a set that hold any of what the planner avoids.
+fn leave_out(volume: &Volume<'_>, clusters: &mut ClusterSet, planner: &Planner<'_>) {
     let geometry = volume.geometry();
     for avoided in planner.avoided() {
         let within = |cluster: &ClusterId| {
             let start = volume.start() + geometry.cluster_offset(*cluster);
             start < avoided.end && avoided.start < start + geometry.cluster_bytes()
         };
-        let touched: Vec<ClusterId> = free.iter().filter(within).collect();
-        touched.into_iter().for_each(|cluster| free.remove(cluster));
+        let touched: Vec<ClusterId> = clusters.iter().filter(within).collect();
+        touched
+            .into_iter()
+            .for_each(|cluster| clusters.remove(cluster));
     }
 }
 

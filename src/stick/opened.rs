@@ -4,12 +4,16 @@
 //! file, for the question. What is kept is found again by its bytes, so a file that changed is opened
 //! anew.
 
-use crate::state::State;
+use crate::state::{Limits, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much of opened states is kept, in unpacked bytes of all of them: several of the usual size. What
-/// is larger is opened as often as it is asked for, so that memory does not grow with what is kept.
+/// The most of opened states that is kept, in unpacked bytes of all of them: several of the usual size.
+/// What is larger is opened as often as it is asked for, so that memory does not grow with what is kept.
 const MOST: u64 = 16 << 20;
+
+/// The part of the limit for one archive that is kept at the most, where that is less: what is kept must
+/// leave room for what is opened.
+const OF_LIMIT: u64 = 4;
 
 /// States by the name and the bytes of the file that they were opened from.
 #[derive(Debug, Default)]
@@ -25,11 +29,12 @@ impl OpenedStates {
     }
 
     /// Keeps a state for later, as long as there is room.
-    pub(super) fn keep(&self, state: State) -> Arc<State> {
+    pub(super) fn keep(&self, state: State, limits: &Limits) -> Arc<State> {
+        let most = MOST.min(limits.max_unpacked / OF_LIMIT);
         let state = Arc::new(state);
         let mut states = self.states();
         let held = states.iter().map(|it| it.unpacked_len()).sum::<u64>();
-        if held.saturating_add(state.unpacked_len()) <= MOST {
+        if held.saturating_add(state.unpacked_len()) <= most {
             states.push(Arc::clone(&state));
         }
         state

@@ -305,8 +305,7 @@ impl Stick<'_, '_> {
                 continue;
             }
             let reach = volume.check().map_err(on)?;
-            let (contents, method) =
-                self.lay_out_bank((slot, &reach), &mut planner, files, request)?;
+            let (contents, method) = lay_out_bank(slot, &reach, &mut planner, files, request)?;
             let plans = files
                 .iter()
                 .zip(contents)
@@ -437,38 +436,36 @@ fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
 /// The new content of each file; `None` for those that stay.
 type Contents = Vec<Option<Bytes>>;
 
-impl Stick<'_, '_> {
-    /// Finds sectors for the new content of one bank's files: beside the old content packed as
-    /// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
-    /// the content that fits and how it is put there.
-    fn lay_out_bank(
-        &self,
-        (slot, reach): (&Slot<'_>, &Reach),
-        planner: &mut Planner<'_>,
-        files: &[FileWork],
-        request: Request,
-    ) -> Result<(Contents, Method), Error> {
-        let volume = slot.opened()?.volume();
-        let partition = slot.partition;
-        let on = |error: FatError| Error::from(error).on(partition);
-        let usual = pack(slot, files, Effort::Usual, &self.opened)?;
-        let changes = file_changes(slot, files, &usual)?;
-        let first = match fat::replace(volume, reach, planner, partition, &changes) {
-            Ok(()) => return Ok((usual, Method::SecondCopy)),
-            Err(error @ FatError::NoRoom { .. }) => error,
-            Err(error) => return Err(on(error)),
-        };
-        let tightest = pack(slot, files, Effort::Tightest, &self.opened)?;
-        let changes = file_changes(slot, files, &tightest)?;
-        match fat::replace(volume, reach, planner, partition, &changes) {
-            Ok(()) => return Ok((tightest, Method::SecondCopy)),
-            Err(FatError::NoRoom { .. }) => {}
-            Err(error) => return Err(on(error)),
-        }
-        if request.method == Method::SecondCopy {
-            return Err(on(first));
-        }
-        fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
-        Ok((tightest, Method::InPlace))
+/// Finds sectors for the new content of one bank's files: beside the old content packed as
+/// usual, beside it packed as tightly as can be, and, where that is allowed, over it. Returns
+/// the content that fits and how it is put there.
+fn lay_out_bank(
+    slot: &Slot<'_>,
+    reach: &Reach,
+    planner: &mut Planner<'_>,
+    files: &[FileWork],
+    request: Request,
+) -> Result<(Contents, Method), Error> {
+    let volume = slot.opened()?.volume();
+    let partition = slot.partition;
+    let on = |error: FatError| Error::from(error).on(partition);
+    let usual = pack(slot, files, Effort::Usual)?;
+    let changes = file_changes(slot, files, &usual)?;
+    let first = match fat::replace(volume, reach, planner, partition, &changes) {
+        Ok(()) => return Ok((usual, Method::SecondCopy)),
+        Err(error @ FatError::NoRoom { .. }) => error,
+        Err(error) => return Err(on(error)),
+    };
+    let tightest = pack(slot, files, Effort::Tightest)?;
+    let changes = file_changes(slot, files, &tightest)?;
+    match fat::replace(volume, reach, planner, partition, &changes) {
+        Ok(()) => return Ok((tightest, Method::SecondCopy)),
+        Err(FatError::NoRoom { .. }) => {}
+        Err(error) => return Err(on(error)),
     }
+    if request.method == Method::SecondCopy {
+        return Err(on(first));
+    }
+    fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
+    Ok((tightest, Method::InPlace))
 }

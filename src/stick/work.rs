@@ -1,6 +1,5 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
-use super::opened::OpenedStates;
 use super::{Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
@@ -340,28 +339,26 @@ fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextC
     }))
 }
 
-/// The new content of each file; `None` for those that stay. The states in them are kept among `opened`.
+/// The new content of each file; `None` for those that stay.
 pub(super) fn pack(
     slot: &Slot<'_>,
     files: &[FileWork],
     effort: Effort,
-    opened: &OpenedStates,
 ) -> Result<Vec<Option<Bytes>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
         Outcome::Removed | Outcome::LeftAlone => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
-            let edited = state
-                .edited(&file.edited.members, effort)
+            let packed = state.edited(&file.edited.members, effort);
+            // What is in these bytes is found out by opening them, and not known already.
+            packed
+                .map(|edited| Some(edited.shared_bytes()))
                 .map_err(|error| {
                     Error::from(error)
                         .on(slot.partition)
                         .in_file(file.name.as_str())
-                })?;
-            let content = edited.shared_bytes();
-            opened.keep(edited);
-            Ok(Some(content))
+                })
         }
     };
     files.iter().map(pack).collect()

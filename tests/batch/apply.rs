@@ -276,7 +276,7 @@ fn a_plan_or_a_map_that_cannot_be_meant_is_refused_with_where_it_is_wrong() {
             "image,nome\na.img,x\n",
             "no column `name`, which the plan file uses",
         ),
-        ("image,name\na.img\n", "line: 2"),
+        ("image,name\na.img\n", "line 2 has another number"),
     ];
     for (map, message) in maps {
         place.write("m.csv", map);

@@ -4,6 +4,7 @@ use crate::replay::Cow;
 use crate::sticks::{FIX, Image};
 use bootbank::commit::{CommitError, Failure, Phase, WriteSet, run};
 use bootbank::edit::{Devices, Edit, OwnerEdit};
+use bootbank::fat::Method;
 use bootbank::medium::{Lba, ReadAt, WriteAt};
 use bootbank::ownership::Owner;
 use std::io;
@@ -128,6 +129,28 @@ fn a_sector_that_cannot_be_written_is_named_and_passed_over_by_a_run_that_is_tol
             }
         }
     }
+}
+
+#[test]
+fn what_is_to_be_avoided_is_not_written_over_either() {
+    let image = Image::full("esxi67-usb-passthru");
+    let edit = Edit::Owner(OwnerEdit {
+        devices: Devices::PassedThrough,
+        owner: Owner::Vmkernel,
+    });
+    let plan = |avoided| {
+        let stick = image.open(&image.bytes).unwrap().avoiding(avoided);
+        let request = crate::sticks::request(Method::InPlace);
+        stick.plan(std::slice::from_ref(&edit), request)
+    };
+    let set = plan(Vec::new()).unwrap().set;
+    let over = set.steps().iter().find(|it| it.phase == Phase::Overwrite);
+    let lba = *over.unwrap().sectors.keys().next_back().unwrap();
+    let refused = plan(vec![lba..lba.saturating_add(1)]).unwrap_err();
+    assert!(
+        refused.to_string().contains("are to be avoided"),
+        "{refused}"
+    );
 }
 
 #[test]

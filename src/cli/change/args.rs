@@ -43,8 +43,8 @@ pub struct ChangeArgs {
     /// host unbootable until `bootbank undo`
     #[arg(long)]
     pub in_place: bool,
-    /// Put no new content into these sectors, which an earlier run could not write: numbers, and
-    /// ranges of them, as its hint names them
+    /// Put no new content into these sectors, which an earlier run could not write. The hint of that
+    /// run names them: numbers, and ranges such as 8441-8470, with commas between
     #[arg(long, value_name = "SECTORS", value_delimiter = ',', value_parser = sectors)]
     pub avoid: Vec<Sectors>,
     /// Go ahead without asking
@@ -190,6 +190,11 @@ impl Way {
         if targets > 1 && args.undo_file.is_some() {
             return Err(Failure::usage(
                 "--undo-file names one file, but there are several targets; leave it out, and each gets its own",
+            ));
+        }
+        if targets > 1 && !args.avoid.is_empty() {
+            return Err(Failure::usage(
+                "--avoid names sectors of one medium, but there are several targets; change that medium by itself",
             ));
         }
         let on_a_copy = matches!(mode, Mode::Output { .. });

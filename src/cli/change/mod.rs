@@ -163,12 +163,12 @@ impl<'s> Job<'s> {
         }
         // With several targets a signal must leave time to say what became of each.
         let _held = (targets.len() > 1).then(|| session.interrupt.working());
-        // Questions come one at a time.
-        let usual = match self.can_ask() {
+        // Questions come one at a time, each after what leads to it.
+        let jobs = match self.may_ask() {
             true => 1,
-            false => usual_jobs(&paths),
+            false => session.common.jobs.unwrap_or_else(|| usual_jobs(&paths)),
         };
-        let verdicts = for_each(session, targets, usual, |(target, work)| {
+        let verdicts = for_each(session, targets, jobs, |(target, work)| {
             self.report(target, *work)
         });
         for warning in self.warnings.take() {
@@ -255,6 +255,12 @@ impl<'s> Job<'s> {
     /// Whether to ask before the first write to a target, where there is a way to.
     fn is_to_ask(&self) -> bool {
         self.asks && self.can_ask()
+    }
+
+    /// Whether somebody may be asked something before a target is changed.
+    fn may_ask(&self) -> bool {
+        let writes = matches!(self.way.mode, Mode::Commit | Mode::Output { .. });
+        writes && self.can_ask()
     }
 
     /// Whether somebody is there to be asked, and wants to be.

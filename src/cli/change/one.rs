@@ -214,7 +214,10 @@ impl One<'_> {
             Err(error) => {
                 object.outcome = outcome_of(&error);
                 let worn = match &error {
-                    CommitError::Failed(failure) => sectors_in_words(&failure.worn),
+                    CommitError::Failed(failure) if !failure.worn.is_empty() => {
+                        let known = self.job.way.avoid.iter().chain(&failure.worn);
+                        sectors_in_words(&known.cloned().collect::<Vec<_>>())
+                    }
                     _ => String::new(),
                 };
                 let failure = Failure::from(crate::stick::Error::from(error));

@@ -119,6 +119,12 @@ impl One<'_> {
             )
             .hint("leave --in-place out"));
         }
+        if !self.job.way.avoid.is_empty() {
+            return Err(Failure::usage(
+                "--avoid is about the sectors of a medium, and this is a state file",
+            )
+            .hint("leave --avoid out"));
+        }
         object.bytes_read = file.bytes().len() as u64;
         let saved = self.job.session.open_saved(file.path(), file.bytes())?;
         let plan = match self.work {

@@ -159,13 +159,13 @@ fn leads_the_same_way(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let mut there = Vec::new();
     let limit = LARGEST.saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut there)?;
-    let way = |bytes: &[u8]| {
-        let undo = Undo::from_bytes(bytes).ok()?;
+    let way = |bytes: Vec<u8>| {
+        let undo = Undo::from_bytes(&bytes).ok()?;
         Some((undo.set, undo.medium_size, undo.damaged))
     };
-    let there = way(&there);
+    let there = way(there);
     let new = undo.to_bytes().map_err(io::Error::other)?;
-    Ok(there.is_some() && there == way(&new))
+    Ok(there.is_some() && there == way(new))
 }
 
 /// Where links cannot be made, as on FAT: a rename that fails where the name is taken.

@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each, usual_jobs};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
 use crate::cli::terminal::{plural, quoted, shown};
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
@@ -209,12 +209,17 @@ fn rows(
     used: &BTreeSet<String>,
     in_map: &(impl Fn(HostMapError) -> Failure + Sync),
 ) -> Vec<Row> {
-    let found = for_each(session, targets, usual_jobs(targets), |target| {
-        let names = names_of(session, target)?;
-        map.row_for(&names)
-            .map(|(line, row)| (line, row.clone()))
-            .map_err(|error| in_map(error).path(target))
-    });
+    let found = for_each(
+        session,
+        targets,
+        session.common.jobs.unwrap_or(1),
+        |target| {
+            let names = names_of(session, target)?;
+            map.row_for(&names)
+                .map(|(line, row)| (line, row.clone()))
+                .map_err(|error| in_map(error).path(target))
+        },
+    );
     warn_of_unused(session, map, found.iter().flatten().map(|(line, _)| *line));
     let mut takers: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
     for (row, target) in found.iter().zip(targets) {

@@ -6,7 +6,7 @@ use crate::cli::report::{
     BelongsTo, ErrorObject, Exit, Failure, SymptomObject, disk_in_words, passed_in_words,
     whose_in_words,
 };
-use crate::cli::session::{Run, Schema, Session, for_each, usual_jobs};
+use crate::cli::session::{Run, Schema, Session, for_each};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, name, plural, quoted_path, shown, size, styled,
 };
@@ -147,13 +147,18 @@ impl Run for Scan {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let found = for_each(session, &self.paths, usual_jobs(&self.paths), |path| {
-            let medium = look_at(path, &session.host, session.bench(), |size| {
-                session.settings(size)
-            });
-            session.ui.target_done();
-            medium
-        });
+        let found = for_each(
+            session,
+            &self.paths,
+            session.common.jobs.unwrap_or(1),
+            |path| {
+                let medium = look_at(path, &session.host, session.bench(), |size| {
+                    session.settings(size)
+                });
+                session.ui.target_done();
+                medium
+            },
+        );
         let clones = Clones::among(&found);
         let mut shown = 0usize;
         for medium in &found {

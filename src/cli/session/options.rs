@@ -37,8 +37,8 @@ pub struct CommonArgs {
     /// code 4 (commands that only look)
     #[arg(long, global = true)]
     pub rescue: bool,
-    /// How many targets to work on at once (default: of files as many as there are processors; 1
-    /// where a disk is among them, or where something may be asked)
+    /// How many targets to work on at once (default: 1; for changes of files, as many as there are
+    /// processors). Where a question may be asked, it is one
     #[arg(short, long, global = true, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,

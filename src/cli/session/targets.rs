@@ -177,15 +177,15 @@ pub fn usual_jobs<P: AsRef<Path>>(targets: &[P]) -> usize {
     }
 }
 
-/// Treats every target, as many at once as `--jobs` says, or else `usual`, and returns what became of each,
-/// in the order of the targets, which is also that of what is said.
+/// Treats every target, `jobs` at once, and returns what became of each, in the order of the targets,
+/// which is also that of what is said.
 pub fn for_each<I: Sync, T: Send>(
     session: &Session,
     targets: &[I],
-    usual: usize,
+    jobs: usize,
     treat: impl Fn(&I) -> T + Sync,
 ) -> Vec<T> {
-    let workers = session.common.jobs.unwrap_or(usual).min(targets.len());
+    let workers = jobs.min(targets.len());
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(targets.len()));
     let work = || {
@@ -230,11 +230,16 @@ pub fn look_at_each(
     look: impl Fn(&Path) -> Exit + Sync,
 ) -> Exit {
     let targets = distinct(&args.sticks, &session.host, &session.ui);
-    let exits = for_each(session, &targets, usual_jobs(&targets), |target| {
-        let exit = look(target);
-        session.ui.target_done();
-        exit
-    });
+    let exits = for_each(
+        session,
+        &targets,
+        session.common.jobs.unwrap_or(1),
+        |target| {
+            let exit = look(target);
+            session.ui.target_done();
+            exit
+        },
+    );
     Exit::of_all(&exits)
 }
 

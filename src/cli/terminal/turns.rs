@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 thread_local! {
     /// Number of the target that this thread works on, where several are worked on at once.
@@ -21,7 +21,6 @@ pub(super) enum Said {
 #[derive(Default)]
 pub(super) struct Turns {
     state: Mutex<State>,
-    moved_on: Condvar,
 }
 
 #[derive(Default)]
@@ -56,16 +55,6 @@ impl Turns {
         }
     }
 
-    /// Waits until it is this thread's turn: a question comes after what leads to it.
-    pub(super) fn wait(&self) {
-        let Some(own) = OWN.get() else { return };
-        let mut state = self.state();
-        while state.now != own {
-            let waited = self.moved_on.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
     /// This thread goes on to the target of that number.
     pub(super) fn take(&self, number: usize) {
         OWN.set(Some(number));
@@ -90,7 +79,6 @@ impl Turns {
             }
             state.now += 1;
         }
-        self.moved_on.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,9 +115,6 @@ mod tests {
                         for part in ["a", "b"] {
                             turns.say(Said::Talk(format!(" {number}{part}")), hear);
                             thread::yield_now();
-                        }
-                        if number.is_multiple_of(7) {
-                            turns.wait();
                         }
                         turns.done(hear);
                     }

@@ -31,6 +31,15 @@ pub enum ColorChoice {
     Never,
 }
 
+/// The end of a target's turn.
+struct Done<'u>(&'u Ui);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.turns.done(|said| self.0.say_now(said));
+    }
+}
+
 /// How much is said, and where it goes. Shared by threads; a line is never torn.
 pub struct Ui {
     json: bool,
@@ -164,9 +173,9 @@ impl Ui {
     /// Does what there is to do for the target of this number, counted from 0.
     pub fn in_turn<T>(&self, number: usize, treat: impl FnOnce() -> T) -> T {
         self.turns.take(number);
-        let result = treat();
-        self.turns.done(|said| self.say_now(said));
-        result
+        // Those behind it are heard even if this one came to a bad end.
+        let _done = Done(self);
+        treat()
     }
 
     fn say_now(&self, said: Said) {
@@ -264,7 +273,6 @@ impl Ui {
     /// The line that is typed in answer to a question; `None` where `interrupted` became true
     /// instead. What cannot be read is an empty line.
     pub(super) fn answer(&self, question: &str, interrupted: &dyn Fn() -> bool) -> Option<String> {
-        self.turns.wait();
         self.beside_the_bar(|| {
             let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
             let _ = write!(stderr, "{}", self.gate.last(question));
