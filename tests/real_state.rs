@@ -77,7 +77,7 @@ fn a_real_envelope_written_back_unchanged_is_the_same_bit_for_bit() {
     let id = info.key_id().unwrap();
     let envelope = Envelope::parse(&real.envelope).unwrap();
     let plaintext = envelope.decrypt(&key, &id).unwrap();
-    let (again, _) = envelope
+    let again = envelope
         .encrypt(&key, &id, &plaintext, plaintext.content())
         .unwrap();
     assert!(again == real.envelope);

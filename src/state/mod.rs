@@ -39,7 +39,6 @@ use bytes::Bytes;
 use envelope::Envelope;
 use inner::{Inner, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
-use std::sync::Arc;
 
 const STATE: &str = "state.tgz";
 const LOCAL: &str = "local.tgz";
@@ -229,11 +228,6 @@ impl State {
         &self.file
     }
 
-    /// The same, in the memory that it is in here.
-    pub fn shared_bytes(&self) -> Bytes {
-        self.file.clone()
-    }
-
     /// Bytes its archives unpack to, all layers together.
     pub fn unpacked_len(&self) -> u64 {
         let outer = self.outer.as_ref().map(|packed| packed.archive.as_bytes());
@@ -335,77 +329,41 @@ impl State {
             .collect()
     }
 
-    /// The file with `edits` made to the configuration, as [`State::edited`] makes it.
-    ///
-    /// # Errors
-    /// As [`State::edited`].
-    pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Vec<u8>, StateError> {
-        Ok(self.edited(edits, effort)?.file.into())
-    }
-
-    /// The state with `edits` made to the configuration, every layer above packed again. What was
-    /// packed has been unpacked and compared before it is returned; edits that change nothing give
-    /// the state as it was.
+    /// The file with `edits` made to the configuration, every layer above packed again. Each layer has
+    /// been unpacked and compared before it is returned; that the file opens as a state is for whoever
+    /// uses it to see. Edits that change nothing give the file as it was.
     ///
     /// # Errors
     /// [`StateError::Sealed`]; [`StateError::Archive`] for an edit that cannot be made.
-    pub fn edited(&self, edits: &[MemberEdit], effort: Effort) -> Result<State, StateError> {
+    pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Bytes, StateError> {
         let old = self.packed()?;
         let archive = old.edit(edits)?;
         if archive.as_bytes() == old.archive.as_bytes() {
-            return Ok(self.clone());
+            return Ok(self.file.clone());
         }
-        let (packed, content) = old.pack(archive, effort, &self.limits)?;
-        let (name, inner, content) = match &self.inner {
-            Inner::Encrypted(opened) => {
-                let (opened, envelope) = self.encrypt(opened, packed, &content)?;
-                (
-                    LOCAL_ENCRYPTED,
-                    Inner::Encrypted(Box::new(opened)),
-                    envelope,
-                )
-            }
-            Inner::Plain(_) | Inner::Sealed { .. } => (LOCAL, Inner::Plain(packed), content),
+        let packed = old.pack(&archive, effort, &self.limits)?;
+        drop(archive);
+        let (name, content) = match &self.inner {
+            Inner::Encrypted(opened) => (LOCAL_ENCRYPTED, self.encrypt(opened, &packed)?),
+            Inner::Plain(_) | Inner::Sealed { .. } => (LOCAL, packed),
         };
-        let (outer, file) = match &self.outer {
-            None => (None, content),
-            Some(outer) => {
-                let path = name.to_owned();
-                let archive = outer.edit(&[MemberEdit::Replace { path, content }])?;
-                let (packed, file) = outer.pack(archive, effort, &self.limits)?;
-                (Some(packed), file)
-            }
+        let Some(outer) = &self.outer else {
+            return Ok(content.into());
         };
-        Ok(State {
-            file_name: self.file_name.clone(),
-            file: file.into(),
-            limits: self.limits,
-            outer,
-            inner,
-            beside: self.beside.clone(),
-            warnings: self.warnings.clone(),
-        })
+        let path = name.to_owned();
+        let archive = outer.edit(&[MemberEdit::Replace { path, content }])?;
+        Ok(outer.pack(&archive, effort, &self.limits)?.into())
     }
 
-    /// What is in the envelope once it holds another packed archive, and that envelope.
-    fn encrypt(
-        &self,
-        old: &Opened,
-        packed: Packed,
-        content: &[u8],
-    ) -> Result<(Opened, Vec<u8>), StateError> {
-        let at = old.packed.at.clone();
-        let (envelope, plaintext) = Envelope::parse(self.envelope().unwrap_or_default())
-            .and_then(|it| it.encrypt(&old.key, &old.key_id, &old.plaintext, content))
-            .map_err(|source| StateError::Envelope { at, source })?;
-        let opened = Opened {
-            packed,
-            plaintext,
-            key: Arc::clone(&old.key),
-            key_id: old.key_id.clone(),
-            sealed: old.sealed.clone(),
-        };
-        Ok((opened, envelope))
+    /// The envelope with another packed archive in it.
+    fn encrypt(&self, opened: &Opened, content: &[u8]) -> Result<Vec<u8>, StateError> {
+        let old = self.envelope().unwrap_or_default();
+        let at = || opened.packed.at.clone();
+        Envelope::parse(old)
+            .and_then(|envelope| {
+                envelope.encrypt(&opened.key, &opened.key_id, &opened.plaintext, content)
+            })
+            .map_err(|source| StateError::Envelope { at: at(), source })
     }
 
     /// The inner archive.

@@ -54,14 +54,13 @@ impl Packed {
         self.archive.edit(edits).map_err(|err| self.error(err))
     }
 
-    /// Another archive in place of this one, and the file that holds it, which was unpacked and
-    /// compared with it.
+    /// The file that holds another archive in place of this one; it was unpacked and compared with it.
     pub(super) fn pack(
         &self,
-        archive: Archive,
+        archive: &Archive,
         effort: Effort,
         limits: &Limits,
-    ) -> Result<(Packed, Vec<u8>), StateError> {
+    ) -> Result<Vec<u8>, StateError> {
         let failed = |source| {
             let at = self.at.clone();
             StateError::Gzip { at, source }
@@ -80,13 +79,7 @@ impl Packed {
             let what = "the archive does not unpack to what was packed";
             return Err(StateError::Verification { at, what });
         }
-        let packed = Packed {
-            at: self.at.clone(),
-            header: self.header.clone(),
-            archive,
-            _held: Arc::new(held),
-        };
-        Ok((packed, file))
+        Ok(file)
     }
 
     pub(super) fn content(

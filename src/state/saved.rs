@@ -166,9 +166,9 @@ impl Saved {
     ) -> Result<Vec<u8>, StateError> {
         let content = self.state.edit(edits, effort)?;
         match &self.bundle {
-            None => Ok(content),
-            Some(_) if content == self.state.as_bytes() => Ok(self.file.clone()),
-            Some(bundle) => bundle.with_state(content, uuid, effort),
+            None => Ok(content.into()),
+            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.clone()),
+            Some(bundle) => bundle.with_state(content.into(), uuid, effort),
         }
     }
 }
@@ -224,8 +224,7 @@ impl Bundle {
         }));
         let archive = self.packed.edit(&edits)?;
         let limits = Limits::each(archive.as_bytes().len() as u64);
-        let (_, file) = self.packed.pack(archive, effort, &limits)?;
-        Ok(file)
+        self.packed.pack(&archive, effort, &limits)
     }
 }
 

@@ -350,15 +350,12 @@ pub(super) fn pack(
         Outcome::Removed | Outcome::LeftAlone => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
-            let packed = state.edited(&file.edited.members, effort);
-            // What is in these bytes is found out by opening them, and not known already.
-            packed
-                .map(|edited| Some(edited.shared_bytes()))
-                .map_err(|error| {
-                    Error::from(error)
-                        .on(slot.partition)
-                        .in_file(file.name.as_str())
-                })
+            let packed = state.edit(&file.edited.members, effort);
+            packed.map(Some).map_err(|error| {
+                Error::from(error)
+                    .on(slot.partition)
+                    .in_file(file.name.as_str())
+            })
         }
     };
     files.iter().map(pack).collect()

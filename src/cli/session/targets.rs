@@ -171,9 +171,9 @@ pub fn usual_jobs<P: AsRef<Path>>(targets: &[P]) -> usize {
             .metadata()
             .is_ok_and(|found| found.is_file())
     };
-    match !targets.iter().all(is_file) {
-        true => 1,
-        false => thread::available_parallelism().map_or(1, usize::from),
+    match targets.iter().all(is_file) {
+        true => thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
     }
 }
 

@@ -224,7 +224,7 @@ impl<'a> Envelope<'a> {
     /// Header attributes and their order stay, and so does everything in the footers except
     /// padding length and tag. A changed plaintext gets a nonce of its own, derived from key and
     /// plaintext, so that the same content gives the same file; an unchanged one gives the
-    /// original file. The result has been decrypted again: to what comes with it.
+    /// original file. The result has been decrypted again.
     ///
     /// # Errors
     /// The errors of [`decrypt`](Self::decrypt).
@@ -234,7 +234,7 @@ impl<'a> Envelope<'a> {
         key_id: &str,
         old: &Plaintext,
         content: &[u8],
-    ) -> Result<(Vec<u8>, Plaintext), EnvelopeError> {
+    ) -> Result<Vec<u8>, EnvelopeError> {
         self.check_key(key, key_id)?;
         let new = old.with_content(content)?;
         let mut header = *self.header_block;
@@ -247,7 +247,7 @@ impl<'a> Envelope<'a> {
         if opened != new || opened.content() != content {
             return Err(EnvelopeError::Verification);
         }
-        Ok((file, opened))
+        Ok(file)
     }
 
     fn seal(

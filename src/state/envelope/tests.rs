@@ -35,9 +35,7 @@ fn open(file: &[u8]) -> Result<Plaintext, EnvelopeError> {
 fn rewrite(file: &[u8], content: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     let envelope = Envelope::parse(file)?;
     let old = envelope.decrypt(&key(), KEY_ID)?;
-    envelope
-        .encrypt(&key(), KEY_ID, &old, content)
-        .map(|(file, _)| file)
+    envelope.encrypt(&key(), KEY_ID, &old, content)
 }
 
 #[test]
