@@ -11,6 +11,7 @@ mod arrivals;
 mod disks;
 mod locks;
 mod machine;
+mod moment;
 mod mounts;
 mod pci;
 mod uses;
@@ -22,6 +23,8 @@ pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};
 pub use mounts::Mount;
 pub use pci::{Attachment, PciFunction};
 pub use uses::{Unmounting, Use};
+
+pub(crate) use moment::ask_again_while;
 
 use locks::OpenFiles;
 use std::collections::BTreeMap;

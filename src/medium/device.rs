@@ -18,7 +18,7 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, check_range, image};
-use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache};
+use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache, ask_again_while};
 use rustix::fs::{Advice, FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -26,18 +26,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// Memory alignment for direct transfers: no driver asks for more than a page.
 const ALIGNMENT: usize = 4096;
 
 /// Most bytes given to the kernel at once: a multiple of every sector size accepted here.
 const TRANSFER: usize = 1 << 20;
-
-/// How often, and how long apart, a lock on the node is asked for: udev holds one for a moment
-/// while it looks at a device that was just plugged in.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A whole disk.
 #[derive(Debug)]
@@ -355,14 +349,17 @@ fn refuse_partition(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumE
 
 /// The exclusive open; whether it is one for direct transfers.
 fn claim(node: &Node<'_>, number: DeviceNumber) -> Result<(File, bool), MediumError> {
-    let direct = node.open(Access::Write, OFlags::EXCL | OFlags::DIRECT);
-    let opened = match direct {
+    let open = || match node.open(Access::Write, OFlags::EXCL | OFlags::DIRECT) {
         Err(Errno::INVAL) => node
             .open(Access::Write, OFlags::EXCL)
             .map(|file| (file, false)),
         direct => direct.map(|file| (file, true)),
     };
-    opened.map_err(|errno| match errno {
+    // A mount and its like stay; only a program can have it for a moment.
+    let may_pass = |opened: &Result<_, Errno>| {
+        matches!(opened, Err(Errno::BUSY)) && node.host().uses_of(number).is_empty()
+    };
+    ask_again_while(may_pass, open).map_err(|errno| match errno {
         Errno::BUSY => busy(node, number),
         // EPERM has its own meaning for files: for a device it is a missing right.
         Errno::PERM => node.open_error(Errno::ACCESS, Access::Write),
@@ -409,15 +406,10 @@ fn busy(node: &Node<'_>, number: DeviceNumber) -> MediumError {
 
 /// Takes the lock by which udev and the tools around it agree to leave a disk alone.
 fn lock(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    for tries_left in (0..LOCK_TRIES).rev() {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK) if tries_left > 0 => std::thread::sleep(LOCK_PAUSE),
-            Err(Errno::WOULDBLOCK) => break,
-            Err(errno) => return Err(node.io_error("lock", errno.into())),
-        }
-    }
-    Err(image::locked(node, LockClass::Flock))
+    image::lock_whole(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+        Errno::WOULDBLOCK => image::locked(node, LockClass::Flock),
+        other => node.io_error("lock", other.into()),
+    })
 }
 
 /// BLKGETSIZE64: size of the device in bytes.

@@ -13,7 +13,7 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range};
-use crate::host::{FileLock, LockClass, Process};
+use crate::host::{FileLock, LockClass, Process, ask_again_while};
 use rustix::fs::{Advice, FlockOperation};
 use rustix::io::Errno;
 use std::fs::File;
@@ -152,7 +152,7 @@ pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumErro
     if locks_on(node).iter().any(against_readers) {
         return Err(locked(node, LockClass::OpenFile));
     }
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+    match lock_whole(file, FlockOperation::NonBlockingLockShared) {
         Err(Errno::WOULDBLOCK) => Err(locked(node, LockClass::Flock)),
         _ => Ok(()),
     }
@@ -163,15 +163,21 @@ pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumErro
 /// same reason it is let go again should `flock` be refused.
 pub(super) fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     lock_bytes(node, file)?;
-    let lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     let retry = |_| {
         rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock)?;
-        lock()
+        rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
     };
-    lock().or_else(retry).map_err(|errno| match errno {
+    let lock = lock_whole(file, FlockOperation::NonBlockingLockExclusive);
+    lock.or_else(retry).map_err(|errno| match errno {
         Errno::WOULDBLOCK => locked(node, LockClass::Flock),
         other => node.io_error("lock", other.into()),
     })
+}
+
+/// Takes a `flock` lock, unless somebody has one against it and keeps it.
+pub(super) fn lock_whole(file: &File, lock: FlockOperation) -> Result<(), Errno> {
+    let taken = |locked: &Result<(), Errno>| *locked == Err(Errno::WOULDBLOCK);
+    ask_again_while(taken, || rustix::fs::flock(file, lock))
 }
 
 /// Takes the byte-range lock that conflicts with any of QEMU's.

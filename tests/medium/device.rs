@@ -2,7 +2,7 @@
 
 use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
-use crate::{open_read, open_write, pattern};
+use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
 use bootbank::host::{Host, Unmounting, Use};
 use bootbank::medium::{Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt};
@@ -118,6 +118,33 @@ fn what_is_not_whole_sectors_or_past_the_end_is_not_written() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     drop(target);
     assert!(fs::read(&disk.file).unwrap() == disk.bytes);
+}
+
+#[test]
+fn whoever_has_a_disk_open_for_a_moment_only_is_waited_for() {
+    let Some(disk) = disk(&[]) else { return };
+    let script = "exec 3< \"$0\"; echo ready; exec sleep 0.1";
+    let mut looker = Command::new("sh")
+        .args(["-c", script])
+        .arg(disk.device.node())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 6];
+    io::Read::read_exact(looker.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let claimed = open_write(disk.device.node());
+    assert!(looker.wait().unwrap().success());
+    claimed.unwrap();
+}
+
+#[test]
+fn a_disk_is_claimed_while_this_process_starts_others() {
+    let Some(disk) = disk(&[]) else { return };
+    while_children_start(|| {
+        for _ in 0..100 {
+            drop(open_write(disk.device.node()).unwrap());
+        }
+    });
 }
 
 #[test]
@@ -388,7 +415,13 @@ fn as_nobody(node: &Path, group: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let program = dir.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another program: what this one has open for writing, its forked children have too, and
+    // the kernel starts no program that somebody may write.
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     let test = "device::as_another_user_write_the_sector_named_by_the_environment";
     let output = Command::new("setpriv")
         .args(["--reuid", NOBODY, "--regid", group, "--clear-groups"])

@@ -2,7 +2,7 @@
 
 use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
-use crate::{open_read, open_write, pattern};
+use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
 use bootbank::host::Host;
 use bootbank::medium::{
@@ -225,6 +225,16 @@ fn a_claimed_image_is_refused_to_whoever_asks_as_qemu_does() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(9));
+}
+
+#[test]
+fn an_image_is_claimed_again_while_this_process_starts_others() {
+    let (_dir, path, _) = image();
+    while_children_start(|| {
+        for _ in 0..1000 {
+            drop(open_write(&path).unwrap());
+        }
+    });
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod image;
 use bootbank::host::Host;
 use bootbank::medium::{ClaimedTarget, MediumError, Target};
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of which no two sectors are alike. `len` is cut to a multiple of 8.
 fn pattern(len: usize) -> Vec<u8> {
@@ -30,4 +32,24 @@ fn open_read(path: &Path) -> Result<Target, MediumError> {
 
 fn open_write(path: &Path) -> Result<ClaimedTarget, MediumError> {
     ClaimedTarget::open(path, &Host::default())
+}
+
+/// Runs `check` while other threads of this process start programs as fast as they can: for a
+/// moment each child has what this process has open.
+fn while_children_start(check: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+        }
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+        done.store(true, Ordering::Relaxed);
+        if let Err(panic) = checked {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
