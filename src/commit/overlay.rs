@@ -46,14 +46,34 @@ impl ReadAt for Overlay<'_> {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.saturating_add(buf.len() as u64);
-        let touched = Lba::covering(offset..end, self.sector_size);
-        let changed = || self.sectors.range(touched.clone());
-        let wholly_changed = changed().count() as u64 == Lba::count(&touched);
-        if !wholly_changed || end > self.size() {
+        if !self.covers(offset, buf.len()) {
             self.medium.read_at(buf, offset)?;
         }
-        for (&lba, sector) in changed() {
+        self.lay_over(buf, offset);
+        Ok(())
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = self.medium.read_vec(offset, len)?;
+        self.lay_over(&mut bytes, offset);
+        Ok(bytes)
+    }
+}
+
+impl Overlay<'_> {
+    /// Whether every sector of a range is changed.
+    fn covers(&self, offset: u64, len: usize) -> bool {
+        let end = offset.saturating_add(len as u64);
+        let touched = Lba::covering(offset..end, self.sector_size);
+        let changed = self.sectors.range(touched.clone()).count();
+        changed as u64 == Lba::count(&touched) && end <= self.size()
+    }
+
+    /// Puts the changed bytes over what is in `buf`, which begins at byte `offset`.
+    fn lay_over(&self, buf: &mut [u8], offset: u64) {
+        let end = offset.saturating_add(buf.len() as u64);
+        let touched = Lba::covering(offset..end, self.sector_size);
+        for (&lba, sector) in self.sectors.range(touched) {
             let Some(start) = lba.offset(self.sector_size) else {
                 continue;
             };
@@ -68,6 +88,5 @@ impl ReadAt for Overlay<'_> {
             };
             buf[target..target + len].copy_from_slice(&sector[source..source + len]);
         }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The head of a volume, boot sector, FATs and root directory, served from memory.
 
-use crate::medium::ReadAt;
+use crate::medium::{ReadAt, read_into_zeros};
 use std::io;
 
 /// A medium of which the head of one volume is served from memory.
@@ -30,6 +30,17 @@ impl ReadAt for KnownHead<'_> {
             rest = later;
         }
         Ok(())
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let (known, there) = self.known_from(offset);
+        if let Some(known) = known.and_then(|known| known.get(..len)) {
+            return Ok(known.to_vec());
+        }
+        if known.is_none() && there >= len as u64 {
+            return self.medium.read_vec(offset, len);
+        }
+        read_into_zeros(self, offset, len)
     }
 }
 

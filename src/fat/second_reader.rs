@@ -216,8 +216,8 @@ impl<'m> ReadOnly<'m> {
 
     fn read_block(&self, start: u64, len: u64) -> io::Result<Vec<u8>> {
         let len = len.min(self.window.size() - start);
-        let mut block = vec![0; usize::try_from(len).unwrap_or(0)];
-        self.window.read_at(&mut block, start)?;
+        let len = usize::try_from(len).unwrap_or(0);
+        let mut block = self.window.read_vec(start, len)?;
         if start == 0 {
             as_the_crate_wants(&mut block);
         }

@@ -59,6 +59,10 @@ impl FatTable {
         let words = match self.kind {
             FatKind::Fat16 => {
                 let words = self.bytes.chunks(2 * AT_ONCE).map(|entries| {
+                    // Most of a volume is free.
+                    if entries == [0; 2 * AT_ONCE] {
+                        return u64::MAX;
+                    }
                     let entries = entries.chunks_exact(2).enumerate();
                     entries.fold(0, |word, (at, entry)| word | bit(entry == [0, 0], at))
                 });

@@ -15,7 +15,6 @@ use crate::bytes::{array, le16, le32};
 use crate::medium::{ReadAt, Window};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::ops::Range;
 
 /// First bytes of the second sector of volumes VMware formatted.
@@ -460,22 +459,13 @@ pub(super) fn window<'m>(
 pub(super) fn read(window: &Window<&dyn ReadAt>, range: Range<u64>) -> Result<Vec<u8>, FatError> {
     let offset = range.start;
     let len = usize::try_from(range.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
-    let read = match bytes.try_reserve_exact(len) {
-        Ok(()) => {
-            bytes.resize(len, 0);
-            window.read_at(&mut bytes, offset)
-        }
-        Err(_) => Err(io::ErrorKind::OutOfMemory.into()),
-    };
-    match read {
-        Ok(()) => Ok(bytes),
-        Err(source) => Err(FatError::Read {
+    window
+        .read_vec(offset, len)
+        .map_err(|source| FatError::Read {
             offset,
             len,
             source,
-        }),
-    }
+        })
 }
 
 /// The identity in the first two sectors of a volume.

@@ -85,13 +85,7 @@ pub(super) fn read(
 ) -> Result<Vec<u8>, Undecided> {
     let offset = offset.ok_or_else(|| Undecided::past_the_end(u64::MAX))?;
     let len = usize::try_from(len).map_err(|_| Undecided::past_the_end(offset))?;
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(len)
-        .map_err(|error| Undecided::read(offset, &error.into()))?;
-    bytes.resize(len, 0);
     medium
-        .read_at(&mut bytes, offset)
-        .map_err(|error| Undecided::read(offset, &error))?;
-    Ok(bytes)
+        .read_vec(offset, len)
+        .map_err(|error| Undecided::read(offset, &error))
 }

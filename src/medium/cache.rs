@@ -1,6 +1,6 @@
 //! Reads remembered, and counted.
 
-use super::{ReadAt, WriteAt, check_range};
+use super::{ReadAt, WriteAt, check_range, room_for};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -99,8 +99,7 @@ impl<M: ReadAt> CachedReads<M> {
             let start = next.saturating_mul(BLOCK_U64);
             let stop = end.saturating_mul(BLOCK_U64).min(self.medium.size());
             let len = usize::try_from(stop.saturating_sub(start)).map_err(io::Error::other)?;
-            let mut run = vec![0; len];
-            self.read_counted(state, &mut run, start)?;
+            let run = self.read_vec_counted(state, start, len)?;
             for (block, bytes) in (next..).zip(run.chunks(BLOCK)) {
                 state.blocks.insert(block, bytes.into());
             }
@@ -114,6 +113,45 @@ impl<M: ReadAt> CachedReads<M> {
         state.bytes_read += buf.len() as u64;
         self.medium.read_at(buf, offset)
     }
+
+    fn read_vec_counted(&self, state: &mut State, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        state.reads += 1;
+        state.bytes_read += len as u64;
+        self.medium.read_vec(offset, len)
+    }
+
+    /// Gives `take` the remembered pieces of `len` bytes from `offset` on, in order; `false`, with
+    /// nothing given, where the medium itself has to be asked.
+    fn recall(
+        &self,
+        state: &mut State,
+        (offset, len): (u64, usize),
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<bool> {
+        // Its blocks at most reach one block further at either end.
+        let worst = len.saturating_add(2 * BLOCK);
+        if worst > self.limit || len >= TOO_LONG {
+            return Ok(false);
+        }
+        if state.blocks.len().saturating_mul(BLOCK) > self.limit - worst {
+            state.blocks.clear();
+        }
+        let blocks = offset / BLOCK_U64..(offset + len as u64).div_ceil(BLOCK_U64);
+        if self.fetch(state, blocks.clone()).is_err() {
+            // The bad sector may be a neighbour that nobody asked for.
+            return Ok(false);
+        }
+        let mut within = usize::try_from(offset % BLOCK_U64).map_err(io::Error::other)?;
+        let mut left = len;
+        for (_, block) in state.blocks.range(blocks) {
+            let piece = block.get(within..).unwrap_or_default();
+            let piece = piece.get(..left).unwrap_or(piece);
+            take(piece);
+            left -= piece.len();
+            within = 0;
+        }
+        Ok(true)
+    }
 }
 
 impl<M: ReadAt> ReadAt for CachedReads<M> {
@@ -124,30 +162,26 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(offset, buf.len(), self.size())?;
         let state = &mut *self.state();
-        // Its blocks at most reach one block further at either end.
-        let worst = buf.len().saturating_add(2 * BLOCK);
-        if worst > self.limit || buf.len() >= TOO_LONG {
-            return self.read_counted(state, buf, offset);
-        }
-        if state.blocks.len().saturating_mul(BLOCK) > self.limit - worst {
-            state.blocks.clear();
-        }
-        let end = offset + buf.len() as u64;
-        let blocks = offset / BLOCK_U64..end.div_ceil(BLOCK_U64);
-        if self.fetch(state, blocks.clone()).is_err() {
-            // The bad sector may be a neighbour that nobody asked for.
-            return self.read_counted(state, buf, offset);
-        }
-        let mut rest = buf;
-        let mut within = usize::try_from(offset % BLOCK_U64).map_err(io::Error::other)?;
-        for (_, block) in state.blocks.range(blocks) {
-            let source = block.get(within..).unwrap_or_default();
-            let (target, later) = rest.split_at_mut(rest.len().min(source.len()));
-            target.copy_from_slice(&source[..target.len()]);
+        let mut rest = &mut *buf;
+        let remembered = self.recall(state, (offset, rest.len()), |piece| {
+            let (target, later) = std::mem::take(&mut rest).split_at_mut(piece.len());
+            target.copy_from_slice(piece);
             rest = later;
-            within = 0;
+        })?;
+        match remembered {
+            true => Ok(()),
+            false => self.read_counted(state, buf, offset),
         }
-        Ok(())
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        check_range(offset, len, self.size())?;
+        let state = &mut *self.state();
+        let mut bytes = room_for(len)?;
+        match self.recall(state, (offset, len), |piece| bytes.extend_from_slice(piece))? {
+            true => Ok(bytes),
+            false => self.read_vec_counted(state, offset, len),
+        }
     }
 }
 

@@ -12,8 +12,9 @@
 //! All of these are advisory: nothing stops a program that does not ask.
 
 use super::node::Node;
-use super::{Access, Identity, MediumError, ReadAt, check_range};
+use super::{Access, Identity, MediumError, ReadAt, check_range, room_for};
 use crate::host::{FileLock, LockClass, Process, ask_again_while};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FlockOperation};
 use rustix::io::Errno;
 use std::fs::File;
@@ -126,6 +127,25 @@ impl ReadAt for ImageFile {
                 .err()
                 .unwrap_or(error)
         })
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        check_range(offset, len, self.size)?;
+        let mut bytes = room_for(len)?;
+        // One call reads it all but on odd file systems; more would be more than was asked for.
+        let read = rustix::io::retry_on_intr(|| {
+            bytes.clear();
+            rustix::io::pread(&self.file, spare_capacity(&mut bytes), offset)
+        })?;
+        if read < len {
+            bytes.resize(len, 0);
+            self.read_at(
+                bytes.get_mut(read..).unwrap_or_default(),
+                offset + read as u64,
+            )?;
+        }
+        bytes.truncate(len);
+        Ok(bytes)
     }
 }
 

@@ -49,6 +49,11 @@ impl<M: ReadAt> ReadAt for Meter<M> {
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.medium.read_at(buf, offset)
     }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        self.medium.read_vec(offset, len)
+    }
 }
 
 impl<M: WriteAt> WriteAt for Meter<M> {

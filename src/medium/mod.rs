@@ -54,6 +54,27 @@ pub trait ReadAt {
     /// `UnexpectedEof` where `offset + buf.len()` runs past [`ReadAt::size`];
     /// otherwise what the operating system reported.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The `len` bytes from byte `offset` on. Media that can do so read into memory that nobody
+    /// cleared before. Callers bound `len`.
+    ///
+    /// # Errors
+    /// As [`ReadAt::read_at`], and `OutOfMemory` where there is no room for them.
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        read_into_zeros(self, offset, len)
+    }
+}
+
+/// What [`ReadAt::read_vec`] does where a medium has no better way.
+pub(crate) fn read_into_zeros<M: ReadAt + ?Sized>(
+    medium: &M,
+    offset: u64,
+    len: usize,
+) -> io::Result<Vec<u8>> {
+    let mut bytes = room_for(len)?;
+    bytes.resize(len, 0);
+    medium.read_at(&mut bytes, offset)?;
+    Ok(bytes)
 }
 
 /// A medium that can be changed, in whole logical sectors.
@@ -93,6 +114,9 @@ impl<M: ReadAt + ?Sized> ReadAt for &M {
     }
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_at(buf, offset)
+    }
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        (**self).read_vec(offset, len)
     }
 }
 
@@ -164,6 +188,19 @@ impl<M: ReadAt> ReadAt for Window<M> {
         check_range(offset, buf.len(), self.len)?;
         self.medium.read_at(buf, self.start + offset)
     }
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        check_range(offset, len, self.len)?;
+        self.medium.read_vec(self.start + offset, len)
+    }
+}
+
+/// An empty vector with room for `len` bytes.
+fn room_for(len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    Ok(bytes)
 }
 
 /// Refuses a range of `len` bytes from `offset` on that does not lie within `size` bytes.

@@ -175,6 +175,14 @@ impl ReadAt for Target {
             Target::Export(export) => export.read_at(buf, offset),
         }
     }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Target::Image(image) => image.read_vec(offset, len),
+            Target::Device(device) => device.read_vec(offset, len),
+            Target::Export(export) => export.read_vec(offset, len),
+        }
+    }
 }
 
 /// An open medium that nobody else has, as far as the kernel and those who ask it can see to
@@ -245,6 +253,10 @@ impl ReadAt for ClaimedTarget {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.0.read_at(buf, offset)
+    }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.0.read_vec(offset, len)
     }
 }
 

@@ -270,13 +270,11 @@ fn read_head(medium: &dyn ReadAt) -> Result<Vec<u8>, TableError> {
 
 /// `length` bytes of the medium from `offset` on. Callers bound `length`.
 fn read(medium: &dyn ReadAt, offset: u64, length: usize) -> Result<Vec<u8>, TableError> {
-    let mut bytes = vec![0; length];
     medium
-        .read_at(&mut bytes, offset)
+        .read_vec(offset, length)
         .map_err(|source| TableError::Read {
             offset,
             length,
             source,
-        })?;
-    Ok(bytes)
+        })
 }

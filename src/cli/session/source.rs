@@ -45,6 +45,13 @@ impl ReadAt for Source {
             Source::Unpacked(file) => file.read_at(buf, offset),
         }
     }
+
+    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Source::Target(target) => target.read_vec(offset, len),
+            Source::Unpacked(file) => file.read_vec(offset, len),
+        }
+    }
 }
 
 impl Session {

@@ -104,14 +104,16 @@ impl EsxConf {
             let neighbour = places.nearest(self, key);
             let before = match &neighbour {
                 Some(line) => self.slice(line),
-                None => &self.bytes,
+                None => self.as_bytes(),
             };
             let ending = if before.ends_with(b"\r\n") {
                 "\r\n"
             } else {
                 "\n"
             };
-            let at = neighbour.as_ref().map_or(self.bytes.len(), |line| line.end);
+            let at = neighbour
+                .as_ref()
+                .map_or(self.as_bytes().len(), |line| line.end);
             // One that was put here before has ended the line.
             let ended = begun.insert(at, ()).is_some();
             let lead = match ended || before.is_empty() || before.ends_with(b"\n") {
@@ -128,14 +130,14 @@ impl EsxConf {
         &self,
         edits: Vec<(Range<usize>, String)>,
     ) -> Result<EsxConf, OwnershipError> {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut bytes = Vec::with_capacity(self.as_bytes().len());
         let mut done = 0;
         for (range, text) in edits {
             bytes.extend_from_slice(self.slice(&(done..range.start)));
             bytes.extend_from_slice(text.as_bytes());
             done = range.end;
         }
-        bytes.extend_from_slice(self.slice(&(done..self.bytes.len())));
+        bytes.extend_from_slice(self.slice(&(done..self.as_bytes().len())));
         EsxConf::parse(bytes)
     }
 }

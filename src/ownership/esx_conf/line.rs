@@ -90,17 +90,27 @@ pub(super) enum Parsed<'a> {
 
 /// Parses one line, its ending included.
 pub(super) fn parse(line: &[u8]) -> Parsed<'_> {
-    let text = trimmed(line, 0..line.len());
-    match line.get(text.start) {
-        _ if text.is_empty() => return Parsed::Blank,
-        Some(b'#') => return Parsed::Blank,
-        _ => {}
+    let whole = trimmed(line, 0..line.len());
+    let bytes = line.get(whole.clone()).unwrap_or_default();
+    if matches!(bytes.first(), None | Some(b'#')) {
+        return Parsed::Blank;
     }
-    let key = key_of(line, &text);
-    match value_of(line, &text) {
+    let text = std::str::from_utf8(bytes).ok();
+    let equals = memchr::memchr(b'=', bytes);
+    let key = equals.and_then(|equals| key_before(bytes, text, equals));
+    let parts = match (text, equals) {
+        (None, _) => Err(NoteKind::NotUtf8),
+        (Some(_), None) => Err(NoteKind::Unparsed),
+        (Some(_), Some(equals)) => parts(bytes, equals),
+    };
+    let shift = |part: Range<usize>| {
+        let at = |offset: usize| offset.saturating_add(whole.start);
+        at(part.start)..at(part.end)
+    };
+    match parts {
         Ok((key_range, value)) if key.is_some() => Parsed::Entry {
-            key: key_range,
-            value,
+            key: shift(key_range),
+            value: shift(value),
         },
         Ok(_) => odd(line, NoteKind::Unparsed, key),
         Err(kind) => odd(line, kind, key),
@@ -120,35 +130,28 @@ fn odd<'a>(line: &[u8], kind: NoteKind, key: Option<&'a str>) -> Parsed<'a> {
     }
 }
 
-/// The key in front of the first `=`, where there is one.
-fn key_of<'a>(line: &'a [u8], text: &Range<usize>) -> Option<&'a str> {
-    let bytes = line.get(text.clone())?;
-    let end = bytes.iter().position(|b| *b == b'=')?;
-    let key = trimmed(bytes, 0..end);
-    let key = std::str::from_utf8(bytes.get(key)?).ok()?;
-    (key.starts_with('/') && !key.contains('"')).then_some(key)
+/// The key in front of the first `=`, where there is one. `text` is all of the line as text, where
+/// it is that.
+fn key_before<'a>(bytes: &'a [u8], text: Option<&'a str>, equals: usize) -> Option<&'a str> {
+    let range = trimmed(bytes, 0..equals);
+    let key = match text {
+        Some(text) => text.get(range)?,
+        None => std::str::from_utf8(bytes.get(range)?).ok()?,
+    };
+    (key.starts_with('/') && memchr::memchr(b'"', key.as_bytes()).is_none()).then_some(key)
 }
 
-/// Where key and value lie, once the whole line has been found to be of the form.
-fn value_of(line: &[u8], text: &Range<usize>) -> Result<(Range<usize>, Range<usize>), NoteKind> {
-    let bytes = line.get(text.clone()).ok_or(NoteKind::Unparsed)?;
-    if std::str::from_utf8(bytes).is_err() {
-        return Err(NoteKind::NotUtf8);
-    }
-    if bytes.contains(&0) {
+/// Where key and value lie in a line of text, once all of it has been found to be of the form.
+fn parts(bytes: &[u8], equals: usize) -> Result<(Range<usize>, Range<usize>), NoteKind> {
+    if memchr::memchr(0, bytes).is_some() {
         return Err(NoteKind::Unparsed);
     }
-    let equals = bytes
-        .iter()
-        .position(|b| *b == b'=')
-        .and_then(|at| at.checked_add(text.start))
-        .ok_or(NoteKind::Unparsed)?;
-    let key = trimmed(line, text.start..equals);
-    let quoted = trimmed(line, equals.saturating_add(1)..text.end);
-    let value = match line.get(quoted.clone()) {
+    let key = trimmed(bytes, 0..equals);
+    let quoted = trimmed(bytes, equals.saturating_add(1)..bytes.len());
+    let value = match bytes.get(quoted.clone()) {
         Some([b'"', inner @ .., b'"']) => {
             let start = quoted.start.saturating_add(1);
-            if inner.contains(&b'"') {
+            if memchr::memchr(b'"', inner).is_some() {
                 return Err(NoteKind::StrayQuote);
             }
             start..start.saturating_add(inner.len())

@@ -31,11 +31,45 @@ const NOTE_TEXT: usize = 160;
 /// An esx.conf as parsed. Edits return a new one and leave this as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EsxConf {
-    bytes: Vec<u8>,
+    content: Content,
     lines: Vec<Line>,
     odd: Vec<OddLine>,
     notes: Vec<Note>,
     notes_left_out: usize,
+}
+
+/// The bytes of the file, looked through once for whether they are text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    fn of(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Content::Text(text),
+            Err(error) => Content::Bytes(error.into_bytes()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Content::Text(text) => text.as_bytes(),
+            Content::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The text of a range that the parser found to be UTF-8.
+    fn text(&self, range: &Range<usize>) -> &str {
+        match self {
+            Content::Text(text) => text.get(range.clone()).unwrap_or_default(),
+            Content::Bytes(bytes) => {
+                let text = bytes.get(range.clone()).map(std::str::from_utf8);
+                text.and_then(Result::ok).unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// One key and its value.
@@ -88,7 +122,7 @@ impl EsxConf {
             });
         }
         let mut conf = EsxConf {
-            bytes: Vec::new(),
+            content: Content::Bytes(Vec::new()),
             lines: Vec::new(),
             odd: Vec::new(),
             notes: Vec::new(),
@@ -99,7 +133,7 @@ impl EsxConf {
             conf.take_line(index.saturating_add(1), start, line);
             start = start.saturating_add(line.len());
         }
-        conf.bytes = bytes;
+        conf.content = Content::of(bytes);
         conf.note_owners();
         Ok(conf)
     }
@@ -154,12 +188,15 @@ impl EsxConf {
 
     /// The file as it is to be written.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.content.as_bytes()
     }
 
     /// Consumes the parsed file and returns its bytes.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        match self.content {
+            Content::Text(text) => text.into_bytes(),
+            Content::Bytes(bytes) => bytes,
+        }
     }
 
     /// Lines a person should know of, in the order of the file, duplicate owners last.
@@ -199,12 +236,11 @@ impl EsxConf {
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
+        self.as_bytes().get(range.clone()).unwrap_or_default()
     }
 
-    /// The text of a range that the parser found to be UTF-8.
     fn text(&self, range: &Range<usize>) -> &str {
-        std::str::from_utf8(self.slice(range)).unwrap_or_default()
+        self.content.text(range)
     }
 }
 

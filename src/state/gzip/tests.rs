@@ -176,14 +176,14 @@ fn unpacking_stops_at_the_limit_and_not_before() {
 }
 
 #[test]
-fn the_level_follows_the_header_unless_the_tightest_is_asked_for() {
+fn a_fast_header_stays_fast_unless_the_tightest_is_asked_for() {
     let data: Vec<u8> = (0..60_000u32).flat_map(|i| (i * i).to_le_bytes()).collect();
     let header = |xfl| Header(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, xfl, 3]);
     let len = |xfl, effort| pack(&header(xfl), &data, effort).unwrap().len();
-    let [fast, normal, best] = [4, 0, 2].map(|xfl| len(xfl, Effort::Usual));
-    assert!(fast > normal && fast > best, "{fast} {normal} {best}");
+    let [fast, normal, hosts] = [4, 0, 2].map(|xfl| len(xfl, Effort::Usual));
+    assert!(fast > normal && normal == hosts, "{fast} {normal} {hosts}");
     let tightest = len(4, Effort::Tightest);
-    assert!(tightest <= normal.min(best), "{tightest}");
+    assert!(tightest <= normal, "{tightest}");
 }
 
 /// The compressor must not take its way by the machine's instructions or the allocator's whims.
@@ -204,7 +204,7 @@ fn the_same_data_pack_to_the_same_bytes_everywhere() {
     assert_eq!(crcs, PACKED_CRCS);
 }
 
-const PACKED_CRCS: [u32; 3] = [122_152_776, 4_207_200_532, 3_211_444_768];
+const PACKED_CRCS: [u32; 3] = [122_152_776, 1_779_018_655, 3_211_444_768];
 
 proptest! {
     #[test]
