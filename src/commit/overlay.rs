@@ -4,7 +4,7 @@
 //! judged by the code that would read it back. There is no way to write through it.
 
 use super::WriteSet;
-use crate::medium::{Lba, ReadAt};
+use crate::medium::{Lba, ReadAt, read_into_zeros};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
@@ -54,6 +54,10 @@ impl ReadAt for Overlay<'_> {
     }
 
     fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        // What is changed wholly is not asked of the medium: it may be past reading there.
+        if self.covers(offset, len) {
+            return read_into_zeros(self, offset, len);
+        }
         let mut bytes = self.medium.read_vec(offset, len)?;
         self.lay_over(&mut bytes, offset);
         Ok(bytes)
