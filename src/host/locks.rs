@@ -1,9 +1,9 @@
 //! Who holds a file: locks from `proc/locks`, open files from `proc/<pid>/fd`.
 
-use super::{DeviceNumber, Host, ask_again_while, entries, value_of};
+use super::{DeviceNumber, Host, entries, value_of};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,41 +158,24 @@ impl Host {
         found.any(|it| !it.is_file() || locked.contains(&it.ino()))
     }
 
-    /// What processes other than this one have open and keep open, as far as it is `wanted`.
+    /// What processes other than this one have open, as far as it is `wanted`. Compares link
+    /// texts only: following the links could wait on a dead network mount.
     fn open_files_where(&self, wanted: impl Fn(&Path) -> bool) -> Vec<OpenFiles> {
-        let processes = entries(&self.below_root("/proc")).into_keys();
-        let mut pids: Vec<u32> = processes.filter_map(|name| name.parse().ok()).collect();
-        pids.retain(|&pid| pid != std::process::id());
-        let has_a_medium = |found: &Vec<OpenFiles>| {
-            let mut paths = found.iter().flat_map(|open| &open.paths);
-            paths.any(|path| self.is_medium(path))
-        };
-        ask_again_while(has_a_medium, || {
-            let open = pids.iter().filter_map(|&pid| self.open_files(pid, &wanted));
-            let found: Vec<OpenFiles> = open.collect();
-            // Who is not among them now has come later, to what is claimed by then.
-            pids = found.iter().map(|open| open.process.pid).collect();
-            found
-        })
-    }
-
-    /// What one process has open, as far as it is `wanted`. Compares link texts only: following
-    /// the links could wait on a dead network mount.
-    fn open_files(&self, pid: u32, wanted: impl Fn(&Path) -> bool) -> Option<OpenFiles> {
-        let links = entries(&self.below_root(format!("/proc/{pid}/fd"))).into_values();
-        let open = links.filter_map(|link| fs::read_link(link).ok());
-        let paths: Vec<PathBuf> = open.filter(|path| wanted(path)).collect();
-        let process = || self.process(pid);
-        (!paths.is_empty()).then(|| OpenFiles {
-            process: process(),
-            paths,
-        })
-    }
-
-    /// Whether a path that was wanted can be one of a medium: many processes have a terminal open.
-    fn is_medium(&self, path: &Path) -> bool {
-        let found = fs::symlink_metadata(self.below_root(path));
-        found.is_ok_and(|it| !it.file_type().is_char_device())
+        let mut found = Vec::new();
+        for (name, dir) in entries(&self.below_root("/proc")) {
+            let Ok(pid) = name.parse() else { continue };
+            if pid == std::process::id() {
+                continue;
+            }
+            let links = entries(&dir.join("fd")).into_values();
+            let open = links.filter_map(|link| fs::read_link(link).ok());
+            let paths: Vec<PathBuf> = open.filter(|path| wanted(path)).collect();
+            if !paths.is_empty() {
+                let process = self.process(pid);
+                found.push(OpenFiles { process, paths });
+            }
+        }
+        found
     }
 }
 

@@ -24,7 +24,7 @@ pub use mounts::Mount;
 pub use pci::{Attachment, PciFunction};
 pub use uses::{Unmounting, Use};
 
-pub(crate) use moment::ask_again_while;
+pub(crate) use moment::{ask_again_while, seen_twice};
 
 use locks::OpenFiles;
 use std::collections::BTreeMap;

@@ -20,3 +20,14 @@ pub(crate) fn ask_again_while<A>(taken: impl Fn(&A) -> bool, mut ask: impl FnMut
     }
     answer
 }
+
+/// What is there at two looks a moment apart.
+pub(crate) fn seen_twice<T: PartialEq>(look: impl Fn() -> Vec<T>) -> Vec<T> {
+    let mut seen = look();
+    if !seen.is_empty() {
+        std::thread::sleep(PAUSE);
+        let again = look();
+        seen.retain(|one| again.contains(one));
+    }
+    seen
+}

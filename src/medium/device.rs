@@ -18,7 +18,7 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, ReadOnlyReason, check_range, image};
-use crate::host::{DeviceNumber, Disk, Host, LockClass, WriteCache, ask_again_while};
+use crate::host::{DeviceNumber, Disk, Host, LockClass, Use, WriteCache, ask_again_while};
 use rustix::fs::{Advice, FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -370,7 +370,8 @@ fn claim(node: &Node<'_>, number: DeviceNumber) -> Result<(File, bool), MediumEr
 /// What an exclusive open does not keep out: loop devices, and programs that have a node open.
 fn refuse_users(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumError> {
     let mut uses = node.host().uses_of(number);
-    uses.extend(node.host().openers_of(number));
+    let is_open = |openers: &Vec<Use>| !openers.is_empty();
+    uses.extend(ask_again_while(is_open, || node.host().openers_of(number)));
     if uses.is_empty() {
         return Ok(());
     }

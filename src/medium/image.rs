@@ -13,7 +13,7 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range, room_for};
-use crate::host::{FileLock, LockClass, Process, ask_again_while};
+use crate::host::{FileLock, LockClass, Process, ask_again_while, seen_twice};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FlockOperation};
 use rustix::io::Errno;
@@ -242,7 +242,7 @@ pub(super) fn locked(node: &Node<'_>, class: LockClass) -> MediumError {
     if by.is_empty()
         && let Ok(full) = std::fs::canonicalize(node.path())
     {
-        by = host.processes_with_open(&[full]);
+        by = seen_twice(|| host.processes_with_open(std::slice::from_ref(&full)));
     }
     MediumError::Locked {
         path: node.path().to_owned(),

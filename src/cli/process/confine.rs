@@ -27,7 +27,7 @@ mod rights;
 use super::needs::Needs;
 use super::outputs::Outputs;
 use crate::cli::terminal::Ui;
-use crate::host::{BY_ID, DeviceNumber, Host, PCI_IDS};
+use crate::host::{BY_ID, DeviceNumber, Host, PCI_IDS, Use, ask_again_while};
 use crate::medium::Identity;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset,
@@ -36,7 +36,6 @@ use landlock::{
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What tells about the machine: disks and their lasting names, mounts, locks and processes, the
 /// names of groups and of PCI devices.
@@ -50,11 +49,6 @@ const ABOUT_THE_MACHINE: [&str; 7] = [
     "/dev/urandom",
 ];
 
-/// How often, and how long apart, it is looked who has a disk open before that is taken for a use
-/// of it: udev, blkid and the like open every disk for a moment.
-const LOOKS_AT_OPENERS: u32 = 20;
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
-
 /// Gives up what is not needed, unless `sandbox` is false, and returns what was seen of this machine
 /// before, since who has the targets open cannot be seen any more after that, and the files that are
 /// to be made.
@@ -66,13 +60,14 @@ pub fn confine_to(mut needs: Needs, sandbox: bool, ui: &Ui) -> (Host, Outputs) {
         _ => None,
     });
     let disks: Vec<DeviceNumber> = disks.collect();
-    for _ in 0..LOOKS_AT_OPENERS {
+    let taken = |openers: &Vec<Use>| !openers.is_empty();
+    ask_again_while(taken, || {
         host.note_open_files(&needs.targets());
-        if disks.iter().all(|disk| host.openers_of(*disk).is_empty()) {
-            break;
-        }
-        std::thread::sleep(LOOK_PAUSE);
-    }
+        disks
+            .iter()
+            .flat_map(|disk| host.openers_of(*disk))
+            .collect()
+    });
     needs.read_beside();
     needs.unpack();
     let outputs = Outputs::open(&mut needs);
