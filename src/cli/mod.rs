@@ -185,7 +185,10 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
     };
     let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
-    let Session { ui, links, .. } = session;
+    let Session {
+        ui, links, outputs, ..
+    } = session;
+    outputs.close();
     let mut exit = exit;
     for error in links.close() {
         Failure::from(error).say(&ui, "");

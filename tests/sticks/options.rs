@@ -165,6 +165,17 @@ fn undo_files_go_where_they_belong() {
     bench.done(&args!["undo", undo]);
     assert_eq!(digest(&stick), before);
 
+    // Nothing to undo, or a change that was refused, leaves no directory; with --no-sandbox neither.
+    bench.done(&args!["fix", stick, "--no-undo"]);
+    fs::remove_dir_all(bench.file("xdg")).unwrap();
+    for option in ["-q", "--no-sandbox"] {
+        assert_eq!(bench.run(&args!["fix", option, stick]).code, 0);
+        let refused = bench.run(&args!["fix", option, stick, "--bank", "9"]);
+        assert!(refused.code > 0);
+        assert!(!bench.file("xdg/bootbank").exists(), "{option}");
+    }
+    image.copy_to(bench.path());
+
     // Never over a file, never without a place, and then nothing is written.
     let taken = bench.file("taken.undo");
     fs::write(&taken, "mine").unwrap();

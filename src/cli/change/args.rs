@@ -1,6 +1,6 @@
 //! How a change is made: what is typed, and what it means, checked once.
 
-use crate::cli::process::{Needs, is_stream};
+use crate::cli::process::{Needs, is_stream, parent_of};
 use crate::cli::report::Failure;
 use crate::fat::Method;
 use crate::host::Host;
@@ -58,8 +58,7 @@ pub struct ChangeArgs {
 }
 
 impl ChangeArgs {
-    /// What a command has to get at that changes these targets, or copies of them. A directory
-    /// for undo files is made here, while that is allowed.
+    /// What a command has to get at that changes these targets, or copies of them.
     pub fn needs(&self, targets: &[PathBuf]) -> Needs {
         if self.dry_run || self.check {
             return Needs::to_read(targets);
@@ -72,16 +71,13 @@ impl ChangeArgs {
             return needs;
         }
         let directory = match &self.undo_file {
-            Some(file) => undo_store::directory_of(file),
+            Some(file) => parent_of(file),
             None => match undo_store::directory() {
                 Ok(directory) => directory,
                 Err(_) => return needs,
             },
         };
-        // What goes wrong here goes wrong again when the file is written, and is said then, if
-        // there is one to write at all.
-        let _ = undo_store::make_directory(&directory);
-        needs.making_in(directory)
+        needs.keeping_in(directory)
     }
 }
 

@@ -4,14 +4,15 @@
 //! owner alone (0600, in a directory of 0700), never over an existing file and never through
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
+use crate::cli::process::{make_directory, parent_of};
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
 use crate::commit::{Undo, UndoFile};
 use jiff::Timestamp;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where the undo file goes.
@@ -70,33 +71,6 @@ pub fn directory() -> Result<PathBuf, Failure> {
     Ok(state.join("bootbank/undo"))
 }
 
-/// The directory an undo file goes to.
-pub fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Makes a directory for undo files, for its owner alone, where there is none.
-///
-/// # Errors
-/// What the operating system reported.
-pub fn make_directory(path: &Path) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let parent = directory_of(path);
-    make_directory(&parent)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        // A run beside this one was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
-    }
-    // A directory that is not in its parent after a power cut takes its files with it.
-    File::open(&parent)?.sync_all()
-}
-
 /// How many digits of its digest are in the name of an undo file.
 const DIGITS: usize = 12;
 
@@ -118,8 +92,8 @@ pub const LARGEST: u64 = 1 << 30;
 /// operating system reported. Nothing of the file is left then.
 pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
-    let parent = directory_of(path);
-    make_directory(&parent).map_err(failed)?;
+    let parent = parent_of(path);
+    make_directory(&parent, &mut Vec::new()).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
         if !there.is_file() || !leads_the_same_way(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));
@@ -182,7 +156,7 @@ fn partial_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".partial");
-    directory_of(path).join(name)
+    parent_of(path).join(name)
 }
 
 /// Whether a name is that of an undo file that is not whole.

@@ -177,7 +177,8 @@ fn confine_files(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
         .chain(all(&needs.writes, write_medium))
         .chain(all(&needs.makes_in, make))
         .chain(all(&needs.names_in, name))
-        .chain(all(&needs.replaces_in, name | AccessFs::RemoveFile));
+        .chain(all(&needs.replaces_in, name | AccessFs::RemoveFile))
+        .chain(all(&needs.removes_below, AccessFs::RemoveDir.into()));
     ruleset
         .add_rules(rules.filter_map(|(path, access)| rule(path, access)))?
         .restrict_self()

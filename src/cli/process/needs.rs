@@ -50,6 +50,11 @@ pub struct Needs {
     /// Directories in which files are made, renamed and removed; what is there can be written as
     /// well.
     pub makes_in: Vec<PathBuf>,
+    /// Directories, made where there are none, in which files may be made, renamed and removed. One
+    /// that was made and stays empty is removed again.
+    pub keeps_in: Vec<PathBuf>,
+    /// Directories below which empty directories are removed.
+    pub removes_below: Vec<PathBuf>,
     /// Directories in which open files get a name that is free.
     pub names_in: Vec<PathBuf>,
     /// Directories in which open files get a name that another file has.
@@ -93,6 +98,13 @@ impl Needs {
     #[must_use]
     pub fn making_in(mut self, directory: PathBuf) -> Self {
         self.makes_in.push(directory);
+        self
+    }
+
+    /// The same, and a file may be kept in this directory, which need not be there.
+    #[must_use]
+    pub fn keeping_in(mut self, directory: PathBuf) -> Self {
+        self.keeps_in.push(directory);
         self
     }
 

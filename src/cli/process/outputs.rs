@@ -2,6 +2,7 @@
 //! right to write to what else is in their directories.
 
 use super::needs::{Making, Needs, NewFile};
+use super::own_directory::OwnDirectory;
 use crate::medium::{MediumError, OutputFile};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Outputs {
     like: Mutex<BTreeMap<PathBuf, Result<OutputFile, MediumError>>>,
     /// Those that never get a name, with their directories.
     scratch: Mutex<Vec<(PathBuf, OutputFile)>>,
+    /// Directories that go again at the end where nothing was put into them.
+    kept: Vec<OwnDirectory>,
 }
 
 impl Outputs {
@@ -25,6 +28,7 @@ impl Outputs {
     /// before leaves nothing behind: for that the whole directory is needed. What goes wrong here
     /// goes wrong again then, and is said then.
     pub fn open(needs: &mut Needs) -> Self {
+        let kept = open_directories(needs);
         let mut opened = BTreeMap::new();
         let mut like = BTreeMap::new();
         let mut most = most_open_files(needs.files.len() + needs.scratch_in.len());
@@ -83,7 +87,13 @@ impl Outputs {
             named: Mutex::new(opened),
             like: Mutex::new(like),
             scratch: Mutex::new(scratch),
+            kept,
         }
+    }
+
+    /// Closes what was not taken, and takes away the directories nothing was put into.
+    pub fn close(self) {
+        drop(self.kept);
     }
 
     /// The file that is to have this name, empty.
@@ -126,6 +136,21 @@ impl Outputs {
             None => OutputFile::scratch(directory),
         }
     }
+}
+
+/// Makes and holds the directories in which a file may be kept.
+fn open_directories(needs: &mut Needs) -> Vec<OwnDirectory> {
+    let mut kept = Vec::new();
+    for directory in std::mem::take(&mut needs.keeps_in) {
+        // What goes wrong here goes wrong again when the file is written, and is said then, if there
+        // is one to write at all.
+        if let Ok(opened) = OwnDirectory::open(&directory) {
+            needs.removes_below.extend(opened.taken_away_from());
+            kept.push(opened);
+        }
+        needs.makes_in.push(directory);
+    }
+    kept
 }
 
 /// How many of these files can be open at once beside what else is: half of what the process may

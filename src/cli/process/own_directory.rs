@@ -1,0 +1,176 @@
+//! A directory for undo files: there as long as a run may put one in, and afterwards if one was.
+//!
+//! It has to be there before the process confines itself, when nobody knows yet whether there will
+//! be anything to undo. A run that made it and put nothing in takes it away again, unless another run
+//! counts on it by then: each holds a shared lock on it, and takes an exclusive one first.
+
+use crate::host::ask_again_while;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// Most directories taken away again, from the innermost on: `bootbank/undo`. What lies above is
+/// where all programs keep their state.
+const MOST_TAKEN_AWAY: usize = 2;
+
+/// How often it is made anew because another run has just taken it away.
+const TRIES: usize = 100;
+
+/// A directory that a run may put files into.
+#[derive(Debug)]
+pub struct OwnDirectory {
+    /// Held with a shared lock, where the file system has locks.
+    lock: File,
+    /// What this run made of it and may take away again, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl OwnDirectory {
+    /// Makes the directory where there is none, and keeps other runs from taking it away.
+    ///
+    /// # Errors
+    /// What the operating system reported.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut made = Vec::new();
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            match make(path, &mut made).and_then(|()| held(path)) {
+                Ok(Some(lock)) => {
+                    made.reverse();
+                    made.truncate(MOST_TAKEN_AWAY);
+                    return Ok(OwnDirectory { lock, made });
+                }
+                Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                Ok(None) if left == 0 => return Err(io::ErrorKind::NotFound.into()),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// The directory in which the outermost of what may be taken away lies.
+    pub fn taken_away_from(&self) -> Option<PathBuf> {
+        self.made.last().map(|path| parent_of(path))
+    }
+}
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        if self.made.is_empty()
+            || lock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            return;
+        }
+        // The first that holds something stays, and with it what it lies in.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
+    }
+}
+
+/// The directory, open and locked, if it is still the one of this name.
+fn held(path: &Path) -> io::Result<Option<File>> {
+    let directory = File::open(path)?;
+    // Without locks it may be taken away by another run, and is made anew when it is needed.
+    let _ = lock(&directory, FlockOperation::NonBlockingLockShared);
+    let (held, named) = (directory.metadata()?, fs::metadata(path)?);
+    let same = (held.dev(), held.ino()) == (named.dev(), named.ino());
+    Ok(same.then_some(directory))
+}
+
+fn lock(directory: &File, lock: FlockOperation) -> Result<(), Errno> {
+    let taken = |locked: &Result<(), Errno>| *locked == Err(Errno::WOULDBLOCK);
+    ask_again_while(taken, || rustix::fs::flock(directory, lock))
+}
+
+/// Makes a directory for its owner alone, and those it lies in, where there is none. What was made is
+/// put behind `made`, the outermost first.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    make(&parent, made)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        // A run beside this one was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+        Ok(()) => made.push(path.to_owned()),
+    }
+    // A directory that is not in its parent after a power cut takes its files with it.
+    File::open(&parent)?.sync_all()
+}
+
+/// The directory a path lies in.
+pub fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_nothing_was_put_into_is_taken_away_with_what_was_made_for_it() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("local/state");
+        let undo = state.join("bootbank/undo");
+        let kept = OwnDirectory::open(&undo).unwrap();
+        assert_eq!(kept.taken_away_from(), Some(state.clone()));
+        assert_eq!(fs::metadata(&undo).unwrap().mode() & 0o777, 0o700);
+        drop(kept);
+        assert!(state.exists() && !state.join("bootbank").exists());
+    }
+
+    #[test]
+    fn what_was_there_or_holds_something_or_is_another_runs_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let undo = base.path().join("bootbank/undo");
+        fs::create_dir_all(&undo).unwrap();
+        drop(OwnDirectory::open(&undo).unwrap());
+        assert!(undo.exists());
+
+        fs::remove_dir(&undo).unwrap();
+        let kept = OwnDirectory::open(&undo).unwrap();
+        fs::write(undo.join("file"), "").unwrap();
+        drop(kept);
+        assert!(undo.join("file").exists());
+
+        fs::remove_file(undo.join("file")).unwrap();
+        fs::remove_dir(&undo).unwrap();
+        let first = OwnDirectory::open(&undo).unwrap();
+        let second = OwnDirectory::open(&undo).unwrap();
+        drop(first);
+        assert!(undo.exists(), "the second run counts on it");
+        drop(second);
+    }
+
+    #[test]
+    fn runs_beside_each_other_never_lose_the_directory() {
+        let base = tempfile::tempdir().unwrap();
+        let undo = base.path().join("bootbank/undo");
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let undo = &undo;
+                scope.spawn(move || {
+                    for turn in 0..200 {
+                        let kept = OwnDirectory::open(undo).unwrap();
+                        let file = undo.join(format!("{number}-{turn}"));
+                        fs::write(&file, "").unwrap();
+                        fs::remove_file(&file).unwrap();
+                        drop(kept);
+                    }
+                });
+            }
+        });
+    }
+}
