@@ -1,9 +1,12 @@
 //! Who holds a file: locks from `proc/locks`, open files from `proc/<pid>/fd`.
 
 use super::{DeviceNumber, Host, entries, value_of};
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{self, c_int, c_short};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,18 +28,12 @@ pub enum LockClass {
 pub struct FileLock {
     /// Its kind.
     pub class: LockClass,
-    /// Whether it shuts out readers as well as writers.
-    pub exclusive: bool,
     /// The holder; not known for [`LockClass::OpenFile`].
     pub pid: Option<u32>,
     /// Device number of the file system the file is on.
     pub device: DeviceNumber,
     /// Inode number of the file.
     pub inode: u64,
-    /// First byte locked.
-    pub start: u64,
-    /// Last byte locked; `None` means to the end of the file and beyond.
-    pub last: Option<u64>,
 }
 
 impl FileLock {
@@ -49,8 +46,7 @@ impl FileLock {
             // "->" is one who waits; leases are no locks.
             _ => return None,
         };
-        let exclusive = fields.nth(1)? == "WRITE";
-        let pid = fields.next()?.parse().ok();
+        let pid = fields.nth(2)?.parse().ok();
         let mut file = fields.next()?.split(':');
         let mut hex = || u32::from_str_radix(file.next()?, 16).ok();
         let device = DeviceNumber {
@@ -58,25 +54,12 @@ impl FileLock {
             minor: hex()?,
         };
         let inode = file.next()?.parse().ok()?;
-        let start = fields.next()?.parse().ok()?;
-        let last = match fields.next()? {
-            "EOF" => None,
-            last => Some(last.parse().ok()?),
-        };
         Some(FileLock {
             class,
-            exclusive,
             pid,
             device,
             inode,
-            start,
-            last,
         })
-    }
-
-    /// Whether the lock covers the byte at `position`.
-    pub fn covers(&self, position: u64) -> bool {
-        self.start <= position && self.last.is_none_or(|last| position <= last)
     }
 }
 
@@ -100,7 +83,7 @@ impl std::fmt::Display for Process {
 }
 
 impl Host {
-    /// The locks on one file. Some file systems (btrfs, overlays) give their files another
+    /// The locks on one file, for naming who has it. Some file systems (btrfs, overlays) give their files another
     /// device number here than in `stat`; there none are found.
     pub fn locks_on(&self, device: DeviceNumber, inode: u64) -> Vec<FileLock> {
         let locks = self.locks().into_iter();
@@ -140,7 +123,7 @@ impl Host {
     /// Where all of them are ordinary files that nobody has locked, nobody will be asked for, and
     /// the open files of all processes are not looked through.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
-        let noted = match self.may_be_in_use(files) {
+        let noted = match files.iter().any(|file| may_be_in_use(file)) {
             true => self.open_files_where(|path| {
                 path.starts_with("/dev") && !path.starts_with("/dev/pts")
                     || files.iter().any(|file| file == path)
@@ -148,14 +131,6 @@ impl Host {
             false => Vec::new(),
         };
         self.open_files = Some(Arc::new(noted));
-    }
-
-    /// Whether one of `files` is no ordinary file, or has a lock. The inode alone decides: the
-    /// device number of a lock is not always that of `stat`.
-    fn may_be_in_use(&self, files: &[PathBuf]) -> bool {
-        let locked: BTreeSet<u64> = self.locks().iter().map(|lock| lock.inode).collect();
-        let mut found = files.iter().filter_map(|file| fs::metadata(file).ok());
-        found.any(|it| !it.is_file() || locked.contains(&it.ino()))
     }
 
     /// What processes other than this one have open, as far as it is `wanted`. Compares link
@@ -177,6 +152,50 @@ impl Host {
         }
         found
     }
+}
+
+/// Whether a file that is there is no ordinary one, or somebody has a lock on it.
+fn may_be_in_use(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        found => return found.is_ok(),
+    }
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let flock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    flock == Err(Errno::WOULDBLOCK) || has_byte_lock(&file, ByteLock::Any, 0..0)
+}
+
+/// Which byte-range locks are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteLock {
+    /// Exclusive and shared ones.
+    Any,
+    /// Those that shut out readers.
+    Exclusive,
+}
+
+/// Whether somebody else has a `fcntl(2)` lock on one of these bytes of a file, on any where the
+/// range is empty. `false` where the file system has no such locks.
+///
+/// The kernel is asked for one file: to read `/proc/locks` waits, where nobody did so a moment
+/// before, until every processor has gone through its scheduler, which takes longer than a change.
+pub(crate) fn has_byte_lock(file: &File, which: ByteLock, bytes: Range<u64>) -> bool {
+    let against = match which {
+        ByteLock::Any => libc::F_WRLCK,
+        ByteLock::Exclusive => libc::F_RDLCK,
+    };
+    let number = |value: c_int| c_short::try_from(value).unwrap_or_default();
+    let mut lock = libc::flock {
+        l_type: number(against),
+        l_whence: number(libc::SEEK_SET),
+        l_start: i64::try_from(bytes.start).unwrap_or(i64::MAX),
+        l_len: i64::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(0),
+        l_pid: 0,
+    };
+    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock));
+    asked.is_ok() && lock.l_type != number(libc::F_UNLCK)
 }
 
 /// A process and what of interest it has open.

@@ -13,7 +13,9 @@
 
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range, room_for};
-use crate::host::{FileLock, LockClass, Process, ask_again_while, seen_twice};
+use crate::host::{
+    ByteLock, FileLock, LockClass, Process, ask_again_while, has_byte_lock, seen_twice,
+};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FlockOperation};
 use rustix::io::Errno;
@@ -162,14 +164,10 @@ fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
 /// take.
 pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    let against_readers = |lock: &FileLock| match lock.class {
-        LockClass::Flock => false,
-        LockClass::Posix | LockClass::OpenFile => {
-            let covers = |&byte: &u64| lock.covers(byte);
-            lock.exclusive || QEMU_BYTES_AGAINST_READERS.iter().any(covers)
-        }
-    };
-    if locks_on(node).iter().any(against_readers) {
+    let qemu = |byte| has_byte_lock(file, ByteLock::Any, byte..byte + 1);
+    if has_byte_lock(file, ByteLock::Exclusive, 0..0)
+        || QEMU_BYTES_AGAINST_READERS.into_iter().any(qemu)
+    {
         return Err(locked(node, LockClass::OpenFile));
     }
     match lock_whole(file, FlockOperation::NonBlockingLockShared) {

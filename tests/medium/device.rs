@@ -138,6 +138,7 @@ fn whoever_has_a_disk_open_for_a_moment_only_is_waited_for() {
 }
 
 #[test]
+#[ignore = "run by the test in main.rs in a process of its own"]
 fn a_disk_is_claimed_while_this_process_starts_others() {
     let Some(disk) = disk(&[]) else { return };
     while_children_start(|| {

@@ -228,6 +228,7 @@ fn a_claimed_image_is_refused_to_whoever_asks_as_qemu_does() {
 }
 
 #[test]
+#[ignore = "run by the test in main.rs in a process of its own"]
 fn an_image_is_claimed_again_while_this_process_starts_others() {
     let (_dir, path, _) = image();
     while_children_start(|| {

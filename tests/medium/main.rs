@@ -53,3 +53,19 @@ fn while_children_start(check: impl FnOnce()) {
         }
     });
 }
+
+/// In a process of their own: for the other tests here too, each child would have it all open.
+#[test]
+fn a_process_that_starts_others_keeps_its_claims_and_gets_new_ones() {
+    for test in [
+        "device::a_disk_is_claimed_while_this_process_starts_others",
+        "image::an_image_is_claimed_again_while_this_process_starts_others",
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", test])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{test}: {said}");
+    }
+}
