@@ -254,14 +254,17 @@ pub enum FatError {
     },
     /// There are not enough free clusters for a second copy.
     #[error(
-        "no room: the new content needs {} of {cluster_bytes} bytes, but the bank has {free}",
-        counted(needed, "free cluster")
+        "no room: the new content needs {} of {cluster_bytes} bytes, but the bank has {free}{}",
+        counted(needed, "free cluster"),
+        not_used(*left_out)
     )]
     NoRoom {
         /// Clusters needed, all files of the volume together.
         needed: u64,
-        /// Clusters free in every copy of the FAT.
+        /// Clusters free in every copy of the FAT, less those left out.
         free: u64,
+        /// Free clusters left out, because they are to be avoided or cannot be read.
+        left_out: u64,
         /// Bytes of one cluster.
         cluster_bytes: u64,
     },
@@ -348,6 +351,17 @@ pub enum FatError {
         /// What it met.
         what: String,
     },
+}
+
+/// The words about free clusters that are left out; none where all are used.
+fn not_used(left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        1 => "; 1 more is left out, because it is to be avoided or cannot be read".to_owned(),
+        _ => format!(
+            "; {left_out} more are left out, because they are to be avoided or cannot be read"
+        ),
+    }
 }
 
 impl FatError {

@@ -18,6 +18,7 @@ mod known_head;
 mod marks;
 mod reach;
 mod replace;
+mod room;
 mod salvage;
 mod second_reader;
 mod table;

@@ -26,6 +26,7 @@ use super::cluster_set::ClusterSet;
 use super::directory::{DELETED, Entry, FIRST_CLUSTER_AT, SIZE_AT};
 use super::geometry::ClusterId;
 use super::reach::{Node, Reach};
+use super::room::{Room, leave_out_avoided};
 use super::table::FatTable;
 use super::volume::Volume;
 use crate::commit::{Phase, Planner};
@@ -101,22 +102,14 @@ pub fn replace(
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
     let geometry = volume.geometry();
-    let mut free = reach.free_after_reclaim();
-    leave_out(volume, &mut free, planner);
+    let mut room = Room::of(volume, reach, planner);
     let needed = files.iter().map(|file| geometry.clusters_for(file.len()));
-    let needed: u64 = needed.sum();
-    if needed > free.len() as u64 {
-        return Err(FatError::NoRoom {
-            needed,
-            free: free.len() as u64,
-            cluster_bytes: geometry.cluster_bytes(),
-        });
-    }
+    room.check(needed.sum())?;
     let mut steps = Steps::begin(volume, planner, partition)?;
     steps.reclaim(reach)?;
     let mut chains = Vec::new();
     for file in files {
-        chains.push(take_readable(volume, &mut free, file.len())?);
+        chains.push(room.take(file.len())?);
     }
     let why = all_reasons(files);
 
@@ -193,7 +186,7 @@ pub fn replace_in_place(
     }
     for (file, (used, _)) in files.iter().zip(&parts) {
         let mut writable: ClusterSet = used.iter().collect();
-        leave_out(volume, &mut writable, planner);
+        leave_out_avoided(volume, &mut writable, planner);
         if writable.len() < used.len() {
             let file = file.entry.name();
             return Err(FatError::Avoided { file });
@@ -283,90 +276,6 @@ fn size_of(file: &FileChange<'_>) -> Result<u32, FatError> {
 fn all_reasons(files: &[FileChange<'_>]) -> String {
     let reasons: Vec<_> = files.iter().map(|file| file.why.as_str()).collect();
     reasons.join(", ")
-}
-
-/// Most clusters that are passed over because they cannot be read: where there are more, the medium
-/// is not worn but dying, or gone, and each try may take its time.
-const MOST_UNREADABLE: usize = 64;
-
-/// Takes clusters for `bytes` bytes out of `free`, passing over those the medium cannot read: worn
-/// flash is not written to where it already fails, and what fails would stand in the way of every
-/// other try.
-fn take_readable(
-    volume: &Volume<'_>,
-    free: &mut ClusterSet,
-    bytes: u64,
-) -> Result<Vec<ClusterId>, FatError> {
-    let geometry = volume.geometry();
-    let needed = geometry.clusters_for(bytes);
-    let mut unreadable = 0;
-    loop {
-        let chain = take(free, needed);
-        if (chain.len() as u64) < needed {
-            return Err(FatError::NoRoom {
-                needed,
-                free: chain.len() as u64,
-                cluster_bytes: geometry.cluster_bytes(),
-            });
-        }
-        match volume.read_chain(&chain, bytes) {
-            Ok(_) => return Ok(chain),
-            Err(error) if unreadable > MOST_UNREADABLE => return Err(error),
-            Err(_) => {}
-        }
-        let is_readable = |cluster: &ClusterId| {
-            let whole = geometry.cluster_bytes();
-            volume.read_chain(&[*cluster], whole).is_ok()
-        };
-        let all = chain.len();
-        let readable: Vec<ClusterId> = chain.into_iter().filter(is_readable).collect();
-        if readable.len() == all {
-            // It failed, and now it does not: nothing to tell the clusters apart by.
-            return Ok(readable);
-        }
-        unreadable += all - readable.len();
-        free.extend(&readable);
-    }
-}
-
-/// Takes the clusters out of a set that hold any of what the planner avoids.
-fn leave_out(volume: &Volume<'_>, clusters: &mut ClusterSet, planner: &Planner<'_>) {
-    let geometry = volume.geometry();
-    for avoided in planner.avoided() {
-        let within = |cluster: &ClusterId| {
-            let start = volume.start() + geometry.cluster_offset(*cluster);
-            start < avoided.end && avoided.start < start + geometry.cluster_bytes()
-        };
-        let touched: Vec<ClusterId> = clusters.iter().filter(within).collect();
-        touched
-            .into_iter()
-            .for_each(|cluster| clusters.remove(cluster));
-    }
-}
-
-/// Takes `count` clusters out of `free`: the first run long enough, else the lowest ones.
-fn take(free: &mut ClusterSet, count: u64) -> Vec<ClusterId> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let mut run: Vec<ClusterId> = Vec::new();
-    for cluster in free.iter() {
-        if run.len() >= count {
-            break;
-        }
-        if run
-            .last()
-            .is_some_and(|last| last.get() + 1 != cluster.get())
-        {
-            run.clear();
-        }
-        run.push(cluster);
-    }
-    if run.len() < count {
-        run = free.iter().take(count).collect();
-    }
-    for &cluster in &run {
-        free.remove(cluster);
-    }
-    run
 }
 
 /// The steps of one volume in the making.

@@ -154,6 +154,25 @@ fn what_is_to_be_avoided_is_not_written_over_either() {
 }
 
 #[test]
+fn where_what_is_to_be_avoided_leaves_no_room_it_is_counted() {
+    let image = Image::bundled("esxi67-usb-passthru");
+    let edit = Edit::Owner(OwnerEdit {
+        devices: Devices::PassedThrough,
+        owner: Owner::Vmkernel,
+    });
+    let sectors = image.bytes.len() / image.sector;
+    let all = Lba(0)..Lba(sectors as u64);
+    let stick = image.open(&image.bytes).unwrap().avoiding(vec![all]);
+    let request = crate::sticks::request(Method::SecondCopy);
+    let refused = stick.plan(std::slice::from_ref(&edit), request);
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("but the bank has 0; ") && refused.contains(" left out, because "),
+        "{refused}"
+    );
+}
+
+#[test]
 fn only_what_was_free_is_called_worn() {
     let image = Image::bundled("esxi67-usb-passthru");
     let set = plan(&image, &image.bytes, Vec::new());
