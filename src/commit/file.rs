@@ -9,11 +9,11 @@
 //! SHA256SUMS         for both; `sha256sum -c` reads it
 //! ```
 
-use super::undo_file::{MANIFEST, UndoFile, checked_members, hex_digest, take};
-use super::{Undo, UndoError};
+use super::undo_file::{MANIFEST, UndoFile, checked_members, hex_digest, manifest_at_head, take};
+use super::{Undo, UndoError, UndoSummary};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of such an undo file; a reader refuses any other.
 const FORMAT: &str = "bootbank.undo-file/1";
@@ -52,11 +52,23 @@ struct Manifest {
     sha256_after: String,
 }
 
-/// The old size of the file that an undo file is for, and what it says of itself, from its manifest;
-/// `None` where that is of another kind.
-pub(super) fn summary(json: &[u8]) -> Option<(u64, BTreeMap<String, String>)> {
-    let manifest: Manifest = serde_json::from_slice(json).ok()?;
-    (manifest.format == FORMAT).then_some((manifest.size_before, manifest.about))
+impl UndoSummary {
+    /// Reads the head of an undo file, whichever kind of target it is for.
+    ///
+    /// # Errors
+    /// [`UndoError::NotAnUndoFile`] where it does not begin as one does, and where it cannot be
+    /// read; [`UndoError::Format`], [`UndoError::Inconsistent`].
+    pub fn read(file: impl std::io::Read) -> Result<Self, UndoError> {
+        let json = manifest_at_head(file)?;
+        match serde_json::from_slice::<Manifest>(&json) {
+            Ok(manifest) if manifest.format == FORMAT => Ok(UndoSummary {
+                medium_size: manifest.size_before,
+                partitions: BTreeSet::new(),
+                about: manifest.about,
+            }),
+            _ => UndoSummary::of_medium(&json),
+        }
+    }
 }
 
 /// The part of a manifest that every undo file has.
@@ -180,7 +192,7 @@ mod tests {
     fn what_it_is_for_is_read_from_its_head() {
         let bytes = undo().to_bytes().unwrap();
         let head = &bytes[..1024];
-        let summary = crate::commit::UndoSummary::read(head).unwrap();
+        let summary = UndoSummary::read(head).unwrap();
         assert_eq!(summary.medium_size, 3);
         assert_eq!(summary.about, undo().about);
         assert!(summary.partitions.is_empty());

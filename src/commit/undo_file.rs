@@ -65,37 +65,31 @@ pub struct UndoSummary {
 const LARGEST_MANIFEST: u64 = 64 << 20;
 
 impl UndoSummary {
-    /// Reads the head of an undo file: the manifest, which is its first member.
-    ///
-    /// # Errors
-    /// [`UndoError::NotAnUndoFile`] where it does not begin as one does, and where it cannot be
-    /// read; [`UndoError::Format`], [`UndoError::Inconsistent`].
-    pub fn read(file: impl std::io::Read) -> Result<Self, UndoError> {
-        let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
-        let mut archive = tar::Archive::new(file);
-        let first = archive.entries().map_err(not_one)?.next();
-        let first = first.transpose().map_err(|_| other_file())?;
-        let manifest = first.filter(|it| it.path_bytes() == MANIFEST.as_bytes());
-        let Some(manifest) = manifest.filter(|it| it.header().entry_type().is_file()) else {
-            return Err(other_file());
-        };
-        let mut json = Vec::new();
-        let mut manifest = manifest.take(LARGEST_MANIFEST);
-        manifest.read_to_end(&mut json).map_err(not_one)?;
-        if let Some((medium_size, about)) = super::file::summary(&json) {
-            return Ok(UndoSummary {
-                medium_size,
-                partitions: BTreeSet::new(),
-                about,
-            });
-        }
-        let manifest = Manifest::parse(&json)?;
+    /// What the manifest of an undo file for a medium says.
+    pub(super) fn of_medium(json: &[u8]) -> Result<Self, UndoError> {
+        let manifest = Manifest::parse(json)?;
         Ok(UndoSummary {
             medium_size: manifest.medium_size,
             partitions: manifest.steps.iter().map(|step| step.partition).collect(),
             about: manifest.about,
         })
     }
+}
+
+/// The manifest of an undo file of either kind, which is its first member.
+pub(super) fn manifest_at_head(file: impl std::io::Read) -> Result<Vec<u8>, UndoError> {
+    let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
+    let mut archive = tar::Archive::new(file);
+    let first = archive.entries().map_err(not_one)?.next();
+    let first = first.transpose().map_err(|_| other_file())?;
+    let manifest = first.filter(|it| it.path_bytes() == MANIFEST.as_bytes());
+    let Some(manifest) = manifest.filter(|it| it.header().entry_type().is_file()) else {
+        return Err(other_file());
+    };
+    let mut json = Vec::new();
+    let mut manifest = manifest.take(LARGEST_MANIFEST);
+    manifest.read_to_end(&mut json).map_err(not_one)?;
+    Ok(json)
 }
 
 impl Manifest {
