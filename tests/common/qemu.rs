@@ -28,7 +28,7 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} (Debian: qemu-utils): {error}"));
         for _ in 0..1000 {
-            if socket.exists() {
+            if listens(&socket) {
                 return Server { child, socket };
             }
             if let Some(status) = child.try_wait().unwrap() {
@@ -58,6 +58,18 @@ impl Server {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
     }
+}
+
+/// Whether somebody accepts connections at a socket, by what the kernel says of it: its name is there
+/// a moment before, and a connection made to try it would be the only one that the server serves.
+fn listens(socket: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let name = socket.to_str().unwrap();
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.get(3) == Some(&ACCEPTS) && words.get(7) == Some(&name)
+    })
 }
 
 impl Drop for Server {
