@@ -151,7 +151,7 @@ fn carry_out(
     let clean: Vec<bool> = image
         .banks
         .iter()
-        .map(|bank| judged && fsck(medium, bank))
+        .map(|bank| judged && fsck(medium, bank) && mtools_takes(medium, bank))
         .collect();
     run(medium, &plan.set, &|| false).map_err(|error| error.to_string())?;
     let after = Stick::open(medium, settings).map_err(|error| format!("afterwards: {error}"))?;
@@ -201,6 +201,16 @@ fn volume_file(medium: &Medium<'_>, bank: &Bank) -> tempfile::NamedTempFile {
 fn fsck(medium: &Medium<'_>, bank: &Bank) -> bool {
     let volume = volume_file(medium, bank);
     output(Command::new("fsck.fat").arg("-n").arg(volume.path()))
+        .status
+        .success()
+}
+
+/// Whether mtools has no objection to the volume: it asks for a geometry of heads and sectors that
+/// nothing else looks at, and who refuses a volume as it is does not judge what becomes of it.
+fn mtools_takes(medium: &Medium<'_>, bank: &Bank) -> bool {
+    let volume = volume_file(medium, bank);
+    let mut mdir = Command::new("mdir");
+    output(mdir.arg("-i").arg(volume.path()).arg("::/"))
         .status
         .success()
 }
