@@ -1,12 +1,14 @@
-//! Who holds a file: locks from `proc/locks`, open files from `proc/<pid>/fd`.
+//! Who holds a file: whether there is a lock is asked of the kernel, whose it is of `proc/locks`, and
+//! who has it open of `proc/<pid>/fd`.
 
 use super::{DeviceNumber, Host, entries, value_of};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, c_int, c_short};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,12 +30,18 @@ pub enum LockClass {
 pub struct FileLock {
     /// Its kind.
     pub class: LockClass,
+    /// Whether it shuts out readers as well as writers.
+    pub exclusive: bool,
     /// The holder; not known for [`LockClass::OpenFile`].
     pub pid: Option<u32>,
     /// Device number of the file system the file is on.
     pub device: DeviceNumber,
     /// Inode number of the file.
     pub inode: u64,
+    /// First byte locked.
+    pub start: u64,
+    /// Last byte locked; `None` means to the end of the file and beyond.
+    pub last: Option<u64>,
 }
 
 impl FileLock {
@@ -46,7 +54,8 @@ impl FileLock {
             // "->" is one who waits; leases are no locks.
             _ => return None,
         };
-        let pid = fields.nth(2)?.parse().ok();
+        let exclusive = fields.nth(1)? == "WRITE";
+        let pid = fields.next()?.parse().ok();
         let mut file = fields.next()?.split(':');
         let mut hex = || u32::from_str_radix(file.next()?, 16).ok();
         let device = DeviceNumber {
@@ -54,12 +63,25 @@ impl FileLock {
             minor: hex()?,
         };
         let inode = file.next()?.parse().ok()?;
+        let start = fields.next()?.parse().ok()?;
+        let last = match fields.next()? {
+            "EOF" => None,
+            last => Some(last.parse().ok()?),
+        };
         Some(FileLock {
             class,
+            exclusive,
             pid,
             device,
             inode,
+            start,
+            last,
         })
+    }
+
+    /// Whether the lock covers the byte at `position`.
+    pub fn covers(&self, position: u64) -> bool {
+        self.start <= position && self.last.is_none_or(|last| position <= last)
     }
 }
 
@@ -97,6 +119,11 @@ impl Host {
         table.lines().filter_map(FileLock::parse).collect()
     }
 
+    /// Whether [`Host::note_open_files`] was called: what was noted then is the answer from then on.
+    pub(crate) fn has_noted_open_files(&self) -> bool {
+        self.open_files.is_some()
+    }
+
     /// The process with this number.
     pub fn process(&self, pid: u32) -> Process {
         Process {
@@ -121,7 +148,9 @@ impl Host {
     /// that: a process that confines itself with Landlock sees nobody else's open files.
     ///
     /// Where all of them are ordinary files that nobody has locked, nobody will be asked for, and
-    /// the open files of all processes are not looked through.
+    /// the open files of all processes are not looked through. To find that out each is opened and
+    /// closed, which the kernel takes for a reason to drop the `fcntl(2)` locks that this process has
+    /// on it: nothing of `files` may be claimed yet.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
         let noted = match files.iter().any(|file| may_be_in_use(file)) {
             true => self.open_files_where(|path| {
@@ -160,11 +189,12 @@ fn may_be_in_use(path: &Path) -> bool {
         Ok(found) if found.is_file() => {}
         found => return found.is_ok(),
     }
-    let Ok(file) = File::open(path) else {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else {
         return false;
     };
-    let flock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    flock == Err(Errno::WOULDBLOCK) || has_byte_lock(&file, ByteLock::Any, 0..0)
+    let flock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
+    flock == Err(Errno::WOULDBLOCK) || byte_lock_on(&file, ByteLock::Any, 0..0).is_some()
 }
 
 /// Which byte-range locks are asked about.
@@ -176,12 +206,20 @@ pub(crate) enum ByteLock {
     Exclusive,
 }
 
-/// Whether somebody else has a `fcntl(2)` lock on one of these bytes of a file, on any where the
-/// range is empty. `false` where the file system has no such locks.
+/// A `fcntl(2)` lock that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundLock {
+    /// Whether it leaves readers in and covers the whole file: such a one is what NFS makes of the
+    /// `flock(2)` lock of a reader.
+    pub(crate) is_a_readers: bool,
+}
+
+/// The first `fcntl(2)` lock on one of these bytes of a file, on any where the range is empty, that
+/// does not belong to this open file. `None` where the file system has no such locks.
 ///
 /// The kernel is asked for one file: to read `/proc/locks` waits, where nobody did so a moment
 /// before, until every processor has gone through its scheduler, which takes longer than a change.
-pub(crate) fn has_byte_lock(file: &File, which: ByteLock, bytes: Range<u64>) -> bool {
+pub(crate) fn byte_lock_on(file: &File, which: ByteLock, bytes: Range<u64>) -> Option<FoundLock> {
     let against = match which {
         ByteLock::Any => libc::F_WRLCK,
         ByteLock::Exclusive => libc::F_RDLCK,
@@ -194,8 +232,11 @@ pub(crate) fn has_byte_lock(file: &File, which: ByteLock, bytes: Range<u64>) -> 
         l_len: i64::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(0),
         l_pid: 0,
     };
-    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock));
-    asked.is_ok() && lock.l_type != number(libc::F_UNLCK)
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+    let shared = lock.l_type == number(libc::F_RDLCK);
+    (lock.l_type != number(libc::F_UNLCK)).then_some(FoundLock {
+        is_a_readers: shared && lock.l_start == 0 && lock.l_len == 0,
+    })
 }
 
 /// A process and what of interest it has open.

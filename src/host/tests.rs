@@ -417,9 +417,14 @@ fn locks_of_all_kinds_are_told_apart() {
     let locks = machine.host().locks_on(number("254:0"), 77);
     assert_eq!(locks.len(), 2);
     assert_eq!(locks[0].class, LockClass::Flock);
-    assert_eq!(locks[0].pid, Some(812));
+    assert_eq!(
+        (locks[0].pid, locks[0].exclusive, locks[0].last),
+        (Some(812), true, None)
+    );
     assert_eq!(locks[1].class, LockClass::OpenFile);
-    assert_eq!(locks[1].pid, None);
+    assert_eq!((locks[1].pid, locks[1].exclusive), (None, false));
+    let covered: Vec<u64> = (98..104).filter(|&byte| locks[1].covers(byte)).collect();
+    assert_eq!(covered, [100, 101]);
 }
 
 #[test]
@@ -447,8 +452,8 @@ fn open_files_are_looked_through_only_for_devices_and_files_that_are_locked() {
     };
     assert_eq!(seen(), 0, "nobody has it locked, so nobody is named");
     let file = fs::File::open(&image).unwrap();
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared).unwrap();
-    assert_eq!(seen(), 1, "whoever reads it under a lock");
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(seen(), 1, "whoever has it alone");
     drop(file);
     let file = fs::File::open(&image).unwrap();
     let lock = nix::libc::flock {

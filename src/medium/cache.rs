@@ -120,6 +120,14 @@ impl<M: ReadAt> CachedReads<M> {
         self.medium.read_vec(offset, len)
     }
 
+    /// How many bytes may be remembered beside a read of this length; `None` where it is too long to
+    /// be remembered.
+    fn room_beside(&self, len: usize) -> Option<usize> {
+        // Its blocks at most reach one block further at either end.
+        let beside = self.limit.checked_sub(len.saturating_add(2 * BLOCK));
+        beside.filter(|_| len < TOO_LONG)
+    }
+
     /// Gives `take` the remembered pieces of `len` bytes from `offset` on, in order; `false`, with
     /// nothing given, where the medium itself has to be asked.
     fn recall(
@@ -128,12 +136,10 @@ impl<M: ReadAt> CachedReads<M> {
         (offset, len): (u64, usize),
         mut take: impl FnMut(&[u8]),
     ) -> io::Result<bool> {
-        // Its blocks at most reach one block further at either end.
-        let worst = len.saturating_add(2 * BLOCK);
-        if worst > self.limit || len >= TOO_LONG {
+        let Some(most_before) = self.room_beside(len) else {
             return Ok(false);
-        }
-        if state.blocks.len().saturating_mul(BLOCK) > self.limit - worst {
+        };
+        if state.blocks.len().saturating_mul(BLOCK) > most_before {
             state.blocks.clear();
         }
         let blocks = offset / BLOCK_U64..(offset + len as u64).div_ceil(BLOCK_U64);
@@ -177,6 +183,9 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
     fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         check_range(offset, len, self.size())?;
         let state = &mut *self.state();
+        if self.room_beside(len).is_none() {
+            return self.read_vec_counted(state, offset, len);
+        }
         let mut bytes = room_for(len)?;
         match self.recall(state, (offset, len), |piece| bytes.extend_from_slice(piece))? {
             true => Ok(bytes),
@@ -284,7 +293,9 @@ mod tests {
         let mut sector = [0; 512];
         cached.read_at(&mut sector, 1024).unwrap();
         assert_eq!(sector, medium(8192)[1024..1536]);
+        assert_eq!(cached.read_vec(1024, 512).unwrap(), sector);
         assert!(cached.read_at(&mut sector, 600).is_err());
+        assert!(cached.read_vec(600, 512).is_err());
     }
 
     #[test]
@@ -293,6 +304,8 @@ mod tests {
         for (len, offset) in [(1, 100), (101, 0), (1, u64::MAX)] {
             let error = cached.read_at(&mut vec![0; len], offset).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            let error = cached.read_vec(offset, len).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
         assert_eq!(cached.reads(), 0);
     }
@@ -300,15 +313,18 @@ mod tests {
     proptest! {
         #[test]
         fn every_read_gives_what_the_medium_holds_and_memory_stays_bounded(
-            reads in prop::collection::vec((0_usize..70_000, 0_usize..30_000), 1..30),
+            reads in prop::collection::vec((0_usize..70_000, 0_usize..30_000, any::<bool>()), 1..30),
         ) {
             let bytes = medium(70_001);
             let limit = 32 << 10;
             let cached = CachedReads::with_limit(&bytes[..], limit);
-            for (offset, len) in reads {
+            for (offset, len, into_a_vector) in reads {
                 let len = len.min(bytes.len() - offset);
                 let mut buf = vec![0; len];
-                cached.read_at(&mut buf, offset as u64).unwrap();
+                match into_a_vector {
+                    true => buf = cached.read_vec(offset as u64, len).unwrap(),
+                    false => cached.read_at(&mut buf, offset as u64).unwrap(),
+                }
                 prop_assert_eq!(&buf[..], &bytes[offset..offset + len]);
                 prop_assert!(cached.state().blocks.len() * BLOCK <= limit);
             }

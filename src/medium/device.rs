@@ -369,9 +369,11 @@ fn claim(node: &Node<'_>, number: DeviceNumber) -> Result<(File, bool), MediumEr
 
 /// What an exclusive open does not keep out: loop devices, and programs that have a node open.
 fn refuse_users(node: &Node<'_>, number: DeviceNumber) -> Result<(), MediumError> {
+    // What was noted once does not change by waiting.
+    let may_pass = |openers: &Vec<Use>| !openers.is_empty() && !node.host().has_noted_open_files();
+    let openers = ask_again_while(may_pass, || node.host().openers_of(number));
     let mut uses = node.host().uses_of(number);
-    let is_open = |openers: &Vec<Use>| !openers.is_empty();
-    uses.extend(ask_again_while(is_open, || node.host().openers_of(number)));
+    uses.extend(openers);
     if uses.is_empty() {
         return Ok(());
     }

@@ -14,7 +14,7 @@
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range, room_for};
 use crate::host::{
-    ByteLock, FileLock, LockClass, Process, ask_again_while, has_byte_lock, seen_twice,
+    ByteLock, FileLock, LockClass, Process, ask_again_while, byte_lock_on, seen_twice,
 };
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FlockOperation};
@@ -164,9 +164,11 @@ fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
 /// take.
 pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    let qemu = |byte| has_byte_lock(file, ByteLock::Any, byte..byte + 1);
-    if has_byte_lock(file, ByteLock::Exclusive, 0..0)
-        || QEMU_BYTES_AGAINST_READERS.into_iter().any(qemu)
+    let of_a_writer = byte_lock_on(file, ByteLock::Exclusive, 0..0).is_some();
+    if of_a_writer
+        || QEMU_BYTES_AGAINST_READERS
+            .into_iter()
+            .any(|byte| qemu_has(node, file, byte))
     {
         return Err(locked(node, LockClass::OpenFile));
     }
@@ -176,20 +178,41 @@ pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumErro
     }
 }
 
-/// Takes both exclusive locks. The byte-range one first, since on NFS the kernel makes a
-/// byte-range lock of `flock` too, and would then refuse the other to its own holder; for the
-/// same reason it is let go again should `flock` be refused.
+/// Whether QEMU has its lock on a byte. Where another reader's lock on the whole file is in front of
+/// it, as on NFS, the list of all locks has to tell.
+fn qemu_has(node: &Node<'_>, file: &File, byte: u64) -> bool {
+    match byte_lock_on(file, ByteLock::Any, byte..byte + 1) {
+        None => false,
+        Some(found) if !found.is_a_readers => true,
+        Some(_) => {
+            let mut locks = locks_on(node).into_iter();
+            locks.any(|lock| lock.class == LockClass::OpenFile && lock.covers(byte))
+        }
+    }
+}
+
+/// Takes both exclusive locks. The byte-range one first: network file systems make a byte-range lock
+/// of `flock` too, and would then refuse the other to its own holder. For the same reason it is let
+/// go there before `flock` is asked for.
 pub(super) fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     lock_bytes(node, file)?;
-    let retry = |_| {
-        rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock)?;
-        rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
-    };
-    let lock = lock_whole(file, FlockOperation::NonBlockingLockExclusive);
-    lock.or_else(retry).map_err(|errno| match errno {
+    let failed = |errno: Errno| node.io_error("lock", errno.into());
+    if makes_byte_locks_of_flock(file) {
+        rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock).map_err(failed)?;
+    }
+    lock_whole(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
         Errno::WOULDBLOCK => locked(node, LockClass::Flock),
-        other => node.io_error("lock", other.into()),
+        other => failed(other),
     })
+}
+
+/// Whether a file is on a file system of another machine, where a lock is a byte-range lock, whatever
+/// it was asked for by.
+fn makes_byte_locks_of_flock(file: &File) -> bool {
+    const NFS: u64 = 0x6969;
+    const SMB: [u64; 2] = [0xff53_4d42, 0xfe53_4d42];
+    let kind = rustix::fs::fstatfs(file).map_or(0, |found| found.f_type.cast_unsigned());
+    kind == NFS || SMB.contains(&kind)
 }
 
 /// Takes a `flock` lock, unless somebody has one against it and keeps it.

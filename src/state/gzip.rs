@@ -132,7 +132,7 @@ pub struct Gzip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Effort {
-    /// As is usual.
+    /// Little effort for most of what there is to gain: zlib's level 6.
     #[default]
     Usual,
     /// As hard as can be, for a volume with little room.

@@ -142,7 +142,7 @@ fn whoever_has_a_disk_open_for_a_moment_only_is_waited_for() {
 fn a_disk_is_claimed_while_this_process_starts_others() {
     let Some(disk) = disk(&[]) else { return };
     while_children_start(|| {
-        for _ in 0..100 {
+        for _ in 0..30 {
             drop(open_write(disk.device.node()).unwrap());
         }
     });

@@ -70,14 +70,11 @@ impl ChangeArgs {
         if self.no_undo {
             return needs;
         }
-        let directory = match &self.undo_file {
-            Some(file) => parent_of(file),
-            None => match undo_store::directory() {
-                Ok(directory) => directory,
-                Err(_) => return needs,
-            },
-        };
-        needs.keeping_in(directory)
+        match (&self.undo_file, undo_store::directory()) {
+            (Some(file), _) => needs.keeping_in(parent_of(file), 0),
+            (None, Ok(directory)) => needs.keeping_in(directory, undo_store::OWN_PARTS),
+            (None, Err(_)) => needs,
+        }
     }
 }
 

@@ -52,6 +52,9 @@ pub fn choose(
     }
 }
 
+/// How many of the last parts of [`directory`] are this program's own.
+pub const OWN_PARTS: usize = 2;
+
 /// `$XDG_STATE_HOME/bootbank/undo`, or `~/.local/state/bootbank/undo`.
 ///
 /// # Errors

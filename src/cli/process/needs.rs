@@ -50,9 +50,9 @@ pub struct Needs {
     /// Directories in which files are made, renamed and removed; what is there can be written as
     /// well.
     pub makes_in: Vec<PathBuf>,
-    /// Directories, made where there are none, in which files may be made, renamed and removed. One
-    /// that was made and stays empty is removed again.
-    pub keeps_in: Vec<PathBuf>,
+    /// Directories, made where there are none, in which files may be made, renamed and removed. Of one
+    /// that was made and stays empty, as many of the last parts as the number says are removed again.
+    pub keeps_in: Vec<(PathBuf, usize)>,
     /// Directories below which empty directories are removed.
     pub removes_below: Vec<PathBuf>,
     /// Directories in which open files get a name that is free.
@@ -101,10 +101,11 @@ impl Needs {
         self
     }
 
-    /// The same, and a file may be kept in this directory, which need not be there.
+    /// The same, and a file may be kept in this directory, which need not be there. The last `own`
+    /// parts of it are this program's, and go again where nothing was put into them.
     #[must_use]
-    pub fn keeping_in(mut self, directory: PathBuf) -> Self {
-        self.keeps_in.push(directory);
+    pub fn keeping_in(mut self, directory: PathBuf, own: usize) -> Self {
+        self.keeps_in.push((directory, own));
         self
     }
 

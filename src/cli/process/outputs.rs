@@ -141,10 +141,10 @@ impl Outputs {
 /// Makes and holds the directories in which a file may be kept.
 fn open_directories(needs: &mut Needs) -> Vec<OwnDirectory> {
     let mut kept = Vec::new();
-    for directory in std::mem::take(&mut needs.keeps_in) {
+    for (directory, own) in std::mem::take(&mut needs.keeps_in) {
         // What goes wrong here goes wrong again when the file is written, and is said then, if there
         // is one to write at all.
-        if let Ok(opened) = OwnDirectory::open(&directory) {
+        if let Ok(opened) = OwnDirectory::open(&directory, own) {
             needs.removes_below.extend(opened.taken_away_from());
             kept.push(opened);
         }

@@ -5,19 +5,15 @@
 //! counts on it by then: each holds a shared lock on it, and takes an exclusive one first.
 
 use crate::host::ask_again_while;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Most directories taken away again, from the innermost on: `bootbank/undo`. What lies above is
-/// where all programs keep their state.
-const MOST_TAKEN_AWAY: usize = 2;
-
 /// How often it is made anew because another run has just taken it away.
-const TRIES: usize = 100;
+const TRIES: usize = 20;
 
 /// A directory that a run may put files into.
 #[derive(Debug)]
@@ -29,11 +25,12 @@ pub struct OwnDirectory {
 }
 
 impl OwnDirectory {
-    /// Makes the directory where there is none, and keeps other runs from taking it away.
+    /// Makes the directory where there is none, and keeps other runs from taking it away. Of what was
+    /// made the last `own` parts of the path may be taken away again.
     ///
     /// # Errors
     /// What the operating system reported.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, own: usize) -> io::Result<Self> {
         let mut made = Vec::new();
         let mut left = TRIES;
         loop {
@@ -41,7 +38,7 @@ impl OwnDirectory {
             match make(path, &mut made).and_then(|()| held(path)) {
                 Ok(Some(lock)) => {
                     made.reverse();
-                    made.truncate(MOST_TAKEN_AWAY);
+                    made.truncate(own);
                     return Ok(OwnDirectory { lock, made });
                 }
                 Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
@@ -61,9 +58,11 @@ impl OwnDirectory {
 
 impl Drop for OwnDirectory {
     fn drop(&mut self) {
-        if self.made.is_empty()
-            || lock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
+        let Some(innermost) = self.made.first() else {
+            return;
+        };
+        let is_empty = fs::read_dir(innermost).is_ok_and(|mut there| there.next().is_none());
+        if !is_empty || lock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return;
         }
         // The first that holds something stays, and with it what it lies in.
@@ -73,8 +72,13 @@ impl Drop for OwnDirectory {
 
 /// The directory, open and locked, if it is still the one of this name.
 fn held(path: &Path) -> io::Result<Option<File>> {
-    let directory = File::open(path)?;
-    // Without locks it may be taken away by another run, and is made anew when it is needed.
+    let flags = OFlags::DIRECTORY.bits().cast_signed();
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    // Without locks another run may take it away: then there is no place for an undo file, and no
+    // change.
     let _ = lock(&directory, FlockOperation::NonBlockingLockShared);
     let (held, named) = (directory.metadata()?, fs::metadata(path)?);
     let same = (held.dev(), held.ino()) == (named.dev(), named.ino());
@@ -124,11 +128,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let state = base.path().join("local/state");
         let undo = state.join("bootbank/undo");
-        let kept = OwnDirectory::open(&undo).unwrap();
+        let kept = OwnDirectory::open(&undo, 2).unwrap();
         assert_eq!(kept.taken_away_from(), Some(state.clone()));
         assert_eq!(fs::metadata(&undo).unwrap().mode() & 0o777, 0o700);
         drop(kept);
         assert!(state.exists() && !state.join("bootbank").exists());
+        drop(OwnDirectory::open(&undo, 0).unwrap());
+        assert!(undo.exists(), "a place that was named by the user");
     }
 
     #[test]
@@ -136,19 +142,19 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let undo = base.path().join("bootbank/undo");
         fs::create_dir_all(&undo).unwrap();
-        drop(OwnDirectory::open(&undo).unwrap());
+        drop(OwnDirectory::open(&undo, 2).unwrap());
         assert!(undo.exists());
 
         fs::remove_dir(&undo).unwrap();
-        let kept = OwnDirectory::open(&undo).unwrap();
+        let kept = OwnDirectory::open(&undo, 2).unwrap();
         fs::write(undo.join("file"), "").unwrap();
         drop(kept);
         assert!(undo.join("file").exists());
 
         fs::remove_file(undo.join("file")).unwrap();
         fs::remove_dir(&undo).unwrap();
-        let first = OwnDirectory::open(&undo).unwrap();
-        let second = OwnDirectory::open(&undo).unwrap();
+        let first = OwnDirectory::open(&undo, 2).unwrap();
+        let second = OwnDirectory::open(&undo, 2).unwrap();
         drop(first);
         assert!(undo.exists(), "the second run counts on it");
         drop(second);
@@ -163,7 +169,7 @@ mod tests {
                 let undo = &undo;
                 scope.spawn(move || {
                     for turn in 0..200 {
-                        let kept = OwnDirectory::open(undo).unwrap();
+                        let kept = OwnDirectory::open(undo, 2).unwrap();
                         let file = undo.join(format!("{number}-{turn}"));
                         fs::write(&file, "").unwrap();
                         fs::remove_file(&file).unwrap();
