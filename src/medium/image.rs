@@ -134,6 +134,9 @@ impl ReadAt for ImageFile {
     fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         check_range(offset, len, self.size)?;
         let mut bytes = room_for(len)?;
+        if len == 0 {
+            return Ok(bytes);
+        }
         // One call reads it all but on odd file systems; more would be more than was asked for.
         let read = rustix::io::retry_on_intr(|| {
             bytes.clear();
