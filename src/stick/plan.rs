@@ -234,26 +234,25 @@ impl Stick<'_, '_> {
         let files = || work.iter().flat_map(|(_, files)| files);
         FileWork::check_unmatched(files())?;
         let (set, banks) = self.lay_out(&work, request)?;
+        let mut said = BTreeSet::new();
+        let of_files = files().flat_map(FileWork::warnings);
+        let warnings = self.left_alone().into_iter().chain(of_files);
+        let warnings = warnings.filter(|warning| said.insert(warning.clone()));
+        let warnings = warnings.collect();
+        // The states as they were are not held beside the new ones.
+        drop(work);
         let outlook = match set.is_empty() {
             true => self.outlook(),
             false => self.verify(&set, &banks, task, request)?,
         };
-        let mut plan = Plan {
+        Ok(Plan {
             stops_starting: !set.is_empty() && self.stops_starting(&banks, &outlook),
             set,
             banks,
             state: None,
-            warnings: Vec::new(),
+            warnings,
             outlook,
-        };
-        let mut said = BTreeSet::new();
-        let of_files = files().flat_map(FileWork::warnings);
-        for warning in self.left_alone().into_iter().chain(of_files) {
-            if said.insert(warning.clone()) {
-                plan.warnings.push(warning);
-            }
-        }
-        Ok(plan)
+        })
     }
 
     /// The plan that frees what interrupted runs left allocated to nothing, and nothing else.
