@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Writes the licences of everything that is inside the static program, with their texts.
+
+    scripts/lib/third_party.py TARGET >FILE
+
+TARGET is the triple it is built for. Their licences allow the program to be passed on if these texts go with it. The
+crates are those that `cargo metadata` says are compiled in. A crate whose package has no text of its licence is named
+with its licence and address; one with no licence at all is an error.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+# What is compiled in and is no crate.
+OTHERS = [
+    ("The Rust standard library", "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"),
+    ("musl", "MIT", "https://musl.libc.org/"),
+    ("SQLite", "public domain", "https://sqlite.org/copyright.html"),
+]
+# How files with licences begin their names, in capitals. The Apache licence is one text for all: it is left out where
+# another may be chosen.
+NAMES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE")
+
+
+def metadata(target):
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def compiled_in(meta):
+    """The packages that are linked into the program: no build scripts, macros or tests."""
+    packages = {package["id"]: package for package in meta["packages"]}
+    nodes = {node["id"]: node for node in meta["resolve"]["nodes"]}
+    todo, seen = [meta["resolve"]["root"]], set()
+    while todo:
+        identity = todo.pop()
+        if identity in seen or is_macro(packages[identity]):
+            continue
+        seen.add(identity)
+        for dependency in nodes[identity]["deps"]:
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+                todo.append(dependency["pkg"])
+    seen.remove(meta["resolve"]["root"])
+    return sorted((packages[identity] for identity in seen), key=lambda it: (it["name"], it["version"]))
+
+
+def is_macro(package):
+    return any("proc-macro" in target["kind"] for target in package["targets"])
+
+
+def texts(package):
+    """The texts of its licence, as far as they have to go with the program."""
+    home = Path(package["manifest_path"]).parent
+    found = [path for path in home.rglob("*") if path.is_file() and path.name.upper().startswith(NAMES)]
+    found = sorted(path for path in found if path.suffix in ("", ".md", ".txt", ".mit", ".MIT") or "LICENSE" in path.name)
+    choice = " OR " in package["license"] or "/" in package["license"]
+    if choice and any("APACHE" not in path.name.upper() for path in found):
+        found = [path for path in found if "APACHE" not in path.name.upper()]
+    read = (path.read_text(errors="replace").strip() for path in found)
+    # zstd may be had under the GPL as well.
+    return [text for text in read if "GPL" in package["license"] or "GNU GENERAL PUBLIC" not in text]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    crates = compiled_in(metadata(sys.argv[1]))
+    by_text, lines, wrong = {}, [], []
+    for crate in crates:
+        name = f"{crate['name']} {crate['version']}"
+        if not crate["license"]:
+            wrong.append(name)
+            continue
+        lines.append(f"{name}: {crate['license']}, {crate['repository'] or 'https://crates.io/crates/' + crate['name']}")
+        for text in texts(crate):
+            by_text.setdefault(text, []).append(name)
+    if wrong:
+        sys.exit(f"third_party: no licence: {', '.join(wrong)}")
+    print("The program bootbank has in it:\n")
+    for name, licence, address in OTHERS:
+        print(f"{name}: {licence}, {address}")
+    print("\n".join(lines))
+    for text, names in sorted(by_text.items(), key=lambda it: it[1]):
+        print(f"\n{'-' * 78}\n{', '.join(sorted(set(names)))}\n\n{text}")
+
+
+main()
