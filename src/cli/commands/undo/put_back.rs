@@ -5,7 +5,7 @@ use crate::cli::change::{
     About, ChangeObject, ChangedBank, KeptUndo, LARGEST_UNDO_FILE, Outcome, empty, of_outlook,
     outcome_of, write,
 };
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
 use crate::cli::terminal::{plural, shown, size};
 use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, UndoSummary, WriteSet};
@@ -222,7 +222,7 @@ fn put_back(
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     };
-    confirm_other(session, args, &way, object)?;
+    confirm_other(session, args, &target, &way, object)?;
     let working = session.interrupt.working();
     session.interrupt.begin_writing();
     let result = write(
@@ -408,6 +408,7 @@ fn things_in_words(things: &[PutBack]) -> Vec<String> {
 fn confirm_other(
     session: &Session,
     args: &UndoCommand,
+    target: &Target,
     way: &WayBack,
     object: &mut ChangeObject,
 ) -> Result<(), Failure> {
@@ -419,12 +420,14 @@ fn confirm_other(
         "this is another medium than that of the undo file: {}",
         other.join("; ")
     );
+    let disk = target.device().and_then(|device| device.disk());
+    let which = disk.map_or_else(|| size(target.size()), disk_in_words);
     let interrupted = || session.interrupt.requested();
     let answer = match args.may_ask() {
         true => session.ui.ask(
             &format!(
-                "{}: {text}\nPut the old sectors back all the same?",
-                object.target
+                "{}: {text}\nPut the old sectors back on {} ({which}) all the same?",
+                object.target, object.target
             ),
             &interrupted,
         ),
