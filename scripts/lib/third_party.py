@@ -4,7 +4,7 @@
     scripts/lib/third_party.py TARGET >FILE
 
 TARGET is the triple it is built for. Their licences allow the program to be passed on if these texts go with it. The
-crates are those that `cargo metadata` says are compiled in. A crate whose package has no text of its licence is named
+crates are those that `cargo tree` says are compiled in. A crate whose package has no text of its licence is named
 with its licence and address; one with no licence at all is an error.
 """
 
@@ -24,30 +24,17 @@ OTHERS = [
 NAMES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE")
 
 
-def metadata(target):
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+def said(*command):
+    return subprocess.run(["cargo", *command, "--locked"], check=True, capture_output=True, text=True).stdout
 
 
-def compiled_in(meta):
+def compiled_in(target):
     """The packages that are linked into the program: no build scripts, macros or tests."""
-    packages = {package["id"]: package for package in meta["packages"]}
-    nodes = {node["id"]: node for node in meta["resolve"]["nodes"]}
-    todo, seen = [meta["resolve"]["root"]], set()
-    while todo:
-        identity = todo.pop()
-        if identity in seen or is_macro(packages[identity]):
-            continue
-        seen.add(identity)
-        for dependency in nodes[identity]["deps"]:
-            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
-                todo.append(dependency["pkg"])
-    seen.remove(meta["resolve"]["root"])
-    return sorted((packages[identity] for identity in seen), key=lambda it: (it["name"], it["version"]))
-
-
-def is_macro(package):
-    return any("proc-macro" in target["kind"] for target in package["targets"])
+    tree = ["tree", "-e", "normal,no-proc-macro", "--target", target, "--prefix", "none", "--format", "{p}"]
+    inside = {tuple(line.split()[:2]) for line in said(*tree).splitlines()}
+    packages = json.loads(said("metadata", "--format-version", "1"))["packages"]
+    found = [it for it in packages if it["source"] and (it["name"], f"v{it['version']}") in inside]
+    return sorted(found, key=lambda it: (it["name"], it["version"]))
 
 
 def texts(package):
@@ -66,7 +53,7 @@ def texts(package):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    crates = compiled_in(metadata(sys.argv[1]))
+    crates = compiled_in(sys.argv[1])
     by_text, lines, wrong = {}, [], []
     for crate in crates:
         name = f"{crate['name']} {crate['version']}"
