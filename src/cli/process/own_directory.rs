@@ -20,13 +20,13 @@ const TRIES: usize = 20;
 pub struct OwnDirectory {
     /// Held with a shared lock, where the file system has locks.
     lock: File,
-    /// What this run made of it and may take away again, the innermost first.
-    made: Vec<PathBuf>,
+    /// What this run may take away again, the innermost first.
+    own: Vec<PathBuf>,
 }
 
 impl OwnDirectory {
-    /// Makes the directory where there is none, and keeps other runs from taking it away. Of what was
-    /// made the last `own` parts of the path may be taken away again.
+    /// Makes the directory where there is none, and keeps other runs from taking it away. Where it was
+    /// made here, the last `own` parts of the path may be taken away again.
     ///
     /// # Errors
     /// What the operating system reported.
@@ -37,9 +37,11 @@ impl OwnDirectory {
             left -= 1;
             match make(path, &mut made).and_then(|()| held(path)) {
                 Ok(Some(lock)) => {
-                    made.reverse();
-                    made.truncate(own);
-                    return Ok(OwnDirectory { lock, made });
+                    // A part that another run made is taken away by whoever comes last.
+                    let own = if made.is_empty() { 0 } else { own };
+                    let own = path.ancestors().take(own).map(Path::to_owned);
+                    let own = own.collect();
+                    return Ok(OwnDirectory { lock, own });
                 }
                 Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
                     return Err(error);
@@ -52,13 +54,13 @@ impl OwnDirectory {
 
     /// The directory in which the outermost of what may be taken away lies.
     pub fn taken_away_from(&self) -> Option<PathBuf> {
-        self.made.last().map(|path| parent_of(path))
+        self.own.last().map(|path| parent_of(path))
     }
 }
 
 impl Drop for OwnDirectory {
     fn drop(&mut self) {
-        let Some(innermost) = self.made.first() else {
+        let Some(innermost) = self.own.first() else {
             return;
         };
         let is_empty = fs::read_dir(innermost).is_ok_and(|mut there| there.next().is_none());
@@ -66,7 +68,7 @@ impl Drop for OwnDirectory {
             return;
         }
         // The first that holds something stays, and with it what it lies in.
-        let _ = self.made.iter().try_for_each(fs::remove_dir);
+        let _ = self.own.iter().try_for_each(fs::remove_dir);
     }
 }
 
