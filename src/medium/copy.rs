@@ -9,12 +9,17 @@
 //! is the one kind of file here that is read through a mapping ([`super::map`]).
 
 use super::map::Mapping;
+use super::naming::{
+    create_error, directory_of, final_place, link, rename, rename_to_new, under_a_free_name,
+    without_a_name,
+};
+use super::sparse::next_data;
 use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, SeekFrom};
+use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -25,9 +30,6 @@ const ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// Bytes held at once while copying.
 const CHUNK: usize = 1 << 20;
-
-/// Other partial files of the same process that may be in the way.
-const MOST_NAMES: u32 = 1000;
 
 /// A new file that nobody sees until it is published, and that is removed if it never is.
 #[derive(Debug)]
@@ -395,124 +397,5 @@ impl Write for OutputFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Where a file of this name goes, and what is there now.
-fn final_place(path: &Path, force: bool) -> Result<(PathBuf, Option<Identity>), MediumError> {
-    if path.symlink_metadata().is_err() {
-        return Ok((path.to_owned(), None));
-    }
-    let Ok(metadata) = path.metadata() else {
-        // A link that leads nowhere.
-        return match force {
-            true => Ok((path.to_owned(), None)),
-            false => Err(MediumError::Exists { path: path.into() }),
-        };
-    };
-    if metadata.is_dir() {
-        return Err(MediumError::IsDirectory { path: path.into() });
-    }
-    if !metadata.is_file() {
-        return Err(MediumError::NotRegular {
-            path: path.into(),
-            what: "device, pipe or socket",
-        });
-    }
-    if !force {
-        return Err(MediumError::Exists { path: path.into() });
-    }
-    let full = path
-        .canonicalize()
-        .map_err(|error| MediumError::io("look up", path, error))?;
-    Ok((full, Some(Identity::of_file(&metadata))))
-}
-
-fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// The next range of a file that is not a hole, from `position` on; all of what is left where
-/// there is no file, or a file system that does not tell.
-pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
-    if position >= size {
-        return None;
-    }
-    let Some(file) = file else {
-        return Some(position..size);
-    };
-    match rustix::fs::seek(file, SeekFrom::Data(position)) {
-        Ok(start) if start >= size => None,
-        Ok(start) => {
-            let hole = rustix::fs::seek(file, SeekFrom::Hole(start));
-            Some(start..hole.unwrap_or(size).clamp(start + 1, size))
-        }
-        Err(Errno::NXIO) => None,
-        Err(_) => Some(position..size),
-    }
-}
-
-/// Makes a file without a name in the directory of `path`; `None` where that cannot be, or where it
-/// could not be given a name later, for which /proc is needed.
-fn without_a_name(path: &Path, mode: Mode) -> Option<File> {
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = rustix::fs::open(directory_of(path), flags, mode).ok()?;
-    let file = File::from(file);
-    std::fs::metadata(in_proc(&file)).is_ok().then_some(file)
-}
-
-/// Makes something under a free name beside `path`.
-fn under_a_free_name<T>(
-    path: &Path,
-    make: impl Fn(&Path) -> Result<T, Errno>,
-) -> Result<(T, PathBuf), Errno> {
-    for attempt in 0..MOST_NAMES {
-        let name = format!(".bootbank-{}-{attempt}.partial", std::process::id());
-        let partial = directory_of(path).join(name);
-        match make(&partial) {
-            Err(Errno::EXIST) => {}
-            made => return made.map(|made| (made, partial)),
-        }
-    }
-    Err(Errno::EXIST)
-}
-
-/// Gives an open file without a name a name that is free.
-fn link(file: &File, path: &Path) -> Result<(), Errno> {
-    rustix::fs::linkat(CWD, in_proc(file), CWD, path, AtFlags::SYMLINK_FOLLOW)
-}
-
-fn in_proc(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {
-    rustix::fs::renameat_with(CWD, from, CWD, to, flags)
-}
-
-/// Renames unless there is something by that name. File systems without such a rename get a
-/// look first, and the moment between.
-fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
-    match rename(from, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => match to.symlink_metadata() {
-            Ok(_) => Err(Errno::EXIST),
-            Err(_) => rename(from, to, RenameFlags::empty()),
-        },
-        done => done,
-    }
-}
-
-fn create_error(path: &Path, errno: Errno) -> MediumError {
-    let path = path.to_owned();
-    match errno {
-        Errno::EXIST => MediumError::Exists { path },
-        Errno::NOSPC | Errno::DQUOT => MediumError::NoSpace {
-            path,
-            source: errno.into(),
-        },
-        _ => MediumError::io("create", &path, errno.into()),
     }
 }

@@ -20,6 +20,7 @@ mod lba;
 mod map;
 mod memory;
 mod meter;
+mod naming;
 pub mod nbd;
 mod node;
 mod sparse;

@@ -1,8 +1,11 @@
 //! Reading all of a medium without reading its holes.
 
-use super::copy::next_data;
 use super::{ReadAt, Target, check_range};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 /// A medium read from end to end: what its file system says is a hole is zeros without being
@@ -42,5 +45,25 @@ impl ReadAt for SparseReads<'_> {
             position = data.end.min(end);
         }
         Ok(())
+    }
+}
+
+/// The next range of a file that is not a hole, from `position` on; all of what is left where
+/// there is no file, or a file system that does not tell.
+pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
+    if position >= size {
+        return None;
+    }
+    let Some(file) = file else {
+        return Some(position..size);
+    };
+    match rustix::fs::seek(file, SeekFrom::Data(position)) {
+        Ok(start) if start >= size => None,
+        Ok(start) => {
+            let hole = rustix::fs::seek(file, SeekFrom::Hole(start));
+            Some(start..hole.unwrap_or(size).clamp(start + 1, size))
+        }
+        Err(Errno::NXIO) => None,
+        Err(_) => Some(position..size),
     }
 }

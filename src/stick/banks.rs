@@ -1,27 +1,21 @@
 //! Banks as wholes: which one boots, one made a copy of the other, marks cleared. Each is a plan
 //! like any other, and at every cut of it a bank boots that was whole before.
 
+use super::stages::{Files, Stages, change_of, is_boot_cfg, read_files};
 use super::work::Task;
 use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Settings, Slot, Stick,
 };
-use crate::bank::{BOOT_CFG, BootCfg, BootCfgEdit};
+use crate::bank::{BootCfg, BootCfgEdit};
 use crate::commit::{Overlay, Planner, WriteSet};
-use crate::edit::{ChangeSource, Edit, EditError, SettingChange, fingerprint};
-use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume, VolumeUuid};
+use crate::edit::{Edit, EditError, SettingChange};
+use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
 use crate::loader::Depth;
-use crate::secrets::Guarded;
-use std::collections::BTreeMap;
 
-/// `bootstate` of a bank that the loader passes over.
-const INVALID: &str = "3";
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
 /// The kernel option that names the bank's own volume.
 const BOOT_UUID: &str = "bootUUID";
-
-/// The files of a bank's root directory, by their eleven bytes of name: entry and content.
-type Files = BTreeMap<[u8; 11], (Entry, Vec<u8>)>;
 
 impl<'m> Stick<'m, '_> {
     /// What letting the bank on `partition` boot next comes to: its `updated` above that of every
@@ -151,7 +145,7 @@ impl<'m> Stick<'m, '_> {
     }
 
     /// The volume a copy goes to: a bank, or one that lost its boot.cfg.
-    fn target_volume<'o>(
+    pub(super) fn target_volume<'o>(
         &self,
         medium: &'o dyn crate::medium::ReadAt,
         to: u32,
@@ -293,205 +287,6 @@ impl<'m> Stick<'m, '_> {
     }
 }
 
-/// The stages of a copy, each planned for the medium as the one before leaves it.
-struct Stages<'s, 'm, 'k> {
-    stick: &'s Stick<'m, 'k>,
-    to: u32,
-    set: WriteSet,
-    changes: Vec<SettingChange>,
-}
-
-impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
-    fn new(stick: &'s Stick<'m, 'k>, to: u32) -> Self {
-        Stages {
-            stick,
-            to,
-            set: Planner::new(stick.medium(), stick.table().sector_size).finish(),
-            changes: Vec::new(),
-        }
-    }
-
-    /// Tells the loader to pass over the target.
-    fn disable(&mut self) -> Result<(), Error> {
-        let slot = self
-            .stick
-            .slots()
-            .iter()
-            .find(|slot| slot.partition == self.to);
-        let Some(cfg) = slot
-            .filter(|slot| slot.verdict.bootable)
-            .and_then(|_| self.stick.loader().boot_cfg(self.to))
-        else {
-            return Ok(());
-        };
-        let invalid = BootCfgEdit::set("bootstate", INVALID);
-        let on = |error| Error::from(EditError::from(error)).on(self.to);
-        let content = cfg.with_setting(&invalid).map_err(on)?;
-        self.stage(|volume| {
-            let entry = volume.find(BOOT_CFG)?;
-            let change = entry.map(|entry| FileChange {
-                entry,
-                action: Action::Replace(&content),
-                why: "the target is told not to boot".to_owned(),
-            });
-            Ok(change.into_iter().collect())
-        })
-    }
-
-    /// The files of the target, as the stages so far leave them.
-    fn target_files(&self) -> Result<Files, Error> {
-        let overlay = Overlay::new(self.stick.medium(), &self.set);
-        let volume = self.stick.target_volume(&overlay, self.to)?;
-        read_files(&volume, self.stick.settings()).map_err(|error| error.on(self.to))
-    }
-
-    /// Whether any file but boot.cfg has to be replaced, made or removed.
-    fn differs(&self, files: &Files) -> Result<bool, Error> {
-        let there = self.target_files()?;
-        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Vec<u8>> {
-            let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
-            let filled = all.filter(|(_, (_, content))| !content.is_empty());
-            let filled = filled.map(|(name, (_, content))| (*name, content.clone()));
-            filled.collect()
-        };
-        Ok(wanted(&there) != wanted(files))
-    }
-
-    /// Removes what differs from the original, then makes what is missing: one after the other,
-    /// because a bank has no room for two of everything.
-    fn replace_all(&mut self, files: &Files) -> Result<(), Error> {
-        let there = self.target_files()?;
-        let differs = |name: &[u8; 11], content: &[u8]| {
-            files.get(name).is_none_or(|(_, wanted)| wanted != content)
-        };
-        let mut removed = Vec::new();
-        for (name, (entry, content)) in &there {
-            if !is_boot_cfg(entry) && differs(name, content) {
-                removed.push(entry.clone());
-                let new = files.get(name).map(|(_, content)| fingerprint(content));
-                let change = change_of(&entry.name(), Some(fingerprint(content)), new);
-                self.changes.push(change);
-            }
-        }
-        let missing: Vec<&(Entry, Vec<u8>)> = files
-            .iter()
-            .filter(|(_, (entry, content))| !is_boot_cfg(entry) && !content.is_empty())
-            .filter(|(name, (_, content))| {
-                there.get(*name).is_none_or(|(_, there)| there != content)
-            })
-            .map(|(_, file)| file)
-            .collect();
-        for (entry, content) in &missing {
-            if !there.contains_key(&entry.raw_name()) {
-                let change = change_of(&entry.name(), None, Some(fingerprint(content)));
-                self.changes.push(change);
-            }
-        }
-        self.stage(|_| {
-            let gone = removed.iter().map(|entry| FileChange {
-                entry: entry.clone(),
-                action: Action::Remove,
-                why: format!("removal of {}", entry.name()),
-            });
-            Ok(gone.collect())
-        })?;
-        self.stage(|volume| {
-            let names: Vec<String> = missing.iter().map(|(entry, _)| entry.name()).collect();
-            let wanted = names.iter().zip(&missing);
-            let wanted: Vec<(&str, &Entry)> = wanted
-                .map(|(name, (entry, _))| (name.as_str(), entry))
-                .collect();
-            let entries = volume.new_entries(&wanted)?.into_iter().zip(&missing);
-            let new = entries.map(|(entry, (_, content))| FileChange {
-                why: format!("copy of {}", entry.name()),
-                entry,
-                action: Action::Create(content),
-            });
-            Ok(new.collect())
-        })
-    }
-
-    /// The target's boot.cfg, last of all.
-    fn put_boot_cfg(&mut self, files: &Files, content: &[u8]) -> Result<(), Error> {
-        let original = files
-            .values()
-            .find(|(entry, _)| entry.name().eq_ignore_ascii_case(BOOT_CFG));
-        let Some((like, _)) = original else {
-            return Err(Error::from(Cause::NoSuchFile).in_file(BOOT_CFG));
-        };
-        let before = self.stick.loader().boot_cfg(self.to);
-        let before = before.map(|cfg| fingerprint(cfg.raw()));
-        let after = Some(fingerprint(content));
-        if before != after {
-            self.changes.push(change_of(BOOT_CFG, before, after));
-        }
-        let limit = self.stick.settings().limits.max_unpacked;
-        self.stage(|volume| {
-            let (entry, action) = match volume.find(BOOT_CFG)? {
-                Some(entry) => (Some(entry), Action::Replace(content)),
-                None => {
-                    let new = volume.new_entries(&[(BOOT_CFG, like)])?;
-                    (new.into_iter().next(), Action::Create(content))
-                }
-            };
-            let is_so = match &entry {
-                Some(entry) if matches!(action, Action::Replace(_)) => {
-                    volume.read_file(entry, limit)? == content
-                }
-                _ => false,
-            };
-            let change = entry.filter(|_| !is_so).map(|entry| FileChange {
-                entry,
-                action,
-                why: "boot.cfg of the copy".to_owned(),
-            });
-            Ok(change.into_iter().collect())
-        })
-    }
-
-    /// Plans and judges one stage on top of those before.
-    fn stage<'c>(
-        &mut self,
-        changes: impl FnOnce(&Volume<'_>) -> Result<Vec<FileChange<'c>>, FatError>,
-    ) -> Result<(), Error> {
-        let on = |error: FatError| Error::from(error).on(self.to);
-        let overlay = Overlay::new(self.stick.medium(), &self.set);
-        let volume = self.stick.target_volume(&overlay, self.to)?;
-        let changes = changes(&volume).map_err(on)?;
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let reach = volume.check().map_err(on)?;
-        let mut planner = self.stick.planner(&overlay);
-        fat::replace(&volume, &reach, &mut planner, self.to, &changes).map_err(on)?;
-        let set = planner.finish();
-        fat::judge(&volume, &reach, &set, &changes, Method::SecondCopy).map_err(on)?;
-        let before = std::mem::replace(&mut self.set, WriteSet::clone(&set));
-        self.set = before.then(set);
-        Ok(())
-    }
-
-    fn finish(self) -> (WriteSet, Vec<SettingChange>) {
-        (self.set, self.changes)
-    }
-}
-
-fn is_boot_cfg(entry: &Entry) -> bool {
-    entry.name().eq_ignore_ascii_case(BOOT_CFG)
-}
-
-/// The files of a volume's root directory. Directories, which other systems make, are left alone.
-fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
-    let limit = settings.limits.max_unpacked;
-    let mut files = Files::new();
-    for entry in volume.files().filter(|entry| !entry.is_directory()) {
-        let content = volume.read_file(&entry, limit);
-        let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
-        files.insert(entry.raw_name(), (entry, content));
-    }
-    Ok(files)
-}
-
 /// Kernel options with the identity of one bank's volume in place of the other's: the raw sixteen
 /// bytes in hexadecimal.
 fn with_uuid(options: &str, original: VolumeUuid, own: VolumeUuid) -> String {
@@ -506,18 +301,6 @@ fn with_uuid(options: &str, original: VolumeUuid, own: VolumeUuid) -> String {
             _ => option.to_owned(),
         });
     changed.collect::<Vec<_>>().join(" ")
-}
-
-fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChange {
-    SettingChange {
-        source: ChangeSource::File,
-        key: key.to_owned(),
-        address: None,
-        alias: None,
-        harm: None,
-        from: from.map(Guarded::of),
-        to: to.map(Guarded::of),
-    }
 }
 
 /// A bank of a plan whose changes are not those of a state.

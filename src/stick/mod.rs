@@ -18,6 +18,7 @@ mod path;
 mod plan;
 mod reading;
 mod slot;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod transfer;

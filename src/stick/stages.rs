@@ -1,0 +1,226 @@
+//! A copy of a bank in stages, each planned for the medium as the one before leaves it.
+
+use super::{Cause, Error, Settings, Stick};
+use crate::bank::{BOOT_CFG, BootCfgEdit};
+use crate::commit::{Overlay, Planner, WriteSet};
+use crate::edit::{ChangeSource, EditError, SettingChange, fingerprint};
+use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume};
+use crate::secrets::Guarded;
+use std::collections::BTreeMap;
+
+/// `bootstate` of a bank that the loader passes over.
+const INVALID: &str = "3";
+
+/// The files of a bank's root directory, by their eleven bytes of name: entry and content.
+pub(super) type Files = BTreeMap<[u8; 11], (Entry, Vec<u8>)>;
+
+/// The stages of a copy, each planned for the medium as the one before leaves it.
+pub(super) struct Stages<'s, 'm, 'k> {
+    stick: &'s Stick<'m, 'k>,
+    to: u32,
+    pub(super) set: WriteSet,
+    changes: Vec<SettingChange>,
+}
+
+impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
+    pub(super) fn new(stick: &'s Stick<'m, 'k>, to: u32) -> Self {
+        Stages {
+            stick,
+            to,
+            set: Planner::new(stick.medium(), stick.table().sector_size).finish(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Tells the loader to pass over the target.
+    pub(super) fn disable(&mut self) -> Result<(), Error> {
+        let slot = self
+            .stick
+            .slots()
+            .iter()
+            .find(|slot| slot.partition == self.to);
+        let Some(cfg) = slot
+            .filter(|slot| slot.verdict.bootable)
+            .and_then(|_| self.stick.loader().boot_cfg(self.to))
+        else {
+            return Ok(());
+        };
+        let invalid = BootCfgEdit::set("bootstate", INVALID);
+        let on = |error| Error::from(EditError::from(error)).on(self.to);
+        let content = cfg.with_setting(&invalid).map_err(on)?;
+        self.stage(|volume| {
+            let entry = volume.find(BOOT_CFG)?;
+            let change = entry.map(|entry| FileChange {
+                entry,
+                action: Action::Replace(&content),
+                why: "the target is told not to boot".to_owned(),
+            });
+            Ok(change.into_iter().collect())
+        })
+    }
+
+    /// The files of the target, as the stages so far leave them.
+    fn target_files(&self) -> Result<Files, Error> {
+        let overlay = Overlay::new(self.stick.medium(), &self.set);
+        let volume = self.stick.target_volume(&overlay, self.to)?;
+        read_files(&volume, self.stick.settings()).map_err(|error| error.on(self.to))
+    }
+
+    /// Whether any file but boot.cfg has to be replaced, made or removed.
+    pub(super) fn differs(&self, files: &Files) -> Result<bool, Error> {
+        let there = self.target_files()?;
+        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Vec<u8>> {
+            let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
+            let filled = all.filter(|(_, (_, content))| !content.is_empty());
+            let filled = filled.map(|(name, (_, content))| (*name, content.clone()));
+            filled.collect()
+        };
+        Ok(wanted(&there) != wanted(files))
+    }
+
+    /// Removes what differs from the original, then makes what is missing: one after the other,
+    /// because a bank has no room for two of everything.
+    pub(super) fn replace_all(&mut self, files: &Files) -> Result<(), Error> {
+        let there = self.target_files()?;
+        let differs = |name: &[u8; 11], content: &[u8]| {
+            files.get(name).is_none_or(|(_, wanted)| wanted != content)
+        };
+        let mut removed = Vec::new();
+        for (name, (entry, content)) in &there {
+            if !is_boot_cfg(entry) && differs(name, content) {
+                removed.push(entry.clone());
+                let new = files.get(name).map(|(_, content)| fingerprint(content));
+                let change = change_of(&entry.name(), Some(fingerprint(content)), new);
+                self.changes.push(change);
+            }
+        }
+        let missing: Vec<&(Entry, Vec<u8>)> = files
+            .iter()
+            .filter(|(_, (entry, content))| !is_boot_cfg(entry) && !content.is_empty())
+            .filter(|(name, (_, content))| {
+                there.get(*name).is_none_or(|(_, there)| there != content)
+            })
+            .map(|(_, file)| file)
+            .collect();
+        for (entry, content) in &missing {
+            if !there.contains_key(&entry.raw_name()) {
+                let change = change_of(&entry.name(), None, Some(fingerprint(content)));
+                self.changes.push(change);
+            }
+        }
+        self.stage(|_| {
+            let gone = removed.iter().map(|entry| FileChange {
+                entry: entry.clone(),
+                action: Action::Remove,
+                why: format!("removal of {}", entry.name()),
+            });
+            Ok(gone.collect())
+        })?;
+        self.stage(|volume| {
+            let names: Vec<String> = missing.iter().map(|(entry, _)| entry.name()).collect();
+            let wanted = names.iter().zip(&missing);
+            let wanted: Vec<(&str, &Entry)> = wanted
+                .map(|(name, (entry, _))| (name.as_str(), entry))
+                .collect();
+            let entries = volume.new_entries(&wanted)?.into_iter().zip(&missing);
+            let new = entries.map(|(entry, (_, content))| FileChange {
+                why: format!("copy of {}", entry.name()),
+                entry,
+                action: Action::Create(content),
+            });
+            Ok(new.collect())
+        })
+    }
+
+    /// The target's boot.cfg, last of all.
+    pub(super) fn put_boot_cfg(&mut self, files: &Files, content: &[u8]) -> Result<(), Error> {
+        let original = files
+            .values()
+            .find(|(entry, _)| entry.name().eq_ignore_ascii_case(BOOT_CFG));
+        let Some((like, _)) = original else {
+            return Err(Error::from(Cause::NoSuchFile).in_file(BOOT_CFG));
+        };
+        let before = self.stick.loader().boot_cfg(self.to);
+        let before = before.map(|cfg| fingerprint(cfg.raw()));
+        let after = Some(fingerprint(content));
+        if before != after {
+            self.changes.push(change_of(BOOT_CFG, before, after));
+        }
+        let limit = self.stick.settings().limits.max_unpacked;
+        self.stage(|volume| {
+            let (entry, action) = match volume.find(BOOT_CFG)? {
+                Some(entry) => (Some(entry), Action::Replace(content)),
+                None => {
+                    let new = volume.new_entries(&[(BOOT_CFG, like)])?;
+                    (new.into_iter().next(), Action::Create(content))
+                }
+            };
+            let is_so = match &entry {
+                Some(entry) if matches!(action, Action::Replace(_)) => {
+                    volume.read_file(entry, limit)? == content
+                }
+                _ => false,
+            };
+            let change = entry.filter(|_| !is_so).map(|entry| FileChange {
+                entry,
+                action,
+                why: "boot.cfg of the copy".to_owned(),
+            });
+            Ok(change.into_iter().collect())
+        })
+    }
+
+    /// Plans and judges one stage on top of those before.
+    fn stage<'c>(
+        &mut self,
+        changes: impl FnOnce(&Volume<'_>) -> Result<Vec<FileChange<'c>>, FatError>,
+    ) -> Result<(), Error> {
+        let on = |error: FatError| Error::from(error).on(self.to);
+        let overlay = Overlay::new(self.stick.medium(), &self.set);
+        let volume = self.stick.target_volume(&overlay, self.to)?;
+        let changes = changes(&volume).map_err(on)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let reach = volume.check().map_err(on)?;
+        let mut planner = self.stick.planner(&overlay);
+        fat::replace(&volume, &reach, &mut planner, self.to, &changes).map_err(on)?;
+        let set = planner.finish();
+        fat::judge(&volume, &reach, &set, &changes, Method::SecondCopy).map_err(on)?;
+        let before = std::mem::replace(&mut self.set, WriteSet::clone(&set));
+        self.set = before.then(set);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> (WriteSet, Vec<SettingChange>) {
+        (self.set, self.changes)
+    }
+}
+
+pub(super) fn is_boot_cfg(entry: &Entry) -> bool {
+    entry.name().eq_ignore_ascii_case(BOOT_CFG)
+}
+
+/// The files of a volume's root directory. Directories, which other systems make, are left alone.
+pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
+    let limit = settings.limits.max_unpacked;
+    let mut files = Files::new();
+    for entry in volume.files().filter(|entry| !entry.is_directory()) {
+        let content = volume.read_file(&entry, limit);
+        let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
+        files.insert(entry.raw_name(), (entry, content));
+    }
+    Ok(files)
+}
+
+pub(super) fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChange {
+    SettingChange {
+        source: ChangeSource::File,
+        key: key.to_owned(),
+        address: None,
+        alias: None,
+        harm: None,
+        from: from.map(Guarded::of),
+        to: to.map(Guarded::of),
+    }
+}
