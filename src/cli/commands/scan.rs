@@ -3,8 +3,8 @@
 
 use crate::cli::process::Needs;
 use crate::cli::report::{
-    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, disk_in_words, passed_in_words,
-    whose_in_words,
+    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, disk_in_words, first_of_all,
+    passed_in_words, whose_in_words,
 };
 use crate::cli::session::{Run, Schema, Session, for_each};
 use crate::cli::terminal::{
@@ -400,8 +400,9 @@ fn verdict_in_words(summary: &Summary, path: &Path) -> String {
                 Sure::Probable => "boot controller is probably passed through",
             };
             format!(
-                "boots, but its {}; passed through: {list}\n  next: power the host off, then `bootbank fix {target}`",
-                styled(is, WARNING)
+                "boots, but its {}; passed through: {list}\n  next: {}`bootbank fix {target}`",
+                styled(is, WARNING),
+                first_of_all(&summary.whose)
             )
         }
         Verdict::Sealed => {

@@ -12,6 +12,6 @@ pub use failure::Failure;
 pub use hints::FILE_TOO_LARGE;
 pub use object::{ERROR, ErrorObject, FailedObject};
 pub use situation::{
-    BelongsTo, RoleObject, SymptomObject, disk_in_words, list_in_words, passed_in_words,
-    standing_in_words, whose_in_words,
+    BelongsTo, RoleObject, SymptomObject, disk_in_words, first_of_all, list_in_words,
+    passed_in_words, standing_in_words, whose_in_words,
 };
