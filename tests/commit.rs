@@ -5,7 +5,7 @@
 mod media;
 
 use bootbank::commit::{CommitError, Holds, Phase, Planner, Undo, UndoError, WriteSet, run};
-use bootbank::medium::{Lba, ReadAt};
+use bootbank::medium::{Lba, ReadAt, WriteAt};
 use media::{Counts, Event, Fault, Faulty, Recorder};
 use std::collections::BTreeMap;
 
@@ -450,5 +450,159 @@ fn an_overlay_reads_as_the_medium_will_after_the_steps() {
         overlay
             .read_at(&mut [0; 2], after.len() as u64 - 1)
             .is_err()
+    );
+}
+
+#[test]
+fn a_failed_write_of_new_content_names_its_sectors_and_a_sync_all_of_the_step() {
+    let bytes = medium();
+    for counts in [Counts::Writes, Counts::Syncs] {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, counts, 0, Fault::Errno(5));
+        let Err(CommitError::Failed(failure)) = run(&faulty, &plan(&bytes), &|| false) else {
+            panic!("the fault was not reported");
+        };
+        assert_eq!(failure.worn, [Lba(8)..Lba(10)], "{counts:?}");
+    }
+}
+
+/// An entry is made as a deleted one, then switched: where the second write fails and the medium has
+/// what was there before the first, no reader of the volume finds anything new.
+#[test]
+fn what_a_preparing_step_replaced_counts_as_old() {
+    let bytes = medium();
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(3 * SECTOR as u64..4 * SECTOR as u64).unwrap();
+    for (phase, content) in [(Phase::Prepare, [0xe5; 32]), (Phase::Switch, [0x41; 32])] {
+        planner.begin(phase, 5, "entry");
+        planner.put(3 * SECTOR as u64, &content).unwrap();
+    }
+    let set = planner.finish();
+    for (at, holds) in [(0, Holds::Old), (1, Holds::Old)] {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, Counts::Writes, at, Fault::Errno(5));
+        let Err(CommitError::Failed(failure)) = run(&faulty, &set, &|| false) else {
+            panic!("the fault was not reported");
+        };
+        assert_eq!(failure.holds, [(5, holds)], "write {at}");
+    }
+    let lost = Lost(Recorder::new(bytes.clone()), bytes);
+    let Err(CommitError::Failed(failure)) = run(&lost, &set, &|| false) else {
+        panic!("the lost writes were not noticed");
+    };
+    assert_eq!(failure.holds, [(5, Holds::Old)]);
+}
+
+/// A medium whose second write fails, and that has forgotten the first by then.
+struct Lost(Recorder, Vec<u8>);
+
+impl Lost {
+    fn failed(&self) -> bool {
+        self.0.writes() > 1
+    }
+}
+
+impl ReadAt for Lost {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        match self.failed() {
+            true => self.1.read_at(buf, offset),
+            false => self.0.read_at(buf, offset),
+        }
+    }
+}
+
+impl WriteAt for Lost {
+    fn write_at(&self, data: &[u8], offset: u64) -> std::io::Result<()> {
+        self.0.write_at(data, offset)?;
+        match self.failed() {
+            true => Err(std::io::Error::other("it is worn out")),
+            false => Ok(()),
+        }
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        self.0.sync()
+    }
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.read_at(buf, offset)
+    }
+}
+
+#[test]
+fn the_steps_of_an_undo_get_the_numbers_of_the_table_at_hand() {
+    let bytes = medium();
+    let undo = undo(plan(&bytes));
+    let there = undo.on_partitions(&|_| Some(7)).unwrap();
+    let steps = there.set.steps().iter();
+    assert!(steps.clone().all(|step| step.partition == 7));
+    assert_eq!(steps.count(), undo.set.steps().len());
+    assert!(there.set.preserved().keys().eq([&7]));
+
+    // One step of new content is over two sectors, and must not be of two volumes.
+    let torn = |lba: Lba| Some(if lba < Lba(9) { 5 } else { 6 });
+    let error = undo.on_partitions(&torn).unwrap_err();
+    assert!(
+        matches!(error, UndoError::SeveralPartitions { step: 0 }),
+        "{error}"
+    );
+    let error = undo.on_partitions(&|_| None).unwrap_err();
+    assert!(matches!(error, UndoError::OutsideVolumes { .. }), "{error}");
+}
+
+#[test]
+fn only_sectors_of_a_file_that_is_written_over_are_called_so() {
+    let bytes = medium();
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(0..16 * SECTOR as u64).unwrap();
+    planner.begin(Phase::Overwrite, 5, "over");
+    planner.put(4 * SECTOR as u64, &[1; SECTOR]).unwrap();
+    planner.begin(Phase::Resize, 5, "size");
+    planner.put(3 * SECTOR as u64, &[1; SECTOR]).unwrap();
+    let undo = undo(planner.finish());
+    assert!(undo.overwrites(Lba(4)));
+    assert!(!undo.overwrites(Lba(3)) && !undo.overwrites(Lba(5)));
+}
+
+#[test]
+fn the_digest_of_an_undo_file_is_that_of_its_checksums() {
+    let file = undo(plan(&medium())).to_file().unwrap();
+    let bytes = file.to_bytes().unwrap();
+    assert_eq!(file.len(), bytes.len() as u64);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.undo");
+    std::fs::write(&path, bytes).unwrap();
+    let script = "tar -xOf \"$0\" SHA256SUMS | sha256sum";
+    let sum = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(sum.stdout).unwrap(),
+        format!("{}  -\n", file.digest())
+    );
+}
+
+#[test]
+fn a_medium_that_changed_since_says_in_how_many_sectors() {
+    let mut bytes = medium();
+    let undo = undo(plan(&bytes));
+    let said = |bytes: &Vec<u8>| match undo.plan(bytes, false) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was not noticed"),
+    };
+    bytes[8 * SECTOR] ^= 1;
+    assert!(
+        said(&bytes).contains("1 sector to put back holds"),
+        "{}",
+        said(&bytes)
+    );
+    bytes[9 * SECTOR] ^= 1;
+    assert!(
+        said(&bytes).contains("2 sectors to put back hold"),
+        "{}",
+        said(&bytes)
     );
 }

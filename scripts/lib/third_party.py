@@ -19,6 +19,20 @@ OTHERS = [
     ("musl", "MIT", "https://musl.libc.org/"),
     ("SQLite", "public domain", "https://sqlite.org/copyright.html"),
 ]
+# The MIT licence, which the first two are under.
+MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
+NOTICES = ["Copyright (c) The Rust Project Contributors", "Copyright (c) 2005-2020 Rich Felker, et al."]
 # How files with licences begin their names, in capitals. The Apache licence is one text for all: it is left out where
 # another may be chosen.
 NAMES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE")
@@ -55,6 +69,8 @@ def main():
         sys.exit(__doc__)
     crates = compiled_in(sys.argv[1])
     by_text, lines, wrong = {}, [], []
+    for (name, _, _), notice in zip(OTHERS, NOTICES):
+        by_text[f"{notice}\n\n{MIT}"] = [name]
     for crate in crates:
         name = f"{crate['name']} {crate['version']}"
         if not crate["license"]:

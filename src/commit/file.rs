@@ -199,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn one_of_a_format_to_come_is_refused_by_its_head_too() {
+        let mut bytes = undo().to_bytes().unwrap();
+        let at = bytes
+            .windows(FORMAT.len())
+            .position(|it| it == FORMAT.as_bytes());
+        bytes[at.unwrap() + FORMAT.len() - 1] = b'2';
+        assert!(UndoSummary::read(&bytes[..1024]).is_err());
+        assert!(AnyUndo::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
     fn a_damaged_one_is_refused() {
         let bytes = undo().to_bytes().unwrap();
         for at in (0..bytes.len()).filter(|at| bytes[*at] != 0) {

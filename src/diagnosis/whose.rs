@@ -81,11 +81,6 @@ impl Whose {
         matches!(self.owned, Owned::ThisMachine(_))
     }
 
-    /// Whether ESXi cannot be running on its host now: that is this machine, and runs this program.
-    pub fn is_down(&self) -> bool {
-        matches!(self.owned, Owned::ThisMachine(Sure::Known))
-    }
-
     /// By what a state says of its host.
     pub(super) fn of(
         identity: &Identity,

@@ -147,8 +147,9 @@ impl Host {
     /// Notes who has device nodes, or one of `files`, open, for every later question after
     /// that: a process that confines itself with Landlock sees nobody else's open files.
     ///
-    /// Where all of them are ordinary files that nobody has locked, nobody will be asked for, and
-    /// the open files of all processes are not looked through. To find that out each is opened and
+    /// Where all of them are ordinary files that nobody has alone, and of which nobody has locked bytes,
+    /// the open files of all processes are not looked through: who else has a lock is in
+    /// `/proc/locks`. To find that out each is opened and
     /// closed, which the kernel takes for a reason to drop the `fcntl(2)` locks that this process has
     /// on it: nothing of `files` may be claimed yet.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
@@ -183,15 +184,18 @@ impl Host {
     }
 }
 
-/// Whether a file that is there is no ordinary one, or somebody has a lock on it.
+/// Whether a file that is there is no ordinary one, or somebody has it alone or has locked bytes of it.
 fn may_be_in_use(path: &Path) -> bool {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}
         found => return found.is_ok(),
     }
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else {
-        return false;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        // Somebody has a lease on it.
+        Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
     };
     let flock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
     flock == Err(Errno::WOULDBLOCK) || byte_lock_on(&file, ByteLock::Any, 0..0).is_some()

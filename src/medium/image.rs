@@ -182,7 +182,7 @@ pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumErro
 }
 
 /// Whether QEMU has its lock on a byte. Where another reader's lock on the whole file is in front of
-/// it, as on NFS, the list of all locks has to tell.
+/// it, as on NFS, the list of all locks has to tell, which knows those of this machine only.
 fn qemu_has(node: &Node<'_>, file: &File, byte: u64) -> bool {
     match byte_lock_on(file, ByteLock::Any, byte..byte + 1) {
         None => false,
@@ -196,26 +196,29 @@ fn qemu_has(node: &Node<'_>, file: &File, byte: u64) -> bool {
 
 /// Takes both exclusive locks. The byte-range one first: network file systems make a byte-range lock
 /// of `flock` too, and would then refuse the other to its own holder. For the same reason it is let
-/// go there before `flock` is asked for.
+/// go there should `flock` be refused.
 pub(super) fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     lock_bytes(node, file)?;
     let failed = |errno: Errno| node.io_error("lock", errno.into());
-    if makes_byte_locks_of_flock(file) {
+    let exclusive = FlockOperation::NonBlockingLockExclusive;
+    let first = rustix::fs::flock(file, exclusive);
+    if first == Err(Errno::WOULDBLOCK) && may_make_byte_locks_of_flock(file) {
         rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock).map_err(failed)?;
     }
-    lock_whole(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
-        Errno::WOULDBLOCK => locked(node, LockClass::Flock),
-        other => failed(other),
-    })
+    first
+        .or_else(|_| lock_whole(file, exclusive))
+        .map_err(|errno| match errno {
+            Errno::WOULDBLOCK => locked(node, LockClass::Flock),
+            other => failed(other),
+        })
 }
 
-/// Whether a file is on a file system of another machine, where a lock is a byte-range lock, whatever
-/// it was asked for by.
-fn makes_byte_locks_of_flock(file: &File) -> bool {
-    const NFS: u64 = 0x6969;
-    const SMB: [u64; 2] = [0xff53_4d42, 0xfe53_4d42];
+/// Whether a file is on a file system of other machines, where a lock can be a byte-range lock,
+/// whatever it was asked for by: NFS, SMB, Lustre.
+fn may_make_byte_locks_of_flock(file: &File) -> bool {
+    const KINDS: [u64; 4] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x0bd0_0bd0];
     let kind = rustix::fs::fstatfs(file).map_or(0, |found| found.f_type.cast_unsigned());
-    kind == NFS || SMB.contains(&kind)
+    KINDS.contains(&kind)
 }
 
 /// Takes a `flock` lock, unless somebody has one against it and keeps it.

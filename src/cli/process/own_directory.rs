@@ -2,7 +2,8 @@
 //!
 //! It has to be there before the process confines itself, when nobody knows yet whether there will
 //! be anything to undo. A run that made it and put nothing in takes it away again, unless another run
-//! counts on it by then: each holds a shared lock on it, and takes an exclusive one first.
+//! counts on it by then, with which it stays: each holds a shared lock on it, and takes an exclusive
+//! one first. A directory that the user named, or that was there, is nobody's to take away.
 
 use crate::host::ask_again_while;
 use rustix::fs::{FlockOperation, OFlags};
@@ -25,7 +26,7 @@ pub struct OwnDirectory {
 }
 
 impl OwnDirectory {
-    /// Makes the directory where there is none, and keeps other runs from taking it away. Where it was
+    /// Makes the directory where there is none, and keeps other runs from taking it away. Of what was
     /// made here, the last `own` parts of the path may be taken away again.
     ///
     /// # Errors
@@ -37,10 +38,9 @@ impl OwnDirectory {
             left -= 1;
             match make(path, &mut made).and_then(|()| held(path)) {
                 Ok(Some(lock)) => {
-                    // A part that another run made is taken away by whoever comes last.
-                    let own = if made.is_empty() { 0 } else { own };
-                    let own = path.ancestors().take(own).map(Path::to_owned);
-                    let own = own.collect();
+                    made.reverse();
+                    made.truncate(own);
+                    let own = made;
                     return Ok(OwnDirectory { lock, own });
                 }
                 Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
@@ -160,6 +160,7 @@ mod tests {
         drop(first);
         assert!(undo.exists(), "the second run counts on it");
         drop(second);
+        assert!(undo.exists(), "the second run did not make it");
     }
 
     #[test]

@@ -109,9 +109,10 @@ pub fn disk_in_words(disk: &Disk) -> String {
 /// What has to be done before a medium of this host is changed: the beginning of a sentence, which a
 /// command goes on.
 pub fn first_of_all(whose: &Whose) -> &'static str {
-    match whose.is_down() {
-        true => "",
-        false => "power the host off, then ",
+    match whose.owned {
+        // Who asks may do so from a virtual machine on it.
+        Owned::ThisMachine(Sure::Known) => "with ESXi down, ",
+        _ => "power the host off, then ",
     }
 }
 
@@ -396,7 +397,7 @@ mod tests {
           0000:00:1d.0
         0000:00:14.0 (vmhba32) is this medium's controller: the host starts but saves no configuration, and the VMware Tools images are missing.
         0000:00:1d.0 is the controller of a keyboard: at the console that keyboard is dead.
-        Next: `bootbank fix /dev/sdb` gives them all back.
+        Next: with ESXi down, `bootbank fix /dev/sdb` gives them all back.
         `bootbank fix --boot-device /dev/sdb` gives only this medium's controller back, with what goes with it.
         `bootbank fix -d ADDR /dev/sdb` gives one back; `bootbank pci list /dev/sdb` lists every device.
         this medium belongs to this machine: its state names the network adapter 00:0c:29:cd:1e:50, which this machine has
@@ -425,7 +426,7 @@ mod tests {
           0000:00:1d.0
         0000:00:1d.0 is the controller of a keyboard: at the console that keyboard is dead.
         None of them is this medium's controller.
-        Next: `bootbank fix /dev/sdb` gives them all back.
+        Next: with ESXi down, `bootbank fix /dev/sdb` gives them all back.
         `bootbank fix -d ADDR /dev/sdb` gives one back; `bootbank pci list /dev/sdb` lists every device.
         this medium belongs to this machine: its state names the network adapter 00:0c:29:cd:1e:50, which this machine has
         ");
