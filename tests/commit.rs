@@ -606,3 +606,53 @@ fn a_medium_that_changed_since_says_in_how_many_sectors() {
         said(&bytes)
     );
 }
+
+#[test]
+fn a_file_that_was_half_written_over_is_broken_and_nothing_else_is() {
+    let bytes = medium();
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(3 * SECTOR as u64..8 * SECTOR as u64).unwrap();
+    planner.begin(Phase::Overwrite, 5, "over");
+    planner.put(4 * SECTOR as u64, &[1; 2 * SECTOR]).unwrap();
+    planner.begin(Phase::Switch, 6, "entry");
+    planner.put(3 * SECTOR as u64, &[1; 6]).unwrap();
+    let set = planner.finish();
+    for (at, fault, expected) in [
+        (0, Fault::ShortWrite, [(5, Holds::Broken), (6, Holds::Old)]),
+        (0, Fault::SpoiltWrite, [(5, Holds::Broken), (6, Holds::Old)]),
+        (0, Fault::Errno(5), [(5, Holds::Old), (6, Holds::Old)]),
+        (
+            1,
+            Fault::SpoiltWrite,
+            [(5, Holds::New), (6, Holds::Unknown)],
+        ),
+    ] {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, Counts::Writes, at, fault);
+        let Err(CommitError::Failed(failure)) = run(&faulty, &set, &|| false) else {
+            panic!("write {at}, {fault:?} was not reported");
+        };
+        assert_eq!(failure.holds, expected, "write {at}, {fault:?}");
+    }
+}
+
+#[test]
+fn an_undo_file_for_sectors_that_no_medium_has_is_refused() {
+    for (size, is_one) in [
+        (512, true),
+        (4096, true),
+        (768, false),
+        (256, false),
+        (8192, false),
+    ] {
+        let bytes = vec![1; 24_576];
+        let mut planner = Planner::new(&bytes, size);
+        planner.allow(0..24_576).unwrap();
+        planner.begin(Phase::Switch, 5, "entry");
+        planner.put(u64::from(size), b"new").unwrap();
+        let mut undo = undo(planner.finish());
+        undo.medium_size = 24_576;
+        let read = Undo::from_bytes(&undo.to_bytes().unwrap());
+        assert_eq!(read.is_ok(), is_one, "{size}: {read:?}");
+    }
+}
