@@ -85,6 +85,17 @@ fn members_are_found_under_every_spelling_of_their_path() {
 }
 
 #[test]
+fn a_name_that_is_not_utf_8_is_kept_byte_for_byte() {
+    let odd = altered("etc/x", b'0', 0, |header| {
+        header[..6].copy_from_slice(b"./etc\xff");
+    });
+    let archive = parse(&[odd]);
+    let member = &archive.members()[0];
+    assert_eq!(member.path_bytes(), b"etc\xff");
+    assert_eq!(member.path(), "etc\u{fffd}");
+}
+
+#[test]
 fn the_last_of_several_members_counts_and_is_the_one_edited() {
     let parts = [
         file(CONF, b"old"),
