@@ -634,6 +634,19 @@ fn a_file_that_was_half_written_over_is_broken_and_nothing_else_is() {
         };
         assert_eq!(failure.holds, expected, "write {at}, {fault:?}");
     }
+    // The first of two files is new and the second old: together that is neither.
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(4 * SECTOR as u64..8 * SECTOR as u64).unwrap();
+    for lba in [4, 6] {
+        planner.begin(Phase::Overwrite, 5, "over");
+        planner.put(lba * SECTOR as u64, &[1; SECTOR]).unwrap();
+    }
+    let recorder = Recorder::new(bytes.clone());
+    let faulty = Faulty::new(&recorder, Counts::Writes, 1, Fault::Errno(5));
+    let Err(CommitError::Failed(failure)) = run(&faulty, &planner.finish(), &|| false) else {
+        panic!("the fault was not reported");
+    };
+    assert_eq!(failure.holds, [(5, Holds::Broken)]);
 }
 
 #[test]
