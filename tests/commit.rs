@@ -611,11 +611,13 @@ fn a_medium_that_changed_since_says_in_how_many_sectors() {
 fn a_file_that_was_half_written_over_is_broken_and_nothing_else_is() {
     let bytes = medium();
     let mut planner = Planner::new(&bytes, SECTOR_SIZE);
-    planner.allow(3 * SECTOR as u64..8 * SECTOR as u64).unwrap();
+    planner.allow(SECTOR as u64..8 * SECTOR as u64).unwrap();
     planner.begin(Phase::Overwrite, 5, "over");
     planner.put(4 * SECTOR as u64, &[1; 2 * SECTOR]).unwrap();
     planner.begin(Phase::Switch, 6, "entry");
     planner.put(3 * SECTOR as u64, &[1; 6]).unwrap();
+    planner.begin(Phase::Release, 5, "the end of the chain in both copies");
+    planner.put(SECTOR as u64, &[9; 2 * SECTOR]).unwrap();
     let set = planner.finish();
     for (at, fault, expected) in [
         (0, Fault::ShortWrite, [(5, Holds::Broken), (6, Holds::Old)]),
@@ -667,5 +669,54 @@ fn an_undo_file_for_sectors_that_no_medium_has_is_refused() {
         undo.medium_size = 24_576;
         let read = Undo::from_bytes(&undo.to_bytes().unwrap());
         assert_eq!(read.is_ok(), is_one, "{size}: {read:?}");
+    }
+}
+
+#[test]
+fn what_was_kept_of_a_file_goes_back_in_the_way_the_file_was_replaced() {
+    let bytes = medium();
+    for (phase, back) in [
+        (Phase::Data, Phase::Data),
+        (Phase::Overwrite, Phase::Overwrite),
+    ] {
+        let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+        planner
+            .allow(4 * SECTOR as u64..12 * SECTOR as u64)
+            .unwrap();
+        planner.begin(phase, 5, "new content");
+        planner
+            .preserve(10 * SECTOR as u64..12 * SECTOR as u64)
+            .unwrap();
+        planner.put(4 * SECTOR as u64, &[1; SECTOR]).unwrap();
+        let undo = undo(planner.finish());
+        let mut after = bytes.clone();
+        after[4 * SECTOR..5 * SECTOR].fill(1);
+        // Something else has written to what was kept.
+        after[10 * SECTOR..11 * SECTOR].fill(7);
+        let set = undo.plan(&after, true).unwrap();
+        let kept = set
+            .steps()
+            .iter()
+            .find(|step| step.sectors.contains_key(&Lba(10)));
+        assert_eq!(kept.unwrap().phase, back);
+    }
+}
+
+#[test]
+fn the_bytes_of_a_plan_and_the_steps_of_an_undo_file_are_counted() {
+    let bytes = medium();
+    assert_eq!(plan(&bytes).bytes_to_write(), 7 * SECTOR as u64);
+    for (steps, is_one) in [(256, true), (257, false)] {
+        let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+        planner.allow(0..16 * SECTOR as u64).unwrap();
+        for step in 0..steps {
+            planner.begin(Phase::Switch, 5, "entry");
+            let content = u32::try_from(step).unwrap().to_le_bytes();
+            planner
+                .put(SECTOR as u64, &[content, [0xee; 4]].concat())
+                .unwrap();
+        }
+        let file = undo(planner.finish()).to_bytes().unwrap();
+        assert_eq!(Undo::from_bytes(&file).is_ok(), is_one, "{steps} steps");
     }
 }

@@ -186,6 +186,7 @@ mod tests {
             panic!("it is for a file");
         };
         assert_eq!(again, undo());
+        assert_eq!(AnyUndo::File(again).about(), &undo().about);
     }
 
     #[test]

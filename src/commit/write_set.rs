@@ -435,6 +435,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_to_be_avoided_is_told_in_bytes() {
+        let medium = vec![0; 4096];
+        let sectors = [Lba(2)..Lba(4), Lba(u64::MAX)..Lba(u64::MAX)];
+        let planner = Planner::new(&medium, 512).avoiding(&sectors);
+        let avoided: Vec<Range<u64>> = planner.avoided().collect();
+        assert_eq!(avoided, [1024..2048, u64::MAX..u64::MAX]);
+    }
+
+    #[test]
     fn a_step_starts_from_what_earlier_steps_leave() {
         let medium: Vec<u8> = (0..8u8).flat_map(|sector| [sector; 512]).collect();
         let mut planner = Planner::new(&medium, 512);
