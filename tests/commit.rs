@@ -720,3 +720,27 @@ fn the_bytes_of_a_plan_and_the_steps_of_an_undo_file_are_counted() {
         assert_eq!(Undo::from_bytes(&file).is_ok(), is_one, "{steps} steps");
     }
 }
+
+/// Until the old chain is released its clusters are the old file; afterwards they are anybody's.
+#[test]
+fn old_content_that_changed_matters_until_its_clusters_are_given_up() {
+    let bytes = medium();
+    let undo = undo(plan(&bytes));
+    assert!(!undo.to_file().unwrap().is_empty());
+    let mut switched = bytes.clone();
+    switched[8 * SECTOR..10 * SECTOR].fill(0xdd);
+    for copy in [1, 2] {
+        switched[copy * SECTOR + 10..][..3].copy_from_slice(b"new");
+    }
+    switched[3 * SECTOR + 26..][..6].copy_from_slice(b"switch");
+    let mut released = switched.clone();
+    for copy in [1, 2] {
+        released[copy * SECTOR + 20..][..4].copy_from_slice(b"free");
+    }
+    for (medium, is_given_up) in [(switched, false), (released, true)] {
+        assert!(undo.plan(&medium, false).is_ok());
+        let mut other = medium.clone();
+        other[5 * SECTOR] ^= 1;
+        assert_eq!(undo.plan(&other, false).is_ok(), is_given_up);
+    }
+}
