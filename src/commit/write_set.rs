@@ -435,6 +435,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_phase_has_one_word_in_messages_and_in_the_undo_file() {
+        for phase in [
+            Phase::Reclaim,
+            Phase::Data,
+            Phase::Overwrite,
+            Phase::Allocate,
+            Phase::Prepare,
+            Phase::Switch,
+            Phase::Resize,
+            Phase::Release,
+            Phase::Mark,
+        ] {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
+        }
+    }
+
+    #[test]
     fn what_is_to_be_avoided_is_told_in_bytes() {
         let medium = vec![0; 4096];
         let sectors = [Lba(2)..Lba(4), Lba(u64::MAX)..Lba(u64::MAX)];
