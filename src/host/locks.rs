@@ -105,8 +105,8 @@ impl std::fmt::Display for Process {
 }
 
 impl Host {
-    /// The locks on one file, for naming who has it. Some file systems (btrfs, overlays) give their files another
-    /// device number here than in `stat`; there none are found.
+    /// The locks on one file, for naming who has it. Some file systems (btrfs, overlays) give their
+    /// files another device number here than in `stat`; there none are found.
     pub fn locks_on(&self, device: DeviceNumber, inode: u64) -> Vec<FileLock> {
         let locks = self.locks().into_iter();
         locks
@@ -149,9 +149,9 @@ impl Host {
     ///
     /// Where all of them are ordinary files that nobody has alone, and of which nobody has locked bytes,
     /// the open files of all processes are not looked through: who else has a lock is in
-    /// `/proc/locks`. To find that out each is opened and
-    /// closed, which the kernel takes for a reason to drop the `fcntl(2)` locks that this process has
-    /// on it: nothing of `files` may be claimed yet.
+    /// `/proc/locks`. To find that out each is opened and closed, which the kernel takes for a reason
+    /// to drop the `fcntl(2)` locks that this process has on it: nothing of `files` may be claimed
+    /// yet.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
         let noted = match files.iter().any(|file| may_be_in_use(file)) {
             true => self.open_files_where(|path| {

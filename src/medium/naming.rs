@@ -45,7 +45,7 @@ pub(super) fn final_place(
 }
 
 /// The directory that holds what a path names.
-pub(super) fn directory_of(path: &Path) -> PathBuf {
+pub(crate) fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

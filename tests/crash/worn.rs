@@ -7,6 +7,7 @@ use bootbank::edit::{Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::medium::{Lba, ReadAt, WriteAt};
 use bootbank::ownership::Owner;
+use bootbank::stick::{Error, Plan};
 use std::io;
 use std::ops::Range;
 
@@ -68,16 +69,23 @@ impl WriteAt for Medium<'_> {
     }
 }
 
-fn plan(image: &Image, medium: &dyn ReadAt, avoided: Vec<Range<Lba>>) -> WriteSet {
+/// The plan that gives every device back, put beside the old files or over them.
+fn planned(
+    image: &Image,
+    medium: &dyn ReadAt,
+    method: Method,
+    avoided: Vec<Range<Lba>>,
+) -> Result<Plan, Error> {
     let edit = Edit::Owner(OwnerEdit {
         devices: Devices::PassedThrough,
         owner: Owner::Vmkernel,
     });
     let stick = image.open(medium).unwrap().avoiding(avoided);
-    stick
-        .plan(&[edit], crate::sticks::request(FIX))
-        .unwrap()
-        .set
+    stick.plan(&[edit], crate::sticks::request(method))
+}
+
+fn plan(image: &Image, medium: &dyn ReadAt, avoided: Vec<Range<Lba>>) -> WriteSet {
+    planned(image, medium, FIX, avoided).unwrap().set
 }
 
 fn failure(medium: &dyn WriteAt, set: &WriteSet) -> Failure {
@@ -134,15 +142,7 @@ fn a_sector_that_cannot_be_written_is_named_and_passed_over_by_a_run_that_is_tol
 #[test]
 fn what_is_to_be_avoided_is_not_written_over_either() {
     let image = Image::full("esxi67-usb-passthru");
-    let edit = Edit::Owner(OwnerEdit {
-        devices: Devices::PassedThrough,
-        owner: Owner::Vmkernel,
-    });
-    let plan = |avoided| {
-        let stick = image.open(&image.bytes).unwrap().avoiding(avoided);
-        let request = crate::sticks::request(Method::InPlace);
-        stick.plan(std::slice::from_ref(&edit), request)
-    };
+    let plan = |avoided| planned(&image, &image.bytes, Method::InPlace, avoided);
     let set = plan(Vec::new()).unwrap().set;
     let over = set.steps().iter().find(|it| it.phase == Phase::Overwrite);
     let lba = *over.unwrap().sectors.keys().next_back().unwrap();
@@ -156,15 +156,9 @@ fn what_is_to_be_avoided_is_not_written_over_either() {
 #[test]
 fn where_what_is_to_be_avoided_leaves_no_room_it_is_counted() {
     let image = Image::bundled("esxi67-usb-passthru");
-    let edit = Edit::Owner(OwnerEdit {
-        devices: Devices::PassedThrough,
-        owner: Owner::Vmkernel,
-    });
     let sectors = image.bytes.len() / image.sector;
     let all = Lba(0)..Lba(sectors as u64);
-    let stick = image.open(&image.bytes).unwrap().avoiding(vec![all]);
-    let request = crate::sticks::request(Method::SecondCopy);
-    let refused = stick.plan(std::slice::from_ref(&edit), request);
+    let refused = planned(&image, &image.bytes, FIX, vec![all]);
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.contains("but the bank has 0; ") && refused.contains(" left out, because "),

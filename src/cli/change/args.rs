@@ -1,10 +1,10 @@
 //! How a change is made: what is typed, and what it means, checked once.
 
-use crate::cli::process::{Needs, is_stream, parent_of};
+use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::Failure;
 use crate::fat::Method;
 use crate::host::Host;
-use crate::medium::Lba;
+use crate::medium::{Lba, directory_of};
 use clap::Args;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ impl ChangeArgs {
             return needs;
         }
         match (&self.undo_file, undo_store::directory()) {
-            (Some(file), _) => needs.keeping_in(parent_of(file), 0),
+            (Some(file), _) => needs.keeping_in(directory_of(file), 0),
             (None, Ok(directory)) => needs.keeping_in(directory, undo_store::OWN_PARTS),
             (None, Err(_)) => needs,
         }

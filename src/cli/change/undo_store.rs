@@ -4,9 +4,10 @@
 //! owner alone (0600, in a directory of 0700), never over an existing file and never through
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
-use crate::cli::process::{make_directory, parent_of};
+use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
 use crate::commit::{Undo, UndoFile};
+use crate::medium::directory_of;
 use jiff::Timestamp;
 use std::env;
 use std::ffi::OsString;
@@ -95,7 +96,7 @@ pub const LARGEST: u64 = 1 << 30;
 /// operating system reported. Nothing of the file is left then.
 pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
-    let parent = parent_of(path);
+    let parent = directory_of(path);
     make_directory(&parent, &mut Vec::new()).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
         if !there.is_file() || !leads_the_same_way(path, undo).map_err(failed)? {
@@ -159,7 +160,7 @@ fn partial_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".partial");
-    parent_of(path).join(name)
+    directory_of(path).join(name)
 }
 
 /// Whether a name is that of an undo file that is not whole.

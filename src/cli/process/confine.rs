@@ -5,8 +5,8 @@
 //!   need.
 //! - **Files** (Landlock): the process can write to the targets and to the directories of the files
 //!   it makes, read these and what tells about the machine, and no other file. Where this run made the
-//!   directory for undo files, it can remove empty directories below the one that holds `bootbank`. It can start no
-//!   program, connect to no TCP port and send no signal to others.
+//!   directory for undo files, it can remove empty directories below the one that holds `bootbank`.
+//!   It can start no program, connect to no TCP port and send no signal to others.
 //! - **System calls** ([`calls`], seccomp): those the program makes and no others. There is no network
 //!   of any kind, no Unix socket, no change of owners or permissions, no module, no mount. A call that
 //!   is denied ends the process with a message ([`denied`]).

@@ -18,6 +18,6 @@ pub use links::Links;
 pub use means::check_means;
 pub use needs::{Needs, is_stream, may_be_packed};
 pub use outputs::Outputs;
-pub use own_directory::{make as make_directory, parent_of};
+pub use own_directory::make as make_directory;
 pub use qemu::format_of;
 pub use signals::{Interrupt, Working};

@@ -6,6 +6,7 @@
 //! one first. A directory that the user named, or that was there, is nobody's to take away.
 
 use crate::host::ask_again_while;
+use crate::medium::directory_of;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -54,7 +55,7 @@ impl OwnDirectory {
 
     /// The directory in which the outermost of what may be taken away lies.
     pub fn taken_away_from(&self) -> Option<PathBuf> {
-        self.own.last().map(|path| parent_of(path))
+        self.own.last().map(|path| directory_of(path))
     }
 }
 
@@ -101,7 +102,7 @@ pub fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let parent = parent_of(path);
+    let parent = directory_of(path);
     make(&parent, made)?;
     match DirBuilder::new().mode(0o700).create(path) {
         // A run beside this one was faster.
@@ -111,14 +112,6 @@ pub fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     }
     // A directory that is not in its parent after a power cut takes its files with it.
     File::open(&parent)?.sync_all()
-}
-
-/// The directory a path lies in.
-pub fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,327 @@
+//! The way back: the undo file, and what it puts back from where.
+
+use crate::media::{Counts, Event, Fault, Faulty, Recorder};
+use crate::{SECTOR, SECTOR_SIZE, medium, plan, undo};
+use bootbank::commit::{CommitError, Holds, Phase, Planner, Undo, UndoError, run};
+use bootbank::medium::Lba;
+
+#[test]
+fn an_undo_file_whose_steps_disagree_is_refused() {
+    let bytes = medium();
+    let at = 8 * SECTOR as u64;
+    let written = |medium: &[u8], byte: u8| {
+        let mut planner = Planner::new(&medium, SECTOR_SIZE);
+        planner.allow(at..at + SECTOR as u64).unwrap();
+        planner.begin(Phase::Data, 5, "content");
+        planner.put(at, &[byte; SECTOR]).unwrap();
+        planner.finish()
+    };
+    // Both were planned for the medium as it was: the second begins with what the first removes.
+    let file = undo(written(&bytes, 1).then(written(&bytes, 2)));
+    let read = Undo::from_bytes(&file.to_bytes().unwrap());
+    let Err(UndoError::Inconsistent(why)) = read else {
+        panic!("{read:?}");
+    };
+    assert!(why.contains("disagree about sector 8"), "{why}");
+    // So is one whose medium ends before a sector it names.
+    let mut file = undo(written(&bytes, 1));
+    file.medium_size = at;
+    let read = Undo::from_bytes(&file.to_bytes().unwrap());
+    assert!(matches!(read, Err(UndoError::Inconsistent(_))), "{read:?}");
+}
+
+#[test]
+fn the_undo_file_comes_back_as_it_was_and_is_the_same_each_time() {
+    let bytes = medium();
+    let undo = undo(plan(&bytes));
+    let file = undo.to_bytes().unwrap();
+    assert_eq!(file, undo.to_bytes().unwrap());
+    assert_eq!(Undo::from_bytes(&file).unwrap(), undo);
+}
+
+#[test]
+fn undo_restores_every_byte_after_a_whole_run() {
+    let bytes = medium();
+    let set = plan(&bytes);
+    let medium = Recorder::new(bytes.clone());
+    run(&medium, &set, &|| false).unwrap();
+    assert_ne!(medium.bytes(), bytes);
+    let undo = undo(set);
+    let back = undo.plan(&medium, false).unwrap();
+    run(&medium, &back, &|| false).unwrap();
+    assert_eq!(medium.bytes(), bytes);
+    assert!(undo.plan(&medium, false).unwrap().is_empty());
+}
+
+/// The medium after the first `whole` writes and, of the next one, its first `words` words.
+fn cut(bytes: &[u8], log: &[Event], whole: usize, words: usize) -> Vec<u8> {
+    let mut state = bytes.to_vec();
+    let writes = log.iter().filter_map(|event| match event {
+        Event::Write { offset, data } => Some((usize::try_from(*offset).unwrap(), data)),
+        Event::Sync => None,
+    });
+    for (index, (offset, data)) in writes.enumerate().take(whole + 1) {
+        let len = if index < whole {
+            data.len()
+        } else {
+            (words * 8).min(data.len())
+        };
+        state[offset..offset + len].copy_from_slice(&data[..len]);
+    }
+    state
+}
+
+#[test]
+fn undo_restores_every_byte_from_every_cut_and_can_itself_be_cut() {
+    let bytes = medium();
+    let set = plan(&bytes);
+    let recorder = Recorder::new(bytes.clone());
+    run(&recorder, &set, &|| false).unwrap();
+    let undo = undo(set);
+    for whole in 0..4 {
+        for words in (0..=128).step_by(7) {
+            let state = cut(&bytes, &recorder.log(), whole, words);
+            let medium = Recorder::new(state.clone());
+            let back = undo.plan(&medium, false).unwrap();
+            run(&medium, &back, &|| false).unwrap();
+            assert_eq!(medium.bytes(), bytes, "{whole} {words}");
+            for whole in 0..medium.writes() {
+                let again = Recorder::new(cut(&state, &medium.log(), whole, 3));
+                let back = undo.plan(&again, false).unwrap();
+                run(&again, &back, &|| false).unwrap();
+                assert_eq!(again.bytes(), bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_undo_calls_old_what_was_old_before_the_change() {
+    let bytes = medium();
+    let set = plan(&bytes);
+    let changed = Recorder::new(bytes.clone());
+    run(&changed, &set, &|| false).unwrap();
+    let back = undo(set).plan(&changed, false).unwrap();
+    let faulty = Faulty::new(&changed, Counts::Writes, 0, Fault::Errno(5));
+    let Err(CommitError::Failed(failure)) = run(&faulty, &back, &|| false) else {
+        panic!("the fault was not reported");
+    };
+    let failure = failure.seen_from_the_undone();
+    assert_eq!(failure.holds, [(5, Holds::New)]);
+}
+
+#[test]
+fn undo_refuses_a_medium_that_is_another_one_or_changed_since() {
+    let bytes = medium();
+    let set = plan(&bytes);
+    let recorder = Recorder::new(bytes.clone());
+    run(&recorder, &set, &|| false).unwrap();
+    let undo = undo(set);
+    let longer = [recorder.bytes(), vec![0]].concat();
+    assert!(matches!(
+        undo.plan(&longer, true),
+        Err(UndoError::OtherSize { .. })
+    ));
+    for lba in [1usize, 2, 3, 8, 9] {
+        let mut other = recorder.bytes();
+        other[lba * SECTOR + 300] ^= 0x80;
+        let Err(UndoError::Mismatch { count: 1, first }) = undo.plan(&other, false) else {
+            panic!("sector {lba} was not noticed");
+        };
+        assert_eq!(first, [Lba(lba as u64)]);
+        assert!(undo.plan(&other, true).is_ok());
+    }
+    let mut old_file_rewritten = bytes.clone();
+    old_file_rewritten[5 * SECTOR] ^= 1;
+    assert!(matches!(
+        undo.plan(&old_file_rewritten, false),
+        Err(UndoError::Mismatch { .. })
+    ));
+}
+
+#[test]
+fn a_damaged_undo_file_is_refused_wherever_it_is_damaged() {
+    let bytes = medium();
+    let original = undo(plan(&bytes));
+    let file = original.to_bytes().unwrap();
+    for at in (0..file.len()).step_by(13) {
+        let mut flipped = file.clone();
+        flipped[at] ^= 0x41;
+        match Undo::from_bytes(&flipped) {
+            // Bytes of the tar that carry no meaning: times, padding, names of the owner.
+            Ok(undo) => assert_eq!(undo, original, "byte {at}"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+    for len in (0..file.len() - 2 * SECTOR).step_by(97) {
+        assert!(Undo::from_bytes(&file[..len]).is_err(), "cut at {len}");
+    }
+}
+
+#[test]
+fn the_steps_of_an_undo_get_the_numbers_of_the_table_at_hand() {
+    let bytes = medium();
+    let undo = undo(plan(&bytes));
+    let there = undo.on_partitions(&|_| Some(7)).unwrap();
+    let steps = there.set.steps().iter();
+    assert!(steps.clone().all(|step| step.partition == 7));
+    assert_eq!(steps.count(), undo.set.steps().len());
+    assert!(there.set.preserved().keys().eq([&7]));
+
+    // One step of new content is over two sectors, and must not be of two volumes.
+    let torn = |lba: Lba| Some(if lba < Lba(9) { 5 } else { 6 });
+    let error = undo.on_partitions(&torn).unwrap_err();
+    assert!(
+        matches!(error, UndoError::SeveralPartitions { step: 0 }),
+        "{error}"
+    );
+    let error = undo.on_partitions(&|_| None).unwrap_err();
+    assert!(matches!(error, UndoError::OutsideVolumes { .. }), "{error}");
+}
+
+#[test]
+fn only_sectors_of_a_file_that_is_written_over_are_called_so() {
+    let bytes = medium();
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(0..16 * SECTOR as u64).unwrap();
+    planner.begin(Phase::Overwrite, 5, "over");
+    planner.put(4 * SECTOR as u64, &[1; SECTOR]).unwrap();
+    planner.begin(Phase::Resize, 5, "size");
+    planner.put(3 * SECTOR as u64, &[1; SECTOR]).unwrap();
+    let undo = undo(planner.finish());
+    assert!(undo.overwrites(Lba(4)));
+    assert!(!undo.overwrites(Lba(3)) && !undo.overwrites(Lba(5)));
+}
+
+#[test]
+fn the_digest_of_an_undo_file_is_that_of_its_checksums() {
+    let file = undo(plan(&medium())).to_file().unwrap();
+    let bytes = file.to_bytes().unwrap();
+    assert_eq!(file.len(), bytes.len() as u64);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.undo");
+    std::fs::write(&path, bytes).unwrap();
+    let script = "tar -xOf \"$0\" SHA256SUMS | sha256sum";
+    let sum = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(sum.stdout).unwrap(),
+        format!("{}  -\n", file.digest())
+    );
+}
+
+#[test]
+fn a_medium_that_changed_since_says_in_how_many_sectors() {
+    let mut bytes = medium();
+    let undo = undo(plan(&bytes));
+    let said = |bytes: &Vec<u8>| match undo.plan(bytes, false) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was not noticed"),
+    };
+    bytes[8 * SECTOR] ^= 1;
+    assert!(
+        said(&bytes).contains("1 sector to put back holds"),
+        "{}",
+        said(&bytes)
+    );
+    bytes[9 * SECTOR] ^= 1;
+    assert!(
+        said(&bytes).contains("2 sectors to put back hold"),
+        "{}",
+        said(&bytes)
+    );
+}
+
+#[test]
+fn an_undo_file_for_sectors_that_no_medium_has_is_refused() {
+    for (size, is_one) in [
+        (512, true),
+        (4096, true),
+        (768, false),
+        (256, false),
+        (8192, false),
+    ] {
+        let bytes = vec![1; 24_576];
+        let mut planner = Planner::new(&bytes, size);
+        planner.allow(0..24_576).unwrap();
+        planner.begin(Phase::Switch, 5, "entry");
+        planner.put(u64::from(size), b"new").unwrap();
+        let mut undo = undo(planner.finish());
+        undo.medium_size = 24_576;
+        let read = Undo::from_bytes(&undo.to_bytes().unwrap());
+        assert_eq!(read.is_ok(), is_one, "{size}: {read:?}");
+    }
+}
+
+#[test]
+fn what_was_kept_of_a_file_goes_back_in_the_way_the_file_was_replaced() {
+    let bytes = medium();
+    for phase in [Phase::Data, Phase::Overwrite] {
+        let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+        planner
+            .allow(4 * SECTOR as u64..12 * SECTOR as u64)
+            .unwrap();
+        planner.begin(phase, 5, "new content");
+        planner
+            .preserve(10 * SECTOR as u64..12 * SECTOR as u64)
+            .unwrap();
+        planner.put(4 * SECTOR as u64, &[1; SECTOR]).unwrap();
+        let undo = undo(planner.finish());
+        let mut after = bytes.clone();
+        after[4 * SECTOR..5 * SECTOR].fill(1);
+        // Something else has written to what was kept.
+        after[10 * SECTOR..11 * SECTOR].fill(7);
+        let set = undo.plan(&after, true).unwrap();
+        let kept = set
+            .steps()
+            .iter()
+            .find(|step| step.sectors.contains_key(&Lba(10)));
+        assert_eq!(kept.unwrap().phase, phase);
+    }
+}
+
+#[test]
+fn the_bytes_of_a_plan_and_the_steps_of_an_undo_file_are_counted() {
+    let bytes = medium();
+    assert_eq!(plan(&bytes).bytes_to_write(), 7 * SECTOR as u64);
+    for (steps, is_one) in [(256, true), (257, false)] {
+        let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+        planner.allow(0..16 * SECTOR as u64).unwrap();
+        for step in 0..steps {
+            planner.begin(Phase::Switch, 5, "entry");
+            let content = u32::try_from(step).unwrap().to_le_bytes();
+            planner
+                .put(SECTOR as u64, &[content, [0xee; 4]].concat())
+                .unwrap();
+        }
+        let file = undo(planner.finish()).to_bytes().unwrap();
+        assert_eq!(Undo::from_bytes(&file).is_ok(), is_one, "{steps} steps");
+    }
+}
+
+/// Until the old chain is released its clusters are the old file; afterwards they are anybody's.
+#[test]
+fn old_content_that_changed_matters_until_its_clusters_are_given_up() {
+    let bytes = medium();
+    let undo = undo(plan(&bytes));
+    assert!(!undo.to_file().unwrap().is_empty());
+    let mut switched = bytes.clone();
+    switched[8 * SECTOR..10 * SECTOR].fill(0xdd);
+    for copy in [1, 2] {
+        switched[copy * SECTOR + 10..][..3].copy_from_slice(b"new");
+    }
+    switched[3 * SECTOR + 26..][..6].copy_from_slice(b"switch");
+    let mut released = switched.clone();
+    for copy in [1, 2] {
+        released[copy * SECTOR + 20..][..4].copy_from_slice(b"free");
+    }
+    for (medium, is_given_up) in [(switched, false), (released, true)] {
+        assert!(undo.plan(&medium, false).is_ok());
+        let mut other = medium.clone();
+        other[5 * SECTOR] ^= 1;
+        assert_eq!(undo.plan(&other, false).is_ok(), is_given_up);
+    }
+}
