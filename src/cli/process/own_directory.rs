@@ -3,7 +3,8 @@
 //! It has to be there before the process confines itself, when nobody knows yet whether there will
 //! be anything to undo. A run that made it and put nothing in takes it away again, unless another run
 //! counts on it by then, with which it stays: each holds a shared lock on it, and takes an exclusive
-//! one first. A directory that the user named, or that was there, is nobody's to take away.
+//! one first. A directory that the user named, or that was there, is nobody's to take away, and
+//! a run that a signal ends leaves what it made.
 
 use crate::host::ask_again_while;
 use crate::medium::directory_of;
