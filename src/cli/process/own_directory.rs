@@ -41,6 +41,8 @@ impl OwnDirectory {
             match make(path, &mut made).and_then(|()| held(path)) {
                 Ok(Some(lock)) => {
                     made.reverse();
+                    // One that was taken away in between was made twice.
+                    made.dedup();
                     made.truncate(own);
                     let own = made;
                     return Ok(OwnDirectory { lock, own });
