@@ -55,7 +55,7 @@ fn real() -> Option<Real> {
 fn state_tgz(real: &Real) -> Vec<u8> {
     let add = |path: &str, content: &[u8], mode| MemberEdit::Add {
         path: path.to_owned(),
-        content: content.to_vec(),
+        content: content.to_vec().into(),
         mode,
         mtime: 1_628_668_000,
     };
@@ -66,7 +66,12 @@ fn state_tgz(real: &Real) -> Vec<u8> {
             add("encryption.info", &real.key_store, 0o600),
         ])
         .unwrap();
-    gzip::pack(&gzip::Header::host(), outer.as_bytes(), Effort::Usual).unwrap()
+    gzip::pack(
+        &gzip::Header::host(),
+        &outer.bytes().to_vec(),
+        Effort::Usual,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -87,7 +92,7 @@ fn a_real_envelope_written_back_unchanged_is_the_same_bit_for_bit() {
 fn an_edit_of_a_real_state_changes_one_member_for_python_and_tar_too() {
     let Some(real) = real() else { return };
     let (limits, keys) = (Limits::default(), KeyCache::new());
-    let old = State::open("state.tgz", &state_tgz(&real), &limits, &keys).unwrap();
+    let old = State::open("state.tgz", state_tgz(&real), &limits, &keys).unwrap();
     assert_eq!(old.form(), Form::Encrypted);
     assert_eq!(old.members().unwrap().len(), 36);
     assert_eq!(old.warnings(), Vec::<String>::new());
@@ -95,10 +100,10 @@ fn an_edit_of_a_real_state_changes_one_member_for_python_and_tar_too() {
     conf.extend_from_slice(b"/device/0000:00:1a.7/owner = \"passthru\"\n");
     let edit = MemberEdit::Replace {
         path: CONF.to_owned(),
-        content: conf.clone(),
+        content: conf.clone().into(),
     };
     let file = old.edit(&[edit], Effort::Usual).unwrap();
-    let new = State::open("state.tgz", &file, &limits, &keys).unwrap();
+    let new = State::open("state.tgz", &*file, &limits, &keys).unwrap();
     assert_eq!(keys.derivations(), 1);
 
     let directory = tempfile::tempdir().unwrap();

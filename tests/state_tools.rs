@@ -77,7 +77,7 @@ fn inner_members(state: &Path, directory: &TempDir) -> std::collections::BTreeMa
 fn set_conf(content: &[u8]) -> MemberEdit {
     MemberEdit::Replace {
         path: CONF.to_owned(),
-        content: content.to_vec(),
+        content: content.to_vec().into(),
     }
 }
 
@@ -138,15 +138,15 @@ fn an_added_member_has_the_bytes_gnu_tar_writes_in_its_old_format() {
         let theirs = state_judges::run(tar.arg(directory.path()).arg(&name)).stdout;
         let add = MemberEdit::Add {
             path: name.clone(),
-            content,
+            content: content.into(),
             mode: 0o600,
             mtime: 1_628_668_000,
         };
         let empty = Archive::parse(vec![0; 1024]).unwrap();
         let ours = empty.edit(&[add]).unwrap();
         // Both end in zero blocks; theirs are rounded up to a record.
-        let (theirs, end) = theirs.split_at(ours.as_bytes().len());
-        assert!(ours.as_bytes() == theirs, "{name}");
+        let (theirs, end) = theirs.split_at(ours.bytes().len());
+        assert!(ours.bytes().is(theirs), "{name}");
         assert!(end.iter().all(|&byte| byte == 0), "{name}");
     }
 }

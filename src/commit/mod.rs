@@ -8,6 +8,7 @@
 mod file;
 mod outcome;
 mod overlay;
+mod planner;
 mod run;
 mod undo;
 mod undo_file;
@@ -16,10 +17,11 @@ mod write_set;
 pub use file::{AnyUndo, FileUndo, digest, replace};
 pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
+pub use planner::Planner;
 pub use run::{run, run_watched};
 pub use undo::{Undo, UndoError};
 pub use undo_file::{UndoFile, UndoSummary};
-pub use write_set::{Phase, Planner, Preserved, SectorChange, Step, WriteSet};
+pub use write_set::{Phase, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;
 use crate::medium::Lba;

@@ -108,9 +108,10 @@ impl Files {
                     }
                     if old != new.as_slice() {
                         note_change(&path, Some(old), Some(&new), edited);
-                        edited
-                            .members
-                            .push(MemberEdit::Replace { path, content: new });
+                        edited.members.push(MemberEdit::Replace {
+                            path,
+                            content: new.into(),
+                        });
                     }
                 }
                 (None, Wanted::Content(content, mode)) => {
@@ -118,7 +119,7 @@ impl Files {
                     warn_of_added(&path, edited);
                     edited.members.push(MemberEdit::Add {
                         path,
-                        content,
+                        content: content.into(),
                         mode: mode.unwrap_or(NEW_FILE_MODE),
                         mtime: added_time(state, context)?,
                     });

@@ -8,13 +8,18 @@ use crate::state::{Effort, KeyCache, Limits, MemberEdit, State, gzip};
 pub(super) fn state(files: &[(&str, &[u8])]) -> State {
     let add = |(path, content): &(&str, &[u8])| MemberEdit::Add {
         path: (*path).to_owned(),
-        content: content.to_vec(),
+        content: content.to_vec().into(),
         mode: 0o644,
         mtime: 1_628_668_000,
     };
     let edits: Vec<MemberEdit> = files.iter().map(add).collect();
     let archive = Archive::parse(vec![0; 1024]).unwrap().edit(&edits).unwrap();
-    let file = gzip::pack(&gzip::Header::host(), archive.as_bytes(), Effort::Usual).unwrap();
+    let file = gzip::pack(
+        &gzip::Header::host(),
+        &archive.bytes().to_vec(),
+        Effort::Usual,
+    )
+    .unwrap();
     open(&file)
 }
 

@@ -347,7 +347,7 @@ fn note(path: &str, before: Guarded, after: Guarded, content: Vec<u8>, edited: &
     let path = path.to_owned();
     edited.members.push(MemberEdit::Replace {
         path: path.clone(),
-        content,
+        content: content.into(),
     });
     edited.texts.push(TextChange {
         path,

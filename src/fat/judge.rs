@@ -28,7 +28,7 @@ pub fn judge(
     volume: &Volume<'_>,
     reach: &Reach,
     set: &WriteSet,
-    files: &[FileChange<'_>],
+    files: &[FileChange],
     method: Method,
 ) -> Result<(), FatError> {
     let known = volume.known_head();
@@ -74,7 +74,7 @@ struct Case<'j> {
     unused: ClusterSet,
     /// The replaced and removed files as they are before.
     old: Vec<&'j Node>,
-    files: &'j [FileChange<'j>],
+    files: &'j [FileChange],
     method: Method,
 }
 
@@ -89,17 +89,17 @@ impl<'j> Case<'j> {
             let old = before.remove(&at);
             let file = self.files.iter().find(|it| it.entry.offset() == at);
             let path = || self.reached.path(index);
-            match (old, file.map(|file| file.action)) {
+            match (old, file.map(|file| &file.action)) {
                 (Some((_, old)), None) if self.is_same(old, new) => {}
                 (Some((_, old)), Some(Action::Replace(content))) => {
                     self.check_content(new, content, path())?;
                     self.check_new_chain(Some(old), new)?;
-                    contents.push((index, content));
+                    contents.push((index, content.as_ref()));
                 }
                 (None, Some(Action::Create(content))) => {
                     self.check_content(new, content, path())?;
                     self.check_new_chain(None, new)?;
-                    contents.push((index, content));
+                    contents.push((index, content.as_ref()));
                 }
                 (None, _) => return rejected(format!("{} would appear", path()), at),
                 (Some(_), _) => return rejected(format!("{} would change", path()), at),

@@ -30,35 +30,36 @@ use super::room::{Room, leave_out_avoided};
 use super::table::FatTable;
 use super::volume::Volume;
 use crate::commit::{Phase, Planner};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A file of the root directory, and what becomes of it.
 #[derive(Clone, Debug)]
-pub struct FileChange<'c> {
+pub struct FileChange {
     /// Its entry, as [`Volume::find`] or [`Volume::new_entries`] gave it.
     pub entry: Entry,
     /// What becomes of it.
-    pub action: Action<'c>,
+    pub action: Action,
     /// What for, in words: `new content of state.tgz`.
     pub why: String,
 }
 
 /// What becomes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action<'c> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
     /// It gets other content; never empty.
-    Replace(&'c [u8]),
+    Replace(Bytes),
     /// It is made, with this content; never empty.
-    Create(&'c [u8]),
+    Create(Bytes),
     /// It is removed.
     Remove,
 }
 
-impl<'c> FileChange<'c> {
+impl FileChange {
     /// What the file shall hold; `None` for one that is removed.
-    pub fn content(&self) -> Option<&'c [u8]> {
-        match self.action {
+    pub fn content(&self) -> Option<&Bytes> {
+        match &self.action {
             Action::Replace(content) | Action::Create(content) => Some(content),
             Action::Remove => None,
         }
@@ -98,7 +99,7 @@ pub fn replace(
     reach: &Reach,
     planner: &mut Planner<'_>,
     partition: u32,
-    files: &[FileChange<'_>],
+    files: &[FileChange],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
     let geometry = volume.geometry();
@@ -164,13 +165,13 @@ pub fn replace_in_place(
     reach: &Reach,
     planner: &mut Planner<'_>,
     partition: u32,
-    files: &[FileChange<'_>],
+    files: &[FileChange],
 ) -> Result<(), FatError> {
     let old = nodes_of(reach, files)?;
     let mut parts = Vec::new();
     let mut contents = Vec::new();
     for file in files {
-        match file.action {
+        match &file.action {
             Action::Replace(content) => contents.push(content),
             Action::Create(_) | Action::Remove => return Err(no_fit(file, 0, 0)),
         }
@@ -227,7 +228,7 @@ pub fn reclaim(
     Steps::begin(volume, planner, partition)?.reclaim(reach)
 }
 
-fn no_fit(file: &FileChange<'_>, needed: u64, have: usize) -> FatError {
+fn no_fit(file: &FileChange, needed: u64, have: usize) -> FatError {
     FatError::NoFit {
         file: file.entry.name(),
         needed,
@@ -238,7 +239,7 @@ fn no_fit(file: &FileChange<'_>, needed: u64, have: usize) -> FatError {
 /// The files in the root directory that are replaced or removed, in the order of `files`.
 pub(super) fn nodes_of<'r>(
     reach: &'r Reach,
-    files: &[FileChange<'_>],
+    files: &[FileChange],
 ) -> Result<Vec<&'r Node>, FatError> {
     let mut named = BTreeSet::new();
     let mut nodes = Vec::new();
@@ -262,18 +263,18 @@ pub(super) fn nodes_of<'r>(
     Ok(nodes)
 }
 
-fn content_size(file: &FileChange<'_>) -> FatError {
+fn content_size(file: &FileChange) -> FatError {
     FatError::ContentSize {
         file: file.entry.name(),
-        size: file.content().map_or(0, <[u8]>::len),
+        size: file.content().map_or(0, Bytes::len),
     }
 }
 
-fn size_of(file: &FileChange<'_>) -> Result<u32, FatError> {
+fn size_of(file: &FileChange) -> Result<u32, FatError> {
     u32::try_from(file.len()).map_err(|_| content_size(file))
 }
 
-fn all_reasons(files: &[FileChange<'_>]) -> String {
+fn all_reasons(files: &[FileChange]) -> String {
     let reasons: Vec<_> = files.iter().map(|file| file.why.as_str()).collect();
     reasons.join(", ")
 }
@@ -341,24 +342,19 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
         Ok(())
     }
 
-    /// Puts `content` into the clusters of `chain`: whole sectors, the rest of the last one 0.
-    fn put_content(&mut self, chain: &[ClusterId], content: &[u8]) -> Result<(), FatError> {
+    /// Puts `content` into the clusters of `chain`: whole sectors, the rest of the last one 0. The plan
+    /// shares the content.
+    fn put_content(&mut self, chain: &[ClusterId], content: &Bytes) -> Result<(), FatError> {
         let sector = self.volume.geometry().sector_size() as usize;
-        let padding = vec![0; content.len().next_multiple_of(sector) - content.len()];
-        let mut rest = content;
-        for run in self
-            .volume
-            .runs(chain, (content.len() + padding.len()) as u64)
-        {
+        let padded = content.len().next_multiple_of(sector);
+        let mut rest = content.clone();
+        for run in self.volume.runs(chain, padded as u64) {
             let start = on_medium(self.volume, run.clone()).start;
             let len = usize::try_from(run.end - run.start).unwrap_or(usize::MAX);
-            match rest.split_at_checked(len) {
-                Some((now, later)) => {
-                    self.planner.put(start, now)?;
-                    rest = later;
-                }
-                None => self.planner.put(start, &[rest, &padding].concat())?,
-            }
+            let mut now = rest.split_to(len.min(rest.len()));
+            let mut last = now.split_off(now.len() / sector * sector).to_vec();
+            last.resize(last.len().next_multiple_of(sector), 0);
+            self.planner.put_sectors(start, &[now, last.into()])?;
         }
         Ok(())
     }
@@ -368,8 +364,8 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
     fn put_entries(
         &mut self,
         phase: Phase,
-        files: &[FileChange<'_>],
-        bytes: impl Fn(usize, &FileChange<'_>) -> Result<Option<(usize, Vec<u8>)>, FatError>,
+        files: &[FileChange],
+        bytes: impl Fn(usize, &FileChange) -> Result<Option<(usize, Vec<u8>)>, FatError>,
     ) -> Result<(), FatError> {
         let mut by_sector: BTreeMap<u64, Vec<(usize, u64, Vec<u8>)>> = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
@@ -397,7 +393,7 @@ impl<'s, 'v, 'm> Steps<'s, 'v, 'm> {
     }
 
     /// Deletes the long names of removed files: they belong to nothing any more.
-    fn delete_long_names(&mut self, files: &[FileChange<'_>]) -> Result<(), FatError> {
+    fn delete_long_names(&mut self, files: &[FileChange]) -> Result<(), FatError> {
         let removed = files.iter().filter(|file| file.action == Action::Remove);
         for offset in removed.flat_map(|file| self.volume.long_name_slots(&file.entry)) {
             self.planner.put(self.volume.start() + offset, &[DELETED])?;

@@ -357,8 +357,12 @@ impl<'m> Volume<'m> {
     }
 
     pub(super) fn read_chain(&self, chain: &[ClusterId], bytes: u64) -> Result<Vec<u8>, FatError> {
+        let runs = self.runs(chain, bytes);
+        if let [run] = runs.as_slice() {
+            return read(&self.window, run.clone());
+        }
         let mut content = Vec::new();
-        for run in self.runs(chain, bytes) {
+        for run in runs {
             content.extend(read(&self.window, run)?);
         }
         Ok(content)

@@ -12,6 +12,7 @@ mod error;
 
 pub use error::GzipError;
 
+use super::pieces::Pieces;
 use crate::bytes::{le16, le32};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -111,7 +112,7 @@ fn check_header_crc(header: &[u8], flags: u8) -> Result<(), GzipError> {
     }
     let covered = header.len().saturating_sub(2);
     let stored = le16(header, covered).unwrap_or_default();
-    let [low, high, ..] = crc32(header.get(..covered).unwrap_or_default()).to_le_bytes();
+    let [low, high, ..] = crc32fast::hash(header.get(..covered).unwrap_or_default()).to_le_bytes();
     let computed = u16::from_le_bytes([low, high]);
     if stored != computed {
         return Err(GzipError::HeaderCrc { stored, computed });
@@ -155,7 +156,7 @@ pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<
     let header = Header::parse(bytes)?;
     let mut data = Vec::new();
     let end = inflate_into(bytes, header.0.len(), limit, &mut data, grow)?;
-    check_end(bytes, end, crc32(&data), data.len() as u64)?;
+    check_end(bytes, end, crc32fast::hash(&data), data.len() as u64)?;
     Ok(Gzip { header, data })
 }
 
@@ -163,15 +164,17 @@ pub(super) fn unpack_within(bytes: &[u8], limit: u64, grow: Grow<'_>) -> Result<
 ///
 /// # Errors
 /// [`GzipError`] names what is wrong with the member or with what follows it.
-pub(super) fn holds(bytes: &[u8], data: &[u8]) -> Result<bool, GzipError> {
+pub(super) fn holds(bytes: &[u8], data: &Pieces) -> Result<bool, GzipError> {
     let header = Header::parse(bytes)?;
-    let mut rest = data;
+    let mut at = 0usize;
     let mut same = true;
     let end = inflate(bytes, header.0.len(), u64::MAX, &mut |piece| {
-        same &= rest.split_off(..piece.len()) == Some(piece);
+        let from = at;
+        at = at.saturating_add(piece.len());
+        same = same && data.range(from..at).is(piece);
         Ok(())
     })?;
-    match same && rest.is_empty() {
+    match same && at == data.len() {
         true => check_end(bytes, end, crc32(data), data.len() as u64).map(|()| true),
         false => Ok(false),
     }
@@ -338,57 +341,113 @@ fn make_room(
         })
 }
 
-/// Packs `data` into one gzip member behind `header`.
-///
-/// The output depends on nothing but the arguments: the data go to the compressor in one piece,
-/// since its output depends on where the pieces end.
+/// Packs `data` into one gzip member behind `header`. The output depends on nothing but the arguments.
 ///
 /// # Errors
 /// [`GzipError::Compress`] if the compressor fails, which is not known to happen.
 pub fn pack(header: &Header, data: &[u8], effort: Effort) -> Result<Vec<u8>, GzipError> {
-    let mut file = match effort {
-        Effort::Usual => deflate(header, data, header.level())?,
+    pack_from(header, || std::iter::once(data), effort)
+}
+
+/// The same of data in pieces: the output does not depend on where they end.
+pub(super) fn pack_pieces(
+    header: &Header,
+    data: &Pieces,
+    effort: Effort,
+) -> Result<Vec<u8>, GzipError> {
+    pack_from(header, || data.iter(), effort)
+}
+
+/// The same of what `data` gives, as often as it is asked.
+fn pack_from<'d, P: Iterator<Item = &'d [u8]>>(
+    header: &Header,
+    data: impl Fn() -> P,
+    effort: Effort,
+) -> Result<Vec<u8>, GzipError> {
+    match effort {
+        Effort::Usual => deflate(header, data(), header.level()),
         Effort::Tightest => {
             // The highest level is not always the smallest.
-            let mut best = deflate(header, data, 9)?;
+            let mut best = deflate(header, data(), 9)?;
             for level in [8, 7, 6] {
-                let file = deflate(header, data, level)?;
+                let file = deflate(header, data(), level)?;
                 if file.len() < best.len() {
                     best = file;
                 }
             }
-            best
+            Ok(best)
         }
+    }
+}
+
+/// The header and, behind it, the pieces of `data` as one deflate stream with its trailer.
+fn deflate<'d>(
+    header: &Header,
+    data: impl Iterator<Item = &'d [u8]>,
+    level: u32,
+) -> Result<Vec<u8>, GzipError> {
+    let mut deflater = Deflater {
+        compress: Compress::new(Compression::new(level), false),
+        file: header.0.clone(),
+        output: Vec::with_capacity(CHUNK),
     };
-    file.extend_from_slice(&crc32(data).to_le_bytes());
-    file.extend_from_slice(&size_field(data.len() as u64).to_le_bytes());
+    let (mut crc, mut len) = (crc32fast::Hasher::new(), 0u64);
+    // What the compressor makes of its input depends on where it is cut: always after a whole chunk.
+    let mut chunk = Vec::with_capacity(CHUNK);
+    for mut piece in data {
+        crc.update(piece);
+        len = len.saturating_add(piece.len() as u64);
+        while !piece.is_empty() {
+            if chunk.len() == CHUNK {
+                deflater.take(&chunk, FlushCompress::None)?;
+                chunk.clear();
+            }
+            let fits = piece.len().min(CHUNK.saturating_sub(chunk.len()));
+            let (now, later) = piece.split_at_checked(fits).unwrap_or((piece, &[]));
+            chunk.extend_from_slice(now);
+            piece = later;
+        }
+    }
+    deflater.take(&chunk, FlushCompress::Finish)?;
+    let mut file = deflater.file;
+    file.extend_from_slice(&crc.finalize().to_le_bytes());
+    file.extend_from_slice(&size_field(len).to_le_bytes());
+    file.shrink_to_fit();
     Ok(file)
 }
 
-/// The header and, behind it, `data` as one deflate stream.
-fn deflate(header: &Header, data: &[u8], level: u32) -> Result<Vec<u8>, GzipError> {
-    let mut deflater = Compress::new(Compression::new(level), false);
-    let mut file = header.0.clone();
-    let mut piece = Vec::with_capacity(CHUNK);
-    let mut at = 0;
-    loop {
-        let read = deflater.total_in();
-        let input = data.get(at..).unwrap_or_default();
-        piece.clear();
-        let status = deflater
-            .compress_vec(input, &mut piece, FlushCompress::Finish)
-            .map_err(|_| GzipError::Compress)?;
-        let consumed = progress(read, deflater.total_in());
-        file.extend_from_slice(&piece);
-        at = at.saturating_add(consumed);
-        if status == Status::StreamEnd {
-            break;
-        }
-        if consumed == 0 && piece.is_empty() {
-            return Err(GzipError::Compress);
+/// A compressor, and what came out of it.
+struct Deflater {
+    compress: Compress,
+    file: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Deflater {
+    /// Compresses all of `input`; with [`FlushCompress::Finish`] it is the last.
+    fn take(&mut self, mut input: &[u8], flush: FlushCompress) -> Result<(), GzipError> {
+        loop {
+            let read = self.compress.total_in();
+            self.output.clear();
+            let status = self
+                .compress
+                .compress_vec(input, &mut self.output, flush)
+                .map_err(|_| GzipError::Compress)?;
+            let consumed = progress(read, self.compress.total_in());
+            self.file.extend_from_slice(&self.output);
+            input = input.get(consumed..).unwrap_or_default();
+            let is_done = match flush {
+                FlushCompress::Finish => status == Status::StreamEnd,
+                _ => input.is_empty(),
+            };
+            if is_done {
+                return Ok(());
+            }
+            if consumed == 0 && self.output.is_empty() {
+                return Err(GzipError::Compress);
+            }
         }
     }
-    Ok(file)
 }
 
 /// How far one of `flate2`'s counters moved; bounded by the length of a buffer.
@@ -396,8 +455,10 @@ fn progress(before: u64, after: u64) -> usize {
     usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
 }
 
-fn crc32(data: &[u8]) -> u32 {
-    crc32fast::hash(data)
+fn crc32(data: &Pieces) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    data.iter().for_each(|piece| crc.update(piece));
+    crc.finalize()
 }
 
 /// The trailer's length field: the length modulo 2^32.

@@ -20,6 +20,7 @@ mod inner;
 mod key;
 pub mod key_store;
 mod packed;
+mod pieces;
 mod recovery_key;
 mod rescue;
 mod saved;
@@ -31,6 +32,7 @@ pub use error::StateError;
 pub use gzip::Effort;
 pub use key_store::KeyCache;
 pub use packed::holds_configuration;
+pub use pieces::Pieces;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, Contents, Rescued};
 pub use saved::{Saved, SavedAs};
@@ -39,6 +41,7 @@ use bytes::Bytes;
 use envelope::Envelope;
 use inner::{Inner, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
+use std::borrow::Cow;
 
 const STATE: &str = "state.tgz";
 const LOCAL: &str = "local.tgz";
@@ -141,19 +144,19 @@ impl State {
     }
 
     /// Opens the file `file_name` of a bank, `state.tgz` or a bare `local.tgz`, whose content is
-    /// `bytes`. A sealed state opens too; its inner archive is out of reach unless `keys` carries
-    /// the recovery key.
+    /// `bytes`, which it keeps: those of a `Vec` without a copy. A sealed state opens too; its inner
+    /// archive is out of reach unless `keys` carries the recovery key.
     ///
     /// # Errors
     /// [`StateError`] names the layer and what is wrong with it; [`StateError::NotAState`] for
     /// another file name.
-    pub fn open(
+    pub fn open<'b>(
         file_name: &str,
-        bytes: &[u8],
+        bytes: impl Into<Cow<'b, [u8]>>,
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        Self::open_with(file_name, bytes, None, limits, keys)
+        Self::open_with(file_name, bytes.into(), None, limits, keys)
     }
 
     /// Opens a `local.tgz.ve` that is a file of its own; `key_store` is the content of the
@@ -161,22 +164,23 @@ impl State {
     ///
     /// # Errors
     /// As [`State::open`]; [`StateError::NoKeyBeside`] where there is no key store.
-    pub fn open_encrypted(
-        bytes: &[u8],
+    pub fn open_encrypted<'b>(
+        bytes: impl Into<Cow<'b, [u8]>>,
         key_store: Option<&[u8]>,
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        Self::open_with(LOCAL_ENCRYPTED, bytes, key_store, limits, keys)
+        Self::open_with(LOCAL_ENCRYPTED, bytes.into(), key_store, limits, keys)
     }
 
     fn open_with(
         file_name: &str,
-        bytes: &[u8],
+        file: Cow<'_, [u8]>,
         beside: Option<&[u8]>,
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
+        let bytes = file.as_ref();
         let is = |name: &str| file_name.eq_ignore_ascii_case(name);
         let mut warnings = Vec::new();
         let (outer, inner) = if is(LOCAL) {
@@ -209,7 +213,7 @@ impl State {
         };
         Ok(State {
             file_name: file_name.to_owned(),
-            file: Bytes::copy_from_slice(bytes),
+            file: file.into_owned().into(),
             limits: *limits,
             outer,
             inner,
@@ -230,10 +234,9 @@ impl State {
 
     /// Bytes its archives unpack to, all layers together.
     pub fn unpacked_len(&self) -> u64 {
-        let outer = self.outer.as_ref().map(|packed| packed.archive.as_bytes());
-        let inner = self.packed().ok().map(|packed| packed.archive.as_bytes());
-        let layers = outer.into_iter().chain(inner);
-        layers.map(|bytes| bytes.len() as u64).sum()
+        let layers = self.outer.iter().chain(self.packed().ok());
+        let lens = layers.map(|packed| packed.archive.bytes().len() as u64);
+        lens.sum()
     }
 
     /// The form in which it holds the configuration.
@@ -338,7 +341,7 @@ impl State {
     pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Bytes, StateError> {
         let old = self.packed()?;
         let archive = old.edit(edits)?;
-        if archive.as_bytes() == old.archive.as_bytes() {
+        if archive.bytes() == old.archive.bytes() {
             return Ok(self.file.clone());
         }
         let packed = old.pack(&archive, effort, &self.limits)?;
@@ -350,7 +353,7 @@ impl State {
         let Some(outer) = &self.outer else {
             return Ok(content.into());
         };
-        let path = name.to_owned();
+        let (path, content) = (name.to_owned(), content.into());
         let archive = outer.edit(&[MemberEdit::Replace { path, content }])?;
         Ok(outer.pack(&archive, effort, &self.limits)?.into())
     }

@@ -65,7 +65,7 @@ impl Packed {
             let at = self.at.clone();
             StateError::Gzip { at, source }
         };
-        let bytes = archive.as_bytes();
+        let bytes = archive.bytes();
         let mut held = Held::of(limits.budget);
         held.grow_to(bytes.len() as u64)
             .map_err(|limit| failed(GzipError::OverBudget { limit }))?;
@@ -73,7 +73,7 @@ impl Packed {
             let limit = limits.max_unpacked;
             return Err(failed(GzipError::OverLimit { limit }));
         }
-        let file = gzip::pack(&self.header, bytes, effort).map_err(failed)?;
+        let file = gzip::pack_pieces(&self.header, bytes, effort).map_err(failed)?;
         if !gzip::holds(&file, bytes).map_err(failed)? {
             let at = self.at.clone();
             let what = "the archive does not unpack to what was packed";

@@ -216,14 +216,14 @@ impl Bundle {
         let (manifest_at, manifest) = self.known_manifest()?;
         let mut edits = vec![MemberEdit::Replace {
             path: self.state_at.clone(),
-            content,
+            content: content.into(),
         }];
         edits.extend(uuid.map(|uuid| MemberEdit::Replace {
             path: manifest_at.clone(),
-            content: manifest.with_uuid(uuid),
+            content: manifest.with_uuid(uuid).into(),
         }));
         let archive = self.packed.edit(&edits)?;
-        let limits = Limits::each(archive.as_bytes().len() as u64);
+        let limits = Limits::each(archive.bytes().len() as u64);
         self.packed.pack(&archive, effort, &limits)
     }
 }

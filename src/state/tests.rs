@@ -39,7 +39,7 @@ fn open(file_name: &str, bytes: &[u8]) -> Result<State, StateError> {
 fn give_back() -> MemberEdit {
     MemberEdit::Replace {
         path: CONF.to_owned(),
-        content: NEW.to_vec(),
+        content: Bytes::from_static(NEW),
     }
 }
 
@@ -80,7 +80,7 @@ fn every_form_opens_to_the_same_members_and_takes_the_same_edit() {
 fn edits_that_change_nothing_give_the_file_as_it_was() {
     let same = MemberEdit::Replace {
         path: CONF.to_owned(),
-        content: OLD.to_vec(),
+        content: Bytes::from_static(OLD),
     };
     for bytes in [plain(), encrypted()] {
         let state = open("state.tgz", &bytes).unwrap();
@@ -98,7 +98,7 @@ fn edits_that_change_nothing_give_the_file_as_it_was() {
 fn a_key_is_derived_once_for_many_states_and_their_edits() {
     let keys = KeyCache::new();
     for _ in 0..5 {
-        let state = State::open("state.tgz", &encrypted(), &Limits::default(), &keys).unwrap();
+        let state = State::open("state.tgz", encrypted(), &Limits::default(), &keys).unwrap();
         state.edit(&[give_back()], Effort::Usual).unwrap();
     }
     assert_eq!(keys.derivations(), 1);
@@ -388,10 +388,10 @@ fn both_archives_are_held_to_the_limit() {
         assert_eq!(open(&bytes, limit), Err(want));
     }
     let limits = Limits::each(16 << 10);
-    let state = State::open("state.tgz", &plain(), &limits, &KeyCache::new()).unwrap();
+    let state = State::open("state.tgz", plain(), &limits, &KeyCache::new()).unwrap();
     let large = MemberEdit::Replace {
         path: CONF.to_owned(),
-        content: vec![0; 16 << 10],
+        content: vec![0; 16 << 10].into(),
     };
     let err = state.edit(&[large], Effort::Usual).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Refused);

@@ -11,6 +11,7 @@ use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Edit, EditError, SettingChange};
 use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
 use crate::loader::Depth;
+use bytes::Bytes;
 
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
@@ -92,7 +93,7 @@ impl<'m> Stick<'m, '_> {
             self.check_meanwhile(&stages.set, from, to)?;
             stages.replace_all(&files)?;
         }
-        stages.put_boot_cfg(&files, &boot_cfg)?;
+        stages.put_boot_cfg(&files, &boot_cfg.into())?;
         let (set, changes) = stages.finish();
         self.judge_copy(set, changes, &files, to)
     }
@@ -257,7 +258,7 @@ impl<'m> Stick<'m, '_> {
         let same = filled(files) == filled(&copied)
             && files.iter().all(|(name, (entry, content))| {
                 let copy = copied.get(name);
-                let is_same = |copy: &(Entry, Vec<u8>)| copy.1 == *content || is_boot_cfg(entry);
+                let is_same = |copy: &(Entry, Bytes)| copy.1 == *content || is_boot_cfg(entry);
                 content.is_empty() || copy.is_some_and(is_same)
             });
         if !same {

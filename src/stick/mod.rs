@@ -362,7 +362,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             return Ok(state);
         }
         let Settings { limits, keys, .. } = &self.settings;
-        let state = State::open(&file.name, &bytes, limits, keys);
+        let state = State::open(&file.name, bytes, limits, keys);
         state
             .map(|state| self.opened.keep(state, limits))
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))

@@ -231,15 +231,14 @@ impl Stick<'_, '_> {
             let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
             return Err(Cause::NoState(banks).into());
         }
-        let files = || work.iter().flat_map(|(_, files)| files);
-        FileWork::check_unmatched(files())?;
-        let (set, banks) = self.lay_out(&work, request)?;
+        FileWork::check_unmatched(work.iter().flat_map(|(_, files)| files))?;
+        let (set, banks) = self.lay_out(&mut work, request)?;
         let mut said = BTreeSet::new();
-        let of_files = files().flat_map(FileWork::warnings);
+        let files = work.iter().flat_map(|(_, files)| files);
+        let of_files = files.flat_map(FileWork::warnings).cloned();
         let warnings = self.left_alone().into_iter().chain(of_files);
         let warnings = warnings.filter(|warning| said.insert(warning.clone()));
         let warnings = warnings.collect();
-        // The states as they were are not held beside the new ones.
         drop(work);
         let outlook = match set.is_empty() {
             true => self.outlook(),
@@ -288,19 +287,20 @@ impl Stick<'_, '_> {
         })
     }
 
-    /// Packs the changed states and finds the sectors for them.
+    /// Packs the changed states and finds the sectors for them. A state is let go of when it is packed.
     fn lay_out(
         &self,
-        work: &[(&Slot<'_>, Vec<FileWork>)],
+        work: &mut [(&Slot<'_>, Vec<FileWork>)],
         request: Request,
     ) -> Result<(WriteSet, Vec<BankPlan>), Error> {
         let mut planner = self.planner(self.medium());
         let mut banks = Vec::new();
-        for (slot, files) in work {
+        for (slot, files) in work.iter_mut() {
             let volume = slot.opened()?.volume();
             let on = |error: FatError| Error::from(error).on(slot.partition);
             if !files.iter().any(FileWork::changes) {
                 banks.push((BankPlan::unchanged(slot, files), None));
+                files.iter_mut().for_each(FileWork::let_go);
                 continue;
             }
             let reach = volume.check().map_err(on)?;
@@ -310,6 +310,7 @@ impl Stick<'_, '_> {
                 .zip(contents)
                 .map(|(file, content)| file.plan(content));
             let plan = BankPlan::new(slot, &reach, plans.collect(), method);
+            files.iter_mut().for_each(FileWork::let_go);
             banks.push((plan, Some(reach)));
         }
         let set = planner.finish();

@@ -6,13 +6,14 @@ use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{ChangeSource, EditError, SettingChange, fingerprint};
 use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume};
 use crate::secrets::Guarded;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// `bootstate` of a bank that the loader passes over.
 const INVALID: &str = "3";
 
 /// The files of a bank's root directory, by their eleven bytes of name: entry and content.
-pub(super) type Files = BTreeMap<[u8; 11], (Entry, Vec<u8>)>;
+pub(super) type Files = BTreeMap<[u8; 11], (Entry, Bytes)>;
 
 /// The stages of a copy, each planned for the medium as the one before leaves it.
 pub(super) struct Stages<'s, 'm, 'k> {
@@ -47,12 +48,12 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         };
         let invalid = BootCfgEdit::set("bootstate", INVALID);
         let on = |error| Error::from(EditError::from(error)).on(self.to);
-        let content = cfg.with_setting(&invalid).map_err(on)?;
+        let content = Bytes::from(cfg.with_setting(&invalid).map_err(on)?);
         self.stage(|volume| {
             let entry = volume.find(BOOT_CFG)?;
             let change = entry.map(|entry| FileChange {
                 entry,
-                action: Action::Replace(&content),
+                action: Action::Replace(content.clone()),
                 why: "the target is told not to boot".to_owned(),
             });
             Ok(change.into_iter().collect())
@@ -69,7 +70,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
     /// Whether any file but boot.cfg has to be replaced, made or removed.
     pub(super) fn differs(&self, files: &Files) -> Result<bool, Error> {
         let there = self.target_files()?;
-        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Vec<u8>> {
+        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Bytes> {
             let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
             let filled = all.filter(|(_, (_, content))| !content.is_empty());
             let filled = filled.map(|(name, (_, content))| (*name, content.clone()));
@@ -94,7 +95,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
                 self.changes.push(change);
             }
         }
-        let missing: Vec<&(Entry, Vec<u8>)> = files
+        let missing: Vec<&(Entry, Bytes)> = files
             .iter()
             .filter(|(_, (entry, content))| !is_boot_cfg(entry) && !content.is_empty())
             .filter(|(name, (_, content))| {
@@ -126,14 +127,14 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
             let new = entries.map(|(entry, (_, content))| FileChange {
                 why: format!("copy of {}", entry.name()),
                 entry,
-                action: Action::Create(content),
+                action: Action::Create(content.clone()),
             });
             Ok(new.collect())
         })
     }
 
     /// The target's boot.cfg, last of all.
-    pub(super) fn put_boot_cfg(&mut self, files: &Files, content: &[u8]) -> Result<(), Error> {
+    pub(super) fn put_boot_cfg(&mut self, files: &Files, content: &Bytes) -> Result<(), Error> {
         let original = files
             .values()
             .find(|(entry, _)| entry.name().eq_ignore_ascii_case(BOOT_CFG));
@@ -149,15 +150,15 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         let limit = self.stick.settings().limits.max_unpacked;
         self.stage(|volume| {
             let (entry, action) = match volume.find(BOOT_CFG)? {
-                Some(entry) => (Some(entry), Action::Replace(content)),
+                Some(entry) => (Some(entry), Action::Replace(content.clone())),
                 None => {
                     let new = volume.new_entries(&[(BOOT_CFG, like)])?;
-                    (new.into_iter().next(), Action::Create(content))
+                    (new.into_iter().next(), Action::Create(content.clone()))
                 }
             };
             let is_so = match &entry {
                 Some(entry) if matches!(action, Action::Replace(_)) => {
-                    volume.read_file(entry, limit)? == content
+                    volume.read_file(entry, limit)? == *content
                 }
                 _ => false,
             };
@@ -171,9 +172,9 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
     }
 
     /// Plans and judges one stage on top of those before.
-    fn stage<'c>(
+    fn stage(
         &mut self,
-        changes: impl FnOnce(&Volume<'_>) -> Result<Vec<FileChange<'c>>, FatError>,
+        changes: impl FnOnce(&Volume<'_>) -> Result<Vec<FileChange>, FatError>,
     ) -> Result<(), Error> {
         let on = |error: FatError| Error::from(error).on(self.to);
         let overlay = Overlay::new(self.stick.medium(), &self.set);
@@ -208,7 +209,7 @@ pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<
     for entry in volume.files().filter(|entry| !entry.is_directory()) {
         let content = volume.read_file(&entry, limit);
         let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
-        files.insert(entry.raw_name(), (entry, content));
+        files.insert(entry.raw_name(), (entry, content.into()));
     }
     Ok(files)
 }

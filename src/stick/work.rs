@@ -7,7 +7,7 @@ use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, Text
 use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::secrets::Guarded;
-use crate::state::{Effort, State};
+use crate::state::{Effort, Form, State};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ pub(super) struct FileWork {
     /// Its entry; `None` where it is not there yet.
     entry: Option<Entry>,
     edited: Edited,
+    /// The form of a state; `None` of any other file.
+    form: Option<Form>,
     result: Outcome,
 }
 
@@ -61,6 +63,11 @@ pub(super) struct FileWork {
 enum Outcome {
     /// A state, whose members the edits change.
     State(Arc<State>),
+    /// The same, packed and let go of.
+    Packed {
+        /// Whether the edits change it.
+        changes: bool,
+    },
     /// A file that gets this content as a whole; `None` where it stays.
     Whole(Option<Bytes>),
     /// A file that goes.
@@ -117,6 +124,7 @@ impl Stick<'_, '_> {
             listed: false,
             entry: Some(entry),
             edited,
+            form: None,
             result: Outcome::Whole(content.map(Bytes::from)),
         }))
     }
@@ -130,13 +138,15 @@ impl Stick<'_, '_> {
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
         let release = slot.release();
-        let edited = edit::apply(&state, edits, context, release.as_ref())
+        let mut edited = edit::apply(&state, edits, context, release.as_ref())
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
+        edited.warnings.splice(0..0, state.warnings());
         Ok(FileWork {
             name: file.name.clone(),
             listed: file.listed,
             entry: Some(file.entry.clone()),
             edited,
+            form: Some(state.form()),
             result: Outcome::State(state),
         })
     }
@@ -209,6 +219,7 @@ impl Stick<'_, '_> {
             entry,
             name,
             edited,
+            form: None,
             result,
         })
     }
@@ -234,6 +245,7 @@ impl FileWork {
                 warnings: vec![warning],
                 ..Edited::default()
             },
+            form: None,
             result: Outcome::LeftAlone,
         }
     }
@@ -247,28 +259,33 @@ impl FileWork {
     pub(super) fn changes(&self) -> bool {
         match &self.result {
             Outcome::State(_) => !self.edited.members.is_empty(),
+            Outcome::Packed { changes } => *changes,
             Outcome::Whole(content) => content.is_some(),
             Outcome::Removed => true,
             Outcome::LeftAlone => false,
         }
     }
 
-    /// Bytes its archives unpack to.
+    /// Bytes that the archives of its state take while it is held.
     pub(super) fn unpacked_len(&self) -> u64 {
         match &self.result {
             Outcome::State(state) => state.unpacked_len(),
-            Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => 0,
+            _ => 0,
+        }
+    }
+
+    /// Lets go of a state that was packed: it is not held beside those that are packed after it.
+    pub(super) fn let_go(&mut self) {
+        if matches!(self.result, Outcome::State(_)) {
+            let changes = self.changes();
+            self.result = Outcome::Packed { changes };
+            self.edited.members.clear();
         }
     }
 
     /// What a person should know.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = match &self.result {
-            Outcome::State(state) => state.warnings(),
-            Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => Vec::new(),
-        };
-        warnings.extend(self.edited.warnings.iter().cloned());
-        warnings
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.edited.warnings
     }
 
     /// The plan for the file, given its new content.
@@ -276,10 +293,7 @@ impl FileWork {
         FilePlan {
             file: self.name.clone(),
             listed: self.listed,
-            form: match &self.result {
-                Outcome::State(state) => Some(state.form()),
-                Outcome::Whole(_) | Outcome::Removed | Outcome::LeftAlone => None,
-            },
+            form: self.form,
             removed: matches!(self.result, Outcome::Removed),
             searched: self.edited.searched.clone(),
             doubtful: self.edited.doubtful,
@@ -347,7 +361,7 @@ pub(super) fn pack(
 ) -> Result<Vec<Option<Bytes>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
-        Outcome::Removed | Outcome::LeftAlone => Ok(None),
+        Outcome::Removed | Outcome::LeftAlone | Outcome::Packed { .. } => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);
@@ -365,11 +379,11 @@ pub(super) fn pack(
 ///
 /// # Errors
 /// A file that is to be made and cannot be: its name, or no room in the directory.
-pub(super) fn file_changes<'c>(
+pub(super) fn file_changes(
     slot: &Slot<'_>,
     files: &[FileWork],
-    contents: &'c [Option<Bytes>],
-) -> Result<Vec<FileChange<'c>>, Error> {
+    contents: &[Option<Bytes>],
+) -> Result<Vec<FileChange>, Error> {
     let bank = slot.opened()?;
     let on = |error: FatError| Error::from(error).on(slot.partition);
     let missing = files
@@ -397,11 +411,11 @@ pub(super) fn file_changes<'c>(
         let (entry, action, what) = match (&file.entry, content) {
             (Some(entry), Some(content)) => (
                 Some(entry.clone()),
-                Action::Replace(content),
+                Action::Replace(content.clone()),
                 "new content of",
             ),
             (Some(entry), None) => (Some(entry.clone()), Action::Remove, "removal of"),
-            (None, Some(content)) => (new.next(), Action::Create(content), "new file"),
+            (None, Some(content)) => (new.next(), Action::Create(content.clone()), "new file"),
             (None, None) => (None, Action::Remove, ""),
         };
         if let Some(entry) = entry {

@@ -252,7 +252,7 @@ impl<'k> SavedState<'k> {
             MemberEdit::Replace { path, content } if path == ESX_CONF => Some(content),
             _ => None,
         })?;
-        let new = EsxConf::parse(content.clone()).ok()?;
+        let new = EsxConf::parse(content.to_vec()).ok()?;
         let new = new.get(edit::identity::SYSTEM_UUID).unwrap_or_default();
         let changes = old.eq_ignore_ascii_case(&in_state) && new != in_state;
         changes.then(|| (old, new.to_owned()))

@@ -130,7 +130,7 @@ fn a_cut_in_place_is_always_put_back_by_the_old_sectors() {
 }
 
 /// A judged plan that makes two files, removes one with a long name and replaces `state.tgz`.
-fn plan_of_three_kinds<'c>(bytes: &[u8], format: Format, new: &'c [u8]) -> WriteSet {
+fn plan_of_three_kinds(bytes: &[u8], format: Format, new: &[u8]) -> WriteSet {
     let volume = open(&bytes, format);
     let reach = volume.check().unwrap();
     let state = volume.find("state.tgz").unwrap().unwrap();
@@ -142,21 +142,21 @@ fn plan_of_three_kinds<'c>(bytes: &[u8], format: Format, new: &'c [u8]) -> Write
         .collect();
     let missing: Vec<_> = missing.into_iter().map(|name| (name, &state)).collect();
     let fresh = volume.new_entries(&missing).unwrap();
-    let change = |entry, action: Action<'c>| FileChange {
+    let change = |entry, action: Action| FileChange {
         entry,
         action,
         why: "a change".to_owned(),
     };
     let there = made.into_iter().filter_map(|(_, found)| found);
-    let mut files: Vec<FileChange<'c>> = fresh
+    let mut files: Vec<FileChange> = fresh
         .into_iter()
-        .map(|entry| change(entry, Action::Create(new)))
-        .chain(there.map(|entry| change(entry, Action::Replace(new))))
+        .map(|entry| change(entry, Action::Create(new.to_vec().into())))
+        .chain(there.map(|entry| change(entry, Action::Replace(new.to_vec().into()))))
         .collect();
     if let Some(entry) = volume.find("local.tgz").unwrap() {
         files.push(change(entry, Action::Remove));
     }
-    files.push(change(state, Action::Replace(new)));
+    files.push(change(state, Action::Replace(new.to_vec().into())));
     let mut planner = Planner::new(&bytes, format.sector_size);
     replace(&volume, &reach, &mut planner, 5, &files).unwrap();
     let set = planner.finish();

@@ -114,7 +114,7 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
             let content = pattern(2000, 77);
             let files = [FileChange {
                 entry,
-                action: Action::Replace(&content),
+                action: Action::Replace(content.clone().into()),
                 why: "test".into(),
             }];
             let mut planner = Planner::new(&bytes, format.sector_size);
@@ -184,7 +184,7 @@ fn an_undo_gives_back_files_of_the_root_directory_and_nothing_else() {
         let content = pattern(2000, 77);
         let files = [FileChange {
             entry: volume.find("state.tgz").unwrap().unwrap(),
-            action: Action::Replace(&content),
+            action: Action::Replace(content.clone().into()),
             why: "test".into(),
         }];
         let mut planner = Planner::new(&before.bytes, format.sector_size);
@@ -317,7 +317,7 @@ fn no_mutation_of_the_metadata_panics_in_either_reader() {
             };
             let files = [FileChange {
                 entry,
-                action: Action::Replace(b"new"),
+                action: Action::Replace(b"new".to_vec().into()),
                 why: "test".into(),
             }];
             let mut planner = Planner::new(&bytes, format.sector_size);

@@ -158,7 +158,7 @@ fn a_bank_of_250_megabytes_is_checked_and_a_plan_judged_with_few_reads() {
     let new = pattern(31_000, 1);
     let files = [FileChange {
         entry,
-        action: Action::Replace(&new),
+        action: Action::Replace(new.clone().into()),
         why: "test".into(),
     }];
     let mut planner = Planner::new(&medium, 512);

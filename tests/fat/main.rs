@@ -49,7 +49,7 @@ fn plan(
         let why = format!("new content of {name}");
         files.push(FileChange {
             entry,
-            action: Action::Replace(content),
+            action: Action::Replace(content.to_vec().into()),
             why,
         });
     }

@@ -51,7 +51,7 @@ fn free_clusters_that_cannot_be_read_are_left_out_and_a_medium_of_them_is_given_
         let volume = open(&medium, format);
         let files = [FileChange {
             entry: volume.find("state.tgz").unwrap().unwrap(),
-            action: Action::Replace(&[7; 1500]),
+            action: Action::Replace(vec![7; 1500].into()),
             why: "test".into(),
         }];
         let mut planner = Planner::new(&medium, format.sector_size);

@@ -21,10 +21,10 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
     let content = [old, b"# more\n"].concat();
     let edit = MemberEdit::Replace {
         path: path.to_owned(),
-        content: content.clone(),
+        content: content.clone().into(),
     };
     if let Ok(edited) = state.edit(&[edit], Effort::Usual) {
-        let again = State::open(name, &edited, &LIMITS, &KEYS).expect("what was packed");
+        let again = State::open(name, &*edited, &LIMITS, &KEYS).expect("what was packed");
         assert!(
             again.content(path).unwrap() == Some(&content[..]),
             "the edit is not there"
@@ -33,7 +33,7 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
     let changes = [
         MemberEdit::Add {
             path: "etc/added".to_owned(),
-            content: vec![7; 700],
+            content: vec![7; 700].into(),
             mode: 0o600,
             mtime: 0,
         },
@@ -43,7 +43,7 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
     ];
     for change in changes {
         if let Ok(edited) = state.edit(&[change], Effort::Usual) {
-            State::open(name, &edited, &LIMITS, &KEYS).expect("what was packed");
+            State::open(name, &*edited, &LIMITS, &KEYS).expect("what was packed");
         }
     }
     true

@@ -57,10 +57,10 @@ pub fn fat(data: &[u8]) -> bool {
     let Some(entry) = volume.files().find(|entry| !entry.is_directory()) else {
         return false;
     };
-    let content = [7; 700];
+    let content = vec![7; 700];
     let files = [FileChange {
         entry,
-        action: Action::Replace(&content),
+        action: Action::Replace(content.clone().into()),
         why: "fuzz".to_owned(),
     }];
     let mut planner = Planner::new(&medium, sector_size);

@@ -1,7 +1,8 @@
 //! Changes to an archive as splices: byte ranges and what takes their place.
 
 use super::scan::{BLOCK, at, checksum};
-use super::{Archive, ArchiveError, Member, MemberKind, field, normalise};
+use super::{Archive, ArchiveError, Member, MemberKind, Pieces, field, normalise};
+use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -14,14 +15,14 @@ pub enum MemberEdit {
         /// Which file.
         path: String,
         /// Its new content.
-        content: Vec<u8>,
+        content: Bytes,
     },
     /// Adds a regular file, owned by root, after the last member.
     Add {
         /// Where. No member may be there already.
         path: String,
         /// Its content.
-        content: Vec<u8>,
+        content: Bytes,
         /// Permission bits, at most `0o7777`.
         mode: u32,
         /// Time of last modification in seconds since 1970.
@@ -45,10 +46,11 @@ impl MemberEdit {
     }
 }
 
-/// Bytes of the old archive and what takes their place.
+/// Bytes of the old archive and what takes their place. It begins and ends where a member's header, data
+/// or padding do, so that each of them stays in one piece.
 struct Splice {
     range: Range<usize>,
-    with: Vec<u8>,
+    with: Pieces,
 }
 
 const LONG_LINK: &[u8] = b"././@LongLink";
@@ -60,7 +62,8 @@ const MAX_PATH: usize = 4095;
 
 impl Archive {
     /// The archive with `edits` made, verified against what they ask for. Everything they do
-    /// not name is copied byte for byte; a replacement by equal content changes nothing.
+    /// not name is the same byte for byte, and shared with this archive; a replacement by equal content
+    /// changes nothing.
     ///
     /// # Errors
     /// [`ArchiveError`] where an edit names no member, two name the same, the member is not a
@@ -79,21 +82,20 @@ impl Archive {
         self.check_added(edits)?;
         // Stable: added members keep the order they were asked for.
         splices.sort_by_key(|splice| splice.range.start);
-        let changed = Archive::parse(self.spliced(&splices))?;
+        let changed = Archive::parse(self.spliced(splices))?;
         super::verify::verify(self, edits, &changed)?;
         Ok(changed)
     }
 
-    fn spliced(&self, splices: &[Splice]) -> Vec<u8> {
-        let added: usize = splices.iter().map(|splice| splice.with.len()).sum();
-        let mut bytes = Vec::with_capacity(self.bytes.len().saturating_add(added));
+    fn spliced(&self, splices: Vec<Splice>) -> Pieces {
+        let mut bytes = Pieces::default();
         let mut from = 0;
         for Splice { range, with } in splices {
-            bytes.extend_from_slice(self.slice(&(from..range.start)));
-            bytes.extend_from_slice(with);
+            bytes.append(self.bytes.range(from..range.start));
+            bytes.append(with);
             from = range.end;
         }
-        bytes.extend_from_slice(self.slice(&(from..self.bytes.len())));
+        bytes.append(self.bytes.range(from..self.bytes.len()));
         bytes
     }
 
@@ -101,7 +103,7 @@ impl Archive {
         match edit {
             MemberEdit::Replace { path, content } => {
                 let member = self.editable(path)?;
-                if self.data(member) != content.as_slice() {
+                if self.data(member) != content {
                     splices.push(self.replacement(path, member, content)?);
                 }
             }
@@ -125,7 +127,7 @@ impl Archive {
                 let all = self.members.iter().filter(|m| m.path == member.path);
                 splices.extend(all.map(|member| Splice {
                     range: member.raw.span.clone(),
-                    with: Vec::new(),
+                    with: Pieces::default(),
                 }));
             }
         }
@@ -158,7 +160,7 @@ impl Archive {
         &self,
         path: &str,
         member: &Member,
-        content: &[u8],
+        content: &Bytes,
     ) -> Result<Splice, ArchiveError> {
         let start = member.raw.header;
         let offset = start;
@@ -166,8 +168,8 @@ impl Archive {
         put(&mut header, path, "size", at::SIZE, content.len() as u64)?;
         let sum = checksum(&header);
         put(&mut header, path, "checksum", at::CHECKSUM, sum)?;
-        let mut with = header.to_vec();
-        push_padded(&mut with, content);
+        let mut with = Pieces::from(header.to_vec());
+        push_padded(&mut with, content.clone());
         Ok(Splice {
             range: start..member.raw.span.end,
             with,
@@ -291,26 +293,26 @@ fn put(
     })
 }
 
-fn push_padded(bytes: &mut Vec<u8>, content: &[u8]) {
-    bytes.extend_from_slice(content);
+fn push_padded(bytes: &mut Pieces, content: Bytes) {
     let padding = content.len().next_multiple_of(BLOCK) - content.len();
-    bytes.extend(std::iter::repeat_n(0, padding));
+    bytes.push(content);
+    bytes.push(Bytes::from_static(&[0; BLOCK]).slice(..padding));
 }
 
 /// Header, data and padding of a new file as the host's own tar would write them, a name too
 /// long for the header in a GNU long-name header before it.
-fn new_member(path: &str, content: &[u8], mode: u32, mtime: u64) -> Result<Vec<u8>, ArchiveError> {
+fn new_member(path: &str, content: &Bytes, mode: u32, mtime: u64) -> Result<Pieces, ArchiveError> {
     let name = normalise(path.as_bytes());
-    let mut bytes = Vec::new();
+    let mut bytes = Pieces::default();
     if name.len() > NAME_IN_HEADER {
         let with_nul = [name.as_slice(), b"\0"].concat();
         let header = new_header(path, LONG_LINK, b'L', LONG_LINK_MODE, with_nul.len(), 0)?;
-        bytes.extend_from_slice(&header);
-        push_padded(&mut bytes, &with_nul);
+        bytes.push(header.to_vec());
+        push_padded(&mut bytes, with_nul.into());
     }
     let size = content.len();
-    bytes.extend_from_slice(&new_header(path, &name, b'0', mode, size, mtime)?);
-    push_padded(&mut bytes, content);
+    bytes.push(new_header(path, &name, b'0', mode, size, mtime)?.to_vec());
+    push_padded(&mut bytes, content.clone());
     Ok(bytes)
 }
 

@@ -18,11 +18,11 @@ pub use edit::MemberEdit;
 pub use error::ArchiveError;
 pub use salvage::Salvaged;
 
+use super::pieces::Pieces;
 use scan::{RawMember, at, block, text};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Cursor;
 use std::ops::Range;
 
 /// Hard links followed to reach content. Real archives need one.
@@ -154,7 +154,7 @@ fn normalise(name: &[u8]) -> Vec<u8> {
 /// A tar archive, every header of it checked.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    bytes: Vec<u8>,
+    bytes: Pieces,
     members: Vec<Member>,
     /// For each path the last member that has it: the one that counts.
     last: BTreeMap<Vec<u8>, usize>,
@@ -169,12 +169,12 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] for a wrong checksum, data past the end, a missing end, and whatever
     /// different tar readers would understand differently.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, ArchiveError> {
-        Self::parse_or_return(bytes).map_err(|(error, _)| error)
+    pub fn parse(bytes: impl Into<Pieces>) -> Result<Self, ArchiveError> {
+        Self::parse_or_return(bytes.into()).map_err(|(error, _)| error)
     }
 
     /// The same; an error comes with the bytes it is about.
-    fn parse_or_return(bytes: Vec<u8>) -> Result<Self, (ArchiveError, Vec<u8>)> {
+    fn parse_or_return(bytes: Pieces) -> Result<Self, (ArchiveError, Pieces)> {
         let found = scan::scan(&bytes).and_then(|scan| {
             let members = members(&bytes, &scan.members)?;
             Ok((scan, members))
@@ -220,8 +220,8 @@ impl Archive {
         &self.members
     }
 
-    /// The unpacked archive.
-    pub fn as_bytes(&self) -> &[u8] {
+    /// The unpacked archive: in one piece where it was parsed from that, else what an edit made of it.
+    pub fn bytes(&self) -> &Pieces {
         &self.bytes
     }
 
@@ -282,21 +282,17 @@ impl Archive {
         Ok(Some(member))
     }
 
-    /// A member's data as they lie in the archive.
+    /// A member's data as they lie in the archive. Its scan found them there, and an edit keeps them in
+    /// one piece.
     fn data(&self, member: &Member) -> &[u8] {
-        self.slice(&member.raw.data)
-    }
-
-    /// Ranges are made by the scan, inside the archive.
-    fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
+        self.bytes.get(member.raw.data.clone()).unwrap_or_default()
     }
 }
 
 /// The members with their names, which the `tar` crate reads; it must find the same headers.
-fn members(bytes: &[u8], raw: &[RawMember]) -> Result<Vec<Member>, ArchiveError> {
+fn members(bytes: &Pieces, raw: &[RawMember]) -> Result<Vec<Member>, ArchiveError> {
     let disagree = |offset, detail: String| ArchiveError::ReadersDisagree { offset, detail };
-    let mut reader = tar::Archive::new(Cursor::new(bytes));
+    let mut reader = tar::Archive::new(bytes.reader());
     let mut entries = reader
         .entries_with_seek()
         .map_err(|err| disagree(0, err.to_string()))?;
@@ -332,7 +328,7 @@ fn members(bytes: &[u8], raw: &[RawMember]) -> Result<Vec<Member>, ArchiveError>
 }
 
 fn read_member(
-    bytes: &[u8],
+    bytes: &Pieces,
     raw: &RawMember,
     name: Vec<u8>,
     link_name: Vec<u8>,

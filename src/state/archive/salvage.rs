@@ -30,7 +30,7 @@ impl Archive {
         let mut have = bytes.len();
         let mut fault = None;
         for _ in 0..MAX_ATTEMPTS {
-            let (error, returned) = match Archive::parse_or_return(bytes) {
+            let (error, returned) = match Archive::parse_or_return(bytes.into()) {
                 Ok(archive) if archive.members.is_empty() && fault.is_some() => {
                     return Err(fault.unwrap_or(ArchiveError::NoEnd { offset: 0 }));
                 }
@@ -43,7 +43,7 @@ impl Archive {
                 }
                 Err(failed) => failed,
             };
-            bytes = returned;
+            bytes = returned.into();
             let Some(offset) = error.offset() else {
                 return Err(error);
             };

@@ -4,7 +4,7 @@
 //! length held against the archive's own. Names are left to the `tar` crate, which runs after
 //! this and must find the same headers.
 
-use super::{ArchiveError, MemberKind, field};
+use super::{ArchiveError, MemberKind, Pieces, field};
 use std::collections::BTreeSet;
 
 pub(super) const BLOCK: usize = 512;
@@ -77,8 +77,8 @@ struct Pending {
 }
 
 /// The 512 bytes at `offset`.
-pub(super) fn block(bytes: &[u8], offset: usize) -> Option<&[u8; BLOCK]> {
-    bytes.get(offset..)?.first_chunk()
+pub(super) fn block(bytes: &Pieces, offset: usize) -> Option<&[u8; BLOCK]> {
+    bytes.get(offset..offset.checked_add(BLOCK)?)?.first_chunk()
 }
 
 /// The sum of a header's bytes, the checksum field taken as spaces.
@@ -91,7 +91,7 @@ pub(super) fn checksum(header: &[u8; BLOCK]) -> u64 {
 }
 
 /// Walks the headers of `bytes` to the end of the archive.
-pub(super) fn scan(bytes: &[u8]) -> Result<Scan, ArchiveError> {
+pub(super) fn scan(bytes: &Pieces) -> Result<Scan, ArchiveError> {
     let mut members = Vec::new();
     let mut pending = Pending::default();
     let mut offset = 0;
@@ -144,8 +144,8 @@ fn check_checksum(header: &[u8; BLOCK], offset: usize) -> Result<(), ArchiveErro
 
 /// Two zero blocks end an archive. A lone one at the very end is tolerated by every reader; in
 /// front of other data GNU tar stops at it and busybox, which the host uses, goes on.
-fn check_end(bytes: &[u8], end: usize) -> Result<Vec<String>, ArchiveError> {
-    let tail = bytes.get(end..).unwrap_or_default();
+fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<String>, ArchiveError> {
+    let tail = bytes.get(end..bytes.len()).unwrap_or_default();
     let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
     let after_first = tail.get(BLOCK..).unwrap_or_default();
     if after_first.len() < BLOCK && is_zero(after_first) {
@@ -174,7 +174,7 @@ fn is_extension(header: &[u8; BLOCK]) -> bool {
 
 /// Takes in an extension header and says where the next header begins.
 fn extension(
-    bytes: &[u8],
+    bytes: &Pieces,
     header: &[u8; BLOCK],
     offset: usize,
     pending: &mut Pending,
@@ -198,7 +198,7 @@ fn extension(
 }
 
 fn extension_payload(
-    bytes: &[u8],
+    bytes: &Pieces,
     offset: usize,
     data: usize,
     size: usize,
@@ -210,13 +210,12 @@ fn extension_payload(
             limit: MAX_EXTENSION,
         });
     }
-    Ok(bytes
-        .get(data..data.saturating_add(size))
-        .unwrap_or_default())
+    let payload = bytes.get(data..data.saturating_add(size));
+    payload.ok_or_else(|| past_end(bytes, offset, size as u64))
 }
 
 fn member(
-    bytes: &[u8],
+    bytes: &Pieces,
     header: &[u8; BLOCK],
     offset: usize,
     pending: Pending,
@@ -325,7 +324,7 @@ fn kind_of(header: &[u8; BLOCK]) -> MemberKind {
 
 /// Skips the blocks in which an old-GNU sparse file's map continues.
 fn after_sparse_map(
-    bytes: &[u8],
+    bytes: &Pieces,
     header: &[u8; BLOCK],
     offset: usize,
     mut data: usize,
@@ -352,7 +351,7 @@ fn size_field(header: &[u8; BLOCK], offset: usize) -> Result<usize, ArchiveError
 
 /// Where `size` bytes of data at `data` lie, and where their padding ends.
 fn place(
-    bytes: &[u8],
+    bytes: &Pieces,
     offset: usize,
     data: usize,
     size: usize,
@@ -364,7 +363,7 @@ fn place(
         .ok_or_else(|| past_end(bytes, offset, size as u64))
 }
 
-fn past_end(bytes: &[u8], offset: usize, size: u64) -> ArchiveError {
+fn past_end(bytes: &Pieces, offset: usize, size: u64) -> ArchiveError {
     ArchiveError::PastEnd {
         offset,
         size,

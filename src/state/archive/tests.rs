@@ -5,6 +5,7 @@ use super::scan::at;
 use super::*;
 use crate::error::ErrorKind;
 use crate::state::fixtures::{archive, files, header, member, with_checksum};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 const CONF: &str = "etc/vmware/esx.conf";
@@ -12,14 +13,14 @@ const CONF: &str = "etc/vmware/esx.conf";
 fn replace(path: &str, content: &[u8]) -> MemberEdit {
     MemberEdit::Replace {
         path: path.to_owned(),
-        content: content.to_vec(),
+        content: content.to_vec().into(),
     }
 }
 
 fn add(path: &str, content: &[u8]) -> MemberEdit {
     MemberEdit::Add {
         path: path.to_owned(),
-        content: content.to_vec(),
+        content: content.to_vec().into(),
         mode: 0o644,
         mtime: 0o14104745010,
     }
@@ -118,9 +119,12 @@ fn the_last_of_several_members_counts_and_is_the_one_edited() {
         &parts[1],
         &file("./etc/vmware/esx.conf", b"newest"),
     ];
-    assert_eq!(edited.as_bytes(), crate::state::fixtures::archive(&want));
+    assert_eq!(
+        edited.bytes().to_vec(),
+        crate::state::fixtures::archive(&want)
+    );
     let removed = archive.edit(&[remove(CONF)]).unwrap();
-    assert_eq!(removed.as_bytes(), files(&[("a", b"a")]));
+    assert_eq!(removed.bytes().to_vec(), files(&[("a", b"a")]));
 }
 
 #[test]
@@ -158,8 +162,8 @@ fn owners_and_times_below_zero_are_read_as_0_and_kept() {
     let found = archive.find("etc/hosts").unwrap();
     assert_eq!((found.uid, found.gid, found.mtime), (0, 0, 0));
     let edited = archive.edit(&[replace("etc/hosts", b"y")]).unwrap();
-    assert_eq!(edited.as_bytes()[at::UID], below[at::UID]);
-    assert_eq!(edited.as_bytes()[at::MTIME], below[at::MTIME]);
+    assert_eq!(edited.bytes().to_vec()[at::UID], below[at::UID]);
+    assert_eq!(edited.bytes().to_vec()[at::MTIME], below[at::MTIME]);
     // The mode has no such reading.
     let mode = altered("etc/hosts", b'0', 0, |header| header[at::MODE].fill(0xff));
     assert!(Archive::parse(super::super::fixtures::archive(&[mode])).is_err());
@@ -267,7 +271,7 @@ fn every_field_but_size_and_checksum_of_an_edited_member_stays() {
         ["data follow the end of the archive: 23 bytes, not all zero"]
     );
     let edited = archive.edit(&[replace("etc/x", &[7; 600])]).unwrap();
-    let new = edited.as_bytes();
+    let new = edited.bytes().to_vec();
     assert_eq!(new[..124], old[..124]);
     assert_eq!(&new[124..136], b"       1130 ");
     assert_eq!(new[136..148], old[136..148]);
@@ -284,10 +288,10 @@ fn equal_content_changes_nothing_even_around_odd_padding() {
     bytes[700] = 0xee;
     let archive = Archive::parse(bytes.clone()).unwrap();
     let edited = archive.edit(&[replace("a", b"1")]).unwrap();
-    assert_eq!(edited.as_bytes(), bytes);
+    assert_eq!(edited.bytes().to_vec(), bytes);
     let edited = archive.edit(&[replace("b", b"3")]).unwrap();
-    assert_eq!(edited.as_bytes()[700], 0xee);
-    assert_eq!(archive.edit(&[]).unwrap().as_bytes(), bytes);
+    assert_eq!(edited.bytes().to_vec()[700], 0xee);
+    assert_eq!(archive.edit(&[]).unwrap().bytes().to_vec(), bytes);
 }
 
 #[test]
@@ -307,11 +311,11 @@ fn long_names_and_pax_records_are_read_and_kept() {
         .edit(&[replace(&long, b"changed"), replace(&longer, &[1; 513])])
         .unwrap();
     assert_eq!(edited.content(&long), Ok(Some(b"changed".as_slice())));
-    assert_eq!(edited.as_bytes()[..1024], parts[0]);
-    assert_eq!(edited.as_bytes()[2048..3072], parts[2]);
+    assert_eq!(edited.bytes().to_vec()[..1024], parts[0]);
+    assert_eq!(edited.bytes().to_vec()[2048..3072], parts[2]);
     let removed = archive.edit(&[remove(&long)]).unwrap();
     assert_eq!(
-        removed.as_bytes(),
+        removed.bytes().to_vec(),
         crate::state::fixtures::archive(&parts[2..])
     );
 }
@@ -387,7 +391,7 @@ fn one_zero_block_at_the_very_end_is_enough_but_said() {
         ["the archive ends with one zero block at offset 1024 instead of two"]
     );
     let edited = archive.edit(&[replace("a", b"2")]).unwrap();
-    assert_eq!(edited.as_bytes().len(), 1536);
+    assert_eq!(edited.bytes().to_vec().len(), 1536);
 }
 
 #[test]
@@ -397,13 +401,23 @@ fn an_added_member_comes_last_in_the_style_of_the_host() {
         .edit(&[add("/etc//vmware/new", b"content"), add("b", b"")])
         .unwrap();
     let want = files(&[("a", b"1"), ("etc/vmware/new", b"content"), ("b", b"")]);
-    assert_eq!(new.as_bytes(), want);
+    assert_eq!(new.bytes().to_vec(), want);
+    // What was edited is in pieces, and can be edited again.
+    let longer = new
+        .edit(&[replace("a", b"22"), replace("b", &[7; 600])])
+        .unwrap();
+    let want = files(&[
+        ("a", b"22"),
+        ("etc/vmware/new", b"content"),
+        ("b", &[7; 600]),
+    ]);
+    assert_eq!(longer.bytes().to_vec(), want);
     let back = new.edit(&[remove("b"), remove("etc/vmware/new")]).unwrap();
-    assert_eq!(back.as_bytes(), old.as_bytes());
+    assert_eq!(back.bytes().to_vec(), old.bytes().to_vec());
     let empty = Archive::parse(vec![0; 1024]).unwrap();
     assert_eq!(
-        empty.edit(&[add("a", b"1")]).unwrap().as_bytes(),
-        old.as_bytes()
+        empty.edit(&[add("a", b"1")]).unwrap().bytes().to_vec(),
+        old.bytes().to_vec()
     );
 }
 
@@ -413,13 +427,13 @@ fn edits_that_cannot_be_meant_are_refused_one_by_one() {
     let long = "x".repeat(5000);
     let mode = MemberEdit::Add {
         path: "b".to_owned(),
-        content: vec![],
+        content: Bytes::new(),
         mode: 0o10000,
         mtime: 0,
     };
     let mtime = MemberEdit::Add {
         path: "b".to_owned(),
-        content: vec![],
+        content: Bytes::new(),
         mode: 0,
         mtime: 1 << 33,
     };
@@ -513,7 +527,7 @@ proptest! {
             edits.push(replace(&names[index], content));
         }
         let edited = Archive::parse(build(&old)).unwrap().edit(&edits).unwrap();
-        prop_assert_eq!(edited.as_bytes(), build(&want));
+        prop_assert_eq!(edited.bytes().to_vec(), build(&want));
     }
 
     #[test]
@@ -527,7 +541,7 @@ proptest! {
             bytes[at] = value;
         }
         if fix_checksums {
-            let fixed = with_checksum(*block(&bytes, 0).unwrap());
+            let fixed = with_checksum(*block(&bytes.clone().into(), 0).unwrap());
             bytes[..512].copy_from_slice(&fixed);
         }
         bytes.truncate(len);

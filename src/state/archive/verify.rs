@@ -28,14 +28,17 @@ pub(super) fn verify(
             }
             _ => {
                 let other = next(&mut found, member)?;
-                if old.slice(&member.raw.span) != new.slice(&other.raw.span) {
+                let whole = |archive: &Archive, member: &Member| {
+                    archive.bytes.range(member.raw.span.clone())
+                };
+                if whole(old, member) != whole(new, other) {
                     return Err(differs(member, "it changed, but should not"));
                 }
             }
         }
     }
     check_added(new, &edits, found)?;
-    let tail = |archive: &Archive| archive.bytes.get(archive.end..).map(<[u8]>::to_vec);
+    let tail = |archive: &Archive| archive.bytes.range(archive.end..archive.bytes.len());
     if tail(old) != tail(new) {
         return Err(ArchiveError::Verification {
             what: "the bytes after the last member changed".to_owned(),
@@ -65,8 +68,9 @@ fn check_replaced(
         return Err(differs(member, "it does not have its new content"));
     }
     let extensions = |archive: &Archive, member: &Member| {
-        let range = member.raw.span.start..member.raw.header;
-        archive.slice(&range).to_vec()
+        archive
+            .bytes
+            .range(member.raw.span.start..member.raw.header)
     };
     if extensions(old, member) != extensions(new, other) {
         return Err(differs(member, "its extension headers changed"));
@@ -103,7 +107,7 @@ fn check_added<'a>(
         else {
             return Err(differs(member, "nothing added it"));
         };
-        let as_asked = new.data(member) == content.as_slice()
+        let as_asked = new.data(member) == content
             && member.kind == MemberKind::Regular
             && (member.mode, member.mtime) == (*mode, *mtime);
         if !as_asked {

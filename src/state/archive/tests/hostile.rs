@@ -18,7 +18,7 @@ fn each_lie_an_archive_tells_has_its_own_error() {
         field,
         value: text(value),
     };
-    let sum = scan::checksum(block(&good, 0).unwrap());
+    let sum = scan::checksum(block(&good.clone().into(), 0).unwrap());
     let stored = format!("{:06o}", sum - 1);
     let number = |range: std::ops::Range<usize>, value: &'static [u8]| {
         one(altered("a", b'0', 0, |header| {
