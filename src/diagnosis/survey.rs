@@ -10,6 +10,7 @@ use crate::state::{Contents as _, Form, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
 use crate::target::SavedState;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What was found on a medium.
 #[derive(Debug)]
@@ -201,7 +202,7 @@ fn look_into(
         }
     };
     let release = slot.release();
-    let odd = survey.fill(&state, release.as_ref());
+    let odd = survey.fill(&state, stick.configuration(&state), release.as_ref());
     warnings.extend(odd.into_iter().map(on_this));
     survey.error = survey.error.map(|error| error.on(slot.partition));
     survey
@@ -231,7 +232,10 @@ impl StateSurvey {
         let mut survey = StateSurvey::new(name, size, false);
         let release = saved.release();
         let warnings = match saved.state() {
-            Some(state) => survey.fill(state, release.as_ref()),
+            Some(state) => {
+                let configuration = Configuration::open(state).map(Arc::new);
+                survey.fill(state, configuration, release.as_ref())
+            }
             None => {
                 survey.form = saved.reading().form();
                 survey.error = saved.reading().missing(None);
@@ -242,7 +246,12 @@ impl StateSurvey {
     }
 
     /// Notes what is in the state, and returns what a person should know.
-    fn fill(&mut self, state: &State, release: Option<&Release>) -> Vec<String> {
+    fn fill(
+        &mut self,
+        state: &State,
+        configuration: Result<Arc<Configuration>, EditError>,
+        release: Option<&Release>,
+    ) -> Vec<String> {
         let mut warnings = state.warnings();
         self.form = Some(state.form());
         self.seal = state.seal_mode().map(str::to_owned);
@@ -253,7 +262,7 @@ impl StateSurvey {
             return warnings;
         }
         let inside = |error: EditError| Error::from(error).in_file(state.file_name());
-        match Configuration::open(state) {
+        match configuration {
             Ok(configuration) => {
                 self.identity = Some(configuration.identity(release));
                 self.passed_through = passed_through(&configuration);

@@ -9,6 +9,7 @@ use super::{files, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{Owner, SchemaStore, SecretTypes};
 use crate::state::State;
+use std::sync::Arc;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -23,7 +24,21 @@ pub fn apply(
     context: Context,
     release: Option<&Release>,
 ) -> Result<Edited, EditError> {
-    let before = Configuration::open(state)?;
+    let before = Arc::new(Configuration::open(state)?);
+    apply_to(&before, state, edits, context, release)
+}
+
+/// The same, where the configuration of the state was opened before.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_to(
+    before: &Arc<Configuration>,
+    state: &State,
+    edits: &[Edit],
+    context: Context,
+    release: Option<&Release>,
+) -> Result<Edited, EditError> {
     let mut edited = Edited {
         searched: before.searched(),
         warnings: before.warnings()?,
@@ -41,7 +56,7 @@ pub fn apply(
         state,
         context,
         release,
-        after: before.clone(),
+        after: Configuration::clone(before),
         files: files::Files::default(),
         schema: schema.as_ref(),
         secret_types: &secret_types,

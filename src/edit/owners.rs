@@ -317,29 +317,38 @@ fn new_row(
 
 /// Notes the members in which `after` differs from `before`.
 pub(super) fn members(
-    before: Configuration,
+    before: &Arc<Configuration>,
     after: Configuration,
     secret_types: SecretTypes,
     edited: &mut Edited,
 ) {
-    if let (Some(old), Some(new)) = (before.esx_conf, after.esx_conf)
+    let after = Arc::new(after);
+    if let (Some(old), Some(new)) = (&before.esx_conf, &after.esx_conf)
         && old.as_bytes() != new.as_bytes()
     {
-        let text =
-            |conf: EsxConf| Guarded::later(move || Guarded::of_file(ESX_CONF, conf.as_bytes()));
+        let text = |of: &Arc<Configuration>| {
+            let of = Arc::clone(of);
+            Guarded::later(move || {
+                let conf = of.esx_conf.as_ref().map_or(&[][..], EsxConf::as_bytes);
+                Guarded::of_file(ESX_CONF, conf)
+            })
+        };
         let content = new.as_bytes().to_vec();
-        note(ESX_CONF, text(old), text(new), content, edited);
+        note(ESX_CONF, text(before), text(&after), content, edited);
     }
-    if let (Some(old), Some(new)) = (before.store, after.store)
+    if let (Some(old), Some(new)) = (&before.store, &after.store)
         && old.as_bytes() != new.as_bytes()
     {
         let types = Arc::new(secret_types);
-        let text = |store: ConfigStore| {
-            let types = Arc::clone(&types);
-            Guarded::later(move || rows_to_show(&store, &types))
+        let text = |of: &Arc<Configuration>| {
+            let (of, types) = (Arc::clone(of), Arc::clone(&types));
+            Guarded::later(move || {
+                let store = of.store.as_ref();
+                store.map_or(Guarded::default(), |store| rows_to_show(store, &types))
+            })
         };
         let content = new.as_bytes().to_vec();
-        note(CONFIG_STORE, text(old), text(new), content, edited);
+        note(CONFIG_STORE, text(before), text(&after), content, edited);
     }
 }
 

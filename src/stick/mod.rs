@@ -40,6 +40,7 @@ pub use work::BankFile;
 
 use crate::bank::{Bank, BootCfgProblem, ChoiceWarning, Content};
 use crate::commit::Planner;
+use crate::edit::{Configuration, EditError};
 use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
@@ -366,6 +367,14 @@ impl<'m, 'k> Stick<'m, 'k> {
         state
             .map(|state| self.opened.keep(state, limits))
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
+    }
+
+    /// The parts of a state of this stick that say who owns which device.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`].
+    pub fn configuration(&self, state: &Arc<State>) -> Result<Arc<Configuration>, EditError> {
+        self.opened.configuration(state)
     }
 
     /// The content of a file of a bank.

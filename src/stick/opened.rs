@@ -1,9 +1,10 @@
-//! States that were opened, kept while a stick is looked at.
+//! States that were opened, and their configurations, kept while a stick is looked at.
 //!
 //! A change opens the same state several times: to edit it, to see what the result holds, for the undo
 //! file, for the question. What is kept is found again by its bytes, so a file that changed is opened
 //! anew.
 
+use crate::edit::{Configuration, EditError};
 use crate::state::{Limits, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,14 +18,21 @@ const OF_LIMIT: u64 = 4;
 
 /// States by the name and the bytes of the file that they were opened from.
 #[derive(Debug, Default)]
-pub(super) struct OpenedStates(Mutex<Vec<Arc<State>>>);
+pub(super) struct OpenedStates(Mutex<Vec<Kept>>);
+
+/// A state that was opened, and its configuration once somebody wanted it.
+#[derive(Debug)]
+struct Kept {
+    state: Arc<State>,
+    configuration: Option<Arc<Configuration>>,
+}
 
 impl OpenedStates {
     /// The state in a file of this name and content, where it was opened before.
     pub(super) fn find(&self, name: &str, bytes: &[u8]) -> Option<Arc<State>> {
         let states = self.states();
-        let mut same = states.iter();
-        let found = same.find(|it| it.file_name() == name && it.as_bytes() == bytes)?;
+        let mut kept = states.iter().map(|kept| &kept.state);
+        let found = kept.find(|it| it.file_name() == name && it.as_bytes() == bytes)?;
         Some(Arc::clone(found))
     }
 
@@ -33,14 +41,41 @@ impl OpenedStates {
         let most = MOST.min(limits.max_unpacked / OF_LIMIT);
         let state = Arc::new(state);
         let mut states = self.states();
-        let held = states.iter().map(|it| it.unpacked_len()).sum::<u64>();
-        if held.saturating_add(state.unpacked_len()) <= most {
-            states.push(Arc::clone(&state));
+        let held = states.iter().map(|kept| kept.state.unpacked_len());
+        if held.sum::<u64>().saturating_add(state.unpacked_len()) <= most {
+            states.push(Kept {
+                state: Arc::clone(&state),
+                configuration: None,
+            });
         }
         state
     }
 
-    fn states(&self) -> MutexGuard<'_, Vec<Arc<State>>> {
+    /// The configuration of a state, which is kept where the state is.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`].
+    pub(super) fn configuration(
+        &self,
+        state: &Arc<State>,
+    ) -> Result<Arc<Configuration>, EditError> {
+        let place = |states: &[Kept]| states.iter().position(|it| Arc::ptr_eq(&it.state, state));
+        {
+            let states = self.states();
+            let kept = place(&states).and_then(|at| states.get(at));
+            if let Some(known) = kept.and_then(|kept| kept.configuration.as_ref()) {
+                return Ok(Arc::clone(known));
+            }
+        }
+        let configuration = Arc::new(Configuration::open(state)?);
+        let mut states = self.states();
+        if let Some(kept) = place(&states).and_then(|at| states.get_mut(at)) {
+            kept.configuration = Some(Arc::clone(&configuration));
+        }
+        Ok(configuration)
+    }
+
+    fn states(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

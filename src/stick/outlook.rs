@@ -4,7 +4,6 @@
 use super::{Error, Slot, Stick};
 use crate::edit::Configuration;
 use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
-use crate::state::State;
 
 /// The next boot, as far as it can be told without reading the content of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,16 +166,15 @@ impl Stick<'_, '_> {
             return Ok(None);
         };
         let state = self.open_state(slot, file)?;
-        passed_through_by(&state)
+        match state.is_open() {
+            true => passed_through_by(&*self.configuration(&state)?),
+            false => Ok(None),
+        }
     }
 }
 
-/// How many devices a state passes through; `None` where that cannot be told.
-pub(crate) fn passed_through_by(state: &State) -> Result<Option<usize>, Error> {
-    if !state.is_open() {
-        return Ok(None);
-    }
-    let configuration = Configuration::open(state)?;
+/// How many devices a configuration passes through; `None` where that cannot be told.
+pub(crate) fn passed_through_by(configuration: &Configuration) -> Result<Option<usize>, Error> {
     if configuration.doubtful() > 0 {
         return Ok(None);
     }

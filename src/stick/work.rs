@@ -138,8 +138,11 @@ impl Stick<'_, '_> {
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
         let release = slot.release();
-        let mut edited = edit::apply(&state, edits, context, release.as_ref())
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
+        let edited = self
+            .configuration(&state)
+            .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
+        let mut edited =
+            edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         edited.warnings.splice(0..0, state.warnings());
         Ok(FileWork {
             name: file.name.clone(),

@@ -200,7 +200,9 @@ impl<'k> SavedState<'k> {
             warnings,
             outlook: Outlook {
                 boot: NextBoot::NoMedium,
-                passed_through: passed_through_by(after).ok().flatten(),
+                passed_through: Configuration::open(after)
+                    .ok()
+                    .and_then(|configuration| passed_through_by(&configuration).ok()?),
                 cure: None,
             },
             state: Some(FilePlan {

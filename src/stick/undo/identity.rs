@@ -3,7 +3,6 @@
 use super::super::{Plan, Settings, Stick};
 use crate::bank::BOOT_CFG;
 use crate::commit::Undo;
-use crate::edit::Configuration;
 use crate::edit::identity::Identity;
 use crate::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +76,7 @@ impl Stick<'_, '_> {
         for slot in slots {
             for file in slot.states.iter().rev() {
                 let state = self.open_state(slot, file).ok();
-                let configuration = state.and_then(|state| Configuration::open(&state).ok());
+                let configuration = state.and_then(|state| self.configuration(&state).ok());
                 if let Some(configuration) = configuration {
                     return configuration.identity(slot.release().as_ref());
                 }
