@@ -6,8 +6,8 @@
 # --quick makes few turns and short axes: it shows that everything works, not how fast it is.
 # --vm also measures a mount by a kernel's vfat, in a virtual machine (QEMU; fetches a Debian kernel, takes minutes).
 # --guestfish also measures guestfish, and installs it where it is missing (QEMU, the same kernel, takes minutes).
-# --binary is the program; without it a release build is made. --tmpfs and --disk are folders to measure in (default:
-# /dev/shm, and target/); 3 GiB must be free in each.
+# --binary is the program; without it the static program is built, which is what is handed out. --tmpfs and --disk
+# are folders to measure in (default: /dev/shm, and target/); 3 GiB must be free in each.
 # The full run takes about 20 minutes on two cores. Nothing else should run meanwhile.
 # Missing tools are installed when this runs as root on Debian; dissect comes from the Python package index.
 # Whatever this leaves out, and why, is on the page. On Ctrl-C it removes its files, and the page stays as it was.
@@ -105,9 +105,11 @@ fi
 make_folder "$work"
 work=$made
 
+built='built by hand'
 if [[ -z $bootbank ]]; then
-  cargo build --locked --release
-  bootbank=$target/release/bootbank
+  built='the static program'
+  bootbank=$target/dist/bootbank-$(uname -m)
+  scripts/build-static -o "$bootbank"
 fi
 bootbank=$(realpath -e "$bootbank")
 # The name of a bench program has a hash in it: cargo says it.
@@ -198,7 +200,7 @@ fi
 [[ -z $quick ]] || options+=(--quick)
 # A process group of its own, so that it can be ended with all that it started.
 set -m
-python3 scripts/benchlib/run.py --bootbank "$bootbank" --floor "$floor" --work "$work" --fast "$fast" --disk "$disk" \
+python3 scripts/benchlib/run.py --bootbank "$bootbank" --built "$built" --floor "$floor" --work "$work" --fast "$fast" --disk "$disk" \
   --out "$out" "${options[@]}" </dev/null &
 measuring=$!
 set +m

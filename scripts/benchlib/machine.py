@@ -49,7 +49,7 @@ def described():
 
 def versions(bench):
     """(tool, version) of everything that was run."""
-    yield "bootbank", f"{_version(first_line(bench.bootbank, '--version'))}, release build"
+    yield "bootbank", f"{_version(first_line(bench.bootbank, '--version'))}, {bench.built}"
     for name, command in TOOLS:
         said = first_line(*command)
         if said:

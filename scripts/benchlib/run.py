@@ -21,6 +21,7 @@ class Bench:
 
     def __init__(self, asked):
         self.bootbank, self.dissect, self.work = asked.bootbank, asked.dissect, asked.work
+        self.built = asked.built
         self.quick, self.machine_report = asked.quick, asked.machine_report
         self.left_out = list(asked.left_out)
         self.floor = asked.floor if floor.may_trace(self.work) else None
@@ -247,7 +248,7 @@ def counts(out, bench, plain, encrypted):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("bootbank", "floor", "work", "disk"):
+    for name in ("bootbank", "built", "floor", "work", "disk"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("fast", "dissect", "machine-report"):
         parser.add_argument(f"--{name}", default="")
