@@ -8,7 +8,9 @@ from collections import Counter
 from .measure import Failed, run
 
 READS, WRITES = ("read", "readv", "pread64", "preadv"), ("write", "writev", "pwrite64", "pwritev")
-CALLS = ",".join(("openat", "lseek", *READS, *WRITES, "fsync", "fdatasync", "fadvise64"))
+# glibc opens with `openat`, musl with `open`, which not every architecture has.
+OPENS = ("open", "openat")
+CALLS = ",".join(("?open", "openat", "lseek", *READS, *WRITES, "fsync", "fdatasync", "fadvise64"))
 LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)(<.*>)?(?: .*)?$")
 DESCRIPTOR = re.compile(r"^(\d+)<([^>]*)>")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -45,7 +47,7 @@ class Recording:
         call, words, result, opened = parsed.group(1), parsed.group(2), int(parsed.group(3)), parsed.group(4)
         if result < 0:
             return
-        if call == "openat":
+        if call in OPENS:
             if opened:
                 self.positions[result] = 0
             return

@@ -2,7 +2,8 @@
 //!
 //! Each is looked at on its own, and what keeps one from being read says nothing of the others.
 
-use super::situation::{Bench, Consequence, Role, Situation};
+use super::role::{Consequence, Role};
+use super::situation::{Bench, Situation};
 use super::survey::{PassedDevice, Standing, Survey};
 use super::whose::{Sure, Whose};
 use crate::error::ErrorKind;

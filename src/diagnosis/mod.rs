@@ -12,6 +12,7 @@ mod devices;
 mod finding;
 mod here;
 mod media;
+mod role;
 mod situation;
 mod survey;
 mod volumes;
@@ -23,8 +24,7 @@ pub use check::{CheckOptions, check, check_by, check_state_file};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
-pub use situation::{
-    Bench, Consequence, Model, Named, Part, Role, Situation, Symptom, UsbControllers, identity,
-};
+pub use role::{Consequence, Named, Part, Role, Symptom};
+pub use situation::{Bench, Model, Situation, UsbControllers, identity};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 pub use whose::{Evidence, Owned, Sure, Whose};

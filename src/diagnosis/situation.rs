@@ -5,6 +5,7 @@
 //! adapters and the classes in the state do, and what they tell is probable at best.
 
 use super::devices::BankDevices;
+use super::role::{Consequence, Named, Part, Role, Symptom};
 use super::survey::PassedDevice;
 use super::whose::{Sure, Whose};
 use crate::bank::Release;
@@ -24,88 +25,6 @@ use std::sync::OnceLock;
 const FIRST_USB_ADAPTER: u32 = 32;
 /// The vendor of chipsets that lead a USB port to one of two controllers.
 const INTEL: u16 = 0x8086;
-
-/// What a device is to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Role {
-    /// The medium the host boots from hangs on it.
-    BootController,
-    /// A keyboard hangs on it.
-    Keyboard,
-    /// The console is shown on it.
-    Display,
-    /// The management network goes through it.
-    ManagementNic,
-}
-
-/// What a device is to the host, and how that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct Part {
-    /// What it is.
-    pub role: Role,
-    /// Whether it is a bridge above the device that is it: whoever passes a bridge through passes
-    /// through what is behind it.
-    pub is_bridge: bool,
-    /// How sure that is.
-    pub sure: Sure,
-}
-
-/// What a host shows while a device is passed through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Symptom {
-    /// It starts and saves no configuration.
-    NothingSaved,
-    /// The images of VMware Tools are missing.
-    ToolsMissing,
-    /// The keyboard at the console is dead.
-    KeyboardDead,
-    /// The console is dark.
-    ConsoleDark,
-    /// It cannot be reached over the management network.
-    Unreachable,
-}
-
-/// A symptom, and the device it follows from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consequence {
-    /// What the host shows.
-    pub symptom: Symptom,
-    /// The device that is passed through.
-    pub device: PassedDevice,
-    /// How sure that is.
-    pub sure: Sure,
-}
-
-/// A device as any of the lists names it.
-#[derive(Clone, Copy, Debug)]
-pub struct Named<'d> {
-    address: Option<PciAddress>,
-    alias: Option<&'d str>,
-    class: Option<Class>,
-}
-
-impl<'d> From<&'d DeviceOwner> for Named<'d> {
-    fn from(device: &'d DeviceOwner) -> Self {
-        Named {
-            address: device.address,
-            alias: device.alias.as_deref(),
-            class: device.class,
-        }
-    }
-}
-
-impl<'d> From<&'d PassedDevice> for Named<'d> {
-    fn from(device: &'d PassedDevice) -> Self {
-        Named {
-            address: device.address,
-            alias: device.alias.as_deref(),
-            class: device.class,
-        }
-    }
-}
 
 /// Which devices are USB host controllers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

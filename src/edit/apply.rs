@@ -9,7 +9,6 @@ use super::{files, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{Owner, SchemaStore, SecretTypes};
 use crate::state::State;
-use std::sync::Arc;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -24,16 +23,16 @@ pub fn apply(
     context: Context,
     release: Option<&Release>,
 ) -> Result<Edited, EditError> {
-    let before = Arc::new(Configuration::open(state)?);
+    let before = Configuration::open(state)?;
     apply_to(&before, state, edits, context, release)
 }
 
-/// The same, where the configuration of the state was opened before.
+/// The same, where `before` is the configuration of `state`.
 ///
 /// # Errors
 /// As [`apply`].
-pub fn apply_to(
-    before: &Arc<Configuration>,
+pub(crate) fn apply_to(
+    before: &Configuration,
     state: &State,
     edits: &[Edit],
     context: Context,
@@ -56,14 +55,14 @@ pub fn apply_to(
         state,
         context,
         release,
-        after: Configuration::clone(before),
+        after: before.clone(),
         files: files::Files::default(),
         schema: schema.as_ref(),
         secret_types: &secret_types,
     };
     draft.make_all(edits, &mut edited)?;
     let Draft { after, files, .. } = draft;
-    owners::members(before, after, secret_types, &mut edited);
+    owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
     Ok(edited)
 }

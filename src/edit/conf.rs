@@ -107,7 +107,7 @@ impl ConfEdit {
         });
         let changed: EsxConf = changed.map_err(inside(ESX_CONF))?;
         edited.changes.extend(changes);
-        *conf = changed;
+        *conf = changed.into();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::ownership::{
     disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::{Contents, Rescued};
+use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
 const MAX_DEVICES: usize = 8192;
@@ -20,16 +21,16 @@ pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-
 /// Where the host keeps the schemas of what is in the ConfigStore.
 pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";
 
-/// The parts of a state that say who owns which device.
+/// The parts of a state that say who owns which device. A clone shares them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Configuration {
     /// Name of the bank's file it was opened from.
     pub file: String,
     /// esx.conf, where the state holds one.
-    pub esx_conf: Option<EsxConf>,
+    pub esx_conf: Option<Arc<EsxConf>>,
     /// The ConfigStore, where the state holds one.
-    pub store: Option<ConfigStore>,
+    pub store: Option<Arc<ConfigStore>>,
 }
 
 impl Configuration {
@@ -55,8 +56,8 @@ impl Configuration {
         }
         Ok(Configuration {
             file: state.file_name().to_owned(),
-            esx_conf,
-            store,
+            esx_conf: esx_conf.map(Arc::new),
+            store: store.map(Arc::new),
         })
     }
 
@@ -78,8 +79,8 @@ impl Configuration {
         let store = store.and_then(|store| store.map_err(&mut keep).ok());
         let configuration = Configuration {
             file: state.file_name().to_owned(),
-            esx_conf: conf,
-            store,
+            esx_conf: conf.map(Arc::new),
+            store: store.map(Arc::new),
         };
         if configuration.esx_conf.is_none() && configuration.store.is_none() {
             return Err(damage
@@ -88,6 +89,19 @@ impl Configuration {
                 .unwrap_or(EditError::NoConfiguration));
         }
         Ok((configuration, damage))
+    }
+
+    /// Bytes of its files.
+    pub(crate) fn len(&self) -> usize {
+        let conf = self
+            .esx_conf
+            .as_ref()
+            .map_or(0, |conf| conf.as_bytes().len());
+        let store = self
+            .store
+            .as_ref()
+            .map_or(0, |store| store.as_bytes().len());
+        conf.saturating_add(store)
     }
 
     /// What was looked into, as `state.tgz:etc/vmware/esx.conf`.
@@ -105,7 +119,10 @@ impl Configuration {
     /// # Errors
     /// A row of the ConfigStore whose owner cannot be told; [`EditError::TooManyDevices`].
     pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
-        let mut devices = self.esx_conf.as_ref().map_or(Vec::new(), EsxConf::devices);
+        let mut devices = self
+            .esx_conf
+            .as_ref()
+            .map_or(Vec::new(), |conf| conf.devices());
         if let Some(store) = &self.store {
             devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
         }
@@ -131,15 +148,15 @@ impl Configuration {
 
     /// The adapters either file ties to a place, those of esx.conf first.
     pub fn aliases(&self) -> Vec<Alias> {
-        let conf = self.esx_conf.iter().flat_map(EsxConf::aliases);
-        let store = self.store.iter().flat_map(ConfigStore::aliases);
+        let conf = self.esx_conf.iter().flat_map(|conf| conf.aliases());
+        let store = self.store.iter().flat_map(|store| store.aliases());
         conf.chain(store).collect()
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be
     /// changed.
     pub fn doubtful(&self) -> usize {
-        let notes = self.esx_conf.iter().flat_map(EsxConf::notes);
+        let notes = self.esx_conf.iter().flat_map(|conf| conf.notes());
         notes.filter(|note| note.kind == NoteKind::OddOwner).count()
     }
 

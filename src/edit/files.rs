@@ -163,7 +163,7 @@ fn put_esx_conf(
         return Err(EditError::NoEntries);
     }
     note_settings(ESX_CONF, conf.as_bytes(), content, edited);
-    *conf = new;
+    *conf = new.into();
     Ok(())
 }
 
@@ -180,7 +180,7 @@ fn put_store(
     }
     let new = ConfigStore::open(content.to_vec()).map_err(inside(CONFIG_STORE))?;
     note_settings(CONFIG_STORE, store.as_bytes(), content, edited);
-    *store = new;
+    *store = new.into();
     Ok(())
 }
 

@@ -79,7 +79,7 @@ impl Configuration {
         addresses.extend(management.filter(|other| !addresses.contains(other)));
         Identity {
             name: name.or_else(|| self.name_of_stack()),
-            system_uuid: self.esx_conf.as_ref().and_then(system_uuid),
+            system_uuid: self.esx_conf.as_deref().and_then(system_uuid),
             addresses,
         }
     }

@@ -28,8 +28,8 @@ pub mod selector;
 mod store;
 mod surroundings;
 
-pub(crate) use apply::check_unmatched;
-pub use apply::{apply, apply_to};
+pub use apply::apply;
+pub(crate) use apply::{apply_to, check_unmatched};
 pub use boot_cfg::apply_to_boot_cfg;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};

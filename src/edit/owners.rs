@@ -87,7 +87,7 @@ impl OwnerEdit {
             .filter(|_| !in_store.is_empty())
         {
             let changed = store.edit(&in_store, context.time);
-            *store = changed.map_err(inside(CONFIG_STORE))?;
+            *store = changed.map_err(inside(CONFIG_STORE))?.into();
         }
         let made = edited.changes.get_mut(first..).unwrap_or_default();
         leave_out_needless(made, configuration)
@@ -213,7 +213,7 @@ impl OwnerEdit {
         let (with_line, key) = conf
             .add_owner(address, self.owner)
             .map_err(inside(ESX_CONF))?;
-        *conf = with_line;
+        *conf = with_line.into();
         self.note_added(Source::EsxConf, key, address, configuration, edited);
         Ok(())
     }
@@ -231,10 +231,14 @@ impl OwnerEdit {
         let keys: Vec<&str> = with.iter().map(|device| device.key.as_str()).collect();
         *conf = conf
             .set_owner(&keys, self.owner)
-            .map_err(inside(ESX_CONF))?;
+            .map_err(inside(ESX_CONF))?
+            .into();
         for device in without {
             let owner = self.owner.spelled(Source::EsxConf);
-            *conf = conf.set(&device.key, owner).map_err(inside(ESX_CONF))?;
+            *conf = conf
+                .set(&device.key, owner)
+                .map_err(inside(ESX_CONF))?
+                .into();
         }
         Ok(())
     }
@@ -317,38 +321,31 @@ fn new_row(
 
 /// Notes the members in which `after` differs from `before`.
 pub(super) fn members(
-    before: &Arc<Configuration>,
-    after: Configuration,
+    before: &Configuration,
+    after: &Configuration,
     secret_types: SecretTypes,
     edited: &mut Edited,
 ) {
-    let after = Arc::new(after);
     if let (Some(old), Some(new)) = (&before.esx_conf, &after.esx_conf)
         && old.as_bytes() != new.as_bytes()
     {
-        let text = |of: &Arc<Configuration>| {
-            let of = Arc::clone(of);
-            Guarded::later(move || {
-                let conf = of.esx_conf.as_ref().map_or(&[][..], EsxConf::as_bytes);
-                Guarded::of_file(ESX_CONF, conf)
-            })
+        let text = |conf: &Arc<EsxConf>| {
+            let conf = Arc::clone(conf);
+            Guarded::later(move || Guarded::of_file(ESX_CONF, conf.as_bytes()))
         };
         let content = new.as_bytes().to_vec();
-        note(ESX_CONF, text(before), text(&after), content, edited);
+        note(ESX_CONF, text(old), text(new), content, edited);
     }
     if let (Some(old), Some(new)) = (&before.store, &after.store)
         && old.as_bytes() != new.as_bytes()
     {
         let types = Arc::new(secret_types);
-        let text = |of: &Arc<Configuration>| {
-            let (of, types) = (Arc::clone(of), Arc::clone(&types));
-            Guarded::later(move || {
-                let store = of.store.as_ref();
-                store.map_or(Guarded::default(), |store| rows_to_show(store, &types))
-            })
+        let text = |store: &Arc<ConfigStore>| {
+            let (store, types) = (Arc::clone(store), Arc::clone(&types));
+            Guarded::later(move || rows_to_show(&store, &types))
         };
         let content = new.as_bytes().to_vec();
-        note(CONFIG_STORE, text(before), text(&after), content, edited);
+        note(CONFIG_STORE, text(old), text(new), content, edited);
     }
 }
 

@@ -165,7 +165,7 @@ impl Operation {
         release: Option<&Release>,
         edited: &mut Edited,
     ) -> Result<Vec<Edit>, EditError> {
-        let conf = configuration.esx_conf.as_ref();
+        let conf = configuration.esx_conf.as_deref();
         let has_store = configuration.reads_store(release);
         Ok(match self {
             Operation::SystemUuid => {
@@ -312,7 +312,7 @@ fn without(row: &Row, column: ValueColumn, names: &[&str]) -> Result<Option<Edit
 }
 
 fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, EditError> {
-    let conf = configuration.esx_conf.as_ref();
+    let conf = configuration.esx_conf.as_deref();
     let mut names: Vec<String> = Vec::new();
     names.extend(conf.and_then(|conf| conf.get(NAME_KEY)).map(str::to_owned));
     names.extend(configuration.identity(None).name);

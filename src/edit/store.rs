@@ -7,6 +7,7 @@ use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edite
 use super::{SCHEMA_STORE, Unmatched};
 use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 use crate::secrets::Guarded;
+use std::sync::Arc;
 
 impl StoreEdit {
     /// Makes the change in `configuration` and notes it in `edited`. Values are held against
@@ -71,7 +72,7 @@ impl StoreEdit {
 
 /// Makes a row that is not there. Where the schema does not know it, another bank may have it.
 fn add(
-    store: &mut ConfigStore,
+    store: &mut Arc<ConfigStore>,
     (key, column, json): (&RowKey, ValueColumn, &str),
     surroundings: Surroundings<'_>,
     edited: &mut Edited,
@@ -166,12 +167,12 @@ fn set(
 }
 
 fn change_store(
-    store: &mut ConfigStore,
+    store: &mut Arc<ConfigStore>,
     change: StoreChange,
     context: Context,
 ) -> Result<(), EditError> {
     let changed = store.edit(&[change], context.time);
-    *store = changed.map_err(inside(CONFIG_STORE))?;
+    *store = changed.map_err(inside(CONFIG_STORE))?.into();
     Ok(())
 }
 

@@ -361,7 +361,8 @@ impl<'m> Volume<'m> {
         if let [run] = runs.as_slice() {
             return read(&self.window, run.clone());
         }
-        let mut content = Vec::new();
+        // No longer than the chain, which was followed.
+        let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
         for run in runs {
             content.extend(read(&self.window, run)?);
         }

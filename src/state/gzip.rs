@@ -346,16 +346,18 @@ fn make_room(
 /// # Errors
 /// [`GzipError::Compress`] if the compressor fails, which is not known to happen.
 pub fn pack(header: &Header, data: &[u8], effort: Effort) -> Result<Vec<u8>, GzipError> {
-    pack_from(header, || std::iter::once(data), effort)
+    pack_from(header, || std::iter::once(data), effort, &mut |_| Ok(()))
 }
 
-/// The same of data in pieces: the output does not depend on where they end.
+/// The same of data in pieces, where `grow` has a say in how much is held: the output does not depend on
+/// where they end.
 pub(super) fn pack_pieces(
     header: &Header,
     data: &Pieces,
     effort: Effort,
+    grow: Grow<'_>,
 ) -> Result<Vec<u8>, GzipError> {
-    pack_from(header, || data.iter(), effort)
+    pack_from(header, || data.iter(), effort, grow)
 }
 
 /// The same of what `data` gives, as often as it is asked.
@@ -363,14 +365,17 @@ fn pack_from<'d, P: Iterator<Item = &'d [u8]>>(
     header: &Header,
     data: impl Fn() -> P,
     effort: Effort,
+    grow: Grow<'_>,
 ) -> Result<Vec<u8>, GzipError> {
     match effort {
-        Effort::Usual => deflate(header, data(), header.level()),
+        Effort::Usual => deflate(header, data(), header.level(), grow),
         Effort::Tightest => {
             // The highest level is not always the smallest.
-            let mut best = deflate(header, data(), 9)?;
+            let mut best = deflate(header, data(), 9, grow)?;
             for level in [8, 7, 6] {
-                let file = deflate(header, data(), level)?;
+                let held = best.len() as u64;
+                let mut beside = |bytes: u64| grow(held.saturating_add(bytes));
+                let file = deflate(header, data(), level, &mut beside)?;
                 if file.len() < best.len() {
                     best = file;
                 }
@@ -385,6 +390,7 @@ fn deflate<'d>(
     header: &Header,
     data: impl Iterator<Item = &'d [u8]>,
     level: u32,
+    grow: Grow<'_>,
 ) -> Result<Vec<u8>, GzipError> {
     let mut deflater = Deflater {
         compress: Compress::new(Compression::new(level), false),
@@ -399,7 +405,7 @@ fn deflate<'d>(
         len = len.saturating_add(piece.len() as u64);
         while !piece.is_empty() {
             if chunk.len() == CHUNK {
-                deflater.take(&chunk, FlushCompress::None)?;
+                deflater.take(&chunk, FlushCompress::None, grow)?;
                 chunk.clear();
             }
             let fits = piece.len().min(CHUNK.saturating_sub(chunk.len()));
@@ -408,7 +414,7 @@ fn deflate<'d>(
             piece = later;
         }
     }
-    deflater.take(&chunk, FlushCompress::Finish)?;
+    deflater.take(&chunk, FlushCompress::Finish, grow)?;
     let mut file = deflater.file;
     file.extend_from_slice(&crc.finalize().to_le_bytes());
     file.extend_from_slice(&size_field(len).to_le_bytes());
@@ -425,7 +431,12 @@ struct Deflater {
 
 impl Deflater {
     /// Compresses all of `input`; with [`FlushCompress::Finish`] it is the last.
-    fn take(&mut self, mut input: &[u8], flush: FlushCompress) -> Result<(), GzipError> {
+    fn take(
+        &mut self,
+        mut input: &[u8],
+        flush: FlushCompress,
+        grow: Grow<'_>,
+    ) -> Result<(), GzipError> {
         loop {
             let read = self.compress.total_in();
             self.output.clear();
@@ -434,6 +445,7 @@ impl Deflater {
                 .compress_vec(input, &mut self.output, flush)
                 .map_err(|_| GzipError::Compress)?;
             let consumed = progress(read, self.compress.total_in());
+            make_room(&mut self.file, self.output.len(), (u64::MAX, None), grow)?;
             self.file.extend_from_slice(&self.output);
             input = input.get(consumed..).unwrap_or_default();
             let is_done = match flush {

@@ -66,14 +66,13 @@ impl Packed {
             StateError::Gzip { at, source }
         };
         let bytes = archive.bytes();
-        let mut held = Held::of(limits.budget);
-        held.grow_to(bytes.len() as u64)
-            .map_err(|limit| failed(GzipError::OverBudget { limit }))?;
         if bytes.len() as u64 > limits.max_unpacked {
             let limit = limits.max_unpacked;
             return Err(failed(GzipError::OverLimit { limit }));
         }
-        let file = gzip::pack_pieces(&self.header, bytes, effort).map_err(failed)?;
+        let mut held = Held::of(limits.budget);
+        let mut grow = |bytes| held.grow_to(bytes);
+        let file = gzip::pack_pieces(&self.header, bytes, effort, &mut grow).map_err(failed)?;
         if !gzip::holds(&file, bytes).map_err(failed)? {
             let at = self.at.clone();
             let what = "the archive does not unpack to what was packed";

@@ -17,7 +17,7 @@ pub struct Pieces {
 
 impl Pieces {
     /// Adds a piece at the end.
-    pub fn push(&mut self, piece: impl Into<Bytes>) {
+    pub(super) fn push(&mut self, piece: impl Into<Bytes>) {
         let piece = piece.into();
         if !piece.is_empty() {
             let start = self.len;
@@ -38,7 +38,7 @@ impl Pieces {
 
     /// The bytes of a range that lies in one piece; `None` of one that ends past the end or lies in
     /// several.
-    pub fn get(&self, range: Range<usize>) -> Option<&[u8]> {
+    pub(super) fn get(&self, range: Range<usize>) -> Option<&[u8]> {
         if range.is_empty() {
             return (range.start <= self.len && range.start == range.end).then_some(&[]);
         }
@@ -48,8 +48,7 @@ impl Pieces {
     }
 
     /// A range as pieces of its own, as far as it goes. Nothing is copied.
-    #[must_use]
-    pub fn range(&self, range: Range<usize>) -> Pieces {
+    pub(super) fn range(&self, range: Range<usize>) -> Pieces {
         let mut part = Pieces::default();
         let first = self.index_of(range.start).unwrap_or(self.pieces.len());
         for (start, piece) in self.pieces.iter().skip(first) {
@@ -64,7 +63,7 @@ impl Pieces {
     }
 
     /// Adds the pieces of another at the end.
-    pub fn append(&mut self, other: Pieces) {
+    pub(super) fn append(&mut self, other: Pieces) {
         other
             .pieces
             .into_iter()
@@ -92,7 +91,7 @@ impl Pieces {
     }
 
     /// Whether `bytes` is what they are.
-    pub fn is(&self, mut bytes: &[u8]) -> bool {
+    pub(super) fn is(&self, mut bytes: &[u8]) -> bool {
         self.len == bytes.len()
             && self.iter().all(|piece| {
                 let (begin, rest) = bytes.split_at_checked(piece.len()).unwrap_or_default();

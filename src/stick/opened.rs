@@ -16,6 +16,10 @@ const MOST: u64 = 16 << 20;
 /// leave room for what is opened.
 const OF_LIMIT: u64 = 4;
 
+/// The most that esx.conf and the ConfigStore of all configurations that are kept may be long, in bytes: that
+/// of several hosts. Opened they take several times as much.
+const MOST_CONFIGURED: usize = 2 << 20;
+
 /// States by the name and the bytes of the file that they were opened from.
 #[derive(Debug, Default)]
 pub(super) struct OpenedStates(Mutex<Vec<Kept>>);
@@ -69,7 +73,11 @@ impl OpenedStates {
         }
         let configuration = Arc::new(Configuration::open(state)?);
         let mut states = self.states();
-        if let Some(kept) = place(&states).and_then(|at| states.get_mut(at)) {
+        let kept = states.iter().filter_map(|kept| kept.configuration.as_ref());
+        let held: usize = kept.map(|it| it.len()).sum();
+        if held.saturating_add(configuration.len()) <= MOST_CONFIGURED
+            && let Some(kept) = place(&states).and_then(|at| states.get_mut(at))
+        {
             kept.configuration = Some(Arc::clone(&configuration));
         }
         Ok(configuration)

@@ -1,6 +1,6 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
-use super::{Error, FilePlan, Slot, StateFile, Stick};
+use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
@@ -63,8 +63,8 @@ pub(super) struct FileWork {
 enum Outcome {
     /// A state, whose members the edits change.
     State(Arc<State>),
-    /// The same, packed and let go of.
-    Packed {
+    /// The same, let go of.
+    LetGo {
         /// Whether the edits change it.
         changes: bool,
     },
@@ -262,7 +262,7 @@ impl FileWork {
     pub(super) fn changes(&self) -> bool {
         match &self.result {
             Outcome::State(_) => !self.edited.members.is_empty(),
-            Outcome::Packed { changes } => *changes,
+            Outcome::LetGo { changes } => *changes,
             Outcome::Whole(content) => content.is_some(),
             Outcome::Removed => true,
             Outcome::LeftAlone => false,
@@ -277,11 +277,11 @@ impl FileWork {
         }
     }
 
-    /// Lets go of a state that was packed: it is not held beside those that are packed after it.
+    /// Lets go of a state that nobody packs any more: it is not held beside those that are packed after it.
     pub(super) fn let_go(&mut self) {
         if matches!(self.result, Outcome::State(_)) {
             let changes = self.changes();
-            self.result = Outcome::Packed { changes };
+            self.result = Outcome::LetGo { changes };
             self.edited.members.clear();
         }
     }
@@ -364,7 +364,7 @@ pub(super) fn pack(
 ) -> Result<Vec<Option<Bytes>>, Error> {
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
-        Outcome::Removed | Outcome::LeftAlone | Outcome::Packed { .. } => Ok(None),
+        Outcome::Removed | Outcome::LeftAlone | Outcome::LetGo { .. } => Ok(None),
         Outcome::State(_) if !file.changes() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);
@@ -411,15 +411,21 @@ pub(super) fn file_changes(
         .zip(contents)
         .filter(|(file, _)| file.changes())
     {
+        let is_removed = matches!(file.result, Outcome::Removed);
         let (entry, action, what) = match (&file.entry, content) {
             (Some(entry), Some(content)) => (
                 Some(entry.clone()),
                 Action::Replace(content.clone()),
                 "new content of",
             ),
-            (Some(entry), None) => (Some(entry.clone()), Action::Remove, "removal of"),
+            (Some(entry), None) if is_removed => {
+                (Some(entry.clone()), Action::Remove, "removal of")
+            }
             (None, Some(content)) => (new.next(), Action::Create(content.clone()), "new file"),
-            (None, None) => (None, Action::Remove, ""),
+            (_, None) => {
+                let what = format!("{} has no new content", file.name);
+                return Err(Error::from(Cause::Verification(what)).on(slot.partition));
+            }
         };
         if let Some(entry) = entry {
             changes.push(FileChange {

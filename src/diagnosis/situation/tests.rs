@@ -27,7 +27,7 @@ impl Case {
         let disk = disk.map(|name| disks.iter().find(|disk| disk.name == name).unwrap());
         let configuration = Configuration {
             file: "state.tgz".to_owned(),
-            esx_conf: Some(EsxConf::parse(conf.as_bytes().to_vec()).unwrap()),
+            esx_conf: Some(EsxConf::parse(conf.as_bytes().to_vec()).unwrap().into()),
             store: None,
         };
         let situation = Situation::of_disk(disk, &host, &self.bench).with(&configuration, None);

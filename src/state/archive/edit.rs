@@ -82,7 +82,7 @@ impl Archive {
         self.check_added(edits)?;
         // Stable: added members keep the order they were asked for.
         splices.sort_by_key(|splice| splice.range.start);
-        let changed = Archive::parse(self.spliced(splices))?;
+        let changed = Archive::parse_pieces(self.spliced(splices))?;
         super::verify::verify(self, edits, &changed)?;
         Ok(changed)
     }

@@ -1,7 +1,7 @@
 //! A tar archive as bytes: its members located, its content changed by splicing.
 //!
 //! Nothing is ever unpacked or built anew. An edit replaces the bytes of the members it names and
-//! copies all others, headers, data, order and what follows the end included, as they are.
+//! shares all others, headers, data, order and what follows the end included, as they are.
 //!
 //! Reads the old-GNU form that the host writes (seen in a real 7.0.2 state), ustar, pax and v7
 //! archives made by hand, with directory entries and `./` prefixes. Writes size and checksum of a
@@ -169,8 +169,13 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] for a wrong checksum, data past the end, a missing end, and whatever
     /// different tar readers would understand differently.
-    pub fn parse(bytes: impl Into<Pieces>) -> Result<Self, ArchiveError> {
-        Self::parse_or_return(bytes.into()).map_err(|(error, _)| error)
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, ArchiveError> {
+        Self::parse_pieces(bytes.into())
+    }
+
+    /// The same of one in pieces: a header, a member's data and an extension's each lie in one.
+    fn parse_pieces(bytes: Pieces) -> Result<Self, ArchiveError> {
+        Self::parse_or_return(bytes).map_err(|(error, _)| error)
     }
 
     /// The same; an error comes with the bytes it is about.
@@ -282,8 +287,7 @@ impl Archive {
         Ok(Some(member))
     }
 
-    /// A member's data as they lie in the archive. Its scan found them there, and an edit keeps them in
-    /// one piece.
+    /// A member's data as they lie in the archive. The scan has seen that they are there, in one piece.
     fn data(&self, member: &Member) -> &[u8] {
         self.bytes.get(member.raw.data.clone()).unwrap_or_default()
     }

@@ -6,6 +6,7 @@
 
 use super::{ArchiveError, MemberKind, Pieces, field};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 pub(super) const BLOCK: usize = 512;
 /// Real states hold some dozens of members.
@@ -145,25 +146,28 @@ fn check_checksum(header: &[u8; BLOCK], offset: usize) -> Result<(), ArchiveErro
 /// Two zero blocks end an archive. A lone one at the very end is tolerated by every reader; in
 /// front of other data GNU tar stops at it and busybox, which the host uses, goes on.
 fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<String>, ArchiveError> {
-    let tail = bytes.get(end..bytes.len()).unwrap_or_default();
-    let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-    let after_first = tail.get(BLOCK..).unwrap_or_default();
-    if after_first.len() < BLOCK && is_zero(after_first) {
+    let second = end.saturating_add(BLOCK);
+    let third = second.saturating_add(BLOCK);
+    let is_zero = |range: Range<usize>| {
+        let part = bytes.range(range);
+        part.iter().flatten().all(|&byte| byte == 0)
+    };
+    let after_first = bytes.len().saturating_sub(second);
+    if after_first < BLOCK && is_zero(second..third) {
         return Ok(vec![format!(
             "the archive ends with one zero block at offset {end} instead of two"
         )]);
     }
-    match after_first.split_at_checked(BLOCK) {
-        Some((second, _)) if !is_zero(second) => Err(ArchiveError::LoneZeroBlock { offset: end }),
-        None => Err(ArchiveError::LoneZeroBlock { offset: end }),
-        Some((_, rest)) if !is_zero(rest) => {
-            let count = rest.len();
-            Ok(vec![format!(
-                "data follow the end of the archive: {count} bytes, not all zero"
-            )])
-        }
-        Some(_) => Ok(Vec::new()),
+    if after_first < BLOCK || !is_zero(second..third) {
+        return Err(ArchiveError::LoneZeroBlock { offset: end });
     }
+    if is_zero(third..bytes.len()) {
+        return Ok(Vec::new());
+    }
+    let count = after_first.saturating_sub(BLOCK);
+    Ok(vec![format!(
+        "data follow the end of the archive: {count} bytes, not all zero"
+    )])
 }
 
 /// Whether the header describes the member after it. Old archives without a magic may use the
@@ -358,7 +362,7 @@ fn place(
 ) -> Result<(usize, usize), ArchiveError> {
     size.checked_next_multiple_of(BLOCK)
         .and_then(|padded| data.checked_add(padded))
-        .filter(|&end| end <= bytes.len())
+        .filter(|&end| end <= bytes.len() && bytes.get(data..data.saturating_add(size)).is_some())
         .map(|end| (data, end))
         .ok_or_else(|| past_end(bytes, offset, size as u64))
 }

@@ -394,6 +394,30 @@ fn one_zero_block_at_the_very_end_is_enough_but_said() {
     assert_eq!(edited.bytes().to_vec().len(), 1536);
 }
 
+/// A piece that ends within a header or a member's data hides it: that is refused, and never read as empty.
+#[test]
+fn an_archive_in_pieces_is_read_as_a_whole_or_refused() {
+    let bytes = files(&[("a", &[7; 1000]), ("b", b"content")]);
+    let whole = Archive::parse(bytes.clone()).unwrap();
+    let mut refused = 0;
+    for cut in (0..=bytes.len()).step_by(4) {
+        let (first, second) = bytes.split_at(cut);
+        let mut pieces = Pieces::from(first.to_vec());
+        pieces.push(second.to_vec());
+        match Archive::parse_pieces(pieces) {
+            Ok(archive) => {
+                assert_eq!(archive.warnings(), whole.warnings(), "{cut}");
+                for path in ["a", "b"] {
+                    assert_eq!(archive.content(path), whole.content(path), "{cut}");
+                }
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    // Within the three headers, of which the last is the end, and the data of both members.
+    assert_eq!(refused, 3 * 127 + 249 + 1);
+}
+
 #[test]
 fn an_added_member_comes_last_in_the_style_of_the_host() {
     let old = parse(&[file("a", b"1")]);

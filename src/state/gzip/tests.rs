@@ -217,7 +217,7 @@ fn wherever_the_pieces_end_they_pack_to_the_same_bytes() {
         let mut pieces = Pieces::default();
         data.chunks(len)
             .for_each(|piece| pieces.push(piece.to_vec()));
-        let packed = pack_pieces(&Header::host(), &pieces, Effort::Usual).unwrap();
+        let packed = pack_pieces(&Header::host(), &pieces, Effort::Usual, &mut |_| Ok(())).unwrap();
         assert_eq!(packed, whole, "{len}");
         assert_eq!(holds(&packed, &pieces), Ok(true));
     }

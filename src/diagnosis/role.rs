@@ -1,0 +1,88 @@
+//! What a device can be to a host, and what the host shows while it is passed through.
+
+use super::survey::PassedDevice;
+use super::whose::Sure;
+use crate::ownership::DeviceOwner;
+use crate::pci::{Class, PciAddress};
+
+/// What a device is to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Role {
+    /// The medium the host boots from hangs on it.
+    BootController,
+    /// A keyboard hangs on it.
+    Keyboard,
+    /// The console is shown on it.
+    Display,
+    /// The management network goes through it.
+    ManagementNic,
+}
+
+/// What a device is to the host, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Part {
+    /// What it is.
+    pub role: Role,
+    /// Whether it is a bridge above the device that is it: whoever passes a bridge through passes
+    /// through what is behind it.
+    pub is_bridge: bool,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+/// What a host shows while a device is passed through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Symptom {
+    /// It starts and saves no configuration.
+    NothingSaved,
+    /// The images of VMware Tools are missing.
+    ToolsMissing,
+    /// The keyboard at the console is dead.
+    KeyboardDead,
+    /// The console is dark.
+    ConsoleDark,
+    /// It cannot be reached over the management network.
+    Unreachable,
+}
+
+/// A symptom, and the device it follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consequence {
+    /// What the host shows.
+    pub symptom: Symptom,
+    /// The device that is passed through.
+    pub device: PassedDevice,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+/// A device as any of the lists names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'d> {
+    pub(super) address: Option<PciAddress>,
+    pub(super) alias: Option<&'d str>,
+    pub(super) class: Option<Class>,
+}
+
+impl<'d> From<&'d DeviceOwner> for Named<'d> {
+    fn from(device: &'d DeviceOwner) -> Self {
+        Named {
+            address: device.address,
+            alias: device.alias.as_deref(),
+            class: device.class,
+        }
+    }
+}
+
+impl<'d> From<&'d PassedDevice> for Named<'d> {
+    fn from(device: &'d PassedDevice) -> Self {
+        Named {
+            address: device.address,
+            alias: device.alias.as_deref(),
+            class: device.class,
+        }
+    }
+}
