@@ -322,6 +322,20 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_that_a_line_sets_is_listed_as_the_loader_reads_it() {
+        let text = "bootstate=1\nUPDATED= 7\n# prefix=x\nbuild=8.0.2-1\nquickboot=0\nnoise=1\n";
+        let settings = BootCfg::parse(text.as_bytes()).settings();
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let expected = [("bootstate", "1"), ("build", "8.0.2-1"), ("quickboot", "0")];
+        assert_eq!(settings[..3], expected);
+        assert!(settings.contains(&("updated", "7")), "{settings:?}");
+        assert!(settings.iter().all(|(key, _)| *key != "prefix"));
+    }
+
+    #[test]
     fn modules_keep_their_order() {
         let text = "modules=a.gz --- b.gz --- state.tgz\n";
         let set = |value| edited(text, "modules", Some(value));

@@ -404,3 +404,6 @@ impl Root {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,25 @@ fn what_cannot_be_read_leaves_open_only_what_hangs_on_it() {
         assert_eq!(verdict, boots, "{what}");
     }
 }
+
+/// 6.7 keeps what it read in the bank before, where the bank it takes has no `build` of its own.
+#[test]
+fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {
+    let without = |updated: u32| {
+        let text = boot_cfg(updated).replace("build=7.0.3-1\n", "");
+        let mut bank = Bank::with_boot_cfg(&text);
+        bank.next += 1;
+        bank
+    };
+    let build_of = |banks: &[Bank], partition| {
+        let (bytes, table) = medium(banks);
+        let loader = Loader::new(&bytes, &table);
+        [Generation::UpTo67U1, Generation::From70].map(|it| loader.build_of(partition, it))
+    };
+    let own = Some("7.0.3-1".to_owned());
+    let chosen = [Bank::sound(1), without(2)];
+    assert_eq!(build_of(&chosen, 6), [own.clone(), None]);
+    assert_eq!(build_of(&chosen, 5), [own.clone(), own.clone()]);
+    let passed_over = [Bank::sound(2), without(1)];
+    assert_eq!(build_of(&passed_over, 6), [None, None]);
+}

@@ -1,0 +1,60 @@
+use super::*;
+
+static NONE: Vec<u8> = Vec::new();
+
+/// The boot sector of a volume whose FATs of 300 sectors have room for more clusters than 16 bits number.
+fn boot_sector(clusters: u32) -> Vec<u8> {
+    let mut boot = vec![0; 512];
+    let sectors = 2 + 2 * 300 + 32 + clusters * 2;
+    for (at, field) in [
+        (11, &512_u16.to_le_bytes()[..]),
+        (13, &[2]),
+        (14, &2_u16.to_le_bytes()),
+        (16, &[2]),
+        (17, &512_u16.to_le_bytes()),
+        (22, &300_u16.to_le_bytes()),
+        (32, &sectors.to_le_bytes()),
+    ] {
+        boot[at..at + field.len()].copy_from_slice(field);
+    }
+    boot
+}
+
+#[test]
+fn a_volume_with_as_many_clusters_as_fat32_is_none() {
+    let parse = |clusters| Volume::parse(&NONE, 0, 512, &boot_sector(clusters)).map(drop);
+    assert_eq!(parse(65_524), Ok(()));
+    let many = "it has as many clusters as FAT32, which makes no bank";
+    assert_eq!(parse(65_525), Err(many));
+}
+
+#[test]
+fn the_one_cluster_by_which_the_loader_says_no_is_no_file() {
+    let volume = Volume::parse(&NONE, 0, 512, &boot_sector(4200)).unwrap();
+    let found = |cluster| {
+        let mut root = Root::default();
+        root.slots.insert(*b"B       B00", (cluster, 5));
+        volume.find(&root, b"B       B00").ok()
+    };
+    assert_eq!(found(u32::MAX - 1), Some(Lookup::Absent));
+    for cluster in [u32::MAX, u32::MAX - 2] {
+        assert_eq!(found(cluster), Some(Lookup::BadStart { cluster }));
+    }
+}
+
+/// Where what all files together may lie in is used up, only a file that no volume of this size can hold is
+/// at fault by itself.
+#[test]
+fn a_file_as_long_as_all_clusters_is_not_too_long() {
+    let volume = Volume::parse(&NONE, 0, 512, &boot_sector(4200)).unwrap();
+    let all = u32::try_from(volume.data_bytes()).unwrap();
+    let follow = |size| {
+        let mut fat = FatCopy::new(&NONE, Some(0), 512, true);
+        let sector = volume.data;
+        let followed = volume.follow(&mut fat, Start { sector, size }, &mut 0);
+        followed.ok().map(|chain| chain.map(Result::err))
+    };
+    assert_eq!(follow(all), Some(None));
+    let size = all + 1;
+    assert_eq!(follow(size), Some(Some(Some(ChainFault::Larger { size }))));
+}
