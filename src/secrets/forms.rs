@@ -2,9 +2,10 @@
 //! hashes as `crypt` writes them, recovery keys, passwords in addresses, `name=value` with a name
 //! that says so, `"name": value` in a piece of JSON.
 
-use super::names::{is_secret_name, says_nothing, veil_of};
+use super::names::{Veil, is_secret_name, says_nothing, veil_of};
 use super::{HIDDEN, json};
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use std::ops::Range;
 
 /// How a block of PEM begins, and how it ends.
@@ -36,6 +37,12 @@ pub(super) fn find(text: &str, offset: usize, places: &mut Vec<Range<usize>>) {
             .into_iter()
             .map(|place| place.start + offset..place.end + offset),
     );
+}
+
+/// The places in a text in JSON that are secret: by their form, by the names they stand under, the
+/// first of which says `veil`, and by the host's `schema`. `None` where it is no JSON.
+pub(super) fn in_json(veil: Veil, text: &str, schema: Option<&Value>) -> Option<json::Found> {
+    json::find(veil, text, schema, find)
 }
 
 /// Whether a file holds a private key.
@@ -186,7 +193,7 @@ fn nested_at(name: &str, text: &str, at: usize) -> Option<(Vec<Range<usize>>, us
     let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
     let length = values.byte_offset();
-    let found = json::find(veil_of(name), &rest[..length], None)?;
+    let found = in_json(veil_of(name), &rest[..length], None)?;
     let places = found.places.into_iter().chain(found.bare);
     let places = places.map(|place| place.start + begin..place.end + begin);
     Some((places.collect(), begin + length))

@@ -1,6 +1,5 @@
 //! Secrets in JSON: by the names of members, at any depth and of any type, and by the host's schema.
 
-use super::forms;
 use super::names::{Veil, below, veil_of};
 use crate::json::Tokens;
 use serde_json::Value;
@@ -26,15 +25,24 @@ enum Node {
     Object(Vec<(String, Node)>),
 }
 
-/// The places in `text` that are secret, given what is known of the name it stands under; `None`
-/// where it is no JSON.
-pub(super) fn find(veil: Veil, text: &str, schema: Option<&Value>) -> Option<Found> {
+/// Adds the places in a text that are secret by their form; the offset is added to each of them.
+type Search = fn(&str, usize, &mut Vec<Range<usize>>);
+
+/// The places in `text` that are secret, given what is known of the name it stands under, and those
+/// that `search` finds in its other strings; `None` where it is no JSON.
+pub(super) fn find(
+    veil: Veil,
+    text: &str,
+    schema: Option<&Value>,
+    search: Search,
+) -> Option<Found> {
     // Checks the text, and that it is no deeper than can be walked.
     serde_json::from_str::<Value>(text).ok()?;
     let mut tokens = Tokens::of(text);
     let node = node(text, &mut tokens)?;
     let mut walk = Walk {
         text,
+        search,
         found: Found::default(),
     };
     walk.node(&node, veil, schema);
@@ -80,6 +88,7 @@ fn of_token(text: &str, token: Range<usize>, tokens: &mut Tokens<'_>) -> Option<
 
 struct Walk<'t> {
     text: &'t str,
+    search: Search,
     found: Found,
 }
 
@@ -139,7 +148,7 @@ impl Walk<'_> {
             }
         } else if is_string {
             let inside = text.get(1..text.len() - 1).unwrap_or_default();
-            forms::find(inside, place.start + 1, &mut self.found.places);
+            (self.search)(inside, place.start + 1, &mut self.found.places);
         }
     }
 }

@@ -76,7 +76,7 @@ impl Guarded {
     /// whose type `secret` counts at any depth.
     pub fn json(name: &str, json: impl Into<String>, schema: Option<&Value>) -> Self {
         let json = json.into();
-        match json::find(names::veil_of(name), &json, schema) {
+        match forms::in_json(names::veil_of(name), &json, schema) {
             Some(found) => {
                 let bare = found.bare.iter().map(|place| place.start).collect();
                 let hidden = apart([found.places, found.bare].concat());

@@ -1,7 +1,7 @@
 //! Secrets in text files: configuration by lines, XML and JSON.
 
+use super::forms;
 use super::names::{Veil, is_secret_name, is_secret_path, says_nothing};
-use super::{forms, json};
 use std::ops::Range;
 
 /// Words of a line without `=` or `:` that may still be a setting: a name, a kind and a value.
@@ -18,7 +18,7 @@ pub(super) fn find(path: &str, text: &str) -> Vec<Range<usize>> {
         return places;
     }
     if text.trim_start().starts_with(['{', '['])
-        && let Some(found) = json::find(Veil::Open, text, None)
+        && let Some(found) = forms::in_json(Veil::Open, text, None)
     {
         return [found.places, found.bare].concat();
     }
