@@ -179,7 +179,6 @@ def growing(out, bench, fast, plain, syncs, all_plain):
     out.heading("The size of the state")
     out.say(
         f"Each of the two banks holds a plain state that is this long when unpacked, {where}.",
-        f"`{' '.join(scaling.ROOM)}` raises the limit, which stops the longest otherwise.",
     )
     page.axis(out, points, "MB", [("read by `fix`, KiB", lambda point: page.kib(point.read))])
     out.say(

@@ -8,9 +8,6 @@ from . import floor, inputs
 from .contest import Place
 from .measure import Contestant, instructions, paired, run
 
-# Both banks are unpacked at a time, twice; more than the default allows for the longest state.
-ROOM = ("--max-unpacked", "512M")
-
 
 class Point:
     """What was measured at one place of an axis: the place, Times by the name of a command, and what fix reads."""
@@ -55,14 +52,14 @@ def image_sizes(bench, folder, original):
     return points
 
 
-def _made_points(bench, folder, settings, options=()):
+def _made_points(bench, folder, settings):
     """Images that make-image makes with a setting of growing value."""
     points = []
     for at, setting in settings:
         original = inputs.made("esxi67-usb-passthru", os.path.join(folder, "made.img"), setting)
         place = Place("", folder, original)
-        fix = place.fix(bench)[:2] + ("fix", *options) + place.fix(bench)[3:]
-        commands = {"fix": fix, "info": (bench.bootbank, "info", *options, place.image)}
+        fix = place.fix(bench)
+        commands = {"fix": fix, "info": (bench.bootbank, "info", place.image)}
         points.append(_point(bench, place, at, commands, fix))
         os.unlink(original)
         place.clear()
@@ -71,7 +68,7 @@ def _made_points(bench, folder, settings, options=()):
 
 def state_sizes(bench, folder):
     settings = [(size, f"state-size={int(size * 1e6)}") for size in bench.states]
-    return _made_points(bench, folder, settings, ROOM)
+    return _made_points(bench, folder, settings)
 
 
 def file_counts(bench, folder):

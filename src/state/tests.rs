@@ -396,3 +396,32 @@ fn both_archives_are_held_to_the_limit() {
     let err = state.edit(&[large], Effort::Usual).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Refused);
 }
+
+/// A changed archive shares its bytes with the old one: the budget is asked for what it packs to.
+#[test]
+fn while_a_state_is_packed_only_what_comes_out_is_held_beside_it() {
+    let mut noise = 1u32;
+    let mut noisy = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.to_be_bytes()[0]
+    };
+    let still: Vec<u8> = vec![7; 1 << 20];
+    let noise: Vec<u8> = (0..1 << 20).map(|_| noisy()).collect();
+    for (file, fits) in [(still, true), (noise, false)] {
+        let inner = fixtures::gzip(&fixtures::files(&[(CONF, OLD), ("large", &file)]));
+        let bytes = fixtures::gzip(&fixtures::files(&[("local.tgz", &inner)]));
+        let open =
+            |limits: &Limits| State::open("state.tgz", &bytes, limits, &KeyCache::new()).unwrap();
+        let unpacked = open(&Limits::default()).unpacked_len();
+        let budget = Budget::new(unpacked + (600 << 10));
+        let limits = Limits {
+            budget: Some(Box::leak(Box::new(budget))),
+            ..Limits::default()
+        };
+        let edited = open(&limits).edit(&[give_back()], Effort::Usual);
+        match fits {
+            true => assert!(edited.is_ok()),
+            false => assert_eq!(edited.unwrap_err().kind(), ErrorKind::Refused),
+        }
+    }
+}
