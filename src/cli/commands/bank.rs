@@ -1,9 +1,11 @@
 //! `bootbank bank`: the banks of a medium as wholes.
 
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, command_list, look_at_each};
+use crate::cli::session::{
+    Answer, Run, Schema, Session, TargetArgs, changes_many, changes_one, command_list,
+    look_at_each, looks_at_many,
+};
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
 use crate::diagnosis::{BankHealth, bank_health};
 use crate::stick::{BankChoice, Stick};
@@ -11,7 +13,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SCHEMA: &str = "bootbank.banks/1";
 
@@ -122,21 +124,7 @@ struct Listed {
 }
 
 impl Run for List {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read(&self.targets.sticks)
-    }
+    looks_at_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(look_at_each(session, &self.targets, |path| {
@@ -153,17 +141,7 @@ impl Run for List {
 }
 
 impl Run for Use {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let targets = &self.targets.sticks;
@@ -177,13 +155,7 @@ impl Run for Use {
 }
 
 impl Run for Copy {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let work = Work::CopyBank {
@@ -198,17 +170,7 @@ impl Run for Copy {
 }
 
 impl Run for MarkClean {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let targets = &self.targets.sticks;

@@ -2,9 +2,8 @@
 
 use crate::bank::BootCfgEdit;
 use crate::cli::change::{ChangeArgs, Job};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
 use crate::cli::terminal::shown;
 use crate::edit::{Edit, EditError};
 use crate::secrets::Guarded;
@@ -13,7 +12,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SCHEMA: &str = "bootbank.bootcfg/1";
 
@@ -90,17 +89,7 @@ struct BankSettings {
 }
 
 impl Run for Get {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(session.answer(&self.stick, SCHEMA, |opened, _| {
@@ -121,13 +110,7 @@ impl Run for Get {
 }
 
 impl Run for Set {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let edit = Edit::BootCfg(BootCfgEdit::set(&self.key, self.value.clone()));
@@ -136,13 +119,7 @@ impl Run for Set {
 }
 
 impl Run for Unset {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let edit = Edit::BootCfg(BootCfgEdit::remove(&self.key));

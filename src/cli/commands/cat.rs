@@ -1,12 +1,11 @@
 //! `bootbank cat`: one file of a bank or of its state to standard output.
 
 use super::get::content_of;
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session};
+use crate::cli::session::{Run, Session, looks_at_one};
 use crate::secrets::Guarded;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Errors are those of a listing: the file itself is no JSON.
 const SCHEMA: &str = "bootbank.ls/1";
@@ -26,17 +25,7 @@ pub struct Cat {
 }
 
 impl Run for Cat {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if session.ui.is_json() {

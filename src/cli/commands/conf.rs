@@ -1,9 +1,8 @@
 //! `bootbank conf`: the settings of esx.conf.
 
 use crate::cli::change::{ChangeArgs, Job};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
 use crate::cli::terminal::{Gate, quoted_path, shown};
 use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
@@ -107,17 +106,7 @@ struct Entry {
 }
 
 impl Run for List {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let wanted = self.key.as_deref().map(Wanted::new);
@@ -142,17 +131,7 @@ impl Run for List {
 }
 
 impl Run for Get {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let fits = |found: &str| found == self.key;
@@ -172,13 +151,7 @@ impl Run for Get {
 }
 
 impl Run for Set {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let edit = ConfEdit::Set {
@@ -190,13 +163,7 @@ impl Run for Set {
 }
 
 impl Run for Unset {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let edit = ConfEdit::Unset {

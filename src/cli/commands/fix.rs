@@ -2,9 +2,8 @@
 
 use super::pci::{caution, selectors};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure, whose_in_words};
-use crate::cli::session::{Run, Session, TargetArgs, distinct};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many, distinct};
 use crate::cli::terminal::{name, quoted_path, shown};
 use crate::diagnosis::{Situation, devices};
 use crate::edit::{Devices, Edit, OwnerEdit};
@@ -47,17 +46,7 @@ pub struct Fix {
 }
 
 impl Run for Fix {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if self.boot_device || self.usb {

@@ -3,16 +3,15 @@
 
 use crate::bank::{BootCfg, KerneloptEdit};
 use crate::cli::change::{ChangeArgs, Job};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
 use crate::cli::terminal::{quoted, shown};
 use crate::edit::Edit;
 use crate::secrets::Guarded;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SCHEMA: &str = "bootbank.kernelopt/1";
 
@@ -73,17 +72,7 @@ struct BankOptions {
 }
 
 impl Run for Show {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(session.answer(&self.stick, SCHEMA, |opened, _| {
@@ -121,13 +110,7 @@ impl Run for Show {
 }
 
 impl Run for Modify {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Job::edit(session, &self.change, &self.stick, edits(self)?)

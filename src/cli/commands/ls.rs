@@ -1,8 +1,7 @@
 //! `bootbank ls`: what a bank and its state hold.
 
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session};
+use crate::cli::session::{Answer, Run, Schema, Session, looks_at_one};
 use crate::cli::terminal::{shown, table};
 use crate::state::{Condition, Contents as _, Member, MemberKind};
 use crate::stick::{Cause, Error, Path as StickPath, Reading, Slot, Stick};
@@ -10,7 +9,7 @@ use crate::target::Opened;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SCHEMA: &str = "bootbank.ls/1";
 
@@ -55,17 +54,7 @@ struct ListEntry {
 }
 
 impl Run for Ls {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(session.answer(&self.stick, SCHEMA, |opened, _| {

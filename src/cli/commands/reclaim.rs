@@ -1,11 +1,9 @@
 //! `bootbank reclaim`: free what an interrupted run left allocated to nothing.
 
 use crate::cli::change::{ChangeArgs, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, TargetArgs};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many};
 use clap::Args;
-use std::path::Path;
 
 /// Free leftovers: clusters that an interrupted run left allocated to no file
 #[derive(Debug, Args)]
@@ -21,17 +19,7 @@ pub struct Reclaim {
 }
 
 impl Run for Reclaim {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let targets = &self.targets.sticks;

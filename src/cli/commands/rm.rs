@@ -1,13 +1,12 @@
 //! `bootbank rm`: remove one file from the configuration, or from a bank.
 
 use crate::cli::change::{ChangeArgs, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session};
+use crate::cli::session::{Run, Session, changes_one};
 use crate::edit::{Edit, FileEdit};
 use crate::stick::{BankChoice, BankFile, Path as StickPath};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Remove one file from the configuration, or from a bank
 #[derive(Debug, Args)]
@@ -25,13 +24,7 @@ pub struct Rm {
 }
 
 impl Run for Rm {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         match StickPath::parse(&self.path) {

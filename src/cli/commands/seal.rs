@@ -1,16 +1,14 @@
 //! `bootbank seal`: remove what identifies a host, so that its image can be cloned.
 
 use crate::cli::change::{ChangeArgs, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Schema, Session, TargetArgs};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, changes_many};
 use crate::edit::Edit;
 use crate::edit::seal::Operation;
 use crate::stick::Plan;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::Path;
 
 const SCHEMA: &str = "bootbank.operations/1";
 
@@ -63,17 +61,7 @@ struct Listed {
 }
 
 impl Run for Seal {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if self.list_operations {

@@ -4,7 +4,7 @@ use super::get::{FILE_MODE, write_file};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list};
 use crate::cli::terminal::size;
 use crate::state::{self, Form, Saved, SavedAs};
 use crate::stick::{self, Error};
@@ -61,13 +61,7 @@ pub struct Reset {
 }
 
 impl Run for Copy {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let work = Work::CopyState {
@@ -80,13 +74,7 @@ impl Run for Copy {
 }
 
 impl Run for Reset {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let work = Work::ResetState {

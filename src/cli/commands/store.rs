@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
 use crate::cli::terminal::{Gate, shown};
 use crate::edit::{CONFIG_STORE, Edit, EditError, StoreEdit, Unmatched, secret_types};
 use crate::ownership::{Cell, Row, RowKey, SecretTypes, ValueColumn};
@@ -151,17 +151,7 @@ struct ShownRow {
 }
 
 impl Run for List {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let pattern = |wanted: &Option<String>| wanted.as_deref().map(WildMatch::new);
@@ -190,17 +180,7 @@ impl Run for List {
 }
 
 impl Run for Get {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read([&self.stick])
-    }
+    looks_at_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let key = self.row.whole()?;
@@ -247,13 +227,7 @@ impl Run for Set {
 }
 
 impl Run for Delete {
-    fn first_target(&self) -> Option<&Path> {
-        Some(&self.stick)
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(std::slice::from_ref(&self.stick))
-    }
+    changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let edit = StoreEdit::Delete {

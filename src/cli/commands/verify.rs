@@ -1,9 +1,8 @@
 //! `bootbank verify`: every layer checked, from the partition table to the last member of the
 //! archive.
 
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
 use crate::cli::terminal::shown;
 use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by, check_state_file};
 use crate::error::ErrorKind;
@@ -49,21 +48,7 @@ struct Finding {
 }
 
 impl Run for Verify {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read(&self.targets.sticks)
-    }
+    looks_at_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(look_at_each(session, &self.targets, |path| {

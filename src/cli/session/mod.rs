@@ -8,8 +8,8 @@ mod state_file;
 mod targets;
 
 pub use options::{Common, CommonArgs, key_store, keys};
-pub(crate) use run::command_list;
 pub use run::{Program, Run, Schema};
+pub(crate) use run::{changes_many, changes_one, command_list, looks_at_many, looks_at_one};
 pub use source::unpack_failure;
 pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each, usual_jobs};
 

@@ -110,6 +110,76 @@ pub struct Program {
     pub options: Vec<OsString>,
 }
 
+/// What a command is that looks at its `stick`: a part of its [`Run`].
+macro_rules! looks_at_one {
+    () => {
+        fn first_target(&self) -> Option<&std::path::Path> {
+            Some(&self.stick)
+        }
+
+        fn only_looks(&self) -> bool {
+            true
+        }
+
+        fn needs(&self) -> $crate::cli::process::Needs {
+            $crate::cli::process::Needs::to_read([&self.stick])
+        }
+    };
+}
+
+/// The same of one that looks at each of its `targets`.
+macro_rules! looks_at_many {
+    () => {
+        fn targets_mut(&mut self) -> Option<&mut $crate::cli::session::TargetArgs> {
+            Some(&mut self.targets)
+        }
+
+        fn first_target(&self) -> Option<&std::path::Path> {
+            self.targets.first()
+        }
+
+        fn only_looks(&self) -> bool {
+            true
+        }
+
+        fn needs(&self) -> $crate::cli::process::Needs {
+            $crate::cli::process::Needs::to_read(&self.targets.sticks)
+        }
+    };
+}
+
+/// The same of one that changes its `stick` as its options of a `change` say.
+macro_rules! changes_one {
+    () => {
+        fn first_target(&self) -> Option<&std::path::Path> {
+            Some(&self.stick)
+        }
+
+        fn needs(&self) -> $crate::cli::process::Needs {
+            self.change.needs(std::slice::from_ref(&self.stick))
+        }
+    };
+}
+
+/// The same of one that changes each of its `targets`.
+macro_rules! changes_many {
+    () => {
+        fn targets_mut(&mut self) -> Option<&mut $crate::cli::session::TargetArgs> {
+            Some(&mut self.targets)
+        }
+
+        fn first_target(&self) -> Option<&std::path::Path> {
+            self.targets.first()
+        }
+
+        fn needs(&self) -> $crate::cli::process::Needs {
+            self.change.needs(&self.targets.sticks)
+        }
+    };
+}
+
+pub(crate) use {changes_many, changes_one, looks_at_many, looks_at_one};
+
 /// Makes an enum of commands that passes every question on to the one that was typed.
 macro_rules! command_list {
     ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $command:ident($args:path),)* }) => {

@@ -1,10 +1,9 @@
 //! `bootbank pci list`: the devices a state names, and who owns them.
 
-use crate::cli::process::Needs;
 use crate::cli::report::{
     BelongsTo, ErrorObject, Exit, FailedObject, Failure, RoleObject, whose_in_words,
 };
-use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
 use crate::diagnosis::{BankDevices, ListedDevice, Situation, devices};
 use crate::medium::Target;
@@ -88,21 +87,7 @@ struct Device {
 }
 
 impl Run for List {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn only_looks(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::to_read(&self.targets.sticks)
-    }
+    looks_at_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         Ok(look_at_each(session, &self.targets, |path| {

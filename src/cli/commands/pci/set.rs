@@ -1,15 +1,13 @@
 //! `bootbank pci set`: set who owns devices; and what `fix` shares with it.
 
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
-use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, TargetArgs};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many};
 use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
 use crate::ownership::Owner;
 use crate::state::Form;
 use crate::stick::{FilePlan, Plan};
 use clap::Args;
-use std::path::Path;
 
 /// Set who owns devices, like `esxcli hardware pci pcipassthru set`
 #[derive(Debug, Args)]
@@ -39,17 +37,7 @@ pub struct Set {
 }
 
 impl Run for Set {
-    fn targets_mut(&mut self) -> Option<&mut TargetArgs> {
-        Some(&mut self.targets)
-    }
-
-    fn first_target(&self) -> Option<&Path> {
-        self.targets.first()
-    }
-
-    fn needs(&self) -> Needs {
-        self.change.needs(&self.targets.sticks)
-    }
+    changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let owner = if self.enable {
