@@ -27,11 +27,11 @@ pub(super) fn check_volume(
         findings.push(Finding::new(severity, "fat", on, text));
     };
     let marks = volume.dirty_marks();
+    let cure = match what {
+        As::Bank => format!(": `bootbank bank mark-clean {partition} STICK`"),
+        As::Other => String::new(),
+    };
     if marks.boot_sector || marks.fat {
-        let cure = match what {
-            As::Bank => format!(": `bootbank bank mark-clean {partition} STICK`"),
-            As::Other => String::new(),
-        };
         add(
             Severity::Warning,
             format!(
@@ -41,8 +41,13 @@ pub(super) fn check_volume(
         );
     }
     if marks.io_error {
-        let text = "the volume is marked as having had an I/O error; bootbank keeps the mark";
-        add(Severity::Warning, text.to_owned());
+        add(
+            Severity::Warning,
+            format!(
+                "the volume is marked as having had an I/O error. ESXi's loader ignores the mark. If the medium can be read to \
+                 its end, clear it{cure}"
+            ),
+        );
     }
     if !volume.has_usual_media_byte() {
         add(

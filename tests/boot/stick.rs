@@ -156,6 +156,8 @@ impl Stick {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Where a build that counts lines puts them.
+            .envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
             .env("XDG_STATE_HOME", self.path("xdg"))
             .current_dir(self.directory.path());
         for argument in arguments {

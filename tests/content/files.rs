@@ -1,5 +1,6 @@
-use crate::host::{Host, STORE, differing};
+use crate::host::{Host, STORE, differing, run};
 use std::fs;
+use std::process::Command;
 
 #[test]
 fn a_file_put_in_is_added_as_the_hosts_own_are() {
@@ -23,6 +24,104 @@ fn a_file_put_in_is_added_as_the_hosts_own_are() {
         host.done(&["rm", "STICK", "etc/motd", "--no-undo"]);
         host.unpacked(5, "removed");
         assert_eq!(host.listing("removed"), old);
+    }
+}
+
+#[test]
+fn a_new_file_has_the_permissions_that_are_asked_for() {
+    let host = Host::new("esxi67-usb-passthru");
+    fs::write(host.path("key"), "x\n").unwrap();
+    host.done(&[
+        "put",
+        "STICK",
+        "key",
+        "etc/key",
+        "--mode",
+        "0600",
+        "--no-undo",
+    ]);
+    host.unpacked(5, "after");
+    let added = host.listing("after").pop().unwrap();
+    assert!(
+        added.starts_with("-rw-------") && added.ends_with("etc/key"),
+        "{added}"
+    );
+    for (mode, path) in [("0888", "etc/k"), ("10000", "etc/k"), ("rw", "etc/k")] {
+        host.refuses(&["put", "STICK", "key", path, "--mode", mode], 2, "--mode");
+    }
+    let in_bank = ["put", "STICK", "key", "bank5:x.b00", "--mode", "0600"];
+    host.refuses(&in_bank, 2, "--mode is for files of the configuration");
+}
+
+/// Images of some vendors carry settings in an archive of another name, which `modules=` lists.
+#[test]
+fn a_configuration_under_another_name_is_found_where_the_host_loads_it() {
+    let host = Host::new("esxi67-usb-passthru");
+    host.unpacked(5, "before");
+    let at = host.bank_at(5);
+    let tool = |program: &str, arguments: &[&str]| {
+        run(Command::new(program).args(["-i", &at]).args(arguments));
+    };
+    fs::copy(host.path("before.tgz"), host.path("onetime.tgz")).unwrap();
+    let onetime = host.path("onetime.tgz").display().to_string();
+    tool("mcopy", &[&onetime, "::onetime.tgz"]);
+    let list = |host: &Host| host.done(&["pci", "list", "STICK", "--bank", "5", "--json"]);
+    assert!(
+        !list(&host).contains("onetime.tgz"),
+        "the host does not load it"
+    );
+
+    let cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+    let with_it = cfg.replace("--- state.tgz", "--- onetime.tgz --- state.tgz");
+    assert_ne!(with_it, cfg);
+    fs::write(host.path("boot.cfg"), with_it).unwrap();
+    let boot_cfg = host.path("boot.cfg").display().to_string();
+    tool("mcopy", &["-o", &boot_cfg, "::boot.cfg"]);
+    assert!(list(&host).contains("onetime.tgz"));
+    let said = host.done(&["fix", "STICK", "--bank", "5"]);
+    assert!(said.contains("onetime.tgz:esx.conf"), "{said}");
+    assert!(!list(&host).contains("\"passthru\""));
+    let unpacked = host.path("unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    fs::write(host.path("after.tgz"), host.bank_file(5, "ONETIME.TGZ")).unwrap();
+    let mut tar = Command::new("tar");
+    run(tar
+        .arg("-xzf")
+        .arg(host.path("after.tgz"))
+        .arg("-C")
+        .arg(&unpacked));
+    let conf = fs::read_to_string(unpacked.join("etc/vmware/esx.conf")).unwrap();
+    assert!(conf.contains("owner = \"vmkernel\"") && !conf.contains("owner = \"passthru\""));
+}
+
+/// Marks that another system left are said, with what clears them; the loader ignores all of them.
+#[test]
+fn what_another_system_marked_in_a_volume_is_said() {
+    use std::os::unix::fs::FileExt as _;
+    // The upper byte of entry 1 of the FAT, in both copies.
+    for (byte, says) in [
+        (0x7f, "marked as not cleanly unmounted"),
+        (0xbf, "marked as having had an I/O error"),
+    ] {
+        let host = Host::new("esxi67-usb-passthru");
+        let start = host.bank_start(5);
+        let boot = &host.bytes()[usize::try_from(start).unwrap()..][..512];
+        let word = |at: usize| u64::from(u16::from_le_bytes([boot[at], boot[at + 1]]));
+        let (reserved, fat) = (word(14) * 512, word(22) * 512);
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(host.image())
+            .unwrap();
+        for copy in [0, fat] {
+            file.write_all_at(&[byte], start + reserved + copy + 3)
+                .unwrap();
+        }
+        let said = host.done(&["verify", "STICK"]);
+        assert!(said.contains(says), "{said}");
+        assert!(said.contains("bootbank bank mark-clean 5 STICK"), "{said}");
+        host.done(&["bank", "mark-clean", "5", "STICK", "--no-undo"]);
+        let said = host.done(&["verify", "STICK"]);
+        assert!(!said.contains(says), "{said}");
     }
 }
 

@@ -67,6 +67,20 @@ impl Host {
         self.directory.path().join(name)
     }
 
+    pub(crate) fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// Where a bank begins in the image, in bytes.
+    pub(crate) fn bank_start(&self, partition: u64) -> u64 {
+        self.banks[&partition]
+    }
+
+    /// What mtools call a bank.
+    pub(crate) fn bank_at(&self, partition: u64) -> String {
+        format!("{}@@{}", self.image.display(), self.bank_start(partition))
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         fs::read(&self.image).unwrap()
     }
@@ -124,7 +138,7 @@ impl Host {
 
     /// A file of a bank, as mtools reads it.
     pub(crate) fn bank_file(&self, partition: u64, name: &str) -> Vec<u8> {
-        let at = format!("{}@@{}", self.image.display(), self.banks[&partition]);
+        let at = self.bank_at(partition);
         run(Command::new("mtype")
             .arg("-i")
             .arg(at)

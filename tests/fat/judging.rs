@@ -130,6 +130,17 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
                 "{lie} in {}: {error}",
                 format.name
             );
+            if words == "FAT entry of cluster 1 would change" {
+                let bootbank::fat::FatError::Rejected { offset, .. } = error else {
+                    panic!("{error}")
+                };
+                let bits = u64::from(volume.geometry().kind().bits());
+                let fats = volume.geometry().fat_ranges();
+                assert!(
+                    fats.iter().any(|fat| fat.start + bits / 8 == offset),
+                    "{offset}"
+                );
+            }
         }
     }
 }

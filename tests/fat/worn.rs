@@ -4,7 +4,7 @@ use crate::fat_victim::Victim;
 use crate::fat_volume::{FORMATS, Made, open};
 use bootbank::commit::{Phase, Planner};
 use bootbank::fat::{Action, ClusterId, FatError, FileChange, replace};
-use bootbank::medium::ReadAt;
+use bootbank::medium::{Lba, ReadAt};
 use std::io;
 use std::ops::Range;
 
@@ -71,6 +71,35 @@ fn free_clusters_that_cannot_be_read_are_left_out_and_a_medium_of_them_is_given_
 }
 
 #[test]
+fn what_is_to_be_avoided_gets_no_new_content() {
+    let format = FORMATS[4];
+    let bytes = Made::bank(format, 2000).bytes();
+    let volume = open(&bytes, format);
+    let reach = volume.check().unwrap();
+    let free: Vec<ClusterId> = reach.free().iter().collect();
+    let sector = |cluster: &ClusterId| {
+        volume.geometry().cluster_offset(*cluster) / u64::from(format.sector_size)
+    };
+    let files = [FileChange {
+        entry: volume.find("state.tgz").unwrap().unwrap(),
+        action: Action::Replace(vec![7; 700].into()),
+        why: "test".into(),
+    }];
+    // One sector of the first free cluster is enough, and so is the last one of the second.
+    let second_ends = sector(&free[2]);
+    let avoided = [
+        Lba(sector(&free[0]))..Lba(sector(&free[0]) + 1),
+        Lba(second_ends - 1)..Lba(second_ends),
+    ];
+    let mut planner = Planner::new(&bytes, format.sector_size).avoiding(&avoided);
+    replace(&volume, &reach, &mut planner, 5, &files).unwrap();
+    let set = planner.finish();
+    let written = set.steps().iter().filter(|step| step.phase == Phase::Data);
+    let first = written.flat_map(|step| step.sectors.keys()).min().unwrap();
+    assert_eq!(first.0, sector(&free[2]));
+}
+
+#[test]
 fn what_is_left_of_a_file_says_which_of_its_bytes_are_missing() {
     for format in FORMATS {
         let victim = Victim::of(format);
@@ -103,6 +132,7 @@ fn what_is_left_of_a_file_says_which_of_its_bytes_are_missing() {
             assert_eq!(left.missing, missing, "{}", format.name);
             assert!(left.bytes == zeroed(&missing), "{}", format.name);
             assert!(volume.salvage_file(&entry, size - 1).is_err());
+            assert!(volume.salvage_file(&entry, size).is_ok());
         };
         check(&victim, Vec::new(), None);
         // A sector of the second cluster; that one and its neighbour in the file; the last byte.

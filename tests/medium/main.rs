@@ -13,6 +13,7 @@ mod loops;
 mod copy;
 mod device;
 mod image;
+mod whole_file;
 
 use bootbank::host::Host;
 use bootbank::medium::{ClaimedTarget, MediumError, Target};

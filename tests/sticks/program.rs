@@ -47,6 +47,8 @@ impl Bench {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Where a build that counts lines puts them.
+            .envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
             .env("XDG_STATE_HOME", self.path().join("xdg"))
             .current_dir(self.path());
         command

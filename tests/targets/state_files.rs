@@ -50,3 +50,41 @@ pub(crate) fn sh(directory: &Path, script: &str) -> String {
     let output = run(sh.args(["-ec", script]).current_dir(directory));
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// What is about media makes no sense for a state file, and nothing is done then.
+#[test]
+fn what_a_state_file_cannot_take_is_refused() {
+    let (host, file) = make("state.tgz", "esxi67-usb-passthru");
+    let before = std::fs::read(&file).unwrap();
+    for (arguments, code, says) in [
+        (
+            &["fix", "--avoid", "5", "backup"][..],
+            2,
+            "this is a state file",
+        ),
+        (
+            &["fix", "-o", "copy.tgz.gz", "backup"],
+            2,
+            "so its copy cannot be packed",
+        ),
+        (&["bank", "list", "backup"], 2, "which has no banks"),
+    ] {
+        let ran = host.run(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+    // To standard output goes the same as into a file.
+    let to_file = host.run(&["fix", "-o", "copy.tgz", "backup"]);
+    assert_eq!(to_file.code, 0, "{}", to_file.stderr);
+    sh(
+        file.parent().unwrap(),
+        &format!(
+            "{} fix -q -o - backup > streamed.tgz",
+            env!("CARGO_BIN_EXE_bootbank")
+        ),
+    );
+    let copy = std::fs::read(host.path("copy.tgz")).unwrap();
+    assert_eq!(std::fs::read(host.path("streamed.tgz")).unwrap(), copy);
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
