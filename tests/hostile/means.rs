@@ -19,8 +19,9 @@ fn limited(scene: &Scene, limit: &str, arguments: &[&str]) -> std::process::Outp
     output(&mut shell)
 }
 
-/// A state with a file of zeros of that many MiB in it, made by GNU tar and gzip.
-fn bomb(scene: &Scene, mebibytes: u32) -> String {
+/// A state with a file of zeros of that many MiB in it, and another `beside` its inner archive, made by GNU
+/// tar and gzip.
+fn bomb(scene: &Scene, mebibytes: u32, beside: u32) -> String {
     let script = r#"
         set -e
         cd "$1"
@@ -28,11 +29,13 @@ fn bomb(scene: &Scene, mebibytes: u32) -> String {
         echo '/device/000:26.7/owner = "passthru"' > bomb/etc/vmware/esx.conf
         truncate -s "$2M" bomb/etc/zeros
         tar --format=ustar -C bomb -czf local.tgz etc
-        tar --format=ustar -czf bomb.tgz local.tgz
+        truncate -s "$3M" pad
+        tar --format=ustar -czf bomb.tgz local.tgz pad
     "#;
     let mut make = Command::new("sh");
     make.args(["-c", script, "sh"]);
-    succeed(make.arg(scene.file("")).arg(mebibytes.to_string()));
+    let sizes = [mebibytes, beside].map(|size| size.to_string());
+    succeed(make.arg(scene.file("")).args(sizes));
     scene.file("bomb.tgz").to_str().unwrap().to_owned()
 }
 
@@ -66,8 +69,15 @@ fn little_memory_ends_with_an_error_and_no_signal_and_nothing_written() {
 #[test]
 fn bombs_within_the_limit_for_each_have_one_budget_whatever_the_number_of_banks_and_threads() {
     let scene = Scene::sound(PLAIN);
-    let bomb = bomb(&scene, 60);
+    // Two of one archive each are within it, since one is packed after the other.
+    let simple = bomb(&scene, 60, 0);
     let mut import = scene.command(&["state", "import", "--no-undo"]);
+    succeed(import.arg(scene.target()).arg(&simple));
+    let both = limited(&scene, "--as=500000000", &["fix", "-n"]);
+    let said = String::from_utf8_lossy(&both.stderr);
+    assert_eq!(both.status.code(), Some(0), "{said}");
+    let bomb = bomb(&scene, 60, 60);
+    let mut import = scene.command(&["state", "import", "--no-undo", "--max-unpacked", "512M"]);
     succeed(import.arg(scene.target()).arg(&bomb));
     let refused = Ran::new(
         scene
