@@ -243,6 +243,8 @@ fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {
     let chosen = [Bank::sound(1), without(2)];
     assert_eq!(build_of(&chosen, 6), [own.clone(), None]);
     assert_eq!(build_of(&chosen, 5), [own.clone(), own.clone()]);
+    // The first bank has none before it.
+    assert_eq!(build_of(&[without(2), Bank::sound(1)], 5), [None, None]);
     let passed_over = [Bank::sound(2), without(1)];
     assert_eq!(build_of(&passed_over, 6), [None, None]);
 }
