@@ -84,8 +84,7 @@ impl<'m> Planner<'m> {
         let mut after = before.clone();
         let within = usize::try_from(offset % size).unwrap_or(0);
         after[within..within + bytes.len()].copy_from_slice(bytes);
-        let after = Bytes::from(after);
-        self.change_each(lbas, before, self.sectors(after))
+        self.change_each(lbas, before, sectors(after.into(), self.sector_len()))
     }
 
     /// Puts whole sectors at byte `offset` of the medium as part of the current step. Nothing of them is
@@ -106,11 +105,8 @@ impl<'m> Planner<'m> {
         let lbas = self.lbas_of(offset, end.saturating_sub(offset))?;
         let before = self.read_so_far(&lbas)?;
         let len = self.sector_len();
-        let new = pieces.iter().flat_map(|piece| {
-            let starts = (0..piece.len()).step_by(len);
-            starts.map(|start| piece.slice(start..start + len))
-        });
-        self.change_each(lbas, before, new)
+        let new = pieces.iter().cloned();
+        self.change_each(lbas, before, new.flat_map(|piece| sectors(piece, len)))
     }
 
     /// Changes each of `lbas` from what is in `before` to what `new` yields.
@@ -120,7 +116,7 @@ impl<'m> Planner<'m> {
         before: Vec<u8>,
         new: impl Iterator<Item = Bytes>,
     ) -> Result<(), PlanError> {
-        let pairs = self.sectors(before.into()).zip(new);
+        let pairs = sectors(before.into(), self.sector_len()).zip(new);
         for (lba, (old, new)) in Lba::each(lbas).zip(pairs) {
             self.change(lba, old, new)?;
         }
@@ -135,7 +131,7 @@ impl<'m> Planner<'m> {
     pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
         let lbas = self.lbas_of(bytes.start, bytes.end.saturating_sub(bytes.start))?;
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
-        let old = self.sectors(self.read(&lbas)?.into());
+        let old = sectors(self.read(&lbas)?.into(), self.sector_len());
         let kept = self.set.preserved.entry(partition).or_default();
         kept.extend(Lba::each(lbas).zip(old));
         Ok(())
@@ -150,13 +146,6 @@ impl<'m> Planner<'m> {
     pub fn finish(mut self) -> WriteSet {
         self.set.steps.retain(|step| !step.sectors.is_empty());
         self.set
-    }
-
-    /// The sectors in bytes that were read together: parts of one piece of memory.
-    fn sectors(&self, bytes: Bytes) -> impl Iterator<Item = Bytes> + use<> {
-        let len = self.sector_len();
-        let starts = (0..bytes.len()).step_by(len);
-        starts.map(move |start| bytes.slice(start..start + len))
     }
 
     fn sector_len(&self) -> usize {
@@ -236,6 +225,12 @@ impl<'m> Planner<'m> {
         self.after.insert(lba, new);
         Ok(())
     }
+}
+
+/// Whole sectors of `len` bytes each: parts of one piece of memory.
+fn sectors(bytes: Bytes, len: usize) -> impl Iterator<Item = Bytes> {
+    let starts = (0..bytes.len()).step_by(len);
+    starts.map(move |start| bytes.slice(start..start + len))
 }
 
 #[cfg(test)]

@@ -41,11 +41,15 @@ pub(super) fn check_volume(
         );
     }
     if marks.io_error {
+        let then = match what {
+            As::Bank => format!("; if that succeeds, clear the mark{cure}"),
+            As::Other => String::new(),
+        };
         add(
             Severity::Warning,
             format!(
-                "the volume is marked as having had an I/O error. ESXi's loader ignores the mark. If the medium can be read to \
-                 its end, clear it{cure}"
+                "the volume is marked as having had an I/O error. ESXi's loader ignores the mark. Read the whole medium once, \
+                 for example with dd{then}"
             ),
         );
     }
