@@ -17,7 +17,6 @@ use crate::stick::{Slot, Stick};
 use crate::target::SavedState;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::OnceLock;
 
 /// ESXi numbers USB storage, and what else is no PCI storage adapter, from vmhba32 on (seen: all
@@ -420,7 +419,7 @@ pub fn identity(stick: &Stick<'_, '_>) -> Option<Identity> {
 }
 
 /// The configuration the host loads, or where that cannot be told the first that can be opened.
-fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Arc<Configuration>)> {
+fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configuration)> {
     let next = stick.slots().iter().filter(|slot| slot.verdict.boots_next);
     let others = stick.slots().iter().filter(|slot| !slot.verdict.boots_next);
     next.chain(others).find_map(|slot| {

@@ -10,7 +10,6 @@ use crate::state::{Contents as _, Form, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
 use crate::target::SavedState;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What was found on a medium.
 #[derive(Debug)]
@@ -232,10 +231,7 @@ impl StateSurvey {
         let mut survey = StateSurvey::new(name, size, false);
         let release = saved.release();
         let warnings = match saved.state() {
-            Some(state) => {
-                let configuration = Configuration::open(state).map(Arc::new);
-                survey.fill(state, configuration, release.as_ref())
-            }
+            Some(state) => survey.fill(state, Configuration::open(state), release.as_ref()),
             None => {
                 survey.form = saved.reading().form();
                 survey.error = saved.reading().missing(None);
@@ -249,7 +245,7 @@ impl StateSurvey {
     fn fill(
         &mut self,
         state: &State,
-        configuration: Result<Arc<Configuration>, EditError>,
+        configuration: Result<Configuration, EditError>,
         release: Option<&Release>,
     ) -> Vec<String> {
         let mut warnings = state.warnings();

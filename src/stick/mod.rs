@@ -373,7 +373,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     ///
     /// # Errors
     /// As [`Configuration::open`].
-    pub fn configuration(&self, state: &Arc<State>) -> Result<Arc<Configuration>, EditError> {
+    pub fn configuration(&self, state: &Arc<State>) -> Result<Configuration, EditError> {
         self.opened.configuration(state)
     }
 

@@ -28,7 +28,7 @@ pub(super) struct OpenedStates(Mutex<Vec<Kept>>);
 #[derive(Debug)]
 struct Kept {
     state: Arc<State>,
-    configuration: Option<Arc<Configuration>>,
+    configuration: Option<Configuration>,
 }
 
 impl OpenedStates {
@@ -59,26 +59,23 @@ impl OpenedStates {
     ///
     /// # Errors
     /// As [`Configuration::open`].
-    pub(super) fn configuration(
-        &self,
-        state: &Arc<State>,
-    ) -> Result<Arc<Configuration>, EditError> {
+    pub(super) fn configuration(&self, state: &Arc<State>) -> Result<Configuration, EditError> {
         let place = |states: &[Kept]| states.iter().position(|it| Arc::ptr_eq(&it.state, state));
         {
             let states = self.states();
             let kept = place(&states).and_then(|at| states.get(at));
             if let Some(known) = kept.and_then(|kept| kept.configuration.as_ref()) {
-                return Ok(Arc::clone(known));
+                return Ok(known.clone());
             }
         }
-        let configuration = Arc::new(Configuration::open(state)?);
+        let configuration = Configuration::open(state)?;
         let mut states = self.states();
         let kept = states.iter().filter_map(|kept| kept.configuration.as_ref());
         let held: usize = kept.map(|it| it.len()).sum();
         if held.saturating_add(configuration.len()) <= MOST_CONFIGURED
             && let Some(kept) = place(&states).and_then(|at| states.get_mut(at))
         {
-            kept.configuration = Some(Arc::clone(&configuration));
+            kept.configuration = Some(configuration.clone());
         }
         Ok(configuration)
     }

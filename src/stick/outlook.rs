@@ -167,7 +167,7 @@ impl Stick<'_, '_> {
         };
         let state = self.open_state(slot, file)?;
         match state.is_open() {
-            true => passed_through_by(&*self.configuration(&state)?),
+            true => passed_through_by(&self.configuration(&state)?),
             false => Ok(None),
         }
     }
