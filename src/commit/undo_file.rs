@@ -391,9 +391,6 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let size = entry.size();
-        if size > bytes.len() as u64 {
-            return Err(UndoError::NotAnUndoFile(format!("`{name}` is cut off")));
-        }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(not_one)?;
         if content.len() as u64 != size {

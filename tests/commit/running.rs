@@ -108,6 +108,8 @@ fn every_failing_operation_is_named_and_the_bank_is_old_or_new() {
                     Err(CommitError::Failed(failure)) => {
                         let expected = if is_new { Holds::New } else { Holds::Old };
                         assert_eq!(failure.holds, [(5, expected)], "{context}");
+                        // Behind the switch the change is made, and what is left is no failure.
+                        assert_ne!(failure.phase, Phase::Release, "{context}");
                     }
                     Err(CommitError::Check { .. }) => assert_eq!(recorder.writes(), 0, "{context}"),
                     Err(other) => panic!("{other}: {context}"),
@@ -115,6 +117,55 @@ fn every_failing_operation_is_named_and_the_bank_is_old_or_new() {
             }
         }
     }
+}
+
+#[test]
+fn neighbouring_sectors_are_written_together_a_mebibyte_at_a_time() {
+    const MEBIBYTE: usize = 1 << 20;
+    let bytes = vec![0; 3 * MEBIBYTE];
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(0..bytes.len() as u64).unwrap();
+    planner.begin(Phase::Data, 5, "content");
+    let content = vec![0xdd; 2 * MEBIBYTE + SECTOR];
+    planner.put(SECTOR as u64, &content).unwrap();
+    let medium = Recorder::new(bytes.clone());
+    run(&medium, &planner.finish(), &|| false).unwrap();
+    let lengths: Vec<usize> = medium
+        .log()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Write { data, .. } => Some(data.len()),
+            Event::Sync => None,
+        })
+        .collect();
+    assert_eq!(lengths, [MEBIBYTE, MEBIBYTE, SECTOR]);
+}
+
+#[test]
+fn a_failure_says_what_was_being_done_and_what_each_bank_holds() {
+    let bytes = medium();
+    let failing = |set: &WriteSet, counts, at, fault| {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, counts, at, fault);
+        run(&faulty, set, &|| false).unwrap_err().to_string()
+    };
+    let errno = Fault::Errno(5);
+    let said = [
+        failing(&plan(&bytes), Counts::Writes, 0, errno),
+        failing(&plan(&bytes), Counts::Syncs, 1, errno),
+        failing(&plan(&bytes), Counts::Writes, 2, Fault::DroppedWrite),
+        failing(&plan(&bytes), Counts::Writes, 2, Fault::SpoiltWrite),
+        failing(&plan_of_three_switches(&bytes), Counts::Writes, 1, errno),
+        failing(&plan_of_three_switches(&bytes), Counts::Writes, 2, errno),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @"
+    step 1 of 4 (data) failed on partition 5: write at sector 8: Input/output error (os error 5); the bank on partition 5 holds the old configuration
+    step 2 of 4 (allocate) failed on partition 5: sync: Input/output error (os error 5); the bank on partition 5 holds the old configuration
+    step 3 of 4 (switch) failed on partition 5: comparison with what was written at sector 3: the medium did not keep what was written; the bank on partition 5 holds the old configuration
+    step 3 of 4 (switch) failed on partition 5: write at sector 3: Input/output error (os error 5); the bank on partition 5 holds an unknown configuration
+    step 2 of 3 (switch) failed on partition 5: write at sector 12: Input/output error (os error 5); the bank on partition 5 holds the new configuration in some files and the old one in others; the bank on partition 6 holds the old configuration
+    step 3 of 3 (switch) failed on partition 6: write at sector 15: Input/output error (os error 5); the bank on partition 5 holds the new configuration; the bank on partition 6 holds the old configuration
+    ");
 }
 
 #[test]
