@@ -27,7 +27,7 @@ needed=(
   sgdisk:gdisk sfdisk:fdisk fdisk:fdisk mkfs.fat:dosfstools fsck.fat:dosfstools mcopy:mtools tar:tar busybox:busybox
   gzip:gzip zstd:zstd xz:xz-utils make:make openssl:openssl sqlite3:sqlite3 python3:python3
   mke2fs:e2fsprogs script:bsdutils setpriv:util-linux strace:strace tmux:tmux curl:curl jq:jq parallel:parallel
-  qemu-nbd:qemu-utils qemu-img:qemu-utils
+  qemu-nbd:qemu-utils qemu-img:qemu-utils setfacl:acl getfacl:acl
 )
 
 # An interpreter that can import `cryptography`, `jsonschema` and `yaml`: the python3 first on PATH need not be Debian's.

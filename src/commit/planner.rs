@@ -1,6 +1,6 @@
 //! From bytes at offsets to a [`WriteSet`]: steps of whole sectors, each with its old content.
 
-use super::{Overlay, Phase, PlanError, SectorChange, Step, WriteSet};
+use super::{Phase, PlanError, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, ReadAt};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -135,11 +135,6 @@ impl<'m> Planner<'m> {
         let kept = self.set.preserved.entry(partition).or_default();
         kept.extend(Lba::each(lbas).zip(old));
         Ok(())
-    }
-
-    /// The medium as the steps so far leave it.
-    pub fn so_far(&self) -> Overlay<'m> {
-        Overlay::from_sectors(self.medium, self.set.sector_size, self.after.clone())
     }
 
     /// The finished set.

@@ -1,6 +1,6 @@
 //! Reads remembered, and counted.
 
-use super::{ReadAt, WriteAt, check_range, room_for};
+use super::{ReadAt, check_range, room_for};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,7 @@ const DEFAULT_LIMIT: usize = 64 << 20;
 /// A medium whose blocks are read once.
 ///
 /// Neighbouring blocks that are missing are read together. What is read a megabyte at a time is read
-/// each time. A write drops the blocks it touches;
-/// [`WriteAt::read_back`] neither uses nor fills what is remembered.
+/// each time. Nothing is written through it.
 #[derive(Debug)]
 pub struct CachedReads<M> {
     medium: M,
@@ -62,21 +61,6 @@ impl<M> CachedReads<M> {
     /// Reads that reached the medium itself.
     pub fn reads(&self) -> u64 {
         self.state().reads
-    }
-
-    /// Drops everything remembered, so that the next reads see the medium as it is then.
-    pub fn forget(&self) {
-        self.state().blocks.clear();
-    }
-
-    /// The medium below.
-    pub fn medium(&self) -> &M {
-        &self.medium
-    }
-
-    /// The medium below, given back.
-    pub fn into_inner(self) -> M {
-        self.medium
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -194,32 +178,6 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
     }
 }
 
-impl<M: WriteAt> WriteAt for CachedReads<M> {
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        let end = offset.saturating_add(data.len() as u64);
-        let touched = offset / BLOCK_U64..end.div_ceil(BLOCK_U64);
-        let state = &mut *self.state();
-        // Dropped before as well as after a write that fails: what the medium holds is unknown.
-        state.blocks.retain(|block, _| !touched.contains(block));
-        self.medium.write_at(data, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.medium.sync()
-    }
-
-    fn read_back(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let state = &mut *self.state();
-        state.reads += 1;
-        state.bytes_read += buf.len() as u64;
-        self.medium.read_back(buf, offset)
-    }
-
-    fn check_name(&self) -> io::Result<()> {
-        self.medium.check_name()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,29 +207,6 @@ mod tests {
         cached.read_at(&mut all, 0).unwrap();
         assert_eq!(all, bytes);
         assert_eq!((cached.reads(), cached.bytes_read()), (3, 20_000));
-    }
-
-    #[test]
-    fn forgetting_shows_what_the_medium_holds_now() {
-        let medium = Mutex::new(vec![1_u8; 8192]);
-        struct Shared<'a>(&'a Mutex<Vec<u8>>);
-        impl ReadAt for Shared<'_> {
-            fn size(&self) -> u64 {
-                8192
-            }
-            fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-                self.0.lock().unwrap().read_at(buf, offset)
-            }
-        }
-        let cached = CachedReads::new(Shared(&medium));
-        let mut byte = [0; 1];
-        cached.read_at(&mut byte, 100).unwrap();
-        medium.lock().unwrap()[100] = 2;
-        cached.read_at(&mut byte, 100).unwrap();
-        assert_eq!(byte, [1]);
-        cached.forget();
-        cached.read_at(&mut byte, 100).unwrap();
-        assert_eq!(byte, [2]);
     }
 
     #[test]

@@ -157,8 +157,8 @@ impl OutputFile {
         Ok(new)
     }
 
-    /// The same without a change of owner or mode: where the new file would not have those of the old
-    /// one by itself, there is none.
+    /// The same without a change of owner, access list or mode: where the new file would not have those of
+    /// the old one by itself, there is none.
     ///
     /// # Errors
     /// As [`OutputFile::create_like`].
@@ -167,10 +167,15 @@ impl OutputFile {
             path: path.to_owned(),
             source,
         };
-        let of = |it: &Metadata| (it.mode() & 0o7777, it.uid(), it.gid());
-        let old = of(&std::fs::metadata(path).map_err(not_kept)?);
+        let of = |file: &File| -> io::Result<_> {
+            let it = file.metadata()?;
+            Ok((it.mode() & 0o7777, it.uid(), it.gid(), access_list(file)?))
+        };
+        let old = File::open(path)
+            .and_then(|old| of(&old))
+            .map_err(not_kept)?;
         let new = OutputFile::create(path, true, old.0)?;
-        match of(&new.file().metadata().map_err(not_kept)?) == old {
+        match of(new.file()).map_err(not_kept)? == old {
             true => Ok(new),
             false => Err(not_kept(io::Error::other("the sandbox does not allow it"))),
         }
@@ -185,20 +190,27 @@ fn keep(old: &File, metadata: &Metadata, new: &File) -> io::Result<()> {
         let owner = Some(Uid::from_raw(metadata.uid()));
         rustix::fs::fchown(new, owner, Some(Gid::from_raw(metadata.gid())))?;
     }
-    let mut list = vec![0; 64 << 10];
-    match rustix::fs::fgetxattr(old, ACCESS_LIST, &mut list[..]) {
-        Ok(len) => {
-            let list = list.get(..len).unwrap_or_default();
-            rustix::fs::fsetxattr(new, ACCESS_LIST, list, XattrFlags::empty())?;
-        }
+    match access_list(old)? {
+        Some(list) => rustix::fs::fsetxattr(new, ACCESS_LIST, &list, XattrFlags::empty())?,
         // Without one there must not be the one that the directory gives to new files.
-        Err(Errno::NODATA) => match rustix::fs::fremovexattr(new, ACCESS_LIST) {
-            Ok(()) | Err(Errno::NODATA) => {}
+        None => match rustix::fs::fremovexattr(new, ACCESS_LIST) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
             Err(errno) => return Err(errno.into()),
         },
-        Err(Errno::NOTSUP) => {}
-        Err(errno) => return Err(errno.into()),
     }
     rustix::fs::fchmod(new, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
     Ok(())
+}
+
+/// Who else may do what with a file, as the kernel keeps it; `None` where the mode says it all.
+fn access_list(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut list = vec![0; 64 << 10];
+    match rustix::fs::fgetxattr(file, ACCESS_LIST, &mut list[..]) {
+        Ok(len) => {
+            list.truncate(len);
+            Ok(Some(list))
+        }
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }

@@ -112,11 +112,6 @@ impl Kind {
             Kind::Foreign(_) => "other",
         }
     }
-
-    /// Whether it has a partition table and banks.
-    pub fn has_banks(self) -> bool {
-        !matches!(self, Kind::State | Kind::Foreign(_))
-    }
 }
 
 impl fmt::Display for Kind {

@@ -5,10 +5,19 @@ use bootbank::host::Host;
 use bootbank::medium::{MediumError, OutputFile, WholeFile};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 const LIMIT: u64 = 1 << 20;
+
+/// Runs a tool of the package acl on one file, and returns what it said.
+fn acl(tool: &str, options: &[&str], path: &Path) -> String {
+    let output = Command::new(tool).args(options).arg(path).output();
+    let output = output.unwrap_or_else(|error| panic!("{tool} (Debian: acl): {error}"));
+    assert!(output.status.success(), "{tool} {options:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
 
 fn state() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -70,4 +79,39 @@ fn a_file_that_is_empty_or_too_long_is_not_opened() {
     assert_eq!(open(8).unwrap_err().kind(), ErrorKind::Refused);
     fs::write(&path, b"").unwrap();
     assert!(matches!(open(9).unwrap_err(), MediumError::Empty { .. }));
+}
+
+/// A rescue station may let a second person read what root's image is: the new file lets them too, and
+/// nobody whom only the directory lets.
+#[test]
+fn a_file_that_is_replaced_keeps_its_access_list() {
+    let listed = |path: &Path| {
+        acl(
+            "getfacl",
+            &["--numeric", "--omit-header", "--absolute-names"],
+            path,
+        )
+    };
+    for theirs in ["u:12345:rw", "u::rw"] {
+        let (dir, path) = state();
+        acl("setfacl", &["-m", theirs], &path);
+        acl("setfacl", &["-d", "-m", "u:54321:rw"], dir.path());
+        let before = listed(&path);
+        let new = OutputFile::create_like(&path).unwrap();
+        let file = WholeFile::claim(&path, &Host::default(), LIMIT).unwrap();
+        file.replace(new, b"ours").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"ours");
+        assert_eq!(listed(&path), before);
+    }
+}
+
+/// Within the sandbox no owner, no list and no mode can be changed.
+#[test]
+fn a_file_that_is_not_like_the_old_one_by_itself_is_not_begun() {
+    let (dir, path) = state();
+    drop(OutputFile::create_if_like(&path).unwrap());
+    acl("setfacl", &["-m", "u:12345:r"], &path);
+    let error = OutputFile::create_if_like(&path).unwrap_err();
+    assert!(matches!(error, MediumError::NotKept { .. }), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

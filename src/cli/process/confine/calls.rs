@@ -20,8 +20,8 @@ use std::str::FromStr as _;
 /// Calls that are allowed whatever their arguments. Files are opened, made and removed where
 /// Landlock lets them be; the rest works on what is open, or on this process alone.
 const CALLS: &str = "
-    read write readv writev pread64 pwrite64 preadv pwritev lseek fstat fstatfs ftruncate fsync
-    fdatasync fadvise64 flock fcntl dup close copy_file_range sendfile splice
+    read write readv writev pread64 pwrite64 preadv pwritev lseek fstat fstatfs fgetxattr ftruncate
+    fsync fdatasync fadvise64 flock fcntl dup close copy_file_range sendfile splice
     poll ppoll select pselect6 recvfrom shutdown
 
     open openat stat lstat newfstatat statx statfs access faccessat faccessat2 readlink readlinkat
