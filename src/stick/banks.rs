@@ -7,7 +7,7 @@ use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Settings, Slot, Stick,
 };
 use crate::bank::{BootCfg, BootCfgEdit};
-use crate::commit::{Overlay, Planner, WriteSet};
+use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, SettingChange};
 use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
 use crate::loader::Depth;
@@ -39,7 +39,7 @@ impl<'m> Stick<'m, '_> {
         };
         let edits: Vec<Edit> = edits.into_iter().map(Edit::BootCfg).collect();
         if edits.is_empty() {
-            return Ok(self.nothing_to_do(partition));
+            return self.nothing_to_do(partition);
         }
         let plan = self.plan_task(Task::Edits(&edits), request)?;
         match plan.outlook.boot.partition() {
@@ -82,12 +82,12 @@ impl<'m> Stick<'m, '_> {
         if from == to {
             return Err(Cause::SameBank(from).into());
         }
+        let mut stages = Stages::new(self, to)?;
         let original = self.slot(from)?;
         self.check_would_boot(from)?;
         let files = read_files(original.opened()?.volume(), self.settings())
             .map_err(|error| error.on(from))?;
         let boot_cfg = self.boot_cfg_of_copy(original, to)?;
-        let mut stages = Stages::new(self, to);
         if stages.differs(&files)? {
             stages.disable()?;
             self.check_meanwhile(&stages.set, from, to)?;
@@ -103,7 +103,7 @@ impl<'m> Stick<'m, '_> {
     /// # Errors
     /// A volume that is damaged, or cannot be read.
     pub fn plan_mark_clean(&self, request: Request) -> Result<Plan, Error> {
-        let mut planner = self.planner(self.medium());
+        let mut planner = self.planner(self.medium())?;
         let chosen = self.chosen(request.banks)?;
         for slot in &chosen {
             let on = |error: FatError| Error::from(error).on(slot.partition);
@@ -195,15 +195,15 @@ impl<'m> Stick<'m, '_> {
         }
     }
 
-    fn nothing_to_do(&self, partition: u32) -> Plan {
-        Plan {
-            set: Planner::new(self.medium(), self.table().sector_size).finish(),
+    fn nothing_to_do(&self, partition: u32) -> Result<Plan, Error> {
+        Ok(Plan {
+            set: self.planner(self.medium())?.finish(),
             banks: vec![bank_plan(partition, true, Vec::new())],
             state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
             stops_starting: false,
-        }
+        })
     }
 
     /// The boot.cfg of `original` for the bank on `to`.

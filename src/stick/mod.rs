@@ -56,12 +56,12 @@ use std::sync::Arc;
 
 /// The state of every host since 4.0.
 const STATE: &str = "state.tgz";
-/// Most banks that are opened, and most archives of the whole stick together, in units of the
-/// limit for one. The loader looks at three banks, and two are what every layout has.
+/// Most banks that are opened. The loader looks at three, and two are what every layout has.
 const MAX_BANKS: usize = 16;
 /// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
 /// is left to tell what it was.
 const USUAL_BANKS: [u32; 2] = [5, 6];
+/// Most archives of the whole stick together, in units of the limit for one.
 const UNPACKED_TOGETHER: u64 = 4;
 
 /// How to open a stick.
@@ -212,8 +212,12 @@ impl<'m, 'k> Stick<'m, 'k> {
     }
 
     /// A plan for `medium`, this one or one laid over it, with nothing in it yet.
-    fn planner<'n>(&self, medium: &'n dyn ReadAt) -> Planner<'n> {
-        Planner::new(medium, self.table.sector_size).avoiding(&self.avoided)
+    ///
+    /// # Errors
+    /// A table with which nothing may be written: see [`PartitionTable::writable`].
+    fn planner<'n>(&self, medium: &'n dyn ReadAt) -> Result<Planner<'n>, Error> {
+        self.table.writable()?;
+        Ok(Planner::new(medium, self.table.sector_size).avoiding(&self.avoided))
     }
 
     /// The medium it was opened on.

@@ -259,8 +259,7 @@ impl Stick<'_, '_> {
     /// # Errors
     /// A volume that is damaged, or cannot be read.
     pub fn plan_reclaim(&self, request: Request) -> Result<Plan, Error> {
-        self.table().writable()?;
-        let mut planner = self.planner(self.medium());
+        let mut planner = self.planner(self.medium())?;
         let mut banks = Vec::new();
         for slot in self.chosen(request.banks)? {
             let volume = slot.opened()?.volume();
@@ -293,7 +292,7 @@ impl Stick<'_, '_> {
         work: &mut [(&Slot<'_>, Vec<FileWork>)],
         request: Request,
     ) -> Result<(WriteSet, Vec<BankPlan>), Error> {
-        let mut planner = self.planner(self.medium());
+        let mut planner = self.planner(self.medium())?;
         let mut banks = Vec::new();
         for (slot, files) in work.iter_mut() {
             let volume = slot.opened()?.volume();

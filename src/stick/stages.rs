@@ -2,7 +2,7 @@
 
 use super::{Cause, Error, Settings, Stick};
 use crate::bank::{BOOT_CFG, BootCfgEdit};
-use crate::commit::{Overlay, Planner, WriteSet};
+use crate::commit::{Overlay, WriteSet};
 use crate::edit::{ChangeSource, EditError, SettingChange, fingerprint};
 use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume};
 use crate::secrets::Guarded;
@@ -24,13 +24,15 @@ pub(super) struct Stages<'s, 'm, 'k> {
 }
 
 impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
-    pub(super) fn new(stick: &'s Stick<'m, 'k>, to: u32) -> Self {
-        Stages {
+    /// # Errors
+    /// As [`Stick::planner`].
+    pub(super) fn new(stick: &'s Stick<'m, 'k>, to: u32) -> Result<Self, Error> {
+        Ok(Stages {
             stick,
             to,
-            set: Planner::new(stick.medium(), stick.table().sector_size).finish(),
+            set: stick.planner(stick.medium())?.finish(),
             changes: Vec::new(),
-        }
+        })
     }
 
     /// Tells the loader to pass over the target.
@@ -184,12 +186,11 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
             return Ok(());
         }
         let reach = volume.check().map_err(on)?;
-        let mut planner = self.stick.planner(&overlay);
+        let mut planner = self.stick.planner(&overlay)?;
         fat::replace(&volume, &reach, &mut planner, self.to, &changes).map_err(on)?;
         let set = planner.finish();
         fat::judge(&volume, &reach, &set, &changes, Method::SecondCopy).map_err(on)?;
-        let before = std::mem::replace(&mut self.set, WriteSet::clone(&set));
-        self.set = before.then(set);
+        self.set = std::mem::take(&mut self.set).then(set);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! One image for each way of lying.
 
-use super::images::{Scene, output};
+use super::images::{Ran, Scene, output};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -325,6 +325,62 @@ fn every_lie_has_its_own_error_and_nothing_is_written() {
             panic!("{name} and {other} have one message: {message}");
         }
     }
+}
+
+/// Media of which nothing may be written: cut off, or with a bank that covers the backup GPT.
+const NOT_TO_BE_WRITTEN: [&str; 4] = [
+    "image-truncated",
+    "gpt-partition-past-end",
+    "gpt-bank-over-backup",
+    "mbr-partition-past-end",
+];
+
+/// Every command that changes a medium, as it would be asked for one with two banks.
+const CHANGES: [&[&str]; 15] = [
+    &["fix"],
+    &["pci", "set", "-d", "00:1a.0", "-e", "true", "{}"],
+    &["conf", "set", "{}", "/system/uuid", "x"],
+    &["kernelopt", "modify", "{}", "-a", "noACPI"],
+    &["bootcfg", "set", "{}", "timeout", "1"],
+    &["bootcfg", "unset", "{}", "timeout"],
+    &["host", "set", "{}", "--name", "other"],
+    &["bank", "use", "5", "{}"],
+    &["bank", "use", "6", "--even-if-broken", "{}"],
+    &["bank", "copy", "5", "6", "{}"],
+    &["bank", "mark-clean", "5", "{}"],
+    &["state", "copy", "5", "6", "{}"],
+    &["rm", "{}", "bank5:features.gz"],
+    &["seal", "{}"],
+    &["reclaim", "{}"],
+];
+
+/// No way to change a medium leads around the check of its table.
+#[test]
+fn no_command_writes_to_a_medium_whose_table_forbids_it() {
+    let lies = LIES
+        .iter()
+        .filter(|lie| NOT_TO_BE_WRITTEN.contains(&lie.name));
+    let mut told = 0;
+    for lie in lies {
+        let scene = Scene::spoiled(lie.base, lie.name);
+        let before = scene.digest();
+        let target = scene.target();
+        let target = target.to_str().expect("UTF-8");
+        for change in CHANGES {
+            let mut words: Vec<&str> = change.to_vec();
+            match words.iter_mut().find(|word| **word == "{}") {
+                Some(place) => *place = target,
+                None => words.push(target),
+            }
+            let options = ["--yes", "--json"];
+            let ran = Ran::new(scene.command(&[]).args(&words).args(options));
+            let what = format!("{}: {change:?}: {} {}", lie.name, ran.code, ran.stderr);
+            assert_eq!(ran.code, exit_of(lie.kind), "{what}");
+            assert_eq!(scene.digest(), before, "{what}");
+        }
+        told += 1;
+    }
+    assert_eq!(told, NOT_TO_BE_WRITTEN.len());
 }
 
 #[test]
