@@ -23,6 +23,8 @@ pub enum Harm {
     DisplayController,
     /// A network adapter is passed through, and the host is left with none.
     OnlyNetworkAdapter,
+    /// Every network adapter that carries the management network, by what is known, is passed through.
+    ManagementAdapter,
 }
 
 impl Harm {

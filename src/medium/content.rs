@@ -73,12 +73,7 @@ impl Content {
     /// Recognises a file by its first bytes; fewer than [`Content::SNIFF_LEN`] are looked at
     /// as far as they go.
     pub fn sniff(first: &[u8]) -> Content {
-        let mut known = SIGNATURES.iter();
-        let found = known.find(|(at, signature, _)| {
-            let there = first.get(*at..);
-            there.is_some_and(|there| there.starts_with(signature))
-        });
-        match found.map(|(.., content)| *content) {
+        match by_signature(first) {
             Some(Content::Gzip) if holds_tar(first) => Content::PackedTar,
             Some(Content::Tar) if is_description(first) => Content::Ova,
             found => found.unwrap_or(Content::Raw),
@@ -86,13 +81,24 @@ impl Content {
     }
 }
 
-/// Whether what is packed begins with the header of a tar member.
+/// By the signature alone, whatever lies packed behind it.
+fn by_signature(first: &[u8]) -> Option<Content> {
+    let mut known = SIGNATURES.iter();
+    let found = known.find(|(at, signature, _)| {
+        let there = first.get(*at..);
+        there.is_some_and(|there| there.starts_with(signature))
+    });
+    found.map(|(.., content)| *content)
+}
+
+/// Whether what is packed begins with the header of a tar member. It is not looked into further: a file
+/// can be packed in itself.
 fn holds_tar(packed: &[u8]) -> bool {
     let mut header = Vec::new();
     let mut unpacked = flate2::read::GzDecoder::new(packed).take(HEADER_LEN);
     // What is packed ends in the middle here; what was unpacked before that is enough.
     let _ = unpacked.read_to_end(&mut header);
-    matches!(Content::sniff(&header), Content::Tar | Content::Ova)
+    by_signature(&header) == Some(Content::Tar)
 }
 
 /// Whether a tar archive begins with the description of a virtual machine, as OVF 1.1 demands.
@@ -175,6 +181,26 @@ mod tests {
         let packed = packed.finish().unwrap();
         assert_eq!(Content::sniff(&packed), Content::PackedTar);
         assert_eq!(Content::sniff(&packed[..40]), Content::Gzip);
+    }
+
+    /// What unpacks to itself, so that there is always one more layer.
+    #[test]
+    fn a_file_packed_in_itself_is_looked_into_once() {
+        let text = [
+            "1f8b08080000000000ff6162636400001400ebff1f8b08080000000000ff6162636400001400ebff",
+            "428821c400000500faff428821c400000500faff000500faff001400ebff428821c400000500faff",
+            "000500faff001400ebff428821c400001400ebff428821c400001400ebff428821c400001400ebff",
+            "428821c400001400ebff",
+        ]
+        .concat();
+        let bytes = text.as_bytes().chunks(2);
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let packed: Vec<u8> = bytes.map(byte).collect();
+        let mut unpacked = vec![0; packed.len()];
+        let mut decoder = flate2::read::GzDecoder::new(&packed[..]);
+        decoder.read_exact(&mut unpacked).unwrap();
+        assert_eq!(unpacked, packed);
+        assert_eq!(Content::sniff(&packed), Content::Gzip);
     }
 
     #[test]

@@ -115,6 +115,10 @@ fn what_is_there_is_compared_and_the_rest_left_out() {
         differs.stdout
     );
     assert!(!differs.stdout.contains("bank6"), "{}", differs.stdout);
+    // The other bank is cut off: that is no difference to the one that is there.
+    let banks = look(&host, &["diff", "--banks", "cut.img"]);
+    assert_eq!((banks.code, banks.stdout.as_str()), (4, ""));
+    assert!(banks.stderr.contains("cut off"), "{}", banks.stderr);
 }
 
 #[test]

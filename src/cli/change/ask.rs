@@ -189,6 +189,10 @@ fn device_harm_in_words(harm: Harm, names: &BTreeSet<String>) -> String {
             format!("the only network adapter{s} the host has left"),
             "cuts the host off from the network".to_owned(),
         ),
+        Harm::ManagementAdapter => (
+            format!("probably the adapter{s} of the management network"),
+            "then cuts the host off from it".to_owned(),
+        ),
         _ => (
             format!("{a}storage adapter{s}"),
             format!("takes {its} disks from the host, and its boot medium if that is one of them"),

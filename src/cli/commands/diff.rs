@@ -241,7 +241,8 @@ fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, 
             [a, b] => differing(a, b),
             _ => Vec::new(),
         };
-        let damage = sides.into_iter().flat_map(|side| side.damage);
+        let of_medium = stick.damage().into_iter().map(Failure::from);
+        let damage = of_medium.chain(sides.into_iter().flat_map(|side| side.damage));
         Ok(Compared {
             found,
             damage: damage.map(|it| (args.a.as_path(), it)).collect(),
@@ -252,10 +253,14 @@ fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, 
     compared.map_err(|failure| (args.a.display().to_string(), Box::new(failure)))
 }
 
-/// Which bank's state was saved later.
+/// Which bank's state was saved later, where both say it in the same way: by how often they were saved,
+/// or else by the time of the file.
 fn newer_in_words(one: &BankHealth, two: &BankHealth) -> Option<String> {
-    let key = |bank: &BankHealth| (bank.state_counter, bank.state_time.clone());
-    let (newer, older) = match key(one).cmp(&key(two)) {
+    let by_counter = (one.state_counter.as_ref()).zip(two.state_counter.as_ref());
+    let by_counter = by_counter.map_or(Ordering::Equal, |(one, two)| one.cmp(two));
+    let by_time = (one.state_time.as_ref()).zip(two.state_time.as_ref());
+    let by_time = by_time.map_or(Ordering::Equal, |(one, two)| one.cmp(two));
+    let (newer, older) = match by_counter.then(by_time) {
         Ordering::Equal => return None,
         Ordering::Greater => (one, two),
         Ordering::Less => (two, one),
@@ -325,7 +330,7 @@ fn add_bank(
     let bank = match slot.opened() {
         Ok(bank) => bank,
         Err(_) if stick.table().fault_of(slot.partition).is_some() => {
-            side.unread.insert(Some(slot.partition));
+            side.unread.insert(partition);
             return Ok(());
         }
         Err(error) => return Err(error.into()),
