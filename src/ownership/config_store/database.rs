@@ -46,6 +46,27 @@ pub(super) struct Database {
     connection: Connection,
     /// The version bytes to put back: an in-memory database cannot be in WAL mode.
     versions: Vec<u8>,
+    /// Bytes of text that the rows of a table may hold.
+    most_text: usize,
+}
+
+/// Text that rows may hold beyond twice the size of the file. What a row holds lies in the file, but for
+/// values that are DEFAULTs: those are there once, and are read once for each row.
+const TEXT_OF_DEFAULTS: usize = 1 << 20;
+
+/// Text of a table that may still be read.
+struct TextLeft(usize);
+
+impl TextLeft {
+    fn cell(&mut self, value: ValueRef<'_>) -> Result<Cell, OwnershipError> {
+        if let ValueRef::Text(text) = value {
+            let left = self.0.checked_sub(text.len());
+            self.0 = left.ok_or_else(|| OwnershipError::StoreSchema {
+                what: "DEFAULTs of its columns make it many times as long as the file".to_owned(),
+            })?;
+        }
+        Ok(cell(value))
+    }
 }
 
 impl Database {
@@ -65,6 +86,10 @@ impl Database {
         Ok(Database {
             connection,
             versions,
+            most_text: bytes
+                .len()
+                .saturating_mul(2)
+                .saturating_add(TEXT_OF_DEFAULTS),
         })
     }
 
@@ -75,10 +100,11 @@ impl Database {
         let mut statement = self.connection.prepare(&query).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         let mut found = Vec::new();
+        let mut left = TextLeft(self.most_text);
         while let Some(row) = rows.next().map_err(failed)? {
             let mut cells = Vec::with_capacity(COLUMNS.len());
             for index in 0..COLUMNS.len() {
-                cells.push(cell(row.get_ref(index).map_err(failed)?));
+                cells.push(left.cell(row.get_ref(index).map_err(failed)?)?);
             }
             let row = row_of(cells).ok_or(OwnershipError::RowKey {
                 row: found.len().saturating_add(1),
@@ -96,10 +122,11 @@ impl Database {
         let mut statement = self.connection.prepare(query).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         let mut found = Vec::new();
+        let mut left = TextLeft(self.most_text);
         while let Some(row) = rows.next().map_err(failed)? {
             let mut texts = Vec::with_capacity(4);
             for index in 0..4 {
-                if let Cell::Text(text) = cell(row.get_ref(index).map_err(failed)?) {
+                if let Cell::Text(text) = left.cell(row.get_ref(index).map_err(failed)?)? {
                     texts.push(text);
                 }
             }

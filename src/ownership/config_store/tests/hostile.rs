@@ -226,3 +226,41 @@ fn a_default_that_is_an_expression_is_refused_before_anything_is_read() {
         assert!(error.to_string().contains("no row can be added"), "{error}");
     }
 }
+
+/// A DEFAULT lies in the file once, and is read for each row that was stored without the column.
+#[test]
+fn long_defaults_do_not_swell_in_memory() {
+    let with = |length: usize, rows: usize| {
+        let columns = [
+            "AutoConfValue",
+            "UserValue",
+            "VitalValue",
+            "CachedValue",
+            "DesiredValue",
+            "ModifiedTime",
+            "CreationTime",
+            "Version",
+            "Success",
+            "Revision",
+        ];
+        let long = format!("'{}'", "x".repeat(length));
+        let added = columns.map(|column| {
+            let default = if column == "UserValue" { &long } else { "''" };
+            format!("ALTER TABLE Config ADD COLUMN {column} TEXT DEFAULT {default};")
+        });
+        let sql = format!(
+            "CREATE TABLE Config(Component TEXT, ConfigGroup TEXT, Name TEXT, Identifier TEXT);\
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) \
+             INSERT INTO Config SELECT 'esx', 'g', 'n', i FROM n;{}",
+            added.concat()
+        );
+        ConfigStore::open(sqlite3(&[], &sql).1)
+    };
+    assert_eq!(with(100, 1000).unwrap().rows().len(), 1000);
+    let error = with(50_000, 1000).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.to_string().contains("many times as long as the file"),
+        "{error}"
+    );
+}
