@@ -54,6 +54,16 @@ pub enum UndoError {
     /// The manifest contradicts itself or the other members.
     #[error("the undo file is damaged: {0}")]
     Inconsistent(String),
+    /// The change has more parts than an undo file may have, so that none is written.
+    #[error("the change has {count} {what}, more than the {limit} that an undo file may have")]
+    TooManyParts {
+        /// Of what: `steps` or `ranges`.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// The medium is of another size.
     #[error(
         "the undo file is for another medium: one of {expected} bytes, and this one has {actual}"
@@ -133,7 +143,8 @@ impl UndoError {
             | UndoError::SeveralPartitions { .. }
             | UndoError::Mismatch { .. }
             | UndoError::FileChanged
-            | UndoError::NoFiles => ErrorKind::Refused,
+            | UndoError::NoFiles
+            | UndoError::TooManyParts { .. } => ErrorKind::Refused,
             UndoError::Read { .. } => ErrorKind::Io,
         }
     }

@@ -28,7 +28,8 @@ use std::io::{Read as _, Write as _};
 
 /// Name of the checksum member.
 const SUMS: &str = "SHA256SUMS";
-/// Most steps of a set, and most ranges it may change: some eight for each bank.
+/// Most steps of a set, and most ranges it may change: some eight for each bank. A bank that is copied has some
+/// for each sector of its directory besides, of which a real one has a few dozen.
 const MAX_PARTS: usize = 256;
 /// Name of the manifest member.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -124,8 +125,19 @@ impl Undo {
     /// The same, to be written piece by piece. It shares the memory of this set.
     ///
     /// # Errors
-    /// As [`Undo::to_bytes`].
+    /// As [`Undo::to_bytes`]; [`UndoError::TooManyParts`].
     pub fn to_file(&self) -> Result<UndoFile, UndoError> {
+        let parts = [
+            ("steps", self.set.steps().len()),
+            ("ranges", self.set.allowed().len()),
+        ];
+        if let Some((what, count)) = parts.into_iter().find(|(_, count)| *count > MAX_PARTS) {
+            return Err(UndoError::TooManyParts {
+                what,
+                count,
+                limit: MAX_PARTS,
+            });
+        }
         let mut members = vec![(MANIFEST.to_owned(), vec![self.manifest()?.into()])];
         for (index, step) in self.set.steps().iter().enumerate() {
             let changes = step.sectors.values();

@@ -297,8 +297,12 @@ fn the_bytes_of_a_plan_and_the_steps_of_an_undo_file_are_counted() {
                 .put(SECTOR as u64, &[content, [0xee; 4]].concat())
                 .unwrap();
         }
-        let file = undo(planner.finish()).to_bytes().unwrap();
-        assert_eq!(Undo::from_bytes(&file).is_ok(), is_one, "{steps} steps");
+        // No undo file is written that would not be read again.
+        let file = undo(planner.finish()).to_bytes();
+        assert_eq!(file.is_ok(), is_one, "{steps} steps");
+        if let Ok(file) = file {
+            Undo::from_bytes(&file).unwrap();
+        }
     }
 }
 

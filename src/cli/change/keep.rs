@@ -1,10 +1,11 @@
 //! The way back: the undo file of a change.
 
 use super::about::About;
+use super::undo_store::UndoPlace;
 use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::{quoted_path, size};
-use crate::commit::{self, FileUndo, UndoFile};
+use crate::commit::{self, FileUndo, UndoError, UndoFile};
 use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,7 @@ impl One<'_> {
         let command = &self.job.session.program.command_words;
         let about = About::new(plan, target, command);
         let undo = stick.undo_of(plan, about.to_map());
-        let undo = undo.to_file().map_err(crate::stick::Error::from)?;
-        self.place_undo(undo, plan, (target.path(), target.identity()))
+        self.place_undo(|| undo.to_file(), plan, (target.path(), target.identity()))
     }
 
     /// The same for a state file, whose old content the undo file holds.
@@ -46,16 +46,19 @@ impl One<'_> {
             new: commit::digest(new),
             about: about.to_map(),
         };
-        let undo = undo.to_file().map_err(crate::stick::Error::from)?;
-        self.place_undo(undo, plan, (file.path(), file.identity()))
+        self.place_undo(|| undo.to_file(), plan, (file.path(), file.identity()))
     }
 
     fn place_undo(
         &self,
-        file: UndoFile,
+        file: impl FnOnce() -> Result<UndoFile, UndoError>,
         plan: &Plan,
         target: (&Path, Identity),
     ) -> Result<Option<PlacedUndo>, Failure> {
+        if self.job.way.undo == UndoPlace::None {
+            return Ok(None);
+        }
+        let file = file().map_err(crate::stick::Error::from)?;
         let Some(path) = undo_store::choose(&self.job.way.undo, target.0, &file)? else {
             return Ok(None);
         };

@@ -77,6 +77,9 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::ChangedSince { .. } => {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }
+        Cause::Undo(UndoError::TooManyParts { .. }) => {
+            "nothing was written; --no-undo writes no undo file: copy the medium first"
+        }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
             "name the undo file first, then the medium: bootbank undo FILE STICK"
         }
