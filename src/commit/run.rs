@@ -244,14 +244,54 @@ fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
     }
 }
 
+/// What each sector goes through: the steps that change it, by their place in the set, and how.
+type History<'s> = BTreeMap<Lba, Vec<(usize, &'s SectorChange)>>;
+
+fn history(set: &WriteSet) -> History<'_> {
+    let mut history = History::new();
+    for (index, step) in set.steps().iter().enumerate() {
+        for (&lba, change) in &step.sectors {
+            history.entry(lba).or_default().push((index, change));
+        }
+    }
+    history
+}
+
+/// How far a sector has come.
+enum Stage {
+    /// So many of its changes are made.
+    Made(usize),
+    /// So many are made, and the next one in part.
+    Within(usize),
+}
+
+impl Stage {
+    /// By what the sector holds; `None` where that is nothing that its changes make of it. Each step is on the
+    /// medium before the next one begins, so no more than one is made in part.
+    fn of(now: &[u8], changes: &[(usize, &SectorChange)]) -> Option<Stage> {
+        let made = changes.iter().rposition(|(_, change)| change.new == now);
+        if let Some(last) = made {
+            return Some(Stage::Made(last + 1));
+        }
+        if changes.first().is_some_and(|(_, change)| change.old == now) {
+            return Some(Stage::Made(0));
+        }
+        let within = changes
+            .iter()
+            .position(|(_, change)| is_mix_of(now, &[&change.old, &change.new]));
+        within.map(Stage::Within)
+    }
+}
+
 /// Reads the sectors of each bank again that decide what it holds, and says what that is.
 fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
+    let history = history(set);
     let mut holds: Vec<(u32, Holds)> = Vec::new();
-    for step in set.steps() {
+    for (index, step) in set.steps().iter().enumerate() {
         if !step.phase.is_commitment() {
             continue;
         }
-        let here = step_holds(medium, set, step);
+        let here = step_holds(medium, set, (index, step), &history);
         match holds.iter_mut().find(|(part, _)| *part == step.partition) {
             None => holds.push((step.partition, here)),
             Some((_, known)) if *known == here => {}
@@ -260,22 +300,36 @@ fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
         }
     }
     for (partition, holds) in &mut holds {
-        if !is_as_planned(medium, set, *partition) {
+        if !is_as_planned(medium, set, *partition, &history) {
             *holds = Holds::Unknown;
         }
     }
     holds
 }
 
-fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
+/// What the sectors of one step say. Steps before and after it may change the same ones: none of those before a
+/// switch changes what a reader finds for it, and none after it takes it back.
+fn step_holds(
+    medium: &dyn WriteAt,
+    set: &WriteSet,
+    (index, step): (usize, &Step),
+    history: &History<'_>,
+) -> Holds {
     let mut old = true;
     let mut new = true;
     for (&lba, change) in &step.sectors {
         let Some(now) = read_again(medium, set, lba, change) else {
             return Holds::Unknown;
         };
-        old &= now == *change.old || is_from_before(&now, set, step, lba);
-        new &= now == *change.new;
+        let changes = history.get(&lba).map_or(&[][..], Vec::as_slice);
+        let own = changes.partition_point(|(earlier, _)| *earlier < index);
+        let (is_before, is_behind) = match Stage::of(&now, changes) {
+            Some(Stage::Made(made)) => (made <= own, made > own),
+            Some(Stage::Within(made)) => (made < own, made > own),
+            None => (false, false),
+        };
+        old &= is_before;
+        new &= is_behind;
     }
     match (old, new) {
         (true, _) => Holds::Old,
@@ -285,25 +339,24 @@ fn step_holds(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Holds {
     }
 }
 
-/// Whether a sector holds what steps before `step` made of it, or a mix of that: none of them
-/// changes what a reader of the volume finds.
-fn is_from_before(now: &[u8], set: &WriteSet, step: &Step, lba: Lba) -> bool {
-    let earlier = set.steps().iter().take_while(|it| !std::ptr::eq(*it, step));
-    let earlier = earlier.filter(|it| it.phase == Phase::Prepare);
-    let changes = earlier.filter_map(|it| it.sectors.get(&lba));
-    let images: Vec<&[u8]> = changes.flat_map(|it| [&*it.old, &*it.new]).collect();
-    !images.is_empty() && is_mix_of(now, &images)
-}
-
 /// Whether the sectors of FATs and directories that the set changes in a partition hold what its
 /// steps put into them, or had before. They hold more than the steps are about: a failed write
 /// that leaves something else there cuts off files that were never touched.
-fn is_as_planned(medium: &dyn WriteAt, set: &WriteSet, partition: u32) -> bool {
-    let here = || set.steps().iter().filter(|it| it.partition == partition);
-    let in_place = here().any(|step| step.phase == Phase::Overwrite);
+fn is_as_planned(
+    medium: &dyn WriteAt,
+    set: &WriteSet,
+    partition: u32,
+    history: &History<'_>,
+) -> bool {
+    let steps = set.steps().iter().enumerate();
+    let here = || {
+        let steps = steps.clone();
+        steps.filter(|(_, step)| step.partition == partition)
+    };
+    let in_place = here().any(|(_, step)| step.phase == Phase::Overwrite);
     let mut images: BTreeMap<Lba, Vec<&SectorChange>> = BTreeMap::new();
-    let metadata = here().filter(|step| !matches!(step.phase, Phase::Data | Phase::Overwrite));
-    for (&lba, change) in metadata.flat_map(|step| &step.sectors) {
+    let metadata = here().filter(|(_, step)| !matches!(step.phase, Phase::Data | Phase::Overwrite));
+    for (&lba, change) in metadata.flat_map(|(_, step)| &step.sectors) {
         images.entry(lba).or_default().push(change);
     }
     let known = images.iter().all(|(&lba, changes)| {
@@ -315,8 +368,8 @@ fn is_as_planned(medium: &dyn WriteAt, set: &WriteSet, partition: u32) -> bool {
     });
     // A file that was overwritten keeps its chain, whose end is set by the release: copies of the
     // FAT that differ in it are no leftovers.
-    let mut cut_short = here().filter(|step| in_place && step.phase == Phase::Release);
-    known && cut_short.all(|step| step_holds(medium, set, step) != Holds::Broken)
+    let mut cut_short = here().filter(|(_, step)| in_place && step.phase == Phase::Release);
+    known && cut_short.all(|step| step_holds(medium, set, step, history) != Holds::Broken)
 }
 
 /// The sector as the medium has it now; `None` where it cannot be read.

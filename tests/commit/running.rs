@@ -431,3 +431,50 @@ fn a_file_that_was_half_written_over_is_broken_and_nothing_else_is() {
     };
     assert_eq!(failure.holds, [(5, Holds::Broken)]);
 }
+
+/// A copy of a bank changes one sector of the directory again and again: which of its switches are made is told by
+/// what the sector holds then, not by what each of them left.
+#[test]
+fn what_a_bank_holds_is_told_where_steps_change_a_sector_again() {
+    let bytes = medium();
+    let at = |lba: u64| lba * SECTOR as u64;
+    let removed = {
+        let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+        planner.allow(at(1)..at(16)).unwrap();
+        planner.begin(Phase::Switch, 5, "removal");
+        planner.put(at(3), b"\xe5").unwrap();
+        planner.begin(Phase::Release, 5, "old chain");
+        planner.put(at(1), b"free").unwrap();
+        planner.finish()
+    };
+    let mut between = bytes.clone();
+    between[3 * SECTOR] = 0xe5;
+    between[SECTOR..][..4].copy_from_slice(b"free");
+    let made = {
+        let mut planner = Planner::new(&between, SECTOR_SIZE);
+        planner.allow(at(1)..at(16)).unwrap();
+        planner.begin(Phase::Prepare, 5, "entry");
+        planner.put(at(3), b"\xe5 new entry, of two words").unwrap();
+        planner.begin(Phase::Switch, 5, "entry");
+        planner.put(at(3), b"A").unwrap();
+        planner.begin(Phase::Release, 5, "leftovers");
+        planner.put(at(1) + 100, b"done").unwrap();
+        planner.finish()
+    };
+    let set = removed.then(made);
+    let expected = [Holds::Old, Holds::Mixed, Holds::Mixed, Holds::Mixed];
+    for (at, holds) in expected.into_iter().enumerate() {
+        for fault in [Fault::Errno(5), Fault::DroppedWrite] {
+            let recorder = Recorder::new(bytes.clone());
+            let faulty = Faulty::new(&recorder, Counts::Writes, at, fault);
+            let Err(CommitError::Failed(failure)) = run(&faulty, &set, &|| false) else {
+                panic!("write {at}, {fault:?} was not reported");
+            };
+            assert_eq!(failure.holds, [(5, holds)], "write {at}, {fault:?}");
+        }
+    }
+    let recorder = Recorder::new(bytes.clone());
+    let faulty = Faulty::new(&recorder, Counts::Writes, 4, Fault::Errno(5));
+    let failure = run(&faulty, &set, &|| false).unwrap().unfinished.unwrap();
+    assert_eq!(failure.holds, [(5, Holds::New)]);
+}
