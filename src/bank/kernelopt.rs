@@ -1,7 +1,7 @@
 //! Kernel options of a boot.cfg, edited by words with every other byte of the file kept.
 
 use super::BootCfg;
-use super::settings::{add_line, value_range};
+use super::settings::{add_line, replace_all, value_range};
 use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::is_space;
@@ -120,9 +120,7 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
         }
         KerneloptEdit::Delete(word) => {
             check_word(word)?;
-            while let Some(at) = named(bytes, word) {
-                delete(bytes, at);
-            }
+            delete(bytes, |part| is_named(part, word));
         }
         KerneloptEdit::Replace { old, new } => {
             check_word(old)?;
@@ -130,9 +128,8 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
             if old != new
                 && let Some(at) = occurrence(bytes, old)
             {
-                match occurrence(bytes, new) {
-                    Some(_) => delete(bytes, at),
-                    None => drop(bytes.splice(at, new.bytes())),
+                if occurrence(bytes, new).is_none() {
+                    drop(bytes.splice(at, new.bytes()));
                 }
                 return apply(bytes, &KerneloptEdit::Delete(old.clone()));
             }
@@ -156,46 +153,48 @@ fn check_word(word: &str) -> Result<(), KerneloptError> {
 
 /// Where `word` stands among the options for the first time.
 fn occurrence(bytes: &[u8], word: &str) -> Option<Range<usize>> {
-    find(bytes, |part| part == word.as_bytes())
-}
-
-/// The first of the options that is the one looked for.
-fn find(bytes: &[u8], is_it: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     let value = value_range(bytes, KERNELOPT)?;
-    let mut start = value.start;
-    for part in bytes[value].split(|&byte| is_space(byte)) {
-        let end = start + part.len();
-        if is_it(part) {
-            return Some(start..end);
-        }
-        start = end + 1;
-    }
-    None
+    words(bytes, value).find(|at| bytes[at.clone()] == *word.as_bytes())
 }
 
-/// Where the option `word` stands; a word without `=` is the name of an option, whatever its value.
-fn named(bytes: &[u8], word: &str) -> Option<Range<usize>> {
-    let is_it = |part: &[u8]| {
-        let value = part.strip_prefix(word.as_bytes());
-        value.is_some_and(|value| value.is_empty() || (value[0] == b'=' && !word.contains('=')))
-    };
-    find(bytes, is_it)
+/// Where the options in a value stand.
+fn words(bytes: &[u8], value: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut next = value.start;
+    let parts = bytes[value].split(|&byte| is_space(byte));
+    let places = parts.map(move |part| {
+        let at = next..next + part.len();
+        next = at.end + 1;
+        at
+    });
+    places.filter(|at| !at.is_empty())
 }
 
-/// Takes a word out together with the blanks before it, or after it where it is the first.
-fn delete(bytes: &mut Vec<u8>, at: Range<usize>) {
+/// Whether an option is the one called `word`; a word without `=` is the name of one, whatever its value.
+fn is_named(part: &[u8], word: &str) -> bool {
+    let value = part.strip_prefix(word.as_bytes());
+    value.is_some_and(|value| value.is_empty() || (value[0] == b'=' && !word.contains('=')))
+}
+
+/// Takes words out, each together with the blanks before it, or after it where none before it stays.
+fn delete(bytes: &mut Vec<u8>, is_it: impl Fn(&[u8]) -> bool) {
     let Some(value) = value_range(bytes, KERNELOPT) else {
         return;
     };
-    let blank = |byte: &&u8| is_space(**byte);
-    let range = if at.start > value.start {
-        let before = bytes[value.start..at.start].iter().rev();
-        at.start - before.take_while(blank).count()..at.end
-    } else {
-        let after = bytes[at.end..value.end].iter();
-        at.start..at.end + after.take_while(blank).count()
-    };
-    drop(bytes.drain(range));
+    let mut gone = Vec::new();
+    let mut stays = value.start;
+    let mut places = words(bytes, value.clone()).peekable();
+    while let Some(at) = places.next() {
+        if !is_it(&bytes[at.clone()]) {
+            stays = at.end;
+        } else if stays > value.start {
+            gone.push(stays..at.end);
+            stays = at.end;
+        } else {
+            gone.push(at.start..places.peek().map_or(value.end, |next| next.start));
+        }
+    }
+    drop(places);
+    replace_all(bytes, &gone, b"");
 }
 
 fn append(bytes: &mut Vec<u8>, word: &str) {

@@ -5,7 +5,7 @@ use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::{is_space, option_named, option_names, sets};
 use crate::secrets::quotable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 /// The setting that lists the modules.
@@ -190,7 +190,8 @@ fn check_value(key: &str, is_number: bool, value: &str) -> Result<(), BootCfgErr
 /// Whether the modules both have are in the same order in both.
 fn keeps_order(before: &BootCfg, after: &BootCfg) -> bool {
     let stay = |of: &BootCfg, other: &BootCfg| -> Vec<String> {
-        let modules = of.modules.iter().filter(|it| other.modules.contains(it));
+        let theirs: HashSet<_> = other.modules.iter().collect();
+        let modules = of.modules.iter().filter(|it| theirs.contains(it));
         modules.map(|module| module.path.clone()).collect()
     };
     stay(before, after) == stay(after, before)
@@ -237,9 +238,20 @@ fn put_value(bytes: &mut Vec<u8>, key: &str, value: &str) {
     if ranges.is_empty() {
         return add_line(bytes, &format!("{key}={value}"));
     }
-    for range in ranges.into_iter().skip(first).rev() {
-        drop(bytes.splice(range, value.bytes()));
+    replace_all(bytes, &ranges[first..], value.as_bytes());
+}
+
+/// Puts `new` in the place of each of these ranges, which are in order and do not overlap.
+pub(super) fn replace_all(bytes: &mut Vec<u8>, ranges: &[Range<usize>], new: &[u8]) {
+    let mut edited = Vec::with_capacity(bytes.len());
+    let mut kept = 0;
+    for range in ranges {
+        edited.extend_from_slice(&bytes[kept..range.start]);
+        edited.extend_from_slice(new);
+        kept = range.end;
     }
+    edited.extend_from_slice(&bytes[kept..]);
+    *bytes = edited;
 }
 
 /// Adds a line at the end, before NULs that only fill the file up.
@@ -256,13 +268,13 @@ pub(super) fn add_line(bytes: &mut Vec<u8>, line: &str) {
 }
 
 fn remove_lines(bytes: &mut Vec<u8>, key: &str) {
-    while let Some(value) = value_range(bytes, key) {
+    let line_of = |value: Range<usize>| {
         let start = bytes[..value.start].iter().rposition(|&byte| byte == b'\n');
-        let start = start.map_or(0, |at| at + 1);
         let end = bytes[value.end..].iter().position(|&byte| byte == b'\n');
-        let end = end.map_or(bytes.len(), |at| value.end + at + 1);
-        drop(bytes.drain(start..end));
-    }
+        start.map_or(0, |at| at + 1)..end.map_or(bytes.len(), |at| value.end + at + 1)
+    };
+    let lines: Vec<_> = value_ranges(bytes, key).into_iter().map(line_of).collect();
+    replace_all(bytes, &lines, b"");
 }
 
 #[cfg(test)]

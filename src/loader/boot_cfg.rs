@@ -25,7 +25,7 @@ use super::{Generation, path};
 const REWRITABLE: usize = 512;
 
 /// One entry of the `modules` list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Module {
     /// File, relative to `prefix` or to the directory of boot.cfg.

@@ -102,9 +102,12 @@ fn hashes(text: &str, places: &mut Vec<Range<usize>>) {
             && kind
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !is_kind {
+            continue;
+        }
         let is_of_hash = |b: &u8| b.is_ascii_alphanumeric() || b"./$=,+-".contains(b);
         let length = rest[id + 1..].bytes().take_while(|b| is_of_hash(b)).count();
-        if is_kind && length >= SHORTEST_HASH {
+        if length >= SHORTEST_HASH {
             end = at + 1 + id + 1 + length;
             places.push(at..end);
         }

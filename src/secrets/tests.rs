@@ -313,3 +313,10 @@ proptest! {
         }
     }
 }
+
+/// Each sign could begin a hash that goes on to the end.
+#[test]
+fn a_megabyte_of_dollar_signs_is_looked_through_once() {
+    let text = "$".repeat(1 << 20);
+    assert_eq!(Guarded::of(text.clone()).veiled(), text);
+}

@@ -1,4 +1,4 @@
-use super::super::BootCfg;
+use super::super::{BootCfg, BootCfgEdit};
 use super::*;
 
 fn append(word: &str) -> KerneloptEdit {
@@ -139,4 +139,30 @@ proptest::proptest! {
             proptest::prop_assert!(back.is_ok());
         }
     }
+}
+
+/// Half a million options, and lines: a look at all of them for each one would take hours.
+#[test]
+fn what_stands_there_many_times_is_taken_out_in_one_pass() {
+    let many = format!(
+        "kernelopt=b {} c\ntitle=x\n",
+        "a ".repeat(500_000).trim_end()
+    );
+    let edited = BootCfg::parse(many.as_bytes()).with_kernelopt(&[delete("a")]);
+    assert_eq!(edited.unwrap(), b"kernelopt=b c\ntitle=x\n");
+    let only = "kernelopt=a  a=1 a b\n";
+    let edited = BootCfg::parse(only.as_bytes()).with_kernelopt(&[delete("a")]);
+    assert_eq!(edited.unwrap(), b"kernelopt=b\n");
+    let lines = format!("x=1\n{}", "timeout=5\n".repeat(100_000));
+    let cfg = BootCfg::parse(lines.as_bytes());
+    assert_eq!(
+        cfg.with_setting(&BootCfgEdit::remove("timeout")).unwrap(),
+        b"x=1\n"
+    );
+    let states = "bootstate=0\n".repeat(80_000);
+    let cfg = BootCfg::parse(states.as_bytes());
+    let set = cfg
+        .with_setting(&BootCfgEdit::set("bootstate", "3"))
+        .unwrap();
+    assert_eq!(set, "bootstate=3\n".repeat(80_000).as_bytes());
 }
