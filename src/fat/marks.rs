@@ -38,8 +38,10 @@ pub fn mark_clean(
         partition,
         "marks of an unclean unmount cleared",
     );
-    let byte = volume.boot().get(0x25).copied().unwrap_or_default();
-    planner.put(volume.start() + MARK_AT, &[byte & !IN_USE])?;
+    if volume.dirty_marks().boot_sector {
+        let byte = volume.boot().get(0x25).copied().unwrap_or_default();
+        planner.put(volume.start() + MARK_AT, &[byte & !IN_USE])?;
+    }
     if geometry.kind() == FatKind::Fat16 {
         for (fat, range) in volume.fats().iter().zip(geometry.fat_ranges()) {
             let entry = fat.raw(1) | CLEAN;
@@ -78,7 +80,9 @@ pub fn judge_marks(volume: &Volume<'_>, set: &WriteSet) -> Result<(), FatError> 
 /// What was read of the boot sector and the one behind it, as it is without the mark.
 pub(super) fn boot_but_for_mark(volume: &Volume<'_>) -> Vec<u8> {
     let mut boot = volume.boot().to_vec();
-    if let Some(byte) = boot.get_mut(0x25) {
+    // In a boot sector of another form the byte is something else.
+    let has_mark = volume.volume_id().is_some();
+    if let Some(byte) = boot.get_mut(0x25).filter(|_| has_mark) {
         *byte &= !IN_USE;
     }
     boot

@@ -277,6 +277,28 @@ fn clearing_the_marks_clears_both_and_changes_nothing_else() {
     }
 }
 
+/// A boot sector without a serial number is of an older form, which has no such byte.
+#[test]
+fn what_is_no_mark_in_an_older_boot_sector_stays() {
+    let format = FORMATS[4];
+    let mut marked = Victim::of(format);
+    marked.bytes[0x25] = 0x31;
+    marked.bytes[0x26] = 0;
+    marked.link(1, 0x3fff);
+    let volume = open(&marked.bytes, format);
+    let mut planner = Planner::new(&marked.bytes, format.sector_size);
+    mark_clean(&volume, &mut planner, 5).unwrap();
+    let set = planner.finish();
+    judge_marks(&volume, &set).unwrap();
+    let mut after = marked.bytes.clone();
+    crash::apply_all(&mut after, &set);
+    assert!(after != marked.bytes);
+    assert!(after[..512] == marked.bytes[..512]);
+    let mut changed = after.clone();
+    changed[0x25] = 0x30;
+    assert!(judge_marks(&volume, &difference(&marked.bytes, &changed, format)).is_err());
+}
+
 /// A write set of one step that makes `before` into `after`.
 fn difference(before: &[u8], after: &[u8], format: Format) -> WriteSet {
     let mut planner = Planner::new(&before, format.sector_size);

@@ -33,6 +33,7 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Server::Unix(socket) => write!(f, "{}", socket.display()),
+            Server::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Server::Tcp { host, port } => write!(f, "{host}:{port}"),
         }
     }
@@ -90,7 +91,15 @@ impl Address {
                 let (host, rest) = v6
                     .split_once(']')
                     .ok_or(NbdError::Address("a [ has no ] that belongs to it"))?;
-                (host, rest.strip_prefix(':'))
+                match (rest, rest.strip_prefix(':')) {
+                    ("", _) => (host, None),
+                    (_, Some(port)) => (host, Some(port)),
+                    _ => {
+                        return Err(NbdError::Address(
+                            "a ] is followed by something else than :PORT",
+                        ));
+                    }
+                }
             }
             None => match machine.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -213,8 +222,8 @@ mod tests {
             ("nbd://LAB/", "lab:10809", ""),
             ("nbd://lab:10/a/b", "lab:10", "a/b"),
             ("nbd://me@lab/x", "lab:10809", "x"),
-            ("nbd://[::1]:7/x", "::1:7", "x"),
-            ("nbd://[fe80::1]", "fe80::1:10809", ""),
+            ("nbd://[::1]:7/x", "[::1]:7", "x"),
+            ("nbd://[fe80::1]", "[fe80::1]:10809", ""),
             ("nbd+unix:///?socket=/run/x", "/run/x", ""),
             ("nbd+unix:///a%20b?socket=/run/x%3Fy", "/run/x?y", "a b"),
             ("nbd+unix:///n?socket=rel/x", "rel/x", "n"),
@@ -236,6 +245,8 @@ mod tests {
             "nbd://lab:65536",
             "nbd://lab:x",
             "nbd://[::1",
+            "nbd://[::1]10999/x",
+            "nbd://[::1].lab/x",
             "nbd://lab/x?socket=/run/x",
             "nbd+unix:///x",
             "nbd+unix:///x?socket=",
