@@ -13,7 +13,7 @@ use super::naming::{
     create_error, directory_of, final_place, link, rename, rename_to_new, under_a_free_name,
     without_a_name,
 };
-use super::sparse::next_data;
+use super::sparse::{check_length, next_data};
 use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -183,10 +183,11 @@ impl OutputFile {
         }
         let size = source.size();
         let file = source.file();
+        let failed = |error| MediumError::io("copy", source.path(), error);
         if file.is_none_or(|file| rustix::fs::ioctl_ficlone(&self.file, file).is_err()) {
             let mut buf = vec![0; CHUNK];
             let mut position = 0;
-            while let Some(data) = next_data(file, position, size) {
+            while let Some(data) = next_data(file, position, size).map_err(failed)? {
                 position = data.start;
                 while position < data.end {
                     let rest = usize::try_from(data.end - position).unwrap_or(CHUNK);
@@ -196,13 +197,16 @@ impl OutputFile {
                         Some(file) => file.read_exact_at(piece, position),
                         None => source.read_at(piece, position),
                     }
-                    .map_err(|error| MediumError::io("copy", source.path(), error))?;
+                    .map_err(failed)?;
                     self.write_sparse(piece, position)?;
                     position += piece.len() as u64;
                     self.report(progress, position)?;
                 }
             }
         }
+        // What was cut off meanwhile must not become zeros.
+        file.map_or(Ok(()), |file| check_length(file, size))
+            .map_err(failed)?;
         self.set_size(size)?;
         self.report(progress, size)
     }

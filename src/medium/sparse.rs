@@ -34,7 +34,7 @@ impl ReadAt for SparseReads<'_> {
         let mut position = offset;
         let mut rest = buf;
         while !rest.is_empty() {
-            let data = next_data(Some(file), position, end).unwrap_or(end..end);
+            let data = next_data(Some(file), position, end)?.unwrap_or(end..end);
             let hole = usize::try_from(data.start - position).map_err(io::Error::other)?;
             let (zeros, later) = rest.split_at_mut(hole.min(rest.len()));
             zeros.fill(0);
@@ -50,14 +50,21 @@ impl ReadAt for SparseReads<'_> {
 
 /// The next range of a file that is not a hole, from `position` on; all of what is left where
 /// there is no file, or a file system that does not tell.
-pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option<Range<u64>> {
+///
+/// # Errors
+/// A file that has become shorter than `size`: behind its end is no hole.
+pub(super) fn next_data(
+    file: Option<&File>,
+    position: u64,
+    size: u64,
+) -> io::Result<Option<Range<u64>>> {
     if position >= size {
-        return None;
+        return Ok(None);
     }
     let Some(file) = file else {
-        return Some(position..size);
+        return Ok(Some(position..size));
     };
-    match rustix::fs::seek(file, SeekFrom::Data(position)) {
+    let data = match rustix::fs::seek(file, SeekFrom::Data(position)) {
         Ok(start) if start >= size => None,
         Ok(start) => {
             let hole = rustix::fs::seek(file, SeekFrom::Hole(start));
@@ -65,5 +72,27 @@ pub(super) fn next_data(file: Option<&File>, position: u64, size: u64) -> Option
         }
         Err(Errno::NXIO) => None,
         Err(_) => Some(position..size),
+    };
+    if data.is_none() {
+        check_length(file, size)?;
+    }
+    Ok(data)
+}
+
+/// Whether a regular file is still as long as it was.
+///
+/// # Errors
+/// It is shorter.
+pub(super) fn check_length(file: &File, size: u64) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() && metadata.len() < size {
+        false => Ok(()),
+        true => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!(
+                "it was cut off meanwhile, from {size} bytes to {}",
+                metadata.len()
+            ),
+        )),
     }
 }

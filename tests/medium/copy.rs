@@ -3,7 +3,7 @@
 use crate::loops::{LoopDevice, Mounted};
 use crate::{open_read, open_write, pattern};
 use bootbank::host::Host;
-use bootbank::medium::{MediumError, OutputFile, ReadAt, WriteAt};
+use bootbank::medium::{MediumError, OutputFile, ReadAt, SparseReads, WriteAt};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -294,4 +294,41 @@ fn what_is_complete_and_has_no_name_is_read_through_a_mapping_and_reads_the_same
     assert!(complete.read_at(&mut [0; 512], SIZE - 511).is_err());
     drop(complete);
     assert_eq!(names_in(&dir), ["source.img"]);
+}
+
+/// What another program cuts off while it is read is no hole: neither a copy nor a stream gets zeros for it.
+#[test]
+fn a_source_that_is_cut_off_meanwhile_is_an_error_and_no_zeros() {
+    let cut = |path: &Path| {
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_len(1 << 20)
+    };
+    // Behind a hole, and behind data.
+    for full in [false, true] {
+        let (dir, path) = sparse_source();
+        if full {
+            fs::write(&path, fs::read(&path).unwrap()).unwrap();
+        }
+        let source = open_read(&path).unwrap();
+        let mut output = OutputFile::create(&dir.path().join("copy.img"), false, 0o644).unwrap();
+        let mut is_cut = false;
+        let mut progress = |_| {
+            if !is_cut {
+                cut(&path).unwrap();
+                is_cut = true;
+            }
+            ControlFlow::Continue(())
+        };
+        let error = output.fill_from(&source, &mut progress).unwrap_err();
+        assert!(matches!(error, MediumError::Io { .. }), "{error}");
+        drop(output);
+        assert_eq!(names_in(&dir), ["source.img"]);
+        let mut bytes = vec![1; 4096];
+        let reads = SparseReads::new(&source);
+        reads.read_at(&mut bytes, 8192).unwrap();
+        assert!(reads.read_at(&mut bytes, 5 << 20).is_err());
+    }
 }
