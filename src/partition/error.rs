@@ -165,6 +165,17 @@ pub enum TableError {
         /// Sector of the extended boot record.
         lba: Lba,
     },
+    /// An entry without a length, of a type that ESXi's loader reads. It does not look at the length.
+    #[error(
+        "partition {number} has a type (0x{type_byte:02x}) and no length: ESXi's loader reads a volume there all the same, \
+         which no other system does"
+    )]
+    WithoutLength {
+        /// Number of the partition.
+        number: u32,
+        /// Its type.
+        type_byte: u8,
+    },
     /// A logical partition that leaves the extended one.
     #[error(
         "logical partition {number} (sectors {first_lba} to {last_lba}) lies outside the extended partition \
@@ -208,7 +219,8 @@ impl TableError {
             | TableError::GptHeaderSize { .. }
             | TableError::GptEntrySize { .. }
             | TableError::GptEntryCount { .. }
-            | TableError::NestedExtended { .. } => ErrorKind::Unsupported,
+            | TableError::NestedExtended { .. }
+            | TableError::WithoutLength { .. } => ErrorKind::Unsupported,
             TableError::Empty
             | TableError::SmallerThanASector { .. }
             | TableError::NotProtective { .. }

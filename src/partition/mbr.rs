@@ -42,6 +42,16 @@ impl Entry {
         self.in_use().then_some(end)
     }
 
+    /// The error where ESXi's loader would read it, and a length is all that it lacks.
+    fn check_length(self, number: u32) -> Result<(), TableError> {
+        let type_byte = self.type_byte;
+        let is_read = self.is_extended() || PartitionType::Mbr(type_byte).may_hold_bank();
+        match is_read && self.sectors == 0 {
+            true => Err(TableError::WithoutLength { number, type_byte }),
+            false => Ok(()),
+        }
+    }
+
     fn is_extended(self) -> bool {
         matches!(self.type_byte, 0x05 | 0x0F | 0x85)
     }
@@ -107,6 +117,7 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) 
     let mut extended = None;
     for (slot, entry) in (1..).zip(entries(sector0)) {
         if !entry.in_use() {
+            mbr.error = mbr.error.or(entry.check_length(slot).err());
             continue;
         }
         if !matches!(entry.flags, 0 | 0x80) {
@@ -122,7 +133,8 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32, sector0: &[u8]) 
         }
     }
     if let Some(extended) = extended {
-        mbr.error = walk(medium, sector_size, extended, &mut mbr).err();
+        let walked = walk(medium, sector_size, extended, &mut mbr);
+        mbr.error = mbr.error.or(walked.err());
     }
     mbr
 }
@@ -161,6 +173,7 @@ fn walk(
         }
         mbr.table.push(one(lba));
         let [logical, next, ..] = entries(&sector);
+        logical.check_length(number)?;
         if logical.is_extended() {
             return Err(TableError::NestedExtended { lba });
         }

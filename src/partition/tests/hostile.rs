@@ -183,7 +183,7 @@ fn every_lie_of_an_entry_is_an_error_of_its_own() {
 #[test]
 fn every_lie_of_an_mbr_is_an_error_of_its_own() {
     type Lie = fn(&mut Vec<u8>);
-    let cases: [(&str, Lie, &str); 12] = [
+    let cases: [(&str, Lie, &str); 15] = [
         (
             "ebr-loops",
             |disk| set_mbr_entry(&mut disk[200 * 512..], 2, 0, 0x05, 100, 100),
@@ -233,6 +233,21 @@ fn every_lie_of_an_mbr_is_an_error_of_its_own() {
             "primary-over-the-mbr",
             |disk| set_mbr_entry(disk, 4, 0, 0x04, 0, 60),
             "partition 4 (sectors 0 to 59) covers sector 0 of the partition table",
+        ),
+        (
+            "logical-without-a-length",
+            |disk| set_mbr_entry(&mut disk[200 * 512..], 1, 0, 0x06, 10, 0),
+            "partition 6 has a type (0x06) and no length: ESXi's loader reads a volume there all the same",
+        ),
+        (
+            "primary-without-a-length",
+            |disk| set_mbr_entry(disk, 4, 0, 0x04, 32, 0),
+            "partition 4 has a type (0x04) and no length",
+        ),
+        (
+            "extended-without-a-length",
+            |disk| set_mbr_entry(disk, 2, 0, 0x05, 100, 0),
+            "partition 2 has a type (0x05) and no length",
         ),
         (
             "primary-past-end",
