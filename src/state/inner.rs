@@ -1,6 +1,6 @@
 //! The inner archive of a state: plain, or encrypted with a key that lies beside it or is sealed.
 
-use super::envelope::{Envelope, Plaintext};
+use super::envelope::{Envelope, Header, Plaintext};
 use super::key::Key;
 use super::key_store::EncryptionInfo;
 use super::packed::Packed;
@@ -26,20 +26,53 @@ pub(super) struct Opened {
     pub(super) sealed: Option<String>,
 }
 
-/// The key of an archive that is sealed, by way of its recovery key: `None` where none was given.
-fn sealed_key(
+/// The key of an encrypted archive.
+pub(super) struct Chosen {
+    pub(super) key: Arc<Key>,
+    pub(super) key_id: String,
+    /// As in [`Opened`].
+    pub(super) sealed: Option<String>,
+}
+
+/// The key of an archive with this header: the one that lies beside it, or for a sealed archive the one its
+/// recovery key stands for. `None` where that is wanted and was not given.
+pub(super) fn choose_key(
+    (envelope_at, header): (&str, &Header),
+    (store_at, info): (&str, &EncryptionInfo),
     keys: &KeyCache,
-    envelope: &Envelope<'_>,
-) -> Result<Option<Arc<Key>>, RecoveryKeyError> {
+) -> Result<Option<Chosen>, StateError> {
+    if let Some(key_id) = info.key_id() {
+        let key = keys.key(info).map_err(|source| StateError::KeyStore {
+            at: store_at.to_owned(),
+            source,
+        })?;
+        return Ok(Some(Chosen {
+            key,
+            key_id,
+            sealed: None,
+        }));
+    }
     let Some(recovery) = keys.recovery_key() else {
         return Ok(None);
     };
-    let fits = recovery.candidates().find(|key| envelope.is_key(key));
-    let fits = fits.ok_or_else(|| RecoveryKeyError::DoesNotFit {
-        recovery_id: recovery.id().map(str::to_owned),
-        key_id: envelope.key_info().to_owned(),
-    })?;
-    Ok(Some(Arc::new(fits)))
+    let key_id = header.key_info().to_owned();
+    let fits = recovery.candidates().find(|key| header.is_key(key));
+    let Some(key) = fits else {
+        let recovery_id = recovery.id().map(str::to_owned);
+        return Err(StateError::RecoveryKey {
+            at: envelope_at.to_owned(),
+            source: RecoveryKeyError::DoesNotFit {
+                recovery_id,
+                key_id,
+            },
+        });
+    };
+    let sealed = Some(info.mode().to_owned());
+    Ok(Some(Chosen {
+        key: Arc::new(key),
+        key_id,
+        sealed,
+    }))
 }
 
 /// Finds the inner archive in the outer one and opens it.
@@ -78,10 +111,11 @@ pub(super) fn open_encrypted(
         source,
     };
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
-    let key_id = info.key_id();
-    let mode = info.mode().to_owned();
-    if key_id.is_none() && keys.recovery_key().is_none() {
-        return Ok(Inner::Sealed { mode });
+    let sealed = || Inner::Sealed {
+        mode: info.mode().to_owned(),
+    };
+    if info.key_id().is_none() && keys.recovery_key().is_none() {
+        return Ok(sealed());
     }
     let envelope_error = |source| StateError::Envelope {
         at: envelope_at.to_owned(),
@@ -89,18 +123,14 @@ pub(super) fn open_encrypted(
     };
     // The form is checked first: a derivation costs time, a damaged envelope does not need one.
     let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
-    let (key, key_id, sealed) = match key_id {
-        Some(key_id) => (keys.key(&info).map_err(store_error)?, key_id, None),
-        None => {
-            let found = sealed_key(keys, &envelope).map_err(|source| {
-                let at = envelope_at.to_owned();
-                StateError::RecoveryKey { at, source }
-            })?;
-            let Some(key) = found else {
-                return Ok(Inner::Sealed { mode });
-            };
-            (key, envelope.key_info().to_owned(), Some(mode))
-        }
+    let chosen = choose_key((envelope_at, envelope.header()), (store_at, &info), keys)?;
+    let Some(Chosen {
+        key,
+        key_id,
+        sealed,
+    }) = chosen
+    else {
+        return Ok(sealed());
     };
     let plaintext = envelope.decrypt(&key, &key_id).map_err(envelope_error)?;
     let packed = Packed::open(envelope_at, plaintext.content(), limits)?;

@@ -13,6 +13,7 @@ use super::archive::{self, Archive};
 use super::budget::Held;
 use super::envelope::Envelope;
 use super::gzip::{self, GzipError};
+use super::inner::{Chosen, choose_key};
 use super::key_store::EncryptionInfo;
 use super::{
     Form, KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Member, STATE, State, StateError,
@@ -369,14 +370,14 @@ fn open_inner(
     };
     for (store_at, store) in own.into_iter().chain(of_others) {
         match open_envelope(&at, envelope, (&store_at, store), keys) {
-            Ok((plaintext, fault)) => {
+            Ok((plaintext, form, fault)) => {
                 let trust = match fault {
                     None => Trust::All,
                     Some(_) => around.max(Trust::NotTheEnd),
                 };
                 damage.extend(fault);
                 let layer = Layer::open(&at, &plaintext, limits, trust, damage)?;
-                return Ok((Form::Encrypted, layer));
+                return Ok((form, layer));
             }
             Err(error) => why = error,
         }
@@ -390,7 +391,7 @@ fn open_envelope(
     envelope: &[u8],
     (store_at, store): (&str, &[u8]),
     keys: &KeyCache,
-) -> Result<(Vec<u8>, Option<StateError>), StateError> {
+) -> Result<(Vec<u8>, Form, Option<StateError>), StateError> {
     let store_error = |source| StateError::KeyStore {
         at: store_at.to_owned(),
         source,
@@ -400,17 +401,28 @@ fn open_envelope(
         source,
     };
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
-    let Some(key_id) = info.key_id() else {
+    let header = Envelope::header_of(envelope).map_err(in_envelope)?;
+    let chosen = choose_key((at, &header), (store_at, &info), keys)?;
+    let Some(Chosen {
+        key,
+        key_id,
+        sealed,
+    }) = chosen
+    else {
         let (at, mode) = (store_at.to_owned(), info.mode().to_owned());
         return Err(StateError::Sealed { at, mode });
     };
-    let key = keys.key(&info).map_err(store_error)?;
+    let form = if sealed.is_some() {
+        Form::Sealed
+    } else {
+        Form::Encrypted
+    };
     let whole = Envelope::parse(envelope).and_then(|envelope| envelope.decrypt(&key, &key_id));
     match whole {
-        Ok(plaintext) => Ok((plaintext.content().to_vec(), None)),
+        Ok(plaintext) => Ok((plaintext.content().to_vec(), form, None)),
         Err(error) => {
             let plaintext = Envelope::salvage(envelope, &key, &key_id).map_err(in_envelope)?;
-            Ok((plaintext, Some(in_envelope(error))))
+            Ok((plaintext, form, Some(in_envelope(error))))
         }
     }
 }

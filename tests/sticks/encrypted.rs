@@ -463,6 +463,51 @@ fn a_recovery_key_is_given_by_file_by_standard_input_or_by_the_environment() {
     assert_eq!(digest(&stick), before);
 }
 
+/// One wrong byte in the middle spoils the tag, and what comes before it is there all the same.
+#[test]
+fn a_damaged_sealed_state_is_read_with_its_recovery_key() {
+    let image = images::profile("esxi702-sealed");
+    let bench = Bench::new();
+    let stick = image.copy_to(bench.path());
+    let bank = &image.truth["banks"][0];
+    let key = bank["states"][0]["recovery_key"].as_str().unwrap();
+    std::fs::write(bench.file("key"), key).unwrap();
+    let script = "set -e; mcopy -i \"$0@@$1\" ::STATE.TGZ whole.tgz; mkdir d; tar -xzf whole.tgz -C d; \
+        python3 -c 'f = open(\"d/local.tgz.ve\", \"r+b\"); n = f.seek(0, 2); f.seek(n // 2); b = f.read(1); \
+        f.seek(n // 2); f.write(bytes([b[0] ^ 1]))'; \
+        tar -C d -czf state.tgz $(tar -tzf whole.tgz)";
+    let first = bank["offset"].as_u64().unwrap();
+    let mut spoil = Command::new("sh");
+    spoil
+        .args(["-c", script])
+        .arg(&stick)
+        .arg(first.to_string());
+    run(spoil.current_dir(bench.path()));
+    let conf = "etc/vmware/esx.conf";
+    let closed = bench.run(&args!["cat", "--rescue", "state.tgz", conf]);
+    assert_eq!(closed.code, 3, "{}", closed.stderr);
+    assert!(closed.stderr.contains("sealed"), "{}", closed.stderr);
+    let read = |state: &str| {
+        bench.run(&args![
+            "cat",
+            "--rescue",
+            state,
+            conf,
+            "--recovery-key",
+            "key"
+        ])
+    };
+    let (whole, damaged) = (read("whole.tgz"), read("state.tgz"));
+    assert_eq!((whole.code, damaged.code), (0, 4), "{}", damaged.stderr);
+    assert!(
+        damaged.stderr.contains("authentication tag"),
+        "{}",
+        damaged.stderr
+    );
+    assert!(whole.stdout.starts_with(&damaged.stdout));
+    assert!(!damaged.stdout.is_empty(), "{}", damaged.stderr);
+}
+
 #[test]
 fn a_recovery_key_that_is_none_or_of_another_host_opens_nothing() {
     let image = images::profile("esxi702-sealed");

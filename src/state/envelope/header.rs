@@ -9,6 +9,8 @@
 
 use super::{BLOCK, EnvelopeError, check_zero, expect_magic, expect_size, expect_version};
 use crate::bytes::le64;
+use crate::state::key::Key;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -54,7 +56,7 @@ struct Attribute<'a> {
 
 /// What the header of an envelope says.
 #[derive(Clone, Debug)]
-pub(super) struct Header {
+pub(in crate::state) struct Header {
     /// Where in the header the nonce lies.
     pub(super) iv_at: Range<usize>,
     pub(super) iv: [u8; IV_LEN],
@@ -63,6 +65,36 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// The id of the key it was encrypted with.
+    pub(in crate::state) fn key_info(&self) -> &str {
+        &self.key_info
+    }
+
+    /// Whether `key` has the hash that the header gives its key.
+    pub(in crate::state) fn is_key(&self, key: &Key) -> bool {
+        let hash = Sha256::new()
+            .chain_update(self.cipher())
+            .chain_update(key.as_bytes())
+            .finalize();
+        hash.as_slice() == self.key_hash
+    }
+
+    /// Whether `key`, by its id and its hash, is the one it was encrypted with.
+    pub(super) fn check_key(&self, key: &Key, key_id: &str) -> Result<(), EnvelopeError> {
+        if !key_id.eq_ignore_ascii_case(&self.key_info) {
+            return Err(EnvelopeError::KeyId {
+                wanted: self.key_info.clone(),
+                held: key_id.to_owned(),
+            });
+        }
+        match self.is_key(key) {
+            true => Ok(()),
+            false => Err(EnvelopeError::KeyHash {
+                key_id: key_id.to_owned(),
+            }),
+        }
+    }
+
     pub(super) fn parse(header: &[u8; BLOCK]) -> Result<Self, EnvelopeError> {
         expect_magic(header, PART, MAGIC)?;
         expect_version(header, PART, VERSION_AT, VERSION)?;

@@ -17,9 +17,10 @@ use super::key::Key;
 use crate::bytes::{array, le32};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
-use header::{Header, IV_LEN};
+pub(in crate::state) use header::Header;
+use header::IV_LEN;
 use hmac::{Hmac, Mac};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use std::ops::Range;
 
 const BLOCK: usize = 4096;
@@ -172,7 +173,7 @@ impl<'a> Envelope<'a> {
     /// [`EnvelopeError::KeyId`], [`EnvelopeError::KeyHash`] where it is not the key;
     /// [`EnvelopeError::Tag`] where anything was altered; [`EnvelopeError::Padding`].
     pub fn decrypt(&self, key: &Key, key_id: &str) -> Result<Plaintext, EnvelopeError> {
-        self.check_key(key, key_id)?;
+        self.header.check_key(key, key_id)?;
         let mut bytes = self.body.to_vec();
         let aad = [self.header_block.as_slice(), CONTEXT].concat();
         Aes256Gcm::new(key.as_bytes().into())
@@ -197,7 +198,7 @@ impl<'a> Envelope<'a> {
         let too_short = EnvelopeError::TooShort { len };
         let (header_block, body) = file.split_first_chunk().ok_or(too_short)?;
         let header = Header::parse(header_block)?;
-        check_key(&header, key, key_id)?;
+        header.check_key(key, key_id)?;
         let mut bytes = body.to_vec();
         // In counter mode encrypting is decrypting; the tag that comes of it means nothing.
         let _ = Aes256Gcm::new(key.as_bytes().into())
@@ -206,17 +207,18 @@ impl<'a> Envelope<'a> {
         Ok(bytes)
     }
 
-    fn check_key(&self, key: &Key, key_id: &str) -> Result<(), EnvelopeError> {
-        check_key(&self.header, key, key_id)
+    /// What stands before the encrypted bytes.
+    pub(in crate::state) fn header(&self) -> &Header {
+        &self.header
     }
 
-    /// Whether `key` has the hash that the header gives its key.
-    pub fn is_key(&self, key: &Key) -> bool {
-        let hash = Sha256::new()
-            .chain_update(self.header.cipher())
-            .chain_update(key.as_bytes())
-            .finalize();
-        hash.as_slice() == self.header.key_hash
+    /// The same, of a file whose rest may be damaged.
+    ///
+    /// # Errors
+    /// A header that is not whole.
+    pub(in crate::state) fn header_of(file: &[u8]) -> Result<Header, EnvelopeError> {
+        let too_short = EnvelopeError::TooShort { len: file.len() };
+        Header::parse(file.first_chunk().ok_or(too_short)?)
     }
 
     /// The envelope with `content` in place of `old`, which it decrypted to.
@@ -235,7 +237,7 @@ impl<'a> Envelope<'a> {
         old: &Plaintext,
         content: &[u8],
     ) -> Result<Vec<u8>, EnvelopeError> {
-        self.check_key(key, key_id)?;
+        self.header.check_key(key, key_id)?;
         let new = old.with_content(content)?;
         let mut header = *self.header_block;
         if new.bytes != old.bytes {
@@ -291,25 +293,6 @@ impl<'a> Envelope<'a> {
         }
         Ok(nonce)
     }
-}
-
-fn check_key(header: &Header, key: &Key, key_id: &str) -> Result<(), EnvelopeError> {
-    if !key_id.eq_ignore_ascii_case(&header.key_info) {
-        return Err(EnvelopeError::KeyId {
-            wanted: header.key_info.clone(),
-            held: key_id.to_owned(),
-        });
-    }
-    let hash = Sha256::new()
-        .chain_update(header.cipher())
-        .chain_update(key.as_bytes())
-        .finalize();
-    if hash.as_slice() != header.key_hash {
-        return Err(EnvelopeError::KeyHash {
-            key_id: key_id.to_owned(),
-        });
-    }
-    Ok(())
 }
 
 fn check_aead_footer(footer: &[u8; BLOCK]) -> Result<[u8; TAG_LEN], EnvelopeError> {

@@ -5,6 +5,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::state::fixtures::{self, HOST_IV, KEY_ID};
 use crate::state::key_store::{EncryptionInfo, KeyCache};
+use sha2::Digest as _;
 use std::sync::{Arc, LazyLock};
 
 // The sums below were made with Python's `cryptography` (AESGCM), `hashlib` and `hmac` from the
