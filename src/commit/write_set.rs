@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What a step does for the files it belongs to. The order of the variants is the order in
-/// which the steps of one volume are carried out.
+/// which the steps of one volume are carried out; a copy of a bank goes through it several times.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]

@@ -473,7 +473,7 @@ pub(super) fn read(window: &Window<&dyn ReadAt>, range: Range<u64>) -> Result<Ve
         })
 }
 
-/// The identity in the first two sectors of a volume.
+/// What of `boot` is behind its first sector.
 pub(super) fn second_sector(boot: &[u8], sector_size: u32) -> Option<&[u8]> {
     boot.get(sector_size as usize..)
 }
