@@ -83,7 +83,7 @@ pub enum Verdict {
     BootControllerPassedThrough(Sure),
     /// The host starts from it, and what is in its state only the host can read.
     Sealed,
-    /// The host starts from it, and its state cannot be read: why.
+    /// The host starts from it, and its state cannot be read, or nothing can be written to it: why.
     Damaged(String),
     /// The host does not start from it: why.
     DoesNotBoot(String),
@@ -249,6 +249,9 @@ fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> V
         }
         NextBoot::Nothing { why } => return Verdict::DoesNotBoot(why.clone()),
         NextBoot::Undecided { why, .. } => return Verdict::Undecided(why.clone()),
+    }
+    if let Some(why) = &survey.unwritable {
+        return Verdict::Damaged(why.to_string());
     }
     match standing {
         Standing::Sealed => Verdict::Sealed,

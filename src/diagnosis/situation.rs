@@ -11,7 +11,7 @@ use super::whose::{Sure, Whose};
 use crate::bank::Release;
 use crate::edit::{Configuration, Identity, Network};
 use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
-use crate::ownership::DeviceOwner;
+use crate::ownership::{DeviceKind, DeviceOwner};
 use crate::pci::{Class, PciAddress, PciNames};
 use crate::stick::{Slot, Stick};
 use crate::target::SavedState;
@@ -368,6 +368,15 @@ impl<'b> Situation<'b> {
         usb.passed_through = passed_through.len();
         usb.unclear = unclear.into_iter().collect();
         usb
+    }
+
+    /// Whether a device may be the controller of a boot medium, by all that is known of it: network adapters
+    /// and displays are none.
+    pub fn may_be_controller<'d>(&self, device: impl Into<Named<'d>>) -> bool {
+        let device = device.into();
+        let of_class = self.class(device).and_then(DeviceKind::of_class);
+        let kind = of_class.or_else(|| DeviceKind::of_alias(device.alias?));
+        !matches!(kind, Some(DeviceKind::Network | DeviceKind::Display))
     }
 
     /// Whether a device is a USB host controller; `None` where neither the state nor this machine

@@ -25,6 +25,8 @@ pub struct Survey {
     pub next_boot: NextBoot,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
+    /// Why nothing may be written to the medium: it is cut off, or its table forbids it.
+    pub unwritable: Option<Error>,
 }
 
 /// One bank.
@@ -121,6 +123,7 @@ impl Survey {
             warnings: stick.warnings(),
             unread: unread(stick),
             cure: stick.cure(&next_boot),
+            unwritable: stick.check_writable().err(),
             next_boot,
         };
         for slot in stick.slots() {

@@ -188,6 +188,17 @@ impl<'m> Stick<'m, '_> {
         cut.into_iter().collect()
     }
 
+    /// Whether anything may be written to the medium: it is whole, and its table is one to write by.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn check_writable(&self) -> Result<(), Error> {
+        match self.damage().into_iter().next() {
+            Some(cut) => Err(cut),
+            None => Ok(self.table().writable()?),
+        }
+    }
+
     /// That [`Stick::bank_of`] takes another bank than the one that boots next, where it does.
     pub fn stood_in(&self, path: &Path, choice: BankChoice) -> Option<Error> {
         let names_one = matches!(

@@ -213,3 +213,25 @@ fn every_place_to_cut_is_read_or_refused_and_never_worse() {
         }
     }
 }
+
+/// What `fix` would refuse is not what to do next.
+#[test]
+fn no_change_is_advised_for_it() {
+    let host = cut();
+    let info = look(&host, &["info", "cut.img"]);
+    assert!(
+        info.stdout.contains("because it is cut off."),
+        "{}",
+        info.stdout
+    );
+    let scan = look(&host, &["scan", "."]);
+    let found = scan.stdout.split("./").find(|it| it.starts_with("cut.img"));
+    assert!(
+        found.unwrap().contains("damaged: the medium is cut off"),
+        "{}",
+        scan.stdout
+    );
+    for said in [&info.stdout, found.unwrap()] {
+        assert!(!said.contains("bootbank fix"), "{said}");
+    }
+}

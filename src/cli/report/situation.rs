@@ -2,10 +2,11 @@
 
 use crate::cli::terminal::{WARNING, plural, shown, size, styled};
 use crate::diagnosis::{
-    Consequence, Evidence, Owned, Part, PassedDevice, Role, Situation, Standing, Sure, Symptom,
-    Whose,
+    Consequence, Evidence, Owned, Part, PassedDevice, Role, Situation, Standing, Sure, Survey,
+    Symptom, Whose,
 };
 use crate::host::Disk;
+use crate::stick::{Cause, Error};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -235,11 +236,11 @@ pub fn passed_in_words(device: &PassedDevice) -> String {
 /// What the passed-through devices of the bank that boots next can have done to the host, and
 /// what to do next. The target is as commands name it: those that look, and those that change it.
 pub fn standing_in_words(
-    standing: &Standing,
+    survey: &Survey,
     (target, changed): (&str, &str),
     situation: &Situation<'_>,
 ) -> String {
-    match standing {
+    match survey.standing() {
         Standing::NoneBoots => String::new(),
         Standing::NoState => {
             "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
@@ -264,7 +265,18 @@ pub fn standing_in_words(
                 .to_owned()
         }
         Standing::Read { passed_through, .. } => {
-            devices_in_words(passed_through, (target, changed), situation)
+            let mut text = devices_in_words(&passed_through, situation);
+            text.push_str(&match &survey.unwritable {
+                None => next_in_words(&passed_through, (target, changed), situation),
+                Some(Error { cause: Cause::Cut(_), .. }) => {
+                    "Nothing can be changed on this medium, because it is cut off.\n".to_owned()
+                }
+                Some(why) => format!(
+                    "Nothing can be changed on this medium: {}.\n",
+                    shown(&why.to_string())
+                ),
+            });
+            text
         }
     }
 }
@@ -283,11 +295,7 @@ pub fn list_in_words(devices: &[PassedDevice]) -> String {
     text
 }
 
-fn devices_in_words(
-    devices: &[PassedDevice],
-    (target, changed): (&str, &str),
-    situation: &Situation<'_>,
-) -> String {
+fn devices_in_words(devices: &[PassedDevice], situation: &Situation<'_>) -> String {
     let mut text = list_in_words(devices);
     for line in consequences_in_words(devices, situation) {
         let _ = writeln!(text, "{line}");
@@ -295,9 +303,9 @@ fn devices_in_words(
     let parts = devices.iter().flat_map(|device| situation.parts(device));
     let roles: Vec<Role> = parts.map(|part| part.role).collect();
     let knows_all = situation.machine().is_some() && situation.attachment.is_some();
-    let (it, each, again) = match devices.len() {
-        1 => ("it", "it", "it back"),
-        _ => ("one of them", "one", "them all back"),
+    let (it, each) = match devices.len() {
+        1 => ("it", "it"),
+        _ => ("one of them", "one"),
     };
     match (knows_all, roles.contains(&Role::BootController)) {
         (_, true) => {}
@@ -309,6 +317,7 @@ fn devices_in_words(
             };
             let _ = writeln!(text, "{none} this medium's controller.");
         }
+        (false, false) if devices.iter().all(|it| !situation.may_be_controller(it)) => {}
         (false, false) => {
             let _ = writeln!(
                 text,
@@ -322,6 +331,7 @@ fn devices_in_words(
         (true, false) => {
             let _ = writeln!(text, "No keyboard of this machine hangs on {it}.");
         }
+        (false, false) if devices.iter().all(|it| situation.is_usb(it) == Some(false)) => {}
         (false, false) => {
             let _ = writeln!(
                 text,
@@ -329,12 +339,27 @@ fn devices_in_words(
             );
         }
     }
-    let _ = writeln!(
-        text,
-        "Next: {}`bootbank fix {changed}` gives {again}.",
+    text
+}
+
+/// What to do about devices that are passed through.
+fn next_in_words(
+    devices: &[PassedDevice],
+    (target, changed): (&str, &str),
+    situation: &Situation<'_>,
+) -> String {
+    let again = if devices.len() == 1 {
+        "it back"
+    } else {
+        "them all back"
+    };
+    let mut text = format!(
+        "Next: {}`bootbank fix {changed}` gives {again}.\n",
         first_of_all(&situation.whose)
     );
-    if roles.contains(&Role::BootController) && situation.boot_device().is_some() {
+    let mut parts = devices.iter().flat_map(|device| situation.parts(device));
+    let holds_medium = parts.any(|part| part.role == Role::BootController);
+    if holds_medium && situation.boot_device().is_some() {
         let _ = writeln!(
             text,
             "`bootbank fix --boot-device {changed}` gives only this medium's controller back, with what goes with it."
@@ -380,11 +405,7 @@ mod tests {
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
         let situation = Situation::of(&stick, disk, &host, &bench);
-        let standing = standing_in_words(
-            &Survey::of(&stick).standing(),
-            ("/dev/sdb", "/dev/sdb"),
-            &situation,
-        );
+        let standing = standing_in_words(&Survey::of(&stick), ("/dev/sdb", "/dev/sdb"), &situation);
         let plain = anstream::adapter::strip_str(&standing).to_string();
         format!("{plain}{}", whose_in_words(&situation.whose))
     }

@@ -83,7 +83,7 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
             text.push_str(&list_in_words(&passed_through));
         }
         _ if !survey.next_boot.boots() => {}
-        standing => {
+        _ => {
             let target = quoted_path(Path::new(&found.target));
             // What is packed is not changed in place.
             let changed = match words.kind {
@@ -91,7 +91,7 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
                 _ => target.clone(),
             };
             let names = (target.as_str(), changed.as_str());
-            text.push_str(&standing_in_words(&standing, names, words.situation));
+            text.push_str(&standing_in_words(survey, names, words.situation));
         }
     }
     if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
