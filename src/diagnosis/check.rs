@@ -130,6 +130,9 @@ pub fn check_state_file(
     let mut findings = Vec::new();
     match SavedState::open(bytes, key_store, settings, Look::default()) {
         Ok(saved) => {
+            if let Some(odd) = saved.manifest_warning() {
+                findings.push(Finding::new(Severity::Warning, "tar", None, odd));
+            }
             if let Some(state) = saved.state() {
                 check_state(state, None, saved.release(), &mut findings);
             }

@@ -1,15 +1,14 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
-use crate::bank::Bank;
-use crate::bank::Release;
+use crate::bank::{Bank, Release};
 use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
+use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Contents as _, Form, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
 use crate::target::SavedState;
-use std::collections::BTreeSet;
 
 /// What was found on a medium.
 #[derive(Debug)]
@@ -92,6 +91,17 @@ pub struct PassedDevice {
     pub alias: Option<String>,
     /// Its class, where the state holds it.
     pub class: Option<Class>,
+}
+
+impl From<DeviceOwner> for PassedDevice {
+    fn from(device: DeviceOwner) -> Self {
+        PassedDevice {
+            address: device.address,
+            key: device.key,
+            alias: device.alias,
+            class: device.class,
+        }
+    }
 }
 
 /// How things stand in the bank that boots next.
@@ -264,7 +274,8 @@ impl StateSurvey {
         match configuration {
             Ok(configuration) => {
                 self.identity = Some(configuration.identity(release));
-                self.passed_through = passed_through(&configuration);
+                let devices = configuration.passed_through().ok();
+                self.passed_through = devices.map(|all| all.into_iter().map(Into::into).collect());
                 self.doubtful = configuration.doubtful();
                 match configuration.warnings() {
                     Ok(odd) => warnings.extend(odd),
@@ -275,28 +286,6 @@ impl StateSurvey {
         }
         warnings
     }
-}
-
-/// The devices a state passes through. One that esx.conf and the ConfigStore both name is one
-/// device.
-fn passed_through(configuration: &Configuration) -> Option<Vec<PassedDevice>> {
-    let mut devices = Vec::new();
-    let mut seen = BTreeSet::new();
-    for device in configuration.devices().ok()? {
-        if !device.passthrough {
-            continue;
-        }
-        let name = device.address.ok_or_else(|| device.key.clone());
-        if seen.insert((name, device.alias.clone())) {
-            devices.push(PassedDevice {
-                address: device.address,
-                key: device.key,
-                alias: device.alias,
-                class: device.class,
-            });
-        }
-    }
-    Some(devices)
 }
 
 /// What can be told of a sealed state without its key: the members of its outer archive, and

@@ -7,6 +7,7 @@ use crate::ownership::{
     disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::{Contents, Rescued};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
@@ -136,6 +137,21 @@ impl Configuration {
         // A row joins slot and address; a line at that address has the same adapter.
         let by_address = aliases_by_address(&devices);
         tie_aliases(&mut devices, &by_address);
+        Ok(devices)
+    }
+
+    /// The devices that are passed through, each once: one that esx.conf and the ConfigStore both name is one
+    /// device, shown as the first names it.
+    ///
+    /// # Errors
+    /// As [`Configuration::devices`].
+    pub fn passed_through(&self) -> Result<Vec<DeviceOwner>, EditError> {
+        let mut seen = BTreeSet::new();
+        let mut devices = self.devices()?;
+        devices.retain(|device| {
+            let name = device.address.ok_or_else(|| device.key.clone());
+            device.passthrough && seen.insert((name, device.alias.clone()))
+        });
         Ok(devices)
     }
 

@@ -178,8 +178,5 @@ pub(crate) fn passed_through_by(configuration: &Configuration) -> Result<Option<
     if configuration.doubtful() > 0 {
         return Ok(None);
     }
-    let devices = configuration.devices()?;
-    Ok(Some(
-        devices.iter().filter(|device| device.passthrough).count(),
-    ))
+    Ok(Some(configuration.passed_through()?.len()))
 }

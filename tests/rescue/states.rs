@@ -214,6 +214,24 @@ fn a_key_that_is_cut_off_is_taken_from_the_other_bank() {
     }
 }
 
+/// A state file has no other bank whose state could take its place.
+#[test]
+fn the_hint_for_a_damaged_state_file_is_about_files() {
+    let host = Host::new(PLAIN);
+    let state = host.bank_file(5, "STATE.TGZ");
+    fs::write(host.path("cut.tgz"), &state[..state.len() / 2]).unwrap();
+    for command in [
+        &["verify", "cut.tgz"][..],
+        &["info", "--rescue", "cut.tgz"],
+        &["pci", "list", "cut.tgz"],
+    ] {
+        let ran = look(&host, command);
+        assert_eq!(ran.code, 4);
+        let said = ran.stdout + &ran.stderr;
+        assert!(!said.contains("state copy"), "{command:?}: {said}");
+    }
+}
+
 #[test]
 fn a_state_that_unpacks_to_too_much_stays_closed() {
     let host = Host::new(PLAIN);

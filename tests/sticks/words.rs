@@ -184,3 +184,41 @@ fn stray_line(bench: &Bench, stick: &Path) -> Vec<u8> {
     super::images::run(shell.args(["-c", &script, "sh"]).arg(stick).arg(&image));
     fs::read(image).unwrap()
 }
+
+/// A device that esx.conf and the ConfigStore both name is one device, whoever counts.
+#[test]
+fn every_command_counts_the_devices_passed_through_alike() {
+    let bench = Bench::new();
+    let stick = bundled("esxi70u1-both", bench.path());
+    let set = args![
+        "pci",
+        "set",
+        stick,
+        "-d",
+        "00:14.0",
+        "-e",
+        "true",
+        "-y",
+        "--no-undo"
+    ];
+    let (set, info) = (bench.run(&set), bench.run(&args!["info", stick]));
+    let count = |text: &str| -> Vec<String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_counted = |at: &usize| words[*at].starts_with("device");
+        let counted = (1..words.len() - 1).filter(is_counted);
+        let passed = counted.filter(|at| words[at + 1..].iter().take(3).any(|it| *it == "passed"));
+        passed.map(|at| words[at - 1].to_owned()).collect()
+    };
+    let said = format!("{}{}", set.stdout, set.stderr);
+    let (told, shown) = (count(&said), count(&info.stdout));
+    assert!(
+        !told.is_empty() && !shown.is_empty(),
+        "{said}{}",
+        info.stdout
+    );
+    assert!(
+        told.iter().all(|it| shown.contains(it)),
+        "{said}{}",
+        info.stdout
+    );
+}

@@ -159,7 +159,7 @@ impl From<&Error> for Failure {
         let mut failure = Failure::new(error.kind(), error.to_string());
         failure.partition = error.partition();
         failure.path.clone_from(&error.path);
-        failure.hint = hint(&error.cause);
+        failure.hint = hint(error);
         failure.offset = error.offset();
         if let Cause::Commit(CommitError::Interrupted { .. }) = error.cause {
             failure.exit = Exit::Interrupted;

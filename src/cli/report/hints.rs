@@ -13,19 +13,20 @@ use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
-use crate::stick::Cause;
+use crate::stick::{Cause, Error};
 use crate::target::Kind;
 use std::io;
 use std::path::Path;
 
 /// What to do about an error of a stick.
-pub(super) fn hint(cause: &Cause) -> Option<String> {
-    let text = match cause {
+pub(super) fn hint(error: &Error) -> Option<String> {
+    let on_medium = error.partition().is_some();
+    let text = match &error.cause {
         Cause::Table(error) => return table_hint(error),
         Cause::Fat(error) => return fat_hint(error),
         Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
-        Cause::State(error) => return state_hint(error),
-        Cause::Edit(EditError::State(error)) => return state_hint(error),
+        Cause::State(error) => return state_hint(error, on_medium),
+        Cause::Edit(EditError::State(error)) => return state_hint(error, on_medium),
         Cause::Edit(EditError::Missing { path: CONFIG_STORE }) => {
             "hosts keep settings there from 7.0 on; for older ones: `bootbank conf list` shows the settings in esx.conf, `bootbank info` the release"
         }
@@ -49,7 +50,7 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Edit(EditError::Sidecar { .. }) => {
             "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
         }
-        Cause::Unopened(error) => return hint(&error.cause),
+        Cause::Unopened(error) => return hint(error),
         Cause::NoBanks => {
             "the command, or the path, is about banks, so it takes an image file or a whole disk"
         }
@@ -59,7 +60,7 @@ pub(super) fn hint(cause: &Cause) -> Option<String> {
         Cause::Installer(_) => {
             "name the medium that ESXi was installed to: the installer holds no configuration"
         }
-        Cause::NothingLeft { error, .. } => return hint(&error.cause),
+        Cause::NothingLeft { error, .. } => return hint(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
         Cause::Cut(_) => {
             "what is there can be read, and nothing is written; make the image again from the medium, or from a whole copy"
@@ -166,7 +167,7 @@ fn fat_hint(error: &FatError) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn state_hint(error: &StateError) -> Option<String> {
+fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
             "nothing was written; the key is in the host's TPM, not on this medium. If this host's recovery key was written down, \
@@ -214,6 +215,11 @@ fn state_hint(error: &StateError) -> Option<String> {
             ..
         } => {
             "nothing was written; run it where there is more memory, or raise the limit (ulimit -v)"
+        }
+        // A key file that is none is not what a backup cures.
+        StateError::KeyStore { .. } if !on_medium => return None,
+        error if error.kind() == ErrorKind::Damaged && !on_medium => {
+            "an older backup is what cures it; with --rescue, commands that only look read what is left of it"
         }
         error if error.kind() == ErrorKind::Damaged => {
             "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \

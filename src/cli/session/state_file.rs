@@ -3,11 +3,9 @@
 use super::Session;
 use crate::cli::process;
 use crate::cli::report::Failure;
-use crate::error::ErrorKind;
 use crate::medium::WholeFile;
+use crate::state::KEY_STORES;
 use crate::state::envelope::Envelope;
-use crate::state::{KEY_STORES, StateError};
-use crate::stick::Cause;
 use crate::target::SavedState;
 use std::path::Path;
 
@@ -46,18 +44,7 @@ impl Session {
         let key_store = self.key_store_for(path, bytes)?;
         let settings = self.settings(None);
         let saved = SavedState::open(bytes, key_store.as_deref(), settings, self.common.look);
-        saved.map_err(|error| {
-            // A key file that is none is not what a backup cures.
-            let of_key = matches!(error.cause, Cause::State(StateError::KeyStore { .. }));
-            let is_damaged = error.kind() == ErrorKind::Damaged && !of_key;
-            let failure = Failure::from(error);
-            match is_damaged {
-                true => failure.hint(
-                    "an older backup is what cures it; with --rescue, commands that only look read what is left of it",
-                ),
-                false => failure,
-            }
-        })
+        Ok(saved?)
     }
 
     /// The file that keeps the key of the state file at `path`: the one that was named, or the one
