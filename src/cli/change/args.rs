@@ -191,6 +191,11 @@ impl Way {
             ));
         }
         let on_a_copy = matches!(mode, Mode::Output { .. });
+        if on_a_copy && args.undo_file.is_some() {
+            return Err(Failure::usage(
+                "--undo-file is for a change of the target itself, and with --output that stays as it is; leave one of the two out",
+            ));
+        }
         if args.in_place && args.no_undo && !on_a_copy {
             return Err(Failure::refused(
                 "--in-place cannot be used with --no-undo: until the change is done, only the undo file holds the old configuration",

@@ -80,6 +80,8 @@ pub struct ChangedBank {
     pub partition: Option<u32>,
     /// Whether its files are overwritten where they lie, for want of room beside them.
     pub in_place: bool,
+    /// Clusters that are freed, which an interrupted run left allocated to no file.
+    pub leftovers: usize,
     pub changes: Vec<ChangeItem>,
 }
 

@@ -203,7 +203,9 @@ fn doubtful_in_words(count: usize) -> String {
 
 /// What changes in each bank.
 pub(super) fn plan_in_words(plan: &Plan, gate: Gate) -> String {
-    let banks = plan.banks.iter().map(|bank| bank_in_words(bank, gate));
+    let is_about_files = plan.files().next().is_some();
+    let banks = plan.banks.iter();
+    let banks = banks.map(|bank| bank_in_words(bank, is_about_files, gate));
     let state = plan.state.as_ref().map(|file| {
         let rows = rows(std::slice::from_ref(file), gate);
         format!("  state file\n{}", table(&rows))
@@ -234,11 +236,13 @@ fn changed_banks(plan: &Plan, gate: Gate) -> Vec<ChangedBank> {
     let banks = plan.banks.iter().map(|bank| ChangedBank {
         partition: Some(bank.partition),
         in_place: bank.method == Method::InPlace,
+        leftovers: bank.leftovers,
         changes: change_items(&bank.files, gate),
     });
     let state = plan.state.as_ref().map(|file| ChangedBank {
         partition: None,
         in_place: false,
+        leftovers: 0,
         changes: change_items(std::slice::from_ref(file), gate),
     });
     banks.chain(state).collect()
@@ -269,8 +273,8 @@ fn place_of(file: &str, source: ChangeSource) -> String {
     }
 }
 
-/// A bank's changes as lines.
-fn bank_in_words(bank: &BankPlan, gate: Gate) -> String {
+/// A bank's changes as lines. A plan that is not about files frees leftovers only.
+fn bank_in_words(bank: &BankPlan, is_about_files: bool, gate: Gate) -> String {
     let next = if bank.boots_next { ", boots next" } else { "" };
     let rows = rows(&bank.files, gate);
     let heading = format!("  bank on partition {}{next}", bank.partition);
@@ -283,7 +287,7 @@ fn bank_in_words(bank: &BankPlan, gate: Gate) -> String {
         Method::SecondCopy => "",
         Method::InPlace => "    written over in place: there is no room for a second copy\n",
     };
-    if bank.files.is_empty() && bank.leftovers == 0 {
+    if is_about_files && bank.files.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: holds no state; left alone\n");
     }
     if rows.is_empty() && bank.leftovers == 0 {

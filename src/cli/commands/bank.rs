@@ -144,6 +144,7 @@ impl Run for Use {
     changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let targets = &self.targets.sticks;
         let work = Work::UseBank {
             partition: self.number,
@@ -158,6 +159,7 @@ impl Run for Copy {
     changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let work = Work::CopyBank {
             from: self.from,
             to: self.to,
@@ -173,6 +175,7 @@ impl Run for MarkClean {
     changes_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets.len())?
             .on_banks(BankChoice::Partition(self.number));

@@ -219,6 +219,7 @@ fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
 fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSided> {
     let target = args.a.display().to_string();
     let compared = session.look_into(&args.a, |opened, _| {
+        session.common.check_without_bank()?;
         let stick = opened.stick()?;
         let health = bank_health(stick, BankChoice::All)?;
         let [one, two] = health.as_slice() else {

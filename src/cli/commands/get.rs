@@ -2,15 +2,16 @@
 
 use crate::cli::process::{Needs, is_stream};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session};
+use crate::cli::session::{Answer, Run, Schema, Session};
 use crate::medium::{Identity, MediumError};
 use crate::secrets::Guarded;
 use crate::stick::{Cause, Error, Path as StickPath};
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Errors are those of a listing: the file itself is no JSON.
-const SCHEMA: &str = "bootbank.ls/1";
+const SCHEMA: &str = "bootbank.get/1";
 
 /// Permission bits of a file that is copied out.
 pub const FILE_MODE: u32 = 0o600;
@@ -34,6 +35,18 @@ pub struct Get {
     force: bool,
 }
 
+/// Object for one file that was copied out.
+#[derive(Serialize, JsonSchema)]
+struct Got {
+    schema: &'static str,
+    target: String,
+    /// The path as it was given.
+    path: String,
+    output: String,
+    /// Bytes of the file.
+    size: usize,
+}
+
 impl Run for Get {
     fn first_target(&self) -> Option<&Path> {
         Some(&self.stick)
@@ -48,18 +61,26 @@ impl Run for Get {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let written = content_of(session, &self.stick, &self.path).and_then(|(content, damage)| {
-            let content = (self.path.as_str(), content.as_slice());
-            write_file(session, &self.stick, &self.file, self.force, content)?;
-            Ok(damage)
+        let got = content_of(session, &self.stick, &self.path).and_then(|(content, damage)| {
+            let named = (self.path.as_str(), content.as_slice());
+            write_file(session, &self.stick, &self.file, self.force, named)?;
+            let object = Got {
+                schema: SCHEMA,
+                target: self.stick.display().to_string(),
+                path: self.path.clone(),
+                output: self.file.display().to_string(),
+                size: content.len(),
+            };
+            Ok(Answer {
+                damage,
+                ..Answer::new(String::new(), object)
+            })
         });
-        match written {
-            Ok(damage) => Ok(session.say_damage(&self.stick, &damage, Exit::Done)),
-            Err(failure) => {
-                failure.show(&session.ui, SCHEMA, &self.stick.display().to_string());
-                Ok(failure.exit())
-            }
-        }
+        Ok(session.show(&self.stick, SCHEMA, got))
+    }
+
+    fn schemas() -> Vec<Schema> {
+        vec![Schema::answer::<Got>("get")]
     }
 }
 

@@ -64,6 +64,7 @@ impl Run for Copy {
     changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let work = Work::CopyState {
             from: self.from,
             to: self.to,
@@ -77,6 +78,7 @@ impl Run for Reset {
     changes_one!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let work = Work::ResetState {
             partition: self.number,
         };

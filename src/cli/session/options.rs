@@ -230,6 +230,20 @@ impl Common {
         .hint(format!("leave {option} out")))
     }
 
+    /// Refuses `--bank` for a command that names its banks itself.
+    ///
+    /// # Errors
+    /// It was given.
+    pub fn check_without_bank(&self) -> Result<(), Failure> {
+        match self.bank {
+            BankChoice::All => Ok(()),
+            _ => Err(Failure::usage(
+                "--bank chooses banks, and this command says itself which it is about",
+            )
+            .hint("leave --bank out")),
+        }
+    }
+
     /// Refuses what only a command that looks can do.
     ///
     /// # Errors

@@ -370,6 +370,7 @@ fn describe(session: &Session, undo: &Undo, way: &WayBack, object: &mut ChangeOb
         .map(|partition| ChangedBank {
             partition: Some(partition),
             in_place: false,
+            leftovers: 0,
             changes: Vec::new(),
         })
         .collect();
