@@ -147,7 +147,7 @@ fn what_would_harm_is_refused() {
     let host = Host::new("esxi55-gpt");
     fs::write(host.path("f"), "x").unwrap();
     let long = format!("etc/{}", "d/".repeat(3000) + "f");
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 12] = [
         (
             &["put", "STICK", "f", "etc/localtime"],
             3,
@@ -182,6 +182,7 @@ fn what_would_harm_is_refused() {
             "to boot with this configuration",
         ),
         (&["rm", "STICK", "etc/nix"], 2, "holds no file etc/nix"),
+        (&["rm", "STICK", "bank5:nix.v00"], 2, "nix.v00"),
         (
             &["put", "STICK", "f", "bank:boot.cfg"],
             3,

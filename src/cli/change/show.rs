@@ -77,6 +77,9 @@ impl One<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
+            Work::UseBank { partition, .. } => format!("bank {partition} boots next already"),
+            Work::CopyBank { from, to } => format!("bank {to} is a copy of bank {from} already"),
+            Work::MarkClean => "no mark of an unclean unmount".to_owned(),
             _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
         }
     }

@@ -141,7 +141,7 @@ fn list(session: &Session) {
 
 fn explain(_: &Plan) -> Option<String> {
     Some(
-        "Accounts and their passwords, static addresses and datastores stay as they are. Any undo file holds what was removed: \
+        "Accounts, their passwords and the SSH keys that may log in, static addresses and datastores stay as they are. Any undo file holds what was removed: \
          do not pass it on with the image. Free sectors of the image may still hold it too, even in a copy made with -o FILE."
             .to_owned(),
     )
