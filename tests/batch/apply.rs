@@ -360,3 +360,28 @@ fn a_host_map_says_what_of_it_is_not_used_and_no_empty_cell_becomes_a_name() {
     let name = ["conf", "get", "lab/d.img", "/adv/Misc/HostName"];
     assert_eq!(place.run(&name).expect(0).stdout(), "esx4.lab\n");
 }
+
+/// Rows that contend for one medium are an error, and not rows that match none.
+#[test]
+fn two_rows_for_one_medium_are_said_to_be_that_and_no_more() {
+    let place = place();
+    place.write(
+        "hosts.csv",
+        "image;name\na.img;esx1\n./a.img;esx4\nb.img;esx2\n",
+    );
+    let apply = [
+        "apply",
+        "-n",
+        "--host-map",
+        "hosts.csv",
+        "plan.toml",
+        "a.img",
+        "b.img",
+    ];
+    let said = place.run(&apply).expect(6).stderr();
+    assert!(
+        said.contains("lines 2 and 3 both match this medium"),
+        "{said}"
+    );
+    assert!(!said.contains("no target"), "{said}");
+}

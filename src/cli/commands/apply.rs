@@ -11,6 +11,7 @@ use crate::medium::Target;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Rows of a host map that a warning names at the most.
 const ROWS_NAMED: usize = 5;
@@ -209,6 +210,7 @@ fn rows(
     used: &BTreeSet<String>,
     in_map: &(impl Fn(HostMapError) -> Failure + Sync),
 ) -> Vec<Row> {
+    let contested = Mutex::new(Vec::new());
     let found = for_each(
         session,
         targets,
@@ -217,10 +219,20 @@ fn rows(
             let names = names_of(session, target)?;
             map.row_for(&names)
                 .map(|(line, row)| (line, row.clone()))
-                .map_err(|error| in_map(error).path(target))
+                .map_err(|error| {
+                    if let HostMapError::TwoRows(one, two) = error {
+                        let mut lines = contested.lock().unwrap_or_else(PoisonError::into_inner);
+                        lines.extend([one, two]);
+                    }
+                    in_map(error).path(target)
+                })
         },
     );
-    warn_of_unused(session, map, found.iter().flatten().map(|(line, _)| *line));
+    let contested = contested
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let taken = found.iter().flatten().map(|(line, _)| *line);
+    warn_of_unused(session, map, taken.chain(contested));
     let mut takers: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
     for (row, target) in found.iter().zip(targets) {
         if let Ok((line, _)) = row {
