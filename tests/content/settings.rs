@@ -63,7 +63,7 @@ fn what_esx_conf_cannot_hold_is_refused() {
     let host = Host::new("esxi67-usb-passthru");
     let cases: [(&[&str], &str); 6] = [
         (&["unset", "STICK", "/nix"], "esx.conf has no line `/nix`"),
-        (&["get", "STICK", "/nix"], "no key in esx.conf matches"),
+        (&["get", "STICK", "/nix"], "no key in esx.conf matches /nix"),
         (&["set", "STICK", "/a", "x\"y"], "holds a `\"`"),
         (&["set", "STICK", "/a", "x\ny"], "a line break"),
         (&["set", "STICK", "a", "x"], "does not begin with `/`"),

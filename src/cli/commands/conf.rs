@@ -7,7 +7,7 @@ use crate::cli::terminal::{Gate, quoted_path, shown};
 use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
-use crate::secrets::Guarded;
+use crate::secrets::{Guarded, quotable};
 use crate::state::Contents as _;
 use crate::stick::{self, Error};
 use crate::target::Opened;
@@ -113,6 +113,7 @@ impl Run for List {
         let fits = |found: &str| wanted.as_ref().is_none_or(|wanted| wanted.fits(found));
         let wanted = Asked {
             fits: &fits,
+            typed: self.key.as_deref(),
             by_name: false,
             gate: session.ui.gate(),
             moved: None,
@@ -138,6 +139,7 @@ impl Run for Get {
         let moved = self.moved();
         let wanted = Asked {
             fits: &fits,
+            typed: Some(&self.key),
             by_name: true,
             gate: Gate::asked_for(),
             moved: moved.as_deref(),
@@ -191,6 +193,8 @@ impl Get {
 /// Which settings are asked for.
 struct Asked<'a> {
     fits: &'a dyn Fn(&str) -> bool,
+    /// What was typed for it.
+    typed: Option<&'a str>,
     /// One by its name.
     by_name: bool,
     gate: Gate,
@@ -211,7 +215,11 @@ fn show(
             let hint = asked
                 .moved
                 .unwrap_or("`bootbank conf list` without a key lists every key");
-            return Err(Failure::usage("no key in esx.conf matches").hint(hint));
+            let none = match asked.typed {
+                Some(typed) => format!("no key in esx.conf matches {}", quotable(typed)),
+                None => "esx.conf holds no key".to_owned(),
+            };
+            return Err(Failure::usage(none).hint(hint));
         }
         let release = opened.release(settings.partition);
         if let (Some(text), Some(release)) = (asked.moved, release)

@@ -47,6 +47,10 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
             "`bootbank ls` lists every file"
         }
+        Cause::Edit(EditError::HostUnknown { .. }) => {
+            "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
+        }
+        Cause::NoSuchFile => "`bootbank ls STICK` lists the files",
         Cause::Edit(EditError::Sidecar { .. }) => {
             "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
         }
@@ -281,7 +285,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
                 .to_owned()
         }
         MediumError::IsDirectory { .. } => {
-            Kind::TAKEN.to_owned()
+            "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }
         _ => return None,
     };
