@@ -3,6 +3,8 @@
 
 #[path = "../common/media.rs"]
 mod media;
+#[path = "../common/repair.rs"]
+mod repair;
 mod running;
 mod undoing;
 

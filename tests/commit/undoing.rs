@@ -1,9 +1,11 @@
 //! The way back: the undo file, and what it puts back from where.
 
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
+use crate::repair;
 use crate::{SECTOR, SECTOR_SIZE, medium, plan, undo};
 use bootbank::commit::{CommitError, Holds, Phase, Planner, Undo, UndoError, run};
 use bootbank::medium::Lba;
+use sha2::{Digest as _, Sha256};
 
 #[test]
 fn an_undo_file_whose_steps_disagree_is_refused() {
@@ -327,5 +329,59 @@ fn old_content_that_changed_matters_until_its_clusters_are_given_up() {
         let mut other = medium.clone();
         other[5 * SECTOR] ^= 1;
         assert_eq!(undo.plan(&other, false).is_ok(), is_given_up);
+    }
+}
+
+/// An undo file whose checksums are right, with one member changed.
+fn with_member(file: &[u8], name: &str, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    let mut members = Vec::new();
+    for (member, place) in repair::tar(&mut bytes) {
+        let mut content = bytes[place].to_vec();
+        if member == name {
+            change(&mut content);
+        }
+        if member != "SHA256SUMS" {
+            members.push((member, content));
+        }
+    }
+    let sum = |(name, content): &(String, Vec<u8>)| {
+        let digest = Sha256::digest(content);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{hex}  {name}\n")
+    };
+    let sums: String = members.iter().map(sum).collect();
+    members.push(("SHA256SUMS".to_owned(), sums.into_bytes()));
+    repair::make_tar(&members)
+}
+
+/// Checksums that are right say nothing of members that contradict each other.
+#[test]
+fn members_that_contradict_each_other_are_refused() {
+    let bytes = medium();
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(0..12 * SECTOR as u64).unwrap();
+    planner.begin(Phase::Overwrite, 5, "new content");
+    planner
+        .preserve(4 * SECTOR as u64..6 * SECTOR as u64)
+        .unwrap();
+    planner.put(4 * SECTOR as u64, &[1; SECTOR]).unwrap();
+    let file = undo(planner.finish()).to_bytes().unwrap();
+    let read = |file: &[u8]| Undo::from_bytes(file).map_err(|error| error.to_string());
+    read(&with_member(&file, "none", |_| {})).unwrap();
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change, &str); 4] = [
+        (
+            "preserved-5.old",
+            |it| it[0] ^= 1,
+            "with what was kept of it",
+        ),
+        ("preserved-5.old", |it| it.truncate(SECTOR), "damaged"),
+        ("step-0.new", |it| it.extend([0; SECTOR]), "damaged"),
+        ("step-0.old", |it| it.push(0), "damaged"),
+    ];
+    for (member, change, says) in cases {
+        let error = read(&with_member(&file, member, change)).unwrap_err();
+        assert!(error.contains(says), "{member}: {error}");
     }
 }

@@ -145,6 +145,42 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
     }
 }
 
+/// ESXi's loader looks neither for 55 aa in a boot sector nor at the one of two totals it does not need: a volume
+/// without the one and with both of the others is changed as any other.
+#[test]
+fn a_boot_sector_that_only_other_systems_refuse_is_no_reason_to_reject_a_plan() {
+    const TOTAL_16: usize = 19;
+    const TOTAL_32: usize = 32;
+    for format in FORMATS {
+        let mut bytes = Victim::of(format).bytes;
+        let short = [bytes[TOTAL_16], bytes[TOTAL_16 + 1]];
+        assert_ne!(short, [0, 0], "{}", format.name);
+        bytes[TOTAL_32..TOTAL_32 + 2].copy_from_slice(&short);
+        bytes[510..512].fill(0);
+        let volume = open(&bytes, format);
+        let reach = volume.check().unwrap();
+        let files = [FileChange {
+            entry: volume.find("state.tgz").unwrap().unwrap(),
+            action: Action::Replace(pattern(2000, 77).into()),
+            why: "test".into(),
+        }];
+        let mut planner = Planner::new(&bytes, format.sector_size);
+        replace(&volume, &reach, &mut planner, 5, &files).unwrap();
+        judge(
+            &volume,
+            &reach,
+            &planner.finish(),
+            &files,
+            Method::SecondCopy,
+        )
+        .unwrap();
+        // Two totals that differ are damage.
+        bytes[TOTAL_32] ^= 1;
+        let end = bytes.len() as u64;
+        assert!(Volume::open(&&bytes[..], 0..end, format.sector_size).is_err());
+    }
+}
+
 /// What an undo could put back beside a file, and words of the error.
 const WRONG_UNDOS: [Lie; 7] = [
     (
