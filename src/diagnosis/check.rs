@@ -4,7 +4,7 @@
 use super::boot::{Contents, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
-use crate::bank::{Bank, Release};
+use crate::bank::{Bank, Release, STATE_FILES};
 use crate::edit::{CONFIG_STORE, Configuration};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
@@ -100,7 +100,10 @@ fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding
 
 fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
     let on = Some(slot.partition);
-    let loads_state = |bank: &Bank<'_>| bank.boot_cfg().lists_module("state.tgz");
+    let loads_state = |bank: &Bank<'_>| {
+        let mut names = STATE_FILES.into_iter();
+        names.any(|name| bank.boot_cfg().lists_module(name))
+    };
     // Where it is loaded, its absence is told with all that stops the loader.
     if slot.states.is_empty() && !slot.bank.as_ref().is_ok_and(loads_state) {
         let text = "the bank holds no state; that is normal for the second bank of a fresh install";

@@ -432,9 +432,7 @@ fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configurati
     let next = stick.slots().iter().filter(|slot| slot.verdict.boots_next);
     let others = stick.slots().iter().filter(|slot| !slot.verdict.boots_next);
     next.chain(others).find_map(|slot| {
-        let listed = slot.states.iter().rev().filter(|file| file.listed);
-        let unlisted = slot.states.iter().rev().filter(|file| !file.listed);
-        let configuration = listed.chain(unlisted).find_map(|file| {
+        let configuration = slot.states.iter().rev().find_map(|file| {
             let state = stick.open_state(slot, file).ok()?;
             stick.configuration(&state).ok()
         })?;

@@ -49,7 +49,7 @@ pub struct BankSurvey {
     pub boots_next: bool,
     /// Why it does not, in words.
     pub why_not: Option<String>,
-    /// The states in it.
+    /// The states in it, the one that the host loads last.
     pub states: Vec<StateSurvey>,
     /// Why it cannot be opened.
     pub error: Option<Error>,
@@ -150,10 +150,7 @@ impl Survey {
         let Some(bank) = self.banks.iter().find(|bank| bank.boots_next) else {
             return Standing::NoneBoots;
         };
-        // Where modules= names none of them, any could be meant.
-        let none_listed = !bank.states.iter().any(|state| state.listed);
-        let loaded = |state: &&StateSurvey| state.listed || none_listed;
-        match bank.states.iter().rfind(loaded) {
+        match bank.states.last() {
             None => Standing::NoState,
             Some(StateSurvey {
                 passed_through: Some(passed_through),

@@ -211,9 +211,15 @@ impl BootCfg {
     /// Whether `modules` loads the file `name` of the bank's root directory, by the names under
     /// which the loader looks for files: case is ignored, and `prefix` is part of them.
     pub fn lists_module(&self, name: &str) -> bool {
+        self.place_of_module(name).is_some()
+    }
+
+    /// Where in `modules` the file `name` stands, counted from 0, the last time it does: of two files
+    /// that hold the same, the host takes what the later one holds.
+    pub(crate) fn place_of_module(&self, name: &str) -> Option<usize> {
         let wanted = path::short_name(name.as_bytes());
         let mut modules = self.modules.iter();
-        modules.any(|module| self.short_name_of(&module.raw) == wanted)
+        modules.rposition(|module| self.short_name_of(&module.raw) == wanted)
     }
 
     /// Whether the loader reads the file `name` of the bank's root directory: as the kernel, or as

@@ -137,7 +137,8 @@ impl<'m> Stick<'m, '_> {
         })
     }
 
-    fn slot(&self, partition: u32) -> Result<&Slot<'m>, Error> {
+    /// The bank on this partition.
+    pub(super) fn slot(&self, partition: u32) -> Result<&Slot<'m>, Error> {
         let chosen = self.chosen(BankChoice::Partition(partition))?;
         chosen
             .into_iter()

@@ -187,13 +187,24 @@ impl<'m, 'k> Stick<'m, 'k> {
             return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
         }
         let choice = loader.choice();
+        let slots = slots(found, &choice.banks, &settings);
+        // Where another file holds the configuration, the host starts with that.
+        let loads_other = |number: u32| {
+            let mut slots = slots.iter().filter(|slot| slot.partition == number);
+            slots.any(|slot| slot.loaded_state().is_some_and(|file| file.listed))
+        };
+        let mut choice_warnings = loader.warnings();
+        choice_warnings.retain(|warning| match warning {
+            ChoiceWarning::StateNotListed { partition } => !loads_other(*partition),
+            _ => true,
+        });
         Ok(Stick {
             medium,
             settings,
             look,
             table,
-            slots: slots(found, &choice.banks, &settings),
-            choice_warnings: loader.warnings(),
+            slots,
+            choice_warnings,
             chosen: choice.chosen,
             loader,
             marked,

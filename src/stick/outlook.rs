@@ -162,7 +162,7 @@ impl Stick<'_, '_> {
     /// How many devices the state that a bank loads passes through; `None` where it holds none that
     /// can be opened.
     fn passed_through(&self, slot: &Slot<'_>) -> Result<Option<usize>, Error> {
-        let Some(file) = slot.states.iter().rfind(|file| file.listed) else {
+        let Some(file) = slot.loaded_state().filter(|file| file.listed) else {
             return Ok(None);
         };
         let state = self.open_state(slot, file)?;

@@ -81,7 +81,7 @@ impl<'m> Stick<'m, '_> {
     pub fn state(&self, choice: BankChoice) -> Result<(u32, Reading), Error> {
         let slot = self.bank_of(&Path::State(String::new()), choice)?;
         slot.opened()?;
-        let Some(file) = slot.states.last() else {
+        let Some(file) = slot.loaded_state() else {
             return Err(Cause::NoState(slot.partition.to_string()).into());
         };
         Ok((slot.partition, self.read_state(slot, file)?))

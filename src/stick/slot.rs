@@ -16,7 +16,8 @@ pub struct Slot<'m> {
     pub bank: Result<Bank<'m>, Arc<Error>>,
     /// Whether it boots next, and why not.
     pub verdict: BankVerdict,
-    /// The state files in it; empty for the second bank of a fresh install.
+    /// The state files in it; empty for the second bank of a fresh install. What the host loads comes
+    /// last.
     pub states: Vec<StateFile>,
 }
 
@@ -47,6 +48,52 @@ impl<'m> Slot<'m> {
     pub fn opened(&self) -> Result<&Bank<'m>, Error> {
         let failed = |error: &Arc<Error>| Cause::Unopened(Arc::clone(error)).into();
         self.bank.as_ref().map_err(failed)
+    }
+
+    /// The state that the host starts with: of those that `modules=` lists the one it lists last. Where
+    /// it lists none, any could be meant, and it is the last there is.
+    pub(crate) fn loaded_state(&self) -> Option<&StateFile> {
+        self.states.last()
+    }
+
+    /// The state file of this name.
+    pub(super) fn state_called(&self, name: &str) -> Option<&StateFile> {
+        let mut states = self.states.iter();
+        states.find(|file| file.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What the host loads besides the state `name`, or instead of it, in words.
+    pub(super) fn loads_otherwise(&self, name: &str) -> Vec<String> {
+        let number = self.partition;
+        let is_listed = |bank: &Bank<'_>| bank.boot_cfg().lists_module(name);
+        if !self.bank.as_ref().is_ok_and(is_listed) {
+            return vec![format!(
+                "partition {number}: modules= in boot.cfg does not list {name}, so the host does not load it"
+            )];
+        }
+        let others = self.states.iter().filter(|file| file.listed);
+        let others = others.filter(|file| !file.name.eq_ignore_ascii_case(name));
+        let text = |file: &StateFile| {
+            let other = &file.name;
+            format!(
+                "partition {number}: modules= in boot.cfg lists {other} as well, which stays as it is: the host takes from it what {name} does not hold"
+            )
+        };
+        others.map(text).collect()
+    }
+
+    /// The name of the file that a state has to be in for the host to start with it: that of the one
+    /// it starts with now, or of one that is missing and that `modules=` lists.
+    pub(super) fn name_of_state(&self) -> Result<&str, Error> {
+        let boot_cfg = self.opened()?.boot_cfg();
+        let loaded = self.loaded_state();
+        if let Some(file) = loaded.filter(|file| file.listed) {
+            return Ok(&file.name);
+        }
+        let mut usual = STATE_FILES.into_iter();
+        let missing = usual.find(|name| boot_cfg.lists_module(name));
+        let [state, _] = STATE_FILES;
+        Ok(missing.unwrap_or_else(|| loaded.map_or(state, |file| &file.name)))
     }
 }
 
@@ -108,7 +155,7 @@ fn state_files(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile
         .collect();
     files.extend(other_carriers(bank, settings)?);
     // What the host loads is switched last; of several it takes what the later one holds.
-    files.sort_by_key(|file| file.listed);
+    files.sort_by_key(|file| boot_cfg.place_of_module(&file.name));
     Ok(files)
 }
 

@@ -5,10 +5,13 @@
 
 use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
+use crate::bank::STATE_FILES;
 use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::error::ErrorKind;
-use crate::state::{Form, State};
+use crate::state::{Form, Saved, State};
+use bytes::Bytes;
+use std::sync::Arc;
 
 /// Why a state may not take the place of a bank's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +61,12 @@ pub enum TransferError {
         /// Form of the one to import.
         form: &'static str,
     },
+    /// The file that the bank's host loads keeps states in another way.
+    #[error("this file cannot hold a state that is {form}")]
+    Unfit {
+        /// Form of the state.
+        form: &'static str,
+    },
     /// What an empty state of this release looks like is not known.
     #[error(
         "what a state without configuration looks like on a host of build {build:?} is not known"
@@ -84,25 +93,59 @@ impl TransferError {
 }
 
 impl Stick<'_, '_> {
-    /// Opens a `state.tgz` from elsewhere, all its layers, as one for this bank.
-    pub(super) fn imported(&self, slot: &Slot<'_>, content: &[u8]) -> Result<State, Error> {
+    /// Opens a state from elsewhere, all its layers, as one for this bank: with it comes what the file
+    /// holds that the bank's host loads.
+    pub(super) fn imported(
+        &self,
+        slot: &Slot<'_>,
+        content: &[u8],
+    ) -> Result<(Arc<State>, Bytes), Error> {
         let settings = self.settings();
-        let new = State::open(STATE, content, &settings.limits, settings.keys)
+        let new = Saved::open(content, None, &settings.limits, settings.keys)
             .map_err(|error| Error::from(error).in_file("the state to import"))?;
-        let on = |error: Error| error.on(slot.partition).in_file(STATE);
-        let own = slot.states.iter().find(|file| file.name == STATE);
+        let new = Arc::clone(new.state());
+        let name = slot.name_of_state()?;
+        let on = |error: Error| error.on(slot.partition).in_file(name);
         // What is replaced need not be sound; where it cannot be opened the build of the bank
         // tells which states its host reads.
+        let own = slot.state_called(name);
         match own.map(|file| self.open_state(slot, file)) {
             Some(Ok(old)) => check_same_generation(&old, &new).map_err(on)?,
             Some(Err(_)) | None => check_fits_build(slot, &new).map_err(on)?,
         }
-        Ok(new)
+        let content = self.as_loaded(slot, &new)?;
+        Ok((new, content))
     }
 
-    /// What putting the state of the bank on `from` into the bank on `to` comes to. Both belong to
-    /// one host, so a sealed one can be copied like any other; a state of a newer release than the
-    /// bank it goes to is refused.
+    /// What the file that the bank's host loads holds with this state in it.
+    fn as_loaded(&self, slot: &Slot<'_>, state: &State) -> Result<Bytes, Error> {
+        let content = match self.loads_bare(slot)? {
+            true => state.as_bare_file()?,
+            false => state.as_state_file()?,
+        };
+        content.ok_or_else(|| {
+            let form = state.form().as_str();
+            let error = Error::from(TransferError::Unfit { form });
+            let name = slot.name_of_state().unwrap_or(STATE);
+            error.on(slot.partition).in_file(name)
+        })
+    }
+
+    /// Whether the file that the bank's host loads is a bare `local.tgz`, under whatever name.
+    fn loads_bare(&self, slot: &Slot<'_>) -> Result<bool, Error> {
+        let name = slot.name_of_state()?;
+        let [state, local] = STATE_FILES;
+        match slot.state_called(name) {
+            Some(file) if name != state && name != local => {
+                Ok(self.open_state(slot, file)?.is_bare())
+            }
+            _ => Ok(name == local),
+        }
+    }
+
+    /// What putting the state of the bank on `from` into the bank on `to` comes to: what the host loads
+    /// there in place of what it loads here. Both belong to one host, so a sealed one can be copied like
+    /// any other; a state of a newer release than the bank it goes to is refused.
     ///
     /// # Errors
     /// A bank that is not there or holds no state that can be opened; as [`Stick::plan_import`].
@@ -110,11 +153,7 @@ impl Stick<'_, '_> {
         if from == to {
             return Err(Cause::SameBank(from).into());
         }
-        let slot = |number| self.chosen(BankChoice::Partition(number));
-        let (from_slot, to_slot) = (slot(from)?, slot(to)?);
-        let (Some(from_slot), Some(to_slot)) = (from_slot.first(), to_slot.first()) else {
-            return Err(Cause::NoSuchFile.into());
-        };
+        let (from_slot, to_slot) = (self.slot(from)?, self.slot(to)?);
         from_slot.opened()?;
         to_slot.opened()?;
         if let (Some(new), Some(old)) = (from_slot.release(), to_slot.release())
@@ -123,16 +162,11 @@ impl Stick<'_, '_> {
             let (old, new) = (old.version().to_owned(), new.version().to_owned());
             return Err(Error::from(TransferError::OtherVersion { old, new }).on(to));
         }
-        let file = from_slot.states.iter().find(|file| file.name == STATE);
+        let file = from_slot.loaded_state();
         let file = file.ok_or_else(|| Error::from(Cause::NoState(from.to_string())))?;
-        self.open_state(from_slot, file)?;
-        let file = BankFile {
-            partition: Some(to),
-            name: STATE.to_owned(),
-            content: Some(self.read(from_slot, &file.entry)?),
-        };
-        let banks = BankChoice::Partition(to);
-        self.plan_task(Task::Files(&[file]), Request { banks, ..request })
+        let state = self.open_state(from_slot, file)?;
+        let content = self.as_loaded(to_slot, &state)?;
+        self.plan_state(to_slot, content.into(), request)
     }
 
     /// What giving a bank a state without any configuration comes to: the host starts with default
@@ -141,21 +175,37 @@ impl Stick<'_, '_> {
     /// # Errors
     /// [`TransferError::NoDefault`] for 7.0 U2 and later; as [`Stick::plan`].
     pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
-        let banks = BankChoice::Partition(partition);
-        for slot in self.chosen(banks)? {
-            let build = slot.opened()?.boot_cfg().build.clone();
-            let encrypts = slot.release().and_then(|release| release.encrypts_state());
-            if encrypts != Some(false) {
-                let build = build.unwrap_or_default();
-                return Err(Error::from(TransferError::NoDefault { build }).on(partition));
-            }
+        let slot = self.slot(partition)?;
+        let build = slot.opened()?.boot_cfg().build.clone();
+        let encrypts = slot.release().and_then(|release| release.encrypts_state());
+        if encrypts != Some(false) {
+            let build = build.unwrap_or_default();
+            return Err(Error::from(TransferError::NoDefault { build }).on(partition));
         }
-        let file = BankFile {
-            partition: Some(partition),
-            name: STATE.to_owned(),
-            content: Some(State::empty()?),
+        let content = match self.loads_bare(slot)? {
+            true => State::empty_bare()?,
+            false => State::empty()?,
         };
-        self.plan_task(Task::Files(&[file]), Request { banks, ..request })
+        self.plan_state(slot, content, request)
+    }
+
+    /// What this content comes to in the file that the bank's host loads.
+    fn plan_state(
+        &self,
+        slot: &Slot<'_>,
+        content: Vec<u8>,
+        request: Request,
+    ) -> Result<Plan, Error> {
+        let name = slot.name_of_state()?;
+        let file = BankFile {
+            partition: Some(slot.partition),
+            name: name.to_owned(),
+            content: Some(content),
+        };
+        let banks = BankChoice::Partition(slot.partition);
+        let mut plan = self.plan_task(Task::Files(&[file]), Request { banks, ..request })?;
+        plan.warnings.extend(slot.loads_otherwise(name));
+        Ok(plan)
     }
 }
 

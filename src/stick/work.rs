@@ -1,7 +1,7 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
 use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
-use crate::bank::{BOOT_CFG, Bank};
+use crate::bank::{BOOT_CFG, Bank, STATE_FILES};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
 use crate::error::ErrorKind;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) enum Task<'t> {
     /// These changes.
     Edits(&'t [Edit]),
-    /// This file in place of its `state.tgz`.
+    /// This file in place of the state it loads.
     Import(&'t [u8]),
     /// These files of the banks themselves.
     Files(&'t [BankFile]),
@@ -25,7 +25,8 @@ pub(super) enum Task<'t> {
 impl Task<'_> {
     /// Whether it gives a state to a bank that loads one and holds none: it stops without.
     pub(super) fn gives_state_to(self, bank: &Bank<'_>) -> bool {
-        matches!(self, Task::Import(_)) && bank.boot_cfg().lists_module(super::STATE)
+        let loads = |name: &str| bank.boot_cfg().lists_module(name);
+        matches!(self, Task::Import(_)) && STATE_FILES.into_iter().any(loads)
     }
 
     /// Whether it can change which bank boots.
@@ -154,19 +155,27 @@ impl Stick<'_, '_> {
         })
     }
 
-    /// A state put in place of the bank's own, which need not be sound, or be there at all. A bare
-    /// `local.tgz` beside it stays.
+    /// A state put in place of the one that the host loads, which need not be sound, or be there at all.
     fn import_work(&self, slot: &Slot<'_>, content: &[u8]) -> Result<Vec<FileWork>, Error> {
-        let file = BankFile {
-            partition: None,
-            name: super::STATE.to_owned(),
-            content: Some(content.to_vec()),
+        let file = |content: &[u8]| -> Result<BankFile, Error> {
+            Ok(BankFile {
+                partition: None,
+                name: slot.name_of_state()?.to_owned(),
+                content: Some(content.to_vec()),
+            })
         };
-        let mut work = self.whole_file(slot, &file)?;
+        let as_it_is = self.whole_file(slot, &file(content)?)?;
+        if !as_it_is.changes() {
+            return Ok(vec![as_it_is]);
+        }
+        let (new, content) = self.imported(slot, content)?;
+        let mut work = self.whole_file(slot, &file(&content)?)?;
         if work.changes() {
-            let new = self.imported(slot, content)?;
             work.edited.warnings = new.warnings();
-            let own = slot.states.iter().find(|file| file.name == super::STATE);
+            work.edited
+                .warnings
+                .extend(slot.loads_otherwise(&work.name));
+            let own = slot.state_called(&work.name);
             let old = own.and_then(|file| self.open_state(slot, file).ok());
             work.edited
                 .texts

@@ -78,6 +78,10 @@ fn a_configuration_under_another_name_is_found_where_the_host_loads_it() {
     let boot_cfg = host.path("boot.cfg").display().to_string();
     tool("mcopy", &["-o", &boot_cfg, "::boot.cfg"]);
     assert!(list(&host).contains("onetime.tgz"));
+    // Of two the host takes what the later one holds.
+    host.done(&["state", "export", "STICK", "loaded.tgz"]);
+    let loaded = fs::read(host.path("loaded.tgz")).unwrap();
+    assert!(loaded == host.bank_file(5, "STATE.TGZ"));
     let said = host.done(&["fix", "STICK", "--bank", "5"]);
     assert!(said.contains("onetime.tgz:esx.conf"), "{said}");
     assert!(!list(&host).contains("\"passthru\""));

@@ -82,3 +82,123 @@ fn a_state_of_another_generation_a_sealed_or_damaged_one_stays_out() {
     fs::write(host.path("55.tgz"), older).unwrap();
     host.refuses(&["state", "import", "STICK", "55.tgz"], 3, "ESXi 5.5.0");
 }
+
+/// What `tar` finds of esx.conf in a file of a bank that holds the configuration itself.
+fn esx_conf_in(host: &Host, partition: u64, name: &str, bare: bool) -> Vec<u8> {
+    let file = host.path("judged.tgz");
+    fs::write(&file, host.bank_file(partition, name)).unwrap();
+    let tar = |file: &str, member: &str| {
+        let mut tar = Command::new("tar");
+        tar.args(["-xzOf", file, member]).current_dir(host.path(""));
+        run(&mut tar).stdout
+    };
+    if bare {
+        return tar("judged.tgz", "etc/vmware/esx.conf");
+    }
+    fs::write(host.path("inner.tgz"), tar("judged.tgz", "local.tgz")).unwrap();
+    tar("inner.tgz", "etc/vmware/esx.conf")
+}
+
+/// A 4.0 medium whose bank 5 loads local.tgz, with another state.tgz beside it.
+fn loading_local() -> Host {
+    let host = Host::new("esxi40-mbr");
+    let cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+    let line = cfg.lines().find_map(|line| line.strip_prefix("modules="));
+    let modules = line.unwrap().replace("state.tgz", "local.tgz");
+    let set = [
+        "bootcfg",
+        "set",
+        "STICK",
+        "modules",
+        &modules,
+        "--bank",
+        "5",
+        "-y",
+        "--no-undo",
+    ];
+    host.done(&set);
+    host
+}
+
+#[test]
+fn the_state_that_the_host_loads_is_copied_exported_imported_and_reset() {
+    let host = loading_local();
+    let loaded = host.bank_file(5, "LOCAL.TGZ");
+    let conf = esx_conf_in(&host, 5, "LOCAL.TGZ", true);
+    // Bank 6 loads a state.tgz, and gets one around the configuration.
+    host.done(&["state", "copy", "5", "6", "STICK", "--no-undo"]);
+    assert!(esx_conf_in(&host, 6, "STATE.TGZ", false) == conf);
+    host.done(&["state", "export", "STICK", "kept.tgz", "--bank", "5"]);
+    assert!(fs::read(host.path("kept.tgz")).unwrap() == loaded);
+    host.done(&["conf", "set", "STICK", "/system/uuid", "u", "--no-undo"]);
+    let beside = host.bank_file(5, "STATE.TGZ");
+    let ran = host.run(&["state", "import", "STICK", "kept.tgz", "--no-undo"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(host.bank_file(5, "LOCAL.TGZ") == loaded);
+    assert!(esx_conf_in(&host, 6, "STATE.TGZ", false) == conf);
+    // The other way round the archive in the state is all that a bare file holds.
+    host.done(&[
+        "conf",
+        "set",
+        "STICK",
+        "/system/uuid",
+        "u",
+        "--bank",
+        "6",
+        "--no-undo",
+    ]);
+    let changed = esx_conf_in(&host, 6, "STATE.TGZ", false);
+    assert!(changed != conf);
+    host.done(&["state", "copy", "6", "5", "STICK", "--no-undo"]);
+    assert!(esx_conf_in(&host, 5, "LOCAL.TGZ", true) == changed);
+    host.done(&["state", "reset", "5", "STICK", "--no-undo", "-y"]);
+    fs::write(host.path("empty.tgz"), host.bank_file(5, "LOCAL.TGZ")).unwrap();
+    let mut tar = Command::new("tar");
+    let listed = run(tar.arg("-tzf").arg(host.path("empty.tgz")));
+    assert_eq!(listed.stdout, b"");
+    // What the host does not load stayed as `conf set` left it.
+    assert!(host.bank_file(5, "STATE.TGZ") == beside);
+}
+
+#[test]
+fn a_bank_that_loads_local_tgz_gets_no_state_tgz_that_nothing_loads() {
+    let host = Host::new("esxi41-mbr-localtgz");
+    host.done(&["state", "export", "STICK", "kept.tgz"]);
+    host.done(&[
+        "conf",
+        "set",
+        "STICK",
+        "/system/uuid",
+        "u",
+        "--bank",
+        "5",
+        "--no-undo",
+    ]);
+    host.done(&["state", "copy", "5", "6", "STICK", "--no-undo"]);
+    assert!(host.bank_file(6, "LOCAL.TGZ") == host.bank_file(5, "LOCAL.TGZ"));
+    host.done(&[
+        "state",
+        "import",
+        "STICK",
+        "kept.tgz",
+        "--bank",
+        "5",
+        "--no-undo",
+    ]);
+    let kept = fs::read(host.path("kept.tgz")).unwrap();
+    assert!(host.bank_file(5, "LOCAL.TGZ") == kept);
+    host.done(&["state", "reset", "5", "STICK", "--no-undo", "-y"]);
+    assert!(host.bank_file(5, "LOCAL.TGZ") != kept);
+    for bank in ["bank5:", "bank6:"] {
+        let listed = host.done(&["ls", "STICK", bank]);
+        assert!(!listed.contains("state.tgz"), "{listed}");
+    }
+}
+
+#[test]
+fn a_bank_that_loads_another_state_does_not_start_with_default_settings() {
+    let host = loading_local();
+    let said = host.run(&["verify", "STICK", "--bank", "5"]);
+    assert_eq!(said.code, 0);
+    assert!(!said.stdout.contains("default settings"), "{}", said.stdout);
+}

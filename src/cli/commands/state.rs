@@ -116,7 +116,7 @@ Examples:
 pub struct Import {
     /// Image file or block device
     stick: PathBuf,
-    /// A state.tgz or configBundle.tgz; - is standard input
+    /// A state.tgz, local.tgz or configBundle.tgz; - is standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
     #[command(flatten)]
@@ -184,11 +184,11 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     };
     let saved = Saved::open(&bytes, None, &limits, &session.keys).map_err(inside)?;
     match saved.saved_as() {
-        SavedAs::State | SavedAs::Bundle => Ok(saved.state().as_bytes().to_vec()),
-        other => Err(Failure::usage(format!(
-            "{} is a bare {}; import a state.tgz or configBundle.tgz",
+        SavedAs::State | SavedAs::Local | SavedAs::Bundle => Ok(saved.state().as_bytes().to_vec()),
+        SavedAs::Encrypted => Err(Failure::usage(format!(
+            "{} is a bare {}; import the state.tgz that holds it and its key",
             file.display(),
-            other.as_str()
+            SavedAs::Encrypted.as_str()
         ))),
     }
 }
