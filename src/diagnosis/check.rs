@@ -173,7 +173,13 @@ fn check_configuration(
     findings: &mut Vec<Finding>,
 ) {
     let opened = Configuration::open(state);
-    if let Ok(configuration) = &opened {
+    if opened.as_ref().is_ok_and(Configuration::is_default) {
+        let text = format!(
+            "{}: the state is empty, so the host starts with default settings",
+            state.file_name()
+        );
+        findings.push(Finding::new(Severity::Note, "esx.conf", on, text));
+    } else if let Ok(configuration) = &opened {
         check_store(state, configuration, on, release, findings);
     }
     match opened.and_then(|configuration| configuration.warnings()) {

@@ -427,14 +427,16 @@ pub fn identity(stick: &Stick<'_, '_>) -> Option<Identity> {
     Some(configuration.identity(slot.release().as_ref()))
 }
 
-/// The configuration the host loads, or where that cannot be told the first that can be opened.
+/// The configuration the host loads, or where that is empty or cannot be told the first that can be
+/// opened.
 fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configuration)> {
     let next = stick.slots().iter().filter(|slot| slot.verdict.boots_next);
     let others = stick.slots().iter().filter(|slot| !slot.verdict.boots_next);
     next.chain(others).find_map(|slot| {
         let configuration = slot.states.iter().rev().find_map(|file| {
             let state = stick.open_state(slot, file).ok()?;
-            stick.configuration(&state).ok()
+            let configuration = stick.configuration(&state).ok()?;
+            (!configuration.is_default()).then_some(configuration)
         })?;
         Some((slot, configuration))
     })

@@ -72,7 +72,9 @@ pub struct StateSurvey {
     pub passed_through: Option<Vec<PassedDevice>>,
     /// Lines that look like passed-through devices and are not of the form that can be read.
     pub doubtful: usize,
-    /// Whose state it is; `None` where it cannot be opened.
+    /// Whether it is empty: the host starts with default settings.
+    pub is_empty: bool,
+    /// Whose state it is; `None` where it cannot be opened or is empty.
     pub identity: Option<Identity>,
     /// What can be told of a sealed state without its key, in words.
     pub outside: Vec<String>,
@@ -109,7 +111,7 @@ impl From<DeviceOwner> for PassedDevice {
 pub enum Standing {
     /// No bank boots.
     NoneBoots,
-    /// It holds no state: the host starts with default settings.
+    /// It holds no state, or an empty one: the host starts with default settings.
     NoState,
     /// Its state is sealed: nobody but the host can open it.
     Sealed,
@@ -151,7 +153,7 @@ impl Survey {
             return Standing::NoneBoots;
         };
         match bank.states.last() {
-            None => Standing::NoState,
+            None | Some(StateSurvey { is_empty: true, .. }) => Standing::NoState,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
                 doubtful,
@@ -227,6 +229,7 @@ impl StateSurvey {
             seal: None,
             passed_through: None,
             doubtful: 0,
+            is_empty: false,
             identity: None,
             outside: Vec::new(),
             error: None,
@@ -270,7 +273,9 @@ impl StateSurvey {
         let inside = |error: EditError| Error::from(error).in_file(state.file_name());
         match configuration {
             Ok(configuration) => {
-                self.identity = Some(configuration.identity(release));
+                self.is_empty = configuration.is_default();
+                let identity = || configuration.identity(release);
+                self.identity = (!self.is_empty).then(identity);
                 let devices = configuration.passed_through().ok();
                 self.passed_through = devices.map(|all| all.into_iter().map(Into::into).collect());
                 self.doubtful = configuration.doubtful();

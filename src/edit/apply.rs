@@ -60,8 +60,17 @@ pub(crate) fn apply_to(
         schema: schema.as_ref(),
         secret_types: &secret_types,
     };
-    draft.make_all(edits, &mut edited)?;
+    let made = draft.make_all(edits, &mut edited);
+    made.map_err(|error| match error {
+        EditError::Missing { .. } | EditError::HostUnknown { .. } if before.is_default() => {
+            EditError::Empty
+        }
+        error => error,
+    })?;
     let Draft { after, files, .. } = draft;
+    if before.is_default() && files.adds() {
+        return Err(EditError::Empty);
+    }
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
     Ok(edited)

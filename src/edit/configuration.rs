@@ -6,7 +6,7 @@ use crate::ownership::{
     Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
     disagreements, forbidden_sidecars, tie_aliases,
 };
-use crate::state::{Contents, Rescued};
+use crate::state::{Contents, MemberKind, Rescued, StateError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-
 /// Where the host keeps the schemas of what is in the ConfigStore.
 pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";
 
-/// The parts of a state that say who owns which device. A clone shares them.
+/// The parts of a state that say who owns which device; of an empty state, with which the host starts
+/// with default settings, none. A clone shares them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Configuration {
@@ -38,8 +39,8 @@ impl Configuration {
     /// Opens what `state` holds.
     ///
     /// # Errors
-    /// A sealed state; a state with neither file; a ConfigStore that is damaged or lies beside
-    /// a journal.
+    /// A sealed state; a state that holds files and neither of these; a ConfigStore that is damaged or
+    /// lies beside a journal.
     pub fn open(state: &impl Contents) -> Result<Self, EditError> {
         let esx_conf = match state.content(ESX_CONF)? {
             Some(bytes) => Some(EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF))?),
@@ -52,7 +53,7 @@ impl Configuration {
             }
             None => None,
         };
-        if esx_conf.is_none() && store.is_none() {
+        if esx_conf.is_none() && store.is_none() && !is_empty(state)? {
             return Err(EditError::NoConfiguration);
         }
         Ok(Configuration {
@@ -90,6 +91,11 @@ impl Configuration {
                 .unwrap_or(EditError::NoConfiguration));
         }
         Ok((configuration, damage))
+    }
+
+    /// Whether it is that of an empty state: the host starts with default settings.
+    pub fn is_default(&self) -> bool {
+        self.esx_conf.is_none() && self.store.is_none()
     }
 
     /// Bytes of its files.
@@ -218,6 +224,15 @@ impl Configuration {
         }
         Ok(warnings)
     }
+}
+
+/// Whether a state holds no file at all, as `bootbank state reset` and a fresh install leave it.
+///
+/// # Errors
+/// A sealed state.
+pub(crate) fn is_empty(state: &impl Contents) -> Result<bool, StateError> {
+    let mut members = state.members()?.iter();
+    Ok(members.all(|member| member.kind == MemberKind::Directory))
 }
 
 /// One sentence for all lines of one kind: there can be dozens, and they stay as they are.

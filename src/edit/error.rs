@@ -46,6 +46,11 @@ pub enum EditError {
         /// Which.
         path: &'static str,
     },
+    /// There is nothing to change in a state without any file.
+    #[error(
+        "the state is empty, so the host starts with default settings and there is none to change"
+    )]
+    Empty,
     /// A value that no host can have.
     #[error("{what}: {why}")]
     HostValue {
@@ -141,7 +146,8 @@ impl EditError {
             | EditError::NotJson { .. }
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
-            EditError::Needed { .. }
+            EditError::Empty
+            | EditError::Needed { .. }
             | EditError::HostUnknown { .. }
             | EditError::NotAFile { .. }
             | EditError::BootCfg => ErrorKind::Refused,

@@ -89,6 +89,12 @@ impl FileEdit {
 }
 
 impl Files {
+    /// Whether any of them is put in.
+    pub(super) fn adds(&self) -> bool {
+        let mut wanted = self.wanted.values();
+        wanted.any(|wanted| matches!(wanted, Wanted::Content(..)))
+    }
+
     /// Notes what differs from `state`.
     pub(super) fn note(
         self,

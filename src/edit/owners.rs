@@ -208,7 +208,7 @@ impl OwnerEdit {
         edited: &mut Edited,
     ) -> Result<(), EditError> {
         let Some(conf) = &mut configuration.esx_conf else {
-            return Err(EditError::NoConfiguration);
+            return Err(EditError::Missing { path: ESX_CONF });
         };
         let (with_line, key) = conf
             .add_owner(address, self.owner)

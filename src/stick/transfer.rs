@@ -7,7 +7,7 @@ use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
 use crate::bank::STATE_FILES;
 use crate::edit::identity::written_by;
-use crate::edit::{CONFIG_STORE, ESX_CONF};
+use crate::edit::{CONFIG_STORE, ESX_CONF, is_empty};
 use crate::error::ErrorKind;
 use crate::state::{Form, Saved, State};
 use bytes::Bytes;
@@ -110,8 +110,11 @@ impl Stick<'_, '_> {
         // tells which states its host reads.
         let own = slot.state_called(name);
         match own.map(|file| self.open_state(slot, file)) {
-            Some(Ok(old)) => check_same_generation(&old, &new).map_err(on)?,
-            Some(Err(_)) | None => check_fits_build(slot, &new).map_err(on)?,
+            Some(Ok(old)) if !is_empty_state(&old) && !is_empty_state(&new) => {
+                check_same_generation(&old, &new).map_err(on)?;
+            }
+            _ if is_empty_state(&new) => check_takes_empty(slot)?,
+            _ => check_fits_build(slot, &new).map_err(on)?,
         }
         let content = self.as_loaded(slot, &new)?;
         Ok((new, content))
@@ -176,12 +179,7 @@ impl Stick<'_, '_> {
     /// [`TransferError::NoDefault`] for 7.0 U2 and later; as [`Stick::plan`].
     pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
         let slot = self.slot(partition)?;
-        let build = slot.opened()?.boot_cfg().build.clone();
-        let encrypts = slot.release().and_then(|release| release.encrypts_state());
-        if encrypts != Some(false) {
-            let build = build.unwrap_or_default();
-            return Err(Error::from(TransferError::NoDefault { build }).on(partition));
-        }
+        check_takes_empty(slot)?;
         let content = match self.loads_bare(slot)? {
             true => State::empty_bare()?,
             false => State::empty()?,
@@ -207,6 +205,22 @@ impl Stick<'_, '_> {
         plan.warnings.extend(slot.loads_otherwise(name));
         Ok(plan)
     }
+}
+
+/// Whether a state holds nothing, as far as it can be looked into.
+fn is_empty_state(state: &State) -> bool {
+    is_empty(state).unwrap_or_default()
+}
+
+/// Whether it is known that a bank's host starts with an empty state.
+fn check_takes_empty(slot: &Slot<'_>) -> Result<(), Error> {
+    let build = slot.opened()?.boot_cfg().build.clone();
+    let encrypts = slot.release().and_then(|release| release.encrypts_state());
+    if encrypts == Some(false) {
+        return Ok(());
+    }
+    let build = build.unwrap_or_default();
+    Err(Error::from(TransferError::NoDefault { build }).on(slot.partition))
 }
 
 /// Whether a bank's host reads a state of this form, by the build of the bank.

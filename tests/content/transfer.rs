@@ -202,3 +202,47 @@ fn a_bank_that_loads_another_state_does_not_start_with_default_settings() {
     assert_eq!(said.code, 0);
     assert!(!said.stdout.contains("default settings"), "{}", said.stdout);
 }
+
+/// The state of a bank whose host starts anew is no damage: nothing stands in the way of the other
+/// bank, nor of the state that was there before.
+#[test]
+fn a_bank_with_an_empty_state_starts_with_default_settings() {
+    let host = Host::new("esxi67-usb-passthru");
+    host.done(&["state", "export", "STICK", "kept.tgz", "--bank", "5"]);
+    host.done(&["state", "reset", "5", "STICK", "--no-undo", "-y"]);
+    let empty = host.bank_file(5, "STATE.TGZ");
+    let ran = host.run(&["verify", "STICK"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let says = "note [esx.conf] partition 5: state.tgz: the state is empty, so the host starts with default settings";
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    let info = host.done(&["info", "STICK"]);
+    let says = "plain, empty: the host starts with default settings";
+    assert!(info.contains(says), "{info}");
+    let scan = host.done(&["scan", "."]);
+    assert!(scan.contains("boots with default settings"), "{scan}");
+    let listed = host.done(&["pci", "list", "STICK", "--bank", "5"]);
+    assert!(listed.contains("no devices"), "{listed}");
+    for edit in [
+        ["conf", "set", "STICK", "/system/uuid", "u"].as_slice(),
+        &["host", "set", "--name", "x", "STICK"],
+        &["put", "STICK", "kept.tgz", "etc/motd"],
+    ] {
+        host.refuses(edit, 3, "the state is empty");
+    }
+    // The other bank is repaired all the same.
+    host.done(&["fix", "STICK", "-y", "--no-undo"]);
+    assert!(host.bank_file(5, "STATE.TGZ") == empty);
+    let repaired = String::from_utf8(esx_conf_in(&host, 6, "STATE.TGZ", false)).unwrap();
+    assert!(!repaired.contains("owner = \"passthru\""));
+    host.done(&[
+        "state",
+        "import",
+        "STICK",
+        "kept.tgz",
+        "--bank",
+        "5",
+        "--no-undo",
+    ]);
+    let kept = fs::read(host.path("kept.tgz")).unwrap();
+    assert!(host.bank_file(5, "STATE.TGZ") == kept);
+}

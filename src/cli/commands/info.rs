@@ -116,6 +116,9 @@ struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     listed_in_modules: Option<bool>,
     size: u64,
+    /// Whether it is empty, so that the host starts with default settings; left out if it is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    empty: bool,
     /// How many devices it passes through; left out if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     passed_through: Option<usize>,
@@ -358,6 +361,7 @@ fn state_object(state: &StateSurvey) -> State {
             system_uuid: identity.system_uuid.clone(),
             addresses: identity.addresses.clone(),
         }),
+        empty: state.is_empty,
         outside: state.outside.clone(),
         passed_through: state.passed_through.as_ref().map(Vec::len),
         listed_in_modules: None,

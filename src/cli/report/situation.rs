@@ -243,7 +243,7 @@ pub fn standing_in_words(
     match survey.standing() {
         Standing::NoneBoots => String::new(),
         Standing::NoState => {
-            "The bank that boots next holds no state: the host starts with default settings.\n".to_owned()
+            "The bank that boots next holds no saved settings: the host starts with default settings.\n".to_owned()
         }
         Standing::Sealed => format!(
             "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\

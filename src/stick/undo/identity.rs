@@ -77,7 +77,8 @@ impl Stick<'_, '_> {
             for file in slot.states.iter().rev() {
                 let state = self.open_state(slot, file).ok();
                 let configuration = state.and_then(|state| self.configuration(&state).ok());
-                if let Some(configuration) = configuration {
+                let saved = configuration.filter(|it| !it.is_default());
+                if let Some(configuration) = saved {
                     return configuration.identity(slot.release().as_ref());
                 }
             }

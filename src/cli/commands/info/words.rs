@@ -210,6 +210,7 @@ fn host_in_words(host: &Host) -> Option<String> {
 
 fn form_in_words(state: &State) -> String {
     let passed = match state.passed_through {
+        Some(_) if state.empty => ", empty: the host starts with default settings".to_owned(),
         Some(0) => ", no device passed through".to_owned(),
         Some(count) => {
             let devices = format!("{count} device{} passed through", plural(count));
