@@ -5,7 +5,7 @@ use super::edited::{Edited, Unmatched};
 use super::error::EditError;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::surroundings::{Surroundings, secret_types};
-use super::{files, owners, seal};
+use super::{files, harm, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{Owner, SchemaStore, SecretTypes};
 use crate::state::State;
@@ -71,6 +71,7 @@ pub(crate) fn apply_to(
     if before.is_default() && files.adds() {
         return Err(EditError::Empty);
     }
+    harm::note(before, &after, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
     Ok(edited)

@@ -1,9 +1,10 @@
 //! What changes cost a host, so that nobody makes them unasked.
 
-use super::{Configuration, EditError};
-use crate::ownership::{DeviceKind, DeviceOwner};
+use super::{ChangeSource, Configuration, EditError, Edited, SettingChange};
+use crate::ownership::{DeviceKind, DeviceOwner, EsxConf, Owner, Source};
 use crate::pci::PciAddress;
-use std::collections::BTreeSet;
+use crate::secrets::Guarded;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a change can cost a host, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,12 +41,88 @@ impl Harm {
     }
 }
 
+/// Notes what it costs the host that devices are passed through which were not before, whatever edit
+/// did that: at the change of the device's own owner, or as one of its own where the owner is in a row
+/// or a file that was changed as a whole.
+///
+/// # Errors
+/// As [`Configuration::devices`].
+pub(super) fn note(
+    before: &Configuration,
+    after: &Configuration,
+    edited: &mut Edited,
+) -> Result<(), EditError> {
+    if has_the_same_bytes(before, after) {
+        return Ok(());
+    }
+    let old = before.devices()?;
+    let old: HashMap<(Source, &str), &DeviceOwner> = old
+        .iter()
+        .map(|device| ((device.source, device.key.as_str()), device))
+        .collect();
+    let was = |device: &DeviceOwner| old.get(&(device.source, device.key.as_str())).copied();
+    let mut passed = after.devices()?;
+    passed.retain(|device| passes_anew(was(device), device));
+    if passed.is_empty() {
+        return Ok(());
+    }
+    let keeps_a_network_adapter = keeps_a_network_adapter(after)?;
+    let changes = edited.changes.iter().enumerate();
+    let places: HashMap<(ChangeSource, String), usize> = changes
+        .map(|(index, change)| ((change.source, change.key.clone()), index))
+        .collect();
+    for device in passed {
+        let harm = device.kind().map(Harm::of_passing_through);
+        let harm = harm.filter(|harm| {
+            // One of several is no loss where the host keeps another.
+            *harm != Harm::OnlyNetworkAdapter || !keeps_a_network_adapter
+        });
+        let place = places.get(&(device.source.into(), device.key.clone()));
+        let from = was(&device).and_then(|old| old.owner.clone());
+        match place.and_then(|index| edited.changes.get_mut(*index)) {
+            Some(change) => {
+                change.address = change.address.or(device.address);
+                change.alias = change.alias.take().or(device.alias);
+                change.harm = harm;
+            }
+            None => edited.changes.push(SettingChange {
+                source: device.source.into(),
+                key: device.key,
+                address: device.address,
+                alias: device.alias,
+                from: from.map(Guarded::of),
+                to: Some(Guarded::of(Owner::Passthru.spelled(device.source))),
+                harm,
+            }),
+        }
+    }
+    Ok(())
+}
+
+fn has_the_same_bytes(one: &Configuration, two: &Configuration) -> bool {
+    let conf = |it: &Configuration| it.esx_conf.clone();
+    let store = |it: &Configuration| it.store.clone();
+    conf(one).as_deref().map(EsxConf::as_bytes) == conf(two).as_deref().map(EsxConf::as_bytes)
+        && store(one).as_deref().map(|it| it.as_bytes())
+            == store(two).as_deref().map(|it| it.as_bytes())
+}
+
+/// Whether a device is passed through that was not before, by the owner that counts or by any.
+fn passes_anew(before: Option<&DeviceOwner>, after: &DeviceOwner) -> bool {
+    let counts = |device: &DeviceOwner| {
+        let owner = device.owner.as_deref();
+        owner.is_some_and(|raw| device.meaning_of(raw) == Owner::Passthru)
+    };
+    after.passthrough
+        && before.is_none_or(|before| !before.passthrough || (counts(after) && !counts(before)))
+}
+
 /// Whether a host with this configuration has a network adapter that is not passed through, as far
 /// as its state names them.
 ///
 /// # Errors
 /// As [`Configuration::devices`].
-pub(super) fn keeps_a_network_adapter(configuration: &Configuration) -> Result<bool, EditError> {
+fn keeps_a_network_adapter(configuration: &Configuration) -> Result<bool, EditError> {
     let devices = configuration.devices()?;
     let passed = || devices.iter().filter(|device| device.passthrough);
     let places: BTreeSet<PciAddress> = passed().filter_map(|device| device.address).collect();

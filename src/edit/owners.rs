@@ -4,18 +4,17 @@
 //! is changed in both; one that neither names gets its entry where its release reads it.
 
 use super::configuration::inside;
-use super::harm::keeps_a_network_adapter;
 use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
 use super::surroundings::Surroundings;
 use super::{
-    CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, Harm, SCHEMA_STORE, SettingChange,
+    CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, SCHEMA_STORE, SettingChange,
     TextChange,
 };
 use crate::bank::Release;
 use crate::ownership::{
-    BusAddress, ConfigStore, DeviceKind, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey,
-    SchemaStore, SecretTypes, Source, StoreChange, ValueColumn,
+    BusAddress, ConfigStore, DeviceOwner, EsxConf, Owner, OwnershipError, RowKey, SchemaStore,
+    SecretTypes, Source, StoreChange, ValueColumn,
 };
 use crate::pci::PciAddress;
 use crate::secrets::Guarded;
@@ -50,7 +49,6 @@ impl OwnerEdit {
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
         self.warn_of_one_sided(&chosen, configuration, release, edited);
-        let first = edited.changes.len();
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen
@@ -89,8 +87,7 @@ impl OwnerEdit {
             let changed = store.edit(&in_store, context.time);
             *store = changed.map_err(inside(CONFIG_STORE))?.into();
         }
-        let made = edited.changes.get_mut(first..).unwrap_or_default();
-        leave_out_needless(made, configuration)
+        Ok(())
     }
 
     /// The devices meant, and the selectors that no device answers to.
@@ -142,13 +139,8 @@ impl OwnerEdit {
             alias: device.alias.clone(),
             from: device.named_owners().find(contrary).map(Guarded::of),
             to: Some(Guarded::of(self.owner.spelled(device.source))),
-            harm: self.harm(device.kind()),
+            harm: None,
         }
-    }
-
-    fn harm(&self, kind: Option<DeviceKind>) -> Option<Harm> {
-        let kind = kind.filter(|_| self.owner == Owner::Passthru);
-        kind.map(Harm::of_passing_through)
     }
 
     fn note_added(
@@ -163,7 +155,7 @@ impl OwnerEdit {
         let mut aliases = aliases.filter(|alias| alias.at == BusAddress::Pci(address));
         let alias = aliases.next().map(|alias| alias.name);
         edited.changes.push(SettingChange {
-            harm: self.harm(alias.as_deref().and_then(DeviceKind::of_alias)),
+            harm: None,
             source: source.into(),
             key,
             address: Some(address),
@@ -285,19 +277,6 @@ impl OwnerEdit {
             }
         }
     }
-}
-
-/// A network adapter that is passed through is no loss where the host keeps another.
-fn leave_out_needless(
-    changes: &mut [SettingChange],
-    after: &Configuration,
-) -> Result<(), EditError> {
-    let is_adapter = |change: &&mut SettingChange| change.harm == Some(Harm::OnlyNetworkAdapter);
-    let mut adapters = changes.iter_mut().filter(is_adapter).peekable();
-    if adapters.peek().is_some() && keeps_a_network_adapter(after)? {
-        adapters.for_each(|change| change.harm = None);
-    }
-    Ok(())
 }
 
 /// The row of a device that has none, made by the host's own schema.

@@ -104,6 +104,55 @@ fn a_key_that_moved_names_its_row() {
     assert_eq!(other.stderr, "");
 }
 
+/// Whichever edit does it.
+#[test]
+fn a_raw_edit_that_passes_a_storage_adapter_through_asks_as_well() {
+    let says = "vmhba0 is a storage adapter: passing it through takes its disks from the host";
+    let host = Host::new("esxi67-usb-passthru");
+    let set = [
+        "conf",
+        "set",
+        "STICK",
+        "/device/0000:00:31.2/owner",
+        "passthru",
+    ];
+    let plan = "[conf]\nset = { \"/device/0000:00:31.2/owner\" = \"passthru\" }\n";
+    std::fs::write(host.path("plan.toml"), plan).unwrap();
+    let conf = host.done(&["cat", "STICK", "etc/vmware/esx.conf"]);
+    let at = "/device/0000:00:31.2/owner = ";
+    let conf = conf.replace(&format!("{at}\"vmkernel\""), &format!("{at}\"passthru\""));
+    std::fs::write(host.path("esx.conf"), conf).unwrap();
+    host.refuses(&set, 2, says);
+    host.refuses(&["apply", "plan.toml", "STICK"], 2, says);
+    host.refuses(
+        &["put", "STICK", "esx.conf", "etc/vmware/esx.conf"],
+        2,
+        says,
+    );
+    host.done(&[&set[..], &["-y", "--no-undo"]].concat());
+    let host = Host::new("esxi702-encrypted");
+    let set = [
+        "store",
+        "set",
+        "STICK",
+        "-c",
+        "esx",
+        "-g",
+        "hardware",
+        "-k",
+        "pci_devices",
+        "-i",
+        "0000:00:1f.2",
+        "--bank",
+        "6",
+        "--column",
+        "user",
+        r#"{"sbdf":"0000:00:1f.2","owner":"OWNER_PASSTHRU"}"#,
+    ];
+    host.refuses(&set, 2, says);
+    host.done(&[&set[..], &["-y", "--no-undo"]].concat());
+}
+
 #[test]
 fn a_storage_adapter_is_passed_through_only_where_yes_is_said() {
     let host = Host::new("esxi67-usb-passthru");

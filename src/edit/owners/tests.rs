@@ -1,5 +1,5 @@
 use super::super::fixtures::{state, store};
-use super::super::{Context, Edit, apply};
+use super::super::{ConfEdit, Context, Edit, FileEdit, Harm, StoreEdit, apply};
 use super::*;
 use crate::error::ErrorKind;
 
@@ -179,7 +179,7 @@ fn the_last_network_adapter_is_missed_and_any_other_is_not() {
     };
     let only = Some(Harm::OnlyNetworkAdapter);
     assert_eq!(passed(conf, &["vmnic0"]), [None]);
-    assert_eq!(passed(conf, &["vmnic0", "vmnic1"]), [None, only]);
+    assert_eq!(passed(conf, &["vmnic0", "vmnic1"]), [only, only]);
     let text = String::from_utf8(conf.to_vec()).unwrap();
     let one_gone = text.replacen("vmkernel", "passthru", 1);
     assert_eq!(passed(one_gone.as_bytes(), &["vmnic1"]), [only]);
@@ -187,4 +187,65 @@ fn the_last_network_adapter_is_missed_and_any_other_is_not() {
     let alias = "/vmkdevmgr/pci/m00008901/alias = \"vmnic2\"\n";
     let with_alias = format!("{one_gone}{alias}");
     assert_eq!(passed(with_alias.as_bytes(), &["vmnic1"]), [None]);
+}
+
+/// However it is put: as a key, as a row, or as a file.
+#[test]
+fn what_passes_a_device_through_is_said_to_be_harmful_whichever_edit_it_is() {
+    let conf =
+        b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:00:31.2/vmkname = \"vmhba0\"\n\
+        /device/0000:00:32.2/owner = \"passthru\"\n/device/0000:00:32.2/vmkname = \"vmhba1\"\n";
+    let name = [
+        "system",
+        "device_data",
+        "52 a8",
+        "",
+        r#"{"alias":"vmhba0","bus_type":"pci","bus_address":"m01000300"}"#,
+    ];
+    let pci_row = [
+        "hardware",
+        "pci_devices",
+        "0000:01:00.0",
+        r#"{"sbdf":"0000:01:00.0"}"#,
+        r#"{"sbdf":"0000:01:00.0","dl_bus_address":"m01000300"}"#,
+    ];
+    let store = store(&[name, pci_row]);
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store)]);
+    let set = |key: &str, value: &str| {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Edit::Conf(ConfEdit::Set { key, value })
+    };
+    let text = String::from_utf8(conf.to_vec()).unwrap();
+    let put = FileEdit::Put {
+        path: ESX_CONF.to_owned(),
+        content: text.replacen("vmkernel", "passthru", 1).into_bytes(),
+        mode: None,
+    };
+    let in_row = StoreEdit::Set {
+        key: RowKey::new("esx", "hardware", "pci_devices", "0000:01:00.0"),
+        column: ValueColumn::User,
+        json: r#"{"sbdf":"0000:01:00.0","owner":"OWNER_PASSTHRU"}"#.to_owned(),
+    };
+    let harms = |edit: &Edit| {
+        let edit = std::slice::from_ref(edit);
+        let edited = apply(&state, edit, Context::default(), None).unwrap();
+        let harms = edited.changes.into_iter().filter_map(|change| {
+            let harm = change.harm?;
+            Some((change.key, change.address?.to_string(), change.alias?, harm))
+        });
+        harms.collect::<Vec<_>>()
+    };
+    let at = |key: &str, address: &str| {
+        let (key, address) = (key.to_owned(), address.to_owned());
+        vec![(key, address, "vmhba0".to_owned(), Harm::StorageAdapter)]
+    };
+    let key = "/device/0000:00:31.2/owner";
+    assert_eq!(harms(&set(key, "passthru")), at(key, "0000:00:1f.2"));
+    assert_eq!(harms(&Edit::File(put)), at(key, "0000:00:1f.2"));
+    let address = "0000:01:00.0";
+    assert_eq!(harms(&Edit::Store(in_row)), at(address, address));
+    // One that is passed through already, or given back.
+    assert_eq!(harms(&set("/device/0000:00:32.2/vmkname", "vmhba2")), []);
+    assert_eq!(harms(&set("/device/0000:00:32.2/owner", "vmkernel")), []);
+    assert_eq!(harms(&set(key, "nobody")), []);
 }
