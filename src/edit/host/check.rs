@@ -34,17 +34,29 @@ impl HostEdit {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let fits = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    let is_made_of = |label: &str| {
+        label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() > MAX_NAME || !name.split('.').all(fits) {
+    if !name.split('.').all(is_made_of) {
         return Err(format!(
-            "{name:?} is not made of letters, digits, `-` and `.`"
+            "{name:?} is not made of letters, digits, `-` and `.`, with a letter or a digit at both ends of each part"
+        ));
+    }
+    let longest = name.split('.').map(str::len).max().unwrap_or_default();
+    if longest > MAX_LABEL {
+        return Err(format!(
+            "{name:?} has a part of {longest} characters between its dots, and a host takes at most {MAX_LABEL}"
+        ));
+    }
+    if name.len() > MAX_NAME {
+        let len = name.len();
+        return Err(format!(
+            "{name:?} has {len} characters, and a host takes at most {MAX_NAME}"
         ));
     }
     Ok(())

@@ -48,6 +48,15 @@ fn the_name_goes_to_esx_conf_and_the_hosts_file_up_to_7() {
             text(&after, HOSTS),
             "127.0.0.1\tlocalhost.localdomain localhost\n192.0.2.7\tesx7.example.org esx7\n"
         );
+        let hosts = b"192.0.2.7  old.lab old\told-mgmt nas  # mgmt, once old\r\n\
+            192.0.2.8 Old # short alone\n192.0.2.9 old.other old\n#192.0.2.7 old\n192.0.2.6 older\n";
+        let others = state(&[(ESX_CONF, &conf()), (HOSTS, hosts)]);
+        let after = made(&others, &name("esx7.example.org"), build).unwrap();
+        assert_eq!(
+            text(&after, HOSTS),
+            "192.0.2.7  esx7.example.org esx7\told-mgmt nas  # mgmt, once old\r\n\
+            192.0.2.8 esx7 # short alone\n192.0.2.9 old.other old\n#192.0.2.7 old\n192.0.2.6 older\n"
+        );
         // A bare name stays in its domain, and a domain keeps the name.
         let after = made(&host, &name("esx8"), build).unwrap();
         assert!(text(&after, ESX_CONF).contains("\"esx8.lab\""));
@@ -214,4 +223,30 @@ fn values_that_cannot_be_meant_are_refused_before_a_state_is_looked_at() {
         made(&host, &twice, "6.7.0-1").unwrap_err().kind(),
         ErrorKind::Usage
     );
+}
+
+/// A host that had a name and no domain is found with the new one and without.
+#[test]
+fn a_name_without_a_domain_gets_one_in_the_hosts_file() {
+    let bare = String::from_utf8(conf()).unwrap().replace("old.lab", "old");
+    for (hosts, expected) in [
+        ("192.0.2.7\told nas\n", "192.0.2.7\tesx7.lab esx7 nas\n"),
+        ("192.0.2.7 old.lab old\n", "192.0.2.7 esx7.lab esx7\n"),
+    ] {
+        let host = state(&[(ESX_CONF, bare.as_bytes()), (HOSTS, hosts.as_bytes())]);
+        let after = made(&host, &name("esx7.lab"), "6.7.0-8169922").unwrap();
+        assert_eq!(text(&after, HOSTS), expected);
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_for_that() {
+    let why = |text: &str| name(text).check().unwrap_err().to_string();
+    let label = "a".repeat(70);
+    assert!(why(&label).contains("has a part of 70 characters"));
+    let long = ["a".repeat(60).as_str(); 5].join(".");
+    assert!(why(&long).contains("has 304 characters"));
+    assert!(why("a_b").contains("is not made of letters"));
+    assert!(why("-a").contains("at both ends"));
+    assert!(name(&"a".repeat(63)).check().is_ok());
 }

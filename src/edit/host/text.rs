@@ -1,28 +1,57 @@
 //! The files of a host as texts: one line changed, every other byte kept. `None` where nothing
 //! changes, or the file is no text.
 
-/// `etc/hosts` with the host's own lines naming it as it is called now.
+/// `etc/hosts` with the host's own lines naming it as it is called now: only the words that are its
+/// old name change, whole or without the domain. Other names, spaces and comments stay.
 pub(super) fn renamed(hosts: &[u8], old: &str, whole: &str, short: &str) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(hosts).ok()?;
-    let names = if whole == short {
-        short.to_owned()
-    } else {
-        format!("{whole} {short}")
-    };
-    let line = |line: &str| {
-        let bare = line.trim_end();
-        let (address, rest) = bare.split_once([' ', '\t'])?;
-        let is_own = rest.split_whitespace().any(|word| word == old);
-        let is_loopback = address.starts_with("127.") || address == "::1";
-        let ending = line.get(bare.len()..).unwrap_or_default();
-        (is_own && !is_loopback && !address.starts_with('#'))
-            .then(|| format!("{address}\t{names}{ending}"))
-    };
+    let lines = text.split_inclusive('\n');
     changed(
         text,
-        text.split_inclusive('\n')
-            .map(|it| line(it).unwrap_or_else(|| it.to_owned())),
+        lines.map(|line| line_renamed(line, old, whole, short)),
     )
+}
+
+fn line_renamed(line: &str, old: &str, whole: &str, short: &str) -> String {
+    let (fields, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+    let mut words = fields.split_whitespace();
+    let address = words.next().unwrap_or_default();
+    let names: Vec<&str> = words.collect();
+    let old_short = old.split('.').next().unwrap_or_default();
+    let in_a_domain = |name: &str| {
+        let label = name.split_once('.').map(|(label, _)| label);
+        label.is_some_and(|label| label.eq_ignore_ascii_case(old_short))
+    };
+    // Of a host whose domain was not known the line may know it.
+    let is_whole = |name: &str| match old.contains('.') {
+        true => name.eq_ignore_ascii_case(old),
+        false => in_a_domain(name),
+    };
+    let is_short = |name: &str| name.eq_ignore_ascii_case(old_short);
+    let has_whole = names.iter().any(|name| is_whole(name));
+    let has_short = names.iter().any(|name| is_short(name));
+    // With another domain it is another host's.
+    let is_own = has_whole || (has_short && !names.iter().any(|name| in_a_domain(name)));
+    let is_loopback = address.starts_with("127.") || address == "::1";
+    if !is_own || is_loopback {
+        return line.to_owned();
+    }
+    // A name that stood alone, and now has a domain, is found with it and without.
+    let stands_for_both = !has_whole && !old.contains('.') && whole != short;
+    let mut is_address = true;
+    let pieces = fields.split_inclusive(char::is_whitespace).map(|piece| {
+        let name = piece.trim_end();
+        let space = piece.get(name.len()..).unwrap_or_default();
+        match name {
+            "" => piece.to_owned(),
+            _ if std::mem::take(&mut is_address) => piece.to_owned(),
+            name if is_whole(name) => format!("{whole}{space}"),
+            name if is_short(name) && stands_for_both => format!("{whole} {short}{space}"),
+            name if is_short(name) => format!("{short}{space}"),
+            _ => piece.to_owned(),
+        }
+    });
+    pieces.chain(std::iter::once(comment.to_owned())).collect()
 }
 
 /// `etc/ntp.conf` with these servers in place of those it has.
