@@ -33,11 +33,12 @@ pub(super) fn check_boot(
     for warning in stick.choice_warnings() {
         match warning {
             ChoiceWarning::NothingBoots => {
-                let text = match stick.whole_banks().next() {
-                    Some(bank) => format!(
+                let text = match (stick.whole_banks().next(), not_looked_at(stick)) {
+                    (Some(bank), _) => format!(
                         "{warning}; the files of bank {bank} are whole: `bootbank bank use {bank} STICK` lets it boot"
                     ),
-                    None => warning.to_string(),
+                    (None, Some(why)) => format!("{warning}; {why}"),
+                    (None, None) => warning.to_string(),
                 };
                 findings.push(Finding::stops("boot.cfg", None, text));
             }
@@ -70,6 +71,19 @@ pub(super) fn check_boot(
         let others: Vec<&Boot> = others.filter(|it| it.partition != boot.partition).collect();
         add_findings(boot, *bootable, &others, findings);
     }
+}
+
+/// Whole banks that the loader never looks at, and why, in words.
+fn not_looked_at(stick: &Stick<'_, '_>) -> Option<String> {
+    let whole: Vec<u32> = stick.whole_elsewhere().collect();
+    let first = whole.first()?;
+    let slot = stick.slots().iter().find(|slot| slot.partition == *first)?;
+    let limit = slot.verdict.why_not.as_ref()?;
+    let banks = numbers(whole.iter().copied());
+    let s = if whole.len() == 1 { "" } else { "s" };
+    Some(format!(
+        "the files of bank{s} {banks} are whole, but {limit}: their partitions were probably given other numbers"
+    ))
 }
 
 /// A medium that tells how much of the files was read from it.

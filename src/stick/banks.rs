@@ -24,12 +24,14 @@ impl<'m> Stick<'m, '_> {
     /// but that bank's boot.cfg changes.
     ///
     /// # Errors
-    /// [`Cause::WouldStop`] where the loader would not get through the bank, unless `force`;
-    /// [`Cause::NotTaken`] where it would take another one all the same.
+    /// [`Cause::NotLookedAt`]; [`Cause::WouldStop`] where the loader would not get through the bank, unless
+    /// `force`; [`Cause::NotTaken`] where it would take another one all the same.
     pub fn plan_use(&self, partition: u32, request: Request, force: bool) -> Result<Plan, Error> {
         let banks = BankChoice::Partition(partition);
         let request = Request { banks, ..request };
-        self.chosen(banks)?;
+        if let Some(limit) = self.slot(partition)?.not_looked_at() {
+            return Err(Error::from(Cause::NotLookedAt(limit)).on(partition));
+        }
         if !force {
             self.check_would_boot(partition)?;
         }
@@ -76,7 +78,8 @@ impl<'m> Stick<'m, '_> {
     /// at every cut the original does.
     ///
     /// # Errors
-    /// [`Cause::WouldStop`] where the original does not boot; [`Cause::NoneMeanwhile`] where the
+    /// [`Cause::WouldStop`] where the original does not boot; [`Cause::NotLookedAt`] where no bank boots
+    /// and the copy would not either; [`Cause::NoneMeanwhile`] where the
     /// loader would not take it while the target is in pieces; volumes that are damaged; no room.
     pub fn plan_copy_bank(&self, from: u32, to: u32) -> Result<Plan, Error> {
         if from == to {
@@ -275,6 +278,11 @@ impl<'m> Stick<'m, '_> {
             NextBoot::Boots { partition } if before.is_none_or(|it| it == *partition) => {}
             NextBoot::Boots { .. } if before == Some(to) => {}
             NextBoot::Boots { partition } if *partition == to && before.is_some_and(is_tie) => {}
+            NextBoot::Nothing { .. } => {
+                let limit = after.slot(to)?.not_looked_at();
+                let never = |limit| Error::from(Cause::NotLookedAt(limit)).on(to);
+                return Err(limit.map_or_else(|| fails("no bank would boot"), never));
+            }
             _ => return Err(fails("another bank would boot")),
         }
         let boots_next = outlook.boot.partition() == Some(to);

@@ -170,6 +170,9 @@ pub enum Cause {
     /// A bank that is to boot, or to be copied, and would not start the host.
     #[error("the host would not start from this bank: {0}")]
     WouldStop(String),
+    /// A bank that the loader never looks at, for the number of its partition.
+    #[error("{0}, so it never takes this bank")]
+    NotLookedAt(&'static str),
     /// The loader would take another bank all the same.
     #[error("the loader would {} all the same", match taken { Some(bank) => format!("take bank {bank}"), None => "take no bank".to_owned() })]
     NotTaken {
@@ -238,6 +241,7 @@ impl Error {
             Cause::NoneBoots(_)
             | Cause::Loaded
             | Cause::WouldStop(_)
+            | Cause::NotLookedAt(_)
             | Cause::NotTaken { .. }
             | Cause::NoHigherUpdated { .. }
             | Cause::NoneMeanwhile { .. }

@@ -56,6 +56,8 @@ pub enum NextBoot {
 pub enum Cure {
     /// Let the bank on this partition boot: it is whole.
     UseBank(u32),
+    /// Give the bank on this partition another number: it is whole, but not where the loader looks.
+    Renumber(u32),
 }
 
 impl NextBoot {
@@ -102,7 +104,8 @@ impl Stick<'_, '_> {
         match boot {
             NextBoot::Boots { .. } | NextBoot::Undecided { .. } | NextBoot::NoMedium => None,
             NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
-                self.whole_banks().next().map(Cure::UseBank)
+                let in_reach = self.whole_banks().next().map(Cure::UseBank);
+                in_reach.or_else(|| self.whole_elsewhere().next().map(Cure::Renumber))
             }
         }
     }
@@ -150,9 +153,20 @@ impl Stick<'_, '_> {
         }
     }
 
-    /// The banks whose kernel and modules are all there, by partition number.
+    /// The banks whose kernel and modules are all there, by partition number, of those that the loader
+    /// looks at.
     pub fn whole_banks(&self) -> impl Iterator<Item = u32> {
-        let numbers = self.slots().iter().map(|slot| slot.partition);
+        self.whole(|slot| slot.not_looked_at().is_none())
+    }
+
+    /// The same of those that the loader never looks at.
+    pub(crate) fn whole_elsewhere(&self) -> impl Iterator<Item = u32> {
+        self.whole(|slot| slot.not_looked_at().is_some())
+    }
+
+    fn whole(&self, counts: impl Fn(&Slot<'_>) -> bool) -> impl Iterator<Item = u32> {
+        let slots = self.slots().iter().filter(move |slot| counts(slot));
+        let numbers = slots.map(|slot| slot.partition);
         numbers.filter(|number| {
             let boot = self.loader().boot(*number, Depth::Presence);
             boot.boots() == Some(true)

@@ -50,6 +50,14 @@ impl<'m> Slot<'m> {
         self.bank.as_ref().map_err(failed)
     }
 
+    /// Why the loader never looks at the bank, whatever is in it, where it does not.
+    pub(super) fn not_looked_at(&self) -> Option<&'static str> {
+        match self.verdict.why_not {
+            Some(WhyNot::NotLookedAt(limit)) => Some(limit),
+            _ => None,
+        }
+    }
+
     /// The state that the host starts with: of those that `modules=` lists the one it lists last. Where
     /// it lists none, any could be meant, and it is the last there is.
     pub(crate) fn loaded_state(&self) -> Option<&StateFile> {

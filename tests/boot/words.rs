@@ -2,7 +2,8 @@
 //! of the next boot.
 
 use crate::spoils::{STOPPING, Spoilt};
-use crate::stick::{Ran, Stick};
+use crate::stick::{Ran, Stick, run};
+use std::process::Command;
 
 /// Commands that change something, and then say what happens at the next boot.
 const CHANGES: [&[&str]; 5] = [
@@ -185,4 +186,43 @@ fn the_closing_words_name_the_way_out() {
         let boots = format!("Bank {bank} boots next and has ");
         assert!(used.all().contains(&boots), "{}: {}", how.name, used.all());
     }
+}
+
+/// Banks that another tool gave other numbers are whole and never looked at: no advice is given that
+/// cannot work, and renumbered they boot.
+#[test]
+fn banks_under_other_numbers_are_told_by_that_and_not_used() {
+    let stick = Stick::new(crate::stick::GPT);
+    let sgdisk = |argument: &str| {
+        let mut sgdisk = Command::new("sgdisk");
+        run(sgdisk.arg(argument).arg(&stick.image));
+    };
+    sgdisk("--sort");
+    let why = "the loader looks only at partitions 5 and 6";
+    for what in [
+        ["verify", "--quick", "STICK"].as_slice(),
+        &["info", "STICK"],
+        &["fix", "-y", "STICK", "--no-undo"],
+    ] {
+        let said = stick.run(what).all();
+        assert!(said.contains(why), "{what:?}: {said}");
+        assert!(!said.contains("bank use"), "{what:?}: {said}");
+    }
+    let before = stick.bytes();
+    for what in [
+        ["bank", "use", "2", "STICK"].as_slice(),
+        &["bank", "use", "2", "STICK", "--force"],
+        &["bank", "copy", "2", "3", "STICK", "-y"],
+    ] {
+        let ran = stick.run(what);
+        assert_eq!(ran.code, 3, "{what:?}: {}", ran.all());
+        assert!(ran.stderr.contains(why), "{what:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("sgdisk --transpose"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("bug"), "{what:?}: {}", ran.stderr);
+    }
+    assert!(stick.bytes() == before);
+    sgdisk("--transpose=2:5");
+    sgdisk("--transpose=3:6");
+    let ran = stick.run(&["verify", "--quick", "STICK"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
 }

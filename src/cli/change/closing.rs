@@ -103,6 +103,10 @@ fn cure_in_words(cure: Option<Cure>, target: &str) -> String {
         Some(Cure::UseBank(partition)) => format!(
             "Next: `bootbank bank use {partition} {target}` boots bank {partition}, which is whole."
         ),
+        Some(Cure::Renumber(partition)) => format!(
+            "Bank {partition} is whole, and boots once its partition has a number that the loader looks at: \
+             give it that on a copy of {target}, with `sgdisk --transpose` for a GPT. bootbank does not change partition tables."
+        ),
         _ => format!("Next: `bootbank verify {target}` lists everything that is wrong."),
     }
 }

@@ -77,6 +77,10 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"
         }
         Cause::Loaded => "take it out of modules= first: `bootbank bootcfg set STICK modules ...`",
+        Cause::NotLookedAt(_) => {
+            "which banks the loader looks at goes by the numbers in the partition table, and bootbank does not change tables: \
+             give the banks their numbers back on a copy of the medium, with `sgdisk --transpose` for a GPT"
+        }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
