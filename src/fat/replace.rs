@@ -50,7 +50,7 @@ pub struct FileChange {
 pub enum Action {
     /// It gets other content; never empty.
     Replace(Bytes),
-    /// It is made, with this content; never empty.
+    /// It is made, with this content. An empty one gets no cluster.
     Create(Bytes),
     /// It is removed.
     Remove,
@@ -244,7 +244,8 @@ pub(super) fn nodes_of<'r>(
     let mut named = BTreeSet::new();
     let mut nodes = Vec::new();
     for file in files {
-        if file.content().is_some() && (file.len() == 0 || u32::try_from(file.len()).is_err()) {
+        let is_emptied = matches!(&file.action, Action::Replace(content) if content.is_empty());
+        if is_emptied || u32::try_from(file.len()).is_err() {
             return Err(content_size(file));
         }
         let not_in_root = || FatError::NotInRoot {

@@ -257,13 +257,11 @@ impl<'m> Stick<'m, '_> {
         let after = Stick::open(&overlay, settings)?;
         let volume = self.target_volume(&overlay, to)?;
         let copied = read_files(&volume, settings)?;
-        // A file without content cannot be made, and the loader needs none.
-        let filled = |files: &Files| files.values().filter(|(_, it)| !it.is_empty()).count();
-        let same = filled(files) == filled(&copied)
+        let same = files.len() == copied.len()
             && files.iter().all(|(name, (entry, content))| {
                 let copy = copied.get(name);
                 let is_same = |copy: &(Entry, Bytes)| copy.1 == *content || is_boot_cfg(entry);
-                content.is_empty() || copy.is_some_and(is_same)
+                copy.is_some_and(is_same)
             });
         if !same {
             return Err(fails("the copy differs from the original"));

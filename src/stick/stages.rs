@@ -74,9 +74,8 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         let there = self.target_files()?;
         let wanted = |files: &Files| -> BTreeMap<[u8; 11], Bytes> {
             let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
-            let filled = all.filter(|(_, (_, content))| !content.is_empty());
-            let filled = filled.map(|(name, (_, content))| (*name, content.clone()));
-            filled.collect()
+            let contents = all.map(|(name, (_, content))| (*name, content.clone()));
+            contents.collect()
         };
         Ok(wanted(&there) != wanted(files))
     }
@@ -99,7 +98,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         }
         let missing: Vec<&(Entry, Bytes)> = files
             .iter()
-            .filter(|(_, (entry, content))| !is_boot_cfg(entry) && !content.is_empty())
+            .filter(|(_, (entry, _))| !is_boot_cfg(entry))
             .filter(|(name, (_, content))| {
                 there.get(*name).is_none_or(|(_, there)| there != content)
             })

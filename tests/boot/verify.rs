@@ -1,7 +1,9 @@
 //! What `verify` says of media that stop: all of it at once, how bad it is, and what mends it.
 
 use crate::spoils;
-use crate::stick::{GPT, Stick, of_booting};
+use crate::stick::{GPT, Stick, of_booting, run};
+use std::fs;
+use std::process::Command;
 
 /// The lines of a report about one partition.
 fn about(report: &str, partition: u32) -> Vec<&str> {
@@ -150,6 +152,38 @@ fn a_bank_without_boot_cfg_is_a_warning_and_can_be_made_anew() {
     let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK"]);
     assert_eq!(copied.code, 0, "{}", copied.all());
     assert_eq!(stick.verify(0), "stick.img: sound\n");
+}
+
+/// Files of length zero belong to a bank as any other: a module that is missing stops the loader.
+#[test]
+fn files_without_content_are_copied_with_a_bank() {
+    let stick = Stick::new(GPT);
+    stick.write(5, "empty.v00", b"");
+    stick.write(5, "notes.txt", b"");
+    stick.write(6, "empty.v00", b"not empty");
+    let modules = String::from_utf8(stick.read(5, "boot.cfg")).unwrap();
+    let modules = modules.lines().find_map(|it| it.strip_prefix("modules="));
+    let modules = format!("{} --- empty.v00", modules.unwrap());
+    stick.set(5, "modules", Some(&modules));
+    let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK", "-z", "undo"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    for name in ["empty.v00", "notes.txt"] {
+        assert_eq!(stick.read(6, name), b"");
+    }
+    assert!(!stick.verify(0).contains("empty.v00 is missing"));
+    let at = stick.banks[&6] as usize;
+    fs::write(stick.path("bank6"), &stick.bytes()[at..]).unwrap();
+    run(Command::new("fsck.fat").arg("-n").arg(stick.path("bank6")));
+    let differ = stick.run(&["diff", "--banks", "STICK"]).stdout;
+    assert!(
+        !differ.contains("empty.v00") && !differ.contains("notes.txt"),
+        "{differ}"
+    );
+    let again = stick.run(&["bank", "copy", "5", "6", "--check", "STICK"]);
+    assert_eq!(again.code, 0, "{}", again.all());
+    let undone = stick.run(&["undo", "undo", "STICK"]);
+    assert_eq!(undone.code, 0, "{}", undone.all());
+    assert_eq!(stick.read(6, "empty.v00"), b"not empty");
 }
 
 #[test]
