@@ -152,8 +152,11 @@ impl Survey {
         let Some(bank) = self.banks.iter().find(|bank| bank.boots_next) else {
             return Standing::NoneBoots;
         };
-        match bank.states.last() {
-            None | Some(StateSurvey { is_empty: true, .. }) => Standing::NoState,
+        // Where modules= names none of them, any could be meant. An empty one leaves those before it.
+        let listed = bank.states.last().is_some_and(|last| last.listed);
+        let counts = |state: &&StateSurvey| state.listed == listed && !state.is_empty;
+        match bank.states.iter().rfind(counts) {
+            None => Standing::NoState,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
                 doubtful,

@@ -176,14 +176,20 @@ impl Stick<'_, '_> {
     /// How many devices the state that a bank loads passes through; `None` where it holds none that
     /// can be opened.
     fn passed_through(&self, slot: &Slot<'_>) -> Result<Option<usize>, Error> {
-        let Some(file) = slot.loaded_state().filter(|file| file.listed) else {
-            return Ok(None);
-        };
-        let state = self.open_state(slot, file)?;
-        match state.is_open() {
-            true => passed_through_by(&self.configuration(&state)?),
-            false => Ok(None),
+        let mut found = None;
+        for file in slot.states.iter().rev().filter(|file| file.listed) {
+            let state = self.open_state(slot, file)?;
+            if !state.is_open() {
+                return Ok(None);
+            }
+            let configuration = self.configuration(&state)?;
+            found = passed_through_by(&configuration)?;
+            // An empty one leaves what the host takes from those before it.
+            if !configuration.is_default() {
+                break;
+            }
         }
+        Ok(found)
     }
 }
 

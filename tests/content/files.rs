@@ -53,9 +53,8 @@ fn a_new_file_has_the_permissions_that_are_asked_for() {
     host.refuses(&in_bank, 2, "--mode is for files of the configuration");
 }
 
-/// Images of some vendors carry settings in an archive of another name, which `modules=` lists.
-#[test]
-fn a_configuration_under_another_name_is_found_where_the_host_loads_it() {
+/// An image of a vendor that carries settings in an archive of another name, beside the state.
+fn with_onetime(is_loaded: bool) -> Host {
     let host = Host::new("esxi67-usb-passthru");
     host.unpacked(5, "before");
     let at = host.bank_at(5);
@@ -65,18 +64,44 @@ fn a_configuration_under_another_name_is_found_where_the_host_loads_it() {
     fs::copy(host.path("before.tgz"), host.path("onetime.tgz")).unwrap();
     let onetime = host.path("onetime.tgz").display().to_string();
     tool("mcopy", &[&onetime, "::onetime.tgz"]);
+    if is_loaded {
+        let cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+        let with_it = cfg.replace("--- state.tgz", "--- onetime.tgz --- state.tgz");
+        assert_ne!(with_it, cfg);
+        fs::write(host.path("boot.cfg"), with_it).unwrap();
+        let boot_cfg = host.path("boot.cfg").display().to_string();
+        tool("mcopy", &["-o", &boot_cfg, "::boot.cfg"]);
+    }
+    host
+}
+
+/// What an empty state does not hold the host takes from what is loaded before it.
+#[test]
+fn a_state_that_is_not_all_that_the_host_loads_is_reset_with_a_word_on_the_rest() {
+    let host = with_onetime(true);
+    let onetime = host.bank_file(5, "ONETIME.TGZ");
+    let ran = host.run(&["state", "reset", "5", "STICK", "-y", "--no-undo"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let says = "lists onetime.tgz as well, which stays as it is";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    let says = "Bank 5 boots next and has 2 devices passed through";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    assert!(host.bank_file(5, "ONETIME.TGZ") == onetime);
+    let info = host.done(&["info", "STICK"]);
+    assert!(info.contains("2 devices are passed through"), "{info}");
+}
+
+/// Images of some vendors carry settings in an archive of another name, which `modules=` lists.
+#[test]
+fn a_configuration_under_another_name_is_found_where_the_host_loads_it() {
     let list = |host: &Host| host.done(&["pci", "list", "STICK", "--bank", "5", "--json"]);
+    let host = with_onetime(false);
     assert!(
         !list(&host).contains("onetime.tgz"),
         "the host does not load it"
     );
 
-    let cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
-    let with_it = cfg.replace("--- state.tgz", "--- onetime.tgz --- state.tgz");
-    assert_ne!(with_it, cfg);
-    fs::write(host.path("boot.cfg"), with_it).unwrap();
-    let boot_cfg = host.path("boot.cfg").display().to_string();
-    tool("mcopy", &["-o", &boot_cfg, "::boot.cfg"]);
+    let host = with_onetime(true);
     assert!(list(&host).contains("onetime.tgz"));
     // Of two the host takes what the later one holds.
     host.done(&["state", "export", "STICK", "loaded.tgz"]);
