@@ -234,6 +234,7 @@ fn rows_that_a_real_store_lacks_are_made_by_its_own_schemas() {
             "-c",
             "esx",
             "--no-undo",
+            "--yes",
             "-g",
         ];
         [&row, key].concat()
