@@ -135,7 +135,7 @@ fn last_is_the_newest_of_all_or_of_one_medium() {
     fs::remove_file(place.path().join("a.img")).unwrap();
     let again = place.run(&["undo", "--last", "c.img"]).expect(0);
     assert!(
-        again.stdout().contains("already as it was"),
+        again.stdout().contains("c.img: no change is left to undo"),
         "{}",
         again.stdout()
     );
@@ -168,9 +168,10 @@ fn last_names_in_lines_what_it_undoes_and_takes_one_medium() {
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
     assert!(lines.contains(&"kernelopt modify: 2 changes"), "{said}");
     assert_eq!(place.read("a.img"), between);
-    // There is nothing left to explain the second time.
-    let again = place.run(&["undo", "--last"]).expect(0);
-    assert!(!again.stderr().contains("warning"), "{}", again.stderr());
+    assert!(
+        said.contains("The newest change of ") && said.contains("a.img that is not undone yet:"),
+        "{said}"
+    );
     let kept = files(&place);
     let age = ["undo", "--older-than", "3", kept[0].to_str().unwrap()];
     place.run(&age).expect(2);
@@ -298,9 +299,17 @@ fn prune_removes_the_old_and_the_halves_of_runs_that_were_cut() {
             .unwrap();
         file.set_modified(SystemTime::now() - DAY * age).unwrap();
     }
-    place
-        .run(&["undo", "--prune", "-y", "--older-than", "0"])
-        .expect(0);
+    for (option, outcome) in [("-n", "would-remove"), ("-y", "removed")] {
+        let line = ["undo", "--prune", "--json", "--older-than", "0", option];
+        let objects = place.run(&line).expect(0).objects();
+        let told: Vec<[&str; 2]> = objects
+            .iter()
+            .map(|it| ["why", "outcome"].map(|key| it[key].as_str().unwrap()))
+            .collect();
+        assert_eq!(told, [["old", outcome], ["half", outcome]]);
+        let name = objects[1]["file"].as_str().unwrap();
+        assert!(name.ends_with("/.old.undo.partial"), "{name}");
+    }
     assert_eq!(files(&place), all[1..]);
     assert!(directory.join(".new.undo.partial").exists());
     assert!(!directory.join(".old.undo.partial").exists());
@@ -371,9 +380,118 @@ fn the_line_that_undoes_a_change_works_for_any_name() {
         // The undo file itself knows the name, too.
         let again = place.run(&["undo", "--last"]).expect(0);
         assert!(
-            again.stdout().contains("already as it was"),
+            again.stdout().contains("no change is left to undo"),
             "{}",
             again.stdout()
         );
     }
+}
+
+#[test]
+fn last_again_and_again_goes_back_change_by_change() {
+    let place = Place::new();
+    let [before, between] = changed_twice(&place, "a.img");
+    place
+        .run(&["kernelopt", "modify", "-q", "-a", "noIOMMU", "a.img"])
+        .expect(0);
+    for name in [&["a.img"][..], &[]] {
+        let line = [&["undo", "--last"][..], name].concat();
+        place.run(&line).expect(0);
+    }
+    assert_eq!(place.read("a.img"), between);
+    let shown = place
+        .run(&["undo", "--last", "-n", "--json", "a.img"])
+        .expect(0)
+        .objects();
+    let oldest = files(&place)[0].display().to_string();
+    assert_eq!(shown[0]["undone"], oldest.as_str());
+    place.run(&["undo", "--last", "a.img"]).expect(0);
+    assert_eq!(place.read("a.img"), before);
+    // Where none is left that is said, and nothing done.
+    for name in [&["a.img"][..], &[]] {
+        let line = [&["undo", "--last", "--json"][..], name].concat();
+        let objects = place.run(&line).expect(0).objects();
+        assert_eq!(objects[0]["outcome"], "unchanged");
+        assert_eq!(objects[0]["undone"], serde_json::Value::Null);
+    }
+    let said = place.run(&["undo", "--last", "a.img"]).expect(0).stdout();
+    assert!(said.contains("`bootbank undo --list`"), "{said}");
+    assert_eq!(place.read("a.img"), before);
+    // A change that is made then is the newest again.
+    place.run(&["fix", "-q", "a.img"]).expect(0);
+    place.run(&["undo", "--last", "a.img"]).expect(0);
+    assert_eq!(place.read("a.img"), before);
+}
+
+#[test]
+fn a_later_change_that_cannot_be_undone_is_not_passed_over() {
+    let place = Place::new();
+    changed_twice(&place, "a.img");
+    let kept = files(&place);
+    let mut spoilt = fs::read(&kept[1]).unwrap();
+    let last = spoilt.len() - 2000;
+    spoilt[last] ^= 1;
+    fs::write(&kept[1], spoilt).unwrap();
+    let before = place.read("a.img");
+    place.run(&["undo", "--last", "a.img"]).expect(4);
+    assert_eq!(place.read("a.img"), before);
+}
+
+#[test]
+fn last_of_a_state_file_goes_back_change_by_change_too() {
+    let place = Place::new();
+    place.copy(IMAGE, "a.img");
+    place
+        .run(&["state", "export", "-q", "a.img", "state.tgz"])
+        .expect(0);
+    let before = place.read("state.tgz");
+    place.run(&["fix", "-q", "state.tgz"]).expect(0);
+    let between = place.read("state.tgz");
+    place
+        .run(&["conf", "set", "-q", "state.tgz", "/adv/Misc/Note", "x"])
+        .expect(0);
+    place.run(&["undo", "--last", "state.tgz"]).expect(0);
+    assert_eq!(place.read("state.tgz"), between);
+    place.run(&["undo", "--last"]).expect(0);
+    assert_eq!(place.read("state.tgz"), before);
+    let said = place.run(&["undo", "--last"]).expect(0).stdout();
+    assert!(said.contains("no change is left to undo"), "{said}");
+}
+
+#[test]
+fn the_list_of_a_medium_holds_its_undo_files_alone() {
+    let place = Place::new();
+    changed_twice(&place, "a.img");
+    place.copy("esxi67-fresh", "b.img");
+    place.run(&["fix", "-q", "b.img"]).expect(0);
+    place.copy("esxi40-mbr", "c.img");
+    let count = |name: &str| {
+        let listed = place.run(&["undo", "--list", "--json", name]).expect(0);
+        listed.objects().len()
+    };
+    assert_eq!([count("a.img"), count("b.img"), count("c.img")], [2, 1, 0]);
+    let said = place.run(&["undo", "--list", "c.img"]).expect(0).stderr();
+    assert!(said.contains("there is no undo file for c.img"), "{said}");
+    place.run(&["undo", "--list", "a.img", "b.img"]).expect(2);
+}
+
+#[test]
+fn a_medium_in_place_of_an_undo_file_and_none_at_all_are_told_of_last() {
+    let place = Place::new();
+    place.copy(IMAGE, "s.img");
+    let said = place.run(&["undo", "s.img"]).expect(4).stderr();
+    assert!(
+        said.contains(
+            "s.img is a boot medium; `bootbank undo --last s.img` undoes its newest change"
+        ),
+        "{said}"
+    );
+    place.write("notes.txt", "no undo file and no medium ".repeat(100));
+    let said = place.run(&["undo", "notes.txt"]).expect(4).stderr();
+    assert!(!said.contains("--last"), "{said}");
+    let said = place.run(&["undo"]).expect(2).stderr();
+    assert!(
+        said.contains("undo --last") && said.contains("undo --list"),
+        "{said}"
+    );
 }

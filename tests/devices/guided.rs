@@ -160,6 +160,12 @@ fn a_medium_is_repaired_by_numbers_and_the_change_undone_again() {
     terminal.takes("Yes, write it");
     terminal.waits_for("ended with 0");
     assert_eq!(sha256(&image), before);
+    drop(terminal);
+
+    // What is undone is not offered to be undone again.
+    let terminal = Terminal::start(&bench, "vt100").unwrap();
+    let chosen = choose(&terminal, node);
+    assert!(!chosen.contains("Undo the last change"), "{chosen}");
 }
 
 #[test]

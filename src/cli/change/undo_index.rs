@@ -120,14 +120,42 @@ impl KeptUndo {
     }
 }
 
-/// The newest of `kept`, which are newest first, that is for a medium: of those that can be for it,
-/// by size and the UUIDs of the banks, the newest that names its serial number or its path, or else
-/// the newest.
-pub fn newest_for<'k>(
+/// What of a change can be seen on its medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The medium is as it was before the change.
+    Undone,
+    /// It can be undone.
+    Stands,
+    /// The medium holds something else: it cannot be told.
+    Unclear,
+}
+
+/// The change to undo next, of `kept`, the changes of one medium, newest first: the newest that is not
+/// undone yet. A medium that went back further fits the newer changes no more; so what cannot be told
+/// counts only if no earlier change is undone.
+pub fn next_to_undo<'k>(
+    kept: &[&'k KeptUndo],
+    standing: &mut dyn FnMut(&KeptUndo) -> Standing,
+) -> Option<&'k KeptUndo> {
+    let mut unclear = None;
+    for &file in kept {
+        match standing(file) {
+            Standing::Undone => unclear = None,
+            Standing::Stands => return unclear.or(Some(file)),
+            Standing::Unclear => unclear = unclear.or(Some(file)),
+        }
+    }
+    unclear
+}
+
+/// Those of `kept` that are for a medium: of those that can be for it, by size and the UUIDs of the
+/// banks, the ones that name its serial number or its path, or else all of them.
+pub fn kept_for<'k>(
     kept: &'k [KeptUndo],
     target: &Target,
     stick: Option<&Stick<'_, '_>>,
-) -> Option<&'k KeptUndo> {
+) -> Vec<&'k KeptUndo> {
     let path = std::path::absolute(target.path()).ok();
     let banks: Vec<String> = stick
         .into_iter()
@@ -146,7 +174,7 @@ pub fn newest_for<'k>(
         let unknown = about.banks.is_empty() || banks.is_empty();
         *size == target.size() && !other_disk && (unknown || uuids.any(|it| banks.contains(it)))
     };
-    let names_it = |it: &&&KeptUndo| {
+    let names_it = |it: &&KeptUndo| {
         it.about()
             .is_some_and(|about| match (&about.serial, target.serial()) {
                 (Some(a), Some(b)) => a == b,
@@ -154,8 +182,21 @@ pub fn newest_for<'k>(
             })
     };
     let candidates: Vec<&KeptUndo> = kept.iter().filter(can_be).collect();
-    let named = candidates.iter().find(names_it);
-    named.or(candidates.first()).copied()
+    let named: Vec<&KeptUndo> = candidates.iter().copied().filter(names_it).collect();
+    match named.is_empty() {
+        true => candidates,
+        false => named,
+    }
+}
+
+/// Those of `kept` that are for a state file of this name.
+pub fn kept_for_state_file<'k>(kept: &'k [KeptUndo], path: &Path) -> Vec<&'k KeptUndo> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let names_it = |it: &&KeptUndo| {
+        let about = it.about();
+        about.is_some_and(|about| about.target.as_ref() == Some(&path))
+    };
+    kept.iter().filter(names_it).collect()
 }
 
 fn modified(metadata: &fs::Metadata) -> Option<Timestamp> {
@@ -182,5 +223,32 @@ mod tests {
         assert_eq!(at("/x/20261126T134502Z-0123456789ab.undo"), expected);
         assert_eq!(at("20261126T134502Z-sdb-0123456789ab.undo"), expected);
         assert_eq!(at("way-back.undo"), None);
+    }
+
+    #[test]
+    fn the_newest_change_that_is_not_undone_is_the_next_to_undo() {
+        use Standing::{Stands, Unclear, Undone};
+        let cases: [(&[Standing], Option<usize>); 7] = [
+            (&[Stands, Stands], Some(0)),
+            (&[Undone, Stands], Some(1)),
+            (&[Undone, Undone], None),
+            // The medium went back further than the newest change.
+            (&[Unclear, Undone, Stands], Some(2)),
+            (&[Unclear, Undone, Undone], None),
+            // Something else was written to it: an earlier change is not undone before a later one.
+            (&[Unclear, Stands], Some(0)),
+            (&[Undone, Unclear, Unclear], Some(1)),
+        ];
+        for (standings, expected) in cases {
+            let numbers = 0..standings.len();
+            let kept: Vec<KeptUndo> = numbers
+                .map(|number| KeptUndo::look_at(PathBuf::from(number.to_string())))
+                .collect();
+            let kept: Vec<&KeptUndo> = kept.iter().collect();
+            let mut each = standings.iter();
+            let next = next_to_undo(&kept, &mut |_| *each.next().unwrap());
+            let next = next.map(|it| it.path.display().to_string());
+            assert_eq!(next, expected.map(|it| it.to_string()), "{standings:?}");
+        }
     }
 }

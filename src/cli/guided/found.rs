@@ -79,9 +79,18 @@ pub struct Bank {
 #[serde(default)]
 pub struct Undo {
     pub target: String,
+    pub file: String,
     pub time: Option<String>,
     pub serial: Option<String>,
     pub command: Option<String>,
+}
+
+/// What `bootbank undo` tells of what it does.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WayBack {
+    outcome: String,
+    undone: Option<String>,
 }
 
 impl Medium {
@@ -145,14 +154,23 @@ pub fn would_change(again: &Again, line: &[&str]) -> Result<bool, Failure> {
         .any(|outcome| outcome == "would-change"))
 }
 
-/// The newest undo file that may be for a medium.
+/// The undo file of the newest change of a medium that is not undone yet.
 ///
 /// # Errors
 /// A process that cannot be started.
-pub fn newest_undo(again: &Again, medium: &Medium) -> Result<Option<Undo>, Failure> {
+pub fn undo_of_last(again: &Again, medium: &Medium) -> Result<Option<Undo>, Failure> {
     let told = again.ask(&["undo", "--list"])?;
-    let mut files = objects::<Undo>(told).into_iter();
-    Ok(files.find(|undo| medium.may_be_of(undo)))
+    let mut files: Vec<Undo> = objects(told);
+    if !files.iter().any(|undo| medium.may_be_of(undo)) {
+        return Ok(None);
+    }
+    let told = again.ask(&["undo", "--last", "--dry-run", &medium.target])?;
+    let last = objects::<WayBack>(told).pop().unwrap_or_default();
+    if last.outcome != "would-change" {
+        return Ok(None);
+    }
+    files.retain(|undo| Some(&undo.file) == last.undone.as_ref());
+    Ok(files.pop())
 }
 
 fn objects<T: DeserializeOwned>(told: Told) -> Vec<T> {

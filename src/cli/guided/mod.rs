@@ -132,7 +132,7 @@ impl Way<'_> {
 
     fn wish(&self, medium: &Medium) -> Result<Next, Failure> {
         let banks = found::banks(&self.again, &medium.target)?;
-        let undo = found::newest_undo(&self.again, medium)?;
+        let undo = found::undo_of_last(&self.again, medium)?;
         let wishes = wishes::wishes(medium, &banks, undo.as_ref());
         let mut options: Vec<String> = wishes.iter().map(|wish| wish.words.clone()).collect();
         options.extend(["Look at another medium".to_owned(), "End".to_owned()]);

@@ -38,7 +38,7 @@ impl Wish {
 }
 
 /// What can be done about a medium that has these banks, and of whose changes `undo` is the last that
-/// was kept.
+/// is not undone yet.
 pub fn wishes(medium: &Medium, banks: &[Bank], undo: Option<&Undo>) -> Vec<Wish> {
     let others = other_banks(banks);
     let undo = undo.map(undo_of);

@@ -6,6 +6,8 @@ use crate::cli::session::Session;
 use crate::cli::terminal::{plural, quoted_path, shown};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::fs;
+use std::path::Path;
 
 pub const SCHEMA: &str = "bootbank.undo-file/1";
 
@@ -43,7 +45,7 @@ pub struct UndoFile {
     /// What --prune does with the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Why it is removed.
+    /// Why it is removed: `undone`, `old`, or `half`, what a run that was cut left of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,14 +68,20 @@ pub enum Outcome {
     Failed,
 }
 
-/// Shows every undo file, the newest first.
-pub fn list(session: &Session, files: &[KeptUndo]) -> Exit {
+/// Shows undo files, the newest first: all there are, or those of a medium.
+pub fn list(session: &Session, files: &[&KeptUndo], stick: Option<&Path>) -> Exit {
     for file in files {
         session.ui.text(&format!("{}\n", in_words(file)));
         session.ui.json(&object(file));
     }
     if files.is_empty() {
-        session.ui.say("there is no undo file");
+        session.ui.say(&match stick {
+            Some(stick) => format!(
+                "there is no undo file for {}; `bootbank undo --list` shows those of other media",
+                quoted_path(stick)
+            ),
+            None => "there is no undo file".to_owned(),
+        });
     } else {
         let count = files.len();
         session.ui.say(&format!(
@@ -106,6 +114,28 @@ pub fn object(file: &KeptUndo) -> UndoFile {
         outcome: None,
         why: None,
         error: file.found.as_ref().err().map(|failure| failure.object()),
+    }
+}
+
+/// Half an undo file, of which nothing is known but its name and size.
+pub fn object_of_half(path: &Path) -> UndoFile {
+    UndoFile {
+        schema: SCHEMA,
+        target: String::new(),
+        file: path.display().to_string(),
+        time: None,
+        size: fs::metadata(path).map_or(0, |it| it.len()),
+        medium_size: None,
+        model: None,
+        serial: None,
+        host: None,
+        command: None,
+        changes: None,
+        changed: Vec::new(),
+        banks: Vec::new(),
+        outcome: None,
+        why: Some("half"),
+        error: None,
     }
 }
 

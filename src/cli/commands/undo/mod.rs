@@ -3,11 +3,15 @@
 mod list;
 mod prune;
 mod put_back;
+mod standing;
 
-use crate::cli::change::{KeptUndo, kept_undos, newest_for, undo_directory};
+use crate::cli::change::{
+    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, next_to_undo, undo_directory,
+};
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
+use crate::cli::terminal::{quoted_path, shown};
 use crate::medium::CachedReads;
 use crate::target::Kind;
 use clap::Args;
@@ -21,20 +25,25 @@ Examples:
   bootbank undo x.undo /dev/sdX              on this medium
   bootbank undo -n x.undo                    show what would be put back
   bootbank undo a.undo b.undo                both; of one medium, the newest change first
-  bootbank undo --last                       the newest change of all
+  bootbank undo --last                       the newest change of the medium that was changed last
   bootbank undo --last /dev/sdX              the newest change of this medium
   bootbank undo --list                       which undo files there are, and what for
-  bootbank undo --prune                      remove those that are not needed any more")]
+  bootbank undo --list /dev/sdX              those of this medium
+  bootbank undo --prune                      remove those that are not needed any more
+
+Asks only with --force or --prune. --last says which change of which medium it undoes, and passes over
+changes that are undone already: run again and again, it goes back change by change.")]
 pub struct UndoCommand {
     /// Undo files that changes wrote, and after them the medium, if it is not the one that is named
     /// in the undo file
-    #[arg(value_name = "FILE|STICK", required_unless_present_any = ["list", "last", "prune"])]
+    #[arg(value_name = "FILE|STICK")]
     paths: Vec<PathBuf>,
-    /// Show the undo files in the default directory, the newest first: when, which medium, whose, what
-    /// was changed
-    #[arg(long, conflicts_with_all = ["last", "prune", "paths", "force", "dry_run"])]
+    /// Show the undo files in the default directory, or those of the medium STICK, the newest first:
+    /// when, which medium, whose, what was changed
+    #[arg(long, conflicts_with_all = ["last", "prune", "force", "dry_run"])]
     list: bool,
-    /// Use the newest undo file in the default directory: of all, or of the medium STICK
+    /// Undo the newest change that is not undone yet, by the undo files in the default directory: of
+    /// the medium STICK, or of the one that was changed last
     #[arg(long, conflicts_with = "prune")]
     last: bool,
     /// Remove undo files from the default directory: those whose change has been undone on its medium,
@@ -70,12 +79,17 @@ impl UndoCommand {
     /// The paths as undo files and a medium: the last one is the medium, unless it begins as an undo
     /// file does.
     fn split(&self) -> Result<(&[PathBuf], Option<&Path>), Failure> {
-        if self.last {
+        if self.last || self.list || self.prune {
             return match self.paths.as_slice() {
                 [] => Ok((&[], None)),
                 [stick] => Ok((&[], Some(stick))),
-                _ => Err(Failure::usage("--last takes one medium")),
+                _ if self.last => Err(Failure::usage("--last takes one medium")),
+                _ => Err(Failure::usage("--list takes one medium")),
             };
+        }
+        if self.paths.is_empty() {
+            return Err(Failure::usage("undo takes an undo file, and none is named")
+                .hint("`bootbank undo --last` undoes the newest change, and `bootbank undo --list` shows the undo files there are"));
         }
         Ok(match self.paths.split_last() {
             Some((last, [])) => (std::slice::from_ref(last), None),
@@ -121,16 +135,30 @@ impl Run for UndoCommand {
             self.halves = prune::halves()?;
         }
         if self.last && self.stick().is_none() {
+            // The medium that was changed last, by the name it had then.
+            let (newest, others) = self
+                .files
+                .split_first()
+                .map_or((None, &[][..]), |(a, b)| (Some(a), b));
+            let of_it = |it: &&KeptUndo| newest.is_some_and(|newest| it.is_of_same_medium(newest));
+            let others: Vec<KeptUndo> = others.iter().filter(of_it).cloned().collect();
             self.files.truncate(1);
+            self.files.extend(others);
         }
         Ok(())
     }
 
     fn needs(&self) -> Needs {
-        let targets = self.files.iter().filter_map(KeptUndo::about);
+        let files = match self.last {
+            // Of one medium: its name may have been another at an earlier change.
+            true => self.files.get(..1).unwrap_or_default(),
+            false => self.files.as_slice(),
+        };
+        let targets = files.iter().filter_map(KeptUndo::about);
         let targets = targets.filter_map(|about| about.target.clone());
         let directory = undo_directory().ok();
         let needs = match self.stick() {
+            Some(stick) if self.list => Needs::to_read([stick]),
             // The changes were made in spite of snapshots.
             Some(stick) => Needs::to_replace([stick]).even_with_snapshots(true),
             None if self.list => Needs::default(),
@@ -148,46 +176,97 @@ impl Run for UndoCommand {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         if self.list {
-            return Ok(list::list(session, &self.files));
+            let files = match self.stick() {
+                None => self.files.iter().collect(),
+                Some(stick) => self.files_of(session, stick)?,
+            };
+            return Ok(list::list(session, &files, self.stick()));
         }
         if self.prune {
             return prune::prune(session, self);
         }
-        let stick = self.stick();
-        if !self.last {
-            return Ok(put_back::each(session, self, &self.files, stick));
+        if self.last {
+            return self.undo_last(session);
         }
-        let newest = match stick {
-            None => self.files.first(),
-            Some(stick) if Kind::of(stick, &session.host)? == Kind::State => {
-                let path = std::path::absolute(stick).unwrap_or_else(|_| stick.to_owned());
-                let is_it = |file: &&KeptUndo| {
-                    let about = file.about();
-                    about.is_some_and(|about| about.target.as_ref() == Some(&path))
-                };
-                self.files.iter().find(is_it)
-            }
-            Some(stick) => {
-                let target = session.open_read(stick)?;
-                let medium = CachedReads::new(&target);
-                let opened = session.open_stick(&medium, target.logical_sector_size());
-                newest_for(&self.files, &target, opened.ok().as_ref())
-            }
-        };
-        let Some(newest) = newest else {
-            return Err(none_kept(stick));
-        };
-        session.ui.lines(&list::in_words(newest));
-        Ok(put_back::each(
-            session,
-            self,
-            std::slice::from_ref(newest),
-            stick,
-        ))
+        let stick = self.stick();
+        Ok(put_back::each(session, self, &self.files, stick))
     }
 
     fn schemas() -> Vec<Schema> {
         vec![Schema::of::<list::UndoFile>("undo-file")]
+    }
+}
+
+impl UndoCommand {
+    /// The undo files of a medium or a state file, the newest first.
+    fn files_of(&self, session: &Session, stick: &Path) -> Result<Vec<&KeptUndo>, Failure> {
+        let unopened = |error| put_back::unopened(error, true);
+        if Kind::of(stick, &session.host).map_err(unopened)? == Kind::State {
+            return Ok(kept_for_state_file(&self.files, stick));
+        }
+        let target = session.open_read(stick).map_err(unopened)?;
+        let medium = CachedReads::new(&target);
+        let opened = session.open_stick(&medium, target.logical_sector_size());
+        Ok(kept_for(&self.files, &target, opened.ok().as_ref()))
+    }
+
+    /// Undoes the newest change of a medium that is not undone yet.
+    fn undo_last(&self, session: &Session) -> Result<Exit, Failure> {
+        let named = self.stick();
+        let newest = self.files.first();
+        let of_newest = || newest?.about()?.target.as_deref();
+        let Some(stick) = named.or_else(of_newest) else {
+            // What is wrong with an undo file that names no medium is said where it is read.
+            return match newest {
+                Some(_) => Ok(put_back::each(
+                    session,
+                    self,
+                    self.files.get(..1).unwrap_or_default(),
+                    None,
+                )),
+                None => Err(none_kept(None)),
+            };
+        };
+        let unopened = |error| put_back::unopened(error, named.is_some());
+        let is_state = Kind::of(stick, &session.host).map_err(unopened)? == Kind::State;
+        let of_it = match named {
+            Some(_) => self.files_of(session, stick)?,
+            None => self.files.iter().collect(),
+        };
+        let next = if is_state {
+            let file = session.read_state_file(stick)?;
+            let now = file.bytes();
+            next_to_undo(&of_it, &mut |file| standing::in_state_file(file, now))
+        } else {
+            let target = session.open_read(stick).map_err(unopened)?;
+            let medium = CachedReads::new(&target);
+            next_to_undo(&of_it, &mut |file| {
+                standing::on_medium(session, file, &medium)
+            })
+        };
+        if of_it.is_empty() {
+            return Err(none_kept(Some(stick)));
+        }
+        let Some(next) = next else {
+            let object = empty(stick);
+            session.ui.text(&format!(
+                "{}: no change is left to undo, every one with an undo file is undone already; `bootbank undo --list` shows the undo files\n",
+                shown(&object.target)
+            ));
+            session.ui.json(&object);
+            return Ok(Exit::Done);
+        };
+        session.ui.lines(&format!(
+            "The newest change of {} that is not undone yet:\n{}",
+            quoted_path(stick),
+            list::in_words(next)
+        ));
+        Ok(put_back::each(
+            session,
+            self,
+            std::slice::from_ref(next),
+            Some(stick),
+        ))
     }
 }
 

@@ -5,12 +5,11 @@
 //! medium, and none that cannot be read.
 
 use super::list::{self, Outcome};
-use super::{UndoCommand, put_back};
-use crate::cli::change::{KeptUndo, half_undos};
+use super::{UndoCommand, standing};
+use crate::cli::change::{KeptUndo, Standing, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
-use crate::commit::AnyUndo;
 use crate::medium::CachedReads;
 use crate::target::Kind;
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +63,9 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
         for (file, why) in &chosen {
             ui.json(&object(file, why, Outcome::WouldRemove));
         }
+        for half in halves {
+            ui.json(&of_half(half, Outcome::WouldRemove));
+        }
         ui.say(&format!(
             "{count} file{} would be removed; nothing was removed",
             plural(count)
@@ -72,21 +74,18 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
     }
     confirm(session, args, count)?;
     let mut exits = Vec::new();
-    for (file, why) in &chosen {
-        let mut object = object(file, why, Outcome::Removed);
-        if let Err(failure) = remove(&file.path) {
+    let whole = chosen.iter();
+    let whole = whole.map(|(file, why)| (file.path.as_path(), object(file, why, Outcome::Removed)));
+    let halves = halves.iter();
+    let halves = halves.map(|half| (half.as_path(), of_half(half, Outcome::Removed)));
+    for (path, mut object) in whole.chain(halves) {
+        if let Err(failure) = remove(path) {
             failure.say(ui, "");
             object.outcome = Some(Outcome::Failed);
             object.error = Some(failure.object());
             exits.push(failure.exit());
         }
         ui.json(&object);
-    }
-    for half in halves {
-        if let Err(failure) = remove(half) {
-            failure.say(ui, "");
-            exits.push(failure.exit());
-        }
     }
     let removed = count - exits.len();
     ui.say(&format!("{removed} file{} removed", plural(removed)));
@@ -121,23 +120,23 @@ fn object(file: &KeptUndo, why: &'static str, outcome: Outcome) -> list::UndoFil
     }
 }
 
+fn of_half(path: &Path, outcome: Outcome) -> list::UndoFile {
+    list::UndoFile {
+        outcome: Some(outcome),
+        ..list::object_of_half(path)
+    }
+}
+
 /// Whether the medium is there, and is as it was before the change. What cannot be told is no.
 fn is_undone(session: &Session, file: &KeptUndo) -> bool {
     let Some(about) = file.about() else {
         return false;
     };
     let target = about.target.as_deref();
-    let undo = || put_back::read(&file.path).and_then(|bytes| put_back::parse(&file.path, &bytes));
     let is_state = |path: &&Path| matches!(Kind::of(path, &session.host), Ok(Kind::State));
     if let Some(path) = target.filter(is_state) {
         let now = session.read_state_file(path);
-        let plan = |undo: &AnyUndo| match (undo, &now) {
-            (AnyUndo::File(undo), Ok(now)) => {
-                undo.plan(now.bytes(), false).is_ok_and(|it| it.is_none())
-            }
-            _ => false,
-        };
-        return undo().is_ok_and(|undo| plan(&undo));
+        return now.is_ok_and(|now| standing::in_state_file(file, now.bytes()) == Standing::Undone);
     }
     let Some(Ok(target)) = target.map(|path| session.open_read(path)) else {
         return false;
@@ -146,11 +145,7 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
         return false;
     }
     let medium = CachedReads::new(&target);
-    let is_there = |undo: AnyUndo| match undo {
-        AnyUndo::Medium(undo) => undo.plan(&medium, false).is_ok_and(|set| set.is_empty()),
-        AnyUndo::File(_) => false,
-    };
-    undo().is_ok_and(is_there)
+    standing::on_medium(session, file, &medium) == Standing::Undone
 }
 
 fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {

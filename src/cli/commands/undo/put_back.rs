@@ -7,14 +7,16 @@ use crate::cli::change::{
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
-use crate::cli::terminal::{plural, shown, size};
+use crate::cli::terminal::{plural, quoted_path, shown, size};
 use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, UndoSummary, WriteSet};
 use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
+use crate::partition::PartitionTable;
 use crate::stick::{Error, OtherMedium, PutBack, Thing, WayBack, plan_undo};
 use crate::target::Kind;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 /// Carries out undo files one after the other: on `stick`, or each on the medium that it names. Once
@@ -63,7 +65,11 @@ fn one(
     stick: Option<&Path>,
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
-    let undo = parse(file, &read(file)?)?;
+    let undo = parse(file, &read(file)?);
+    let undo = undo.map_err(|failure| match is_target(session, file) {
+        Some(what) => of_target(failure, file, what),
+        None => failure,
+    })?;
     let path = match (stick, About::from_map(undo.about()).target) {
         (Some(stick), _) => stick.to_owned(),
         (None, Some(target)) => target,
@@ -160,9 +166,35 @@ pub fn begins_as_undo_file(path: &Path) -> bool {
 pub fn check_is_file(path: &Path) -> Result<(), Failure> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
-        return Err(Failure::usage(format!("{} is not a file", path.display())));
+        let failure = Failure::usage(format!("{} is not a file", path.display()));
+        return Err(match metadata.file_type().is_block_device() {
+            true => of_target(failure, path, "a disk"),
+            false => failure,
+        });
     }
     Ok(())
+}
+
+/// What a file is, in words, of which the newest change can be undone: it was named in place of an undo
+/// file.
+fn is_target(session: &Session, path: &Path) -> Option<&'static str> {
+    let kind = Kind::of(path, &session.host).ok()?;
+    match kind {
+        Kind::Image => {
+            let target = session.open_read(path).ok()?;
+            let table = PartitionTable::read(&target, session.common.sector_size);
+            table.is_ok().then_some("a boot medium")
+        }
+        Kind::State | Kind::VirtualDisk(_) => Some(kind.as_str()),
+        _ => None,
+    }
+}
+
+fn of_target(failure: Failure, path: &Path, what: &str) -> Failure {
+    let name = quoted_path(path);
+    failure.hint(format!(
+        "{name} is {what}; `bootbank undo --last {name}` undoes its newest change"
+    ))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
@@ -320,7 +352,7 @@ fn conclude(
 }
 
 /// What to do about a medium that cannot be opened: an undo makes no copies.
-fn unopened(error: MediumError, is_named: bool) -> Failure {
+pub fn unopened(error: MediumError, is_named: bool) -> Failure {
     let hint = match &error {
         MediumError::NotFound { .. } if !is_named => {
             "the medium had this name when it was changed; if it has another name now: bootbank undo FILE STICK"
