@@ -12,6 +12,7 @@ use crate::medium::{CachedReads, Identity, MediumError, ReadAt as _, Target};
 use crate::partition::TableError;
 use crate::pci::PciAddress;
 use crate::stick::{Cause, Error, NextBoot, Settings, Stick};
+use crate::target::Kind;
 use std::path::{Path, PathBuf};
 
 /// Disks that cannot be boot media: made of memory, made of other disks, optical drives, floppies.
@@ -45,6 +46,8 @@ pub enum Found {
     Damaged(Error),
     /// It may be one, and cannot be opened.
     Closed(MediumError),
+    /// It would have to be unpacked or handed to QEMU first, and was not: what it is.
+    NotLookedInto(Kind),
     /// It is none, and why.
     Other(String),
 }
@@ -122,6 +125,7 @@ impl Found {
             Found::Medium(summary) => summary.verdict.as_str(),
             Found::Damaged(_) => "damaged",
             Found::Closed(_) => "cannot be opened",
+            Found::NotLookedInto(_) => "not looked into",
             Found::Other(_) => "no ESXi boot medium",
         }
     }
@@ -171,6 +175,11 @@ pub fn look_at<'k>(
         disk,
         found: Found::Other(String::new()),
     };
+    if let Ok(kind @ (Kind::Packed(_) | Kind::VirtualDisk(_))) = Kind::of(path, host) {
+        medium.size = std::fs::metadata(path).ok().map(|it| it.len());
+        medium.found = Found::NotLookedInto(kind);
+        return medium;
+    }
     let target = match Target::open_read(path, host) {
         Ok(target) => target,
         Err(error) => {
@@ -387,7 +396,7 @@ mod tests {
             "passed-through boot controller",
             "damaged",
             none,
-            none,
+            "not looked into",
             none,
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);

@@ -1,6 +1,6 @@
 //! `scan`, and what else looks at the machine the program runs on.
 
-use crate::run::Place;
+use crate::run::{Place, Run};
 use serde_json::Value;
 
 /// A folder with a medium, its clone, a sealed one, a damaged one and a text.
@@ -162,4 +162,62 @@ fn usb_controllers_are_given_back_by_class_and_by_the_name_of_their_adapter() {
         .stderr();
     assert!(said.contains("cannot be told here"), "{said}");
     assert_eq!(place.read("unknown.img"), before);
+}
+
+#[test]
+fn of_many_clones_three_are_named_and_the_others_counted() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("images")).unwrap();
+    for number in 1..=6 {
+        place.copy("esxi67-fresh", &format!("images/{number}.img"));
+    }
+    let text = place.run(&["scan", "images"]).expect(0).stdout();
+    let line = "same system UUID as images/1.img, images/2.img, images/3.img and 2 more: a clone of 5 others";
+    assert_eq!(text.matches(line).count(), 3, "{text}");
+    assert!(!text.contains("images/5.img, "), "{text}");
+    let objects = place.run(&["scan", "--json", "images"]).expect(0).objects();
+    assert_eq!(objects[0]["clones"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_file_of_several_names_is_no_clone_of_itself() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("images")).unwrap();
+    let image = place.copy("esxi67-fresh", "images/a.img");
+    let named = |name: &str| place.path().join("images").join(name);
+    std::fs::hard_link(&image, named("hard.img")).unwrap();
+    std::os::unix::fs::symlink("a.img", named("soft.img")).unwrap();
+    let run = place.run(&["scan", "images"]).expect(0);
+    assert!(!run.stdout().contains("clone"), "{}", run.stdout());
+    for name in ["hard", "soft"] {
+        let said =
+            format!("images/{name}.img is the same file as images/a.img, and looked at once");
+        assert!(run.stderr().contains(&said), "{}", run.stderr());
+    }
+    let objects = place.run(&["scan", "--json", "images"]).expect(0).objects();
+    assert_eq!(objects.len(), 1);
+    assert_eq!(objects[0]["clones"], serde_json::json!([]));
+}
+
+#[test]
+fn packed_images_and_virtual_disks_are_said_to_be_not_looked_into() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("images")).unwrap();
+    place.write("images/a.img.gz", b"\x1f\x8b\x08\0 and more");
+    place.write("images/b.qcow2", b"QFI\xfb\0\0\0\x03");
+    // Neither is QEMU started, nor a temporary file made.
+    let mut command = place.command(&["scan", "images"]);
+    command.env("TMPDIR", place.path().join("nowhere"));
+    command.env("PATH", place.path());
+    let text = Run(command.output().unwrap()).expect(0).stdout();
+    for line in [
+        "not looked into, because it is a packed image: `bootbank info images/a.img.gz`",
+        "not looked into, because it is a virtual disk: `bootbank info images/b.qcow2`",
+    ] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+    let objects = place.run(&["scan", "--json", "images"]).expect(0).objects();
+    let verdicts: Vec<&Value> = objects.iter().map(|it| &it["verdict"]).collect();
+    assert_eq!(verdicts, ["not looked into"; 2]);
+    assert_eq!(objects[0]["reason"], "it is a packed image");
 }

@@ -6,7 +6,7 @@ use crate::cli::report::{
     BelongsTo, ErrorObject, Exit, Failure, SymptomObject, disk_in_words, first_of_all,
     passed_in_words, whose_in_words,
 };
-use crate::cli::session::{Run, Schema, Session, for_each};
+use crate::cli::session::{Run, Schema, Session, for_each, once_each};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, name, plural, quoted_path, shown, size, styled,
 };
@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "bootbank.scan/1";
 
+/// Most clones of a medium that are named in text.
+const MOST_NAMED: usize = 3;
+
 /// Find ESXi boot media among the attached disks, or the files of a folder
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
@@ -33,7 +36,8 @@ Examples:
 
 Each disk is shown with its lasting name below /dev/disk/by-id, model and serial number: clones are
 told apart by these. No right is needed but to read the disks; what may not be read is listed with
-the line that allows it. Nothing is written.")]
+the line that allows it. Packed images and virtual disks are listed and not looked into: `bootbank info
+FILE` does. Nothing is written.")]
 pub struct Scan {
     /// Look into the files of this folder instead of the attached disks
     #[arg(value_name = "DIR")]
@@ -49,7 +53,8 @@ struct Medium {
     schema: &'static str,
     target: String,
     /// `boots`, `passed-through boot controller`, `sealed`, `damaged`, `does not boot`, `undecided`,
-    /// `cannot be opened` or `no ESXi boot medium`.
+    /// `cannot be opened`, `not looked into` (a packed image or a virtual disk, which `bootbank info`
+    /// looks into) or `no ESXi boot medium`.
     verdict: &'static str,
     /// Why.
     reason: Option<String>,
@@ -143,22 +148,30 @@ impl Run for Scan {
     }
 
     fn needs(&self) -> Needs {
-        Needs::to_read(&self.paths)
+        Needs::to_read(&self.paths).leaving_packed()
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
-        let found = for_each(
-            session,
-            &self.paths,
-            session.common.jobs.unwrap_or(1),
-            |path| {
-                let medium = look_at(path, &session.host, session.bench(), |size| {
-                    session.settings(size)
-                });
-                session.ui.target_done();
-                medium
-            },
-        );
+        let paths = match &self.folder {
+            // Each disk that is attached is shown, whatever it is over.
+            None => self.paths.clone(),
+            Some(_) => {
+                let (paths, again) = once_each(&self.paths, &session.host);
+                for (path, first) in again {
+                    let (path, first) = (name(&path), name(&first));
+                    let said = format!("{path} is the same file as {first}, and looked at once");
+                    session.ui.say(&said);
+                }
+                paths
+            }
+        };
+        let found = for_each(session, &paths, session.common.jobs.unwrap_or(1), |path| {
+            let medium = look_at(path, &session.host, session.bench(), |size| {
+                session.settings(size)
+            });
+            session.ui.target_done();
+            medium
+        });
         let clones = Clones::among(&found);
         let mut shown = 0usize;
         for medium in &found {
@@ -251,6 +264,7 @@ fn object(medium: &FoundMedium, clones: &Clones<'_>) -> Medium {
             let object = Failure::from(error).object();
             (Some(object.message.clone()), None, Some(object))
         }
+        Found::NotLookedInto(kind) => (Some(format!("it is {kind}")), None, None),
         Found::Other(why) => (Some(why.clone()), None, None),
     };
     Medium {
@@ -328,11 +342,8 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
             line(host_in_words(summary));
             line(verdict_in_words(summary, &medium.path));
             let others = clones.of(medium, summary);
-            if !others.is_empty() {
-                line(format!(
-                    "same system UUID as {}: one is a clone of the other",
-                    shown(&others.join(", "))
-                ));
+            if let Some(clones) = clones_in_words(&others) {
+                line(clones);
             }
             if is_verbose {
                 line(shown(&whose_in_words(&summary.whose)));
@@ -354,6 +365,10 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
                 line(shown(&hint));
             }
         }
+        Found::NotLookedInto(kind) => line(format!(
+            "not looked into, because it is {kind}: `bootbank info {}`",
+            quoted_path(&medium.path)
+        )),
         Found::Other(why) => line(format!("no ESXi boot medium: {}", shown(why))),
     }
     if !medium.system.is_empty() {
@@ -363,6 +378,22 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
         line(format!("in use: {}", shown(&uses.join("; "))));
     }
     text
+}
+
+/// Which others are clones; of many, how many more.
+fn clones_in_words(others: &[String]) -> Option<String> {
+    let named = others.get(..MOST_NAMED).unwrap_or(others);
+    let names = shown(&named.join(", "));
+    match others.len().saturating_sub(named.len()) {
+        _ if others.is_empty() => None,
+        0 => Some(format!(
+            "same system UUID as {names}: one is a clone of the other"
+        )),
+        more => Some(format!(
+            "same system UUID as {names} and {more} more: a clone of {} others",
+            others.len()
+        )),
+    }
 }
 
 /// `host esx7.lab, build 7.0.2-0.0.1, bank 5 boots next`

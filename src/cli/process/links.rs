@@ -53,6 +53,8 @@ impl Links {
             }
             let link = if Address::is_one(&path) {
                 Target::connect(&path, access).map(|target| (target, None, None))
+            } else if needs.leaves_packed {
+                continue;
             } else if let Some(format) = format_of(&path) {
                 // Who writes to it is the server.
                 needs.only_read(&path);

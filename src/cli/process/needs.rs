@@ -63,6 +63,8 @@ pub struct Needs {
     pub copies: bool,
     /// Whether virtual disks that hold snapshots are changed as well.
     pub even_with_snapshots: bool,
+    /// Whether packed images and virtual disks are told from other files, and not opened.
+    pub leaves_packed: bool,
 }
 
 impl Needs {
@@ -159,6 +161,9 @@ impl Needs {
     /// A file in the directory for temporary files, for each of what is read that may have to be
     /// unpacked, and once more where it is looked into before it is worked on.
     pub fn unpack(&mut self) {
+        if self.leaves_packed {
+            return;
+        }
         let packed = self.reads.iter().filter(|path| may_be_packed(path)).count();
         let scratch = std::iter::repeat_n(std::env::temp_dir(), 2 * packed);
         self.scratch_in.extend(scratch);
@@ -168,6 +173,13 @@ impl Needs {
     #[must_use]
     pub fn even_with_snapshots(mut self, so: bool) -> Self {
         self.even_with_snapshots = so;
+        self
+    }
+
+    /// The same, where nothing is unpacked, and no virtual disk handed to QEMU.
+    #[must_use]
+    pub fn leaving_packed(mut self) -> Self {
+        self.leaves_packed = true;
         self
     }
 

@@ -11,7 +11,9 @@ pub use options::{Common, CommonArgs, key_store, keys};
 pub use run::{Program, Run, Schema};
 pub(crate) use run::{changes_many, changes_one, command_list, looks_at_many, looks_at_one};
 pub use source::unpack_failure;
-pub use targets::{MaybeTargets, TargetArgs, distinct, for_each, look_at_each, usual_jobs};
+pub use targets::{
+    MaybeTargets, TargetArgs, distinct, for_each, look_at_each, once_each, usual_jobs,
+};
 
 use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};

@@ -11,7 +11,8 @@ use crate::cli::terminal::Ui;
 use crate::host::Host;
 use crate::medium::Identity;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -135,21 +136,36 @@ fn lines(text: &[u8]) -> impl Iterator<Item = PathBuf> {
 /// The targets, each medium once however often and by whatever name it was given. What does
 /// not exist stays in the list: its error is for the one who opens it.
 pub fn distinct(paths: &[PathBuf], host: &Host, ui: &Ui) -> Vec<PathBuf> {
-    let mut seen = BTreeSet::new();
-    let mut distinct = Vec::new();
+    let (distinct, again) = once_each(paths, host);
+    for (path, _) in again {
+        ui.warn(&format!(
+            "{} is named twice; it is used once",
+            path.display()
+        ));
+    }
+    distinct
+}
+
+/// Each medium by the first of its names, and the other names, each with the first.
+pub fn once_each(paths: &[PathBuf], host: &Host) -> (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>) {
+    let mut seen: BTreeMap<Identity, &PathBuf> = BTreeMap::new();
+    let (mut distinct, mut again) = (Vec::new(), Vec::new());
     for path in paths {
         let identity = Identity::of(path, host).ok();
         let identity = identity.map(|identity| behind_loops(identity, host));
-        if identity.is_some_and(|identity| !seen.insert(identity)) {
-            ui.warn(&format!(
-                "{} is named twice; it is used once",
-                path.display()
-            ));
-        } else {
-            distinct.push(path.clone());
+        let first = identity.and_then(|identity| match seen.entry(identity) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(new) => {
+                new.insert(path);
+                None
+            }
+        });
+        match first {
+            Some(first) => again.push((path.clone(), first.clone())),
+            None => distinct.push(path.clone()),
         }
     }
-    distinct
+    (distinct, again)
 }
 
 /// The file, where a disk is a loop device over all of one: another loop device can be over it too.
