@@ -22,7 +22,9 @@ use commands::Command;
 use guided::Guide;
 use process::{Interrupt, Links, Outputs, check_means, confine_to, is_stream, take_stdin};
 use report::{ERROR, Exit, Failure};
-use session::{Common, CommonArgs, Program, Run, Schema, Session, key_store, keys};
+use session::{
+    Common, CommonArgs, Program, Run, Schema, Session, check_no_key_on_stdin, key_store, keys,
+};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
@@ -218,6 +220,9 @@ fn prepare(
     let mut common = Common::new(typed)?;
     if !command.only_looks() {
         common.check_for_change()?;
+    }
+    if command.starts_itself() {
+        check_no_key_on_stdin(typed)?;
     }
     let key_from_stdin = typed.recovery_key.as_deref().is_some_and(is_stream);
     if let Some(targets) = command.targets_mut() {

@@ -216,6 +216,56 @@ fn a_station_that_cannot_ask_is_not_begun_unless_told_to() {
         .says("does not exist");
 }
 
+#[test]
+fn no_more_media_are_changed_than_were_counted_though_several_come_at_once() {
+    let bench = Bench::new();
+    let names = ["a.img", "b.img", "c.img"];
+    let images = names.map(|name| {
+        let image = bench.path(name);
+        fs::copy(bench.bundled("esxi67-usb-passthru"), &image).unwrap();
+        image
+    });
+    let before = sha256(&images[0]);
+    // A disk is also called by its name alone.
+    let arguments = [
+        "--fix", "--only", "loop235", "--only", "loop236", "--only", "loop237", "--count", "1",
+        "--json",
+    ];
+    let (station, mut said) = Station::start(&bench, &arguments);
+    let numbers = [235, 236, 237];
+    let mut devices = Vec::new();
+    for (number, image) in numbers.into_iter().zip(&images) {
+        let Some(device) = LoopDevice::attach_as(number, image) else {
+            return;
+        };
+        devices.push(device);
+    }
+    let written = station.ends(0);
+    assert_eq!(written.lines().count(), 1, "{written}");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("1 medium treated"), "{rest}");
+    let changed = images.iter().filter(|image| sha256(image) != before);
+    assert_eq!(changed.count(), 1);
+}
+
+#[test]
+fn a_key_on_standard_input_is_refused_before_the_first_medium() {
+    let bench = Bench::new();
+    bench
+        .run(&[
+            "station",
+            "--fix",
+            "-y",
+            "--recovery-key",
+            "-",
+            "--count",
+            "0",
+        ])
+        .exits(2)
+        .says("name a file with --recovery-key, not standard input");
+}
+
 fn wait_for(done: impl Fn() -> bool) {
     for _ in 0..600 {
         if done() {

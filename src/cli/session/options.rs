@@ -266,17 +266,39 @@ impl Common {
 /// Names a file with a recovery key, so that a script need not name it each time.
 const RECOVERY_KEY_FILE: &str = "BOOTBANK_RECOVERY_KEY_FILE";
 
+/// The file with the recovery key, and what names it.
+fn recovery_key_file(args: &CommonArgs) -> Option<(PathBuf, &'static str)> {
+    if let Some(path) = &args.recovery_key {
+        return Some((path.clone(), "--recovery-key"));
+    }
+    let path = std::env::var_os(RECOVERY_KEY_FILE).filter(|path| !path.is_empty())?;
+    Some((PathBuf::from(path), RECOVERY_KEY_FILE))
+}
+
+/// Refuses a key on standard input, which the processes that a command starts for each medium do not
+/// have.
+///
+/// # Errors
+/// Usage, with what names standard input.
+pub fn check_no_key_on_stdin(args: &CommonArgs) -> Result<(), Failure> {
+    let store = args.key_file.clone().map(|path| (path, "--key-file"));
+    let mut files = recovery_key_file(args).into_iter().chain(store);
+    match files.find(|(path, _)| process::is_stream(path)) {
+        None => Ok(()),
+        Some((_, named_by)) => Err(Failure::usage(format!(
+            "the key is read anew for each medium: name a file with {named_by}, not standard input"
+        ))),
+    }
+}
+
 /// The keys a run begins with: none, or the recovery key. Read before the process confines itself,
 /// and before any target is looked at.
 ///
 /// # Errors
 /// A file that cannot be read, or a text that is no recovery key.
 pub fn keys(args: &CommonArgs) -> Result<KeyCache, Failure> {
-    let of_environment = || std::env::var_os(RECOVERY_KEY_FILE).filter(|path| !path.is_empty());
-    let (path, named_by) = match (&args.recovery_key, of_environment()) {
-        (Some(path), _) => (path.clone(), "--recovery-key"),
-        (None, Some(path)) => (PathBuf::from(path), RECOVERY_KEY_FILE),
-        (None, None) => return Ok(KeyCache::new()),
+    let Some((path, named_by)) = recovery_key_file(args) else {
+        return Ok(KeyCache::new());
     };
     let key = recovery_key(&path);
     let key =

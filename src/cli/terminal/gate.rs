@@ -67,7 +67,7 @@ impl Gate {
     }
 
     /// An object as a line of JSON.
-    pub(super) fn json(&self, object: &impl Serialize) -> Vec<u8> {
+    pub fn json(&self, object: &impl Serialize) -> Vec<u8> {
         let line = line_of(object);
         let text = String::from_utf8_lossy(&line);
         if self.shows_secrets || !Guarded::of(&*text).is_secret() {

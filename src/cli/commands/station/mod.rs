@@ -9,7 +9,7 @@ mod treat;
 use crate::cli::process::{Again, Needs, is_stream, text};
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::{Run, Schema, Session};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{Gate, shown};
 use crate::diagnosis::attached_disks;
 use crate::edit::plan_file::DeclaredPlan;
 use crate::host::{Arrivals, Disk, Host};
@@ -53,8 +53,8 @@ pub struct Station {
     /// Add an entry for each medium to the end of this file, as JSON Lines
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Treat only disks whose node, or name below /dev/disk/by-id, is this; * stands for anything
-    /// (repeatable). These may hang on anything: SATA and NVMe disks in a bay, loop devices. The disks
+    /// Treat only disks whose node (/dev/sdX or sdX), or name below /dev/disk/by-id, with or without
+    /// that directory, is this; * stands for anything (repeatable). These may hang on anything: SATA and NVMe disks in a bay, loop devices. The disks
     /// that the running system is on are left alone all the same
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -109,9 +109,12 @@ impl Run for Station {
             "Plug in the first medium. What is plugged in already is left alone. Ctrl-C ends.",
         );
         let mut exits = Vec::new();
-        while !session.interrupt.requested() && self.count.is_none_or(|most| exits.len() < most) {
+        let is_over = |treated: usize| {
+            session.interrupt.requested() || self.count.is_some_and(|most| treated >= most)
+        };
+        while !is_over(exits.len()) {
             for disk in arrivals.look(&attached_disks(&session.host)) {
-                if session.interrupt.requested() {
+                if is_over(exits.len()) {
                     break;
                 }
                 if let Some(why) = self.left_alone(&disk, &session.host) {
@@ -127,7 +130,7 @@ impl Run for Station {
                 ui.json(&treated);
                 exits.push(exit);
                 if let Some(log) = &log {
-                    log.add(&treated)?;
+                    log.add(ui.gate(), &treated)?;
                 }
             }
             std::thread::sleep(PAUSE);
@@ -191,6 +194,7 @@ impl Station {
         let by_id = disk.by_id.as_deref();
         let names = [
             Some(disk.node.as_path()),
+            Some(Path::new(&disk.name)),
             by_id,
             by_id.and_then(Path::file_name).map(Path::new),
         ];
@@ -219,10 +223,11 @@ impl<'p> Log<'p> {
     }
 
     /// Adds an entry, on the disk before the next medium is treated.
-    fn add(&self, treated: &Treated) -> Result<(), Failure> {
-        let line = format!("{}\n", serde_json::json!(treated));
+    fn add(&self, gate: Gate, treated: &Treated) -> Result<(), Failure> {
+        let mut line = gate.json(treated);
+        line.push(b'\n');
         let mut file = &self.file;
-        let written = file.write_all(line.as_bytes());
+        let written = file.write_all(&line);
         written.and_then(|()| file.sync_data()).map_err(|error| {
             let path = self.path;
             Failure::io(format!("cannot write to {}: {error}", path.display()))

@@ -67,15 +67,17 @@ impl Treated {
         match (&self.error, self.outcome.as_str()) {
             (Some(trouble), outcome) => {
                 let outcome = match outcome {
-                    "partial" => "partly changed",
-                    "not-started" => "not started",
-                    _ => "failed",
+                    "changed" => "changed, but ",
+                    "unchanged" => "nothing to change, but ",
+                    "partial" => "partly changed: ",
+                    "not-started" => "not started: ",
+                    _ => "failed: ",
                 };
                 let message = shown(&trouble.message);
                 let message = message
                     .strip_prefix(&format!("{}: ", self.target))
                     .unwrap_or(&message);
-                let _ = write!(line, "{}: {message}", styled(outcome, ERROR));
+                let _ = write!(line, "{}{message}", styled(outcome, ERROR));
             }
             (None, "unchanged") => line.push_str("nothing to change"),
             (None, outcome) => line.push_str(&shown(outcome)),
@@ -95,5 +97,46 @@ impl Treated {
             let _ = writeln!(line, "    {}", shown(hint));
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::recorded::Recorded;
+
+    #[test]
+    fn a_medium_that_was_changed_is_not_said_to_have_failed() {
+        let disk = Recorded::open("desktop").host().disks().remove(0);
+        let cases = [
+            ("changed", "changed, but it was replaced"),
+            ("unchanged", "nothing to change, but it was replaced"),
+            ("partial", "partly changed: it was replaced"),
+            ("not-started", "not started: it was replaced"),
+            ("failed", "failed: it was replaced"),
+        ];
+        for (outcome, expected) in cases {
+            let treated = Treated {
+                schema: SCHEMA,
+                target: "/dev/sdx".to_owned(),
+                time: String::new(),
+                by_id: None,
+                model: None,
+                serial: None,
+                size: 0,
+                bus: "usb",
+                host_before: None,
+                host_after: None,
+                outcome: outcome.to_owned(),
+                undo: None,
+                warnings: Vec::new(),
+                error: Some(Trouble {
+                    message: "/dev/sdx: it was replaced".to_owned(),
+                    ..Trouble::default()
+                }),
+            };
+            let words = anstream::adapter::strip_str(&treated.in_words(&disk)).to_string();
+            assert!(words.contains(&format!("): {expected};")), "{words}");
+        }
     }
 }
