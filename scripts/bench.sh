@@ -15,6 +15,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
+. scripts/lib/build-dir.sh
 . scripts/lib/debian.sh
 . scripts/lib/modules.sh
 
@@ -23,7 +24,7 @@ usage() {
   exit 2
 }
 
-quick='' vm='' guestfish='' bootbank='' fast=/dev/shm target=${CARGO_TARGET_DIR:-target} out=docs/performance.md
+quick='' vm='' guestfish='' bootbank='' fast=/dev/shm target=$build_dir out=docs/performance.md
 disk=$target
 while (($#)); do
   case $1 in

@@ -41,12 +41,20 @@ unpacked() {
   place=$1/$2-${version//[^A-Za-z0-9.+~-]/_}
   if [[ ! -d $place ]]; then
     echo "${0##*/}: fetching $2 $version" >&2
-    rm -rf "$place.part"
-    mkdir -p "$place.part/x"
-    # apt's own user may not write here: it says so and goes on.
-    (cd "$place.part" && apt-get download -qq "$2=$version" 2>/dev/null)
-    dpkg-deb -x "$place.part"/*.deb "$place.part/x"
-    mv "$place.part/x" "$place"
+    # Chained, since bash does not end at a failure inside $(...). apt says at each download that its own user
+    # may not write here, and goes on: what it says is shown where it fails.
+    if ! {
+      rm -rf "$place.part" &&
+        mkdir -p "$place.part/x" &&
+        (cd "$place.part" && apt-get download -qq "$2=$version" 2>said) &&
+        dpkg-deb -x "$place.part"/*.deb "$place.part/x" &&
+        mv "$place.part/x" "$place"
+    }; then
+      echo "${0##*/}: cannot fetch $2 $version:" >&2
+      cat "$place.part/said" >&2 || true
+      rm -rf "$place.part"
+      return 1
+    fi
     rm -r "$place.part"
   fi
   echo "$place"

@@ -21,8 +21,8 @@ without_a_person='bootbank=fix-boot-device bootbank.yes loglevel=6'
 # The program for the image has to be a static one.
 rescue_program() {
   if ldd "$binary" >/dev/null 2>&1; then
-    [[ -e target/dist/bootbank-x86_64 ]] || scripts/build-static --arch x86_64 >&2
-    echo target/dist/bootbank-x86_64
+    [[ -e "$build_dir/dist/bootbank-x86_64" ]] || scripts/build-static --arch x86_64 >&2
+    echo "$build_dir/dist/bootbank-x86_64"
   else
     echo "$binary"
   fi

@@ -15,5 +15,6 @@ mod many;
 mod pipeline;
 mod run;
 mod scan;
+mod scripts;
 mod spread;
 mod undo;
