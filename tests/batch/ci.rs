@@ -35,10 +35,12 @@ fn make(place: &Place, arguments: &[&str]) -> Output {
 fn the_makefile_checks_and_builds_and_has_nothing_to_do_the_second_time() {
     let place = place();
     let original = place.read("images/one.img");
-    assert!(
-        !make(&place, &["check"]).status.success(),
-        "the images differ from the plan"
-    );
+    // What is checked is what was built, and not the images it was built from.
+    let checked = make(&place, &["check", "PATCHED=images/one.img"]);
+    assert!(!checked.status.success(), "it differs from the plan");
+    let checked = make(&place, &["check"]);
+    let errors = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{errors}");
     let made = make(&place, &[]);
     assert!(
         made.status.success(),
@@ -121,10 +123,8 @@ fn the_scripts_in_the_workflows_install_a_release_and_do_what_they_are_for() {
                 .env("BOOTBANK_RELEASE", &release)
                 .output()
                 .unwrap();
-            let is_check = script.contains("bootbank apply --check");
-            let expected = if is_check { 1 } else { 0 };
             let errors = String::from_utf8_lossy(&done.stderr);
-            assert_eq!(done.status.code(), Some(expected), "{script}: {errors}");
+            assert_eq!(done.status.code(), Some(0), "{script}: {errors}");
             checked += 1;
         }
         assert!(checked >= 3, "{file}");
