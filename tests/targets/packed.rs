@@ -92,3 +92,16 @@ fn nothing_is_left_of_what_was_unpacked_and_a_place_for_it_can_be_named() {
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("TMPDIR names another directory"), "{said}");
 }
+
+#[test]
+fn of_a_packed_image_that_is_cut_off_it_is_said_what_to_do() {
+    let host = Host::new("esxi67-usb-passthru");
+    for (extension, packer) in PACKERS {
+        let name = packed(&host, extension, packer);
+        let whole = std::fs::read(host.path(&name)).unwrap();
+        std::fs::write(host.path(&name), &whole[..whole.len() / 2]).unwrap();
+        for words in [&["info", &name][..], &["fix", "-o", "copy.img", &name]] {
+            host.refuses(words, 4, "copy or download it again; `gzip -t FILE`");
+        }
+    }
+}

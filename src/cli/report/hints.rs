@@ -81,6 +81,9 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "which banks the loader looks at goes by the numbers in the partition table, and bootbank does not change tables: \
              give the banks their numbers back on a copy of the medium, with `sgdisk --transpose` for a GPT"
         }
+        Cause::WouldStop(_) => {
+            "`bootbank verify STICK` says where the loader would stop; `bootbank bank use` goes on all the same with --even-if-broken"
+        }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
@@ -178,13 +181,8 @@ fn fat_hint(error: &FatError) -> Option<String> {
 fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
-            "nothing was written; the key is in the host's TPM, not on this medium. If this host's recovery key was written down, \
-             --recovery-key FILE opens the state with it. Three ways are left on the host itself: \
-             (1) while it runs, give the device back with `esxcli hardware pci pcipassthru set -d ADDR -e false -a`, re-link the bank with \
-             `localcli --plugin-dir=/usr/lib/vmware/esxcli/int/ boot system restore --bootbanks` and run /sbin/auto-backup.sh; \
-             (2) start it with its recovery key: `bootbank kernelopt modify STICK -a encryptionRecoveryKey=KEY` puts the key into boot.cfg, \
-             and `-d encryptionRecoveryKey` takes it out once the host runs; \
-             (3) reinstall and keep the datastores"
+            "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
+             the state; without it, docs/supported.md says what is left"
         }
         StateError::Archive {
             source: ArchiveError::LinkedTo { path, link },
@@ -197,14 +195,12 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
             ));
         }
         StateError::NoKeyBeside { .. } => {
-            "nothing was written; put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"
+            "put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"
         }
-        StateError::Manifest { .. } => {
-            "nothing was written; unpack it with tar, and work on the state.tgz inside"
-        }
+        StateError::Manifest { .. } => "unpack it with tar, and work on the state.tgz inside",
         StateError::NoConfiguration { .. } => Kind::TAKEN,
         StateError::RecoveryKey { .. } => {
-            "nothing was written; name the file with this host's recovery key by --recovery-key FILE: \
+            "name the file with this host's recovery key by --recovery-key FILE: \
              `esxcli system settings encryption recovery list` shows it while the host runs. If it is the right one, \
              please report it: how the key of a sealed host is made was never seen on a real one"
         }
@@ -280,6 +276,10 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
         }
         MediumError::Nbd { source, .. } => return nbd_hint(source),
         MediumError::VirtualDisk { path, source } => return virtual_disk_hint(path, source),
+        // An unpacker's own errors are no errno.
+        MediumError::Unpack { source } if source.raw_os_error().is_none() => {
+            "the packed image is cut off or damaged: copy or download it again; `gzip -t FILE` (`xz -t`, `zstd -t`) checks it".to_owned()
+        }
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
