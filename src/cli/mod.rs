@@ -25,6 +25,7 @@ use report::{ERROR, Exit, Failure};
 use session::{
     Common, CommonArgs, Program, Run, Schema, Session, check_no_key_on_stdin, key_store, keys,
 };
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui};
@@ -41,10 +42,10 @@ Examples:
   bootbank fix -o fixed.img stick.img   the same on a copy; stick.img stays as it is
   bootbank undo FILE stick.img          put back what a change replaced
 
-STICK is an image file, a block device such as /dev/sdX, a virtual disk (qcow2, VMDK, VHD, VHDX, VDI; QEMU must
+STICK is an image file, a block device such as /dev/sdX, a virtual disk (qcow2, VMDK, VHD, VHDX, VDI; QEMU must \
 be installed), or an NBD export: nbd+unix:///NAME?socket=PATH, nbd://HOST:PORT/NAME.
 
-Power the host off before you change its boot medium: a running host overwrites the change from
+Power the host off before you change its boot medium: a running host overwrites the change from \
 memory.
 
 Exit codes:
@@ -85,14 +86,26 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors and come here too; clap knows which is which.
             if !error.use_stderr() {
-                let _ = error.print();
-                return Exit::Done.into();
+                return said_itself(&error).into();
             }
             say_usage(&error);
             return Exit::Usage.into();
         }
     };
     run(command, &common, words).into()
+}
+
+/// Prints what was asked about the program itself. Nobody who stops reading misses anything.
+fn said_itself(text: &clap::Error) -> Exit {
+    match text.print().and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let ui = Ui::new(false, false, 0, ColorChoice::Never, Gate::new(false));
+            let failure = Failure::io(format!("cannot write to standard output: {error}"));
+            failure.say(&ui, "");
+            failure.exit()
+        }
+        _ => Exit::Done,
+    }
 }
 
 /// What there is to say to a command line without a command, where nobody can be asked.

@@ -31,6 +31,47 @@ fn the_reference_and_the_schemas_are_those_of_the_program() {
 }
 
 #[test]
+fn no_paragraph_of_a_help_text_is_broken_before_the_line_is_full() {
+    let reference = fs::read_to_string(repository("docs/cli.md")).unwrap();
+    let texts = reference
+        .split("```")
+        .filter_map(|it| it.strip_prefix("text\n"));
+    for text in texts {
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            if is_prose(pair[0]) && is_prose(pair[1]) && !pair[0].ends_with(':') {
+                let word = pair[1].split(' ').next().unwrap();
+                let joined = pair[0].len() + 1 + word.len();
+                assert!(joined > 100, "{pair:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let place = Place::new();
+    for asked in [
+        &["--help"][..],
+        &["--version"],
+        &["help"],
+        &["fix", "--help"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let run = place.command(asked).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(5), "{asked:?}: {said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+        // Whoever reads no further has read enough.
+        let script = "\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}";
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script, crate::run::BOOTBANK]).args(asked);
+        assert_eq!(bash.status().unwrap().code(), Some(0), "{asked:?}");
+    }
+}
+
+#[test]
 fn there_is_a_manual_page_for_every_command_and_completions_that_shells_can_read() {
     let place = Place::new();
     place.run(&["man", "man1"]).expect(0);

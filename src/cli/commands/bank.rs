@@ -44,7 +44,7 @@ Examples:
   bootbank bank use 5 stick.img
   bootbank bank use 6 -n --diff stick.img
 
-Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A bank that would not
+Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A bank that would not \
 start the host is refused.")]
 pub struct Use {
     /// Number of the bank's partition
@@ -66,7 +66,7 @@ Examples:
   bootbank bank copy 5 6 stick.img           bank 6 becomes a copy of bank 5
   bootbank bank copy 5 6 -n stick.img        show what would change
 
-The copy keeps the identity and the label of its volume. A cut leaves the original as the bank that
+The copy keeps the identity and the label of its volume. A cut leaves the original as the bank that \
 boots. Only files that differ are written.")]
 pub struct Copy {
     /// Number of the partition of the original
@@ -85,7 +85,7 @@ pub struct Copy {
 Examples:
   bootbank bank mark-clean 5 stick.img
 
-The loader ignores the mark, but the check before an upgrade refuses such a host (VMware KB 345227).
+The loader ignores the mark, but the check before an upgrade refuses such a host (VMware KB 345227). \
 The volume is checked first.")]
 pub struct MarkClean {
     /// Number of the bank's partition

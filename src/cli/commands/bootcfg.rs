@@ -45,7 +45,7 @@ Examples:
   bootbank bootcfg set stick.img timeout 10
   bootbank bootcfg set --bank 6 -n --diff stick.img bootstate 0
 
-The modules that stay in modules= keep their order: a changed order stops the host.
+The modules that stay in modules= keep their order: a changed order stops the host. \
 To choose the bank that boots next: bootbank bank use N STICK.")]
 pub struct Set {
     /// Image file or block device

@@ -34,9 +34,9 @@ Examples:
   bootbank scan images/                      the files of a folder
   bootbank scan --json | jq -r 'select(.verdict == \"boots\").target'
 
-Each disk is shown with its lasting name below /dev/disk/by-id, model and serial number: clones are
-told apart by these. No right is needed but to read the disks; what may not be read is listed with
-the line that allows it. Packed images and virtual disks are listed and not looked into: `bootbank info
+Each disk is shown with its lasting name below /dev/disk/by-id, model and serial number: clones are \
+told apart by these. No right is needed but to read the disks; what may not be read is listed with \
+the line that allows it. Packed images and virtual disks are listed and not looked into: `bootbank info \
 FILE` does. Nothing is written.")]
 pub struct Scan {
     /// Look into the files of this folder instead of the attached disks

@@ -48,7 +48,7 @@ pub struct Copy {
 Examples:
   bootbank state reset 5 stick.img
 
-The root password, the network and everything else are as after an installation. Releases from 7.0 U2
+The root password, the network and everything else are as after an installation. Releases from 7.0 U2 \
 on are refused: what an empty state of theirs looks like is not known.")]
 pub struct Reset {
     /// Number of the bank's partition

@@ -29,13 +29,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[command(group(ArgGroup::new("change").required(true)))]
 #[command(after_help = "\
 Examples:
-  bootbank station --fix                                  give back what each medium passes through
-  bootbank station --apply plan.toml --log station.jsonl  the edits of a plan file, with a log
-  bootbank station --apply plan.toml --host-map hosts.csv each medium with its own values, by serial
-  bootbank station --fix --only 'usb-SanDisk*'            only these, whatever else is plugged in
+  bootbank station --fix                                   give devices back
+  bootbank station --apply plan.toml --log station.jsonl   a plan file, logged
+  bootbank station --apply plan.toml --host-map hosts.csv  each its own values
+  bootbank station --fix --only 'usb-SanDisk*'             only these disks
 
-Each medium is treated once for each time it is plugged in, one after the other. What is plugged in
-already is left alone: pull it out and plug it in again. A line for each says what was done, where its
+Each medium is treated once for each time it is plugged in, one after the other. What is plugged in \
+already is left alone: pull it out and plug it in again. A line for each says what was done, where its \
 undo file is, and that it may be pulled out. Ctrl-C ends the station once the medium at work is done.")]
 pub struct Station {
     /// Give every passed-through device of each medium back to the VMkernel

@@ -31,7 +31,7 @@ Examples:
   bootbank undo --list /dev/sdX              those of this medium
   bootbank undo --prune                      remove those that are not needed any more
 
-Asks only with --force or --prune. --last says which change of which medium it undoes, and passes over
+Asks only with --force or --prune. --last says which change of which medium it undoes, and passes over \
 changes that are undone already: run again and again, it goes back change by change.")]
 pub struct UndoCommand {
     /// Undo files that changes wrote, and after them the medium, if it is not the one that is named
