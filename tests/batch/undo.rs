@@ -424,6 +424,25 @@ fn last_again_and_again_goes_back_change_by_change() {
 }
 
 #[test]
+fn of_changes_that_cancel_out_each_is_undone_once() {
+    let place = Place::new();
+    place.copy(IMAGE, "a.img");
+    let mut held = vec![place.read("a.img")];
+    for option in ["-a", "-d"] {
+        let line = ["kernelopt", "modify", "-q", option, "debug", "a.img"];
+        place.run(&line).expect(0);
+        held.push(place.read("a.img"));
+    }
+    assert_ne!(held[0], held[2]);
+    for before in [&held[1], &held[0], &held[0]] {
+        place.run(&["undo", "--last", "a.img"]).expect(0);
+        assert!(place.read("a.img") == *before);
+    }
+    let said = place.run(&["undo", "--last", "a.img"]).expect(0).stdout();
+    assert!(said.contains("no change is left to undo"), "{said}");
+}
+
+#[test]
 fn a_later_change_that_cannot_be_undone_is_not_passed_over() {
     let place = Place::new();
     changed_twice(&place, "a.img");

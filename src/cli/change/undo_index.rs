@@ -120,35 +120,6 @@ impl KeptUndo {
     }
 }
 
-/// What of a change can be seen on its medium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The medium is as it was before the change.
-    Undone,
-    /// It can be undone.
-    Stands,
-    /// The medium holds something else: it cannot be told.
-    Unclear,
-}
-
-/// The change to undo next, of `kept`, the changes of one medium, newest first: the newest that is not
-/// undone yet. A medium that went back further fits the newer changes no more; so what cannot be told
-/// counts only if no earlier change is undone.
-pub fn next_to_undo<'k>(
-    kept: &[&'k KeptUndo],
-    standing: &mut dyn FnMut(&KeptUndo) -> Standing,
-) -> Option<&'k KeptUndo> {
-    let mut unclear = None;
-    for &file in kept {
-        match standing(file) {
-            Standing::Undone => unclear = None,
-            Standing::Stands => return unclear.or(Some(file)),
-            Standing::Unclear => unclear = unclear.or(Some(file)),
-        }
-    }
-    unclear
-}
-
 /// Those of `kept` that are for a medium: of those that can be for it, by size and the UUIDs of the
 /// banks, the ones that name its serial number or its path, or else all of them.
 pub fn kept_for<'k>(
@@ -223,32 +194,5 @@ mod tests {
         assert_eq!(at("/x/20261126T134502Z-0123456789ab.undo"), expected);
         assert_eq!(at("20261126T134502Z-sdb-0123456789ab.undo"), expected);
         assert_eq!(at("way-back.undo"), None);
-    }
-
-    #[test]
-    fn the_newest_change_that_is_not_undone_is_the_next_to_undo() {
-        use Standing::{Stands, Unclear, Undone};
-        let cases: [(&[Standing], Option<usize>); 7] = [
-            (&[Stands, Stands], Some(0)),
-            (&[Undone, Stands], Some(1)),
-            (&[Undone, Undone], None),
-            // The medium went back further than the newest change.
-            (&[Unclear, Undone, Stands], Some(2)),
-            (&[Unclear, Undone, Undone], None),
-            // Something else was written to it: an earlier change is not undone before a later one.
-            (&[Unclear, Stands], Some(0)),
-            (&[Undone, Unclear, Unclear], Some(1)),
-        ];
-        for (standings, expected) in cases {
-            let numbers = 0..standings.len();
-            let kept: Vec<KeptUndo> = numbers
-                .map(|number| KeptUndo::look_at(PathBuf::from(number.to_string())))
-                .collect();
-            let kept: Vec<&KeptUndo> = kept.iter().collect();
-            let mut each = standings.iter();
-            let next = next_to_undo(&kept, &mut |_| *each.next().unwrap());
-            let next = next.map(|it| it.path.display().to_string());
-            assert_eq!(next, expected.map(|it| it.to_string()), "{standings:?}");
-        }
     }
 }

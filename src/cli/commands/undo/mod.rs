@@ -6,7 +6,7 @@ mod put_back;
 mod standing;
 
 use crate::cli::change::{
-    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, next_to_undo, undo_directory,
+    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, undo_directory,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
@@ -15,6 +15,7 @@ use crate::cli::terminal::{quoted_path, shown};
 use crate::medium::CachedReads;
 use crate::target::Kind;
 use clap::Args;
+use standing::{Now, next_to_undo};
 use std::path::{Path, PathBuf};
 
 /// Put back what a change replaced, or look after the undo files
@@ -235,14 +236,11 @@ impl UndoCommand {
         };
         let next = if is_state {
             let file = session.read_state_file(stick)?;
-            let now = file.bytes();
-            next_to_undo(&of_it, &mut |file| standing::in_state_file(file, now))
+            next_to_undo(session, &of_it, &Now::State(file.bytes()))
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
             let medium = CachedReads::new(&target);
-            next_to_undo(&of_it, &mut |file| {
-                standing::on_medium(session, file, &medium)
-            })
+            next_to_undo(session, &of_it, &Now::Medium(&medium))
         };
         if of_it.is_empty() {
             return Err(none_kept(Some(stick)));

@@ -4,9 +4,10 @@
 //! the file; those older than a number of days; and halves that a cut left. Never the newest of a
 //! medium, and none that cannot be read.
 
+use super::UndoCommand;
 use super::list::{self, Outcome};
-use super::{UndoCommand, standing};
-use crate::cli::change::{KeptUndo, Standing, half_undos};
+use super::standing::{self, Now};
+use crate::cli::change::{KeptUndo, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
@@ -136,7 +137,7 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
     let is_state = |path: &&Path| matches!(Kind::of(path, &session.host), Ok(Kind::State));
     if let Some(path) = target.filter(is_state) {
         let now = session.read_state_file(path);
-        return now.is_ok_and(|now| standing::in_state_file(file, now.bytes()) == Standing::Undone);
+        return now.is_ok_and(|now| standing::is_undone(session, file, &Now::State(now.bytes())));
     }
     let Some(Ok(target)) = target.map(|path| session.open_read(path)) else {
         return false;
@@ -145,7 +146,7 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
         return false;
     }
     let medium = CachedReads::new(&target);
-    standing::on_medium(session, file, &medium) == Standing::Undone
+    standing::is_undone(session, file, &Now::Medium(&medium))
 }
 
 fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {
