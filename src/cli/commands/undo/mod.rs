@@ -1,5 +1,6 @@
 //! `bootbank undo`: put back, byte for byte, what a change replaced; and what undo files there are.
 
+mod file;
 mod list;
 mod prune;
 mod put_back;
@@ -94,7 +95,7 @@ impl UndoCommand {
         }
         Ok(match self.paths.split_last() {
             Some((last, [])) => (std::slice::from_ref(last), None),
-            Some((last, files)) if !put_back::begins_as_undo_file(last) => (files, Some(last)),
+            Some((last, files)) if !file::begins_as_undo_file(last) => (files, Some(last)),
             _ => (self.paths.as_slice(), None),
         })
     }
@@ -120,7 +121,7 @@ impl Run for UndoCommand {
             kept_undos()?
         } else {
             for file in named {
-                put_back::check_is_file(file)?;
+                file::check_is_file(file)?;
             }
             let mut files: Vec<KeptUndo> = named.iter().cloned().map(KeptUndo::look_at).collect();
             // Where one of several is none, the others may be meant for another medium.

@@ -1,6 +1,6 @@
 //! Which changes of a medium are undone, and which one is next.
 
-use super::put_back;
+use super::file;
 use crate::cli::change::KeptUndo;
 use crate::cli::session::Session;
 use crate::commit::{self, AnyUndo, Trace};
@@ -35,8 +35,8 @@ pub fn is_undone(session: &Session, file: &KeptUndo, now: &Now<'_>) -> bool {
 /// Whether a change is undone, and what it replaced; `None` where its undo file cannot be read, or is
 /// not for such a target.
 fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<(bool, Trace)> {
-    let bytes = put_back::read(&file.path).ok()?;
-    match (put_back::parse(&file.path, &bytes).ok()?, now) {
+    let bytes = file::read(&file.path).ok()?;
+    match (file::parse(&file.path, &bytes).ok()?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
             let way = plan_undo(*medium, &undo, settings, false);
