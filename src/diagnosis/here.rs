@@ -7,9 +7,8 @@ use super::situation::Situation;
 use super::whose::Sure;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, Selector, SettingChange};
 use crate::host::PciFunction;
-use crate::ownership::{DeviceKind, Owner, Source};
+use crate::ownership::{DeviceKind, Owner};
 use crate::pci::PciAddress;
-use crate::secrets::Guarded;
 use crate::stick::Plan;
 
 impl Situation<'_> {
@@ -59,7 +58,7 @@ impl Situation<'_> {
             let passed: Vec<String> = file
                 .changes
                 .iter()
-                .filter(|change| passes_through(change))
+                .filter(|change| change.passes_through())
                 .filter_map(|change| change.alias.clone())
                 .collect();
             for change in &mut file.changes {
@@ -73,7 +72,7 @@ impl Situation<'_> {
     /// What a change costs the host, where all adapters of these names are passed through with it; `None`
     /// where that is no more than the plan says.
     pub(super) fn harm_of(&self, change: &SettingChange, passed: &[String]) -> Option<Harm> {
-        if !passes_through(change) {
+        if !change.passes_through() {
             return None;
         }
         self.harm_here(change).or_else(|| {
@@ -108,12 +107,4 @@ impl Situation<'_> {
             _ => None,
         }
     }
-}
-
-/// Whether a change passes a device through.
-fn passes_through(change: &SettingChange) -> bool {
-    let passthru = |source| Guarded::of(Owner::Passthru.spelled(source));
-    let sources = [Source::EsxConf, Source::ConfigStore];
-    let to = change.to.as_ref();
-    to.is_some_and(|to| sources.map(passthru).contains(to))
 }

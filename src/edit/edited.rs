@@ -3,7 +3,7 @@
 use super::Harm;
 use super::selector::SelectError;
 use crate::error::ErrorKind;
-use crate::ownership::Source;
+use crate::ownership::{Owner, Source};
 use crate::pci::PciAddress;
 use crate::secrets::{Guarded, quotable};
 use crate::state::MemberEdit;
@@ -26,6 +26,16 @@ pub struct SettingChange {
     pub to: Option<Guarded>,
     /// What it would cost the host, so that nobody does it unasked.
     pub harm: Option<Harm>,
+}
+
+impl SettingChange {
+    /// Whether it passes a device through.
+    pub fn passes_through(&self) -> bool {
+        let passthru = |source| Guarded::of(Owner::Passthru.spelled(source));
+        let sources = [Source::EsxConf, Source::ConfigStore];
+        let to = self.to.as_ref();
+        to.is_some_and(|to| sources.map(passthru).contains(to))
+    }
 }
 
 /// A member as text before and after, for a diff. A database is shown as its rows.

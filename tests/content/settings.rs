@@ -314,3 +314,31 @@ fn a_real_state_says_whose_it_is() {
     assert_eq!(identity.system_uuid, value("/system/uuid"));
     assert!(identity.name.is_some() && identity.system_uuid.is_some());
 }
+
+/// The first network adapter of a host whose switches are not known.
+#[test]
+fn the_adapter_of_the_management_network_is_not_given_away_unasked() {
+    let host = Host::new("esxi67-usb-passthru");
+    let ways: [&[&str]; 2] = [
+        &["pci", "set", "STICK", "-d", "vmnic0", "-e", "true"],
+        &[
+            "conf",
+            "set",
+            "STICK",
+            "/device/0000:03:00.0/owner",
+            "passthru",
+        ],
+    ];
+    for way in ways {
+        host.refuses(way, 2, "the adapter of the management network");
+        host.done(&[way, &["-n"]].concat());
+    }
+    host.done(&[
+        "conf",
+        "set",
+        "STICK",
+        "/system/uservars/note",
+        "x",
+        "--no-undo",
+    ]);
+}

@@ -11,12 +11,15 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
 use crate::diagnosis::Situation;
-use crate::edit::{Context, Devices, Edit, EditError, OwnerEdit, SelectError, Unmatched};
+use crate::edit::{
+    Context, Devices, Edit, EditError, OwnerEdit, SelectError, SettingChange, Unmatched,
+};
 use crate::host::Disk;
 use crate::medium::{CachedReads, Meter, ReadAt, Target, TargetKind, WriteAt};
 use crate::ownership::Owner;
-use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
+use crate::stick::{BankChoice, Cause, FilePlan, Plan, Request, Stick};
 use crate::target::Kind;
+use std::cell::OnceCell;
 use std::path::Path;
 
 /// What is known of a medium besides its bytes.
@@ -233,17 +236,14 @@ impl One<'_> {
 
     pub(super) fn plan(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Result<Plan, Failure> {
         let chosen = self.job.banks;
-        let situation = self
-            .work
-            .passes_through()
-            .then(|| self.job.session.situation_on(stick, disk));
-        let situation = situation.as_ref();
-        let planned = self.plan_for(stick, chosen, situation);
+        let known = OnceCell::new();
+        let situation = || known.get_or_init(|| self.job.session.situation_on(stick, disk));
+        let planned = self.plan_for(stick, chosen, &situation);
         planned.map_err(|error| {
             let failed = error.partition();
             let other = failed
                 .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
-                .and_then(|partition| self.treatable_without(stick, partition, situation));
+                .and_then(|partition| self.treatable_without(stick, partition, &situation));
             let failure = self.unplanned(error);
             match other {
                 None => failure,
@@ -289,11 +289,11 @@ impl One<'_> {
         matches!(missing, SelectError::NoSuchDevice { .. }) && edits.iter().any(names_one)
     }
 
-    fn plan_for(
+    fn plan_for<'c>(
         &self,
         stick: &Stick<'_, '_>,
         banks: BankChoice,
-        situation: Option<&Situation<'_>>,
+        situation: &dyn Fn() -> &'c Situation<'c>,
     ) -> Result<Plan, crate::stick::Error> {
         let request = Request {
             banks,
@@ -303,11 +303,15 @@ impl One<'_> {
         match &self.work {
             Work::Edits { expect, edits } => {
                 stick.check_expectations(expect, request.banks)?;
-                let Some(situation) = situation else {
-                    return stick.plan(edits, request);
-                };
-                let mut plan = stick.plan(&situation.knowing_devices(edits), request)?;
-                situation.note_harm(&mut plan);
+                // What the machine at hand is, is found out only where it matters.
+                let known = edits.iter().any(Edit::passes_through);
+                let known = known.then(|| situation().knowing_devices(edits));
+                let mut plan = stick.plan(known.as_ref().unwrap_or(edits), request)?;
+                let passes =
+                    |file: &FilePlan| file.changes.iter().any(SettingChange::passes_through);
+                if plan.files().any(passes) {
+                    situation().note_harm(&mut plan);
+                }
                 Ok(plan)
             }
             Work::Import(state) => stick.plan_import(state, request),
@@ -325,11 +329,11 @@ impl One<'_> {
     }
 
     /// A bank besides that on `partition` which could be treated alone.
-    fn treatable_without(
+    fn treatable_without<'c>(
         &self,
         stick: &Stick<'_, '_>,
         partition: u32,
-        situation: Option<&Situation<'_>>,
+        situation: &dyn Fn() -> &'c Situation<'c>,
     ) -> Option<u32> {
         let mut others = stick.slots().iter().map(|slot| slot.partition);
         others.find(|other| {

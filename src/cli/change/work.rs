@@ -60,11 +60,6 @@ impl Work {
         matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::gives_all_back))
     }
 
-    /// Whether it passes devices through.
-    pub(super) fn passes_through(&self) -> bool {
-        matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::passes_through))
-    }
-
     /// Whether it was insisted on that the medium need not boot.
     pub(super) fn insists_on_a_broken_bank(&self) -> bool {
         matches!(
