@@ -271,3 +271,51 @@ fn an_overlong_chain_is_released_whole() {
         assert_eq!(judged.content("state.tgz"), b"new");
     }
 }
+
+/// The root directory of a bank cannot grow.
+#[test]
+fn as_many_files_are_made_as_there_are_free_entries() {
+    for format in FORMATS {
+        let bytes = Made::bank(format, 1000).bytes();
+        let volume = open(&bytes, format);
+        let like = volume.find("boot.cfg").unwrap().unwrap();
+        let names: Vec<String> = (0..1000).map(|number| format!("NEW{number}.V00")).collect();
+        let entries = |count: usize| {
+            let wanted: Vec<_> = names[..count]
+                .iter()
+                .map(|name| (name.as_str(), &like))
+                .collect();
+            volume.new_entries(&wanted)
+        };
+        let Err(FatError::NoSlot { needed, free }) = entries(names.len()) else {
+            panic!("{}: there is room for a thousand more", format.name);
+        };
+        assert_eq!((needed, free > 0), (names.len(), true), "{}", format.name);
+        assert_eq!(entries(free).unwrap().len(), free, "{}", format.name);
+        assert!(
+            matches!(entries(free + 1), Err(FatError::NoSlot { .. })),
+            "{}",
+            format.name
+        );
+    }
+}
+
+/// What lies behind the boot sector is VMware's mark only where that sector is kept for it.
+#[test]
+fn a_volume_without_a_second_reserved_sector_has_no_identity() {
+    let format = FORMATS[4];
+    let mut bytes = Made::bank(format, 1000).bytes();
+    assert_eq!(
+        open(&bytes, format).vmware_uuid().map(|it| it.0),
+        Some(UUID)
+    );
+    bytes[512] ^= 1;
+    assert!(open(&bytes, format).vmware_uuid().is_none());
+    // As mkfs.fat leaves it: one reserved sector.
+    let mut bytes = Made::bank(format, 1000).bytes();
+    bytes[14] = 1;
+    let range = 0..bytes.len() as u64;
+    if let Ok(volume) = bootbank::fat::Volume::open(&bytes, range, format.sector_size) {
+        assert!(volume.vmware_uuid().is_none());
+    }
+}
