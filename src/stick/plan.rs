@@ -414,7 +414,8 @@ impl BankPlan {
     }
 }
 
-/// Refuses a file that has a way of its own, and the removal of one that the bank loads or does not have.
+/// Refuses a file that has a way of its own, and the removal of one that the bank loads. One that is not there
+/// is removed already: after a cut the same command goes on from where it was.
 fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
     let on = |cause: Cause| {
         Error::from(cause)
@@ -425,18 +426,11 @@ fn check_bank_file(slot: &Slot<'_>, file: &BankFile) -> Result<(), Error> {
     if is_it(BOOT_CFG) || STATE_FILES.into_iter().any(is_it) {
         return Err(on(Cause::OwnWay));
     }
-    if file.content.is_some() {
-        return Ok(());
-    }
-    let bank = slot.opened()?;
-    if bank.boot_cfg().loads(&file.name) {
+    let boot_cfg = slot.opened()?.boot_cfg();
+    if file.content.is_none() && boot_cfg.loads(&file.name) {
         return Err(on(Cause::Loaded));
     }
-    let found = bank.find(&file.name);
-    match found.map_err(|error| on(error.into()))? {
-        Some(_) => Ok(()),
-        None => Err(on(Cause::NoSuchFile)),
-    }
+    Ok(())
 }
 
 /// The new content of each file; `None` for those that stay.

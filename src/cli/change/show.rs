@@ -79,6 +79,13 @@ impl One<'_> {
             Work::Reclaim => "no leftovers".to_owned(),
             Work::UseBank { partition, .. } => format!("bank {partition} boots next already"),
             Work::CopyBank { from, to } => format!("bank {to} is a copy of bank {from} already"),
+            Work::Files(files) if files.iter().all(|file| file.content.is_none()) => {
+                let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+                format!(
+                    "there is no {}, so nothing to remove",
+                    shown(&names.join(", "))
+                )
+            }
             Work::MarkClean => "no mark of an unclean unmount".to_owned(),
             _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
         }
