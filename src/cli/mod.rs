@@ -59,7 +59,8 @@ Exit codes:
        file
   6    some of several targets failed; or the devices that could be given back were, and a line that
        may pass through another was left
-  130  interrupted before anything took effect
+  130  interrupted before anything took effect; of several targets some may be changed, and those
+       say so
 With 1 to 4 nothing was written to the medium.")]
 struct Cli {
     /// What to do; without one, on a terminal, bootbank shows what is attached and asks
