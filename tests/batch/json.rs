@@ -66,6 +66,7 @@ const BAD: &[&str] = &[
     "info",
     "info --nonsense STICK",
     "info --bank 77x STICK",
+    "bank use STICK 6",
     "bank use -n 5 --bank 6 STICK",
     "bank copy -n 5 6 --bank 6 STICK",
     "bank mark-clean -n 5 --bank next STICK",

@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
-    Answer, Run, Schema, Session, TargetArgs, changes_many, changes_one, command_list,
+    Answer, Run, Schema, Session, TargetArgs, bank_number, changes_many, changes_one, command_list,
     look_at_each, looks_at_many,
 };
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
@@ -48,7 +48,7 @@ Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A b
 start the host is refused.")]
 pub struct Use {
     /// Number of the bank's partition
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = bank_number)]
     number: u32,
     #[command(flatten)]
     targets: TargetArgs,
@@ -70,8 +70,10 @@ The copy keeps the identity and the label of its volume. A cut leaves the origin
 boots. Only files that differ are written.")]
 pub struct Copy {
     /// Number of the partition of the original
+    #[arg(value_parser = bank_number)]
     from: u32,
     /// Number of the partition that becomes a copy
+    #[arg(value_parser = bank_number)]
     to: u32,
     /// Image file or block device
     stick: PathBuf,
@@ -89,7 +91,7 @@ The loader ignores the mark, but the check before an upgrade refuses such a host
 The volume is checked first.")]
 pub struct MarkClean {
     /// Number of the bank's partition
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = bank_number)]
     number: u32,
     #[command(flatten)]
     targets: TargetArgs,

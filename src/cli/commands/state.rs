@@ -4,7 +4,7 @@ use super::get::{FILE_MODE, write_file};
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list};
+use crate::cli::session::{Answer, Run, Schema, Session, bank_number, changes_one, command_list};
 use crate::cli::terminal::size;
 use crate::state::{self, Form, Saved, SavedAs};
 use crate::stick::{self, Error};
@@ -33,8 +33,10 @@ Examples:
   bootbank state copy 6 5 -n stick.img")]
 pub struct Copy {
     /// Number of the partition that holds the state
+    #[arg(value_parser = bank_number)]
     from: u32,
     /// Number of the partition that gets it; the state there may be damaged or missing
+    #[arg(value_parser = bank_number)]
     to: u32,
     /// Image file or block device
     stick: PathBuf,
@@ -52,7 +54,7 @@ The root password, the network and everything else are as after an installation.
 on are refused: what an empty state of theirs looks like is not known.")]
 pub struct Reset {
     /// Number of the bank's partition
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = bank_number)]
     number: u32,
     /// Image file or block device
     stick: PathBuf,

@@ -7,7 +7,7 @@ mod source;
 mod state_file;
 mod targets;
 
-pub use options::{Common, CommonArgs, check_no_key_on_stdin, key_store, keys};
+pub use options::{Common, CommonArgs, bank_number, check_no_key_on_stdin, key_store, keys};
 pub use run::{Program, Run, Schema};
 pub(crate) use run::{changes_many, changes_one, command_list, looks_at_many, looks_at_one};
 pub use source::unpack_failure;

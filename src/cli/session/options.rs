@@ -368,6 +368,18 @@ fn bytes(option: &str, text: &str) -> Result<u64, Failure> {
     })
 }
 
+/// The number of a bank's partition, where a command takes it before the medium.
+///
+/// # Errors
+/// A text that is no number: the medium, mostly, named first.
+pub fn bank_number(text: &str) -> Result<u32, String> {
+    let number = text.parse();
+    number.map_err(|_| {
+        "the number of a bank's partition comes first, such as 5, and the medium after it"
+            .to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
