@@ -216,7 +216,7 @@ impl Fault {
             phase: step.phase,
             partition: step.partition,
             lba: self.lba,
-            holds: what_banks_hold(medium, set),
+            holds: what_banks_hold(medium, set, index),
             worn: worn(step, &self),
             source: self.source,
         }
@@ -244,48 +244,55 @@ fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
     }
 }
 
-/// What each sector goes through: the steps that change it, by their place in the set, and how.
-type History<'s> = BTreeMap<Lba, Vec<(usize, &'s SectorChange)>>;
+/// What each sector goes through.
+struct History<'s> {
+    /// The steps that change it, by their place in the set, and how.
+    changes: BTreeMap<Lba, Vec<(usize, &'s SectorChange)>>,
+    /// The step that failed: none behind it has begun.
+    failed: usize,
+}
 
-fn history(set: &WriteSet) -> History<'_> {
-    let mut history = History::new();
-    for (index, step) in set.steps().iter().enumerate() {
-        for (&lba, change) in &step.sectors {
-            history.entry(lba).or_default().push((index, change));
+impl<'s> History<'s> {
+    fn of(set: &'s WriteSet, failed: usize) -> Self {
+        let mut changes: BTreeMap<Lba, Vec<(usize, &SectorChange)>> = BTreeMap::new();
+        for (index, step) in set.steps().iter().enumerate() {
+            for (&lba, change) in &step.sectors {
+                changes.entry(lba).or_default().push((index, change));
+            }
         }
+        History { changes, failed }
     }
-    history
-}
 
-/// How far a sector has come.
-enum Stage {
-    /// So many of its changes are made.
-    Made(usize),
-    /// So many are made, and the next one in part.
-    Within(usize),
-}
-
-impl Stage {
-    /// By what the sector holds; `None` where that is nothing that its changes make of it. Each step is on the
-    /// medium before the next one begins, so no more than one is made in part.
-    fn of(now: &[u8], changes: &[(usize, &SectorChange)]) -> Option<Stage> {
-        let made = changes.iter().rposition(|(_, change)| change.new == now);
-        if let Some(last) = made {
+    /// How far a sector has come, by what it holds; `None` where that is nothing that the steps made of it.
+    /// Each is on the medium before the next one begins, so no more than one is made in part.
+    fn stage(&self, lba: Lba, now: &[u8]) -> Option<Stage> {
+        let changes = self.changes.get(&lba)?;
+        let mut begun = changes
+            .iter()
+            .take_while(|(index, _)| *index <= self.failed);
+        let made = begun.clone().filter(|(_, change)| change.new == now).last();
+        if let Some((last, _)) = made {
             return Some(Stage::Made(last + 1));
         }
         if changes.first().is_some_and(|(_, change)| change.old == now) {
             return Some(Stage::Made(0));
         }
-        let within = changes
-            .iter()
-            .position(|(_, change)| is_mix_of(now, &[&change.old, &change.new]));
-        within.map(Stage::Within)
+        let within = begun.find(|(_, change)| is_mix_of(now, &[&change.old, &change.new]));
+        within.map(|(index, _)| Stage::Within(*index))
     }
 }
 
+/// How far a sector has come.
+enum Stage {
+    /// The steps up to this one, without it, are made.
+    Made(usize),
+    /// Those before this one are made, and this one in part.
+    Within(usize),
+}
+
 /// Reads the sectors of each bank again that decide what it holds, and says what that is.
-fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet) -> Vec<(u32, Holds)> {
-    let history = history(set);
+fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet, failed: usize) -> Vec<(u32, Holds)> {
+    let history = History::of(set, failed);
     let mut holds: Vec<(u32, Holds)> = Vec::new();
     for (index, step) in set.steps().iter().enumerate() {
         if !step.phase.is_commitment() {
@@ -321,11 +328,9 @@ fn step_holds(
         let Some(now) = read_again(medium, set, lba, change) else {
             return Holds::Unknown;
         };
-        let changes = history.get(&lba).map_or(&[][..], Vec::as_slice);
-        let own = changes.partition_point(|(earlier, _)| *earlier < index);
-        let (is_before, is_behind) = match Stage::of(&now, changes) {
-            Some(Stage::Made(made)) => (made <= own, made > own),
-            Some(Stage::Within(made)) => (made < own, made > own),
+        let (is_before, is_behind) = match history.stage(lba, &now) {
+            Some(Stage::Made(next)) => (next <= index, next > index),
+            Some(Stage::Within(in_part)) => (in_part < index, in_part > index),
             None => (false, false),
         };
         old &= is_before;

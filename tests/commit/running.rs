@@ -478,3 +478,35 @@ fn what_a_bank_holds_is_told_where_steps_change_a_sector_again() {
     let failure = run(&faulty, &set, &|| false).unwrap().unfinished.unwrap();
     assert_eq!(failure.holds, [(5, Holds::New)]);
 }
+
+/// The target of a copy is told not to boot, and at the end to boot as before: its sector is then as it was. What
+/// was not begun is not made, whatever the sector looks like.
+#[test]
+fn a_sector_that_comes_back_to_what_it_was_has_not_come_that_far() {
+    let bytes = medium();
+    let at = |lba: u64| lba * SECTOR as u64;
+    let to = |medium: &[u8], lba: u64, content: &[u8]| {
+        let mut planner = Planner::new(&medium, SECTOR_SIZE);
+        planner.allow(at(1)..at(16)).unwrap();
+        planner.begin(Phase::Switch, 5, "entry");
+        planner.put(at(lba), content).unwrap();
+        planner.finish()
+    };
+    let mut disabled = bytes.clone();
+    disabled[3 * SECTOR] = 0xe5;
+    let mut copied = disabled.clone();
+    copied[12 * SECTOR] = b'A';
+    let set = to(&bytes, 3, b"\xe5").then(to(&disabled, 12, b"A"));
+    let set = set.then(to(&copied, 3, &[3]));
+    for (at, holds) in [Holds::Old, Holds::Mixed, Holds::Mixed]
+        .into_iter()
+        .enumerate()
+    {
+        let recorder = Recorder::new(bytes.clone());
+        let faulty = Faulty::new(&recorder, Counts::Writes, at, Fault::Errno(5));
+        let Err(CommitError::Failed(failure)) = run(&faulty, &set, &|| false) else {
+            panic!("write {at} was not reported");
+        };
+        assert_eq!(failure.holds, [(5, holds)], "write {at}");
+    }
+}
