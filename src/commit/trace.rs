@@ -2,7 +2,8 @@
 //!
 //! A medium that went back behind a change may look as that change left it: where one adds what the
 //! next takes away, the sectors of the second are the same before the first and after it. So a change is
-//! gone not only where it is undone, but also where one is that it was made on top of.
+//! gone not only where it is undone, but also where one is that it was made on top of; unless the medium
+//! is as it left it: then nothing tells whether it was undone or is the last that was made.
 
 use super::{FileUndo, Undo, digest};
 use crate::medium::Lba;
@@ -43,16 +44,49 @@ impl FileUndo {
     }
 }
 
-/// The newest change that is not gone, of the changes of one medium, the newest first, each with whether
-/// the medium is as it was before it.
-pub fn next_to_undo(changes: &[(bool, Trace)]) -> Option<usize> {
-    let mut gone: Vec<&Trace> = Vec::new();
-    let mut next = None;
-    for (index, (is_undone, trace)) in changes.iter().enumerate().rev() {
-        if *is_undone || gone.iter().any(|earlier| trace.is_on_top_of(earlier)) {
-            gone.push(trace);
-        } else {
-            next = Some(index);
+/// A change, and how the medium looks beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The medium is as it was before the change: its files are, or every sector.
+    pub is_undone: bool,
+    /// Every sector is.
+    pub is_undone_exactly: bool,
+    /// The medium holds what the change put there.
+    pub is_there: bool,
+    /// What it replaced.
+    pub trace: Trace,
+}
+
+/// The change to undo next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextUndo {
+    /// None is left.
+    None,
+    /// The one of this index.
+    Change(usize),
+    /// Which one cannot be told: this may be undone already, or be the last that was made.
+    Unclear(usize),
+}
+
+/// The newest change that is not gone, of the changes of one medium, the newest first.
+pub fn next_to_undo(changes: &[Standing]) -> NextUndo {
+    // Each with whether that is exactly so.
+    let mut gone: Vec<(&Trace, bool)> = Vec::new();
+    let mut next = NextUndo::None;
+    for (index, change) in changes.iter().enumerate().rev() {
+        let below = gone.iter();
+        let below = below.filter(|(earlier, _)| change.trace.is_on_top_of(earlier));
+        let below: Vec<bool> = below.map(|(_, is_exact)| *is_exact).collect();
+        let is_exact = below.contains(&true);
+        match (change.is_undone, below.is_empty(), change.is_there) {
+            (true, _, _) => gone.push((&change.trace, change.is_undone_exactly)),
+            (false, false, true) if is_exact => {
+                gone.push((&change.trace, true));
+                next = NextUndo::Unclear(index);
+            }
+            (false, false, false) => gone.push((&change.trace, is_exact)),
+            // What it put there is there, and not all that was before the change below it.
+            (false, _, _) => next = NextUndo::Change(index),
         }
     }
     next
@@ -68,15 +102,15 @@ fn short(what: &(impl Hash + ?Sized)) -> u64 {
 mod tests {
     use super::*;
 
-    /// Changes of one sector, the newest first: what it held before and after, and whether it is undone.
-    fn next(changes: &[(u64, u64, bool)]) -> Option<usize> {
-        let changes: Vec<(bool, Trace)> = changes
+    /// Changes of one sector, the newest first, each with what it held before and after; and what it holds.
+    fn next(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
+        let changes: Vec<Standing> = changes
             .iter()
-            .map(|&(old, new, is_undone)| {
-                (
-                    is_undone,
-                    Trace(BTreeMap::from([(Lba::default(), (old, new))])),
-                )
+            .map(|&(old, new)| Standing {
+                is_undone: holds == old,
+                is_undone_exactly: holds == old,
+                is_there: holds == new,
+                trace: Trace(BTreeMap::from([(Lba::default(), (old, new))])),
             })
             .collect();
         next_to_undo(&changes)
@@ -84,27 +118,29 @@ mod tests {
 
     #[test]
     fn the_newest_change_that_is_not_gone_is_the_next_to_undo() {
-        assert_eq!(next(&[(2, 3, false), (1, 2, false)]), Some(0));
-        assert_eq!(next(&[(2, 3, true), (1, 2, false)]), Some(1));
-        assert_eq!(next(&[(2, 3, true), (1, 2, true)]), None);
-        assert_eq!(next(&[]), None);
+        let chain = [(3, 4), (2, 3), (1, 2)];
+        let next = |holds| next(holds, &chain);
+        assert_eq!(next(4), NextUndo::Change(0));
+        assert_eq!(next(3), NextUndo::Change(1));
+        assert_eq!(next(2), NextUndo::Change(2));
+        assert_eq!(next(1), NextUndo::None);
+        // Something else was written since, so that nothing can be told: no change is passed over.
+        assert_eq!(next(9), NextUndo::Change(0));
+        assert_eq!(next_to_undo(&[]), NextUndo::None);
     }
 
     #[test]
-    fn a_change_on_top_of_one_that_is_undone_is_gone_whatever_it_looks_like() {
-        assert_eq!(next(&[(2, 3, false), (1, 2, true), (0, 1, false)]), Some(2));
-        // The second takes away what the first added.
-        assert_eq!(next(&[(2, 1, false), (1, 2, true)]), None);
-        assert_eq!(next(&[(3, 4, false), (2, 3, false), (1, 2, true)]), None);
+    fn where_a_change_takes_back_another_nothing_tells_whether_both_are_undone() {
+        // Added, and taken away again; or undone twice.
+        assert_eq!(next(1, &[(2, 1), (1, 2)]), NextUndo::Unclear(0));
+        assert_eq!(next(2, &[(2, 1), (1, 2)]), NextUndo::Change(1));
+        let three = [(1, 5), (2, 1), (1, 2)];
+        assert_eq!(next(5, &three), NextUndo::Change(0));
+        assert_eq!(next(1, &three), NextUndo::Unclear(1));
     }
 
     #[test]
     fn a_change_that_was_made_after_another_was_undone_is_not_gone() {
-        assert_eq!(next(&[(1, 5, false), (1, 2, true)]), Some(0));
-        // Something else was written since, so that nothing can be told: no change is passed over.
-        assert_eq!(
-            next(&[(2, 3, false), (1, 2, false), (0, 1, false)]),
-            Some(0)
-        );
+        assert_eq!(next(5, &[(1, 5), (1, 2)]), NextUndo::Change(0));
     }
 }

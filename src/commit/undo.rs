@@ -288,6 +288,15 @@ impl Undo {
         )?)
     }
 
+    /// Whether a medium holds what the change put there, in every sector.
+    pub fn is_there(&self, medium: &dyn ReadAt) -> bool {
+        let mut net = self.set.net_changes().into_iter();
+        net.all(|(lba, (_, new))| {
+            let now = (self.set.offset_of(lba)).map(|at| medium.read_vec(at, new.len()));
+            matches!(now, Some(Ok(now)) if now == *new)
+        })
+    }
+
     /// `medium` with the sectors of the change, and the old content of the files it replaced, as
     /// they were before it. Whatever else was written since shows through.
     pub fn before<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {

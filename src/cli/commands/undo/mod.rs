@@ -237,11 +237,11 @@ impl UndoCommand {
         };
         let next = if is_state {
             let file = session.read_state_file(stick)?;
-            next_to_undo(session, &of_it, &Now::State(file.bytes()))
+            next_to_undo(session, &of_it, &Now::State(file.bytes()), stick)?
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
             let medium = CachedReads::new(&target);
-            next_to_undo(session, &of_it, &Now::Medium(&medium))
+            next_to_undo(session, &of_it, &Now::Medium(&medium), stick)?
         };
         if of_it.is_empty() {
             return Err(none_kept(Some(stick)));

@@ -2,10 +2,13 @@
 
 use super::file;
 use crate::cli::change::KeptUndo;
+use crate::cli::report::Failure;
 use crate::cli::session::Session;
-use crate::commit::{self, AnyUndo, Trace};
+use crate::cli::terminal::{quoted_path, shown};
+use crate::commit::{self, AnyUndo, NextUndo, Standing};
 use crate::medium::ReadAt;
 use crate::stick::plan_undo;
+use std::path::Path;
 
 /// What a change is to be undone on.
 pub enum Now<'n> {
@@ -16,35 +19,65 @@ pub enum Now<'n> {
 }
 
 /// The change to undo next, of those of one medium or state file, newest first.
+///
+/// # Errors
+/// Which one that is cannot be told.
 pub fn next_to_undo<'k>(
     session: &Session,
     kept: &[&'k KeptUndo],
     now: &Now<'_>,
-) -> Option<&'k KeptUndo> {
+    stick: &Path,
+) -> Result<Option<&'k KeptUndo>, Failure> {
     let look = |file: &&KeptUndo| look(session, file, now).unwrap_or_default();
-    let changes: Vec<(bool, Trace)> = kept.iter().map(look).collect();
-    let next = commit::next_to_undo(&changes)?;
-    kept.get(next).copied()
+    let changes: Vec<Standing> = kept.iter().map(look).collect();
+    match commit::next_to_undo(&changes) {
+        NextUndo::None => Ok(None),
+        NextUndo::Change(index) => Ok(kept.get(index).copied()),
+        NextUndo::Unclear(index) => {
+            let name = quoted_path(stick);
+            let file = kept
+                .get(index)
+                .map_or(String::new(), |it| quoted_path(&it.path));
+            Err(Failure::refused(format!(
+                "which change of {} is the last that stands cannot be told, because one took back what another had made; \
+                 nothing was written",
+                shown(&stick.display().to_string())
+            ))
+            .hint(format!(
+                "`bootbank undo {file} {name}` undoes the one it may be; `bootbank undo --list {name}` shows them all"
+            )))
+        }
+    }
 }
 
 /// Whether a medium or a state file is as it was before a change. What cannot be told is no.
 pub fn is_undone(session: &Session, file: &KeptUndo, now: &Now<'_>) -> bool {
-    look(session, file, now).is_some_and(|(is_undone, _)| is_undone)
+    look(session, file, now).is_some_and(|standing| standing.is_undone)
 }
 
-/// Whether a change is undone, and what it replaced; `None` where its undo file cannot be read, or is
-/// not for such a target.
-fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<(bool, Trace)> {
+/// How a target looks beside a change; `None` where its undo file cannot be read, or is not for such a
+/// target.
+fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<Standing> {
     let bytes = file::read(&file.path).ok()?;
     match (file::parse(&file.path, &bytes).ok()?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
             let way = plan_undo(*medium, &undo, settings, false);
-            Some((way.is_ok_and(|way| way.set.is_empty()), undo.trace()))
+            Some(Standing {
+                is_undone: way.is_ok_and(|way| way.set.is_empty()),
+                is_undone_exactly: undo.plan(*medium, false).is_ok_and(|set| set.is_empty()),
+                is_there: undo.is_there(*medium),
+                trace: undo.trace(),
+            })
         }
         (AnyUndo::File(undo), Now::State(now)) => {
-            let old = undo.plan(now, false);
-            Some((old.is_ok_and(|old| old.is_none()), undo.trace()))
+            let is_undone = undo.plan(now, false).is_ok_and(|old| old.is_none());
+            Some(Standing {
+                is_undone,
+                is_undone_exactly: is_undone,
+                is_there: commit::digest(now) == undo.new,
+                trace: undo.trace(),
+            })
         }
         _ => None,
     }
