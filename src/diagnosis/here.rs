@@ -1,8 +1,6 @@
 //! What a change has to do with the machine at hand, where the medium is its own: devices that it
-//! has although the state does not name them, and the controller the medium hangs on. On any machine:
-//! what the management network goes through.
+//! has although the state does not name them, and the controller the medium hangs on.
 
-use super::role::{Named, Part, Role};
 use super::situation::Situation;
 use super::whose::Sure;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, Selector, SettingChange};
@@ -51,49 +49,22 @@ impl Situation<'_> {
 
     /// Notes in a plan what passing devices of this machine through costs the host: the controller
     /// that the medium hangs on, or a bridge above it, and devices whose kind only this machine
-    /// tells. On whatever machine the medium is, the adapters of the management network.
+    /// tells.
     pub fn note_harm(&self, plan: &mut Plan) {
         let files = plan.banks.iter_mut().flat_map(|bank| &mut bank.files);
-        for file in files {
-            let passed: Vec<String> = file
-                .changes
-                .iter()
-                .filter(|change| change.passes_through())
-                .filter_map(|change| change.alias.clone())
-                .collect();
-            for change in &mut file.changes {
-                if let Some(harm) = self.harm_of(change, &passed) {
-                    change.harm = Some(harm);
-                }
+        for change in files.flat_map(|file| &mut file.changes) {
+            if let Some(harm) = self.harm_of(change) {
+                change.harm = Some(harm);
             }
         }
     }
 
-    /// What a change costs the host, where all adapters of these names are passed through with it; `None`
-    /// where that is no more than the plan says.
-    pub(super) fn harm_of(&self, change: &SettingChange, passed: &[String]) -> Option<Harm> {
+    /// What a change costs the host by this machine, where the medium is known to be its own; `None` where
+    /// that tells no more than the state.
+    pub(super) fn harm_of(&self, change: &SettingChange) -> Option<Harm> {
         if !change.passes_through() {
             return None;
         }
-        self.harm_here(change).or_else(|| {
-            let named = Named {
-                address: change.address,
-                alias: change.alias.as_deref(),
-                class: None,
-            };
-            let is_last = self
-                .network
-                .uplinks
-                .iter()
-                .all(|uplink| passed.contains(uplink));
-            let carries = |part: &Part| part.role == Role::ManagementNic;
-            let is_cut = change.harm.is_none() && is_last && self.parts(named).iter().any(carries);
-            is_cut.then_some(Harm::ManagementAdapter)
-        })
-    }
-
-    /// By what this machine is, where the medium is known to be its own.
-    fn harm_here(&self, change: &SettingChange) -> Option<Harm> {
         let address = change.address?;
         let function = self.own_function(address)?;
         let attachment = self.attachment.as_ref();

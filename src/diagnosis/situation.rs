@@ -85,7 +85,7 @@ pub struct Situation<'b> {
     pub attachment: Option<Attachment>,
     /// How the medium is attached; `None` for an image file.
     pub bus: Option<Bus>,
-    pub(super) network: Network,
+    network: Network,
 }
 
 impl<'b> Situation<'b> {

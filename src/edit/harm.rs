@@ -62,11 +62,15 @@ pub(super) fn note(
         .collect();
     let was = |device: &DeviceOwner| old.get(&(device.source, device.key.as_str())).copied();
     let mut passed = after.devices()?;
+    let all = passed.iter().filter(|device| device.passthrough);
+    let all: BTreeSet<String> = all.filter_map(|device| device.alias.clone()).collect();
     passed.retain(|device| passes_anew(was(device), device));
     if passed.is_empty() {
         return Ok(());
     }
     let keeps_a_network_adapter = keeps_a_network_adapter(after)?;
+    let network = after.network();
+    let is_cut_off = network.uplinks.iter().all(|uplink| all.contains(uplink));
     let changes = edited.changes.iter().enumerate();
     let places: HashMap<(ChangeSource, String), usize> = changes
         .map(|(index, change)| ((change.source, change.key.clone()), index))
@@ -77,6 +81,10 @@ pub(super) fn note(
             // One of several is no loss where the host keeps another.
             *harm != Harm::OnlyNetworkAdapter || !keeps_a_network_adapter
         });
+        let alias = device.alias.as_deref();
+        let carries_management = alias.is_some_and(|alias| network.carries_management(alias));
+        let cuts_off = (is_cut_off && carries_management).then_some(Harm::ManagementAdapter);
+        let harm = harm.or(cuts_off);
         let place = places.get(&(device.source.into(), device.key.clone()));
         let from = was(&device).and_then(|old| old.owner.clone());
         match place.and_then(|index| edited.changes.get_mut(*index)) {

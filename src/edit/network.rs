@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// The VMkernel adapter every host gets when it is installed.
 const FIRST_ADAPTER: &str = "vmk0";
 
+/// The adapter that a new host puts its management network on.
+const FIRST_PHYSICAL: &str = "vmnic0";
+
 /// The network adapters of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +26,17 @@ pub struct Network {
     pub first: Option<Mac>,
     /// The physical adapters of the standard switch that vmk0 is on: `vmnic0`.
     pub uplinks: Vec<String>,
+}
+
+impl Network {
+    /// Whether the management network goes through the physical adapter of this name, as far as is known:
+    /// where no switch is, through the first one.
+    pub fn carries_management(&self, adapter: &str) -> bool {
+        match self.uplinks.is_empty() {
+            true => adapter == FIRST_PHYSICAL,
+            false => self.uplinks.iter().any(|uplink| uplink == adapter),
+        }
+    }
 }
 
 /// Children of a list in esx.conf by their place (`child[0000]`, with the places above it), each

@@ -333,6 +333,10 @@ fn the_adapter_of_the_management_network_is_not_given_away_unasked() {
         host.refuses(way, 2, "the adapter of the management network");
         host.done(&[way, &["-n"]].concat());
     }
+    // A state file of that host is no other case.
+    host.done(&["state", "export", "STICK", "s.tgz"]);
+    let way = ["pci", "set", "s.tgz", "-d", "vmnic0", "-e", "true"];
+    host.refuses(&way, 2, "the adapter of the management network");
     host.done(&[
         "conf",
         "set",

@@ -276,49 +276,10 @@ fn what_passing_a_device_through_costs_is_known_on_its_own_machine() {
     ];
     for (address, told, owner, expected) in cases {
         let (situation, _) = case.own("sdb", "");
-        let found = situation.harm_of(&change(address, told, owner), &[]);
+        let found = situation.harm_of(&change(address, told, owner));
         assert_eq!(found, expected, "{address} {owner:?}");
         let foreign = "/net/pnic/child[0000]/mac = \"00:0c:29:80:16:86\"\n";
         let (another, _) = case.with(Some("sdb"), foreign);
-        assert_eq!(another.harm_of(&change(address, told, owner), &[]), None);
-    }
-}
-
-/// One adapter of two that carry the management network leaves the other.
-#[test]
-fn passing_the_management_network_through_is_harm_wherever_the_medium_is() {
-    let case = Case::new("desktop");
-    let vmk0 = "/net/vmkernelnic/child[0000]/name = \"vmk0\"\n\
-        /net/vmkernelnic/child[0000]/portgroup = \"Management Network\"\n\
-        /net/vswitch/child[0000]/portgroup/child[0000]/name = \"Management Network\"\n\
-        /net/vswitch/child[0000]/uplinks/child[0000]/pnic = \"vmnic2\"\n\
-        /net/vswitch/child[0000]/uplinks/child[0001]/pnic = \"vmnic3\"\n";
-    let harm = Some(Harm::ManagementAdapter);
-    let cases: [(&str, &str, &[&str], Option<Harm>); 6] = [
-        (vmk0, "vmnic2", &["vmnic2"], None),
-        (vmk0, "vmnic2", &["vmnic2", "vmnic3"], harm),
-        (vmk0, "vmnic0", &["vmnic0"], None),
-        // Where no switch is named, the host's first adapter is taken for it.
-        ("", "vmnic0", &["vmnic0"], harm),
-        ("", "vmnic1", &["vmnic1"], None),
-        ("", "vmhba0", &["vmhba0"], None),
-    ];
-    for (conf, alias, passed, expected) in cases {
-        let (situation, _) = case.with(None, &format!("/system/uuid = \"u\"\n{conf}"));
-        let change = SettingChange {
-            source: Source::EsxConf.into(),
-            key: "/device/0000:03:00.0/owner".to_owned(),
-            address: "0000:03:00.0".parse().ok(),
-            alias: Some(alias.to_owned()),
-            from: None,
-            to: Some(Guarded::of(Owner::Passthru.spelled(Source::EsxConf))),
-            harm: None,
-        };
-        let passed: Vec<String> = passed.iter().map(|name| (*name).to_owned()).collect();
-        assert_eq!(
-            situation.harm_of(&change, &passed),
-            expected,
-            "{alias} {passed:?}"
-        );
+        assert_eq!(another.harm_of(&change(address, told, owner)), None);
     }
 }

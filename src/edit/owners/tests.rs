@@ -178,7 +178,9 @@ fn the_last_network_adapter_is_missed_and_any_other_is_not() {
         harms.collect::<Vec<_>>()
     };
     let only = Some(Harm::OnlyNetworkAdapter);
-    assert_eq!(passed(conf, &["vmnic0"]), [None]);
+    // No switch is named: the first adapter is taken for that of the management network.
+    assert_eq!(passed(conf, &["vmnic0"]), [Some(Harm::ManagementAdapter)]);
+    assert_eq!(passed(conf, &["vmnic1"]), [None]);
     assert_eq!(passed(conf, &["vmnic0", "vmnic1"]), [only, only]);
     let text = String::from_utf8(conf.to_vec()).unwrap();
     let one_gone = text.replacen("vmkernel", "passthru", 1);
@@ -248,4 +250,50 @@ fn what_passes_a_device_through_is_said_to_be_harmful_whichever_edit_it_is() {
     assert_eq!(harms(&set("/device/0000:00:32.2/vmkname", "vmhba2")), []);
     assert_eq!(harms(&set("/device/0000:00:32.2/owner", "vmkernel")), []);
     assert_eq!(harms(&set(key, "nobody")), []);
+}
+
+/// One adapter of two that carry the management network leaves the other; the second one does not, whenever the
+/// first one went.
+#[test]
+fn the_last_adapter_of_the_management_network_is_missed_wherever_others_are() {
+    let switch = "/net/vmkernelnic/child[0000]/name = \"vmk0\"\n\
+        /net/vmkernelnic/child[0000]/portgroup = \"Management Network\"\n\
+        /net/vswitch/child[0000]/portgroup/child[0000]/name = \"Management Network\"\n\
+        /net/vswitch/child[0000]/uplinks/child[0000]/pnic = \"vmnic2\"\n\
+        /net/vswitch/child[0000]/uplinks/child[0001]/pnic = \"vmnic3\"\n";
+    let adapters = |given: &str| -> String {
+        let lines = (0..4).map(|number| {
+            let name = format!("vmnic{number}");
+            let owner = if name == given {
+                "passthru"
+            } else {
+                "vmkernel"
+            };
+            let at = format!("/device/0000:00:{:02}.0", number + 3);
+            format!("{at}/owner = \"{owner}\"\n{at}/vmkname = \"{name}\"\n")
+        });
+        lines.collect()
+    };
+    let harm = Some(Harm::ManagementAdapter);
+    let cases: [(&str, &str, &[&str], Option<Harm>); 6] = [
+        (switch, "", &["vmnic2"], None),
+        (switch, "", &["vmnic2", "vmnic3"], harm),
+        (switch, "vmnic2", &["vmnic3"], harm),
+        (switch, "", &["vmnic0"], None),
+        // Where no switch is named, the host's first adapter is taken for it.
+        ("", "", &["vmnic0"], harm),
+        ("", "", &["vmnic1"], None),
+    ];
+    for (switch, given, passed, expected) in cases {
+        let conf = format!("{}{switch}", adapters(given));
+        let state = state(&[(ESX_CONF, conf.as_bytes())]);
+        let selectors = passed.iter().map(|name| name.parse().unwrap()).collect();
+        let edit = Edit::Owner(OwnerEdit {
+            devices: Devices::Named(selectors),
+            owner: Owner::Passthru,
+        });
+        let edited = apply(&state, &[edit], Context::default(), None).unwrap();
+        let last = edited.changes.last().unwrap();
+        assert_eq!(last.harm, expected, "{given} {passed:?}");
+    }
 }
