@@ -287,10 +287,10 @@ pub enum FatError {
         /// Path of the file.
         file: String,
     },
-    /// The new content is empty or longer than a FAT volume can hold. ESXi starts with an
-    /// empty configuration where the state is empty.
+    /// A file that is there would be emptied, which an overwriting in place could not do, or the content is
+    /// longer than a FAT volume can hold.
     #[error(
-        "the new content of {file} has {}; bootbank never writes a file of that size",
+        "the new content of {file} has {}; a file that is there is not given content of that size",
         counted(size, "byte")
     )]
     ContentSize {

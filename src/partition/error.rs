@@ -219,9 +219,9 @@ impl TableError {
             | TableError::GptHeaderSize { .. }
             | TableError::GptEntrySize { .. }
             | TableError::GptEntryCount { .. }
-            | TableError::NestedExtended { .. }
-            | TableError::WithoutLength { .. } => ErrorKind::Unsupported,
+            | TableError::NestedExtended { .. } => ErrorKind::Unsupported,
             TableError::Empty
+            | TableError::WithoutLength { .. }
             | TableError::SmallerThanASector { .. }
             | TableError::NotProtective { .. }
             | TableError::Gpt(_)

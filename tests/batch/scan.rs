@@ -211,7 +211,7 @@ fn packed_images_and_virtual_disks_are_said_to_be_not_looked_into() {
     command.env("PATH", place.path());
     let text = Run(command.output().unwrap()).expect(0).stdout();
     for line in [
-        "not looked into, because it is a packed image: `bootbank info images/a.img.gz`",
+        "not looked into, because it is packed, and may be an image: `bootbank info images/a.img.gz`",
         "not looked into, because it is a virtual disk: `bootbank info images/b.qcow2`",
     ] {
         assert!(text.contains(line), "no {line:?} in {text}");

@@ -87,7 +87,11 @@ impl One<'_> {
                 )
             }
             Work::MarkClean => "no mark of an unclean unmount".to_owned(),
-            _ => format!("nothing to change; searched {}", plan.searched().join(", ")),
+            _ => match plan.searched().join(", ").as_str() {
+                "" => "nothing to change: the state is empty, so the host starts with default settings"
+                    .to_owned(),
+                searched => format!("nothing to change; searched {searched}"),
+            },
         }
     }
 

@@ -218,8 +218,9 @@ fn differing(a: &Side, b: &Side) -> Vec<(Place, Difference)> {
 /// The two banks of one medium against each other: the lower partition first.
 fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, OneSided> {
     let target = args.a.display().to_string();
+    let named = |failure| (args.a.display().to_string(), Box::new(failure));
+    session.common.check_without_bank().map_err(named)?;
     let compared = session.look_into(&args.a, |opened, _| {
-        session.common.check_without_bank()?;
         let stick = opened.stick()?;
         let health = bank_health(stick, BankChoice::All)?;
         let [one, two] = health.as_slice() else {
@@ -251,7 +252,7 @@ fn compare_banks<'a>(session: &Session, args: &'a Diff) -> Result<Compared<'a>, 
             newer: newer_in_words(one, two),
         })
     });
-    compared.map_err(|failure| (args.a.display().to_string(), Box::new(failure)))
+    compared.map_err(named)
 }
 
 /// Which bank's state was saved later, where both say it in the same way: by how often they were saved,

@@ -54,6 +54,14 @@ pub fn change_bank_file(
     content: Option<Vec<u8>>,
 ) -> Result<Exit, Failure> {
     let banks = match (partition, session.common.bank) {
+        (Some(number), given)
+            if ![BankChoice::All, BankChoice::Partition(number)].contains(&given) =>
+        {
+            return Err(Failure::usage(format!(
+                "the path names bank {number}, and --bank another one"
+            ))
+            .hint("leave --bank out"));
+        }
         (Some(number), _) => BankChoice::Partition(number),
         (None, BankChoice::All) => BankChoice::Next,
         (None, given) => given,

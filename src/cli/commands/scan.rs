@@ -14,6 +14,7 @@ use crate::diagnosis::{
     Found, FoundMedium, Summary, Sure, Verdict, attached_disks, files_in, look_at,
 };
 use crate::host::{Disk, Host, Use};
+use crate::target::Kind;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -152,6 +153,7 @@ impl Run for Scan {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         let paths = match &self.folder {
             // Each disk that is attached is shown, whatever it is over.
             None => self.paths.clone(),
@@ -366,7 +368,11 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
             }
         }
         Found::NotLookedInto(kind) => line(format!(
-            "not looked into, because it is {kind}: `bootbank info {}`",
+            "not looked into, because it is {}: `bootbank info {}`",
+            match kind {
+                Kind::Packed(_) => "packed, and may be an image".to_owned(),
+                kind => kind.to_string(),
+            },
             quoted_path(&medium.path)
         )),
         Found::Other(why) => line(format!("no ESXi boot medium: {}", shown(why))),

@@ -47,6 +47,9 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
             "`bootbank ls` lists every file"
         }
+        Cause::Edit(EditError::Empty) => {
+            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N leaves this bank out"
+        }
         Cause::Edit(EditError::HostUnknown { .. }) => {
             "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
         }
@@ -152,6 +155,9 @@ fn table_hint(error: &TableError) -> Option<String> {
         }
         | TableError::EbrPastEnd { .. } => {
             "nothing was written: the medium is cut off, or its table is for a larger one; `bootbank info` and the other commands that only look read the banks that are there"
+        }
+        TableError::WithoutLength { .. } => {
+            "bootbank does not repair tables; on a copy, sfdisk gives the entry its length, or deletes it"
         }
         TableError::BackupOverlap(_) => {
             "the medium boots all the same; repair its partition table first, for example with gdisk on a copy"

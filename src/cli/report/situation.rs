@@ -247,7 +247,7 @@ pub fn standing_in_words(
         }
         Standing::Sealed => format!(
             "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
-             Next: `bootbank fix {changed}` says what you can still do.\n"
+             Next: with the host's recovery key in a file, `bootbank fix --recovery-key FILE {changed}`; without it, only the host itself can change it.\n"
         ),
         Standing::Unopened => format!(
             "The state of the bank that boots next cannot be opened, so it is not known which devices are passed through.\n\

@@ -237,10 +237,10 @@ impl Common {
     pub fn check_without_bank(&self) -> Result<(), Failure> {
         match self.bank {
             BankChoice::All => Ok(()),
-            _ => Err(Failure::usage(
-                "--bank chooses banks, and this command says itself which it is about",
-            )
-            .hint("leave --bank out")),
+            _ => Err(
+                Failure::usage("--bank chooses banks, and this command takes no choice")
+                    .hint("leave --bank out"),
+            ),
         }
     }
 

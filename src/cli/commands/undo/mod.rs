@@ -177,6 +177,7 @@ impl Run for UndoCommand {
     }
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_without_bank()?;
         if self.list {
             let files = match self.stick() {
                 None => self.files.iter().collect(),
