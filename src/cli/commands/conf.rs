@@ -245,9 +245,12 @@ fn settings(
             .in_file(format!("{}:{ESX_CONF}", state.file_name()))
     };
     let found = state.file(partition, ESX_CONF)?;
-    let missing = EditError::Missing { path: ESX_CONF };
+    let missing = || match state.configuration(partition) {
+        Ok((configuration, _)) if configuration.is_default() => EditError::Empty,
+        _ => EditError::Missing { path: ESX_CONF },
+    };
     let behind = || state.missing(partition);
-    let found = found.ok_or_else(|| behind().unwrap_or_else(|| inside(missing.into())))?;
+    let found = found.ok_or_else(|| behind().unwrap_or_else(|| inside(missing().into())))?;
     let conf = EsxConf::parse(found.bytes).map_err(|error| inside(error.into()))?;
     let entries = conf.entries().filter(|entry| (asked.fits)(entry.key));
     let entries = entries.map(|entry| {
