@@ -165,11 +165,38 @@ impl Stick<'_, '_> {
             let (old, new) = (old.version().to_owned(), new.version().to_owned());
             return Err(Error::from(TransferError::OtherVersion { old, new }).on(to));
         }
-        let file = from_slot.loaded_state();
-        let file = file.ok_or_else(|| Error::from(Cause::NoState(from.to_string())))?;
-        let state = self.open_state(from_slot, file)?;
+        let (name, state) = self.state_to_copy(from_slot)?;
         let content = self.as_loaded(to_slot, &state)?;
-        self.plan_state(to_slot, content.into(), request)
+        let mut plan = self.plan_state(to_slot, content.into(), request)?;
+        let others = from_slot
+            .states
+            .iter()
+            .filter(|file| file.listed && file.name != name);
+        plan.warnings.extend(others.map(|other| {
+            format!(
+                "partition {from}: modules= in boot.cfg lists {} as well, which is not copied",
+                other.name
+            )
+        }));
+        Ok(plan)
+    }
+
+    /// The state of a bank that is copied, and the name of its file: of those that the host loads the last one
+    /// that holds anything.
+    fn state_to_copy<'s>(&self, slot: &'s Slot<'_>) -> Result<(&'s str, Arc<State>), Error> {
+        let loaded = slot.loaded_state();
+        let loaded =
+            loaded.ok_or_else(|| Error::from(Cause::NoState(slot.partition.to_string())))?;
+        let state = self.open_state(slot, loaded)?;
+        if is_empty_state(&state) {
+            for file in slot.states.iter().rev().filter(|file| file.listed) {
+                let other = self.open_state(slot, file)?;
+                if !is_empty_state(&other) {
+                    return Ok((&file.name, other));
+                }
+            }
+        }
+        Ok((&loaded.name, state))
     }
 
     /// What giving a bank a state without any configuration comes to: the host starts with default

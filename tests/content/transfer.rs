@@ -251,3 +251,42 @@ fn a_bank_with_an_empty_state_starts_with_default_settings() {
     let kept = fs::read(host.path("kept.tgz")).unwrap();
     assert!(host.bank_file(5, "STATE.TGZ") == kept);
 }
+
+/// The host takes from the last archive of several what is in it, and an empty one takes nothing away.
+#[test]
+fn of_several_states_that_are_loaded_the_last_that_holds_anything_is_copied() {
+    let host = Host::new("esxi67-usb-passthru");
+    let got = host.done(&["bootcfg", "get", "STICK", "modules", "--bank", "6"]);
+    let modules = got.trim().rsplit('=').next().unwrap();
+    assert!(modules.contains("state.tgz"), "{got}");
+    let both = modules.replace("state.tgz", "state.tgz --- local.tgz");
+    let kept = host.bank_file(6, "STATE.TGZ");
+    host.done(&[
+        "bootcfg",
+        "set",
+        "STICK",
+        "modules",
+        &both,
+        "--bank",
+        "6",
+        "-y",
+        "--no-undo",
+    ]);
+    let mut empty = Command::new("tar");
+    empty.args(["-czf", "LOCAL.TGZ", "-T", "/dev/null"]);
+    run(empty.current_dir(host.path("")));
+    let mut put = Command::new("mcopy");
+    put.arg("-i")
+        .arg(host.bank_at(6))
+        .arg(host.path("LOCAL.TGZ"));
+    run(put.arg("::LOCAL.TGZ"));
+    let ran = host.run(&["state", "copy", "6", "5", "STICK", "-y", "--no-undo"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("lists local.tgz as well, which is not copied"),
+        "{}",
+        ran.stderr
+    );
+    assert!(host.bank_file(5, "STATE.TGZ") == kept);
+}
