@@ -2,9 +2,9 @@
 
 use crate::fat_volume::{FORMATS, Made, UUID, open, pattern};
 use crate::{LIMIT, cluster, done, phases, plan};
-use bootbank::commit::Phase;
+use bootbank::commit::{Phase, Planner};
 use bootbank::error::ErrorKind;
-use bootbank::fat::{FatError, FatKind, Method};
+use bootbank::fat::{Action, FatError, FatKind, FileChange, Method, judge, replace};
 
 #[test]
 fn files_read_as_mtools_wrote_them() {
@@ -317,5 +317,66 @@ fn a_volume_without_a_second_reserved_sector_has_no_identity() {
     let range = 0..bytes.len() as u64;
     if let Ok(volume) = bootbank::fat::Volume::open(&bytes, range, format.sector_size) {
         assert!(volume.vmware_uuid().is_none());
+    }
+}
+
+/// With a file go the entries of its long name, and those of no other file.
+#[test]
+fn a_file_that_is_removed_takes_its_long_name_with_it() {
+    let names = [
+        "a first name that is long.txt",
+        "the name of the second, which takes three entries or more.txt",
+        "a third name, behind it.txt",
+    ];
+    for format in FORMATS {
+        let mut made = Made::bank(format, 1000);
+        for name in names {
+            made.put(name, name.as_bytes());
+        }
+        let bytes = made.bytes();
+        let volume = open(&bytes, format);
+        let reach = volume.check().unwrap();
+        let mut found = volume
+            .files()
+            .filter(|entry| entry.name().starts_with("THENAM"));
+        let files = [FileChange {
+            entry: found.next().expect("the second file"),
+            action: Action::Remove,
+            why: "test".into(),
+        }];
+        let mut planner = Planner::new(&bytes, format.sector_size);
+        replace(&volume, &reach, &mut planner, 5, &files).unwrap();
+        let set = planner.finish();
+        judge(&volume, &reach, &set, &files, Method::SecondCopy).unwrap();
+        let after = done(&bytes, &set);
+        let judged = made.judge(&after);
+        judged.is_clean();
+        judged.others_are_untouched(&[names[1]]);
+        let mut list = std::process::Command::new("mdir");
+        let listed = list
+            .arg("-b")
+            .arg("-i")
+            .arg(judged.image())
+            .output()
+            .unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        for (name, is_there) in names.into_iter().zip([true, false, true]) {
+            assert_eq!(listed.contains(name), is_there, "{}: {listed}", format.name);
+        }
+        // Without the entries of the long name the plan would leave fsck.fat something to say.
+        let slots = |bytes: &[u8]| {
+            let root = open(&bytes, format).geometry().root_range();
+            let root = &bytes[usize::try_from(root.start).unwrap()..];
+            root.chunks(32)
+                .take_while(|slot| slot[0] != 0)
+                .filter(|slot| slot[0] != 0xe5 && slot[11] == 0x0f)
+                .count()
+        };
+        assert_eq!(
+            slots(&bytes) - slots(&after),
+            names[1].len().div_ceil(13),
+            "{}",
+            format.name
+        );
     }
 }
