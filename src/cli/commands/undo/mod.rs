@@ -250,7 +250,7 @@ impl UndoCommand {
         let Some(next) = next else {
             let object = empty(stick);
             session.ui.text(&format!(
-                "{}: no change is left to undo, every one with an undo file is undone already; `bootbank undo --list` shows the undo files\n",
+                "{}: no change is left to undo: every one that has an undo file is undone already; `bootbank undo --list` shows the undo files\n",
                 shown(&object.target)
             ));
             session.ui.json(&object);
