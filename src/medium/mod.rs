@@ -37,6 +37,7 @@ pub use image::ImageFile;
 pub use lba::Lba;
 pub use memory::Memory;
 pub use meter::Meter;
+#[cfg(feature = "cli")]
 pub(crate) use naming::directory_of;
 pub use node::Identity;
 pub use sparse::SparseReads;
