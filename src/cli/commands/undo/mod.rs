@@ -34,7 +34,8 @@ Examples:
   bootbank undo --prune                      remove those that are not needed any more
 
 Asks only with --force or --prune. --last says which change of which medium it undoes, and passes over \
-changes that are undone already: run again and again, it goes back change by change.")]
+changes that are undone already: run again and again, it goes back change by change. Where one change took back \
+another, and nothing tells which of them stands, it refuses and names the undo file.")]
 pub struct UndoCommand {
     /// Undo files that changes wrote, and after them the medium, if it is not the one that is named
     /// in the undo file
