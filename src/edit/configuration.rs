@@ -172,7 +172,7 @@ impl Configuration {
     pub fn aliases(&self) -> Vec<Alias> {
         let conf = self.esx_conf.iter().flat_map(|conf| conf.aliases());
         let store = self.store.iter().flat_map(|store| store.aliases());
-        conf.chain(store).collect()
+        conf.chain(store.cloned()).collect()
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be

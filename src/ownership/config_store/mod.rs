@@ -21,7 +21,7 @@ mod schema_store;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use super::{Owner, OwnershipError};
+use super::{Alias, Owner, OwnershipError};
 use database::Database;
 pub use schema_store::{SchemaStore, SecretTypes};
 
@@ -30,6 +30,8 @@ pub use schema_store::{SchemaStore, SecretTypes};
 pub struct ConfigStore {
     bytes: Vec<u8>,
     rows: Vec<Row>,
+    /// From the rows; whoever asks for the devices asks for these as well.
+    aliases: Vec<Alias>,
 }
 
 /// What names a row: component, group and key as `configstorecli -c -g -k` take them, and the
@@ -249,7 +251,12 @@ impl ConfigStore {
                 row: twice.key.to_string(),
             });
         }
-        Ok(ConfigStore { bytes, rows })
+        let aliases = pci_devices::aliases(&rows);
+        Ok(ConfigStore {
+            bytes,
+            rows,
+            aliases,
+        })
     }
 
     /// The database as it is to be written.

@@ -42,19 +42,15 @@ impl ConfigStore {
         for row in self.rows().iter().filter(|row| is_pci_device(row)) {
             devices.push(device(row)?);
         }
-        tie_aliases(&mut devices, &self.aliases());
+        tie_aliases(&mut devices, &self.aliases);
         Ok(devices)
     }
 
     /// The adapters that `device_data` rows tie to a place, PCI rows before logical ones.
     ///
     /// Rows that are not as the host writes them are left out.
-    pub fn aliases(&self) -> Vec<Alias> {
-        let mut aliases = Aliases::default();
-        for data in self.rows().iter().filter_map(DeviceData::read) {
-            aliases.take(&data.bus_type, &data.bus_address, data.alias);
-        }
-        aliases.in_order()
+    pub fn aliases(&self) -> &[Alias] {
+        &self.aliases
     }
 
     /// A row that passes through a device which has none, as `schemas` want it.
@@ -121,6 +117,15 @@ impl ConfigStore {
         }
         Ok(notes)
     }
+}
+
+/// The adapters that `device_data` rows tie to a place, as [`ConfigStore::aliases`] gives them.
+pub(super) fn aliases(rows: &[Row]) -> Vec<Alias> {
+    let mut aliases = Aliases::default();
+    for data in rows.iter().filter_map(DeviceData::read) {
+        aliases.take(&data.bus_type, &data.bus_address, data.alias);
+    }
+    aliases.in_order()
 }
 
 /// The property that holds what the device layer calls the device's place.
