@@ -56,6 +56,11 @@ impl Release {
         self.is_of_7_0_2_or_later().unwrap_or(false)
     }
 
+    /// Whether the host is known to take the owners of devices from esx.conf, as up to 7.0 U1.
+    pub fn reads_esx_conf(&self) -> bool {
+        self.is_of_7_0_2_or_later() == Some(false)
+    }
+
     /// Whether the host encrypts its state, as from 7.0 U2 on; `None` where the text does not tell
     /// which update of 7.0 it is.
     pub fn encrypts_state(&self) -> Option<bool> {

@@ -172,7 +172,7 @@ fn check_configuration(
     release: Option<Release>,
     findings: &mut Vec<Finding>,
 ) {
-    let opened = Configuration::open(state);
+    let opened = Configuration::open_for(state, release.as_ref());
     if opened.as_ref().is_ok_and(Configuration::is_default) {
         let text = format!(
             "{}: the state is empty, so the host starts with default settings",

@@ -1,5 +1,6 @@
 //! Every device that the states of a target name, and who owns it.
 
+use crate::bank::Release;
 use crate::edit::EditError;
 use crate::ownership::DeviceOwner;
 use crate::state::Contents as _;
@@ -38,7 +39,7 @@ pub fn devices(opened: &Opened<'_, '_>, banks: BankChoice) -> Result<Vec<BankDev
         Opened::Medium(stick) => stick,
         Opened::State(saved) => {
             let mut found = BankDevices::new(None);
-            if let Err(error) = found.add(saved.reading()) {
+            if let Err(error) = found.add(saved.reading(), saved.release().as_ref()) {
                 found.errors.push(error);
             }
             return Ok(vec![found]);
@@ -65,7 +66,7 @@ fn add(
     file: &StateFile,
     bank: &mut BankDevices,
 ) -> Result<(), Error> {
-    bank.add(&stick.read_state(slot, file)?)
+    bank.add(&stick.read_state(slot, file)?, slot.release().as_ref())
 }
 
 impl BankDevices {
@@ -78,11 +79,11 @@ impl BankDevices {
         }
     }
 
-    /// Adds the devices that a state names.
-    fn add(&mut self, state: &Reading) -> Result<(), Error> {
+    /// Adds the devices that a state of a host of `release` names.
+    fn add(&mut self, state: &Reading, release: Option<&Release>) -> Result<(), Error> {
         let name = state.file_name();
         let inside = |error: EditError| Error::from(error).on(self.partition).in_file(name);
-        let (configuration, damage) = state.configuration(self.partition)?;
+        let (configuration, damage) = state.configuration(self.partition, release)?;
         let warnings = configuration.warnings().map_err(inside)?;
         let devices = configuration.devices().map_err(inside)?;
         self.errors.extend(damage);

@@ -101,9 +101,10 @@ impl<'b> Situation<'b> {
     /// Looks at a state file, which hangs on nothing.
     pub fn of_file(saved: &SavedState<'_>, host: &Host, bench: &'b Bench) -> Self {
         let situation = Situation::of_disk(None, host, bench);
-        let configuration = saved.state().map(Configuration::open);
-        match configuration {
-            Some(Ok(configuration)) => situation.with(&configuration, saved.release().as_ref()),
+        let release = saved.release();
+        let open = |state| Configuration::open_for(state, release.as_ref());
+        match saved.state().map(open) {
+            Some(Ok(configuration)) => situation.with(&configuration, release.as_ref()),
             _ => situation,
         }
     }
@@ -435,7 +436,7 @@ fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configurati
     next.chain(others).find_map(|slot| {
         let configuration = slot.states.iter().rev().find_map(|file| {
             let state = stick.open_state(slot, file).ok()?;
-            let configuration = stick.configuration(&state).ok()?;
+            let configuration = stick.configuration(slot, &state).ok()?;
             (!configuration.is_default()).then_some(configuration)
         })?;
         Some((slot, configuration))

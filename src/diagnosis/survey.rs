@@ -216,7 +216,7 @@ fn look_into(
         }
     };
     let release = slot.release();
-    let odd = survey.fill(&state, stick.configuration(&state), release.as_ref());
+    let odd = survey.fill(&state, stick.configuration(slot, &state), release.as_ref());
     warnings.extend(odd.into_iter().map(on_this));
     survey.error = survey.error.map(|error| error.on(slot.partition));
     survey
@@ -247,7 +247,10 @@ impl StateSurvey {
         let mut survey = StateSurvey::new(name, size, false);
         let release = saved.release();
         let warnings = match saved.state() {
-            Some(state) => survey.fill(state, Configuration::open(state), release.as_ref()),
+            Some(state) => {
+                let configuration = Configuration::open_for(state, release.as_ref());
+                survey.fill(state, configuration, release.as_ref())
+            }
             None => {
                 survey.form = saved.reading().form();
                 survey.error = saved.reading().missing(None);

@@ -23,7 +23,7 @@ pub fn apply(
     context: Context,
     release: Option<&Release>,
 ) -> Result<Edited, EditError> {
-    let before = Configuration::open(state)?;
+    let before = Configuration::open_for(state, release)?;
     apply_to(&before, state, edits, context, release)
 }
 
@@ -126,6 +126,8 @@ impl<'s> Draft<'s> {
                 let parts = host.edits(self.state, &self.after, self.release)?;
                 self.make_all(&parts, edited)
             }
+            // A name or a secret in there would stay.
+            Edit::Seal(_) if self.after.closed_store.is_some() => Err(self.after.without_store()),
             Edit::Seal(operations) => {
                 for operation in operations {
                     let parts = operation.edits(self.state, &self.after, self.release, edited)?;

@@ -3,8 +3,8 @@
 use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
-    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, Source, aliases_by_address,
-    disagreements, forbidden_sidecars, tie_aliases,
+    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, Source,
+    aliases_by_address, disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::{Contents, MemberKind, Rescued, StateError};
 use std::collections::BTreeSet;
@@ -33,6 +33,8 @@ pub struct Configuration {
     pub esx_conf: Option<Arc<EsxConf>>,
     /// The ConfigStore, where the state holds one.
     pub store: Option<Arc<ConfigStore>>,
+    /// Why the ConfigStore is left closed, where the host takes the owners of devices from esx.conf.
+    pub closed_store: Option<OwnershipError>,
 }
 
 impl Configuration {
@@ -42,16 +44,23 @@ impl Configuration {
     /// A sealed state; a state that holds files and neither of these; a ConfigStore that is damaged or
     /// lies beside a journal.
     pub fn open(state: &impl Contents) -> Result<Self, EditError> {
+        Self::open_for(state, None)
+    }
+
+    /// The same, as a host of `release` reads it: where that takes the owners of devices from esx.conf,
+    /// a ConfigStore that cannot be opened stays closed. What shape it has in 7.0 and 7.0 U1 is not known.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`].
+    pub fn open_for(state: &impl Contents, release: Option<&Release>) -> Result<Self, EditError> {
         let esx_conf = match state.content(ESX_CONF)? {
             Some(bytes) => Some(EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF))?),
             None => None,
         };
-        let store = match state.content(CONFIG_STORE)? {
-            Some(bytes) => {
-                refuse_sidecars(state)?;
-                Some(ConfigStore::open(bytes.to_vec()).map_err(inside(CONFIG_STORE))?)
-            }
-            None => None,
+        let may_be_closed = esx_conf.is_some() && release.is_some_and(Release::reads_esx_conf);
+        let (store, closed_store) = match open_store(state)? {
+            Some(Err(error)) if may_be_closed => (None, Some(error)),
+            opened => (opened.transpose().map_err(inside(CONFIG_STORE))?, None),
         };
         if esx_conf.is_none() && store.is_none() && !is_empty(state)? {
             return Err(EditError::NoConfiguration);
@@ -60,6 +69,7 @@ impl Configuration {
             file: state.file_name().to_owned(),
             esx_conf: esx_conf.map(Arc::new),
             store: store.map(Arc::new),
+            closed_store,
         })
     }
 
@@ -73,16 +83,17 @@ impl Configuration {
         let conf = state.content(ESX_CONF)?;
         let conf = conf.map(|bytes| EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF)));
         let conf = conf.and_then(|conf| conf.map_err(&mut keep).ok());
-        let store = state.content(CONFIG_STORE)?;
-        let store = store.map(|bytes| {
-            refuse_sidecars(state)?;
-            ConfigStore::open(bytes.to_vec()).map_err(inside(CONFIG_STORE))
-        });
-        let store = store.and_then(|store| store.map_err(&mut keep).ok());
+        let store = match open_store(state) {
+            Ok(store) => store.transpose().map_err(inside(CONFIG_STORE)),
+            Err(error @ EditError::Sidecar { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        let store = store.map_err(&mut keep).ok().flatten();
         let configuration = Configuration {
             file: state.file_name().to_owned(),
             esx_conf: conf.map(Arc::new),
             store: store.map(Arc::new),
+            closed_store: None,
         };
         if configuration.esx_conf.is_none() && configuration.store.is_none() {
             return Err(damage
@@ -96,6 +107,14 @@ impl Configuration {
     /// Whether it is that of an empty state: the host starts with default settings.
     pub fn is_default(&self) -> bool {
         self.esx_conf.is_none() && self.store.is_none()
+    }
+
+    /// Why there is no ConfigStore to look into or to change.
+    pub fn without_store(&self) -> EditError {
+        match &self.closed_store {
+            Some(error) => inside(CONFIG_STORE)(error.clone()),
+            None => EditError::Missing { path: CONFIG_STORE },
+        }
     }
 
     /// Bytes of its files.
@@ -198,6 +217,12 @@ impl Configuration {
             warnings.extend(grave.iter().map(|note| format!("{at}: {note}")));
             warnings.extend(kept_lines(&at, &plain, conf.notes_left_out()));
         }
+        if let Some(error) = &self.closed_store {
+            warnings.push(format!(
+                "{}:{CONFIG_STORE} cannot be opened and stays as it is: {error}. A host of this release takes the owners of devices from esx.conf",
+                self.file
+            ));
+        }
         if let Some(store) = &self.store {
             let notes = store.notes().map_err(inside(CONFIG_STORE))?.into_iter();
             let at = format!("{}:{CONFIG_STORE}", self.file);
@@ -266,6 +291,20 @@ fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
         sentences.push(format!("{at}: {left_out} more like these"));
     }
     sentences
+}
+
+/// The ConfigStore of a state that holds one, or why it cannot be opened.
+///
+/// # Errors
+/// A sealed state, or a store that lies beside a journal.
+fn open_store(
+    state: &impl Contents,
+) -> Result<Option<Result<ConfigStore, OwnershipError>>, EditError> {
+    let Some(bytes) = state.content(CONFIG_STORE)? else {
+        return Ok(None);
+    };
+    refuse_sidecars(state)?;
+    Ok(Some(ConfigStore::open(bytes.to_vec())))
 }
 
 /// A journal beside the store holds changes SQLite has yet to carry over.

@@ -179,7 +179,7 @@ fn put_store(
     edited: &mut Edited,
 ) -> Result<(), EditError> {
     let Some(store) = &mut configuration.store else {
-        return Err(EditError::Missing { path: CONFIG_STORE });
+        return Err(configuration.without_store());
     };
     if store.as_bytes() == content {
         return Ok(());

@@ -32,7 +32,7 @@ impl StoreEdit {
                 StoreEdit::Delete {
                     absent_ok: true, ..
                 } => Ok(()),
-                _ => Err(EditError::Missing { path: CONFIG_STORE }),
+                _ => Err(configuration.without_store()),
             };
         };
         match self {

@@ -384,12 +384,16 @@ impl<'m, 'k> Stick<'m, 'k> {
             .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
     }
 
-    /// The parts of a state of this stick that say who owns which device.
+    /// The parts of a state of a bank that say who owns which device, as a host of its release reads them.
     ///
     /// # Errors
-    /// As [`Configuration::open`].
-    pub fn configuration(&self, state: &Arc<State>) -> Result<Configuration, EditError> {
-        self.opened.configuration(state)
+    /// As [`Configuration::open_for`].
+    pub fn configuration(
+        &self,
+        slot: &Slot<'m>,
+        state: &Arc<State>,
+    ) -> Result<Configuration, EditError> {
+        self.opened.configuration(state, slot.release().as_ref())
     }
 
     /// The content of a file of a bank.

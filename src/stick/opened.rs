@@ -4,6 +4,7 @@
 //! file, for the question. What is kept is found again by its bytes, so a file that changed is opened
 //! anew.
 
+use crate::bank::Release;
 use crate::edit::{Configuration, EditError};
 use crate::state::{Limits, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,11 +56,15 @@ impl OpenedStates {
         state
     }
 
-    /// The configuration of a state, which is kept where the state is.
+    /// The configuration of a state as a host of `release` reads it, which is kept where the state is.
     ///
     /// # Errors
-    /// As [`Configuration::open`].
-    pub(super) fn configuration(&self, state: &Arc<State>) -> Result<Configuration, EditError> {
+    /// As [`Configuration::open_for`].
+    pub(super) fn configuration(
+        &self,
+        state: &Arc<State>,
+        release: Option<&Release>,
+    ) -> Result<Configuration, EditError> {
         let place = |states: &[Kept]| states.iter().position(|it| Arc::ptr_eq(&it.state, state));
         {
             let states = self.states();
@@ -68,7 +73,11 @@ impl OpenedStates {
                 return Ok(known.clone());
             }
         }
-        let configuration = Configuration::open(state)?;
+        let configuration = Configuration::open_for(state, release)?;
+        // The same state in a bank of another release may have to be opened as a whole.
+        if configuration.closed_store.is_some() {
+            return Ok(configuration);
+        }
         let mut states = self.states();
         let kept = states.iter().filter_map(|kept| kept.configuration.as_ref());
         let held: usize = kept.map(|it| it.len()).sum();

@@ -182,7 +182,7 @@ impl Stick<'_, '_> {
             if !state.is_open() {
                 return Ok(None);
             }
-            let configuration = self.configuration(&state)?;
+            let configuration = self.configuration(slot, &state)?;
             found = passed_through_by(&configuration)?;
             // An empty one leaves what the host takes from those before it.
             if !configuration.is_default() {

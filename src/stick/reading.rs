@@ -4,6 +4,7 @@
 //! anything of this: it takes a [`State`], and what was rescued is a [`Rescued`].
 
 use super::{BankChoice, Cause, Error, Path, Slot, StateFile, Stick};
+use crate::bank::Release;
 use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::error::ErrorKind;
 use crate::fat::Entry;
@@ -104,19 +105,22 @@ impl Reading {
             .collect()
     }
 
-    /// The parts of it that say who owns which device, and what of that was not whole.
+    /// The parts of it that say who owns which device, as a host of `release` reads them, and what of
+    /// that was not whole.
     ///
     /// # Errors
-    /// As [`Configuration::open`]; of what was rescued only where neither part can be read.
+    /// As [`Configuration::open_for`]; of what was rescued only where neither part can be read.
     pub fn configuration(
         &self,
         partition: impl Into<Option<u32>>,
+        release: Option<&Release>,
     ) -> Result<(Configuration, Vec<Error>), Error> {
         let partition = partition.into();
         let inside = |error: EditError| Error::from(error).on(partition).in_file(self.file_name());
         let rescued = match self {
             Reading::Whole(state) => {
-                let configuration = Configuration::open(state.as_ref()).map_err(inside)?;
+                let configuration =
+                    Configuration::open_for(state.as_ref(), release).map_err(inside)?;
                 return Ok((configuration, Vec::new()));
             }
             Reading::Rescued(rescued) => rescued,

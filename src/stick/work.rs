@@ -140,7 +140,7 @@ impl Stick<'_, '_> {
         let state = self.open_state(slot, file)?;
         let release = slot.release();
         let edited = self
-            .configuration(&state)
+            .configuration(slot, &state)
             .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
         let mut edited =
             edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;

@@ -110,8 +110,9 @@ impl<'k> SavedState<'k> {
 
     /// Whose state it is, where it can be told.
     pub fn identity(&self) -> Option<Identity> {
-        let configuration = Configuration::open(self.state()?).ok()?;
-        Some(configuration.identity(self.release().as_ref()))
+        let release = self.release();
+        let configuration = Configuration::open_for(self.state()?, release.as_ref()).ok()?;
+        Some(configuration.identity(release.as_ref()))
     }
 
     /// What tells this host from others.
@@ -200,7 +201,7 @@ impl<'k> SavedState<'k> {
             warnings,
             outlook: Outlook {
                 boot: NextBoot::NoMedium,
-                passed_through: Configuration::open(after)
+                passed_through: Configuration::open_for(after, release.as_ref())
                     .ok()
                     .and_then(|configuration| passed_through_by(&configuration).ok()?),
                 cure: None,

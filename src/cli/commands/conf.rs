@@ -245,7 +245,7 @@ fn settings(
             .in_file(format!("{}:{ESX_CONF}", state.file_name()))
     };
     let found = state.file(partition, ESX_CONF)?;
-    let missing = || match state.configuration(partition) {
+    let missing = || match state.configuration(partition, None) {
         Ok((configuration, _)) if configuration.is_default() => EditError::Empty,
         _ => EditError::Missing { path: ESX_CONF },
     };

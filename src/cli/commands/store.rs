@@ -5,7 +5,7 @@ use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
 use crate::cli::terminal::{Gate, shown};
-use crate::edit::{CONFIG_STORE, Edit, EditError, StoreEdit, Unmatched, secret_types};
+use crate::edit::{Edit, EditError, StoreEdit, Unmatched, secret_types};
 use crate::ownership::{Cell, Row, RowKey, SecretTypes, ValueColumn};
 use crate::secrets::Guarded;
 use crate::state::Contents as _;
@@ -340,9 +340,9 @@ fn show(
     session.answer(path, SCHEMA, |opened, _| {
         let (partition, state) = opened.state(session.common.bank)?;
         let inside = |error: EditError| Error::from(error).on(partition).in_file(state.file_name());
-        let (configuration, damage) = state.configuration(partition)?;
-        let missing = EditError::Missing { path: CONFIG_STORE };
-        let store = configuration.store.ok_or_else(|| inside(missing))?;
+        let (configuration, damage) = state.configuration(partition, None)?;
+        let missing = || inside(configuration.without_store());
+        let store = configuration.store.as_ref().ok_or_else(missing)?;
         let through = Through {
             gate,
             secret_types: secret_types(&state).map_err(inside)?,

@@ -29,6 +29,7 @@ impl Case {
             file: "state.tgz".to_owned(),
             esx_conf: Some(EsxConf::parse(conf.as_bytes().to_vec()).unwrap().into()),
             store: None,
+            closed_store: None,
         };
         let situation = Situation::of_disk(disk, &host, &self.bench).with(&configuration, None);
         (situation, configuration.devices().unwrap())

@@ -1,7 +1,9 @@
 use super::super::fixtures::{state, store};
+use super::super::seal::Operation;
 use super::super::{ConfEdit, Context, Edit, FileEdit, Harm, StoreEdit, apply};
 use super::*;
 use crate::error::ErrorKind;
+use crate::ownership::fixtures::sqlite3;
 
 const ADAPTERS: [[&str; 5]; 3] = [
     [
@@ -66,6 +68,50 @@ fn a_slot_of_esx_conf_names_the_adapter_of_a_row() {
     let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&ADAPTERS[2..]))]);
     let devices = Configuration::open(&state).unwrap().devices().unwrap();
     assert_eq!(devices[0].alias.as_deref(), Some("vmhba2"));
+}
+
+/// What the ConfigStore of 7.0 and 7.0 U1 looks like is not known, and those hosts take owners from esx.conf.
+#[test]
+fn a_store_of_another_shape_does_not_hide_esx_conf_from_hosts_that_read_that() {
+    let conf = b"/device/00000:000:26.0/owner = \"passthru\"\n";
+    let other = sqlite3(&[], "CREATE TABLE Config (Component TEXT, Name TEXT);").1;
+    for store in [other.as_slice(), b""] {
+        let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, store)]);
+        let back = [edit(Devices::PassedThrough, Owner::Vmkernel)];
+        let on = |edits: &[Edit], build: &str| {
+            apply(
+                &state,
+                edits,
+                Context::default(),
+                Release::parse(build).as_ref(),
+            )
+        };
+        for build in ["7.0.0-1.0.16324942", "7.0.1-0.0.16850804"] {
+            let edited = on(&back, build).unwrap();
+            assert_eq!(edited.changes.len(), 1, "{build}");
+            assert_eq!(edited.members.len(), 1, "the store stays as it is");
+            let warning = edited
+                .warnings
+                .iter()
+                .find(|text| text.contains(CONFIG_STORE));
+            assert!(
+                warning.unwrap().contains("stays as it is"),
+                "{:?}",
+                edited.warnings
+            );
+            let set = Edit::Store(StoreEdit::Delete {
+                key: RowKey::new("esx", "hardware", "pci_devices", "0000:00:1a.0"),
+                absent_ok: false,
+            });
+            let error = on(&[set], build).unwrap_err();
+            assert_ne!(error.kind(), ErrorKind::Usage, "{error}");
+            let sealed = on(&[Edit::Seal(vec![Operation::SshHostKeys])], build);
+            assert!(sealed.is_err(), "what is in the store would stay");
+        }
+        for release in ["7.0.2-0.0.17867351", "8.0.1-0.0.1", "no release"] {
+            assert!(on(&back, release).is_err(), "{release}");
+        }
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Stick<'_, '_> {
         for slot in slots {
             for file in slot.states.iter().rev() {
                 let state = self.open_state(slot, file).ok();
-                let configuration = state.and_then(|state| self.configuration(&state).ok());
+                let configuration = state.and_then(|state| self.configuration(slot, &state).ok());
                 let saved = configuration.filter(|it| !it.is_default());
                 if let Some(configuration) = saved {
                     return configuration.identity(slot.release().as_ref());
