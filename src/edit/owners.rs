@@ -48,7 +48,7 @@ impl OwnerEdit {
         } = surroundings;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
-        self.warn_of_one_sided(&chosen, configuration, release, edited);
+        let mut added = self.one_sided(&chosen, configuration, release, edited);
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen
@@ -66,19 +66,21 @@ impl OwnerEdit {
         }
         for error in missing {
             let (error, address) = self.resolve(error, configuration);
-            match (self.owner, address) {
-                (Owner::Passthru, Some(address)) if configuration.reads_store(release) => {
-                    in_store.push(new_row(configuration, schema, address)?);
-                    let key = address.to_string();
-                    self.note_added(Source::ConfigStore, key, address, configuration, edited);
-                }
-                (Owner::Passthru, Some(address)) => {
-                    self.add_line(configuration, address, edited)?
-                }
-                _ => edited.unmatched.push(error.into()),
+            match address.filter(|_| self.owner == Owner::Passthru) {
+                Some(address) => added.push(address),
+                None => edited.unmatched.push(error.into()),
             }
         }
         self.set_lines(configuration, &in_conf)?;
+        for address in added {
+            if configuration.reads_store(release) {
+                in_store.push(new_row(configuration, schema, address)?);
+                let key = address.to_string();
+                self.note_added(Source::ConfigStore, key, address, configuration, edited);
+            } else {
+                self.add_line(configuration, address, edited)?;
+            }
+        }
         if let Some(store) = configuration
             .store
             .as_mut()
@@ -235,47 +237,54 @@ impl OwnerEdit {
         Ok(())
     }
 
-    /// A device to be passed through that only the file names which its host does not read.
-    fn warn_of_one_sided(
+    /// The devices to be passed through that only the file names which their host does not read: where
+    /// new entries may be made their addresses, for each gets one in the other file; else a warning.
+    fn one_sided(
         &self,
         chosen: &[&DeviceOwner],
         configuration: &Configuration,
         release: Option<&Release>,
         edited: &mut Edited,
-    ) {
+    ) -> Vec<PciAddress> {
         let has_both = configuration.esx_conf.is_some() && configuration.store.is_some();
         if self.owner != Owner::Passthru || !has_both {
-            return;
+            return Vec::new();
         }
-        let (read, unread, words) = match (configuration.reads_store(release), release) {
-            (true, Some(_)) => (
-                Source::ConfigStore,
-                Source::EsxConf,
-                ["esx.conf", "the ConfigStore"],
-            ),
-            (true, None) => (
-                Source::ConfigStore,
-                Source::EsxConf,
-                ["esx.conf", "the ConfigStore alone"],
-            ),
-            (false, _) => (
-                Source::EsxConf,
-                Source::ConfigStore,
-                ["the ConfigStore", "esx.conf"],
-            ),
+        let alone = if release.is_some() { "" } else { " alone" };
+        let (read, unread, words) = match configuration.reads_store(release) {
+            true => {
+                let words = ("esx.conf", format!("the ConfigStore{alone}"));
+                (Source::ConfigStore, Source::EsxConf, words)
+            }
+            false => {
+                let words = ("the ConfigStore", "esx.conf".to_owned());
+                (Source::EsxConf, Source::ConfigStore, words)
+            }
         };
         let host = release.map_or("a host that".to_owned(), |release| format!("{release}"));
+        let may_add = matches!(self.devices, Devices::NamedOrNew(_));
+        let mut added = BTreeSet::new();
         for device in chosen.iter().filter(|device| device.source == unread) {
             let names_it = |other: &&&DeviceOwner| {
                 other.source == read && other.address.is_some() && other.address == device.address
             };
-            if !chosen.iter().any(|other| names_it(&other)) {
-                edited.warnings.push(format!(
+            if chosen.iter().any(|other| names_it(&other)) {
+                continue;
+            }
+            match device
+                .address
+                .filter(|_| may_add && !device.virtual_function)
+            {
+                Some(address) => {
+                    added.insert(address);
+                }
+                None => edited.warnings.push(format!(
                     "{}: only {} names {}; {host} reads {} and does not see this change",
-                    configuration.file, words[0], device.key, words[1]
-                ));
+                    configuration.file, words.0, device.key, words.1
+                )),
             }
         }
+        added.into_iter().collect()
     }
 }
 

@@ -171,6 +171,13 @@ fn a_new_device_and_the_warning_go_by_the_release() {
         ["local.tgz: only the ConfigStore names 0000:01:00.0; \
           7.0.1-0.0.16850804 reads esx.conf and does not see this change"]
     );
+    // Where new entries may be made, it gets one where its host looks.
+    let edited = made(Devices::NamedOrNew(named("01:00.0")), older).unwrap();
+    assert!(edited.warnings.is_empty(), "{:?}", edited.warnings);
+    let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
+    assert_eq!(keys, ["0000:01:00.0", "/device/0000:01:00.0/owner"]);
+    let error = made(Devices::NamedOrNew(named("00:1f.2")), newer).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
 }
 
 /// Told as a value, so that whoever asks people can ask.
