@@ -70,7 +70,7 @@ pub struct StateSurvey {
     pub seal: Option<String>,
     /// The devices it passes through, each once; `None` where that cannot be told.
     pub passed_through: Option<Vec<PassedDevice>>,
-    /// Lines that look like passed-through devices and are not of the form that can be read.
+    /// Lines and rows that may pass a device through and are not of the form that can be read.
     pub doubtful: usize,
     /// Whether it is empty: the host starts with default settings.
     pub is_empty: bool,

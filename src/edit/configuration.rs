@@ -140,17 +140,18 @@ impl Configuration {
     }
 
     /// Every device either file names, those of esx.conf first. An alias that only one of them
-    /// knows is shown at both.
+    /// knows is shown at both. Lines and rows whose owner cannot be told are left out:
+    /// [`Configuration::doubtful`] counts them.
     ///
     /// # Errors
-    /// A row of the ConfigStore whose owner cannot be told; [`EditError::TooManyDevices`].
+    /// [`EditError::TooManyDevices`].
     pub fn devices(&self) -> Result<Vec<DeviceOwner>, EditError> {
         let mut devices = self
             .esx_conf
             .as_ref()
             .map_or(Vec::new(), |conf| conf.devices());
         if let Some(store) = &self.store {
-            devices.extend(store.devices().map_err(inside(CONFIG_STORE))?);
+            devices.extend(store.devices());
         }
         if devices.len() > MAX_DEVICES {
             return Err(EditError::TooManyDevices {
@@ -195,10 +196,15 @@ impl Configuration {
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be
-    /// changed.
+    /// changed, and of rows whose owner cannot be told.
     pub fn doubtful(&self) -> usize {
         let notes = self.esx_conf.iter().flat_map(|conf| conf.notes());
-        notes.filter(|note| note.kind == NoteKind::OddOwner).count()
+        let lines = notes.filter(|note| note.kind == NoteKind::OddOwner).count();
+        let rows = self
+            .store
+            .as_ref()
+            .map_or(0, |store| store.odd_rows().len());
+        lines.saturating_add(rows)
     }
 
     /// What is odd, in words: lines kept as they are, rows that contradict themselves, devices
@@ -224,7 +230,7 @@ impl Configuration {
             ));
         }
         if let Some(store) = &self.store {
-            let notes = store.notes().map_err(inside(CONFIG_STORE))?.into_iter();
+            let notes = store.notes().into_iter();
             let at = format!("{}:{CONFIG_STORE}", self.file);
             warnings.extend(notes.map(|note| format!("{at}: {note}")));
         }

@@ -64,7 +64,7 @@ pub struct Edited {
     pub searched: Vec<String>,
     /// What is odd about it.
     pub warnings: Vec<String>,
-    /// Lines that look like passed-through devices, but not of the form that can be changed; 0
+    /// Lines and rows that may pass a device through, but not of the form that can be changed; 0
     /// where no edit is about owners. Where there are any, neither "nothing to change" nor "every
     /// device given back" is the whole truth.
     pub doubtful: usize,

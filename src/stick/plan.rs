@@ -77,7 +77,7 @@ pub struct FilePlan {
     pub form: Option<Form>,
     /// What was looked into: `state.tgz:etc/vmware/esx.conf`.
     pub searched: Vec<String>,
-    /// Lines that look like passed-through devices and are left alone, because they are not of
+    /// Lines and rows that may pass a device through and are left alone, because they are not of
     /// the form that can be changed.
     pub doubtful: usize,
     /// What changes in it.
@@ -136,7 +136,7 @@ impl Plan {
         self.files().map(|file| file.changes.len()).sum()
     }
 
-    /// Lines that look like passed-through devices and are left alone.
+    /// Lines and rows that may pass a device through and are left alone.
     pub fn doubtful(&self) -> usize {
         self.files().map(|file| file.doubtful).sum()
     }

@@ -92,9 +92,10 @@ fn drive_store(bytes: Vec<u8>) -> bool {
         return false;
     };
     let _ = (store.aliases(), store.notes());
-    let Ok(devices) = store.devices() else {
+    let devices = store.devices();
+    if devices.is_empty() {
         return false;
-    };
+    }
     let mut changes: Vec<StoreChange> = devices
         .iter()
         .map(|device| StoreChange::SetOwner {
@@ -103,7 +104,9 @@ fn drive_store(bytes: Vec<u8>) -> bool {
         })
         .collect();
     if let Ok(edited) = store.edit(&changes, Some(1_700_000_000)) {
-        let devices = edited.devices().expect("rows that were edited");
+        let found = edited.devices();
+        assert_eq!(found.len(), devices.len(), "a row that was edited is odd");
+        let devices = found;
         assert!(
             devices.iter().all(|device| !device.passthrough),
             "still passed through"

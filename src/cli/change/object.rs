@@ -31,7 +31,7 @@ pub struct Change {
     pub warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorObject>,
-    /// Lines that look like passed-through devices and stay, where every device was to be given
+    /// Lines and rows that may pass a device through and stay, where every device was to be given
     /// back.
     #[serde(skip)]
     #[schemars(skip)]

@@ -207,11 +207,10 @@ const BY_HAND: &str =
 
 fn doubtful_in_words(count: usize) -> String {
     match count {
-        1 => "1 line looks like a passed-through device, but in a form bootbank cannot change"
-            .to_owned(),
-        many => format!(
-            "{many} lines look like passed-through devices, but in a form bootbank cannot change"
-        ),
+        1 => "1 entry may pass a device through, in a form bootbank cannot change".to_owned(),
+        many => {
+            format!("{many} entries may pass devices through, in a form bootbank cannot change")
+        }
     }
 }
 

@@ -260,7 +260,7 @@ pub fn standing_in_words(
             "No device is passed through in the bank that boots next.\n".to_owned()
         }
         Standing::Read { passed_through, .. } if passed_through.is_empty() => {
-            "esx.conf in the bank that boots next has lines that may pass a device through, in a form bootbank does not know. \
+            "The state in the bank that boots next has entries that may pass a device through, in a form bootbank does not know. \
              See the warnings.\n"
                 .to_owned()
         }

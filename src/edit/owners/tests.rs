@@ -350,3 +350,36 @@ fn the_last_adapter_of_the_management_network_is_missed_wherever_others_are() {
         assert_eq!(last.harm, expected, "{given} {passed:?}");
     }
 }
+
+/// One row that cannot be read is counted and named, and keeps nobody from changing the others.
+#[test]
+fn an_odd_row_is_left_alone_and_the_rest_is_changed() {
+    let row = |identifier, user| ["hardware", "pci_devices", identifier, user, ""];
+    let odd = row("0000:65:00.0", r#"["OWNER_PASSTHRU"]"#);
+    let sound = row("0000:01:00.0", r#"{"owner":"OWNER_PASSTHRU"}"#);
+    let state = state(&[
+        (ESX_CONF, b"/a = \"b\"\n"),
+        (CONFIG_STORE, &store(&[odd, sound])),
+    ]);
+    let made = |edit: Edit| apply(&state, &[edit], Context::default(), None).unwrap();
+    let edited = made(edit(Devices::PassedThrough, Owner::Vmkernel));
+    let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
+    assert_eq!(
+        (keys.as_slice(), edited.doubtful),
+        (&["0000:01:00.0"][..], 1)
+    );
+    let named =
+        |text: &String| text.contains("0000:65:00.0") && text.contains("not known who owns");
+    assert!(edited.warnings.iter().any(named), "{:?}", edited.warnings);
+    // What has nothing to do with owners is changed, and so is the row itself.
+    let conf = ConfEdit::Set {
+        key: "/a".to_owned(),
+        value: "c".to_owned(),
+    };
+    assert_eq!(made(Edit::Conf(conf)).members.len(), 1);
+    let delete = StoreEdit::Delete {
+        key: RowKey::new("esx", "hardware", "pci_devices", "0000:65:00.0"),
+        absent_ok: false,
+    };
+    assert_eq!(made(Edit::Store(delete)).members.len(), 1);
+}

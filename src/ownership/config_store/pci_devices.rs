@@ -32,18 +32,27 @@ impl ConfigStore {
     /// Every device that has a `pci_devices` row, in the table's order.
     ///
     /// A device is passed through when any value column says so; the owner shown is then that
-    /// one, else that of the column the host's own settings go to first.
-    ///
-    /// # Errors
-    /// [`OwnershipError::RowValue`] for a row with a value column that is not a JSON object, has
-    /// several owners or one that is not a string.
-    pub fn devices(&self) -> Result<Vec<DeviceOwner>, OwnershipError> {
-        let mut devices = Vec::new();
-        for row in self.rows().iter().filter(|row| is_pci_device(row)) {
-            devices.push(device(row)?);
-        }
+    /// one, else that of the column the host's own settings go to first. A row whose owner cannot be
+    /// told is left out: it is one of [`ConfigStore::odd_rows`].
+    pub fn devices(&self) -> Vec<DeviceOwner> {
+        let mut devices: Vec<DeviceOwner> = self
+            .pci_devices()
+            .filter_map(|row| device(row).ok())
+            .collect();
         tie_aliases(&mut devices, &self.aliases);
-        Ok(devices)
+        devices
+    }
+
+    /// Why the owner of a device cannot be told from its row: [`OwnershipError::RowValue`] for each row
+    /// with a value column that is not a JSON object, has several owners or one that is not a string.
+    pub fn odd_rows(&self) -> Vec<OwnershipError> {
+        self.pci_devices()
+            .filter_map(|row| device(row).err())
+            .collect()
+    }
+
+    fn pci_devices(&self) -> impl Iterator<Item = &Row> {
+        self.rows().iter().filter(|row| is_pci_device(row))
     }
 
     /// The adapters that `device_data` rows tie to a place, PCI rows before logical ones.
@@ -85,15 +94,17 @@ impl ConfigStore {
         schemas.new_row(&key, &value)
     }
 
-    /// What is odd about the `pci_devices` rows without keeping them from being edited, a sentence
-    /// each.
-    ///
-    /// # Errors
-    /// As [`ConfigStore::devices`].
-    pub fn notes(&self) -> Result<Vec<String>, OwnershipError> {
+    /// What is odd about the `pci_devices` rows, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        for row in self.rows().iter().filter(|row| is_pci_device(row)) {
-            let device = device(row)?;
+        for row in self.pci_devices() {
+            let device = match device(row) {
+                Ok(device) => device,
+                Err(error) => {
+                    notes.push(format!("{error}, so it is not known who owns the device"));
+                    continue;
+                }
+            };
             let identifier = &row.key.identifier;
             if device.address.is_none() {
                 notes.push(format!("row {} names no PCI address", row.key));
@@ -115,7 +126,7 @@ impl ConfigStore {
                 }
             }
         }
-        Ok(notes)
+        notes
     }
 }
 

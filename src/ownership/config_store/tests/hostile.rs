@@ -176,7 +176,7 @@ fn no_single_damaged_byte_makes_a_store_panic_or_an_edit_touch_other_tables() {
         let Ok(store) = ConfigStore::open(damaged.clone()) else {
             continue;
         };
-        if store.devices().is_ok()
+        if store.odd_rows().is_empty()
             && let Ok(edited) = give_back(&store)
         {
             edits += 1;
