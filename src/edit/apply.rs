@@ -159,6 +159,20 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
     Ok(Some(schema))
 }
 
+/// Looks at what `edits` come to where they were made already: of several, each must have been kept.
+///
+/// # Errors
+/// [`EditError::Contradiction`].
+pub(crate) fn check_agreement(again: &Edited, edits: &[Edit]) -> Result<(), EditError> {
+    match again.changes.first() {
+        Some(change) if edits.len() > 1 => Err(EditError::Contradiction {
+            source_of: change.source,
+            key: change.key.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Looks at what several states made of the same edits: what none of them holds is an error.
 ///
 /// # Errors

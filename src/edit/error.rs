@@ -1,7 +1,7 @@
 //! Why edits cannot be made.
 
 use super::configuration::{CONFIG_STORE, ESX_CONF};
-use super::edited::Unmatched;
+use super::edited::{ChangeSource, Unmatched};
 use super::selector::SelectError;
 use crate::bank::{BootCfgError, KerneloptError};
 use crate::error::ErrorKind;
@@ -64,6 +64,14 @@ pub enum EditError {
     HostUnknown {
         /// What was to be set.
         what: &'static str,
+    },
+    /// Two edits of one run that cannot both be kept: made again, they would change this once more.
+    #[error("two entries contradict each other about {key} ({})", source_of.as_str())]
+    Contradiction {
+        /// Where it is kept.
+        source_of: ChangeSource,
+        /// What it is called there.
+        key: String,
     },
     /// A value that is no JSON.
     #[error("the value for {row} is not JSON: {why}")]
@@ -144,6 +152,7 @@ impl EditError {
             EditError::Missing { .. }
             | EditError::HostValue { .. }
             | EditError::NotJson { .. }
+            | EditError::Contradiction { .. }
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
             EditError::Empty

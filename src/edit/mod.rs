@@ -29,7 +29,7 @@ mod store;
 mod surroundings;
 
 pub use apply::apply;
-pub(crate) use apply::{apply_to, check_unmatched};
+pub(crate) use apply::{apply_to, check_agreement, check_unmatched};
 pub use boot_cfg::apply_to_boot_cfg;
 pub(crate) use configuration::is_empty;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};

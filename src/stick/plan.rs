@@ -361,6 +361,7 @@ impl Stick<'_, '_> {
                 continue;
             }
             for again in after.work_on(slot, task, request.context)? {
+                again.check_agreement(task, slot)?;
                 if again.changes() {
                     return Err(fails(format!("{} would still need the change", again.name)));
                 }

@@ -315,6 +315,15 @@ impl FileWork {
         }
     }
 
+    /// What edits come to that were made already: that some of them contradict each other is an error.
+    pub(super) fn check_agreement(&self, task: Task<'_>, slot: &Slot<'_>) -> Result<(), Error> {
+        let Task::Edits(edits) = task else {
+            return Ok(());
+        };
+        let agree = edit::check_agreement(&self.edited, edits);
+        agree.map_err(|error| Error::from(error).on(slot.partition).in_file(&self.name))
+    }
+
     /// What the edits name and no file of its kind holds is an error.
     pub(super) fn check_unmatched<'f>(
         files: impl Iterator<Item = &'f FileWork>,

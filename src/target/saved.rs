@@ -7,7 +7,7 @@ use crate::edit::identity::written_by;
 use crate::edit::plan_file::Expect;
 use crate::edit::{
     self, ChangeSource, Configuration, Context, ESX_CONF, Edit, Edited, Identity, SettingChange,
-    check_unmatched,
+    check_agreement, check_unmatched,
 };
 use crate::error::ErrorKind;
 use crate::ownership::EsxConf;
@@ -186,7 +186,9 @@ impl<'k> SavedState<'k> {
             true => None,
             false => {
                 let (content, new) = self.changed(&mut edited)?;
-                if !apply(&new)?.members.is_empty() {
+                let again = apply(&new)?;
+                check_agreement(&again, edits).map_err(|error| inside(error.into()))?;
+                if !again.members.is_empty() {
                     let what = format!("{} would still need the change", state.file_name());
                     return Err(Cause::Verification(what).into());
                 }

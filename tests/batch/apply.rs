@@ -385,3 +385,46 @@ fn two_rows_for_one_medium_are_said_to_be_that_and_no_more() {
     );
     assert!(!said.contains("no target"), "{said}");
 }
+
+/// Entries of different kinds can mean the same setting; which of them would win is nobody's guess.
+#[test]
+fn entries_that_contradict_each_other_are_refused_by_name() {
+    let place = place();
+    place.write("ntp.conf", "server old\n");
+    place
+        .run(&[
+            "put",
+            "-y",
+            "--no-undo",
+            "a.img",
+            "ntp.conf",
+            "etc/ntp.conf",
+        ])
+        .expect(0);
+    let original = place.read("a.img");
+    let plans = [
+        (
+            "[host]\nname = \"a.lab\"\n[conf]\nset = { \"/adv/Misc/HostName\" = \"b.lab\" }\n",
+            "/adv/Misc/HostName",
+        ),
+        (
+            "[host]\nntp = [\"n1\"]\n[[file]]\npath = \"etc/ntp.conf\"\ntext = \"server z\\n\"\n",
+            "etc/ntp.conf",
+        ),
+        (
+            "[[device]]\naddress = \"passed-through\"\nowner = \"vmkernel\"\n[conf]\n\
+             set = { \"/device/0000:00:20.0/owner\" = \"passthru\" }\n",
+            "/device/",
+        ),
+    ];
+    for (plan, about) in plans {
+        place.write("two.toml", plan);
+        let run = place.run(&["apply", "-y", "two.toml", "a.img"]).expect(2);
+        let told = run.stderr();
+        assert!(
+            told.contains("contradict each other") && told.contains(about),
+            "{told}"
+        );
+        assert_eq!(place.read("a.img"), original);
+    }
+}
