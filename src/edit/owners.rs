@@ -191,7 +191,8 @@ impl OwnerEdit {
                 }
             }
         }
-        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_));
+        // What a new line or row would name is the function, which is not what was asked for.
+        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_)) && !selector.is_virtual();
         (missing, address.filter(|_| may_be_new))
     }
 
@@ -266,7 +267,10 @@ impl OwnerEdit {
         let mut added = BTreeSet::new();
         for device in chosen.iter().filter(|device| device.source == unread) {
             let names_it = |other: &&&DeviceOwner| {
-                other.source == read && other.address.is_some() && other.address == device.address
+                other.source == read
+                    && other.address.is_some()
+                    && other.address == device.address
+                    && other.virtual_function_number() == device.virtual_function_number()
             };
             if chosen.iter().any(|other| names_it(&other)) {
                 continue;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::error::ErrorKind;
-use crate::ownership::{DeviceOwner, split_virtual_function};
+use crate::ownership::{DeviceOwner, address_in_key, split_virtual_function};
 use crate::pci::{self, PciAddress, Radix};
 
 /// Most devices listed in a message.
@@ -32,9 +32,11 @@ enum Meaning {
     Raw {
         key: String,
         address: Option<PciAddress>,
+        virtual_function: Option<String>,
     },
-    /// This address. Without a segment every segment fits; of a virtual function without a number
-    /// every one.
+    /// This address: of the function alone, or of a virtual function of it, which is another
+    /// device. Without a segment every segment fits; of a virtual function without a number every
+    /// one.
     Address {
         address: PciAddress,
         any_segment: bool,
@@ -113,7 +115,8 @@ impl FromStr for Selector {
     /// Reads a selector: an address as `lspci` or `esxcli` writes it (`00:1a.7`,
     /// `0000:00:1a.7`), a key (`/device/000:26.7/owner`), or the name of an adapter (`vmhba32`).
     /// `hex:`, `dec:` and `raw:` in front say how the rest is to be taken. What cannot be
-    /// hexadecimal is taken as a key writes it. An address may end in `.vf1`.
+    /// hexadecimal is taken as a key writes it. An address is that of the function alone, unless
+    /// it ends in `.vf1`.
     fn from_str(text: &str) -> Result<Selector, SelectError> {
         let refuse = || SelectError::NotADevice {
             selector: text.to_owned(),
@@ -123,13 +126,13 @@ impl FromStr for Selector {
             None => pci::typed(place),
         };
         let (radix, rest) = if let Some(raw) = text.strip_prefix("raw:") {
-            return Selector::raw(text, raw, None).ok_or_else(refuse);
+            return Selector::raw(text, raw, (None, None)).ok_or_else(refuse);
         } else if let Some(rest) = text.strip_prefix("hex:") {
             (Some(Radix::Hex), rest)
         } else if let Some(rest) = text.strip_prefix("dec:") {
             (Some(Radix::Decimal), rest)
         } else if text.starts_with('/') {
-            return Selector::raw(text, text, address_of_key(text)).ok_or_else(refuse);
+            return Selector::raw(text, text, place_of_key(text)).ok_or_else(refuse);
         } else if is_alias(text) {
             return Ok(Selector {
                 text: text.to_owned(),
@@ -138,24 +141,33 @@ impl FromStr for Selector {
         } else {
             (None, text)
         };
-        let (place, is_virtual) = split_virtual_function(rest);
-        let number = rest.get(place.len().saturating_add(".vf".len())..);
+        let (place, virtual_function) = virtual_function_of(rest);
         let reading = read(place, radix).ok_or_else(refuse)?;
         Ok(Selector {
             text: text.to_owned(),
             meaning: Meaning::Address {
                 address: reading.address,
                 any_segment: reading.spelling.segment_digits == 0,
-                virtual_function: number.filter(|_| is_virtual).map(str::to_owned),
+                virtual_function,
             },
         })
     }
 }
 
-/// The address a key of esx.conf is about.
-fn address_of_key(key: &str) -> Option<PciAddress> {
-    let place = key.strip_prefix("/device/")?;
-    PciAddress::from_key(place.strip_suffix("/owner").unwrap_or(place))
+/// The address a key of esx.conf is about, and which virtual function of it.
+fn place_of_key(key: &str) -> (Option<PciAddress>, Option<String>) {
+    let Some(written) = key.strip_prefix("/device/") else {
+        return (None, None);
+    };
+    let written = written.strip_suffix("/owner").unwrap_or(written);
+    (address_in_key(written), virtual_function_of(written).1)
+}
+
+/// The place in front of a `.vf1`, and the number behind.
+fn virtual_function_of(written: &str) -> (&str, Option<String>) {
+    let (place, is_virtual) = split_virtual_function(written);
+    let number = written.get(place.len().saturating_add(".vf".len())..);
+    (place, number.filter(|_| is_virtual).map(str::to_owned))
 }
 
 /// Whether a text has the form of an adapter's name: `vmhba32`, `vmnic0`, `vmgfx1`.
@@ -166,19 +178,41 @@ fn is_alias(text: &str) -> bool {
 }
 
 impl Selector {
-    fn raw(text: &str, key: &str, address: Option<PciAddress>) -> Option<Selector> {
+    fn raw(
+        text: &str,
+        key: &str,
+        (address, virtual_function): (Option<PciAddress>, Option<String>),
+    ) -> Option<Selector> {
         let key = key.to_owned();
         (!key.is_empty()).then(|| Selector {
             text: text.to_owned(),
-            meaning: Meaning::Raw { key, address },
+            meaning: Meaning::Raw {
+                key,
+                address,
+                virtual_function,
+            },
         })
     }
 
-    /// The address the text stands for; `None` for a key and for an adapter's name.
+    /// The address the text stands for, of a virtual function that of its function; `None` for a
+    /// key and for an adapter's name.
     pub fn address(&self) -> Option<PciAddress> {
         match &self.meaning {
             Meaning::Raw { .. } | Meaning::Alias(_) => None,
             Meaning::Address { address, .. } => Some(*address),
+        }
+    }
+
+    /// Whether the text names virtual functions, and not the function at its address.
+    pub(super) fn is_virtual(&self) -> bool {
+        match &self.meaning {
+            Meaning::Address {
+                virtual_function, ..
+            }
+            | Meaning::Raw {
+                virtual_function, ..
+            } => virtual_function.is_some(),
+            Meaning::Alias(_) => false,
         }
     }
 
@@ -193,11 +227,16 @@ impl Selector {
     /// Whether `device` may be the one meant.
     pub fn matches(&self, device: &DeviceOwner) -> bool {
         match &self.meaning {
-            Meaning::Raw { key, address } => {
+            Meaning::Raw {
+                key,
+                address,
+                virtual_function,
+            } => {
+                let is_there = address.is_some() && device.address == *address;
                 device.key == *key
                     || device.written == *key
                     || device.key.strip_suffix("/owner") == Some(key)
-                    || address.is_some() && device.address == *address && !device.virtual_function
+                    || is_there && device.virtual_function_number() == virtual_function.as_deref()
             }
             Meaning::Alias(name) => device.alias.as_ref() == Some(name),
             Meaning::Address {
@@ -208,7 +247,6 @@ impl Selector {
                 let place = |a: PciAddress| (a.bus(), a.device(), a.function());
                 let number = device.virtual_function_number();
                 let is_that_function = match virtual_function.as_deref() {
-                    None => true,
                     Some("") => number.is_some(),
                     asked => number == asked,
                 };
@@ -280,7 +318,7 @@ fn are_one_device(matching: &[(usize, &DeviceOwner)]) -> bool {
 }
 
 fn shown(device: &DeviceOwner) -> String {
-    match device.address.map(|address| address.to_string()) {
+    match device.typed_address() {
         Some(address) if address != device.key => format!("{} ({address})", device.key),
         _ => device.key.clone(),
     }

@@ -176,10 +176,7 @@ impl DeviceOwner {
         // Virtual functions were seen under what the device layer calls their functions' places.
         let bus_address = BusAddress::parse(place).filter(|_| virtual_function);
         let address = match source {
-            Source::EsxConf => bus_address
-                .as_ref()
-                .and_then(BusAddress::pci)
-                .or_else(|| PciAddress::from_key(place)),
+            Source::EsxConf => address_in_key(written),
             Source::ConfigStore => PciAddress::from_sbdf(place),
         };
         DeviceOwner {
@@ -235,6 +232,16 @@ impl DeviceOwner {
         number.filter(|_| self.virtual_function)
     }
 
+    /// The address as a person types it to name this device: hexadecimal, and with the `.vf1` of
+    /// a virtual function, which is another device than its function.
+    pub fn typed_address(&self) -> Option<String> {
+        let address = self.address?;
+        Some(match self.virtual_function_number() {
+            Some(number) => format!("{address}.vf{number}"),
+            None => address.to_string(),
+        })
+    }
+
     /// The owners that its lines, or the columns of its row, name.
     pub fn named_owners(&self) -> impl Iterator<Item = &String> {
         self.owner.iter().chain(&self.shadowed)
@@ -247,6 +254,15 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
         Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
         _ => (written, false),
     }
+}
+
+/// The address that a key of esx.conf is about, `written` as there: decimal, but hexadecimal where
+/// the key of a virtual function names its place as the device layer does.
+pub(crate) fn address_in_key(written: &str) -> Option<PciAddress> {
+    let (place, virtual_function) = split_virtual_function(written);
+    let bus_address = BusAddress::parse(place).filter(|_| virtual_function);
+    let address = bus_address.as_ref().and_then(BusAddress::pci);
+    address.or_else(|| PciAddress::from_key(place))
 }
 
 /// A device that esx.conf gives to one owner and the ConfigStore to another.

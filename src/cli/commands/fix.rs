@@ -30,7 +30,8 @@ pub struct Fix {
     targets: TargetArgs,
     /// Only this device: its address as lspci and esxcli write it (hexadecimal), its key as the
     /// state has it, or the name of its adapter, such as vmhba32. `raw:` takes the rest as a key,
-    /// `dec:` as a decimal address (repeatable; default: every passed-through device)
+    /// `dec:` as a decimal address. A virtual function is named with its `.vf1` behind the address
+    /// (repeatable; default: every passed-through device)
     #[arg(short, long = "device", value_name = "ADDR")]
     device: Vec<String>,
     /// Only the controller this medium hangs on, and what goes with it: the bridges above, behind a

@@ -2,7 +2,7 @@
 
 use crate::cli::terminal::{quoted, quoted_path};
 use crate::commit::{CommitError, UndoError};
-use crate::edit::{CONFIG_STORE, ESX_CONF, EditError};
+use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::host::{Unmounting, Use};
@@ -32,6 +32,9 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         }
         Cause::Edit(EditError::Missing { path: ESX_CONF }) => {
             "`bootbank store list` shows the settings in the ConfigStore, `bootbank ls` every file"
+        }
+        Cause::Edit(EditError::Select(SelectError::Ambiguous { .. })) => {
+            "name one of them by its key, with `raw:` in front, or by its whole address; `bootbank pci list` lists every device"
         }
         Cause::Edit(
             EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),

@@ -383,3 +383,33 @@ fn an_odd_row_is_left_alone_and_the_rest_is_changed() {
     };
     assert_eq!(made(Edit::Store(delete)).members.len(), 1);
 }
+
+/// A function and its virtual functions are devices of their own: a new line for the one leaves
+/// those of the others alone, and there is none for a virtual function.
+#[test]
+fn a_new_function_gets_a_line_of_its_own_beside_those_of_its_virtual_functions() {
+    for of_vf in ["p0000:0a:10.0.vf3", "010:16.0.vf3"] {
+        let conf = format!(
+            "/device/{of_vf}/owner = \"vmkernel\"\n/device/000:26.7/owner = \"vmkernel\"\n"
+        );
+        let state = state(&[(ESX_CONF, conf.as_bytes())]);
+        let made = |selector: &str| {
+            let new = edit(Devices::NamedOrNew(named(selector)), Owner::Passthru);
+            apply(&state, &[new], Context::default(), None).unwrap()
+        };
+        let keys = |edited: &Edited| -> Vec<String> {
+            edited.changes.iter().map(|it| it.key.clone()).collect()
+        };
+        assert_eq!(keys(&made("0000:0a:10.0")), ["/device/010:16.0/owner"]);
+        let vf = made("0000:0a:10.0.vf3");
+        assert_eq!(keys(&vf), [format!("/device/{of_vf}/owner")]);
+        let other = made("0000:0a:10.0.vf4");
+        assert!(other.members.is_empty());
+        assert_eq!(
+            other.unmatched[0].to_string(),
+            format!(
+                "no device matches `0000:0a:10.0.vf4`; nearest: /device/{of_vf}/owner (0000:0a:10.0.vf3)"
+            )
+        );
+    }
+}

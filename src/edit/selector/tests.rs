@@ -148,13 +148,37 @@ fn a_virtual_function_is_told_from_the_function_in_its_place() {
         "p0000:0a:10.0.vf2",
     ]);
     assert!(devices[1].virtual_function && !devices[0].virtual_function);
-    assert!(matches!(
-        chosen(&devices, "0a:10.0"),
-        Err(SelectError::Ambiguous { .. })
-    ));
+    for function in [
+        "0a:10.0",
+        "0000:0a:10.0",
+        "hex:0a:10.0",
+        "dec:010:16.0",
+        "raw:0000:10:16.0",
+        "/device/010:16.0",
+    ] {
+        assert_eq!(
+            chosen(&devices, function).unwrap(),
+            ["0000:10:16.0"],
+            "{function}"
+        );
+    }
+    for first in [
+        "0a:10.0.vf1",
+        "0000:0a:10.0.vf1",
+        "hex:0a:10.0.vf1",
+        "dec:010:16.0.vf1",
+        "/device/010:16.0.vf1/owner",
+        "/device/p0000:0a:10.0.vf1",
+    ] {
+        assert_eq!(
+            chosen(&devices, first).unwrap(),
+            ["0000:10:16.0.vf1", "p0000:0a:10.0.vf1"],
+            "{first}"
+        );
+    }
     assert_eq!(
-        chosen(&devices, "0a:10.0.vf1").unwrap(),
-        ["0000:10:16.0.vf1", "p0000:0a:10.0.vf1"]
+        chosen(&devices, "raw:p0000:0a:10.0.vf1").unwrap(),
+        ["p0000:0a:10.0.vf1"]
     );
     assert_eq!(
         chosen(&devices, "0a:10.0.vf2").unwrap(),
@@ -167,6 +191,28 @@ fn a_virtual_function_is_told_from_the_function_in_its_place() {
     assert_eq!(
         chosen(&devices, "/device/0000:10:16.0/owner").unwrap(),
         ["0000:10:16.0"]
+    );
+}
+
+/// The function keeps its owner where a line names a virtual function of it alone.
+#[test]
+fn the_address_of_a_function_never_names_its_virtual_functions() {
+    let devices = devices(&["p0000:0a:10.0.vf3", "010:17.0.vf3", "000:26.7"]);
+    for selector in [
+        "0a:10.0",
+        "dec:010:16.0",
+        "/device/010:16.0/owner",
+        "0a:11.0",
+    ] {
+        let error = chosen(&devices, selector).unwrap_err();
+        assert!(
+            matches!(error, SelectError::NoSuchDevice { .. }),
+            "{selector}: {error}"
+        );
+    }
+    assert_eq!(
+        chosen(&devices, "0a:10.0").unwrap_err().to_string(),
+        "no device matches `0a:10.0`; nearest: /device/p0000:0a:10.0.vf3/owner (0000:0a:10.0.vf3)"
     );
 }
 

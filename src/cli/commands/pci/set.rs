@@ -21,13 +21,13 @@ pub struct Set {
     targets: TargetArgs,
     /// The device: its address as lspci and esxcli write it (hexadecimal), its key as the state has
     /// it, or the name of its adapter, such as vmhba32. `raw:` takes the rest as a key, `dec:` as a
-    /// decimal address (repeatable)
+    /// decimal address. A virtual function is named with its `.vf1` behind the address (repeatable)
     #[arg(short, long = "device", value_name = "ADDR", required = true)]
     device: Vec<String>,
     /// true: passed through to virtual machines; false: owned by the VMkernel
     #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
     enable: bool,
-    /// Take a device that the state does not name yet, too. To pass it through, it gets an entry
+    /// Take a device that the state does not name yet, too, but no virtual function. To pass it through, it gets an entry
     /// where the bank's release reads it. Not needed for an address that this machine has a device
     /// at, where the medium is its own
     #[arg(long)]
