@@ -5,7 +5,7 @@ use super::situation::Situation;
 use super::whose::Sure;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, Selector, SettingChange};
 use crate::host::PciFunction;
-use crate::ownership::{DeviceKind, Owner};
+use crate::ownership::{DeviceKind, Owner, split_virtual_function};
 use crate::pci::PciAddress;
 use crate::stick::Plan;
 
@@ -63,6 +63,10 @@ impl Situation<'_> {
     /// that tells no more than the state.
     pub(super) fn harm_of(&self, change: &SettingChange) -> Option<Harm> {
         if !change.passes_through() {
+            return None;
+        }
+        let written = change.key.strip_suffix("/owner");
+        if split_virtual_function(written.unwrap_or(&change.key)).1 {
             return None;
         }
         let address = change.address?;

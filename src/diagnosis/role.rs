@@ -62,7 +62,9 @@ pub struct Consequence {
 /// A device as any of the lists names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'d> {
+    /// Where it is; `None` of a virtual function, which is not what hangs on its function.
     pub(super) address: Option<PciAddress>,
+    pub(super) virtual_function: bool,
     pub(super) alias: Option<&'d str>,
     pub(super) class: Option<Class>,
 }
@@ -70,7 +72,8 @@ pub struct Named<'d> {
 impl<'d> From<&'d DeviceOwner> for Named<'d> {
     fn from(device: &'d DeviceOwner) -> Self {
         Named {
-            address: device.address,
+            address: device.address.filter(|_| !device.virtual_function),
+            virtual_function: device.virtual_function,
             alias: device.alias.as_deref(),
             class: device.class,
         }
@@ -79,8 +82,10 @@ impl<'d> From<&'d DeviceOwner> for Named<'d> {
 
 impl<'d> From<&'d PassedDevice> for Named<'d> {
     fn from(device: &'d PassedDevice) -> Self {
+        let virtual_function = device.virtual_function.is_some();
         Named {
-            address: device.address,
+            address: device.address.filter(|_| !virtual_function),
+            virtual_function,
             alias: device.alias.as_deref(),
             class: device.class,
         }

@@ -157,7 +157,8 @@ impl<'b> Situation<'b> {
             let text = text.as_deref()?;
             u16::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
         };
-        let here = device.address.and_then(|address| self.function(address));
+        let address = device.address.filter(|_| !device.virtual_function);
+        let here = address.and_then(|address| self.function(address));
         let (vendor, number) = match here {
             Some(function) => (Some(function.vendor), Some(function.device)),
             None => (id(&device.vendor_id), id(&device.device_id)),
@@ -371,13 +372,13 @@ impl<'b> Situation<'b> {
         usb
     }
 
-    /// Whether a device may be the controller of a boot medium, by all that is known of it: network adapters
-    /// and displays are none.
+    /// Whether a device may be the controller of a boot medium, by all that is known of it: network adapters,
+    /// displays and virtual functions are none.
     pub fn may_be_controller<'d>(&self, device: impl Into<Named<'d>>) -> bool {
         let device = device.into();
         let of_class = self.class(device).and_then(DeviceKind::of_class);
         let kind = of_class.or_else(|| DeviceKind::of_alias(device.alias?));
-        !matches!(kind, Some(DeviceKind::Network | DeviceKind::Display))
+        !device.virtual_function && !matches!(kind, Some(DeviceKind::Network | DeviceKind::Display))
     }
 
     /// Whether a device is a USB host controller; `None` where neither the state nor this machine
@@ -386,6 +387,7 @@ impl<'b> Situation<'b> {
         let device = device.into();
         match self.class(device) {
             Some(class) => Some(class.is_usb()),
+            None if device.virtual_function => Some(false),
             None if is_usb_adapter(device.alias) => Some(true),
             // Adapters of the other kinds are none.
             None => device.alias.map(|_| false),

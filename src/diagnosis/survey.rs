@@ -3,7 +3,7 @@
 use crate::bank::{Bank, Release};
 use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
-use crate::ownership::DeviceOwner;
+use crate::ownership::{DeviceOwner, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Contents as _, Form, State};
@@ -87,6 +87,8 @@ pub struct StateSurvey {
 pub struct PassedDevice {
     /// Where it is; `None` where its key is no address.
     pub address: Option<PciAddress>,
+    /// Which virtual function of the function there it is: `1` of `.vf1`.
+    pub virtual_function: Option<String>,
     /// The key that names it, as it is written.
     pub key: String,
     /// The name of its adapter, `vmhba32`.
@@ -95,9 +97,18 @@ pub struct PassedDevice {
     pub class: Option<Class>,
 }
 
+impl PassedDevice {
+    /// Its address as a person types it, see [`DeviceOwner::typed_address`].
+    pub fn typed_address(&self) -> Option<String> {
+        let number = self.virtual_function.as_deref();
+        Some(typed_address(self.address?, number))
+    }
+}
+
 impl From<DeviceOwner> for PassedDevice {
     fn from(device: DeviceOwner) -> Self {
         PassedDevice {
+            virtual_function: device.virtual_function_number().map(str::to_owned),
             address: device.address,
             key: device.key,
             alias: device.alias,

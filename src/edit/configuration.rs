@@ -7,7 +7,7 @@ use crate::ownership::{
     aliases_by_address, disagreements, forbidden_sidecars, tie_aliases,
 };
 use crate::state::{Contents, MemberKind, Rescued, StateError};
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
@@ -166,18 +166,28 @@ impl Configuration {
         Ok(devices)
     }
 
-    /// The devices that are passed through, each once: one that esx.conf and the ConfigStore both name is one
-    /// device, shown as the first names it.
+    /// The devices that are passed through, each once: what several lines, or esx.conf and the ConfigStore,
+    /// name at one address is one device, shown as the first names it. A virtual function is another device
+    /// than its function.
     ///
     /// # Errors
     /// As [`Configuration::devices`].
     pub fn passed_through(&self) -> Result<Vec<DeviceOwner>, EditError> {
-        let mut seen = BTreeSet::new();
-        let mut devices = self.devices()?;
-        devices.retain(|device| {
-            let name = device.address.ok_or_else(|| device.key.clone());
-            device.passthrough && seen.insert((name, device.alias.clone()))
-        });
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut devices: Vec<DeviceOwner> = Vec::new();
+        let passed = self.devices()?.into_iter();
+        for device in passed.filter(|device| device.passthrough) {
+            let place = device.typed_address();
+            let place = place.unwrap_or_else(|| device.key.clone());
+            let known = places.get(&place).and_then(|at| devices.get_mut(*at));
+            if let Some(known) = known {
+                known.alias = known.alias.take().or(device.alias);
+                known.class = known.class.or(device.class);
+            } else {
+                places.insert(place, devices.len());
+                devices.push(device);
+            }
+        }
         Ok(devices)
     }
 

@@ -132,7 +132,8 @@ fn passes_anew(before: Option<&DeviceOwner>, after: &DeviceOwner) -> bool {
 /// As [`Configuration::devices`].
 fn keeps_a_network_adapter(configuration: &Configuration) -> Result<bool, EditError> {
     let devices = configuration.devices()?;
-    let passed = || devices.iter().filter(|device| device.passthrough);
+    let functions = || devices.iter().filter(|device| !device.virtual_function);
+    let passed = || functions().filter(|device| device.passthrough);
     let places: BTreeSet<PciAddress> = passed().filter_map(|device| device.address).collect();
     let names: BTreeSet<&str> = passed()
         .filter_map(|device| device.alias.as_deref())

@@ -105,7 +105,8 @@ impl OwnerEdit {
             Devices::PassedThrough => return Ok((passed.collect(), Vec::new())),
             Devices::PassedThroughAt(addresses) => {
                 let is_at = |device: &&DeviceOwner| {
-                    device.address.is_some_and(|at| addresses.contains(&at))
+                    let at = device.address.filter(|_| !device.virtual_function);
+                    at.is_some_and(|at| addresses.contains(&at))
                 };
                 return Ok((passed.filter(is_at).collect(), Vec::new()));
             }

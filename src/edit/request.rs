@@ -73,7 +73,7 @@ pub struct OwnerEdit {
 pub enum Devices {
     /// Every one that is passed through now.
     PassedThrough,
-    /// Those at these addresses that are passed through now. An address that nothing in the state
+    /// Those at these addresses that are passed through now, but not virtual functions. An address that nothing in the state
     /// names is no mistake.
     PassedThroughAt(Vec<PciAddress>),
     /// Those named. One that nothing in the state names is a mistake.

@@ -236,10 +236,7 @@ impl DeviceOwner {
     /// a virtual function, which is another device than its function.
     pub fn typed_address(&self) -> Option<String> {
         let address = self.address?;
-        Some(match self.virtual_function_number() {
-            Some(number) => format!("{address}.vf{number}"),
-            None => address.to_string(),
-        })
+        Some(typed_address(address, self.virtual_function_number()))
     }
 
     /// The owners that its lines, or the columns of its row, name.
@@ -253,6 +250,14 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
     match written.rsplit_once(".vf") {
         Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
         _ => (written, false),
+    }
+}
+
+/// An address as a person types it, with the number of the virtual function that is meant.
+pub(crate) fn typed_address(address: PciAddress, virtual_function: Option<&str>) -> String {
+    match virtual_function {
+        Some(number) => format!("{address}.vf{number}"),
+        None => address.to_string(),
     }
 }
 
@@ -284,16 +289,17 @@ pub fn disagreements<'a>(
     esx_conf: &'a [DeviceOwner],
     config_store: &'a [DeviceOwner],
 ) -> Vec<Disagreement<'a>> {
-    let mut rows: std::collections::HashMap<(PciAddress, bool), &DeviceOwner> =
+    let mut rows: std::collections::HashMap<(PciAddress, Option<&str>), &DeviceOwner> =
         std::collections::HashMap::new();
     for row in config_store {
         if let Some(address) = row.address {
-            rows.entry((address, row.virtual_function)).or_insert(row);
+            let place = (address, row.virtual_function_number());
+            rows.entry(place).or_insert(row);
         }
     }
     let disagreement = |device: &'a DeviceOwner| {
         let address = device.address?;
-        let row = *rows.get(&(address, device.virtual_function))?;
+        let row = *rows.get(&(address, device.virtual_function_number()))?;
         (row.passthrough != device.passthrough).then_some(Disagreement {
             address,
             esx_conf: device,

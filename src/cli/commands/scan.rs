@@ -297,7 +297,7 @@ fn about(summary: &Summary, clones: Vec<String>) -> About {
     let passed = summary.passed_through.as_ref();
     let passed = passed.map(|devices| {
         let object = |device: &crate::diagnosis::PassedDevice| Passed {
-            address: device.address.map(|address| address.to_string()),
+            address: device.typed_address(),
             key: device.key.clone(),
             alias: device.alias.clone(),
         };

@@ -52,7 +52,7 @@ pub struct SymptomObject {
 impl From<&Consequence> for SymptomObject {
     fn from(consequence: &Consequence) -> Self {
         let device = &consequence.device;
-        let address = device.address.map(|address| address.to_string());
+        let address = device.typed_address();
         SymptomObject {
             symptom: symptom_word(consequence.symptom),
             device: address.unwrap_or_else(|| device.key.clone()),
@@ -223,10 +223,9 @@ fn consequences_in_words(devices: &[PassedDevice], situation: &Situation<'_>) ->
 
 /// A device as `0000:00:14.0 (vmhba32)`.
 pub fn passed_in_words(device: &PassedDevice) -> String {
-    let name = match device.address {
-        Some(address) => address.to_string(),
-        None => shown(&device.key),
-    };
+    let address = device.typed_address();
+    let name = address.unwrap_or_else(|| device.key.clone());
+    let name = shown(&name);
     match &device.alias {
         Some(alias) => format!("{name} ({})", shown(alias)),
         None => name,

@@ -63,12 +63,7 @@ fn marks(situation: &Situation<'_>, devices: &[DeviceOwner]) -> Vec<String> {
 fn passed(devices: &[DeviceOwner]) -> Vec<PassedDevice> {
     let passed = devices.iter().filter(|device| device.passthrough);
     passed
-        .map(|device| PassedDevice {
-            address: device.address,
-            key: device.key.clone(),
-            alias: device.alias.clone(),
-            class: device.class,
-        })
+        .map(|device| PassedDevice::from(device.clone()))
         .collect()
 }
 

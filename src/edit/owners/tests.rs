@@ -413,3 +413,63 @@ fn a_new_function_gets_a_line_of_its_own_beside_those_of_its_virtual_functions()
         );
     }
 }
+
+/// Two spellings of one address and a row with another adapter's name are one device; each virtual
+/// function is one more, as is their function.
+#[test]
+fn a_passed_through_device_counts_once_and_each_virtual_function_for_itself() {
+    let conf = b"/device/000:26.7/owner = \"passthru\"\n/device/000:26.7/vmkname = \"vmhba3\"\n\
+        /device/0000:00:26.7/owner = \"passthru\"\n/device/010:16.0/owner = \"passthru\"\n\
+        /device/p0000:0a:10.0.vf1/owner = \"passthru\"\n/device/010:16.0.vf1/owner = \"\"\n\
+        /device/p0000:0a:10.0.vf2/owner = \"somevm\"\n/device/p0000:0a:10.0.vf3/owner = \"vmkernel\"\n";
+    let rows = [
+        [
+            "system",
+            "device_data",
+            "52 a8",
+            "",
+            r#"{"alias":"vmhba32","bus_type":"pci","bus_address":"p0000:00:1a.7"}"#,
+        ],
+        [
+            "hardware",
+            "pci_devices",
+            "0000:00:1a.7",
+            r#"{"sbdf":"0000:00:1a.7","owner":"OWNER_PASSTHRU"}"#,
+            "",
+        ],
+    ];
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&rows))]);
+    let passed = Configuration::open(&state).unwrap().passed_through();
+    let passed: Vec<String> = passed
+        .unwrap()
+        .iter()
+        .filter_map(DeviceOwner::typed_address)
+        .collect();
+    assert_eq!(
+        passed,
+        [
+            "0000:00:1a.7",
+            "0000:0a:10.0",
+            "0000:0a:10.0.vf1",
+            "0000:0a:10.0.vf2"
+        ]
+    );
+}
+
+/// A virtual function that is passed through takes nothing from its function.
+#[test]
+fn the_adapter_whose_virtual_function_is_passed_through_stays_with_the_host() {
+    let conf =
+        b"/device/0000:03:00.0/owner = \"vmkernel\"\n/device/0000:03:00.0/vmkname = \"vmnic0\"\n\
+        /device/0000:04:00.0/owner = \"vmkernel\"\n/device/0000:04:00.0/vmkname = \"vmnic1\"\n\
+        /device/0000:03:00.0.vf1/owner = \"passthru\"\n";
+    let state = state(&[(ESX_CONF, conf)]);
+    let through = edit(Devices::Named(named("vmnic1")), Owner::Passthru);
+    let edited = apply(&state, &[through], Context::default(), None).unwrap();
+    assert_eq!(edited.changes[0].harm, None);
+    // The device at an address is the function alone.
+    let at = vec!["03:00.0".parse::<Selector>().unwrap().address().unwrap()];
+    let back = edit(Devices::PassedThroughAt(at), Owner::Vmkernel);
+    let edited = apply(&state, &[back], Context::default(), None).unwrap();
+    assert!(edited.changes.is_empty(), "{:?}", edited.changes);
+}

@@ -64,6 +64,9 @@ struct Device {
     source: &'static str,
     key: String,
     addresses: Vec<String>,
+    /// As `-d` takes it, so with the number of a virtual function.
+    #[serde(skip)]
+    typed_address: String,
     /// The same address as `lspci` and as esx.conf of 4.x write it.
     spellings: Vec<String>,
     owner: String,
@@ -166,9 +169,13 @@ fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
 fn strangers(banks: &[BankDevices], situation: &Situation<'_>) -> Option<String> {
     let listed = banks.iter().flat_map(|bank| &bank.devices);
     let passed = listed.filter(|listed| listed.device.passthrough);
-    let addresses = passed.filter_map(|listed| listed.device.address);
-    let lacking: BTreeSet<PciAddress> = addresses.filter(|at| situation.lacks(*at)).collect();
-    let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+    let is_lacking = |listed: &&ListedDevice| {
+        let address = listed.device.address;
+        address.is_some_and(|address| situation.lacks(address))
+    };
+    let names = passed.filter(is_lacking);
+    let names: BTreeSet<String> = names.filter_map(|it| it.device.typed_address()).collect();
+    let names = Vec::from_iter(names);
     (!names.is_empty()).then(|| {
         format!(
             "this machine has no device at {}: it was taken out, or moved to another slot. A device that comes to such an address \
@@ -196,6 +203,7 @@ fn object(listed: &ListedDevice, situation: &Situation<'_>) -> Device {
         source: device.source.as_str(),
         key: device.key.clone(),
         addresses: device.address.iter().map(ToString::to_string).collect(),
+        typed_address: device.typed_address().unwrap_or_default(),
         spellings: device.address.iter().flat_map(spellings).collect(),
         owner: device.owner.clone().unwrap_or_default(),
         passthrough: device.passthrough,
@@ -221,13 +229,20 @@ fn spellings(address: &PciAddress) -> Vec<String> {
     std::iter::once(address.lspci()).chain(decimal).collect()
 }
 
+/// An owner as the table shows it. Of a virtual function anything but `vmkernel` passes it through,
+/// and so does an empty owner.
+fn owner_in_words(owner: &str, passthrough: bool) -> String {
+    match (owner.is_empty(), passthrough) {
+        (true, true) => styled("(empty: passed through)", WARNING),
+        (true, false) => "(default: vmkernel)".to_owned(),
+        (false, true) => styled(&shown(owner), WARNING),
+        (false, false) => shown(owner),
+    }
+}
+
 /// A device as a row of the table.
 fn row(device: &Device, is_verbose: bool) -> Vec<String> {
-    let owner = match (device.owner.is_empty(), device.passthrough) {
-        (true, _) => "(default: vmkernel)".to_owned(),
-        (false, true) => styled(&shown(&device.owner), WARNING),
-        (false, false) => shown(&device.owner),
-    };
+    let owner = owner_in_words(&device.owner, device.passthrough);
     let name = device.name.as_deref().map(shown).unwrap_or_default();
     let mut about = vec![name];
     about.extend(
@@ -247,7 +262,7 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
     }
     about.retain(|part| !part.is_empty());
     let mut row = vec![
-        format!("    {}", device.addresses.join(", ")),
+        format!("    {}", shown(&device.typed_address)),
         owner,
         device.alias.as_deref().map(shown).unwrap_or_default(),
         device.class.unwrap_or_default().to_owned(),
@@ -323,4 +338,17 @@ fn in_words(object: &Pci, is_verbose: bool) -> String {
         text.push_str(&table(&without_empty(rows)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text says of an owner what the object's `passthrough` says.
+    #[test]
+    fn an_empty_owner_that_passes_a_virtual_function_through_is_not_called_the_default() {
+        assert_eq!(owner_in_words("", false), "(default: vmkernel)");
+        assert!(owner_in_words("", true).contains("(empty: passed through)"));
+        assert!(owner_in_words("somevm", true).contains("somevm"));
+    }
 }
