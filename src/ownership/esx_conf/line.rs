@@ -28,7 +28,8 @@ pub enum NoteKind {
     StrayQuote,
     /// A key or value of more than 8191 bytes.
     TooLong,
-    /// Speaks of passthrough for a device, but is not an owner line ESXi is known to read.
+    /// Speaks of passthrough for a device, or may name an owner that passes one through, but is not an owner
+    /// line ESXi is known to read.
     OddOwner,
     /// Several lines give one device different owners.
     DuplicateOwner,
@@ -121,13 +122,50 @@ fn odd<'a>(line: &[u8], kind: NoteKind, key: Option<&'a str>) -> Parsed<'a> {
     let speaks_of_passthrough =
         contains_ignoring_case(line, b"/device/") && contains_ignoring_case(line, b"passthru");
     Parsed::Odd {
-        kind: if speaks_of_passthrough {
+        kind: if speaks_of_passthrough || may_pass_through(line) {
             NoteKind::OddOwner
         } else {
             kind
         },
         key,
     }
+}
+
+/// Whether a line that is not of the form has an owner's key, and what is behind it may pass the device through.
+fn may_pass_through(line: &[u8]) -> bool {
+    const DEVICE: &[u8] = b"/device/";
+    let ends_key = |b: &u8| matches!(b, b'=' | b'"' | b' ' | b'\t' | b'\r' | b'\n');
+    let mut rest = line;
+    while let Some(at) = rest
+        .windows(DEVICE.len())
+        .position(|w| w.eq_ignore_ascii_case(DEVICE))
+    {
+        let from = rest.get(at..).unwrap_or_default();
+        let end = from.iter().position(ends_key).unwrap_or(from.len());
+        let Some((key, behind)) = from.split_at_checked(end) else {
+            return false;
+        };
+        let key = String::from_utf8_lossy(key).to_ascii_lowercase();
+        if let Some(place) = key.strip_suffix("/owner")
+            && (split_virtual_function(place).1 || !is_clearly_not_passthru(behind))
+        {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// Whether what is behind the key of a function's owner, and does not speak of passthrough, names another owner
+/// however it is read: one that has its end on this line, or begins like `vmkernel`. Any other may go on in
+/// the next line. Of a virtual function every text but `vmkernel` passes it through, so nothing is clear there.
+fn is_clearly_not_passthru(behind: &[u8]) -> bool {
+    let value = behind.trim_ascii_start();
+    let value = value.strip_prefix(b"=").unwrap_or(value);
+    let value = value.trim_ascii_start();
+    let inner = value.strip_prefix(b"\"");
+    let is_closed = inner.is_some_and(|inner| memchr::memchr(b'"', inner).is_some());
+    is_closed || inner.unwrap_or(value).starts_with(b"vmkernel")
 }
 
 /// The key in front of the first `=`, where there is one. `text` is all of the line as text, where

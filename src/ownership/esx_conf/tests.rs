@@ -229,6 +229,51 @@ fn a_line_that_nearly_passes_a_device_through_is_never_silent() {
     }
 }
 
+/// Of a virtual function anything but `vmkernel` means passed through, so no odd line of one is clear; the value
+/// of a function may stand on the next line.
+#[test]
+fn an_odd_owner_line_that_may_pass_a_device_through_without_saying_so_is_never_silent() {
+    for line in [
+        &b"/device/m00005c00.vf1/owner = \"somevm\" # ticket"[..],
+        b"/device/010:16.0.vf1/owner = \"some\xffvm\"",
+        b"/device/p0000:0a:10.0.vf1/owner =",
+        b"/device/010:16.0.vf1/owner = \"vmkernel\" # old",
+        b"/device/010:16.0.vf1/owner = somevm",
+        b"\xef\xbb\xbf/device/010:16.0.vf1/owner = \"somevm\"",
+        b"/a/b = \"c\"\r/device/010:16.0.vf1/owner = \"somevm\"",
+        b"/device/000:26.7/owner =",
+        b"/device/000:26.7/owner",
+        b"/device/000:26.7/owner = \"",
+        b"/device/000:26.7/owner = \"pass",
+    ] {
+        let file = conf(line);
+        let notes: Vec<_> = file.notes().iter().map(|n| (n.line, n.kind)).collect();
+        let shown = String::from_utf8_lossy(line);
+        assert_eq!(notes, [(1, NoteKind::OddOwner)], "{shown}");
+    }
+}
+
+/// A function is passed through by exactly `passthru` alone.
+#[test]
+fn an_odd_owner_line_of_a_function_that_stays_with_the_host_is_no_concern() {
+    for line in [
+        &b"/device/000:26.7/owner = \"vmkernel\" # old"[..],
+        b"/device/000:26.7/owner = \"vmkernel",
+        b"/device/000:26.7/owner = vmkernel",
+        b"/device/000:26.7/owner = \"vm\xffkernel\"",
+        b"/device/000:26.7/owner = \"\" # none",
+        b"/device/000:26.7/owner = \"somevm\" # ticket",
+        b"/device/000:26.7/owner \"vmkernel\"",
+        b"/device/000:26.7/vmkname = ",
+        b"/device/010:16.0.vf1/name = \"a\"b\"",
+    ] {
+        let file = conf(line);
+        let shown = String::from_utf8_lossy(line);
+        assert_eq!(file.notes().len(), 1, "{shown}");
+        assert!(file.notes()[0].kind.is_only_kept(), "{shown}");
+    }
+}
+
 #[test]
 fn text_that_merely_mentions_passthru_is_no_concern() {
     let file = conf(concat!(
