@@ -43,15 +43,10 @@ impl Gate {
         }
     }
 
-    /// The two sides of a change, each as it is and as it is to be shown, line for line.
+    /// A side of a change as it is, and as it is to be shown: both have as many lines.
     #[allow(clippy::disallowed_methods)]
-    pub(super) fn lines<'g>(&self, guarded: &'g Guarded) -> (Vec<&'g str>, Vec<String>) {
-        let shown = self.text(guarded);
-        let shown = shown.split_inclusive('\n').map(str::to_owned);
-        (
-            guarded.exposed().split_inclusive('\n').collect(),
-            shown.collect(),
-        )
+    pub(super) fn side<'g>(&self, guarded: &'g Guarded) -> (&'g str, Cow<'g, str>) {
+        (guarded.exposed(), self.text(guarded))
     }
 
     /// Whatever is about to be written, of which nothing is known.
