@@ -118,6 +118,34 @@ fn a_row_set_is_what_sqlite3_reads_and_all_else_is_as_before() {
     assert!(host.bytes() == image);
 }
 
+/// What a terminal would not show as it is comes out as it is where no terminal is, so that what was
+/// read can be set again.
+#[test]
+fn a_value_that_was_read_is_the_one_that_is_set_again() {
+    let host = Host::new("esxi702-encrypted");
+    let value = "a\u{85}b\u{2028}c\u{7f}d\u{202e}e\u{1b}[1mf";
+    let key = "/adv/Misc/Odd";
+    host.done(&["conf", "set", "STICK", key, value]);
+    let got = host.done(&["conf", "get", "STICK", key]);
+    assert_eq!(got, format!("{value}\n"));
+    let again = ["conf", "set", "STICK", key, got.trim_end_matches('\n')];
+    let again = host.done(&[&again[..], &["--check"]].concat());
+    assert!(again.contains("nothing to change"), "{again}");
+    let list = host.done(&["conf", "list", "STICK", key]);
+    assert!(list.contains("a\\u{85}b\\u{2028}c"), "{list}");
+
+    let row = ["-c", "esx", "-g", "system", "-k", "keyboard"];
+    let json = "{\n\"layout\": \"a\u{85}b\u{2028}c\u{7f}d\u{202e}e\"}";
+    host.done(&[&["store", "set", "STICK", json], &row[..]].concat());
+    let got = host.done(&[&["store", "get", "STICK"], &row[..]].concat());
+    let escaped = r#"{ "layout": "a\u0085b\u2028c\u007fd\u202ee"}"#;
+    assert_eq!(got, format!("{escaped}\n"));
+    fs::write(host.path("row.json"), &got).unwrap();
+    host.done(&[&["store", "set", "STICK", "-f", "row.json"], &row[..]].concat());
+    let got = host.done(&[&["store", "get", "STICK"], &row[..]].concat());
+    assert_eq!(got, format!("{escaped}\n"));
+}
+
 #[test]
 fn a_deleted_row_is_gone_and_a_row_that_is_not_there_is_refused() {
     let host = Host::new("esxi702-encrypted");

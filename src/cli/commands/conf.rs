@@ -120,9 +120,9 @@ impl Run for List {
         };
         Ok(show(session, &self.stick, &wanted, |settings| {
             let lines = settings.entries.iter();
-            lines
-                .map(|entry| format!("{} = \"{}\"\n", shown(&entry.key), shown(&entry.value)))
-                .collect()
+            let lines =
+                lines.map(|entry| format!("{} = \"{}\"\n", shown(&entry.key), shown(&entry.value)));
+            (lines.collect(), None)
         }))
     }
 
@@ -146,8 +146,8 @@ impl Run for Get {
         };
         Ok(show(session, &self.stick, &wanted, |settings| {
             let last = settings.entries.last();
-            last.map(|entry| format!("{}\n", shown(&entry.value)))
-                .unwrap_or_default()
+            let value = last.map_or("", |entry| entry.value.as_str());
+            (format!("{}\n", shown(value)), Some(format!("{value}\n")))
         }))
     }
 }
@@ -202,12 +202,13 @@ struct Asked<'a> {
     moved: Option<&'a str>,
 }
 
-/// Shows the settings that fit; none fitting is an error.
+/// Shows the settings that fit, in words and as the one value that is asked for; none fitting is an
+/// error.
 fn show(
     session: &Session,
     path: &Path,
     asked: &Asked<'_>,
-    in_words: impl Fn(&Settings) -> String,
+    in_words: impl Fn(&Settings) -> (String, Option<String>),
 ) -> Exit {
     session.answer(path, SCHEMA, |opened, _| {
         let (settings, damage) = settings(session, opened, path, asked)?;
@@ -227,7 +228,8 @@ fn show(
         {
             session.ui.warn(&format!("{release}: {text}"));
         }
-        let answer = Answer::new(in_words(&settings), settings);
+        let (text, value) = in_words(&settings);
+        let answer = Answer::new(text, settings).of_value(value);
         Ok(answer.with_damage(damage).through(asked.gate))
     })
 }

@@ -258,6 +258,7 @@ fn answer(
     };
     Ok(Answer {
         text: in_words(&words),
+        as_it_is: None,
         // What could not be read may be what boots next.
         exit: match survey.unread.is_empty() {
             true => Exit::Done,

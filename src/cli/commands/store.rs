@@ -4,7 +4,7 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
-use crate::cli::terminal::{Gate, shown};
+use crate::cli::terminal::{Gate, safe_json, shown};
 use crate::edit::{Edit, EditError, StoreEdit, Unmatched, secret_types};
 use crate::ownership::{Cell, Row, RowKey, SecretTypes, ValueColumn};
 use crate::secrets::Guarded;
@@ -170,7 +170,7 @@ impl Run for List {
         Ok(show(session, &self.stick, gate, |rows, through| {
             let fitting: Vec<&Row> = rows.iter().filter(|row| fits(&row.key)).collect();
             let text = fitting.iter().map(|row| in_words(row, through)).collect();
-            Ok((fitting, text))
+            Ok((fitting, text, None))
         }))
     }
 
@@ -192,8 +192,13 @@ impl Run for Get {
             if value.is_secret() {
                 session.ui.warn_of_secrets(&key.to_string());
             }
-            let text = format!("{}\n", shown(&gate.text(&value)));
-            Ok((vec![row], text))
+            let value = gate.text(&value);
+            // What is no JSON may be damaged, and is not to be damaged further.
+            let (text, as_it_is) = match safe_json(&value) {
+                Some(json) => (format!("{json}\n"), None),
+                None => (format!("{}\n", shown(&value)), Some(format!("{value}\n"))),
+            };
+            Ok((vec![row], text, as_it_is))
         }))
     }
 }
@@ -296,8 +301,9 @@ fn in_words(row: &Row, through: &Through) -> String {
     text
 }
 
-/// Rows that were chosen, and what a person is shown of them.
-type Chosen<'r> = (Vec<&'r Row>, String);
+/// Rows that were chosen, what a person is shown of them, and the one value that is asked for, where
+/// that cannot be shown as it is.
+type Chosen<'r> = (Vec<&'r Row>, String, Option<String>);
 
 /// One row, and the column that is meant, which holds a value.
 fn value<'r>(
@@ -347,7 +353,7 @@ fn show(
             gate,
             secret_types: secret_types(&state).map_err(inside)?,
         };
-        let (rows, text) = choose(store.rows(), &through)?;
+        let (rows, text, value) = choose(store.rows(), &through)?;
         if rows.is_empty() {
             return Err(Failure::usage("no row of the ConfigStore matches")
                 .hint("`bootbank store list` without options lists every row"));
@@ -361,6 +367,7 @@ fn show(
         };
         let configuration = stick::Path::State(String::new());
         Ok(Answer::new(text, object)
+            .of_value(value)
             .with_damage(Vec::from_iter(
                 opened.stood_in(&configuration, session.common.bank),
             ))

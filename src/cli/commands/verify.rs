@@ -105,6 +105,7 @@ fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<V
             true => String::new(),
             false => format!("{}: {verdict}\n{lines}", shown(&name)),
         },
+        as_it_is: None,
         object: Verified {
             schema: SCHEMA,
             target: name,

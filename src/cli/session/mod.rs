@@ -55,6 +55,8 @@ pub struct Session {
 pub struct Answer<T> {
     /// For a person.
     pub text: String,
+    /// What standard output gets instead where it is no terminal, not a byte of it changed.
+    pub as_it_is: Option<String>,
     /// For a script.
     pub object: T,
     /// For the caller.
@@ -70,11 +72,19 @@ impl<T> Answer<T> {
     pub fn new(text: String, object: T) -> Self {
         Answer {
             text,
+            as_it_is: None,
             object,
             exit: Exit::Done,
             damage: Vec::new(),
             gate: None,
         }
+    }
+
+    /// The same, where a program or a file that takes it gets this value as it is.
+    #[must_use]
+    pub fn of_value(mut self, as_it_is: Option<String>) -> Self {
+        self.as_it_is = as_it_is;
+        self
     }
 
     /// The same, passing this gate instead of the one of the run.
@@ -245,7 +255,10 @@ impl Session {
         match found {
             Ok(answer) => {
                 let gate = answer.gate.unwrap_or(self.ui.gate());
-                self.ui.text_through(gate, &answer.text);
+                match &answer.as_it_is {
+                    Some(value) => self.ui.value_through(gate, &answer.text, value),
+                    None => self.ui.text_through(gate, &answer.text),
+                }
                 let shown = Shown {
                     object: &answer.object,
                     damage: answer.damage.iter().map(Failure::object).collect(),

@@ -15,5 +15,5 @@ pub use gate::Gate;
 pub use menu::Choice;
 pub use style::{ERROR, HEADING, HINT, REMOVED, WARNING, styled};
 pub use table::table;
-pub use text::{name, plural, quoted, quoted_path, shown, size};
+pub use text::{name, plural, quoted, quoted_path, safe_json, shown, size};
 pub use ui::{ColorChoice, Ui};

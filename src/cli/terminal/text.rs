@@ -1,7 +1,9 @@
 //! Text made safe to show, and words made safe to run.
 
+use serde::de::IgnoredAny;
 use serde_json::ser::{CompactFormatter, Formatter};
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -53,6 +55,25 @@ impl Formatter for SafeJson {
         }
         self.0.write_string_fragment(writer, rest)
     }
+}
+
+/// JSON that means the same, in one line and without a hidden character: those in its strings are
+/// escapes, those between its tokens blanks. `None` where the text is no JSON.
+pub fn safe_json(json: &str) -> Option<String> {
+    serde_json::from_str::<IgnoredAny>(json).ok()?;
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // In a string they would be escapes already.
+            '\n' | '\r' | '\t' => safe.push(' '),
+            // None of them is above U+FFFF.
+            hidden if is_hidden(hidden) => {
+                let _ = write!(safe, "\\u{:04x}", u32::from(hidden));
+            }
+            plain => safe.push(plain),
+        }
+    }
+    Some(safe)
 }
 
 /// A path in a command that is printed to be run: none is taken for an option, and one that cannot be
@@ -145,7 +166,7 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{SafeJson, quoted, quoted_path};
+    use super::{SafeJson, quoted, quoted_path, safe_json};
     use serde::Serialize as _;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
@@ -180,6 +201,29 @@ mod tests {
                 path,
             ];
             assert_eq!(said.stdout, expected.concat(), "{word}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_shown_means_the_same_and_hides_nothing() {
+        let json = "{\n\t\"na\u{2028}me\": [\"a\u{7f}\u{85}\\n\u{202e}é\", 18446744073709551616],\r\n\"b\":1.10 }";
+        let safe = safe_json(json).unwrap();
+        assert_eq!(
+            safe,
+            r#"{  "na\u2028me": ["a\u007f\u0085\n\u202eé", 18446744073709551616],  "b":1.10 }"#
+        );
+        let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(value(&safe), value(json));
+        for text in [
+            "",
+            "{",
+            "a\u{1b}",
+            "\"a\u{1b}\"",
+            "\"a\n\"",
+            "1\u{7f}",
+            "1 2",
+        ] {
+            assert_eq!(safe_json(text), None, "{text:?}");
         }
     }
 

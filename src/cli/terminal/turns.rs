@@ -11,8 +11,10 @@ thread_local! {
 
 /// One piece of what is said.
 pub(super) enum Said {
-    /// Bytes on standard output.
+    /// Text on standard output.
     Data(Vec<u8>),
+    /// Bytes on standard output that stay as they are.
+    Value(Vec<u8>),
     /// A line on standard error.
     Talk(String),
 }

@@ -144,6 +144,17 @@ impl Ui {
         }
     }
 
+    /// Writes a single value that was asked for: on a terminal as it is to be `shown`, and as it is to
+    /// whatever else standard output is; nothing with `--json`.
+    pub fn value_through(&self, gate: Gate, shown: &str, as_it_is: &str) {
+        if self.json || io::stdout().is_terminal() {
+            self.text_through(gate, shown);
+        } else {
+            let said = Said::Value(gate.last(as_it_is).as_bytes().to_vec());
+            self.turns.say(said, |said| self.say_now(said));
+        }
+    }
+
     /// Writes one object as a line of JSON; nothing without `--json`.
     pub fn json(&self, object: &impl Serialize) {
         self.json_through(self.gate, object);
@@ -180,7 +191,13 @@ impl Ui {
 
     fn say_now(&self, said: Said) {
         match said {
-            Said::Data(bytes) => self.put_out(&bytes),
+            Said::Data(bytes) => {
+                self.put_out(
+                    &mut AutoStream::new(io::stdout().lock(), self.color),
+                    &bytes,
+                );
+            }
+            Said::Value(bytes) => self.put_out(&mut io::stdout().lock(), &bytes),
             Said::Talk(line) => self.beside_the_bar(|| {
                 let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
                 // Nobody to tell is no reason to stop.
@@ -189,12 +206,11 @@ impl Ui {
         }
     }
 
-    fn put_out(&self, bytes: &[u8]) {
+    fn put_out(&self, stdout: &mut impl io::Write, bytes: &[u8]) {
         self.beside_the_bar(|| {
             if self.stdout_gone.load(Ordering::Relaxed) {
                 return;
             }
-            let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
             let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
             if let Err(error) = written {
                 self.stdout_gone.store(true, Ordering::Relaxed);
