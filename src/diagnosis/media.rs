@@ -265,9 +265,12 @@ fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> V
     match standing {
         Standing::Sealed => Verdict::Sealed,
         Standing::Unopened => {
-            let next = survey.banks.iter().filter(|bank| bank.boots_next);
-            let mut states = next.flat_map(|bank| bank.states.iter().rev());
-            let error = states.find_map(|state| state.error.as_ref());
+            let mut next = survey.banks.iter().filter(|bank| bank.boots_next);
+            let error = next.find_map(|bank| {
+                let mut states = bank.states.iter().rev();
+                let of_state = states.find_map(|state| state.error.as_ref());
+                bank.error.as_ref().or(of_state)
+            });
             Verdict::Damaged(error.map_or(String::new(), ToString::to_string))
         }
         Standing::Read { passed_through, .. } => {
@@ -303,6 +306,10 @@ mod tests {
 
     /// What is said of an image on a disk of a machine that has this network adapter.
     fn summary(name: &str, machine: &str, disk: Option<&str>, mac: &str) -> Summary {
+        summary_of(image(name), machine, disk, mac)
+    }
+
+    fn summary_of(image: Vec<u8>, machine: &str, disk: Option<&str>, mac: &str) -> Summary {
         let recorded = Recorded::open(machine);
         let nic = "/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address";
         recorded.file(nic, mac);
@@ -310,7 +317,7 @@ mod tests {
         let bench = Bench::of(&host);
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
-        let (medium, keys) = (Memory::new(image(name)), KeyCache::new());
+        let (medium, keys) = (Memory::new(image), KeyCache::new());
         let settings = Settings {
             sector_size: None,
             limits: Limits::default(),
@@ -345,6 +352,22 @@ mod tests {
             let summary = summary(image, "desktop", disk, mac);
             assert_eq!(&summary.verdict, verdict, "{image} {disk:?} {mac}");
         }
+    }
+
+    /// The loader does not ask how many sectors a volume says it has.
+    #[test]
+    fn a_bank_that_boots_and_cannot_be_opened_does_not_start_with_default_settings() {
+        let mut image = image("esxi67-fresh");
+        let total_sectors = 8224 * 512 + 0x13;
+        let more = u16::from_le_bytes([image[total_sectors], image[total_sectors + 1]]) + 64;
+        image[total_sectors..total_sectors + 2].copy_from_slice(&more.to_le_bytes());
+        let summary = summary_of(image, "desktop", None, OWN);
+        assert_eq!(summary.boots_next, Some(5));
+        assert_eq!(summary.passed_through, None);
+        let Verdict::Damaged(why) = &summary.verdict else {
+            panic!("{:?}", summary.verdict);
+        };
+        assert!(why.contains("partition 5"), "{why}");
     }
 
     #[test]

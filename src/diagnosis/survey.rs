@@ -126,7 +126,7 @@ pub enum Standing {
     NoState,
     /// Its state is sealed: nobody but the host can open it.
     Sealed,
-    /// Its state cannot be opened.
+    /// Its state cannot be opened, or the bank itself, so that none can be looked for.
     Unopened,
     /// Its state was read.
     Read {
@@ -163,6 +163,10 @@ impl Survey {
         let Some(bank) = self.banks.iter().find(|bank| bank.boots_next) else {
             return Standing::NoneBoots;
         };
+        // The loader asks less of a volume than is asked here: it can find a state in such a bank.
+        if bank.error.is_some() {
+            return Standing::Unopened;
+        }
         // Where modules= names none of them, any could be meant. An empty one leaves those before it.
         let listed = bank.states.last().is_some_and(|last| last.listed);
         let counts = |state: &&StateSurvey| state.listed == listed && !state.is_empty;
