@@ -5,7 +5,7 @@
 
 use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
-use crate::bank::STATE_FILES;
+use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF, is_empty};
 use crate::error::ErrorKind;
@@ -75,6 +75,16 @@ pub enum TransferError {
         /// `build` of the bank.
         build: String,
     },
+    /// A host of a later release than that of the bank wrote it.
+    #[error(
+        "the state to put in is of ESXi {new}, but the bank is of ESXi {old}: of a later release's settings its host reads only some"
+    )]
+    LaterRelease {
+        /// Version of the bank.
+        old: String,
+        /// Version of the state.
+        new: String,
+    },
     /// They were written by hosts of different versions.
     #[error("ESXi {new} wrote the state to import, but ESXi {old} wrote the one in the bank")]
     OtherVersion {
@@ -106,15 +116,19 @@ impl Stick<'_, '_> {
         let new = Arc::clone(new.state());
         let name = slot.name_of_state()?;
         let on = |error: Error| error.on(slot.partition).in_file(name);
-        // What is replaced need not be sound; where it cannot be opened the build of the bank
-        // tells which states its host reads.
+        // What is replaced need not be sound, or be there at all: then the build of the bank tells
+        // which states its host reads.
         let own = slot.state_called(name);
         match own.map(|file| self.open_state(slot, file)) {
             Some(Ok(old)) if !is_empty_state(&old) && !is_empty_state(&new) => {
                 check_same_generation(&old, &new).map_err(on)?;
+                check_same_version(slot, &old, &new).map_err(on)?;
             }
             _ if is_empty_state(&new) => check_takes_empty(slot)?,
-            _ => check_fits_build(slot, &new).map_err(on)?,
+            _ => {
+                check_fits_build(slot, &new).map_err(on)?;
+                check_writer(slot, &new).map_err(on)?;
+            }
         }
         let content = self.as_loaded(slot, &new)?;
         Ok((new, content))
@@ -159,12 +173,7 @@ impl Stick<'_, '_> {
         let (from_slot, to_slot) = (self.slot(from)?, self.slot(to)?);
         from_slot.opened()?;
         to_slot.opened()?;
-        if let (Some(new), Some(old)) = (from_slot.release(), to_slot.release())
-            && new.is_later_than(&old)
-        {
-            let (old, new) = (old.version().to_owned(), new.version().to_owned());
-            return Err(Error::from(TransferError::OtherVersion { old, new }).on(to));
-        }
+        check_not_later(from_slot.release(), to_slot).map_err(|error| error.on(to))?;
         let (name, state) = self.state_to_copy(from_slot)?;
         let content = self.as_loaded(to_slot, &state)?;
         let mut plan = self.plan_state(to_slot, content.into(), request)?;
@@ -295,9 +304,33 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
         };
         return Err(TransferError::OtherFiles { path, only }.into());
     }
+    Ok(())
+}
+
+/// Whether hosts of the same version wrote both states; where the bank's own does not tell, whether the
+/// host of the bank reads the new one.
+fn check_same_version(slot: &Slot<'_>, old: &State, new: &State) -> Result<(), Error> {
     match (written_by(old)?, written_by(new)?) {
         (Some(old), Some(new)) if old != new => {
             Err(TransferError::OtherVersion { old, new }.into())
+        }
+        (None, Some(_)) => check_writer(slot, new),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the host that wrote a state is not of a later release than the bank.
+fn check_writer(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
+    let writer = written_by(new)?;
+    check_not_later(writer.as_deref().and_then(Release::parse), slot)
+}
+
+/// Whether a state of the release `new` is not of a later one than the bank, as far as both are known.
+fn check_not_later(new: Option<Release>, slot: &Slot<'_>) -> Result<(), Error> {
+    match (slot.release(), new) {
+        (Some(old), Some(new)) if new.is_later_than(&old) => {
+            let (old, new) = (old.version().to_owned(), new.version().to_owned());
+            Err(TransferError::LaterRelease { old, new }.into())
         }
         _ => Ok(()),
     }

@@ -83,6 +83,50 @@ fn a_state_of_another_generation_a_sealed_or_damaged_one_stays_out() {
     host.refuses(&["state", "import", "STICK", "55.tgz"], 3, "ESXi 5.5.0");
 }
 
+/// Where there is no state to compare one with, the build of the bank stands for it.
+#[test]
+fn a_state_of_a_later_release_stays_out_of_a_bank_whose_own_is_empty_missing_or_damaged() {
+    let host = Host::new("esxi40-mbr");
+    host.done(&["state", "export", "STICK", "own.tgz", "--bank", "5"]);
+    for (profile, name) in [
+        ("esxi67-usb-passthru", "67.tgz"),
+        ("esxi70u1-both", "70.tgz"),
+    ] {
+        let state = Host::new(profile).bank_file(5, "STATE.TGZ");
+        fs::write(host.path(name), state).unwrap();
+    }
+    let image = host.bytes();
+    let own = host.bank_file(5, "STATE.TGZ");
+    let place = |bytes: &[u8]| bytes.windows(512).position(|part| part == &own[..512]);
+    let emptied: [fn(&Host, usize); 3] = [
+        |host, _| {
+            host.done(&["state", "reset", "5", "STICK", "-y", "--no-undo"]);
+        },
+        |host, _| {
+            let mut mdel = Command::new("mdel");
+            run(mdel.args(["-i", &host.bank_at(5), "::STATE.TGZ"]));
+        },
+        |host, at| {
+            let mut bytes = host.bytes();
+            bytes[at + 300] ^= 1;
+            fs::write(&host.image, bytes).unwrap();
+        },
+    ];
+    for (number, empty) in emptied.into_iter().enumerate() {
+        fs::write(&host.image, &image).unwrap();
+        empty(&host, place(&image).unwrap());
+        assert!(host.bytes() != image, "{number}");
+        for (state, version) in [("67.tgz", "6.7.0"), ("70.tgz", "7.0.1")] {
+            let import = ["state", "import", "STICK", state, "--bank", "5", "-n"];
+            let says = format!("is of ESXi {version}, but the bank is of ESXi 4.0.0");
+            host.refuses(&import, 3, &says);
+        }
+        let back = ["state", "import", "STICK", "own.tgz", "--bank", "5"];
+        host.done(&[&back[..], &["--no-undo"]].concat());
+        assert!(host.bank_file(5, "STATE.TGZ") == own, "{number}");
+    }
+}
+
 /// What `tar` finds of esx.conf in a file of a bank that holds the configuration itself.
 fn esx_conf_in(host: &Host, partition: u64, name: &str, bare: bool) -> Vec<u8> {
     let file = host.path("judged.tgz");
