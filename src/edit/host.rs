@@ -7,13 +7,15 @@
 //! not seen for each release, so they are set where the state itself holds some, and else refused.
 
 mod check;
+mod row;
 mod text;
 
 use super::identity::{self, NAME_KEY};
-use super::{ConfEdit, Configuration, Edit, EditError, FileEdit, StoreEdit};
+use super::{ConfEdit, Configuration, Edit, EditError, FileEdit};
 use crate::bank::Release;
-use crate::ownership::{Row, RowKey, ValueColumn};
+use crate::ownership::{RowKey, ValueColumn, elements};
 use crate::state::State;
+use row::Draft;
 use serde_json::{Value, json};
 
 const HOSTS: &str = "etc/hosts";
@@ -111,22 +113,16 @@ impl HostEdit {
                 value: whole.clone(),
             }));
         }
-        let key = identity::row_key("misc");
-        let row = configuration
-            .store
-            .as_ref()
-            .and_then(|store| store.row(&key));
-        let has_name = row.is_some_and(|row| holds(row, "host_name").is_some());
-        if has_name || (is_8 == Some(true) && configuration.store.is_some()) {
-            edits.push(set_member(
-                &key,
-                row,
-                ValueColumn::Vital,
-                "host_name",
-                json!(whole),
-            ));
+        let mut misc = Draft::of(configuration, identity::row_key("misc"));
+        let mut homes = misc.holding(&["host_name"])?;
+        if homes.is_empty() && is_8 == Some(true) && configuration.store.is_some() {
+            homes = vec![ValueColumn::Vital];
         }
-        edits.extend(stack_edit(configuration, &name));
+        for column in homes {
+            misc.set(column, &["host_name"], &json!(whole).to_string())?;
+        }
+        edits.extend(misc.edits());
+        edits.extend(stack_edits(configuration, &name)?);
         if edits.is_empty() {
             return Err(unknown("the host's name"));
         }
@@ -167,17 +163,24 @@ impl HostEdit {
 }
 
 /// The DNS settings of the default network stack, where they name the host.
-fn stack_edit(configuration: &Configuration, name: &FullName) -> Option<Edit> {
-    let key = identity::stack_key();
-    let row = configuration.store.as_ref()?.row(&key)?;
-    let (column, mut value) = holds(row, "dns")?;
-    let dns = value.get_mut("dns")?.as_object_mut()?;
-    dns.get("host_name")?;
-    dns.insert("host_name".to_owned(), json!(name.short));
-    if let Some(domain) = &name.domain {
-        dns.insert("domain_name".to_owned(), json!(domain));
+fn stack_edits(configuration: &Configuration, name: &FullName) -> Result<Vec<Edit>, EditError> {
+    const NAME: [&str; 2] = ["dns", "host_name"];
+    const DOMAIN: [&str; 2] = ["dns", "domain_name"];
+    let mut row = Draft::of(configuration, identity::stack_key());
+    let named = row.holding(&NAME)?;
+    if let (Some(domain), Some(first)) = (&name.domain, named.first()) {
+        let mut homes = row.holding(&DOMAIN)?;
+        if homes.is_empty() {
+            homes.push(*first);
+        }
+        for column in homes {
+            row.set(column, &DOMAIN, &json!(domain).to_string())?;
+        }
     }
-    Some(set(&key, column, &value))
+    for column in named {
+        row.set(column, &NAME, &json!(name.short).to_string())?;
+    }
+    Ok(row.edits())
 }
 
 fn ntp_edits(
@@ -185,29 +188,7 @@ fn ntp_edits(
     state: &State,
     configuration: &Configuration,
 ) -> Result<Vec<Edit>, EditError> {
-    let mut edits = Vec::new();
-    let key = RowKey::new("esx", "system", "system_time", "");
-    let row = configuration
-        .store
-        .as_ref()
-        .and_then(|store| store.row(&key));
-    if let Some((column, mut value)) = row.and_then(|row| holds(row, "ntp_config")) {
-        let old = value.pointer("/ntp_config/server").cloned();
-        let old = old.as_ref().and_then(Value::as_array);
-        let entry = |name: &String| {
-            let mut known = old.into_iter().flatten();
-            let known = known.find(|entry| entry.get("hostname") == Some(&json!(name)));
-            // As the schema of 7.0.2 has them.
-            known
-                .cloned()
-                .unwrap_or_else(|| json!({"hostname": name, "command": "SERVER"}))
-        };
-        let new: Vec<Value> = servers.iter().map(entry).collect();
-        if let Some(config) = value.get_mut("ntp_config").and_then(Value::as_object_mut) {
-            config.insert("server".to_owned(), Value::Array(new));
-            edits.push(set(&key, column, &value));
-        }
-    }
+    let mut edits = ntp_row_edits(servers, configuration)?;
     if let Some(old) = state.content(NTP_CONF)? {
         edits.extend(text::with_servers(old, servers).map(|content| put(NTP_CONF, content, None)));
     } else if edits.is_empty() {
@@ -216,41 +197,50 @@ fn ntp_edits(
     Ok(edits)
 }
 
+fn ntp_row_edits(
+    servers: &[String],
+    configuration: &Configuration,
+) -> Result<Vec<Edit>, EditError> {
+    const SERVER: [&str; 2] = ["ntp_config", "server"];
+    let mut row = Draft::of(
+        configuration,
+        RowKey::new("esx", "system", "system_time", ""),
+    );
+    let mut homes = row.holding(&SERVER)?;
+    if homes.is_empty() {
+        homes = row.holding(&["ntp_config"])?;
+        homes.truncate(1);
+    }
+    for column in homes {
+        let old = row.value(column, &SERVER)?.unwrap_or_default();
+        let new = with_server_entries(old, servers);
+        row.set(column, &SERVER, &new)?;
+    }
+    Ok(row.edits())
+}
+
+/// The array `old` with these servers: the entry of one that stays is kept as it is written.
+fn with_server_entries(old: &str, servers: &[String]) -> String {
+    let old = elements(old).into_iter().map(|text| {
+        let entry: Option<Value> = serde_json::from_str(text).ok();
+        (text, entry.unwrap_or_default())
+    });
+    let old: Vec<(&str, Value)> = old.collect();
+    let entry = |name: &String| {
+        let mut known = old.iter();
+        let known = known.find(|(_, entry)| entry.get("hostname") == Some(&json!(name)));
+        match known {
+            Some((text, _)) => (*text).to_owned(),
+            // As the schema of 7.0.2 has them.
+            None => json!({"hostname": name, "command": "SERVER"}).to_string(),
+        }
+    };
+    let new: Vec<String> = servers.iter().map(entry).collect();
+    format!("[{}]", new.join(","))
+}
+
 fn unknown(what: &'static str) -> EditError {
     EditError::HostUnknown { what }
-}
-
-/// The column of a row whose object has this member, and the object.
-fn holds(row: &Row, member: &str) -> Option<(ValueColumn, Value)> {
-    identity::columns(row).find(|(_, value)| value.get(member).is_some())
-}
-
-/// Sets a member where the row has it, else in `home` beside what is there.
-fn set_member(
-    key: &RowKey,
-    row: Option<&Row>,
-    home: ValueColumn,
-    member: &str,
-    new: Value,
-) -> Edit {
-    let found = row.and_then(|row| holds(row, member));
-    let beside = || {
-        let of_home = |(column, _): &(ValueColumn, Value)| *column == home;
-        row.and_then(|row| identity::columns(row).find(of_home))
-    };
-    let (column, mut value) = found.or_else(beside).unwrap_or((home, json!({})));
-    if let Some(members) = value.as_object_mut() {
-        members.insert(member.to_owned(), new);
-    }
-    set(key, column, &value)
-}
-
-fn set(key: &RowKey, column: ValueColumn, value: &Value) -> Edit {
-    Edit::Store(StoreEdit::Set {
-        key: key.clone(),
-        column,
-        json: value.to_string(),
-    })
 }
 
 fn put(path: &str, content: Vec<u8>, mode: Option<u32>) -> Edit {

@@ -1,7 +1,7 @@
 //! Finds one member of a JSON object by its place in the text, so that its value can be replaced
 //! and every other byte kept.
 //!
-//! Only the top level is looked at.
+//! A member is one of the top level, or is named by a path from there.
 
 use crate::json::Tokens;
 use std::ops::Range;
@@ -42,6 +42,74 @@ pub(super) struct StringMember {
 
 /// The string member `name` of the object `text`, if it has one.
 pub(super) fn string_member(text: &str, name: &str) -> Result<Option<StringMember>, SpanError> {
+    let Some(span) = span(text, name)? else {
+        return Ok(None);
+    };
+    let value = unquoted(text, &span).ok_or(SpanError::NotAString)?;
+    Ok(Some(StringMember { value, span }))
+}
+
+/// `text` with the string member `name` set to `value`, which must need no escapes: its value
+/// replaced where it has one, else the member put at the end of the object.
+pub(super) fn with_string_member(text: &str, name: &str, value: &str) -> Result<String, SpanError> {
+    let span = string_member(text, name)?.map(|member| member.span);
+    with_value(text, name, span, &format!("\"{value}\""))
+}
+
+/// The value at `path`, each name a member of the one before, as it stands in the text. `None` where
+/// there is none, also because something on the way is not an object.
+///
+/// # Errors
+/// What is wrong with the text, as the end of a sentence.
+pub(crate) fn value_at<'t>(text: &'t str, path: &[&str]) -> Result<Option<&'t str>, String> {
+    let [name, rest @ ..] = path else {
+        return Ok(Some(text));
+    };
+    match span(text, name) {
+        Ok(span) => match span.and_then(|span| text.get(span)) {
+            Some(value) => value_at(value, rest),
+            None => Ok(None),
+        },
+        Err(SpanError::NotAnObject) => Ok(None),
+        Err(error) => Err(error.describe(name)),
+    }
+}
+
+/// `text` with the value at `path` set to this JSON, every other byte kept. Objects that are not
+/// there are made; names must need no escapes.
+///
+/// # Errors
+/// What is wrong with the text, as the end of a sentence.
+pub(crate) fn with_value_at(text: &str, path: &[&str], json: &str) -> Result<String, String> {
+    let [name, rest @ ..] = path else {
+        return Ok(json.to_owned());
+    };
+    let wrong = |error: SpanError| error.describe(name);
+    let span = span(text, name).map_err(wrong)?;
+    let old = span.clone().and_then(|span| text.get(span));
+    let new = with_value_at(old.unwrap_or("{}"), rest, json)?;
+    with_value(text, name, span, &new).map_err(wrong)
+}
+
+/// The elements of a sound JSON array as they stand in the text; none where it is not an array.
+pub(crate) fn elements(text: &str) -> Vec<&str> {
+    let mut tokens = Tokens::of(text);
+    let mut found = Vec::new();
+    if tokens.next().and_then(|first| text.get(first)) != Some("[") {
+        return found;
+    }
+    while let Some(element) = tokens.value().and_then(|span| text.get(span)) {
+        if element == "]" {
+            break;
+        }
+        found.push(element);
+        tokens.next(); // the comma, or the closing bracket
+    }
+    found
+}
+
+/// Where the value of the member `name` stands, if the object has it.
+fn span(text: &str, name: &str) -> Result<Option<Range<usize>>, SpanError> {
     let mut found = None;
     for (key, span) in members(text)? {
         if unquoted(text, &key).as_deref() != Some(name) {
@@ -50,22 +118,25 @@ pub(super) fn string_member(text: &str, name: &str) -> Result<Option<StringMembe
         if found.is_some() {
             return Err(SpanError::Duplicate);
         }
-        let value = unquoted(text, &span).ok_or(SpanError::NotAString)?;
-        found = Some(StringMember { value, span });
+        found = Some(span);
     }
     Ok(found)
 }
 
-/// `text` with the string member `name` set to `value`, which must need no escapes: its value
-/// replaced where it has one, else the member put at the end of the object.
-pub(super) fn with_string_member(text: &str, name: &str, value: &str) -> Result<String, SpanError> {
+/// `text` with this value of the member `name`: at `span`, or with the member at the end.
+fn with_value(
+    text: &str,
+    name: &str,
+    span: Option<Range<usize>>,
+    json: &str,
+) -> Result<String, SpanError> {
     let mut edited = text.to_owned();
-    match string_member(text, name)? {
-        Some(member) => edited.replace_range(member.span, &format!("\"{value}\"")),
+    match span {
+        Some(span) => edited.replace_range(span, json),
         None => {
             let at = text.rfind('}').ok_or(SpanError::NotAnObject)?;
             let lead = if members(text)?.is_empty() { "" } else { "," };
-            edited.insert_str(at, &format!("{lead}\"{name}\":\"{value}\""));
+            edited.insert_str(at, &format!("{lead}\"{name}\":{json}"));
         }
     }
     Ok(edited)
@@ -190,6 +261,42 @@ mod tests {
     }
 
     #[test]
+    fn a_value_below_others_changes_alone() {
+        let path = ["a", "b"];
+        let cases = [
+            (
+                r#"{ "n":18446744073709551616, "a" : {"c":1e2,"b":[1, 2],"c":3 },"n":1}"#,
+                Some("[1, 2]"),
+                r#"{ "n":18446744073709551616, "a" : {"c":1e2,"b":"x","c":3 },"n":1}"#,
+            ),
+            (r#"{"b":1,"a":{}}"#, None, r#"{"b":1,"a":{"b":"x"}}"#),
+            (r#"{"b":1}"#, None, r#"{"b":1,"a":{"b":"x"}}"#),
+        ];
+        for (before, value, after) in cases {
+            assert_eq!(value_at(before, &path), Ok(value));
+            assert_eq!(with_value_at(before, &path, r#""x""#).unwrap(), after);
+        }
+        for other in ["[1]", r#"{"a":null}"#] {
+            assert_eq!(value_at(other, &path), Ok(None));
+            let error = with_value_at(other, &path, "1").unwrap_err();
+            assert_eq!(error, "is JSON but not an object");
+        }
+        for wrong in ["", r#"{"a":{"b":1},"a":{}}"#, r#"{"a":{"b":1,"b":1}}"#] {
+            value_at(wrong, &path).unwrap_err();
+            with_value_at(wrong, &path, "1").unwrap_err();
+        }
+    }
+
+    #[test]
+    fn elements_are_cut_out_whole() {
+        let text = r#" [ {"a":"]"} ,[1,[]], "," ,2] "#;
+        assert_eq!(elements(text), [r#"{"a":"]"}"#, "[1,[]]", r#"",""#, "2"]);
+        for none in ["[]", "[ ]", "", "[", r#"{"a":[1]}"#, "null"] {
+            assert!(elements(none).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
     fn escapes_in_key_and_value_are_resolved() {
         let member = string_member(r#"{"\u006fwner":"OWNER\u005fX"}"#, "owner").unwrap();
         assert_eq!(member.unwrap().value, "OWNER_X");
@@ -240,6 +347,8 @@ mod tests {
         #[test]
         fn no_text_makes_the_walk_fail(text in "[{}\\[\\]:,\"\\\\a ]{0,40}") {
             let _ = with_string_member(&text, "owner", "NEW");
+            let _ = with_value_at(&text, &["a", "a"], "1");
+            let _ = elements(&text);
         }
     }
 }

@@ -21,6 +21,7 @@ pub use config_store::{
 };
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
+pub(crate) use json_span::{elements, value_at, with_value_at};
 
 use crate::pci::{Class, PciAddress};
 

@@ -9,6 +9,7 @@ use crate::host::{Unmounting, Use};
 use crate::medium::nbd::NbdError;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use crate::ownership::OwnershipError;
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
 use crate::state::archive::ArchiveError;
@@ -55,6 +56,13 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         }
         Cause::Edit(EditError::HostUnknown { .. }) => {
             "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
+        }
+        // Rows of devices are read before every edit, so none would put one right.
+        Cause::Edit(EditError::Ownership {
+            source: OwnershipError::RowValue { row, .. },
+            ..
+        }) if !row.starts_with("esx/hardware/pci_devices") => {
+            "`bootbank store get` shows the row, and `bootbank store set` with --column puts the column right"
         }
         Cause::NoSuchFile => "`bootbank ls STICK` lists the files",
         Cause::Edit(EditError::Sidecar { .. }) => {

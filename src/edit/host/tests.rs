@@ -100,7 +100,7 @@ fn the_name_goes_to_its_row_from_8_on() {
     let misc = store.row(&identity::row_key("misc")).unwrap();
     assert_eq!(
         misc.value(ValueColumn::Vital).text(),
-        Some(r#"{"host_IP_addr":"192.0.2.7","host_name":"esx7.example.org"}"#)
+        Some(r#"{"host_name":"esx7.example.org","host_IP_addr":"192.0.2.7"}"#)
     );
     let stack = store
         .row(&identity::stack_key())
@@ -110,7 +110,7 @@ fn the_name_goes_to_its_row_from_8_on() {
         stack
             .text()
             .unwrap()
-            .contains(r#""dns":{"domain_name":"example.org","host_name":"esx7"}"#)
+            .contains(r#""dns":{"host_name":"esx7","domain_name":"example.org"}"#)
     );
     assert!(text(&after, HOSTS).contains("192.0.2.7\tesx7.example.org esx7\n"));
     // Without the row, and without a schema to make one by, nothing is guessed.
@@ -147,7 +147,7 @@ fn ntp_servers_go_where_the_state_holds_some_and_nowhere_else() {
     assert_eq!(
         store.row(&key).unwrap().value(ValueColumn::User).text(),
         Some(
-            r#"{"enabled":true,"ntp_config":{"server":[{"command":"POOL","hostname":"a.ntp","ttl":1},{"command":"SERVER","hostname":"192.0.2.5"}]}}"#
+            r#"{"enabled":true,"ntp_config":{"server":[{"hostname":"a.ntp","command":"POOL","ttl":1},{"command":"SERVER","hostname":"192.0.2.5"}]}}"#
         )
     );
     let bare = state(&[(ESX_CONF, &conf())]);
@@ -159,6 +159,99 @@ fn ntp_servers_go_where_the_state_holds_some_and_nowhere_else() {
             .starts_with("it is not known where this release keeps the NTP servers"),
         "{error}"
     );
+}
+
+const RELEASE_8: &str = "8.0.1-0.0.21495797";
+
+fn misc(vital: &str) -> State {
+    let rows = store(&[["advanced_options", "misc", "", "", vital]]);
+    state(&[(ESX_CONF, b"/system/uuid = \"x\"\n"), (CONFIG_STORE, &rows)])
+}
+
+fn cell(state: &State, key: &RowKey, column: ValueColumn) -> Option<String> {
+    let store = Configuration::open(state).unwrap().store.unwrap();
+    store
+        .row(key)
+        .unwrap()
+        .value(column)
+        .text()
+        .map(str::to_owned)
+}
+
+#[test]
+fn a_column_that_cannot_be_read_is_refused_by_name_and_not_thrown_away() {
+    for (vital, why) in [
+        (r#"{"host_name":"old.lab","x":"\ud83d"}"#, "is not JSON: "),
+        (r#"{"host_name":"old.lab","x":1e400}"#, "is not JSON: "),
+        (r#"{"host_name":"old.lab""#, "is not JSON: "),
+        ("[1,2]", "is JSON but not an object"),
+        (
+            r#"{"host_name":"a","host_name":"b"}"#,
+            "has `host_name` more than once",
+        ),
+    ] {
+        let error = made(&misc(vital), &name("new.lab"), RELEASE_8).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        let says =
+            format!("column VitalValue of the ConfigStore row esx/advanced_options/misc {why}");
+        assert!(error.to_string().contains(&says), "{error}");
+    }
+    // One that holds nothing is no damage, and one that holds other settings gains the name.
+    let key = identity::row_key("misc");
+    for (vital, expected) in [
+        ("", r#"{"host_name":"new.lab"}"#),
+        (r#"{"n":1.50}"#, r#"{"n":1.50,"host_name":"new.lab"}"#),
+    ] {
+        let after = made(&misc(vital), &name("new.lab"), RELEASE_8).unwrap();
+        let cell = cell(&after, &key, ValueColumn::Vital);
+        assert_eq!(cell.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn every_other_byte_of_a_column_stays() {
+    let vital = r#"{ "z":1,"big":18446744073709551616,"host_name":"old.lab","f":0.1000000000000000055,"dup":1,"dup":2,"e":"\u0041"}"#;
+    let after = made(&misc(vital), &name("new.lab"), RELEASE_8).unwrap();
+    let cell = cell(&after, &identity::row_key("misc"), ValueColumn::Vital);
+    assert_eq!(cell, Some(vital.replace("old.lab", "new.lab")));
+}
+
+#[test]
+fn every_column_that_holds_a_value_is_changed() {
+    let old =
+        r#"{"ntp_config":{"x":1.0,"server":[ {"hostname":"a","n":2.00}, {"hostname":"z"} ]}}"#;
+    let dns = r#"{"key":"defaultTcpipStack","dns":{"host_name":"old","domain_name":"lab"}}"#;
+    let both = r#"{"host_name":"old.lab"}"#;
+    let rows = store(&[
+        ["system", "system_time", "", old, old],
+        ["network", "net_stacks", "defaultTcpipStack", dns, dns],
+        ["advanced_options", "misc", "", both, both],
+    ]);
+    let host = state(&[(ESX_CONF, &conf()), (CONFIG_STORE, &rows)]);
+    let mut edit = name("new.site");
+    edit.ntp = vec!["a".into(), "b".into()];
+    let after = made(&host, &edit, RELEASE_8).unwrap();
+    let time = RowKey::new("esx", "system", "system_time", "");
+    let servers = r#"[{"hostname":"a","n":2.00},{"command":"SERVER","hostname":"b"}]"#;
+    let expected = [
+        (
+            time,
+            format!(r#"{{"ntp_config":{{"x":1.0,"server":{servers}}}}}"#),
+        ),
+        (
+            identity::stack_key(),
+            dns.replace("old", "new").replace("lab", "site"),
+        ),
+        (
+            identity::row_key("misc"),
+            both.replace("old.lab", "new.site"),
+        ),
+    ];
+    for (key, text) in expected {
+        for column in [ValueColumn::User, ValueColumn::Vital] {
+            assert_eq!(cell(&after, &key, column).as_ref(), Some(&text));
+        }
+    }
 }
 
 #[test]
