@@ -343,3 +343,18 @@ fn a_name_that_is_too_long_is_refused_for_that() {
     assert!(why("-a").contains("at both ends"));
     assert!(name(&"a".repeat(63)).check().is_ok());
 }
+
+#[test]
+fn a_file_with_a_byte_that_is_no_utf_8_is_edited_like_any_other() {
+    let files: [(&str, &[u8]); 3] = [
+        (ESX_CONF, &conf()),
+        (NTP_CONF, b"# caf\xe9\nserver old\n"),
+        (HOSTS, b"192.0.2.7 old.lab caf\xe9 old # \xe9\n"),
+    ];
+    let mut edit = name("new.lab");
+    edit.ntp = vec!["ntp9".into()];
+    let after = made(&state(&files), &edit, "6.7.0-8169922").unwrap();
+    let content = |path| after.content(path).unwrap().unwrap();
+    assert_eq!(content(NTP_CONF), b"# caf\xe9\nserver ntp9\n");
+    assert_eq!(content(HOSTS), b"192.0.2.7 new.lab caf\xe9 new # \xe9\n");
+}
