@@ -17,6 +17,7 @@ use crate::ownership::{RowKey, ValueColumn, elements};
 use crate::state::State;
 use row::Draft;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const HOSTS: &str = "etc/hosts";
 const NTP_CONF: &str = "etc/ntp.conf";
@@ -31,7 +32,7 @@ pub struct HostEdit {
     pub name: Option<String>,
     /// Its domain.
     pub domain: Option<String>,
-    /// Its NTP servers, in place of those it has. Empty to leave them.
+    /// Its NTP servers, in place of those it has. Empty to leave them. One named twice is set once.
     pub ntp: Vec<String>,
     /// Public keys that may log in as root, beside those that may already.
     pub ssh_keys: Vec<String>,
@@ -188,9 +189,12 @@ fn ntp_edits(
     state: &State,
     configuration: &Configuration,
 ) -> Result<Vec<Edit>, EditError> {
-    let mut edits = ntp_row_edits(servers, configuration)?;
+    let mut named = BTreeSet::new();
+    let servers = servers.iter().filter(|server| named.insert(*server));
+    let servers: Vec<String> = servers.cloned().collect();
+    let mut edits = ntp_row_edits(&servers, configuration)?;
     if let Some(old) = state.content(NTP_CONF)? {
-        edits.extend(text::with_servers(old, servers).map(|content| put(NTP_CONF, content, None)));
+        edits.extend(text::with_servers(old, &servers).map(|content| put(NTP_CONF, content, None)));
     } else if edits.is_empty() {
         return Err(unknown("the NTP servers"));
     }

@@ -358,3 +358,49 @@ fn a_file_with_a_byte_that_is_no_utf_8_is_edited_like_any_other() {
     assert_eq!(content(NTP_CONF), b"# caf\xe9\nserver ntp9\n");
     assert_eq!(content(HOSTS), b"192.0.2.7 new.lab caf\xe9 new # \xe9\n");
 }
+
+#[test]
+fn the_line_of_a_server_that_stays_is_kept_and_new_ones_end_as_the_file_does() {
+    let old =
+        "server a iburst key 5\nrestrict x\n# b\npool -4 b minpoll 6\nserver c\ndriftfile d\n";
+    let cases: [(&str, &[&str], &str); 9] = [
+        (old, &["a", "b", "c"], old),
+        (
+            old,
+            &["b"],
+            "restrict x\n# b\npool -4 b minpoll 6\ndriftfile d\n",
+        ),
+        (
+            old,
+            &["n", "a", "m", "b", "a", "o"],
+            "server n\nserver a iburst key 5\nserver m\nrestrict x\n# b\npool -4 b minpoll 6\nserver o\ndriftfile d\n",
+        ),
+        (
+            old,
+            &["b", "a"],
+            "pool -4 b minpoll 6\nserver a iburst key 5\nrestrict x\n# b\ndriftfile d\n",
+        ),
+        (
+            "# x\r\nserver a\r\nserver b prefer\r\n",
+            &["b", "n"],
+            "# x\r\nserver b prefer\r\nserver n\r\n",
+        ),
+        (
+            "server a x\nserver b y",
+            &["b", "a"],
+            "server b y\nserver a x\n",
+        ),
+        ("server a x\nserver\nserver a y", &["a"], "server a x\n"),
+        ("driftfile d", &["n"], "driftfile d\nserver n\n"),
+        ("", &["n"], "server n\n"),
+    ];
+    for (old, servers, expected) in cases {
+        let edit = HostEdit {
+            ntp: servers.iter().map(|server| (*server).to_owned()).collect(),
+            ..HostEdit::default()
+        };
+        let host = state(&[(ESX_CONF, &conf()), (NTP_CONF, old.as_bytes())]);
+        let after = made(&host, &edit, "6.7.0-8169922").unwrap();
+        assert_eq!(text(&after, NTP_CONF), expected, "{servers:?}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The files of a host as lines of bytes: some changed, every other byte kept. `None` where nothing
 //! changes. A comment may be in any encoding.
 
+use std::collections::HashMap;
+
 /// `etc/hosts` with the host's own lines naming it as it is called now: only the words that are its
 /// old name change, whole or without the domain. Other names, spaces and comments stay.
 pub(super) fn renamed(hosts: &[u8], old: &str, whole: &str, short: &str) -> Option<Vec<u8>> {
@@ -64,25 +66,79 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     words.filter(|word| !word.is_empty())
 }
 
-/// `etc/ntp.conf` with these servers in place of those it has.
+/// `etc/ntp.conf` with these servers in place of those it has. The line of one that stays is kept as
+/// it is, with its options, and where it is unless the order is another.
 pub(super) fn with_servers(ntp_conf: &[u8], servers: &[String]) -> Option<Vec<u8>> {
-    let mut new = servers
-        .iter()
-        .map(|server| format!("server {server}\n"))
-        .collect::<String>();
-    let mut out = Vec::new();
-    for line in ntp_conf.split_inclusive(|byte| *byte == b'\n') {
-        if matches!(words(line).next(), Some(b"server" | b"pool")) {
-            out.extend_from_slice(std::mem::take(&mut new).as_bytes());
-        } else {
-            out.extend_from_slice(line);
+    let lines = ntp_conf.split_inclusive(|byte| *byte == b'\n');
+    let is_crlf = lines
+        .clone()
+        .next()
+        .is_some_and(|line| line.ends_with(b"\r\n"));
+    let mut kept: HashMap<&[u8], &[u8]> = HashMap::new();
+    for line in lines.clone() {
+        if let Some(server) = server_of(line) {
+            kept.entry(server).or_insert(line);
         }
     }
-    if !new.is_empty() && !out.is_empty() && !out.ends_with(b"\n") {
-        out.push(b'\n');
+    let kept = |server: &String| kept.get(server.as_bytes()).copied();
+    let places = servers.iter().map(String::as_bytes).zip(0_usize..);
+    let places: HashMap<&[u8], usize> = places.collect();
+    let mut file = Lines {
+        out: Vec::new(),
+        end: if is_crlf { b"\r\n" } else { b"\n" },
+    };
+    let left = servers.iter().map(|server| (server, kept(server)));
+    let mut left = left.enumerate().peekable();
+    for line in lines {
+        let Some(server) = server_of(line) else {
+            file.push(line);
+            continue;
+        };
+        // All up to the one of this line, and behind it those that are new.
+        let place = places.get(server).copied();
+        while let Some((_, (server, line))) =
+            left.next_if(|(at, (_, line))| Some(*at) <= place || line.is_none())
+        {
+            file.push_server(server, line);
+        }
     }
-    out.extend_from_slice(new.as_bytes());
-    changed(ntp_conf, out)
+    for (_, (server, line)) in left {
+        file.push_server(server, line);
+    }
+    changed(ntp_conf, file.out)
+}
+
+/// The server that a line of `ntp.conf` names.
+fn server_of(line: &[u8]) -> Option<&[u8]> {
+    let mut words = words(line);
+    words
+        .next()
+        .filter(|word| matches!(*word, b"server" | b"pool"))?;
+    // Before the server it may say by which protocol its name is looked up.
+    let mut words = words.skip_while(|word| matches!(*word, b"-4" | b"-6"));
+    Some(words.next().unwrap_or_default())
+}
+
+/// A file as it is put together, line by line.
+struct Lines {
+    out: Vec<u8>,
+    end: &'static [u8],
+}
+
+impl Lines {
+    fn push(&mut self, line: &[u8]) {
+        if !self.out.is_empty() && !self.out.ends_with(b"\n") {
+            self.out.extend_from_slice(self.end);
+        }
+        self.out.extend_from_slice(line);
+    }
+
+    fn push_server(&mut self, server: &str, kept: Option<&[u8]>) {
+        match kept {
+            Some(line) => self.push(line),
+            None => self.push(&[b"server ", server.as_bytes(), self.end].concat()),
+        }
+    }
 }
 
 /// `authorized_keys` with those of `keys` it does not hold yet at its end. A key is told by kind
