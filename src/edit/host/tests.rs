@@ -404,3 +404,20 @@ fn the_line_of_a_server_that_stays_is_kept_and_new_ones_end_as_the_file_does() {
         assert_eq!(text(&after, NTP_CONF), expected, "{servers:?}");
     }
 }
+
+/// Of a host without a domain a line is its own where it has the bare name; other machines can have
+/// names that begin like it. A name that comes out twice is written once.
+#[test]
+fn machines_whose_names_begin_like_the_hosts_keep_theirs() {
+    let bare = "/system/uuid = \"x\"\n/adv/Misc/HostName = \"esx1\"\n";
+    let others = "192.0.2.9 esx1.backup.lab\n192.0.2.10 esx1.other esx1-x\n";
+    for (new, line) in [
+        ("esx2.lab", "192.0.2.7 esx2.lab esx2\r\n"),
+        ("esx2", "192.0.2.7 esx2 \r\n"),
+    ] {
+        let hosts = format!("192.0.2.7 esx1.lab esx1\r\n{others}");
+        let host = state(&[(ESX_CONF, bare.as_bytes()), (HOSTS, hosts.as_bytes())]);
+        let after = made(&host, &name(new), "6.7.0-8169922").unwrap();
+        assert_eq!(text(&after, HOSTS), format!("{line}{others}"));
+    }
+}

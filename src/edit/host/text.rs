@@ -33,8 +33,11 @@ fn line_renamed(line: &[u8], old: &str, whole: &str, short: &str) -> Vec<u8> {
     let is_short = |name: &[u8]| name.eq_ignore_ascii_case(old_short.as_bytes());
     let has_whole = names.iter().any(|name| is_whole(name));
     let has_short = names.iter().any(|name| is_short(name));
-    // With another domain it is another host's.
-    let is_own = has_whole || (has_short && !names.iter().any(|name| in_a_domain(name)));
+    // With another domain it is another host's, and so may be one whose domain was not known.
+    let is_own = match old.contains('.') {
+        true => has_whole || (has_short && !names.iter().any(|name| in_a_domain(name))),
+        false => has_short,
+    };
     let is_loopback = address.starts_with(b"127.") || address == b"::1";
     if !is_own || is_loopback {
         return line.to_owned();
@@ -53,6 +56,11 @@ fn line_renamed(line: &[u8], old: &str, whole: &str, short: &str) -> Vec<u8> {
                 _ if std::mem::take(&mut is_address) => piece.to_owned(),
                 name if is_whole(name) => named(whole.to_owned()),
                 name if is_short(name) && stands_for_both => named(format!("{whole} {short}")),
+                // Without a domain both are one name, and the end of the line is all that stays of the second.
+                name if is_short(name) && has_whole && whole == short => {
+                    let end = space.iter().filter(|byte| matches!(byte, b'\r' | b'\n'));
+                    end.copied().collect()
+                }
                 name if is_short(name) => named(short.to_owned()),
                 _ => piece.to_owned(),
             }
