@@ -3,7 +3,8 @@
 //! A medium that went back behind a change may look as that change left it: where one adds what the
 //! next takes away, the sectors of the second are the same before the first and after it. So a change is
 //! gone not only where it is undone, but also where one is that it was made on top of; unless the medium
-//! is as it left it: then nothing tells whether it was undone or is the last that was made.
+//! is as it left it: then nothing tells whether it was undone or is the last that was made. Where other
+//! things were written since, only files can be compared, and the files are as it left them.
 
 use super::{FileUndo, Undo, digest};
 use crate::medium::Lba;
@@ -51,8 +52,10 @@ pub struct Standing {
     pub is_undone: bool,
     /// Every sector is.
     pub is_undone_exactly: bool,
-    /// The medium holds what the change put there.
+    /// The medium holds what the change put there, in every sector.
     pub is_there: bool,
+    /// The files that it replaced are as it left them, or nothing tells that they are not.
+    pub may_be_there: bool,
     /// What it replaced.
     pub trace: Trace,
 }
@@ -78,10 +81,12 @@ pub fn next_to_undo(changes: &[Standing]) -> NextUndo {
         let below = below.filter(|(earlier, _)| change.trace.is_on_top_of(earlier));
         let below: Vec<bool> = below.map(|(_, is_exact)| *is_exact).collect();
         let is_exact = below.contains(&true);
-        match (change.is_undone, below.is_empty(), change.is_there) {
+        // Sectors that are as before the change below say more than files do.
+        let may_be_there = change.is_there || (!is_exact && change.may_be_there);
+        match (change.is_undone, below.is_empty(), may_be_there) {
             (true, _, _) => gone.push((&change.trace, change.is_undone_exactly)),
-            (false, false, true) if is_exact => {
-                gone.push((&change.trace, true));
+            (false, false, true) if is_exact || !change.is_there => {
+                gone.push((&change.trace, is_exact));
                 next = NextUndo::Unclear(index);
             }
             (false, false, false) => gone.push((&change.trace, is_exact)),
@@ -110,6 +115,7 @@ mod tests {
                 is_undone: holds == old,
                 is_undone_exactly: holds == old,
                 is_there: holds == new,
+                may_be_there: holds == new,
                 trace: Trace(BTreeMap::from([(Lba::default(), (old, new))])),
             })
             .collect();
@@ -142,5 +148,38 @@ mod tests {
     #[test]
     fn a_change_that_was_made_after_another_was_undone_is_not_gone() {
         assert_eq!(next(5, &[(1, 5), (1, 2)]), NextUndo::Change(0));
+    }
+    /// Changes of one file, as [`next`] has them, where other things were written to the medium: no sector
+    /// is any more what a change found there or left.
+    fn next_by_files(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
+        let sector = |index: usize| (u64::MAX - index as u64, u64::MAX - 1 - index as u64);
+        let count = changes.len();
+        let changes: Vec<Standing> = changes
+            .iter()
+            .enumerate()
+            .map(|(index, &(old, new))| Standing {
+                is_undone: holds == old,
+                may_be_there: holds == new,
+                trace: Trace(BTreeMap::from([(Lba::default(), sector(count - index))])),
+                ..Standing::default()
+            })
+            .collect();
+        next_to_undo(&changes)
+    }
+
+    #[test]
+    fn where_only_files_tell_no_change_that_may_stand_is_passed_over() {
+        let chain = [(3, 4), (2, 3), (1, 2)];
+        let next = |holds| next_by_files(holds, &chain);
+        assert_eq!(next(4), NextUndo::Change(0));
+        assert_eq!(next(3), NextUndo::Change(1));
+        assert_eq!(next(2), NextUndo::Change(2));
+        assert_eq!(next(1), NextUndo::None);
+        // The newest takes back the one below it: both stand, or both were undone.
+        let taken_back = [(2, 1), (1, 2), (0, 1)];
+        assert_eq!(next_by_files(1, &taken_back), NextUndo::Unclear(0));
+        assert_eq!(next_by_files(1, &taken_back[..2]), NextUndo::Unclear(0));
+        assert_eq!(next_by_files(2, &taken_back), NextUndo::Change(1));
+        assert_eq!(next_by_files(0, &taken_back), NextUndo::None);
     }
 }

@@ -35,7 +35,7 @@ pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use reading::{FoundFile, Look, Reading};
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
-pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo};
+pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo, standing};
 pub use work::BankFile;
 
 use crate::bank::{Bank, BootCfgProblem, ChoiceWarning, Content};

@@ -470,6 +470,44 @@ fn where_nothing_tells_which_change_stands_none_is_undone() {
     assert!(place.read("s.tgz") == noted);
 }
 
+/// The same of a medium that another system wrote to since, so that only files can be compared: the change
+/// that was taken back looks undone, and the one that took it back must not count as undone for that.
+#[test]
+fn where_another_system_wrote_no_change_is_undone_below_two_that_may_stand() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "a.img");
+    for value in ["v0", "v1", "v2", "v1"] {
+        let line = ["conf", "set", "-q", "-y", "a.img", "/adv/x", value];
+        place.run(&line).expect(0);
+    }
+    let newest = files(&place).pop().unwrap();
+    let shown = place.run(&["undo", "--last", "-n", "--json", "a.img"]);
+    let shown = shown.expect(0).objects();
+    assert_eq!(shown[0]["undone"], newest.to_str().unwrap());
+    leave_folder(&place, "a.img");
+    let held = place.read("a.img");
+    let refused = place.run(&["undo", "--last", "a.img"]).expect(3).stderr();
+    assert!(refused.contains("cannot be told"), "{refused}");
+    assert!(refused.contains(newest.to_str().unwrap()), "{refused}");
+    assert!(place.read("a.img") == held);
+    // The way that it names works, and then the one below is the next.
+    let by_hand = ["undo", "-q", newest.to_str().unwrap(), "a.img"];
+    place.run(&by_hand).expect(0);
+    let shown = place.run(&["undo", "--last", "-n", "--json", "a.img"]);
+    let below = files(&place)[2].display().to_string();
+    assert_eq!(shown.objects()[0]["undone"], below.as_str());
+}
+
+/// Makes a folder on a bank, as a desktop does on what is plugged in.
+fn leave_folder(place: &Place, name: &str) {
+    let volume = format!("{name}@@{}", 8224 * 512);
+    let made = Command::new("mmd")
+        .args(["-i", &volume, "::/SYSVOL"])
+        .current_dir(place.path())
+        .status();
+    assert!(made.unwrap().success());
+}
+
 #[test]
 fn a_later_change_that_cannot_be_undone_is_not_passed_over() {
     let place = Place::new();

@@ -14,9 +14,11 @@
 mod files;
 mod identity;
 mod judge;
+mod standing;
 
 pub use identity::OtherMedium;
 pub use judge::{PutBack, Thing};
+pub use standing::standing;
 
 use super::{Cause, Error, Outlook, Settings, Stick};
 use crate::bank::BOOT_CFG;

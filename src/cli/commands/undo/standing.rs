@@ -7,7 +7,7 @@ use crate::cli::session::Session;
 use crate::cli::terminal::{quoted_path, shown};
 use crate::commit::{self, AnyUndo, NextUndo, Standing};
 use crate::medium::ReadAt;
-use crate::stick::plan_undo;
+use crate::stick::standing;
 use std::path::Path;
 
 /// What a change is to be undone on.
@@ -62,20 +62,16 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<Standing> {
     match (file::parse(&file.path, &bytes).ok()?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
-            let way = plan_undo(*medium, &undo, settings, false);
-            Some(Standing {
-                is_undone: way.is_ok_and(|way| way.set.is_empty()),
-                is_undone_exactly: undo.plan(*medium, false).is_ok_and(|set| set.is_empty()),
-                is_there: undo.is_there(*medium),
-                trace: undo.trace(),
-            })
+            Some(standing(*medium, &undo, settings))
         }
         (AnyUndo::File(undo), Now::State(now)) => {
             let is_undone = undo.plan(now, false).is_ok_and(|old| old.is_none());
+            let is_there = commit::digest(now) == undo.new;
             Some(Standing {
                 is_undone,
                 is_undone_exactly: is_undone,
-                is_there: commit::digest(now) == undo.new,
+                is_there,
+                may_be_there: is_there,
                 trace: undo.trace(),
             })
         }

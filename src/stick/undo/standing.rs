@@ -1,0 +1,35 @@
+//! Whether a change stands on a medium.
+
+use super::super::{Cause, Error, Settings};
+use super::plan_undo;
+use crate::commit::{Standing, Undo, UndoError};
+use crate::medium::ReadAt;
+
+/// How `medium` looks beside the change that `undo` takes back.
+pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Standing {
+    let way = plan_undo(medium, undo, settings, false);
+    let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
+    Standing {
+        is_undone,
+        is_undone_exactly: undo.plan(medium, false).is_ok_and(|set| set.is_empty()),
+        is_there: undo.is_there(medium),
+        may_be_there: match &way {
+            Ok(_) => !is_undone,
+            Err(error) => !tells_that_it_is_not_there(error),
+        },
+        trace: undo.trace(),
+    }
+}
+
+/// Whether no undo is possible because the files are not as the change left them. Any other reason says
+/// nothing about that.
+fn tells_that_it_is_not_there(error: &Error) -> bool {
+    let why = match &error.cause {
+        Cause::ChangedSince { files, .. } => &files.cause,
+        cause => cause,
+    };
+    matches!(
+        why,
+        Cause::Undo(UndoError::FileChanged | UndoError::NoFiles | UndoError::OtherSize { .. })
+    )
+}
