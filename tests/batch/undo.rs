@@ -518,8 +518,87 @@ fn a_later_change_that_cannot_be_undone_is_not_passed_over() {
     spoilt[last] ^= 1;
     fs::write(&kept[1], spoilt).unwrap();
     let before = place.read("a.img");
-    place.run(&["undo", "--last", "a.img"]).expect(4);
+    let said = place.run(&["undo", "--last", "a.img"]).expect(4).stderr();
     assert_eq!(place.read("a.img"), before);
+    // What is wrong with which file, and the one before it, to be used by hand.
+    for text in [
+        "cannot be told",
+        kept[1].to_str().unwrap(),
+        kept[0].to_str().unwrap(),
+    ] {
+        assert!(said.contains(text), "{said}");
+    }
+}
+
+/// Clones are told apart by what they hold, where no undo file names the medium.
+#[test]
+fn last_of_a_renamed_medium_takes_no_undo_file_of_its_clone() {
+    let place = Place::new();
+    for name in ["c1.img", "c2.img", "c3.img"] {
+        place.copy("esxi67-fresh", name);
+    }
+    let before = place.read("c1.img");
+    for (name, value) in [("c1.img", "v1"), ("c2.img", "v2")] {
+        let line = ["conf", "set", "-q", "-y", name, "/adv/x", value];
+        place.run(&line).expect(0);
+    }
+    let line = [
+        "conf",
+        "set",
+        "-q",
+        "-y",
+        "--no-undo",
+        "c3.img",
+        "/adv/x",
+        "v3",
+    ];
+    place.run(&line).expect(0);
+    let refused = place.run(&["undo", "--last", "c3.img"]).expect(3).stderr();
+    assert!(refused.contains("no undo file names c3.img"), "{refused}");
+    assert!(!refused.contains("--force"), "{refused}");
+    fs::rename(
+        place.path().join("c1.img"),
+        place.path().join("renamed.img"),
+    )
+    .unwrap();
+    place.run(&["undo", "--last", "renamed.img"]).expect(0);
+    assert!(place.read("renamed.img") == before);
+    let again = place.run(&["undo", "--last", "renamed.img"]).expect(0);
+    assert!(again.stdout().contains("no change is left to undo"));
+}
+
+#[test]
+fn prune_keeps_the_undo_file_of_a_change_that_a_later_one_took_back() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "a.img");
+    for value in ["v0", "v1", "v2", "v1"] {
+        let line = ["conf", "set", "-q", "-y", "a.img", "/adv/x", value];
+        place.run(&line).expect(0);
+    }
+    place.copy(IMAGE, "b.img");
+    place
+        .run(&["state", "export", "-q", "b.img", "s.tgz"])
+        .expect(0);
+    for enable in ["true", "false"] {
+        let line = [
+            "pci", "set", "-q", "-y", "-d", "vmhba0", "-e", enable, "s.tgz",
+        ];
+        place.run(&line).expect(0);
+    }
+    let kept = files(&place);
+    place
+        .run(&["undo", "--prune", "-y", "--older-than", "36500"])
+        .expect(0);
+    assert_eq!(files(&place), kept);
+    // Once they are undone they go, but for the newest.
+    for _ in 0..2 {
+        place.run(&["undo", "--last", "a.img"]).expect(0);
+    }
+    place
+        .run(&["undo", "--prune", "-y", "--older-than", "36500"])
+        .expect(0);
+    assert!(!files(&place).contains(&kept[2]));
+    assert!(files(&place).contains(&kept[3]));
 }
 
 #[test]

@@ -118,6 +118,20 @@ impl KeptUndo {
             _ => false,
         }
     }
+
+    /// Whether it names a medium: by its serial number, or else its path.
+    pub fn names(&self, target: &Target) -> bool {
+        let Some(about) = self.about() else {
+            return false;
+        };
+        match (&about.serial, target.serial()) {
+            (Some(a), Some(b)) => a == b,
+            _ => {
+                let path = std::path::absolute(target.path()).ok();
+                about.target.is_some() && about.target == path
+            }
+        }
+    }
 }
 
 /// Those of `kept` that are for a medium: of those that can be for it, by size and the UUIDs of the
@@ -127,7 +141,6 @@ pub fn kept_for<'k>(
     target: &Target,
     stick: Option<&Stick<'_, '_>>,
 ) -> Vec<&'k KeptUndo> {
-    let path = std::path::absolute(target.path()).ok();
     let banks: Vec<String> = stick
         .into_iter()
         .flat_map(Stick::slots)
@@ -145,15 +158,12 @@ pub fn kept_for<'k>(
         let unknown = about.banks.is_empty() || banks.is_empty();
         *size == target.size() && !other_disk && (unknown || uuids.any(|it| banks.contains(it)))
     };
-    let names_it = |it: &&KeptUndo| {
-        it.about()
-            .is_some_and(|about| match (&about.serial, target.serial()) {
-                (Some(a), Some(b)) => a == b,
-                _ => about.target.is_some() && about.target == path,
-            })
-    };
     let candidates: Vec<&KeptUndo> = kept.iter().filter(can_be).collect();
-    let named: Vec<&KeptUndo> = candidates.iter().copied().filter(names_it).collect();
+    let named: Vec<&KeptUndo> = candidates
+        .iter()
+        .copied()
+        .filter(|it| it.names(target))
+        .collect();
     match named.is_empty() {
         true => candidates,
         false => named,

@@ -16,7 +16,7 @@ use crate::cli::terminal::{quoted_path, shown};
 use crate::medium::CachedReads;
 use crate::target::Kind;
 use clap::Args;
-use standing::{Now, next_to_undo};
+use standing::{Now, fitting, next_to_undo};
 use std::path::{Path, PathBuf};
 
 /// Put back what a change replaced, or look after the undo files
@@ -243,7 +243,11 @@ impl UndoCommand {
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
             let medium = CachedReads::new(&target);
-            next_to_undo(session, &of_it, &Now::Medium(&medium), stick)?
+            let now = Now::Medium(&medium);
+            match named.is_none() || of_it.iter().any(|it| it.names(&target)) {
+                true => next_to_undo(session, &of_it, &now, stick)?,
+                false => next_of_unnamed(session, &of_it, &now, stick)?,
+            }
         };
         if of_it.is_empty() {
             return Err(none_kept(Some(stick)));
@@ -269,6 +273,34 @@ impl UndoCommand {
             Some(stick),
         ))
     }
+}
+
+/// The change to undo next on a medium that no undo file names: it may be another one's clone, so the
+/// change is one that fits it.
+fn next_of_unnamed<'k>(
+    session: &Session,
+    candidates: &[&'k KeptUndo],
+    now: &Now<'_>,
+    stick: &Path,
+) -> Result<Option<&'k KeptUndo>, Failure> {
+    let of_it = fitting(session, candidates, now);
+    let next = next_to_undo(session, &of_it, now, stick)?;
+    let fits = match next {
+        Some(next) => !fitting(session, &[next], now).is_empty(),
+        None => candidates.is_empty() || !of_it.is_empty(),
+    };
+    if fits {
+        return Ok(next);
+    }
+    let name = quoted_path(stick);
+    Err(Failure::refused(format!(
+        "no undo file names {}, and what it holds fits none that may be for it; nothing was written",
+        shown(&stick.display().to_string())
+    ))
+    .hint(format!(
+        "`bootbank undo --list {name}` shows those of its size and banks, clones of it among them; name the one that was made on \
+         it: bootbank undo FILE {name}"
+    )))
 }
 
 /// There is no undo file to use.

@@ -33,13 +33,13 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
     let mut chosen: Vec<(&KeptUndo, &'static str)> = Vec::new();
     for (index, file) in args.files.iter().enumerate() {
         let newer = args.files.iter().take(index);
-        let is_newest = !newer.into_iter().any(|it| it.is_of_same_medium(file));
-        if is_newest || file.found.is_err() {
+        let newer: Vec<&KeptUndo> = newer.filter(|it| it.is_of_same_medium(file)).collect();
+        if newer.is_empty() || file.found.is_err() {
             continue;
         }
         if file.time.is_some_and(|time| time < old) {
             chosen.push((file, "old"));
-        } else if is_undone(session, file) {
+        } else if is_undone(session, file, &newer) {
             chosen.push((file, "undone"));
         }
     }
@@ -128,8 +128,9 @@ fn of_half(path: &Path, outcome: Outcome) -> list::UndoFile {
     }
 }
 
-/// Whether the medium is there, and is as it was before the change. What cannot be told is no.
-fn is_undone(session: &Session, file: &KeptUndo) -> bool {
+/// Whether the medium is there, and is as it was before the change, which no later one took back. What
+/// cannot be told is no.
+fn is_undone(session: &Session, file: &KeptUndo, newer: &[&KeptUndo]) -> bool {
     let Some(about) = file.about() else {
         return false;
     };
@@ -137,7 +138,8 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
     let is_state = |path: &&Path| matches!(Kind::of(path, &session.host), Ok(Kind::State));
     if let Some(path) = target.filter(is_state) {
         let now = session.read_state_file(path);
-        return now.is_ok_and(|now| standing::is_undone(session, file, &Now::State(now.bytes())));
+        return now
+            .is_ok_and(|now| standing::is_undone(session, file, newer, &Now::State(now.bytes())));
     }
     let Some(Ok(target)) = target.map(|path| session.open_read(path)) else {
         return false;
@@ -146,7 +148,7 @@ fn is_undone(session: &Session, file: &KeptUndo) -> bool {
         return false;
     }
     let medium = CachedReads::new(&target);
-    standing::is_undone(session, file, &Now::Medium(&medium))
+    standing::is_undone(session, file, newer, &Now::Medium(&medium))
 }
 
 fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {

@@ -28,11 +28,22 @@ pub fn next_to_undo<'k>(
     now: &Now<'_>,
     stick: &Path,
 ) -> Result<Option<&'k KeptUndo>, Failure> {
-    let look = |file: &&KeptUndo| look(session, file, now).unwrap_or_default();
-    let changes: Vec<Standing> = kept.iter().map(look).collect();
+    let looks: Vec<Result<Standing, Failure>> =
+        kept.iter().map(|file| look(session, file, now)).collect();
+    let changes: Vec<Standing> = looks
+        .iter()
+        .map(|it| it.clone().unwrap_or_default())
+        .collect();
     match commit::next_to_undo(&changes) {
         NextUndo::None => Ok(None),
-        NextUndo::Change(index) => Ok(kept.get(index).copied()),
+        NextUndo::Change(index) => match looks.get(index) {
+            Some(Err(failure)) => Err(unreadable(
+                failure.clone(),
+                older(kept, &looks, index),
+                stick,
+            )),
+            _ => Ok(kept.get(index).copied()),
+        },
         NextUndo::Unclear(index) => {
             let name = quoted_path(stick);
             let file = kept
@@ -50,24 +61,120 @@ pub fn next_to_undo<'k>(
     }
 }
 
-/// Whether a medium or a state file is as it was before a change. What cannot be told is no.
-pub fn is_undone(session: &Session, file: &KeptUndo, now: &Now<'_>) -> bool {
-    look(session, file, now).is_some_and(|standing| standing.is_undone)
+/// The change to undo next of those older than the one of an index, if that one is undone already.
+fn older<'k>(
+    kept: &[&'k KeptUndo],
+    looks: &[Result<Standing, Failure>],
+    index: usize,
+) -> Option<&'k KeptUndo> {
+    let older = kept.iter().zip(looks).skip(index + 1);
+    let readable = older.filter_map(|(file, look)| Some((*file, look.clone().ok()?)));
+    let (files, changes): (Vec<&KeptUndo>, Vec<Standing>) = readable.unzip();
+    match commit::next_to_undo(&changes) {
+        NextUndo::None => None,
+        NextUndo::Change(index) | NextUndo::Unclear(index) => files.get(index).copied(),
+    }
 }
 
-/// How a target looks beside a change; `None` where its undo file cannot be read, or is not for such a
-/// target.
-fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<Standing> {
-    let bytes = file::read(&file.path).ok()?;
-    match (file::parse(&file.path, &bytes).ok()?, now) {
+/// An undo file that may be the one to use cannot be read.
+fn unreadable(failure: Failure, older: Option<&KeptUndo>, stick: &Path) -> Failure {
+    let told =
+        "nothing was written, for whether the change of this undo file stands cannot be told";
+    failure.hint(match older {
+        Some(older) => format!(
+            "{told}; if it is undone already, `bootbank undo {} {}` undoes the one before it",
+            quoted_path(&older.path),
+            quoted_path(stick)
+        ),
+        None => format!("{told}; no older change is left to undo"),
+    })
+}
+
+/// How well a change fits a medium, the better the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It is neither there nor undone.
+    None,
+    /// By its files it may be.
+    Files,
+    /// It is undone in every sector, as also on a medium that it was never made on.
+    Undone,
+    /// It is there in every sector.
+    There,
+}
+
+impl Fit {
+    fn of(look: &Standing) -> Self {
+        match look {
+            look if look.is_there => Fit::There,
+            look if look.is_undone_exactly => Fit::Undone,
+            look if look.is_undone || look.may_be_there => Fit::Files,
+            _ => Fit::None,
+        }
+    }
+}
+
+/// Those of `kept` that are for a target which none of them names: all that were made under the names of
+/// which a change fits it best. Clones share everything else.
+pub fn fitting<'k>(session: &Session, kept: &[&'k KeptUndo], now: &Now<'_>) -> Vec<&'k KeptUndo> {
+    let fit = |file: &KeptUndo| look(session, file, now).map_or(Fit::None, |it| Fit::of(&it));
+    let fits: Vec<(&KeptUndo, Fit)> = kept.iter().map(|file| (*file, fit(file))).collect();
+    let best = fits.iter().map(|(_, fit)| *fit).max();
+    let Some(best) = best.filter(|best| *best > Fit::None) else {
+        return Vec::new();
+    };
+    let best: Vec<&KeptUndo> = fits
+        .iter()
+        .filter(|(_, fit)| *fit == best)
+        .map(|(file, _)| *file)
+        .collect();
+    let is_one = |file: &&KeptUndo| {
+        let mut best = best.iter();
+        best.any(|it| it.path == file.path || it.is_of_same_medium(file))
+    };
+    kept.iter().copied().filter(is_one).collect()
+}
+
+/// Whether a medium or a state file is in every byte as it was before a change, and not because a later
+/// one took it back: none of `newer`, the newest first, is there that was made on top of it. What cannot
+/// be told is no.
+pub fn is_undone(session: &Session, file: &KeptUndo, newer: &[&KeptUndo], now: &Now<'_>) -> bool {
+    let Ok(own) = look(session, file, now) else {
+        return false;
+    };
+    if !own.is_undone_exactly {
+        return false;
+    }
+    let mut chain = vec![own.trace];
+    for file in newer.iter().rev() {
+        let Ok(look) = look(session, file, now) else {
+            return false;
+        };
+        if chain.iter().any(|below| look.trace.is_on_top_of(below)) {
+            if !look.is_undone && look.is_there {
+                return false;
+            }
+            chain.push(look.trace);
+        }
+    }
+    true
+}
+
+/// How a target looks beside a change.
+///
+/// # Errors
+/// The undo file cannot be read, or is not for such a target.
+fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<Standing, Failure> {
+    let bytes = file::read(&file.path)?;
+    match (file::parse(&file.path, &bytes)?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
-            Some(standing(*medium, &undo, settings))
+            Ok(standing(*medium, &undo, settings))
         }
         (AnyUndo::File(undo), Now::State(now)) => {
             let is_undone = undo.plan(now, false).is_ok_and(|old| old.is_none());
             let is_there = commit::digest(now) == undo.new;
-            Some(Standing {
+            Ok(Standing {
                 is_undone,
                 is_undone_exactly: is_undone,
                 is_there,
@@ -75,6 +182,12 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Option<Standing> {
                 trace: undo.trace(),
             })
         }
-        _ => None,
+        (AnyUndo::Medium(_), Now::State(_)) => Err(of_another_kind(file, "a medium")),
+        (AnyUndo::File(_), Now::Medium(_)) => Err(of_another_kind(file, "a state file")),
     }
+}
+
+fn of_another_kind(file: &KeptUndo, kind: &str) -> Failure {
+    let path = file.path.display();
+    Failure::refused(format!("{path} is for {kind}, and this is none"))
 }
