@@ -142,6 +142,13 @@ impl Stick<'_, '_> {
         let edited = self
             .configuration(slot, &state)
             .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
+        let edited = edited.and_then(|edited| {
+            // What changes and comes to nothing was changed back.
+            if edited.members.is_empty() {
+                edit::check_agreement(&edited, edits)?;
+            }
+            Ok(edited)
+        });
         let mut edited =
             edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         edited.warnings.splice(0..0, state.warnings());
@@ -237,10 +244,12 @@ impl Stick<'_, '_> {
     }
 }
 
-/// Whether a state that cannot be opened is one that the host does not load, beside one it does.
+/// Whether a state that cannot be opened is one that the host does not load: beside one it does, or
+/// without a byte in it.
 fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
     let loaded = slot.states.iter().any(|state| state.listed);
-    !file.listed && loaded && error.kind() == ErrorKind::Damaged
+    let holds_nothing = file.entry.size() == 0;
+    !file.listed && (loaded || holds_nothing) && error.kind() == ErrorKind::Damaged
 }
 
 impl FileWork {

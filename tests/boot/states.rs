@@ -79,3 +79,24 @@ fn an_empty_state_that_is_not_listed_blocks_no_change() {
     let fixed = stick.run(&["fix", "-y", "STICK"]);
     assert_eq!(fixed.code, 0, "{}", fixed.all());
 }
+
+/// A file of length zero that modules= does not list is nothing that the host loads: it is said, and
+/// keeps nobody from changing the other bank.
+#[test]
+fn an_empty_state_that_is_not_listed_is_said_and_blocks_nothing() {
+    let stick = Stick::new(GPT);
+    stick.write(6, "state.tgz", b"");
+    stick.change(6, "boot.cfg", |content| {
+        let text = String::from_utf8(std::mem::take(content)).unwrap();
+        *content = text.replace(" --- state.tgz", "").into_bytes();
+    });
+    let ran = stick.run(&["fix", "--no-undo", "-y", "STICK"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(
+        ran.stderr.contains("the host does not load it"),
+        "{}",
+        ran.all()
+    );
+    let ran = stick.run(&["conf", "set", "--no-undo", "-y", "STICK", "/a/b", "c"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+}
