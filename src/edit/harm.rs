@@ -42,12 +42,12 @@ impl Harm {
 }
 
 /// Notes what it costs the host that devices are passed through which were not before, whatever edit
-/// did that: at the change of the device's own owner, or as one of its own where the owner is in a row
+/// did that, or another state that came: at the change of the device's own owner, or as one of its own where the owner is in a row
 /// or a file that was changed as a whole.
 ///
 /// # Errors
 /// As [`Configuration::devices`].
-pub(super) fn note(
+pub(crate) fn note(
     before: &Configuration,
     after: &Configuration,
     edited: &mut Edited,

@@ -37,6 +37,7 @@ pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
 pub(crate) use files::fingerprint;
 pub use harm::Harm;
+pub(crate) use harm::note as note_harm;
 pub use host::HostEdit;
 pub use identity::Identity;
 pub use network::Network;

@@ -374,14 +374,19 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// The bank's own error, a file that cannot be read, an archive that is damaged.
     pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Arc<State>, Error> {
         let bytes = self.read(slot, &file.entry)?;
-        if let Some(state) = self.opened.find(&file.name, &bytes) {
+        self.state_of(slot, &file.name, bytes)
+    }
+
+    /// The state that a file of a bank holds, or is to hold.
+    fn state_of(&self, slot: &Slot<'_>, name: &str, bytes: Vec<u8>) -> Result<Arc<State>, Error> {
+        if let Some(state) = self.opened.find(name, &bytes) {
             return Ok(state);
         }
         let Settings { limits, keys, .. } = &self.settings;
-        let state = State::open(&file.name, bytes, limits, keys);
+        let state = State::open(name, bytes, limits, keys);
         state
             .map(|state| self.opened.keep(state, limits))
-            .map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))
+            .map_err(|error| Error::from(error).on(slot.partition).in_file(name))
     }
 
     /// The parts of a state of a bank that say who owns which device, as a host of its release reads them.

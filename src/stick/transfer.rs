@@ -7,7 +7,7 @@ use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
-use crate::edit::{CONFIG_STORE, ESX_CONF, is_empty};
+use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, Edited, is_empty, note_harm};
 use crate::error::ErrorKind;
 use crate::state::{Form, Saved, State};
 use bytes::Bytes;
@@ -146,6 +146,40 @@ impl Stick<'_, '_> {
             let name = slot.name_of_state().unwrap_or(STATE);
             error.on(slot.partition).in_file(name)
         })
+    }
+
+    /// Notes what it costs the host that a file, where it is the one that the host starts with, holds
+    /// another state than before. Neither need be one that can be opened; that nothing can be known
+    /// then is a warning, and keeps no state from a bank whose own is damaged.
+    pub(super) fn note_harm(
+        &self,
+        slot: &Slot<'_>,
+        name: &str,
+        content: &[u8],
+        edited: &mut Edited,
+    ) {
+        let is_loaded = |loaded: &str| loaded.eq_ignore_ascii_case(name);
+        // A bank that lacks the file does not start: there is nothing to be lost.
+        let Some(own) = slot.state_called(name) else {
+            return;
+        };
+        if !slot.name_of_state().is_ok_and(is_loaded) {
+            return;
+        }
+        let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(name);
+        let configured = |state: Arc<State>| self.configuration(&state).map_err(inside);
+        let noted = self
+            .state_of(slot, name, content.to_vec())
+            .and_then(configured)
+            .and_then(|new| {
+                let old = self.open_state(slot, own).and_then(configured)?;
+                note_harm(&old, &new, edited).map_err(inside)
+            });
+        if let Err(error) = noted {
+            edited.warnings.push(format!(
+                "{error}; so it is not known whether devices are passed through that were not before"
+            ));
+        }
     }
 
     /// Whether the file that the bank's host loads is a bare `local.tgz`, under whatever name.

@@ -182,6 +182,7 @@ impl Stick<'_, '_> {
             work.edited
                 .warnings
                 .extend(slot.loads_otherwise(&work.name));
+            self.note_harm(slot, &work.name, &content, &mut work.edited);
             let own = slot.state_called(&work.name);
             let old = own.and_then(|file| self.open_state(slot, file).ok());
             work.edited
@@ -195,7 +196,14 @@ impl Stick<'_, '_> {
     fn files_work(&self, slot: &Slot<'_>, files: &[BankFile]) -> Result<Vec<FileWork>, Error> {
         let here = |file: &&BankFile| file.partition.is_none_or(|it| it == slot.partition);
         let files = files.iter().filter(here);
-        files.map(|file| self.whole_file(slot, file)).collect()
+        let work = |file| {
+            let mut work = self.whole_file(slot, file)?;
+            if let Some(content) = file.content.as_deref().filter(|_| work.changes()) {
+                self.note_harm(slot, &work.name, content, &mut work.edited);
+            }
+            Ok(work)
+        };
+        files.map(work).collect()
     }
 
     /// A file that is to have a content as a whole, or to go.

@@ -28,6 +28,46 @@ fn an_exported_state_is_the_banks_own_file_and_goes_back_in() {
     }
 }
 
+/// A state that takes a device from the host is no less of a change than the line that does.
+#[test]
+fn a_state_that_passes_a_device_through_is_not_brought_unasked() {
+    for profile in ["esxi67-usb-passthru", "esxi702-encrypted"] {
+        let host = Host::new(profile);
+        host.done(&["state", "export", "STICK", "old.tgz"]);
+        // It is what the bank holds already.
+        host.done(&[
+            "state",
+            "import",
+            "STICK",
+            "old.tgz",
+            "--bank",
+            "5",
+            "--no-undo",
+        ]);
+        host.done(&["state", "copy", "5", "6", "STICK", "--no-undo", "-y"]);
+        host.done(&["fix", "STICK", "--bank", "5", "--no-undo"]);
+        let ways: [&[&str]; 2] = [
+            &["state", "import", "STICK", "old.tgz", "--bank", "5"],
+            &["state", "copy", "6", "5", "STICK"],
+        ];
+        for way in ways {
+            host.refuses(way, 2, "storage adapter");
+            let planned = host.run(&[way, &["-n"]].concat());
+            assert_eq!(planned.code, 0, "{way:?}: {}", planned.stderr);
+            assert!(planned.stderr.contains("storage adapter"), "{way:?}");
+            assert!(
+                planned.stdout.to_lowercase().contains("passthru"),
+                "{way:?}: {}",
+                planned.stdout
+            );
+        }
+        host.done(&["state", "copy", "6", "5", "STICK", "--no-undo", "-y"]);
+        let given_back = ["state", "copy", "5", "6", "STICK", "--no-undo"];
+        host.done(&["fix", "STICK", "--bank", "5", "--no-undo"]);
+        host.done(&given_back);
+    }
+}
+
 #[test]
 fn a_bundle_is_read_for_the_state_in_it() {
     let host = Host::new("esxi67-usb-passthru");
@@ -290,6 +330,7 @@ fn a_bank_with_an_empty_state_starts_with_default_settings() {
         "kept.tgz",
         "--bank",
         "5",
+        "-y",
         "--no-undo",
     ]);
     let kept = fs::read(host.path("kept.tgz")).unwrap();
