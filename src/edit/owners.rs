@@ -225,10 +225,13 @@ impl OwnerEdit {
         let (with, without): (Vec<&DeviceOwner>, Vec<&DeviceOwner>) =
             devices.iter().partition(|device| device.owner.is_some());
         let keys: Vec<&str> = with.iter().map(|device| device.key.as_str()).collect();
-        *conf = conf
-            .set_owner(&keys, self.owner)
-            .map_err(inside(ESX_CONF))?
-            .into();
+        // Where every device is given back, what an odd line leaves open is told of all of them at the end.
+        let gives_all_back = self.devices == Devices::PassedThrough;
+        let changed = match self.owner {
+            Owner::Vmkernel => conf.give_back(&keys, gives_all_back),
+            Owner::Passthru => conf.set_owner(&keys, self.owner),
+        };
+        *conf = changed.map_err(inside(ESX_CONF))?.into();
         for device in without {
             let owner = self.owner.spelled(Source::EsxConf);
             *conf = conf

@@ -31,6 +31,12 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Edit(EditError::Missing { path: CONFIG_STORE }) => {
             "hosts keep settings there from 7.0 on; for older ones: `bootbank conf list` shows the settings in esx.conf, `bootbank info` the release"
         }
+        Cause::Edit(EditError::Ownership {
+            source: OwnershipError::OddLine { .. },
+            ..
+        }) => {
+            "nothing was written; edit that line by hand first: `bootbank get` takes etc/vmware/esx.conf out, `bootbank put` puts it back"
+        }
         Cause::Edit(EditError::Missing { path: ESX_CONF }) => {
             "`bootbank store list` shows the settings in the ConfigStore, `bootbank ls` every file"
         }

@@ -473,3 +473,36 @@ fn the_adapter_whose_virtual_function_is_passed_through_stays_with_the_host() {
     let edited = apply(&state, &[back], Context::default(), None).unwrap();
     assert!(edited.changes.is_empty(), "{:?}", edited.changes);
 }
+
+/// An odd line with the key of an exact one keeps nothing from being given back. Where it may itself pass the
+/// device through, that is told; who names this device alone is refused then, and so is passing it through.
+#[test]
+fn an_odd_twin_of_a_line_does_not_keep_the_others_from_being_given_back() {
+    let key = "/device/000:26.7/owner";
+    for (odd, doubtful) in [("\"vmkernel\" # old", 0), ("\"passthru\" # new", 1)] {
+        let conf =
+            format!("{key} = \"passthru\"\n{key} = {odd}\n/device/000:29.0/owner = \"passthru\"\n");
+        let state = state(&[(ESX_CONF, conf.as_bytes())]);
+        let made = |devices: Devices, owner| {
+            apply(&state, &[edit(devices, owner)], Context::default(), None)
+        };
+        let all = made(Devices::PassedThrough, Owner::Vmkernel).unwrap();
+        assert_eq!(all.doubtful, doubtful, "{odd}");
+        let MemberEdit::Replace { content, .. } = &all.members[0] else {
+            panic!("{:?}", all.members)
+        };
+        let expected =
+            format!("{key} = \"vmkernel\"\n{key} = {odd}\n/device/000:29.0/owner = \"vmkernel\"\n");
+        assert_eq!(content.to_vec(), expected.as_bytes());
+        let one = made(Devices::Named(named(key)), Owner::Vmkernel);
+        assert_eq!(one.is_err(), doubtful > 0, "{odd}");
+    }
+    let conf = format!("{key} = \"vmkernel\"\n{key} = \"vmkernel\" # old\n");
+    let state = state(&[(ESX_CONF, conf.as_bytes())]);
+    let through = edit(Devices::Named(named(key)), Owner::Passthru);
+    let error = apply(&state, &[through], Context::default(), None).unwrap_err();
+    assert!(
+        error.to_string().contains("line 2 of esx.conf names"),
+        "{error}"
+    );
+}

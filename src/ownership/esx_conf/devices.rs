@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::line::{NoteKind, device_key};
-use super::{EsxConf, OwnershipError};
+use super::{EsxConf, OddLine, OwnershipError};
 use crate::ownership::bus_address::Aliases;
 use crate::ownership::{Alias, DeviceOwner, Owner, Source, split_virtual_function, tie_aliases};
 use crate::pci::{self, Class, PciAddress, Radix, Spelling};
@@ -65,17 +65,39 @@ impl EsxConf {
     /// not of the exact form has the key; [`OwnershipError::BadKey`] for a key that is no device's
     /// owner.
     pub fn set_owner(&self, keys: &[&str], owner: Owner) -> Result<EsxConf, OwnershipError> {
+        self.refuse_odd_lines(keys, |_| true)?;
+        self.set_exact_lines(keys, owner)
+    }
+
+    /// As [`EsxConf::set_owner`] to the VMkernel, where a line not of the exact form with one of the keys is in the
+    /// way only if it may pass the device through, and `despite_doubt` not even then: the caller tells of it.
+    pub(crate) fn give_back(
+        &self,
+        keys: &[&str],
+        despite_doubt: bool,
+    ) -> Result<EsxConf, OwnershipError> {
+        self.refuse_odd_lines(keys, |odd| odd.is_doubtful && !despite_doubt)?;
+        self.set_exact_lines(keys, Owner::Vmkernel)
+    }
+
+    fn refuse_odd_lines(
+        &self,
+        keys: &[&str],
+        is_in_the_way: impl Fn(&OddLine) -> bool,
+    ) -> Result<(), OwnershipError> {
         let wanted: HashSet<&str> = keys.iter().copied().collect();
-        if let Some(odd) = self
-            .odd
-            .iter()
-            .find(|odd| wanted.contains(odd.key.as_str()))
-        {
-            return Err(OwnershipError::OddLine {
+        let mut odd = self.odd.iter().filter(|odd| is_in_the_way(odd));
+        match odd.find(|odd| wanted.contains(odd.key.as_str())) {
+            Some(odd) => Err(OwnershipError::OddLine {
                 key: super::shortened(&odd.key),
                 line: odd.number,
-            });
+            }),
+            None => Ok(()),
         }
+    }
+
+    fn set_exact_lines(&self, keys: &[&str], owner: Owner) -> Result<EsxConf, OwnershipError> {
+        let wanted: HashSet<&str> = keys.iter().copied().collect();
         let mut found: HashSet<&str> = HashSet::new();
         let mut edits = Vec::new();
         for line in &self.lines {

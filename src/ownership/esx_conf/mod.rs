@@ -107,6 +107,8 @@ impl fmt::Display for Note {
 struct OddLine {
     number: usize,
     key: String,
+    /// Whether it may pass a device through.
+    is_doubtful: bool,
 }
 
 impl EsxConf {
@@ -158,6 +160,7 @@ impl EsxConf {
                 self.note(number, kind, line);
                 if let Some(key) = key {
                     self.odd.push(OddLine {
+                        is_doubtful: kind == NoteKind::OddOwner,
                         number,
                         key: key.to_owned(),
                     });
