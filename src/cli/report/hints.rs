@@ -63,11 +63,10 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Edit(EditError::HostUnknown { .. }) => {
             "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
         }
-        // Rows of devices are read before every edit, so none would put one right.
         Cause::Edit(EditError::Ownership {
-            source: OwnershipError::RowValue { row, .. },
+            source: OwnershipError::RowValue { .. },
             ..
-        }) if !row.starts_with("esx/hardware/pci_devices") => {
+        }) => {
             "`bootbank store get` shows the row, and `bootbank store set` with --column puts the column right"
         }
         Cause::NoSuchFile => "`bootbank ls STICK` lists the files",
