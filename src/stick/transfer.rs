@@ -167,7 +167,7 @@ impl Stick<'_, '_> {
             return;
         }
         let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(name);
-        let configured = |state: Arc<State>| self.configuration(&state).map_err(inside);
+        let configured = |state: Arc<State>| self.configuration(slot, &state).map_err(inside);
         let noted = self
             .state_of(slot, name, content.to_vec())
             .and_then(configured)
