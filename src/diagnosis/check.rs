@@ -111,7 +111,11 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
     }
     for file in &slot.states {
         match stick.open_state(slot, file) {
-            Ok(state) => check_state(&state, on, slot.release(), findings),
+            Ok(state) => {
+                // An empty one leaves what those before it hold.
+                let filled = stick.filled_state(slot).map(|file| file.name.as_str());
+                check_state(&state, (on, filled), slot.release(), findings);
+            }
             Err(error) if file.listed => findings.push(from_error(&error)),
             // The host does not load it.
             Err(error) => {
@@ -137,7 +141,7 @@ pub fn check_state_file(
                 findings.push(Finding::new(Severity::Warning, "tar", None, odd));
             }
             if let Some(state) = saved.state() {
-                check_state(state, None, saved.release(), &mut findings);
+                check_state(state, (None, None), saved.release(), &mut findings);
             }
         }
         Err(error) => findings.push(from_error(&error)),
@@ -145,10 +149,11 @@ pub fn check_state_file(
     findings
 }
 
-/// What is wrong in an opened state, on partition `on` or in a file of its own.
+/// What is wrong in an opened state, on partition `on` or in a file of its own. `filled` is the file that
+/// the host of the bank has its settings from.
 fn check_state(
     state: &State,
-    on: Option<u32>,
+    (on, filled): (Option<u32>, Option<&str>),
     release: Option<Release>,
     findings: &mut Vec<Finding>,
 ) {
@@ -156,7 +161,7 @@ fn check_state(
         findings.push(Finding::new(Severity::Warning, "tar", on, warning));
     }
     if state.is_open() {
-        return check_configuration(state, on, release, findings);
+        return check_configuration(state, (on, filled), release, findings);
     }
     let mode = state.seal_mode().unwrap_or_default();
     let text = format!(
@@ -168,16 +173,21 @@ fn check_state(
 
 fn check_configuration(
     state: &State,
-    on: Option<u32>,
+    (on, filled): (Option<u32>, Option<&str>),
     release: Option<Release>,
     findings: &mut Vec<Finding>,
 ) {
     let opened = Configuration::open_for(state, release.as_ref());
     if opened.as_ref().is_ok_and(Configuration::is_default) {
-        let text = format!(
-            "{}: the state is empty, so the host starts with default settings",
-            state.file_name()
-        );
+        let name = state.file_name();
+        let text = match filled {
+            Some(filled) => {
+                format!("{name}: the state is empty, so the host takes its settings from {filled}")
+            }
+            None => {
+                format!("{name}: the state is empty, so the host starts with default settings")
+            }
+        };
         findings.push(Finding::new(Severity::Note, "esx.conf", on, text));
     } else if let Ok(configuration) = &opened {
         check_store(state, configuration, on, release, findings);

@@ -72,7 +72,7 @@ pub struct StateSurvey {
     pub passed_through: Option<Vec<PassedDevice>>,
     /// Lines and rows that may pass a device through and are not of the form that can be read.
     pub doubtful: usize,
-    /// Whether it is empty: the host starts with default settings.
+    /// Whether it is empty: the host starts with default settings, unless it loads another state.
     pub is_empty: bool,
     /// Whose state it is; `None` where it cannot be opened or is empty.
     pub identity: Option<Identity>,
@@ -167,10 +167,7 @@ impl Survey {
         if bank.error.is_some() {
             return Standing::Unopened;
         }
-        // Where modules= names none of them, any could be meant. An empty one leaves those before it.
-        let listed = bank.states.last().is_some_and(|last| last.listed);
-        let counts = |state: &&StateSurvey| state.listed == listed && !state.is_empty;
-        match bank.states.iter().rfind(counts) {
+        match bank.filled_state() {
             None => Standing::NoState,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
@@ -211,6 +208,14 @@ impl BankSurvey {
             states,
             error: slot.opened().err(),
         }
+    }
+
+    /// The state that the host has its settings from. Where modules= names none of them, any could be
+    /// meant. An empty one leaves those before it.
+    pub(crate) fn filled_state(&self) -> Option<&StateSurvey> {
+        let listed = self.states.last()?.listed;
+        let counts = |state: &&StateSurvey| state.listed == listed && !state.is_empty;
+        self.states.iter().rfind(counts)
     }
 }
 

@@ -72,8 +72,8 @@ impl<'m> Stick<'m, '_> {
     }
 
     /// The state whose configuration is shown: of the bank that boots next unless `choice` says
-    /// otherwise, and of two states in it the one that `modules=` lists. With it comes the number
-    /// of its partition.
+    /// otherwise, and of several in it the one that the host has its settings from. With it comes the
+    /// number of its partition.
     ///
     /// # Errors
     /// A bank that is not there, or holds no state; whatever opening the state meets, as far as it
@@ -81,9 +81,7 @@ impl<'m> Stick<'m, '_> {
     pub fn state(&self, choice: BankChoice) -> Result<(u32, Reading), Error> {
         let slot = self.bank_of(&Path::State(String::new()), choice)?;
         slot.opened()?;
-        let Some(file) = slot.loaded_state() else {
-            return Err(Cause::NoState(slot.partition.to_string()).into());
-        };
+        let file = self.state_that_counts(slot)?;
         Ok((slot.partition, self.read_state(slot, file)?))
     }
 

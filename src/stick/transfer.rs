@@ -4,7 +4,7 @@
 //! of another generation is refused: it would be lost without a word.
 
 use super::work::{BankFile, Task};
-use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
+use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, StateFile, Stick};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, Edited, is_empty, note_harm};
@@ -208,13 +208,14 @@ impl Stick<'_, '_> {
         from_slot.opened()?;
         to_slot.opened()?;
         check_not_later(from_slot.release(), to_slot).map_err(|error| error.on(to))?;
-        let (name, state) = self.state_to_copy(from_slot)?;
+        let copied = self.state_that_counts(from_slot)?;
+        let state = self.open_state(from_slot, copied)?;
         let content = self.as_loaded(to_slot, &state)?;
         let mut plan = self.plan_state(to_slot, content.into(), request)?;
         let others = from_slot
             .states
             .iter()
-            .filter(|file| file.listed && file.name != name);
+            .filter(|file| file.listed && file.name != copied.name);
         plan.warnings.extend(others.map(|other| {
             format!(
                 "partition {from}: modules= in boot.cfg lists {} as well, which is not copied",
@@ -224,22 +225,29 @@ impl Stick<'_, '_> {
         Ok(plan)
     }
 
-    /// The state of a bank that is copied, and the name of its file: of those that the host loads the last one
-    /// that holds anything.
-    fn state_to_copy<'s>(&self, slot: &'s Slot<'_>) -> Result<(&'s str, Arc<State>), Error> {
-        let loaded = slot.loaded_state();
-        let loaded =
-            loaded.ok_or_else(|| Error::from(Cause::NoState(slot.partition.to_string())))?;
-        let state = self.open_state(slot, loaded)?;
-        if is_empty_state(&state) {
-            for file in slot.states.iter().rev().filter(|file| file.listed) {
-                let other = self.open_state(slot, file)?;
-                if !is_empty_state(&other) {
-                    return Ok((&file.name, other));
-                }
-            }
-        }
-        Ok((&loaded.name, state))
+    /// The state that the host has its settings from: of those that it loads the last one that is not
+    /// empty. `None` where all are.
+    pub(crate) fn filled_state<'s>(&self, slot: &'s Slot<'_>) -> Option<&'s StateFile> {
+        let loaded = slot.loaded_state()?;
+        let is_empty = |file: &StateFile| {
+            let state = self.open_state(slot, file);
+            state.is_ok_and(|state| is_empty_state(&state))
+        };
+        let mut files = slot.states.iter().rev();
+        files.find(|file| file.listed == loaded.listed && !is_empty(file))
+    }
+
+    /// The state of a bank that is shown and copied: that which the host has its settings from, or an empty
+    /// one where it has none.
+    ///
+    /// # Errors
+    /// A bank that holds no state.
+    pub(super) fn state_that_counts<'s>(&self, slot: &'s Slot<'_>) -> Result<&'s StateFile, Error> {
+        let counts = match slot.states.as_slice() {
+            [only] => Some(only),
+            _ => self.filled_state(slot).or_else(|| slot.loaded_state()),
+        };
+        counts.ok_or_else(|| Cause::NoState(slot.partition.to_string()).into())
     }
 
     /// What giving a bank a state without any configuration comes to: the host starts with default

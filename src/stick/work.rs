@@ -3,7 +3,9 @@
 use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::{BOOT_CFG, Bank, STATE_FILES};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
-use crate::edit::{self, ChangeSource, Context, Edit, Edited, SettingChange, TextChange};
+use crate::edit::{
+    self, ChangeSource, Context, Edit, EditError, Edited, SettingChange, TextChange,
+};
 use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::secrets::Guarded;
@@ -100,15 +102,32 @@ impl Stick<'_, '_> {
             for file in &slot.states {
                 match self.state_work(slot, file, edits, context) {
                     Ok(work) => files.push(work),
-                    // The host does not load it, so it is in nobody's way.
-                    Err(error) if is_harmless(slot, file, &error) => {
-                        files.push(FileWork::left_alone(file, &error));
-                    }
-                    Err(error) => return Err(error),
+                    Err(error) => match self.why_left_alone(slot, file, &error) {
+                        Some(why) => files.push(FileWork::left_alone(file, why)),
+                        None => return Err(error),
+                    },
                 }
             }
         }
         Ok(files)
+    }
+
+    /// Why a state that cannot be changed is in nobody's way, in words: the host does not load it, or has
+    /// its settings from another one.
+    fn why_left_alone(&self, slot: &Slot<'_>, file: &StateFile, error: &Error) -> Option<String> {
+        if is_harmless(slot, file, error) {
+            return Some(format!(
+                "{error}; modules= does not list the file, so the host does not load it: it is left alone"
+            ));
+        }
+        if !matches!(error.cause, Cause::Edit(EditError::Empty)) {
+            return None;
+        }
+        let filled = self.filled_state(slot)?;
+        Some(format!(
+            "partition {}: {}: the state is empty, so the host takes its settings from {}: the empty one is left alone",
+            slot.partition, file.name, filled.name
+        ))
     }
 
     fn boot_cfg_work(&self, slot: &Slot<'_>, edits: &[Edit]) -> Result<Option<FileWork>, Error> {
@@ -261,11 +280,8 @@ fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
 }
 
 impl FileWork {
-    /// A file that cannot be opened and that `modules=` does not list.
-    fn left_alone(file: &StateFile, error: &Error) -> Self {
-        let warning = format!(
-            "{error}; modules= does not list the file, so the host does not load it: it is left alone"
-        );
+    /// A state that is not changed, and why.
+    fn left_alone(file: &StateFile, warning: String) -> Self {
         FileWork {
             name: file.name.clone(),
             listed: false,

@@ -167,6 +167,52 @@ fn a_state_of_a_later_release_stays_out_of_a_bank_whose_own_is_empty_missing_or_
     }
 }
 
+/// An empty state takes nothing away from one that is loaded before it.
+#[test]
+fn beside_an_empty_state_that_is_loaded_last_the_one_before_it_is_shown_and_changed() {
+    let host = Host::new("esxi40-mbr");
+    let got = host.done(&["bootcfg", "get", "STICK", "modules", "--bank", "5"]);
+    let modules = got.trim().rsplit('=').next().unwrap();
+    let both = modules.replace("state.tgz", "local.tgz --- state.tgz");
+    let set = ["bootcfg", "set", "STICK", "modules", &both, "--bank", "5"];
+    host.done(&[&set[..], &["-y", "--no-undo"]].concat());
+    host.done(&["state", "reset", "5", "STICK", "-y", "--no-undo"]);
+    let empty = host.bank_file(5, "STATE.TGZ");
+    for look in [&["info", "STICK"][..], &["verify", "STICK", "--bank", "5"]] {
+        let said = host.run(look).stdout;
+        assert!(
+            said.contains("host takes its settings from local.tgz"),
+            "{said}"
+        );
+        assert!(!said.contains("default settings"), "{said}");
+    }
+    host.done(&["state", "export", "STICK", "kept.tgz", "--bank", "5"]);
+    let kept = fs::read(host.path("kept.tgz")).unwrap();
+    assert!(kept == host.bank_file(5, "LOCAL.TGZ"));
+    fs::write(host.path("motd"), "hello\n").unwrap();
+    for edit in [
+        &["conf", "set", "STICK", "/system/uuid", "u"][..],
+        &["put", "STICK", "motd", "etc/motd"],
+    ] {
+        let ran = host.run(&[edit, &["--bank", "5", "-y", "--no-undo"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let says = "state.tgz: the state is empty, so the host takes its settings from local.tgz";
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    let conf = ["conf", "get", "STICK", "/system/uuid", "--bank", "5"];
+    assert_eq!(host.done(&conf), "u\n");
+    let listed = host.done(&["conf", "list", "STICK", "--bank", "5"]);
+    assert!(listed.contains("/system/uuid"), "{listed}");
+    assert_eq!(
+        host.done(&["cat", "STICK", "etc/motd", "--bank", "5"]),
+        "hello\n"
+    );
+    assert!(host.bank_file(5, "STATE.TGZ") == empty);
+    host.done(&["state", "copy", "5", "6", "STICK", "-y", "--no-undo"]);
+    let conf = esx_conf_in(&host, 6, "STATE.TGZ", false);
+    assert!(conf == esx_conf_in(&host, 5, "LOCAL.TGZ", true));
+}
+
 /// What `tar` finds of esx.conf in a file of a bank that holds the configuration itself.
 fn esx_conf_in(host: &Host, partition: u64, name: &str, bare: bool) -> Vec<u8> {
     let file = host.path("judged.tgz");

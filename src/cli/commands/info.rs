@@ -116,7 +116,7 @@ struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     listed_in_modules: Option<bool>,
     size: u64,
-    /// Whether it is empty, so that the host starts with default settings; left out if it is not.
+    /// Whether it is empty, so that the host starts with default settings unless it loads another state; left out if it is not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     empty: bool,
     /// How many devices it passes through; left out if that is not known.

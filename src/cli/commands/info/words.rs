@@ -6,7 +6,7 @@ use crate::cli::report::{list_in_words, standing_in_words, whose_in_words};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
 };
-use crate::diagnosis::{Situation, Standing, Survey};
+use crate::diagnosis::{BankSurvey, Situation, Standing, Survey};
 use crate::host::WriteCache;
 use crate::target::Kind;
 use std::fmt::Write as _;
@@ -41,7 +41,7 @@ pub(super) fn state_file_in_words(target: &str, state: &StateFile) -> String {
         "{}: state file{saved_as}, {}, {release}\n  {}\n{}",
         shown(target),
         size(content.size),
-        form_in_words(content),
+        form_in_words(content, None),
         about_state(content)
     )
 }
@@ -64,7 +64,11 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
     }
     text.push_str(&partitions_in_words(found, words.is_verbose));
     for bank in &found.banks {
-        text.push_str(&bank_in_words(bank, words.is_verbose));
+        let surveyed = words.survey.banks.iter();
+        let mut surveyed = surveyed.filter(|it| it.partition == bank.partition);
+        let filled = surveyed.find_map(BankSurvey::filled_state);
+        let filled = filled.map(|state| state.file.as_str());
+        text.push_str(&bank_in_words(bank, filled, words.is_verbose));
     }
     let survey = words.survey;
     if !survey.next_boot.boots() {
@@ -140,7 +144,8 @@ fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
     table(&rows)
 }
 
-fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
+/// `filled` is the file that its host has its settings from.
+fn bank_in_words(bank: &Bank, filled: Option<&str>, is_verbose: bool) -> String {
     let partition = bank.partition;
     if let Some(error) = &bank.error {
         let place = format!("partition {partition}: ");
@@ -177,7 +182,7 @@ fn bank_in_words(bank: &Bank, is_verbose: bool) -> String {
             "  {}: {}, {}{loaded}",
             state.file,
             size(state.size),
-            form_in_words(state)
+            form_in_words(state, filled)
         );
         text.push_str(&about_state(state));
     }
@@ -208,9 +213,16 @@ fn host_in_words(host: &Host) -> Option<String> {
     (!parts.is_empty()).then(|| format!("host {}", parts.join(", ")))
 }
 
-fn form_in_words(state: &State) -> String {
+/// In which form it is, and what it holds; `filled` is the file that the host has its settings from.
+fn form_in_words(state: &State, filled: Option<&str>) -> String {
     let passed = match state.passed_through {
-        Some(_) if state.empty => ", empty: the host starts with default settings".to_owned(),
+        Some(_) if state.empty => match filled {
+            Some(filled) => format!(
+                ", empty: the host takes its settings from {}",
+                shown(filled)
+            ),
+            None => ", empty: the host starts with default settings".to_owned(),
+        },
         Some(0) => ", no device passed through".to_owned(),
         Some(count) => {
             let devices = format!("{count} device{} passed through", plural(count));
