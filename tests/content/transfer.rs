@@ -161,7 +161,7 @@ fn a_state_of_a_later_release_stays_out_of_a_bank_whose_own_is_empty_missing_or_
             let says = format!("is of ESXi {version}, but the bank is of ESXi 4.0.0");
             host.refuses(&import, 3, &says);
         }
-        let back = ["state", "import", "STICK", "own.tgz", "--bank", "5"];
+        let back = ["state", "import", "STICK", "own.tgz", "--bank", "5", "-y"];
         host.done(&[&back[..], &["--no-undo"]].concat());
         assert!(host.bank_file(5, "STATE.TGZ") == own, "{number}");
     }
