@@ -98,9 +98,16 @@ fn a_full_bank_is_refused_until_in_place_is_allowed_and_undo_brings_back_every_b
 
     let alone = ["fix", "--in-place", "-y", "--bank", "5", "--json", image];
     let alone = bench.run(&alone).exits(0).object();
+    assert!(warns(&alone, "If that is cut halfway"), "{alone}");
     let undo = alone["undo"].as_str().unwrap();
     bench.run(&["undo", undo, image]).exits(0);
     assert_eq!(sha256(image.as_ref()), before);
+}
+
+/// Whether a warning of a change has these words.
+fn warns(object: &serde_json::Value, words: &str) -> bool {
+    let mut warnings = object["warnings"].as_array().unwrap().iter();
+    warnings.any(|warning| warning.as_str().unwrap().contains(words))
 }
 
 #[test]
@@ -134,10 +141,9 @@ fn in_place_is_refused_without_an_undo_file_that_outlives_a_power_cut() {
         run.exits(3).says("in memory").says("-z FILE");
         assert_eq!(sha256(image.as_ref()), before);
         // Where there is room a warning is enough.
-        bench
-            .run(&["fix", "--bank", "6", "-z", text(&undo), image])
-            .exits(0)
-            .says("in memory");
+        let run = bench.run(&["fix", "--bank", "6", "--json", "-z", text(&undo), image]);
+        let object = run.exits(0).says("in memory").object();
+        assert!(warns(&object, "a reboot deletes it"), "{object}");
         assert!(undo.exists());
     }
 }

@@ -23,17 +23,18 @@ impl One<'_> {
         kind: Kind,
         plan: &Plan,
         undo: Option<&PlacedUndo>,
+        object: &mut ChangeObject,
     ) -> Result<(), Failure> {
-        let ui = &self.job.session.ui;
         let path = name(target);
         let danger = undo.and_then(|undo| show::in_place_in_words(plan, target, &undo.path));
         let harm = self.harm_in_words(plan);
         if self.job.way.yes || !(self.job.asks || danger.is_some() || harm.is_some()) {
-            if let Some(danger) = &danger {
-                ui.warn(danger);
+            if let Some(danger) = danger {
+                self.job.warn(object, danger);
             }
             return Ok(());
         }
+        object.warnings.extend(danger.clone());
         let said = [&danger, &harm].into_iter().flatten();
         let said: String = said.map(|text| format!("{text}\n")).collect();
         match self.answer(plan, &format!("{said}Change {path} ({which})?")) {

@@ -23,11 +23,13 @@ impl One<'_> {
         plan: &Plan,
         stick: &Stick<'_, '_>,
         target: &Target,
+        object: &mut ChangeObject,
     ) -> Result<Option<PlacedUndo>, Failure> {
         let command = &self.job.session.program.command_words;
         let about = About::new(plan, target, command);
         let undo = stick.undo_of(plan, about.to_map());
-        self.place_undo(|| undo.to_file(), plan, (target.path(), target.identity()))
+        let target = (target.path(), target.identity());
+        self.place_undo(|| undo.to_file(), plan, target, object)
     }
 
     /// The same for a state file, whose old content the undo file holds.
@@ -35,8 +37,8 @@ impl One<'_> {
         &self,
         plan: &Plan,
         file: &WholeFile,
-        host: Option<String>,
-        new: &[u8],
+        (host, new): (Option<String>, &[u8]),
+        object: &mut ChangeObject,
     ) -> Result<Option<PlacedUndo>, Failure> {
         let command = &self.job.session.program.command_words;
         let mut about = About::of_file(plan, file.path(), command);
@@ -46,7 +48,8 @@ impl One<'_> {
             new: commit::digest(new),
             about: about.to_map(),
         };
-        self.place_undo(|| undo.to_file(), plan, (file.path(), file.identity()))
+        let target = (file.path(), file.identity());
+        self.place_undo(|| undo.to_file(), plan, target, object)
     }
 
     fn place_undo(
@@ -54,6 +57,7 @@ impl One<'_> {
         file: impl FnOnce() -> Result<UndoFile, UndoError>,
         plan: &Plan,
         target: (&Path, Identity),
+        object: &mut ChangeObject,
     ) -> Result<Option<PlacedUndo>, Failure> {
         if self.job.way.undo == UndoPlace::None {
             return Ok(None);
@@ -73,10 +77,11 @@ impl One<'_> {
         }
         let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {
-            self.job.session.ui.warn(&format!(
+            let text = format!(
                 "the undo file {} is in memory, and a reboot deletes it; keep a copy elsewhere",
                 path.display()
-            ));
+            );
+            self.job.warn(object, text);
         }
         Ok(Some(PlacedUndo { path, file }))
     }

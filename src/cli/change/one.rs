@@ -155,10 +155,10 @@ impl One<'_> {
                     return Ok(Exit::Done);
                 }
                 object.outcome = Outcome::WouldChange;
-                let undo = self.prepare_undo(plan, stick, &target)?;
+                let undo = self.prepare_undo(plan, stick, &target, object)?;
                 let kind = Kind::of(path, host)?;
                 let which = which_in_words(stick, &target);
-                let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref());
+                let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref(), object);
                 let working = self.begin(confirmed, undo.as_ref(), object)?;
                 self.job.session.interrupt.begin_writing();
                 let result = self.commit(medium, Some(target.kind()), plan, object);

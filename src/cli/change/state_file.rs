@@ -43,8 +43,8 @@ impl One<'_> {
         object.outcome = Outcome::WouldChange;
         let which = which_file_in_words(object.bytes_read, identity.clone());
         let host = identity.and_then(|identity| identity.name);
-        let undo = self.prepare_undo_of_file(&plan, &file, host, content)?;
-        let confirmed = self.confirm((path, &which), Kind::State, &plan, undo.as_ref());
+        let undo = self.prepare_undo_of_file(&plan, &file, (host, content), object)?;
+        let confirmed = self.confirm((path, &which), Kind::State, &plan, undo.as_ref(), object);
         let working = self.begin(confirmed, undo.as_ref(), object)?;
         let new = self.job.session.outputs.take_like(path);
         let replaced = new.and_then(|new| commit::replace(&file, new, content));
