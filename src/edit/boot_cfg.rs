@@ -73,11 +73,17 @@ fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<String> {
             format!("{BOOT_CFG}: the host will hardly take this {RECOVERY_KEY_OPTION}: {error}")
         })
         .collect();
-    if old.iter().any(|key| !new.contains(key)) {
-        warnings.push(format!(
-            "an undo file of this change holds the {RECOVERY_KEY_OPTION} that it takes away; delete that file once the host starts"
-        ));
-    }
+    let takes_away = old.iter().any(|key| !new.contains(key));
+    let adds = new.iter().any(|key| !old.contains(key));
+    let which = match (takes_away, adds) {
+        (true, true) => "that it takes away and the one that it adds",
+        (true, false) => "that it takes away",
+        (false, true) => "that it adds",
+        (false, false) => return warnings,
+    };
+    warnings.push(format!(
+        "an undo file of this change holds the {RECOVERY_KEY_OPTION} {which}; delete that file once the host starts"
+    ));
     warnings
 }
 

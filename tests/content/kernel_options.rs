@@ -131,11 +131,16 @@ fn a_mistyped_recovery_key_is_warned_of_and_none_is_shown() {
         warned.contains("group 7 of the recovery key is wrong"),
         "{warned}"
     );
+    assert!(
+        warned.contains("holds the encryptionRecoveryKey that it adds"),
+        "{warned}"
+    );
     let taken_away = modify(&["-d", "encryptionRecoveryKey", "-a", &right]);
     assert!(!taken_away.contains("group"), "{taken_away}");
     assert!(taken_away.contains("undo file"), "{taken_away}");
     let kept = modify(&["-a", "quiet"]);
     assert!(!kept.contains("RecoveryKey:"), "{kept}");
+    assert!(!kept.contains("undo file of this"), "{kept}");
     for said in [warned, taken_away, kept] {
         assert!(!said.contains("0440"), "{said}");
     }
