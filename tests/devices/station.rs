@@ -206,6 +206,12 @@ fn a_station_that_cannot_ask_is_not_begun_unless_told_to() {
         .says("cannot ask first")
         .says("-y begins without asking");
     bench.run(&["station"]).exits(2);
+    for only_with_a_plan in [&["--host-map", "hosts.csv"][..], &["--allow-outside"]] {
+        bench
+            .run(&[&["station", "--fix", "-y"], only_with_a_plan].concat())
+            .exits(2)
+            .says("cannot be used with");
+    }
     bench
         .run(&["station", "--apply", "-", "-y"])
         .exits(2)

@@ -45,10 +45,16 @@ pub struct Station {
     #[arg(long, value_name = "PLAN.toml", group = "change")]
     apply: Option<PathBuf>,
     /// Values for each medium, as `bootbank apply` takes them
-    #[arg(long, value_name = "HOSTS.csv", requires = "apply")]
+    // What the group rules out beside `fix` is not required, so that is said too.
+    #[arg(
+        long,
+        value_name = "HOSTS.csv",
+        requires = "apply",
+        conflicts_with = "fix"
+    )]
     host_map: Option<PathBuf>,
     /// Let `from` in the plan file name files outside the directory that the plan file is in
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "apply", conflicts_with = "fix")]
     allow_outside: bool,
     /// Add an entry for each medium to the end of this file, as JSON Lines
     #[arg(long, value_name = "FILE")]
