@@ -53,8 +53,8 @@ pub fn check_by(
     for error in stick.damage() {
         findings.push(from_error(&error));
     }
-    if stick.table().source != TableChoice::Loader {
-        let text = "ESXi's loader does not use this table, so the medium does not boot";
+    if let Some(why) = stick.not_by_loader() {
+        let text = format!("{why}, so the medium does not boot");
         findings.push(Finding::stops("table", None, text));
     }
     if let Some(overlap) = &stick.table().backup_overlap {

@@ -152,7 +152,7 @@ impl Survey {
         for slot in stick.slots() {
             let states = slot.states.iter();
             let states = states.map(|file| look_into(stick, slot, file, &mut survey.warnings));
-            let bank = BankSurvey::new(slot, states.collect());
+            let bank = BankSurvey::new(stick, slot, states.collect());
             survey.banks.push(bank);
         }
         survey
@@ -192,7 +192,7 @@ fn unread(stick: &Stick<'_, '_>) -> Vec<u32> {
 }
 
 impl BankSurvey {
-    fn new(slot: &Slot<'_>, states: Vec<StateSurvey>) -> Self {
+    fn new(stick: &Stick<'_, '_>, slot: &Slot<'_>, states: Vec<StateSurvey>) -> Self {
         let bank = slot.bank.as_ref().ok();
         let boot_cfg = bank.map(Bank::boot_cfg);
         BankSurvey {
@@ -202,9 +202,9 @@ impl BankSurvey {
             build: boot_cfg.and_then(|boot_cfg| boot_cfg.build.clone()),
             updated: boot_cfg.map(|boot_cfg| boot_cfg.updated),
             bootstate: boot_cfg.map(|boot_cfg| boot_cfg.bootstate),
-            bootable: slot.verdict.bootable,
-            boots_next: slot.verdict.boots_next,
-            why_not: slot.verdict.why_not.as_ref().map(ToString::to_string),
+            bootable: slot.verdict.bootable && stick.not_by_loader().is_none(),
+            boots_next: stick.takes(slot),
+            why_not: stick.why_not(slot),
             states,
             error: slot.opened().err(),
         }

@@ -266,7 +266,24 @@ impl<'m, 'k> Stick<'m, 'k> {
         &self.chosen
     }
 
-    /// The bank that boots next; `None` also where that cannot be told.
+    /// Why the loader takes none of these banks, where they were found by a table that it does not use.
+    pub fn not_by_loader(&self) -> Option<&'static str> {
+        (self.table.source != TableChoice::Loader)
+            .then_some("ESXi's loader does not use this table")
+    }
+
+    /// Whether the loader takes this bank at the next boot.
+    pub(crate) fn takes(&self, slot: &Slot<'_>) -> bool {
+        slot.verdict.boots_next && self.not_by_loader().is_none()
+    }
+
+    /// Why it does not, in words.
+    pub(crate) fn why_not(&self, slot: &Slot<'_>) -> Option<String> {
+        let by_bank = || slot.verdict.why_not.as_ref().map(ToString::to_string);
+        self.not_by_loader().map(str::to_owned).or_else(by_bank)
+    }
+
+    /// The bank that boots next, by the table that was looked at; `None` also where that cannot be told.
     pub fn boots_next(&self) -> Option<&Slot<'m>> {
         self.slots.iter().find(|slot| slot.verdict.boots_next)
     }

@@ -102,6 +102,8 @@ impl Stick<'_, '_> {
     /// What would make the medium boot, where it does not.
     pub fn cure(&self, boot: &NextBoot) -> Option<Cure> {
         match boot {
+            // No bank is out of the loader's reach by itself there.
+            _ if self.not_by_loader().is_some() => None,
             NextBoot::Boots { .. } | NextBoot::Undecided { .. } | NextBoot::NoMedium => None,
             NextBoot::Stops { .. } | NextBoot::Nothing { .. } => {
                 let in_reach = self.whole_banks().next().map(Cure::UseBank);
@@ -118,6 +120,10 @@ impl Stick<'_, '_> {
     /// The same, where the content of some files of the bank that is taken is looked at too: of
     /// those that `reads` says so of, by partition number and name.
     pub(super) fn next_boot_reading(&self, reads: &dyn Fn(u32, &str) -> bool) -> NextBoot {
+        if let Some(why) = self.not_by_loader() {
+            let why = why.to_owned();
+            return NextBoot::Nothing { why };
+        }
         let partition = match self.choice() {
             Chosen::Bank(partition) => *partition,
             Chosen::Nothing => {

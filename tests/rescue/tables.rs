@@ -67,8 +67,22 @@ fn it_is_named_with_what_restores_it_and_read_meanwhile() {
             listed
         );
         let info = look(&host, &["info", "STICK", "--table", case.table]);
-        assert_eq!(info.code, 0, "{}: {}", case.name, info.stderr);
-        assert!(!info.stdout.contains("bootbank fix"), "{}", info.stdout);
+        assert_eq!(info.code, 4, "{}: {}", case.name, info.stderr);
+        for wrong in ["bootbank fix", "bootbank bank use", "; boots next"] {
+            assert!(!info.stdout.contains(wrong), "{}", info.stdout);
+        }
+        let why = "ESXi's loader does not use this table";
+        assert!(info.stdout.contains(why), "{}", info.stdout);
+        let told = look(&host, &["info", "STICK", "--json", "--table", case.table]).json();
+        assert_eq!(told["next_boot"]["starts"], false, "{}: {told}", case.name);
+        assert_eq!(told["next_boot"]["reasons"][0], why, "{}", case.name);
+        let banks = look(&host, &["bank", "list", "STICK", "--table", case.table]);
+        assert_eq!(banks.code, 4, "{}: {}", case.name, banks.stderr);
+        assert!(!banks.stdout.contains("; boots next"), "{}", banks.stdout);
+        for bank in told["banks"].as_array().unwrap() {
+            assert_eq!(bank["boots_next"], false, "{}: {bank}", case.name);
+            assert_eq!(bank["why_not"], why, "{}: {bank}", case.name);
+        }
         let verify = look(&host, &["verify", "STICK", "--table", case.table]);
         assert_eq!(verify.code, 4, "{}: {}", case.name, verify.stdout);
         for writing in [

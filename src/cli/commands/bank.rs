@@ -193,7 +193,13 @@ fn list(session: &Session, stick: &Stick<'_, '_>, target: &str) -> Result<Answer
         banks: banks.iter().map(listed).collect(),
     };
     let lines: String = object.banks.iter().map(in_words).collect();
-    Ok(Answer::new(format!("{}\n{lines}", shown(target)), object))
+    Ok(Answer {
+        exit: match stick.not_by_loader() {
+            None => Exit::Done,
+            Some(_) => Exit::Damaged,
+        },
+        ..Answer::new(format!("{}\n{lines}", shown(target)), object)
+    })
 }
 
 fn listed(bank: &BankHealth) -> Listed {

@@ -152,7 +152,7 @@ fn settings(
         });
         banks.push(BankSettings {
             partition: slot.partition,
-            boots_next: slot.verdict.boots_next,
+            boots_next: stick.takes(slot),
             settings: settings.collect(),
         });
     }

@@ -10,7 +10,6 @@ use crate::cli::terminal::{WARNING, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
-use crate::partition::TableChoice;
 use crate::state::SavedAs;
 use crate::stick::{NextBoot, Stick};
 use crate::target::{Kind, Opened, SavedState};
@@ -247,9 +246,7 @@ fn answer(
     let words = Words {
         found: &found,
         survey: &survey,
-        // What is read by another table than the loader's does not boot, and is not to be fixed.
-        shows_next: table.source == TableChoice::Loader
-            && found.banks.iter().any(|bank| bank.boots_next),
+        shows_next: found.banks.iter().any(|bank| bank.boots_next),
         kind,
         write_cache,
         is_verbose: session.ui.is_verbose(),
@@ -260,9 +257,11 @@ fn answer(
         text: in_words(&words),
         as_it_is: None,
         // What could not be read may be what boots next.
-        exit: match survey.unread.is_empty() {
-            true => Exit::Done,
-            false => Exit::Io,
+        exit: match (survey.unread.is_empty(), stick.not_by_loader()) {
+            (true, None) => Exit::Done,
+            // The table that the loader uses is damaged.
+            (true, Some(_)) => Exit::Damaged,
+            (false, _) => Exit::Io,
         },
         damage: Vec::new(),
         object: found,

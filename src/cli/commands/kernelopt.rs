@@ -88,7 +88,7 @@ impl Run for Show {
                 let words = kernelopt.iter().flat_map(|text| text.split(' '));
                 banks.push(BankOptions {
                     partition: slot.partition,
-                    boots_next: slot.verdict.boots_next,
+                    boots_next: stick.takes(slot),
                     options: words.map(str::to_owned).collect(),
                     kernelopt,
                 });
