@@ -71,6 +71,7 @@ pub(crate) fn apply_to(
     if before.is_default() && files.adds() {
         return Err(EditError::Empty);
     }
+    check_rows(before, &after)?;
     harm::note(before, &after, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
@@ -157,6 +158,20 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
     };
     let schema = SchemaStore::open(bytes).map_err(inside(SCHEMA_STORE))?;
     Ok(Some(schema))
+}
+
+/// No edit leaves a device's row that cannot be read where it could be before.
+fn check_rows(before: &Configuration, after: &Configuration) -> Result<(), EditError> {
+    let odd = |it: &Configuration| {
+        it.store
+            .as_ref()
+            .map_or(Vec::new(), |store| store.odd_rows())
+    };
+    let had = odd(before);
+    match odd(after).into_iter().find(|row| !had.contains(row)) {
+        Some(row) => Err(EditError::OddRow(row)),
+        None => Ok(()),
+    }
 }
 
 /// Looks at what `edits` come to where they were made already: of several, each must have been kept.

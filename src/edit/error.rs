@@ -65,6 +65,9 @@ pub enum EditError {
         /// What was to be set.
         what: &'static str,
     },
+    /// A new value of a device's row in which no owner can be read.
+    #[error("with that value it would not be known who owns the device: {0}")]
+    OddRow(OwnershipError),
     /// Two edits of one run that cannot both be kept: made again, they would change this once more.
     #[error("two entries contradict each other about {key} ({})", source_of.as_str())]
     Contradiction {
@@ -153,6 +156,7 @@ impl EditError {
             | EditError::HostValue { .. }
             | EditError::NotJson { .. }
             | EditError::Contradiction { .. }
+            | EditError::OddRow(_)
             | EditError::ModeKept { .. }
             | EditError::NoEntries => ErrorKind::Usage,
             EditError::Empty

@@ -382,6 +382,16 @@ fn an_odd_row_is_left_alone_and_the_rest_is_changed() {
         absent_ok: false,
     };
     assert_eq!(made(Edit::Store(delete)).members.len(), 1);
+    // No edit makes one.
+    for json in ["[]", "3", r#"{"owner":1}"#] {
+        let set = Edit::Store(StoreEdit::Set {
+            key: RowKey::new("esx", "hardware", "pci_devices", "0000:01:00.0"),
+            column: ValueColumn::User,
+            json: json.to_owned(),
+        });
+        let error = apply(&state, &[set], Context::default(), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
 }
 
 /// A function and its virtual functions are devices of their own: a new line for the one leaves
