@@ -192,7 +192,11 @@ fn check_configuration(
     } else if let Ok(configuration) = &opened {
         check_store(state, configuration, on, release, findings);
     }
-    match opened.and_then(|configuration| configuration.warnings()) {
+    let whole = |configuration: Configuration| {
+        configuration.check_rows()?;
+        configuration.warnings()
+    };
+    match opened.and_then(whole) {
         Ok(warnings) => {
             for warning in warnings {
                 let layer = if warning.contains(CONFIG_STORE) {

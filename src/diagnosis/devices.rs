@@ -87,6 +87,8 @@ impl BankDevices {
         let warnings = configuration.warnings().map_err(inside)?;
         let devices = configuration.devices().map_err(inside)?;
         self.errors.extend(damage);
+        self.errors
+            .extend(configuration.check_rows().map_err(inside).err());
         self.warnings.extend(warnings);
         self.devices
             .extend(devices.into_iter().map(|device| ListedDevice {

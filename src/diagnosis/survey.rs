@@ -302,10 +302,14 @@ impl StateSurvey {
                 self.is_empty = configuration.is_default();
                 let identity = || configuration.identity(release);
                 self.identity = (!self.is_empty).then(identity);
-                let devices = configuration.passed_through().ok();
+                let rows = configuration.check_rows();
+                let devices = rows.and_then(|()| configuration.passed_through()).ok();
                 self.passed_through = devices.map(|all| all.into_iter().map(Into::into).collect());
                 self.doubtful = configuration.doubtful();
-                match configuration.warnings() {
+                match configuration
+                    .check_rows()
+                    .and_then(|()| configuration.warnings())
+                {
                     Ok(odd) => warnings.extend(odd),
                     Err(error) => self.error = Some(inside(error)),
                 }

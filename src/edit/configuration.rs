@@ -217,6 +217,17 @@ impl Configuration {
         lines.saturating_add(rows)
     }
 
+    /// Whether the owner of every device that has a row in the ConfigStore can be told. Where not, no
+    /// owner is changed.
+    ///
+    /// # Errors
+    /// The first row that cannot be read.
+    pub fn check_rows(&self) -> Result<(), EditError> {
+        let mut odd = self.store.iter().flat_map(|store| store.odd_rows());
+        odd.next()
+            .map_or(Ok(()), |row| Err(inside(CONFIG_STORE)(row)))
+    }
+
     /// What is odd, in words: lines kept as they are, rows that contradict themselves, devices
     /// the two files give to different owners.
     ///

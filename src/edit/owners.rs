@@ -46,6 +46,7 @@ impl OwnerEdit {
             schema,
             ..
         } = surroundings;
+        configuration.check_rows()?;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
         let mut added = self.one_sided(&chosen, configuration, release, edited);
