@@ -297,7 +297,8 @@ fn the_numbers_in_readme_are_those_of_the_evidence() {
     let inputs = sum("fuzz/README.md", "| target | inputs", &[2, 3])
         + sum("fuzz/README.md", "| target | minutes", &[3])
         + sum("fuzz/README.md", "| 4th round |", &[2])
-        + sum("fuzz/README.md", "| 5th round |", &[2]);
+        + sum("fuzz/README.md", "| 5th round |", &[2])
+        + sum("fuzz/README.md", "| 6th round |", &[2]);
     let inputs = format!("[{} million inputs]", inputs / 1_000_000);
     assert!(readme.contains(&inputs), "{inputs}");
     let safety = page("docs/crash-safety.md");
