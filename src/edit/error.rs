@@ -69,7 +69,7 @@ pub enum EditError {
     #[error("with that value it would not be known who owns the device: {0}")]
     OddRow(OwnershipError),
     /// Two edits of one run that cannot both be kept: made again, they would change this once more.
-    #[error("two entries contradict each other about {key} ({})", source_of.as_str())]
+    #[error("two entries contradict each other about {key} ({}): keep one of them", source_of.as_str())]
     Contradiction {
         /// Where it is kept.
         source_of: ChangeSource,

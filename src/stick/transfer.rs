@@ -172,6 +172,7 @@ impl Stick<'_, '_> {
             .state_of(slot, name, content.to_vec())
             .and_then(configured)
             .and_then(|new| {
+                new.check_rows().map_err(inside)?;
                 let old = self.open_state(slot, own).and_then(configured)?;
                 note_harm(&old, &new, edited).map_err(inside)
             });
