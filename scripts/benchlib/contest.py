@@ -10,6 +10,7 @@ from .measure import Contestant, Failed, paired, sync_cost
 
 HERE = Path(__file__).resolve().parent
 PASSED_THROUGH = 4  # devices in esxi67-usb-passthru, two in each bank
+SLOW_SYNC = 5e-3  # seconds
 
 
 class Place:
@@ -96,6 +97,29 @@ def _changed_by(bench, place, way):
     if done.returncode or inputs.passed_through(place.image, bench.work):
         raise Failed(f"{way.name} does not make the change: {done.stderr.strip()[-800:]}")
     return inputs.sectors_changed(place.original, place.image)
+
+
+def slow_syncs(bench, place):
+    """The change and its floor where each sync takes SLOW_SYNC longer: strace holds the program back for so long. Returns
+    rows for the page, the recording, and the seconds that strace itself takes to start, which are not in the times."""
+    lowest, recording = record_floor(bench, place, "slow")
+    if not lowest:
+        return None, None, None
+    syncs = "fsync,fdatasync"
+    held_back = (
+        "strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"trace={syncs}",
+        "-e", f"inject={syncs}:delay_exit={SLOW_SYNC * 1e6:.0f}",
+    )  # fmt: skip
+    alone = Contestant("strace alone", (*held_back, "true"))
+    ways = [
+        Contestant("bootbank fix", (*held_back, *place.fix(bench)), place.fresh),
+        Contestant(lowest.name, (*held_back, *lowest.command), place.fresh),
+    ]
+    times = paired([*ways, alone], bench.rounds, bench.work, with_memory=False)
+    place.clear()
+    start = times[alone.name].median()
+    rows = [(way.name, times[way.name].without(start)) for way in ways]
+    return rows, recording, start
 
 
 def encrypted(bench, place):

@@ -101,6 +101,7 @@ def contests(out, bench, plain, encrypted):
         out.say(*page.floor_sentences(rows, recording, place.sync_cost), *others(rows))
         if recording:
             syncs = recording.counts["syncs"]
+    slow_syncs(out, bench, plain[0])
     out.heading("An encrypted state")
     out.say(
         "Both banks of an image of 7.0.2 hold a state that is encrypted with a key on the medium. The other ways cannot",
@@ -118,6 +119,28 @@ def contests(out, bench, plain, encrypted):
     page.ways(out, rows)
     out.say("What is passed through, found in the same image" + on(plain[0]) + ".", *others(rows))
     return syncs
+
+
+def slow_syncs(out, bench, place):
+    """The repair where a sync takes long, as on a stick."""
+    told("one repair, where syncs are slow")
+    rows, recording, start = contest.slow_syncs(bench, place)
+    if not rows:
+        return
+    (name, own), (floor_name, lowest) = rows
+    each = page.ms(contest.SLOW_SYNC)
+    out.heading("Where a sync is slow", 3)
+    out.say(
+        f"A USB stick takes milliseconds for a sync. Here strace holds each sync back for {each} ms{on(place)}; its own start,",
+        f"{page.ms(start)} ms, is taken off.",
+    )
+    out.table(
+        ["", "time, ms", "ratio to the floor"],
+        [(page.named(name), page.ms(own.median()), page.factor(own.ratio(lowest))),
+         (floor_name, page.ms(lowest.median()), page.factor(1))],
+    )  # fmt: skip
+    syncs = recording.counts["syncs"]
+    out.say(f"Both sync {syncs} times, which takes {page.ms(syncs * contest.SLOW_SYNC)} ms.")
 
 
 def others(rows):
