@@ -28,7 +28,7 @@ use session::{
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use terminal::{ColorChoice, Gate, Ui};
+use terminal::{ColorChoice, Gate, Ui, standard};
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
 #[derive(Debug, Parser)]
@@ -98,7 +98,8 @@ pub fn main() -> ExitCode {
 
 /// Prints what was asked about the program itself. Nobody who stops reading misses anything.
 fn said_itself(text: &clap::Error) -> Exit {
-    match text.print().and_then(|()| io::stdout().flush()) {
+    let printed = standard::stdout().map(drop).and_then(|()| text.print());
+    match printed.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let ui = Ui::new(false, false, 0, ColorChoice::Never, Gate::new(false));
             let failure = Failure::io(format!("cannot write to standard output: {error}"));

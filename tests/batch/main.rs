@@ -17,4 +17,5 @@ mod run;
 mod scan;
 mod scripts;
 mod spread;
+mod streams;
 mod undo;

@@ -10,7 +10,7 @@ use super::output::{self, CopyError, Packing, Place};
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::unpack_failure;
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{shown, standard};
 use crate::commit::Overlay;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
@@ -231,9 +231,12 @@ impl One<'_> {
             let patched = Overlay::new(source, &plan.set);
             match place {
                 Place::Stream => {
-                    let mut stdout = io::stdout().lock();
-                    self.pour(&patched, &mut stdout)
-                        .and_then(|()| stdout.flush().map_err(CopyError::Write))
+                    standard::stdout()
+                        .map_err(CopyError::Write)
+                        .and_then(|mut stdout| {
+                            self.pour(&patched, &mut stdout)?;
+                            stdout.flush().map_err(CopyError::Write)
+                        })
                         .map_err(|error| {
                             stream_failure(error, |error| {
                                 Failure::io(format!("cannot write to standard output: {error}"))

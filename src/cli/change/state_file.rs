@@ -8,13 +8,14 @@ use super::output::{self, Packing, Place};
 use super::work::Work;
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
+use crate::cli::terminal::standard;
 use crate::commit;
 use crate::edit::Identity;
 use crate::fat::Method;
 use crate::medium::WholeFile;
 use crate::stick::{Cause, Error, Plan};
 use crate::target::Kind;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 impl One<'_> {
@@ -84,8 +85,8 @@ impl One<'_> {
         let content = plan.new_file().unwrap_or(file.bytes());
         match place {
             Place::Stream => {
-                let mut stdout = io::stdout().lock();
-                let written = stdout.write_all(content).and_then(|()| stdout.flush());
+                let written = standard::stdout()
+                    .and_then(|mut stdout| stdout.write_all(content).and_then(|()| stdout.flush()));
                 written.map_err(|error| {
                     Failure::io(format!("cannot write to standard output: {error}"))
                 })?;

@@ -2,6 +2,7 @@
 
 use super::needs::is_stream;
 use crate::cli::report::Failure;
+use crate::cli::terminal::standard;
 use std::fs::File;
 use std::io::{self, Read as _, Stdin};
 use std::path::Path;
@@ -19,10 +20,22 @@ static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 /// It was taken already.
 pub fn take_stdin() -> Result<Stdin, Failure> {
     match STDIN_TAKEN.swap(true, Ordering::Relaxed) {
-        false => Ok(io::stdin()),
+        false => readable_stdin(),
         true => Err(Failure::usage(
             "- stands for standard input twice; name a file for one of the two",
         )),
+    }
+}
+
+fn readable_stdin() -> Result<Stdin, Failure> {
+    let failed = |error| Failure::io(format!("cannot read standard input: {error}"));
+    let stdin = standard::stdin().map_err(failed)?;
+    match standard::may_be_missing(&stdin).map_err(failed)? {
+        false => Ok(stdin),
+        true => Err(Failure::io(
+            "cannot read standard input: it is closed, or /dev/null opened for reading and writing, which looks the same",
+        )
+        .hint("if it is to be empty, open it for reading alone: </dev/null, or name the file /dev/null instead of -")),
     }
 }
 

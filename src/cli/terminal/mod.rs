@@ -4,6 +4,7 @@ mod diff;
 mod gate;
 mod menu;
 mod progress;
+pub mod standard;
 mod style;
 mod table;
 mod text;

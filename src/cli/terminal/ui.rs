@@ -2,6 +2,7 @@
 //! terminal.
 
 use super::gate::Gate;
+use super::standard;
 use super::style::{ERROR, HINT, WARNING, styled};
 use super::text::{shown, tame};
 use super::turns::{Said, Turns};
@@ -10,7 +11,7 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, StdoutLock, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -191,13 +192,13 @@ impl Ui {
 
     fn say_now(&self, said: Said) {
         match said {
-            Said::Data(bytes) => {
-                self.put_out(
-                    &mut AutoStream::new(io::stdout().lock(), self.color),
-                    &bytes,
-                );
+            Said::Data(bytes) => self.put_out(|stdout| {
+                let mut stdout = AutoStream::new(stdout, self.color);
+                stdout.write_all(&bytes).and_then(|()| stdout.flush())
+            }),
+            Said::Value(bytes) => {
+                self.put_out(|mut stdout| stdout.write_all(&bytes).and_then(|()| stdout.flush()))
             }
-            Said::Value(bytes) => self.put_out(&mut io::stdout().lock(), &bytes),
             Said::Talk(line) => self.beside_the_bar(|| {
                 let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
                 // Nobody to tell is no reason to stop.
@@ -206,12 +207,12 @@ impl Ui {
         }
     }
 
-    fn put_out(&self, stdout: &mut impl io::Write, bytes: &[u8]) {
+    fn put_out(&self, write: impl FnOnce(StdoutLock<'static>) -> io::Result<()>) {
         self.beside_the_bar(|| {
             if self.stdout_gone.load(Ordering::Relaxed) {
                 return;
             }
-            let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+            let written = standard::stdout().and_then(write);
             if let Err(error) = written {
                 self.stdout_gone.store(true, Ordering::Relaxed);
                 if error.kind() != io::ErrorKind::BrokenPipe {
@@ -236,8 +237,9 @@ impl Ui {
     /// # Errors
     /// What the operating system reported, a reader that went away excepted.
     pub fn file(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        let written = standard::stdout()
+            .and_then(|mut stdout| stdout.write_all(bytes).and_then(|()| stdout.flush()));
+        match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
