@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::secrets::Guarded;
 use crate::state::KeyCache;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 use commands::Command;
 use guided::Guide;
 use process::{Interrupt, Links, Outputs, check_means, confine_to, is_stream, take_stdin};
@@ -25,6 +25,7 @@ use report::{ERROR, Exit, Failure};
 use session::{
     Common, CommonArgs, Program, Run, Schema, Session, check_no_key_on_stdin, key_store, keys,
 };
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -72,7 +73,7 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches();
+    let parsed = described().try_get_matches();
     let parsed = parsed.and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         let command: Box<dyn Run> = match (cli.command, Guide::for_person(&cli.common)) {
@@ -96,6 +97,28 @@ pub fn main() -> ExitCode {
     run(command, &common, words).into()
 }
 
+/// The program as it is described to whoever asks, or mistyped something: in colour or not, as `--color`
+/// says, which is not parsed by then.
+fn described() -> clap::Command {
+    let options: Vec<OsString> = options_typed().collect();
+    let value = options.iter().enumerate().find_map(|(at, option)| {
+        let option = option.to_str()?;
+        match option.strip_prefix("--color")? {
+            "" => options.get(at + 1)?.to_str(),
+            value => value.strip_prefix('='),
+        }
+    });
+    // A word that is none is refused by the parser.
+    let color = value.and_then(|value| clap::ColorChoice::from_str(value, false).ok());
+    Cli::command().color(color.unwrap_or_default())
+}
+
+/// The arguments of the process up to the end of options.
+fn options_typed() -> impl Iterator<Item = OsString> {
+    let arguments = std::env::args_os().skip(1);
+    arguments.take_while(|argument| argument != "--")
+}
+
 /// Prints what was asked about the program itself. Nobody who stops reading misses anything.
 fn said_itself(text: &clap::Error) -> Exit {
     let printed = standard::stdout().map(drop).and_then(|()| text.print());
@@ -112,11 +135,11 @@ fn said_itself(text: &clap::Error) -> Exit {
 
 /// What there is to say to a command line without a command, where nobody can be asked.
 fn no_command() -> clap::Error {
-    let program = Cli::command().subcommand_required(true);
+    let program = described().subcommand_required(true);
     let parsed = program.arg_required_else_help(true).try_get_matches();
-    parsed.err().unwrap_or_else(|| {
-        Cli::command().error(ErrorKind::MissingSubcommand, "a command is missing")
-    })
+    parsed
+        .err()
+        .unwrap_or_else(|| described().error(ErrorKind::MissingSubcommand, "a command is missing"))
 }
 
 /// The command without its arguments, which may be secret: `conf set`.
@@ -133,10 +156,8 @@ fn command_words(matches: &ArgMatches) -> String {
 /// A command line that makes no sense, as an object too where `--json` is on it. What is quoted of it
 /// may be a secret.
 fn say_usage(error: &clap::Error) {
-    let arguments = std::env::args_os().skip(1);
-    let mut options = arguments.take_while(|argument| argument != "--");
     let ui = Ui::new(
-        options.any(|option| option == "--json"),
+        options_typed().any(|option| option == "--json"),
         false,
         0,
         ColorChoice::Never,

@@ -67,3 +67,61 @@ fn a_standard_output_that_cannot_be_written_is_an_error() {
     }
     assert_eq!(place.read("a.img"), before);
 }
+
+#[test]
+fn help_and_usage_errors_are_in_colour_where_color_says_so() {
+    let place = Place::new();
+    let unknown = ["fix", "--unknown"];
+    let no_value = ["info", "--bank"];
+    for words in [
+        &["--help"][..],
+        &["fix", "--help"],
+        &["help"],
+        &unknown,
+        &no_value,
+        &[],
+    ] {
+        for (color, shown) in [
+            (&["--color", "always"][..], true),
+            (&["--color=always"], true),
+            (&["--color=never"], false),
+            (&["--color", "never"], false),
+        ] {
+            let arguments: Vec<&str> = color.iter().chain(words).copied().collect();
+            let ran = place.run(&arguments);
+            let said = ran.stdout() + &ran.stderr();
+            assert_eq!(said.contains('\x1b'), shown, "{arguments:?}: {said}");
+        }
+    }
+    // What stands behind the end of options is none.
+    let ran = place.run(&["info", "--unknown", "--", "--color=always"]);
+    assert!(!ran.stderr().contains('\x1b'), "{}", ran.stderr());
+}
+
+#[test]
+fn no_colour_is_on_a_terminal_that_was_asked_for_none() {
+    let place = Place::new();
+    for (environment, arguments, shown) in [
+        ("", "--unknown", true),
+        ("", "--help", true),
+        ("NO_COLOR=1", "--unknown", false),
+        ("NO_COLOR=1", "--help", false),
+        ("", "--color never --unknown", false),
+        ("", "fix --help --color never", false),
+        ("", "--color never", false),
+    ] {
+        let line = format!("env {environment} TERM=xterm {BOOTBANK} {arguments} </dev/null");
+        let ran = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env_remove("NO_COLOR")
+            .current_dir(place.path())
+            .output();
+        let Ok(ran) = ran else {
+            eprintln!("skipped: no script(1) to make a terminal");
+            return;
+        };
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(!said.is_empty());
+        assert_eq!(said.contains("\x1b["), shown, "{line}: {said:?}");
+    }
+}
