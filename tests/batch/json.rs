@@ -162,6 +162,10 @@ fn objects(place: &Place, line: &str) -> String {
     let objects = ran.objects();
     let code = ran.code();
     assert!((0..=6).contains(&code), "{line}: {code}\n{}", ran.stderr());
+    for object in &objects {
+        let has = |key: &str| object[key].is_string();
+        assert!(has("schema") && has("target"), "{line}: {object}");
+    }
     // `verify` finds errors; it does not fail for them.
     if code > 1 && !line.starts_with("verify") {
         let failed = |object: &serde_json::Value| object["error"]["message"].is_string();

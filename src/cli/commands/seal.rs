@@ -48,6 +48,8 @@ pub struct Seal {
 #[derive(JsonSchema, Serialize)]
 struct Operations {
     schema: &'static str,
+    /// Empty: the operations are the same for every target.
+    target: &'static str,
     operations: Vec<Listed>,
 }
 
@@ -135,6 +137,7 @@ fn list(session: &Session) {
     });
     session.ui.json(&Operations {
         schema: SCHEMA,
+        target: "",
         operations: operations.into(),
     });
 }
