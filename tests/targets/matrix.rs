@@ -248,9 +248,16 @@ fn options_about_banks_and_disks_are_refused_for_a_state_file() {
         ),
         (&["--in-place"], "--in-place is about the room in a bank"),
     ] {
-        let ran = host.run(&[&["fix", "backup"], option].concat());
-        assert_eq!(ran.code, 2, "{option:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains(says), "{option:?}: {}", ran.stderr);
+        for way in [&[][..], &["-n"], &["--check"], &["-o", "copy"]] {
+            let ran = host.run(&[&["fix", "backup"], option, way].concat());
+            assert_eq!(ran.code, 2, "{option:?} {way:?}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains(says),
+                "{option:?} {way:?}: {}",
+                ran.stderr
+            );
+        }
+        assert!(!host.path("copy").exists(), "{option:?}");
     }
     let ran = host.run(&["conf", "list", "backup", "--table", "gpt"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);

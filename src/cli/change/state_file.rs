@@ -1,6 +1,5 @@
 //! The way of a target that is a state file: the new file is made beside it and takes its name.
 
-use super::args::Mode;
 use super::ask::which_file_in_words;
 use super::copy::Making;
 use super::one::context;
@@ -113,8 +112,7 @@ impl One<'_> {
         file: &WholeFile,
         object: &mut ChangeObject,
     ) -> Result<(Plan, Option<Identity>), Failure> {
-        let in_place = self.job.way.method == Method::InPlace;
-        if in_place && !matches!(self.job.way.mode, Mode::Output { .. }) {
+        if self.job.way.method == Method::InPlace {
             return Err(Failure::usage(
                 "--in-place is about the room in a bank, and this is a state file, which has none",
             )
