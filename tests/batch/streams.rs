@@ -125,3 +125,37 @@ fn no_colour_is_on_a_terminal_that_was_asked_for_none() {
         assert_eq!(said.contains("\x1b["), shown, "{line}: {said:?}");
     }
 }
+
+#[test]
+fn a_directory_in_the_place_of_an_input_file_is_wrong_usage() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "a.img");
+    place.copy("esxi70u1-both", "b.img");
+    place.write(
+        "plan.toml",
+        "[[file]]\npath = \"etc/motd\"\nfrom = \"dir\"\n",
+    );
+    std::fs::create_dir(place.path().join("dir")).unwrap();
+    let before = place.read("a.img");
+    for line in [
+        "put a.img dir etc/motd",
+        "state import a.img dir",
+        "apply dir a.img",
+        "apply plan.toml a.img",
+        "apply --host-map dir plan.toml a.img",
+        "station --apply dir -y",
+        "fix --from-file dir",
+        "info --key-file dir a.img",
+        "info --recovery-key dir a.img",
+        "host set a.img --ssh-key dir",
+        "store set b.img -c esx -g hardware -k pci_devices -i 0000:00:14.0 --file dir",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let ran = place.run(&arguments).expect(2);
+        let said = ran.stderr();
+        assert!(said.contains("dir is a directory"), "{line}: {said}");
+    }
+    let ran = redirected(&place, &["put", "a.img", "-", "etc/motd"], "<dir").expect(2);
+    assert!(ran.stderr().contains("is a directory"), "{}", ran.stderr());
+    assert_eq!(place.read("a.img"), before);
+}

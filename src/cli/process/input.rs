@@ -4,7 +4,7 @@ use super::needs::is_stream;
 use crate::cli::report::Failure;
 use crate::cli::terminal::standard;
 use std::fs::File;
-use std::io::{self, Read as _, Stdin};
+use std::io::{ErrorKind, Read as _, Stdin};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,29 +42,42 @@ fn readable_stdin() -> Result<Stdin, Failure> {
 /// The content of a file, or of standard input where it is `-`.
 ///
 /// # Errors
-/// What the operating system reported, or an input larger than any state; standard input taken
-/// twice.
+/// As [`first_bytes`]; an input larger than any state.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    let read = if is_stream(path) {
-        take_stdin()?
-            .lock()
-            .take(LIMIT + 1)
-            .read_to_end(&mut content)
-    } else {
-        File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content))
-    };
-    let shown = path.display();
-    match read {
-        Ok(_) if content.len() as u64 > LIMIT => Err(Failure::usage(format!(
-            "{shown} is larger than {} MiB",
+    let content = first_bytes(path, LIMIT + 1)?;
+    match content.len() as u64 > LIMIT {
+        true => Err(Failure::usage(format!(
+            "{} is larger than {} MiB",
+            path.display(),
             LIMIT >> 20
         ))),
+        false => Ok(content),
+    }
+}
+
+/// The content of a file, or of standard input where it is `-`, up to that many bytes.
+///
+/// # Errors
+/// What the operating system reported; standard input taken twice.
+pub fn first_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    let (shown, read) = if is_stream(path) {
+        let read = take_stdin()?.lock().take(limit).read_to_end(&mut content);
+        ("standard input".to_owned(), read)
+    } else {
+        let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content));
+        (path.display().to_string(), read)
+    };
+    match read.map_err(|error| (error.kind(), error)) {
         Ok(_) => Ok(content),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // The sandbox lets no directory be opened that is to be a file, and calls it a lack of permission.
+        Err((kind, _)) if kind == ErrorKind::IsADirectory || path.is_dir() => Err(Failure::usage(
+            format!("{shown} is a directory, and a file is to be read here"),
+        )),
+        Err((ErrorKind::NotFound | ErrorKind::NotADirectory, _)) => {
             Err(Failure::usage(format!("{shown} does not exist")))
         }
-        Err(error) => Err(Failure::io(format!("cannot read {shown}: {error}"))),
+        Err((_, error)) => Err(Failure::io(format!("cannot read {shown}: {error}"))),
     }
 }
 

@@ -13,7 +13,7 @@ mod signals;
 
 pub use again::{Again, Told};
 pub use confine::confine_to;
-pub use input::{bytes, take_stdin, text};
+pub use input::{bytes, first_bytes, take_stdin, text};
 pub use links::Links;
 pub use means::check_means;
 pub use needs::{Needs, is_stream, may_be_packed};

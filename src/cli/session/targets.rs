@@ -5,7 +5,7 @@
 //! grow with what the targets hold.
 
 use super::Session;
-use crate::cli::process::{is_stream, take_stdin};
+use crate::cli::process::{first_bytes, is_stream};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::Ui;
 use crate::host::Host;
@@ -14,8 +14,6 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_pars
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -101,21 +99,7 @@ impl TargetArgs {
 }
 
 fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: io::Error| {
-        let text = format!("cannot read the list {}: {error}", list.display());
-        match error.kind() {
-            io::ErrorKind::NotFound => Failure::usage(text),
-            _ => Failure::io(text),
-        }
-    };
-    let mut text = Vec::new();
-    let limit = LONGEST_LIST + 1;
-    if is_stream(list) {
-        take_stdin()?.lock().take(limit).read_to_end(&mut text)
-    } else {
-        File::open(list).and_then(|file| file.take(limit).read_to_end(&mut text))
-    }
-    .map_err(failed)?;
+    let text = first_bytes(list, LONGEST_LIST + 1)?;
     if text.len() as u64 > LONGEST_LIST || text.contains(&0) {
         return Err(Failure::usage(format!(
             "{} is not a list of targets with one path on each line",
