@@ -98,6 +98,7 @@ pub(super) fn from_error(error: &Error) -> Finding {
 fn layer_of(cause: &Cause) -> &'static str {
     match cause {
         Cause::Table(_)
+        | Cause::NoWholeBank(_)
         | Cause::NoBank(_)
         | Cause::Installer(_)
         | Cause::Cut(_)

@@ -107,6 +107,20 @@ pub enum MediumError {
         /// What it is.
         what: &'static str,
     },
+    /// Where an output is to go is a disk or a part of one.
+    #[error("{} is a block device, and the output must be a file", path.display())]
+    OutputIsDisk {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Where an output is to go is something else than a file.
+    #[error("{} is a {what}, and the output must be a file", path.display())]
+    OutputNotFile {
+        /// What was asked for.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// It takes no writes.
     #[error("{} is read-only: {why}", path.display())]
     ReadOnly {
@@ -333,6 +347,8 @@ impl MediumError {
             MediumError::NotFound { .. }
             | MediumError::IsDirectory { .. }
             | MediumError::NotRegular { .. }
+            | MediumError::OutputIsDisk { .. }
+            | MediumError::OutputNotFile { .. }
             | MediumError::Described { .. }
             | MediumError::PartitionNode { .. } => ErrorKind::Usage,
             MediumError::Nbd { source, .. } => source.kind(),

@@ -1,11 +1,13 @@
 //! How a new file gets its name: none at first, or one beside the final one, and never that of a file
 //! that is not to be replaced.
 
+use super::node::special;
 use super::{Identity, MediumError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 /// Other partial files of the same process that may be in the way.
@@ -29,10 +31,14 @@ pub(super) fn final_place(
     if metadata.is_dir() {
         return Err(MediumError::IsDirectory { path: path.into() });
     }
-    if !metadata.is_file() {
-        return Err(MediumError::NotRegular {
+    let kind = metadata.file_type();
+    if kind.is_block_device() {
+        return Err(MediumError::OutputIsDisk { path: path.into() });
+    }
+    if !kind.is_file() {
+        return Err(MediumError::OutputNotFile {
             path: path.into(),
-            what: "device, pipe or socket",
+            what: special(kind),
         });
     }
     if !force {

@@ -6,7 +6,7 @@ use super::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
@@ -67,6 +67,15 @@ impl Identity {
     }
 }
 
+/// What is neither a file, a directory nor a disk, in words.
+pub(super) fn special(kind: FileType) -> &'static str {
+    match () {
+        () if kind.is_fifo() => "named pipe",
+        () if kind.is_socket() => "socket",
+        () => "character device",
+    }
+}
+
 /// A path that leads to a regular file or a block device.
 pub(super) struct Node<'a> {
     path: PathBuf,
@@ -92,25 +101,18 @@ impl<'a> Node<'a> {
             },
         })?;
         let kind = metadata.file_type();
-        let what = match () {
-            () if kind.is_file() || kind.is_block_device() => {
-                return Ok(Node {
-                    path: path.into(),
-                    metadata,
-                    host,
-                });
-            }
-            () if kind.is_dir() => {
-                return Err(MediumError::IsDirectory { path: path.into() });
-            }
-            () if kind.is_fifo() => "named pipe",
-            () if kind.is_socket() => "socket",
-            () => "character device",
-        };
-        Err(MediumError::NotRegular {
-            path: path.into(),
-            what,
-        })
+        match () {
+            () if kind.is_file() || kind.is_block_device() => Ok(Node {
+                path: path.into(),
+                metadata,
+                host,
+            }),
+            () if kind.is_dir() => Err(MediumError::IsDirectory { path: path.into() }),
+            () => Err(MediumError::NotRegular {
+                path: path.into(),
+                what: special(kind),
+            }),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -32,6 +32,9 @@ pub enum Cause {
     /// The partition table.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The partition table leads past the end of the medium, and no bank that lies on it can be read.
+    #[error("{0}; no whole bank is there")]
+    NoWholeBank(TableError),
     /// A bank.
     #[error(transparent)]
     Bank(#[from] BankError),
@@ -214,7 +217,7 @@ impl Error {
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match &self.cause {
-            Cause::Table(error) => error.kind(),
+            Cause::Table(error) | Cause::NoWholeBank(error) => error.kind(),
             Cause::Bank(error) => error.kind(),
             Cause::Fat(error) => error.kind(),
             Cause::State(error) => error.kind(),
@@ -260,7 +263,9 @@ impl Error {
             Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => {
                 self.partition.or_else(|| error.partition())
             }
-            Cause::Table(error) => self.partition.or_else(|| error.partition()),
+            Cause::Table(error) | Cause::NoWholeBank(error) => {
+                self.partition.or_else(|| error.partition())
+            }
             _ => self.partition,
         }
     }
@@ -268,7 +273,7 @@ impl Error {
     /// The byte of the medium it was met at, where that is known.
     pub fn offset(&self) -> Option<u64> {
         match &self.cause {
-            Cause::Table(error) => error.offset(),
+            Cause::Table(error) | Cause::NoWholeBank(error) => error.offset(),
             Cause::Unopened(error) => error.offset(),
             Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.offset(),
             _ => None,

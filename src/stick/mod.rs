@@ -128,7 +128,10 @@ impl<'m, 'k> Stick<'m, 'k> {
         look: Look,
     ) -> Result<Self, Error> {
         Self::open_by(medium, settings, look).map_err(|error| {
-            let of_table = matches!(error.cause, Cause::Table(_) | Cause::NoBank(_));
+            let of_table = matches!(
+                error.cause,
+                Cause::Table(_) | Cause::NoWholeBank(_) | Cause::NoBank(_)
+            );
             if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
                 return error;
             }
@@ -181,7 +184,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         }
         let none_opened = !found.iter().any(|(_, bank)| bank.is_ok());
         if let (true, Some(fault)) = (none_opened, table.faults.first()) {
-            return Err(fault.into());
+            return Err(Cause::NoWholeBank(fault.clone().into()).into());
         }
         if found.is_empty() {
             return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());

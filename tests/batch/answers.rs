@@ -1,6 +1,6 @@
 //! Answers that must not be lost, and files that must not be lost to them.
 
-use crate::run::{BOOTBANK, Place};
+use crate::run::{BOOTBANK, Place, Run};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -154,4 +154,40 @@ fn a_printed_command_can_be_pasted_whatever_the_name() {
         .status();
     assert!(status.unwrap().success(), "{line}");
     place.run(&["fix", "--check", "my stick.img"]).expect(1);
+}
+
+#[test]
+fn a_hint_names_only_what_works() {
+    let place = Place::new();
+    let image = place.copy(PROFILE, "a.img");
+    // Where there is no place for an undo file.
+    let homeless = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env_remove("XDG_STATE_HOME").env_remove("HOME");
+        Run(command.output().unwrap())
+    };
+    let said = homeless(&["fix", "a.img"]).expect(3).stderr();
+    assert!(
+        said.contains("-z FILE") && said.contains("--no-undo"),
+        "{said}"
+    );
+    let said = homeless(&["fix", "--in-place", "-y", "a.img"])
+        .expect(3)
+        .stderr();
+    assert!(
+        said.contains("-z FILE") && !said.contains("--no-undo"),
+        "{said}"
+    );
+    homeless(&["fix", "--in-place", "-y", "-z", "a.undo", "a.img"]).expect(0);
+    homeless(&["undo", "a.undo", "a.img"]).expect(0);
+    homeless(&["fix", "--no-undo", "a.img"]).expect(0);
+    // Of an image that ends inside its first bank nothing can be read.
+    let whole = fs::read(image).unwrap();
+    place.write("cut.img", &whole[..6 << 20]);
+    for command in ["info", "fix"] {
+        let said = place.run(&[command, "cut.img"]).expect(4).stderr();
+        assert!(said.contains("missing); no whole bank is there"), "{said}");
+        assert!(said.contains("make the image again"), "{said}");
+        assert!(!said.contains("bootbank info"), "{said}");
+    }
 }

@@ -116,6 +116,46 @@ fn a_disk_of_4096_byte_sectors_is_changed_when_told_to_and_undone() {
 }
 
 #[test]
+fn an_image_for_other_sectors_than_the_disk_has_can_be_looked_into_as_the_hint_says() {
+    let Some(disk) = Disk::attach("esxi67-4kn", &[]) else {
+        return;
+    };
+    for command in [&["info"][..], &["fix", "-y"]] {
+        let refused = disk.refuses(&[command, &[disk.node()]].concat(), 3);
+        refused
+            .says("read with sectors of 512 bytes")
+            .says("losetup --sector-size 4096");
+    }
+    disk.run(&["info", text(&disk.image)]).exits(0);
+    let Disk {
+        bench,
+        device,
+        image,
+    } = disk;
+    drop(device);
+    let device = LoopDevice::attach(&image, &["--sector-size", "4096"]).unwrap();
+    bench.run(&["info", text(device.node())]).exits(0);
+}
+
+#[test]
+fn a_disk_is_no_output_and_the_hint_leads_to_one() {
+    let Some(disk) = Disk::attach("esxi67-fresh", &[]) else {
+        return;
+    };
+    let source = disk.bench.path("source.img");
+    fs::copy(&disk.image, &source).unwrap();
+    for force in [&[][..], &["--force"]] {
+        let arguments = [&["fix", "-o", disk.node(), text(&source)], force].concat();
+        disk.refuses(&arguments, 2)
+            .says("is a block device, and the output must be a file")
+            .says(&format!("dd if=FILE of={}", disk.node()));
+    }
+    disk.refuses(&["get", disk.node(), "etc/hosts", "/dev/null"], 2)
+        .says("is a character device, and the output must be a file")
+        .says("- is standard output");
+}
+
+#[test]
 fn a_device_named_by_its_address_needs_no_leave() {
     let Some(disk) = Disk::attach("esxi67-fresh", &[]) else {
         return;

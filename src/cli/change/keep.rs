@@ -6,6 +6,7 @@ use super::{ChangeObject, One, Outcome, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::{quoted_path, size};
 use crate::commit::{self, FileUndo, UndoError, UndoFile};
+use crate::fat::Method;
 use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,12 @@ impl One<'_> {
             return Ok(None);
         }
         let file = file().map_err(crate::stick::Error::from)?;
-        let Some(path) = undo_store::choose(&self.job.way.undo, target.0, &file)? else {
+        let place = undo_store::choose(&self.job.way.undo, target.0, &file);
+        let place = place.map_err(|failure| match self.job.way.method {
+            Method::SecondCopy => failure,
+            Method::InPlace => failure.hint("name a file with -z FILE: --in-place needs one"),
+        });
+        let Some(path) = place? else {
             return Ok(None);
         };
         if file.len() > undo_store::LARGEST {
@@ -73,7 +79,7 @@ impl One<'_> {
                 size(undo_store::LARGEST)
             );
             return Err(Failure::refused(text)
-                .hint("--bank N changes one bank at a time; --no-undo writes no undo file"));
+                .hint("--bank N changes one bank at a time; -o FILE writes a changed copy, which needs no undo file"));
         }
         let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {

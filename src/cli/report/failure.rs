@@ -1,12 +1,13 @@
 //! Why a target could not be treated, as a message, a hint and an exit code.
 
 use super::exit::Exit;
-use super::hints::{hint, medium_hint};
+use super::hints::{hint, medium_hint, other_sectors_hint};
 use super::object::{ErrorObject, FailedObject};
 use crate::cli::terminal::{Ui, shown};
 use crate::commit::CommitError;
 use crate::error::ErrorKind;
 use crate::medium::MediumError;
+use crate::partition::TableError;
 use crate::stick::{Cause, Error};
 use std::path::Path;
 
@@ -33,6 +34,17 @@ impl Failure {
             partition: None,
             path: None,
             offset: None,
+        }
+    }
+
+    /// Why a medium could not be opened whose sectors have this size, where it says so itself.
+    pub fn of_medium(error: &Error, sector_size: Option<u32>) -> Self {
+        let failure = Failure::from(error);
+        match (sector_size, &error.cause) {
+            (Some(_), Cause::Table(TableError::SectorSizeWrong { found, .. })) => {
+                failure.hint(other_sectors_hint(*found))
+            }
+            _ => failure,
         }
     }
 

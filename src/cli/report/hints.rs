@@ -85,6 +85,16 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         }
         Cause::NothingLeft { error, .. } => return hint(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
+        Cause::NoWholeBank(
+            TableError::Partition {
+                fault: PartitionFault::PastEnd { .. },
+                ..
+            }
+            | TableError::EbrPastEnd { .. },
+        ) => {
+            "the medium is cut off before the end of its first bank, or its table is for a larger one; make the image again from the medium, or from a whole copy"
+        }
+        Cause::NoWholeBank(error) => return table_hint(error),
         Cause::Cut(_) => {
             "what is there can be read, and nothing is written; make the image again from the medium, or from a whole copy"
         }
@@ -109,7 +119,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }
         Cause::Undo(UndoError::TooManyParts { .. }) => {
-            "nothing was written; --no-undo writes no undo file: copy the medium first"
+            "nothing was written; make the change in parts, or write a changed copy with -o FILE, which needs no undo file"
         }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
             "name the undo file first, then the medium: bootbank undo FILE STICK"
@@ -132,6 +142,13 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// What to do about a medium on a disk whose sectors have another size than its table is for.
+pub(super) fn other_sectors_hint(found: u32) -> String {
+    format!(
+        "no host boots this medium from a disk with such sectors; copy it to a file to look into it, or attach that file with `losetup --sector-size {found}`"
+    )
 }
 
 /// What to do where the loader's table is broken and another one is whole.
@@ -310,6 +327,11 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
                 .to_owned()
         }
+        MediumError::OutputIsDisk { path } => format!(
+            "name a file, and copy that to the disk, for example with: dd if=FILE of={} bs=4M conv=fsync",
+            quoted_path(path)
+        ),
+        MediumError::OutputNotFile { .. } => "name a file; - is standard output".to_owned(),
         MediumError::IsDirectory { .. } => {
             "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }

@@ -174,8 +174,10 @@ impl Session {
         }
         let source = self.open_source(path)?;
         let medium = CachedReads::new(&source);
-        let settings = self.settings(source.logical_sector_size());
-        let stick = Stick::open_to_look(&medium, settings, self.common.look)?;
+        let sector_size = source.logical_sector_size();
+        let settings = self.settings(sector_size);
+        let stick = Stick::open_to_look(&medium, settings, self.common.look)
+            .map_err(|error| Failure::of_medium(&error, sector_size))?;
         let found = look(&Opened::Medium(stick), source.target())?;
         self.ui.detail(&format!(
             "{}: {} bytes read",
@@ -208,7 +210,8 @@ impl Session {
         medium: &'m dyn ReadAt,
         sector_size: Option<u32>,
     ) -> Result<Stick<'m, '_>, Failure> {
-        Ok(Stick::open(medium, self.settings(sector_size))?)
+        Stick::open(medium, self.settings(sector_size))
+            .map_err(|error| Failure::of_medium(&error, sector_size))
     }
 
     /// Looks into a target and shows what was found, or why nothing was: `schema` is that of the
