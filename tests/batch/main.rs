@@ -6,6 +6,7 @@ mod apply;
 mod ci;
 mod docs;
 mod foreign;
+mod foretold;
 mod json;
 // Other test crates use more of it.
 #[allow(dead_code)]

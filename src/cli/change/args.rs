@@ -190,7 +190,8 @@ impl Way {
                 "--avoid names sectors of one medium, but there are several targets; change that medium by itself",
             ));
         }
-        let on_a_copy = matches!(mode, Mode::Output { .. });
+        // With --dry-run or --check too: what is told is what would be done without them.
+        let on_a_copy = args.output.is_some();
         if on_a_copy && args.undo_file.is_some() {
             return Err(Failure::usage(
                 "--undo-file is for a change of the target itself, and with --output that stays as it is; leave one of the two out",
@@ -203,7 +204,7 @@ impl Way {
         }
         let undo = match &args.undo_file {
             Some(file) => UndoPlace::File(file.clone()),
-            None if args.no_undo => UndoPlace::None,
+            None if args.no_undo || on_a_copy => UndoPlace::None,
             None => UndoPlace::Default,
         };
         Ok(Way {

@@ -18,29 +18,25 @@ pub(super) struct PlacedUndo {
 }
 
 impl One<'_> {
-    /// The undo file, if one is wanted, and its place, found fit for it. Writes nothing.
-    pub(super) fn prepare_undo(
+    /// The undo file, if one is wanted. It is not written yet.
+    pub(super) fn undo_of(
         &self,
         plan: &Plan,
         stick: &Stick<'_, '_>,
         target: &Target,
-        object: &mut ChangeObject,
-    ) -> Result<Option<PlacedUndo>, Failure> {
+    ) -> Result<Option<UndoFile>, Failure> {
         let command = &self.job.session.program.command_words;
         let about = About::new(plan, target, command);
-        let undo = stick.undo_of(plan, about.to_map());
-        let target = (target.path(), target.identity());
-        self.place_undo(|| undo.to_file(), plan, target, object)
+        self.wanted_undo(|| stick.undo_of(plan, about.to_map()).to_file())
     }
 
-    /// The same for a state file, whose old content the undo file holds.
-    pub(super) fn prepare_undo_of_file(
+    /// The same for a state file of this host, whose old content the undo file holds.
+    pub(super) fn undo_of_file(
         &self,
         plan: &Plan,
         file: &WholeFile,
         (host, new): (Option<String>, &[u8]),
-        object: &mut ChangeObject,
-    ) -> Result<Option<PlacedUndo>, Failure> {
+    ) -> Result<Option<UndoFile>, Failure> {
         let command = &self.job.session.program.command_words;
         let mut about = About::of_file(plan, file.path(), command);
         about.host = host;
@@ -49,29 +45,17 @@ impl One<'_> {
             new: commit::digest(new),
             about: about.to_map(),
         };
-        let target = (file.path(), file.identity());
-        self.place_undo(|| undo.to_file(), plan, target, object)
+        self.wanted_undo(|| undo.to_file())
     }
 
-    fn place_undo(
+    fn wanted_undo(
         &self,
         file: impl FnOnce() -> Result<UndoFile, UndoError>,
-        plan: &Plan,
-        target: (&Path, Identity),
-        object: &mut ChangeObject,
-    ) -> Result<Option<PlacedUndo>, Failure> {
+    ) -> Result<Option<UndoFile>, Failure> {
         if self.job.way.undo == UndoPlace::None {
             return Ok(None);
         }
         let file = file().map_err(crate::stick::Error::from)?;
-        let place = undo_store::choose(&self.job.way.undo, target.0, &file);
-        let place = place.map_err(|failure| match self.job.way.method {
-            Method::SecondCopy => failure,
-            Method::InPlace => failure.hint("name a file with -z FILE: --in-place needs one"),
-        });
-        let Some(path) = place? else {
-            return Ok(None);
-        };
         if file.len() > undo_store::LARGEST {
             let text = format!(
                 "the undo file would be {}, more than the limit of {}; nothing was written",
@@ -81,6 +65,28 @@ impl One<'_> {
             return Err(Failure::refused(text)
                 .hint("--bank N changes one bank at a time; -o FILE writes a changed copy, which needs no undo file"));
         }
+        Ok(Some(file))
+    }
+
+    /// The place of the undo file, found fit for it. Writes nothing.
+    pub(super) fn place_undo(
+        &self,
+        file: Option<UndoFile>,
+        plan: &Plan,
+        target: (&Path, Identity),
+        object: &mut ChangeObject,
+    ) -> Result<Option<PlacedUndo>, Failure> {
+        let Some(file) = file else {
+            return Ok(None);
+        };
+        let place = undo_store::choose(&self.job.way.undo, target.0, &file);
+        let place = place.map_err(|failure| match self.job.way.method {
+            Method::SecondCopy => failure,
+            Method::InPlace => failure.hint("name a file with -z FILE: --in-place needs one"),
+        });
+        let Some(path) = place? else {
+            return Ok(None);
+        };
         let in_memory = undo_place::check(&path, plan, target, &self.job.session.host)?;
         if in_memory {
             let text = format!(

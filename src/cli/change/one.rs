@@ -108,7 +108,11 @@ impl One<'_> {
             sector_size: source.logical_sector_size(),
             ..source.target().map(Origin::of).unwrap_or_default()
         };
-        self.planned(&source, origin, object, |_, _, plan, object| {
+        self.planned(&source, origin, object, |_, stick, plan, object| {
+            // A change for which there can be no undo file is none that would be made.
+            if let (Some(target), false) = (source.target(), plan.is_empty()) {
+                self.undo_of(plan, stick, target)?;
+            }
             Ok(self.previewed(plan, object))
         })
     }
@@ -155,7 +159,9 @@ impl One<'_> {
                     return Ok(Exit::Done);
                 }
                 object.outcome = Outcome::WouldChange;
-                let undo = self.prepare_undo(plan, stick, &target, object)?;
+                let undo = self.undo_of(plan, stick, &target)?;
+                let place = (target.path(), target.identity());
+                let undo = self.place_undo(undo, plan, place, object)?;
                 let kind = Kind::of(path, host)?;
                 let which = which_in_words(stick, &target);
                 let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref(), object);

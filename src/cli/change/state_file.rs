@@ -25,7 +25,10 @@ impl One<'_> {
         object: &mut ChangeObject,
     ) -> Result<Exit, Failure> {
         let file = self.job.session.read_state_file(path)?;
-        let (plan, _) = self.planned_for(&file, object)?;
+        let (plan, identity) = self.planned_for(&file, object)?;
+        if let Some(content) = plan.new_file() {
+            self.undo_of_file(&plan, &file, (name_in(identity), content))?;
+        }
         Ok(self.previewed(&plan, object))
     }
 
@@ -42,8 +45,8 @@ impl One<'_> {
         };
         object.outcome = Outcome::WouldChange;
         let which = which_file_in_words(object.bytes_read, identity.clone());
-        let host = identity.and_then(|identity| identity.name);
-        let undo = self.prepare_undo_of_file(&plan, &file, (host, content), object)?;
+        let undo = self.undo_of_file(&plan, &file, (name_in(identity), content))?;
+        let undo = self.place_undo(undo, &plan, (path, file.identity()), object)?;
         let confirmed = self.confirm((path, &which), Kind::State, &plan, undo.as_ref(), object);
         let working = self.begin(confirmed, undo.as_ref(), object)?;
         let new = self.job.session.outputs.take_like(path);
@@ -136,4 +139,9 @@ impl One<'_> {
         self.show(&plan, object)?;
         Ok((plan, saved.identity()))
     }
+}
+
+/// The name of the host whose state it is.
+fn name_in(identity: Option<Identity>) -> Option<String> {
+    identity.and_then(|identity| identity.name)
 }

@@ -119,7 +119,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }
         Cause::Undo(UndoError::TooManyParts { .. }) => {
-            "nothing was written; make the change in parts, or write a changed copy with -o FILE, which needs no undo file"
+            "nothing was written; -o FILE writes a changed copy, which needs no undo file"
         }
         Cause::Undo(UndoError::NotAnUndoFile(_)) => {
             "name the undo file first, then the medium: bootbank undo FILE STICK"
