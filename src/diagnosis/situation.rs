@@ -31,8 +31,6 @@ const INTEL: u16 = 0x8086;
 pub struct UsbControllers {
     /// Those that are, and the bridges above them where these are known.
     pub addresses: Vec<PciAddress>,
-    /// How many of them are passed through.
-    pub passed_through: usize,
     /// Devices that are passed through, and of which nothing tells whether they are.
     pub unclear: Vec<PciAddress>,
 }
@@ -332,9 +330,7 @@ impl<'b> Situation<'b> {
     /// The USB host controllers that states of a medium name, and on its own machine all that this
     /// has, each with the bridges above.
     pub fn usb_controllers(&self, banks: &[BankDevices]) -> UsbControllers {
-        let mut usb = UsbControllers::default();
         let mut addresses = BTreeSet::new();
-        let mut passed_through = BTreeSet::new();
         let mut unclear = BTreeSet::new();
         for device in banks
             .iter()
@@ -347,9 +343,6 @@ impl<'b> Situation<'b> {
             match self.is_usb(device) {
                 Some(true) => {
                     addresses.insert(address);
-                    if device.passthrough {
-                        passed_through.insert(address);
-                    }
                 }
                 None if device.passthrough => {
                     unclear.insert(address);
@@ -366,10 +359,10 @@ impl<'b> Situation<'b> {
         }
         // One of the two files of a state may tell what the other does not.
         unclear.retain(|address| !addresses.contains(address));
-        usb.addresses = addresses.into_iter().collect();
-        usb.passed_through = passed_through.len();
-        usb.unclear = unclear.into_iter().collect();
-        usb
+        UsbControllers {
+            addresses: addresses.into_iter().collect(),
+            unclear: unclear.into_iter().collect(),
+        }
     }
 
     /// Whether a device may be the controller of a boot medium, by all that is known of it: network adapters,

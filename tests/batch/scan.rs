@@ -153,6 +153,17 @@ fn usb_controllers_are_given_back_by_class_and_by_the_name_of_their_adapter() {
         .collect();
     assert_eq!(passed.len(), 1);
     assert_eq!(passed[0]["addresses"][0], "0000:00:1d.0");
+    // A second run has nothing to change, and says the same of what stays: to a person and to a script.
+    let again = place.run(&["fix", "--usb", "--json", "new.img"]).expect(0);
+    let object = &again.objects()[0];
+    assert_eq!(object["outcome"], "unchanged");
+    for said in [again.stderr(), object["warnings"].to_string()] {
+        assert!(
+            said.contains("0000:00:1d.0 is a USB controller cannot be told here; it stays"),
+            "{said}"
+        );
+    }
+    place.run(&["fix", "--usb", "--check", "new.img"]).expect(0);
     // Nothing is known of any.
     place.copy("esxi55-fragmented", "unknown.img");
     let before = place.read("unknown.img");

@@ -307,7 +307,7 @@ impl One<'_> {
             context: context(),
         };
         match &self.work {
-            Work::Edits { expect, edits } => {
+            Work::Edits { expect, edits, .. } => {
                 stick.check_expectations(expect, request.banks)?;
                 // What the machine at hand is, is found out only where it matters.
                 let known = edits.iter().any(Edit::passes_through);

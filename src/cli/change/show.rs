@@ -26,7 +26,7 @@ impl One<'_> {
         object.searched = plan.searched();
         let gate = ui.gate();
         object.banks = changed_banks(plan, gate);
-        for warning in &plan.warnings {
+        for warning in self.work.warnings().iter().chain(&plan.warnings) {
             self.job.warn(object, warning.clone());
         }
         self.warn_of_harm(plan, object);

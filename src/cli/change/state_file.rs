@@ -130,7 +130,7 @@ impl One<'_> {
         object.bytes_read = file.bytes().len() as u64;
         let saved = self.job.session.open_saved(file.path(), file.bytes())?;
         let plan = match self.work {
-            Work::Edits { expect, edits } => saved
+            Work::Edits { expect, edits, .. } => saved
                 .check_expectations(expect)
                 .and_then(|()| saved.plan(edits, context())),
             _ => Err(Error::from(Cause::NoBanks)),

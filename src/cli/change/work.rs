@@ -12,6 +12,8 @@ pub enum Work {
         expect: Expect,
         /// What to change.
         edits: Vec<Edit>,
+        /// What there is to warn of, whatever comes of the edits.
+        warnings: Vec<String>,
     },
     /// Put this `state.tgz` in place of the banks' own.
     Import(Vec<u8>),
@@ -55,6 +57,14 @@ impl Work {
         matches!(self, Work::Edits { .. } | Work::Import(_) | Work::Files(_))
     }
 
+    /// What there is to warn of, whatever comes of it.
+    pub(super) fn warnings(&self) -> &[String] {
+        match self {
+            Work::Edits { warnings, .. } => warnings,
+            _ => &[],
+        }
+    }
+
     /// Whether it claims to give every passed-through device back.
     pub(super) fn gives_all_back(&self) -> bool {
         matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::gives_all_back))
@@ -73,7 +83,10 @@ impl Work {
 
     /// Changes the configuration, whatever it is.
     pub fn edits(edits: Vec<Edit>) -> Self {
-        let expect = Expect::default();
-        Work::Edits { expect, edits }
+        Work::Edits {
+            expect: Expect::default(),
+            edits,
+            warnings: Vec::new(),
+        }
     }
 }

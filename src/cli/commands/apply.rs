@@ -143,7 +143,11 @@ impl Run for Apply {
         let files = self.contents(&plan)?;
         let paths = &self.targets.sticks;
         let targets = distinct(paths, &session.host, &session.ui);
-        let in_plan = |(expect, edits)| Work::Edits { expect, edits };
+        let in_plan = |(expect, edits)| Work::Edits {
+            expect,
+            edits,
+            warnings: Vec::new(),
+        };
         let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
         let Some(path) = &self.host_map else {
             let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;

@@ -6,6 +6,7 @@ use crate::cli::report::{Exit, Failure, whose_in_words};
 use crate::cli::session::{Run, Session, TargetArgs, changes_many, distinct};
 use crate::cli::terminal::{name, quoted_path, shown};
 use crate::diagnosis::{Situation, devices};
+use crate::edit::plan_file::Expect;
 use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::medium::{Target, TargetKind};
 use crate::ownership::Owner;
@@ -90,21 +91,26 @@ impl Fix {
                         whose_in_words(&situation.whose)
                     )));
                 }
-                let addresses = match self.boot_device {
+                let (addresses, warnings) = match self.boot_device {
                     true => {
                         opened.stick()?;
                         let target = target.ok_or_else(|| {
                             Failure::usage("a packed image hangs on no controller")
                                 .hint("name the device: bootbank fix -d ADDR")
                         })?;
-                        boot_device(&situation, target)?
+                        (boot_device(&situation, target)?, Vec::new())
                     }
                     false => usb_controllers(session, opened, &situation, &path)?,
                 };
-                Ok(Work::edits(vec![Edit::Owner(OwnerEdit {
+                let edit = Edit::Owner(OwnerEdit {
                     devices: Devices::PassedThroughAt(addresses),
                     owner: Owner::Vmkernel,
-                })]))
+                });
+                Ok(Work::Edits {
+                    expect: Expect::default(),
+                    edits: vec![edit],
+                    warnings,
+                })
             });
             (path, work)
         });
@@ -143,31 +149,30 @@ fn boot_device(situation: &Situation<'_>, target: &Target) -> Result<Vec<PciAddr
     )))
 }
 
-/// The USB host controllers among what is passed through.
+/// The USB host controllers of a medium, and what there is to warn of.
 fn usb_controllers(
     session: &Session,
     opened: &Opened<'_, '_>,
     situation: &Situation<'_>,
     target: &Path,
-) -> Result<Vec<PciAddress>, Failure> {
+) -> Result<(Vec<PciAddress>, Vec<String>), Failure> {
     let usb = situation.usb_controllers(&devices(opened, session.common.bank)?);
-    let path = name(target);
     let unclear: Vec<String> = usb.unclear.iter().map(ToString::to_string).collect();
     let unclear = unclear.join(", ");
-    if usb.passed_through == 0 && !unclear.is_empty() {
+    if usb.addresses.is_empty() && !unclear.is_empty() {
+        let path = name(target);
         return Err(Failure::refused(format!(
             "{path}: which of the passed-through devices are USB controllers cannot be told here: neither the state nor this machine tells the kind of {unclear}"
         ))
         .hint("run this on the host that boots from the medium; or name the devices: `bootbank fix -d ADDR`, or give all back: `bootbank fix`"));
     }
-    if !unclear.is_empty() {
-        let (any, stay) = match usb.unclear.len() {
-            1 => ("", "it stays"),
-            _ => ("any of ", "they stay"),
-        };
-        session.ui.warn(&format!(
-            "{path}: whether {any}{unclear} is a USB controller cannot be told here; {stay} passed through"
-        ));
-    }
-    Ok(usb.addresses)
+    let (any, stay) = match usb.unclear.len() {
+        0 => return Ok((usb.addresses, Vec::new())),
+        1 => ("", "it stays"),
+        _ => ("any of ", "they stay"),
+    };
+    let warning = format!(
+        "whether {any}{unclear} is a USB controller cannot be told here; {stay} passed through"
+    );
+    Ok((usb.addresses, vec![warning]))
 }
