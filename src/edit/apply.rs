@@ -4,10 +4,11 @@ use super::configuration::{Configuration, SCHEMA_STORE, inside};
 use super::edited::{Edited, Unmatched};
 use super::error::EditError;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
+use super::selector::SelectError;
 use super::surroundings::{Surroundings, secret_types};
 use super::{files, harm, owners, seal};
 use crate::bank::Release;
-use crate::ownership::{Owner, SchemaStore, SecretTypes};
+use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
 use crate::state::State;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
@@ -71,6 +72,7 @@ pub(crate) fn apply_to(
     if before.is_default() && files.adds() {
         return Err(EditError::Empty);
     }
+    edited.unmatched.retain(|it| !is_taken_out(it, edits));
     check_rows(before, &after)?;
     harm::note(before, &after, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
@@ -158,6 +160,31 @@ fn schema_for(state: &State, edits: &[Edit]) -> Result<Option<SchemaStore>, Edit
     };
     let schema = SchemaStore::open(bytes).map_err(inside(SCHEMA_STORE))?;
     Ok(Some(schema))
+}
+
+/// Whether what was not found is a device that is to be the VMkernel's, and of which other edits take out
+/// what names it: without a line or row it is the VMkernel's, and to make all of them once more changes
+/// nothing.
+fn is_taken_out(missing: &Unmatched, edits: &[Edit]) -> bool {
+    let Unmatched::Device(SelectError::NoSuchDevice { selector, .. }) = missing else {
+        return false;
+    };
+    let given_back = edits.iter().filter_map(|edit| match edit {
+        Edit::Owner(edit) if edit.owner == Owner::Vmkernel => Some(edit.devices.selectors()),
+        _ => None,
+    });
+    let mut given_back = given_back.flatten();
+    let Some(selector) = given_back.find(|it| it.to_string() == *selector) else {
+        return false;
+    };
+    let taken_out = edits.iter().filter_map(|edit| match edit {
+        Edit::Conf(ConfEdit::Unset { key, .. }) => DeviceOwner::of_line(key),
+        Edit::Store(StoreEdit::Delete { key, .. }) => DeviceOwner::of_row(key),
+        _ => None,
+    });
+    taken_out
+        .into_iter()
+        .any(|device| selector.matches(&device))
 }
 
 /// No edit leaves a device's row that cannot be read where it could be before.

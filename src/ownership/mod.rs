@@ -172,6 +172,19 @@ pub struct DeviceOwner {
 }
 
 impl DeviceOwner {
+    /// The device whose owner the line with this key of esx.conf tells.
+    pub(crate) fn of_line(key: &str) -> Option<DeviceOwner> {
+        let written = key.strip_prefix("/device/")?.strip_suffix("/owner")?;
+        Some(DeviceOwner::new(Source::EsxConf, key.to_owned(), written))
+    }
+
+    /// The device whose owner this row of the ConfigStore tells.
+    pub(crate) fn of_row(key: &RowKey) -> Option<DeviceOwner> {
+        let device = &key.identifier;
+        let is_one = *key == RowKey::new("esx", "hardware", "pci_devices", device);
+        is_one.then(|| DeviceOwner::new(Source::ConfigStore, device.clone(), device))
+    }
+
     fn new(source: Source, key: String, written: &str) -> DeviceOwner {
         let (place, virtual_function) = split_virtual_function(written);
         // Virtual functions were seen under what the device layer calls their functions' places.

@@ -428,3 +428,43 @@ fn entries_that_contradict_each_other_are_refused_by_name() {
         assert_eq!(place.read("a.img"), original);
     }
 }
+
+/// What a plan takes out need not be there the second time, for any of its other entries.
+#[test]
+fn a_plan_that_gives_a_device_back_and_takes_out_what_names_it_can_be_applied_twice() {
+    let place = Place::new();
+    // Of the one device all that there is, of the other its owner alone.
+    let lines = "[conf]\nunset = [\"/device/0000:00:20.0/owner\", \"/device/0000:00:20.0/vmkname\", \"/device/0000:00:29.0/owner\"]\n";
+    let row = "[conf]\nunset = [\"/device/0000:00:31.2/owner\", \"/device/0000:00:31.2/vmkname\"]\n\
+        [[store.delete]]\ncomponent = \"esx\"\ngroup = \"hardware\"\nkey = \"pci_devices\"\nidentifier = \"0000:00:1f.2\"\n";
+    for (profile, addresses, out) in [
+        (
+            PROFILE,
+            &["0000:00:14.0", "00:14.0", "raw:/device/0000:00:29.0/owner"][..],
+            lines,
+        ),
+        ("esxi70u1-both", &["0000:00:1f.2"], row),
+    ] {
+        for address in addresses {
+            let image = place.copy(profile, "twice.img");
+            let device = format!("[[device]]\naddress = \"{address}\"\nowner = \"vmkernel\"\n");
+            place.write("twice.toml", format!("{out}\n{device}"));
+            place
+                .run(&["apply", "twice.toml", "twice.img", "-y"])
+                .expect(0);
+            let once = fs::read(&image).unwrap();
+            let again = place
+                .run(&["apply", "--json", "twice.toml", "twice.img"])
+                .expect(0);
+            assert_eq!(again.objects()[0]["outcome"], "unchanged", "{address}");
+            assert_eq!(fs::read(&image).unwrap(), once, "{address}");
+            // An address of which the plan takes out nothing is still none.
+            place.write("twice.toml", device.replace(address, "0000:77:00.0") + out);
+            let said = place
+                .run(&["apply", "twice.toml", "twice.img"])
+                .expect(2)
+                .stderr();
+            assert!(said.contains("no device matches"), "{said}");
+        }
+    }
+}
