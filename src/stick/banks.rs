@@ -3,12 +3,10 @@
 
 use super::stages::{Files, Stages, change_of, is_boot_cfg, read_files};
 use super::work::Task;
-use super::{
-    BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Settings, Slot, Stick,
-};
+use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick};
 use crate::bank::{BootCfg, BootCfgEdit};
 use crate::commit::{Overlay, WriteSet};
-use crate::edit::{Edit, EditError, SettingChange};
+use crate::edit::{Edit, EditError, Edited, SettingChange};
 use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
 use crate::loader::Depth;
 use bytes::Bytes;
@@ -188,11 +186,7 @@ impl<'m> Stick<'m, '_> {
             return Ok(());
         }
         let overlay = Overlay::new(self.medium(), set);
-        let settings = Settings {
-            sector_size: Some(self.table().sector_size),
-            ..self.settings()
-        };
-        let meanwhile = Stick::open(&overlay, settings)?;
+        let meanwhile = self.open_beside(&overlay)?;
         match meanwhile.next_boot().boots() {
             true => Ok(()),
             false => Err(Error::from(Cause::NoneMeanwhile { from, to }).on(from)),
@@ -250,13 +244,9 @@ impl<'m> Stick<'m, '_> {
     ) -> Result<Plan, Error> {
         let fails = |what: &str| Error::from(Cause::Verification(what.to_owned())).on(to);
         let overlay = Overlay::new(self.medium(), &set);
-        let settings = Settings {
-            sector_size: Some(self.table().sector_size),
-            ..self.settings()
-        };
-        let after = Stick::open(&overlay, settings)?;
+        let after = self.open_beside(&overlay)?;
         let volume = self.target_volume(&overlay, to)?;
-        let copied = read_files(&volume, settings)?;
+        let copied = read_files(&volume, self.settings())?;
         let same = files.len() == copied.len()
             && files.iter().all(|(name, (entry, content))| {
                 let copy = copied.get(name);
@@ -284,11 +274,16 @@ impl<'m> Stick<'m, '_> {
             _ => return Err(fails("another bank would boot")),
         }
         let boots_next = outlook.boot.partition() == Some(to);
+        let mut edited = Edited {
+            changes,
+            ..Edited::default()
+        };
+        self.note_harm_of_copy(&after, to, &mut edited);
         Ok(Plan {
             set,
-            banks: vec![bank_plan(to, boots_next, changes)],
+            banks: vec![bank_plan(to, boots_next, edited.changes)],
             state: None,
-            warnings: Vec::new(),
+            warnings: edited.warnings,
             outlook,
             stops_starting: false,
         })

@@ -7,7 +7,7 @@ use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, StateFile, Stick};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
-use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, Edited, is_empty, note_harm};
+use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, is_empty, note_harm};
 use crate::error::ErrorKind;
 use crate::state::{Form, Saved, State};
 use bytes::Bytes;
@@ -104,12 +104,12 @@ impl TransferError {
 
 impl Stick<'_, '_> {
     /// Opens a state from elsewhere, all its layers, as one for this bank: with it comes what the file
-    /// holds that the bank's host loads.
+    /// holds that the bank's host loads, and what a person should know.
     pub(super) fn imported(
         &self,
         slot: &Slot<'_>,
         content: &[u8],
-    ) -> Result<(Arc<State>, Bytes), Error> {
+    ) -> Result<(Arc<State>, Bytes, Vec<String>), Error> {
         let settings = self.settings();
         let new = Saved::open(content, None, &settings.limits, settings.keys)
             .map_err(|error| Error::from(error).in_file("the state to import"))?;
@@ -119,6 +119,7 @@ impl Stick<'_, '_> {
         // What is replaced need not be sound, or be there at all: then the build of the bank tells
         // which states its host reads.
         let own = slot.state_called(name);
+        let mut warnings = new.warnings();
         match own.map(|file| self.open_state(slot, file)) {
             Some(Ok(old)) if !is_empty_state(&old) && !is_empty_state(&new) => {
                 check_same_generation(&old, &new).map_err(on)?;
@@ -128,10 +129,11 @@ impl Stick<'_, '_> {
             _ => {
                 check_fits_build(slot, &new).map_err(on)?;
                 check_writer(slot, &new).map_err(on)?;
+                warnings.extend(warning_of_earlier(slot, &new).map_err(on)?);
             }
         }
         let content = self.as_loaded(slot, &new)?;
-        Ok((new, content))
+        Ok((new, content, warnings))
     }
 
     /// What the file that the bank's host loads holds with this state in it.
@@ -166,21 +168,48 @@ impl Stick<'_, '_> {
         if !slot.name_of_state().is_ok_and(is_loaded) {
             return;
         }
-        let inside = |error: EditError| Error::from(error).on(slot.partition).in_file(name);
-        let configured = |state: Arc<State>| self.configuration(slot, &state).map_err(inside);
-        let noted = self
-            .state_of(slot, name, content.to_vec())
-            .and_then(configured)
-            .and_then(|new| {
-                new.check_rows().map_err(inside)?;
-                let old = self.open_state(slot, own).and_then(configured)?;
-                note_harm(&old, &new, edited).map_err(inside)
-            });
-        if let Err(error) = noted {
-            edited.warnings.push(format!(
-                "{error}; so it is not known whether devices are passed through that were not before"
-            ));
+        let new = self.state_of(slot, name, content.to_vec());
+        let new = new.and_then(|new| self.owners_in(slot, name, &new));
+        let inside = |error| in_state(error, slot, name);
+        note_harm_between(|| self.owners_in_file(slot, own), new, inside, edited);
+    }
+
+    /// The same where a bank becomes a copy of another, and is what `after` holds on this partition.
+    pub(super) fn note_harm_of_copy(&self, after: &Stick<'_, '_>, to: u32, edited: &mut Edited) {
+        let Some(old_slot) = self.slots().iter().find(|slot| slot.partition == to) else {
+            return;
+        };
+        let new_slot = after.slots().iter().find(|slot| slot.partition == to);
+        let Some((old, new_slot)) = self.state_that_counts(old_slot).ok().zip(new_slot) else {
+            return;
+        };
+        let Ok(new) = after.state_that_counts(new_slot) else {
+            return;
+        };
+        let bytes = |stick: &Stick<'_, '_>, slot, file: &StateFile| stick.read(slot, &file.entry);
+        let same = bytes(self, old_slot, old).ok() == bytes(after, new_slot, new).ok();
+        if same && old_slot.release() == new_slot.release() {
+            return;
         }
+        let inside = |error| in_state(error, new_slot, &new.name);
+        let new = after.owners_in_file(new_slot, new);
+        note_harm_between(|| self.owners_in_file(old_slot, old), new, inside, edited);
+    }
+
+    /// What a state file of a bank says of the owners of devices.
+    fn owners_in_file(&self, slot: &Slot<'_>, file: &StateFile) -> Result<Configuration, Error> {
+        let state = self.open_state(slot, file)?;
+        self.owners_in(slot, &file.name, &state)
+    }
+
+    fn owners_in(
+        &self,
+        slot: &Slot<'_>,
+        name: &str,
+        state: &Arc<State>,
+    ) -> Result<Configuration, Error> {
+        let configuration = self.configuration(slot, state);
+        configuration.map_err(|error| in_state(error, slot, name))
     }
 
     /// Whether the file that the bank's host loads is a bare `local.tgz`, under whatever name.
@@ -286,6 +315,28 @@ impl Stick<'_, '_> {
     }
 }
 
+fn in_state(error: EditError, slot: &Slot<'_>, name: &str) -> Error {
+    Error::from(error).on(slot.partition).in_file(name)
+}
+
+/// Notes what it costs the host to start with the configuration `new` instead of `old`.
+fn note_harm_between(
+    old: impl FnOnce() -> Result<Configuration, Error>,
+    new: Result<Configuration, Error>,
+    inside: impl Fn(EditError) -> Error,
+    edited: &mut Edited,
+) {
+    let noted = new.and_then(|new| {
+        new.check_rows().map_err(&inside)?;
+        note_harm(&old()?, &new, edited).map_err(&inside)
+    });
+    if let Err(error) = noted {
+        edited.warnings.push(format!(
+            "{error}; so it is not known whether devices are passed through that were not before"
+        ));
+    }
+}
+
 /// Whether a state holds nothing, as far as it can be looked into.
 fn is_empty_state(state: &State) -> bool {
     is_empty(state).unwrap_or_default()
@@ -366,6 +417,23 @@ fn check_same_version(slot: &Slot<'_>, old: &State, new: &State) -> Result<(), E
 fn check_writer(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
     let writer = written_by(new)?;
     check_not_later(writer.as_deref().and_then(Release::parse), slot)
+}
+
+/// What is to be said where the host that wrote a state is of an earlier release than the bank, as it is
+/// before an upgraded host has saved its settings for the first time.
+fn warning_of_earlier(slot: &Slot<'_>, new: &State) -> Result<Option<String>, Error> {
+    let writer = written_by(new)?;
+    let writer = writer.as_deref().and_then(Release::parse);
+    let earlier = writer.zip(slot.release());
+    let earlier = earlier.filter(|(writer, own)| own.is_later_than(writer));
+    Ok(earlier.map(|(writer, own)| {
+        format!(
+            "partition {}: ESXi {} wrote the state to put in, and the bank is of ESXi {}: its host starts with defaults for what it does not read of it",
+            slot.partition,
+            writer.version(),
+            own.version()
+        )
+    }))
 }
 
 /// Whether a state of the release `new` is not of a later one than the bank, as far as both are known.

@@ -194,10 +194,10 @@ impl Stick<'_, '_> {
         if !as_it_is.changes() {
             return Ok(vec![as_it_is]);
         }
-        let (new, content) = self.imported(slot, content)?;
+        let (new, content, warnings) = self.imported(slot, content)?;
         let mut work = self.whole_file(slot, &file(&content)?)?;
         if work.changes() {
-            work.edited.warnings = new.warnings();
+            work.edited.warnings = warnings;
             work.edited
                 .warnings
                 .extend(slot.loads_otherwise(&work.name));

@@ -46,9 +46,10 @@ fn a_state_that_passes_a_device_through_is_not_brought_unasked() {
         ]);
         host.done(&["state", "copy", "5", "6", "STICK", "--no-undo", "-y"]);
         host.done(&["fix", "STICK", "--bank", "5", "--no-undo"]);
-        let ways: [&[&str]; 2] = [
+        let ways: [&[&str]; 3] = [
             &["state", "import", "STICK", "old.tgz", "--bank", "5"],
             &["state", "copy", "6", "5", "STICK"],
+            &["bank", "copy", "6", "5", "STICK"],
         ];
         for way in ways {
             host.refuses(way, 2, "storage adapter");
@@ -61,11 +62,47 @@ fn a_state_that_passes_a_device_through_is_not_brought_unasked() {
                 planned.stdout
             );
         }
-        host.done(&["state", "copy", "6", "5", "STICK", "--no-undo", "-y"]);
-        let given_back = ["state", "copy", "5", "6", "STICK", "--no-undo"];
-        host.done(&["fix", "STICK", "--bank", "5", "--no-undo"]);
-        host.done(&given_back);
+        for what in ["state", "bank"] {
+            host.done(&[what, "copy", "6", "5", "STICK", "--no-undo", "-y"]);
+            host.done(&["fix", "STICK", "--bank", "5", "--no-undo"]);
+            let given_back = [what, "copy", "5", "6", "STICK", "--no-undo"];
+            host.done(&given_back);
+            host.done(&["state", "import", "STICK", "old.tgz", "--no-undo", "-y"]);
+        }
     }
+}
+
+/// What cannot be looked into is said, where it changes.
+#[test]
+fn a_bank_is_copied_with_a_word_on_what_its_state_does_not_tell() {
+    let host = Host::new("esxi702-sealed");
+    let says = "not known whether devices are passed through";
+    let ran = host.run(&["bank", "copy", "5", "6", "STICK", "-n"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let differs = host.bank_file(5, "STATE.TGZ") != host.bank_file(6, "STATE.TGZ");
+    assert_eq!(ran.stderr.contains(says), differs, "{}", ran.stderr);
+}
+
+/// A host that was upgraded starts with the state of the release before it, so that is no mistake, but
+/// no less of a loss than in a bank that holds a state.
+#[test]
+fn a_state_of_an_earlier_release_is_named_where_there_is_none_to_compare_it_with() {
+    let host = Host::new("esxi67-usb-passthru");
+    let older = Host::new("esxi55-gpt").bank_file(5, "STATE.TGZ");
+    fs::write(host.path("55.tgz"), older).unwrap();
+    host.done(&["state", "export", "STICK", "own.tgz"]);
+    host.done(&["state", "reset", "5", "STICK", "-y", "--no-undo"]);
+    let import = |state| {
+        let import = ["state", "import", "STICK", state, "--bank", "5", "-n"];
+        host.run(&[&import[..], &["--json"]].concat())
+    };
+    let says = "ESXi 5.5.0 wrote the state to put in, and the bank is of ESXi 6.7.0";
+    let ran = import("55.tgz");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    let ran = import("own.tgz");
+    assert!(!ran.stderr.contains("wrote the state"), "{}", ran.stderr);
 }
 
 #[test]

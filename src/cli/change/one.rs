@@ -306,32 +306,31 @@ impl One<'_> {
             method: self.job.way.method,
             context: context(),
         };
-        match &self.work {
+        let mut plan = match &self.work {
             Work::Edits { expect, edits, .. } => {
                 stick.check_expectations(expect, request.banks)?;
                 // What the machine at hand is, is found out only where it matters.
                 let known = edits.iter().any(Edit::passes_through);
                 let known = known.then(|| situation().knowing_devices(edits));
-                let mut plan = stick.plan(known.as_ref().unwrap_or(edits), request)?;
-                let passes =
-                    |file: &FilePlan| file.changes.iter().any(SettingChange::passes_through);
-                if plan.files().any(passes) {
-                    situation().note_harm(&mut plan);
-                }
-                Ok(plan)
+                stick.plan(known.as_ref().unwrap_or(edits), request)?
             }
-            Work::Import(state) => stick.plan_import(state, request),
-            Work::Files(files) => stick.plan_files(files, request),
+            Work::Import(state) => stick.plan_import(state, request)?,
+            Work::Files(files) => stick.plan_files(files, request)?,
             Work::UseBank {
                 partition,
                 even_if_broken,
-            } => stick.plan_use(*partition, request, *even_if_broken),
-            Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to),
-            Work::MarkClean => stick.plan_mark_clean(request),
-            Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request),
-            Work::ResetState { partition } => stick.plan_reset_state(*partition, request),
-            Work::Reclaim => stick.plan_reclaim(request),
+            } => stick.plan_use(*partition, request, *even_if_broken)?,
+            Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to)?,
+            Work::MarkClean => stick.plan_mark_clean(request)?,
+            Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request)?,
+            Work::ResetState { partition } => stick.plan_reset_state(*partition, request)?,
+            Work::Reclaim => stick.plan_reclaim(request)?,
+        };
+        let passes = |file: &FilePlan| file.changes.iter().any(SettingChange::passes_through);
+        if plan.files().any(passes) {
+            situation().note_harm(&mut plan);
         }
+        Ok(plan)
     }
 
     /// A bank besides that on `partition` which could be treated alone.
