@@ -5,7 +5,7 @@ use super::situation::Situation;
 use super::whose::Sure;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, Selector, SettingChange};
 use crate::host::PciFunction;
-use crate::ownership::{DeviceKind, Owner, split_virtual_function};
+use crate::ownership::{DeviceKind, Owner};
 use crate::pci::PciAddress;
 use crate::stick::Plan;
 
@@ -62,11 +62,7 @@ impl Situation<'_> {
     /// What a change costs the host by this machine, where the medium is known to be its own; `None` where
     /// that tells no more than the state.
     pub(super) fn harm_of(&self, change: &SettingChange) -> Option<Harm> {
-        if !change.passes_through() {
-            return None;
-        }
-        let written = change.key.strip_suffix("/owner");
-        if split_virtual_function(written.unwrap_or(&change.key)).1 {
+        if !change.passes_through() || change.virtual_function().is_some() {
             return None;
         }
         let address = change.address?;

@@ -3,7 +3,7 @@
 use super::Harm;
 use super::selector::SelectError;
 use crate::error::ErrorKind;
-use crate::ownership::{Owner, Source};
+use crate::ownership::{Owner, Source, typed_address, virtual_function_number};
 use crate::pci::PciAddress;
 use crate::secrets::{Guarded, quotable};
 use crate::state::MemberEdit;
@@ -35,6 +35,16 @@ impl SettingChange {
         let sources = [Source::EsxConf, Source::ConfigStore];
         let to = self.to.as_ref();
         to.is_some_and(|to| sources.map(passthru).contains(to))
+    }
+
+    /// The address of the device as a person types it, with the `.vf1` of a virtual function.
+    pub fn typed_address(&self) -> Option<String> {
+        Some(typed_address(self.address?, self.virtual_function()))
+    }
+
+    /// Which virtual function the device is: `1` of `.vf1`.
+    pub(crate) fn virtual_function(&self) -> Option<&str> {
+        virtual_function_number(self.key.strip_suffix("/owner").unwrap_or(&self.key))
     }
 }
 

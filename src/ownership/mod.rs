@@ -242,8 +242,7 @@ impl DeviceOwner {
 
     /// Which virtual function the key is about: `1` of `.vf1`.
     pub fn virtual_function_number(&self) -> Option<&str> {
-        let number = self.written.rsplit_once(".vf").map(|(_, number)| number);
-        number.filter(|_| self.virtual_function)
+        virtual_function_number(&self.written)
     }
 
     /// The address as a person types it to name this device: hexadecimal, and with the `.vf1` of
@@ -265,6 +264,13 @@ pub fn split_virtual_function(written: &str) -> (&str, bool) {
         Some((place, number)) if number.bytes().all(|b| b.is_ascii_digit()) => (place, true),
         _ => (written, false),
     }
+}
+
+/// Which virtual function an address `written` like this is about: `1` of `.vf1`.
+pub(crate) fn virtual_function_number(written: &str) -> Option<&str> {
+    let (place, virtual_function) = split_virtual_function(written);
+    let number = written.get(place.len()..)?.strip_prefix(".vf");
+    number.filter(|_| virtual_function)
 }
 
 /// An address as a person types it, with the number of the virtual function that is meant.

@@ -237,3 +237,30 @@ fn a_line_the_host_ignores_is_said_to_be_one() {
     host.done(&["fix", "STICK", "--no-undo"]);
     assert_eq!(host.done(&["conf", "get", "STICK", key]), "vmkernel\n");
 }
+
+/// A virtual function is another device than its function, and is called by a name that `-d` takes.
+#[test]
+fn a_virtual_function_is_shown_by_its_own_name() {
+    let host = Host::new("esxi67-usb-passthru");
+    let key = "/device/0000:10:16.0.vf3/owner";
+    host.done(&["conf", "set", "STICK", key, "passthru", "--no-undo"]);
+    let found: Value =
+        serde_json::from_str(&host.done(&["pci", "list", "STICK", "--json"])).unwrap();
+    let devices = found["banks"][0]["devices"].as_array().unwrap();
+    let function = devices.iter().find(|device| device["key"] == key).unwrap();
+    assert_eq!(function["addresses"], json!(["0000:0a:10.0.vf3"]));
+    assert_eq!(
+        function["spellings"],
+        json!(["0a:10.0.vf3", "010:16.0.vf3"])
+    );
+    let name = function["addresses"][0].as_str().unwrap();
+    let back = ["fix", "STICK", "-d", name, "-n"];
+    let table = host.done(&back);
+    let line = table.lines().find(|line| line.contains(key)).unwrap();
+    assert!(line.contains(" 0000:0a:10.0.vf3 "), "{line}");
+    let object: Value =
+        serde_json::from_str(&host.done(&[&back[..], &["--json"]].concat())).unwrap();
+    let changes = object["banks"][0]["changes"].as_array().unwrap();
+    let change = changes.iter().find(|change| change["key"] == key).unwrap();
+    assert_eq!(change["addresses"], json!([name]));
+}

@@ -90,6 +90,7 @@ pub struct ChangeItem {
     pub file: String,
     pub source: &'static str,
     pub key: String,
+    /// As `-d` takes it, so with the `.vf1` of a virtual function.
     pub addresses: Vec<String>,
     pub from: Option<String>,
     pub to: Option<String>,

@@ -10,7 +10,6 @@ use crate::cli::terminal::{Gate, plural, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
-use crate::pci::PciAddress;
 use crate::secrets::Guarded;
 use crate::stick::{BankPlan, FilePlan, Plan};
 use std::path::Path;
@@ -268,7 +267,7 @@ fn change_items(files: &[FilePlan], gate: Gate) -> Vec<ChangeItem> {
             file: file.file.clone(),
             source: change.source.as_str(),
             key: change.key.clone(),
-            addresses: change.address.iter().map(PciAddress::to_string).collect(),
+            addresses: change.typed_address().into_iter().collect(),
             from: change.from.as_ref().map(text),
             to: change.to.as_ref().map(text),
         })
@@ -316,7 +315,6 @@ fn rows(files: &[FilePlan], gate: Gate) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for file in files {
         for change in &file.changes {
-            let addresses: Vec<String> = change.address.iter().map(ToString::to_string).collect();
             let value = |value: &Option<Guarded>| {
                 let value = value.as_ref().map(|value| shown(&gate.text(value)));
                 value.unwrap_or("(none)".to_owned())
@@ -324,7 +322,7 @@ fn rows(files: &[FilePlan], gate: Gate) -> Vec<Vec<String>> {
             rows.push(vec![
                 format!("    {}", place_of(&file.file, change.source)),
                 shown(&change.key),
-                addresses.join(" or "),
+                change.typed_address().unwrap_or_default(),
                 change.alias.as_deref().map(shown).unwrap_or_default(),
                 format!("{} -> {}", value(&change.from), value(&change.to)),
             ]);

@@ -7,7 +7,8 @@ use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each, looks_
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
 use crate::diagnosis::{BankDevices, ListedDevice, Situation, devices};
 use crate::medium::Target;
-use crate::pci::{Class, PciAddress, Spelling};
+use crate::ownership::DeviceOwner;
+use crate::pci::{Class, Spelling};
 use crate::stick::Stick;
 use clap::Args;
 use schemars::JsonSchema;
@@ -63,10 +64,8 @@ struct Device {
     file: String,
     source: &'static str,
     key: String,
+    /// As `-d` takes it, so with the `.vf1` of a virtual function.
     addresses: Vec<String>,
-    /// As `-d` takes it, so with the number of a virtual function.
-    #[serde(skip)]
-    typed_address: String,
     /// The same address as `lspci` and as esx.conf of 4.x write it.
     spellings: Vec<String>,
     owner: String,
@@ -202,9 +201,8 @@ fn object(listed: &ListedDevice, situation: &Situation<'_>) -> Device {
         file: listed.file.clone(),
         source: device.source.as_str(),
         key: device.key.clone(),
-        addresses: device.address.iter().map(ToString::to_string).collect(),
-        typed_address: device.typed_address().unwrap_or_default(),
-        spellings: device.address.iter().flat_map(spellings).collect(),
+        addresses: device.typed_address().into_iter().collect(),
+        spellings: spellings(device),
         owner: device.owner.clone().unwrap_or_default(),
         passthrough: device.passthrough,
         alias: device.alias.clone(),
@@ -224,9 +222,15 @@ fn object(listed: &ListedDevice, situation: &Situation<'_>) -> Device {
 }
 
 /// The other spellings of an address: as `lspci` writes it, and as esx.conf of 4.x does.
-fn spellings(address: &PciAddress) -> Vec<String> {
+fn spellings(device: &DeviceOwner) -> Vec<String> {
+    let Some(address) = device.address else {
+        return Vec::new();
+    };
+    let number = device.virtual_function_number();
+    let suffix = number.map_or(String::new(), |number| format!(".vf{number}"));
     let decimal = address.spelled(Spelling::DECIMAL);
-    std::iter::once(address.lspci()).chain(decimal).collect()
+    let spelled = std::iter::once(address.lspci()).chain(decimal);
+    spelled.map(|text| text + &suffix).collect()
 }
 
 /// An owner as the table shows it. Of a virtual function anything but `vmkernel` passes it through,
@@ -262,7 +266,7 @@ fn row(device: &Device, is_verbose: bool) -> Vec<String> {
     }
     about.retain(|part| !part.is_empty());
     let mut row = vec![
-        format!("    {}", shown(&device.typed_address)),
+        format!("    {}", shown(&device.addresses.concat())),
         owner,
         device.alias.as_deref().map(shown).unwrap_or_default(),
         device.class.unwrap_or_default().to_owned(),
