@@ -24,8 +24,9 @@ impl StoreEdit {
             secret_types,
             ..
         } = surroundings;
-        let guarded = |key: &RowKey, json: Option<String>| -> Option<Guarded> {
-            json.map(|json| secret_types.guard(key, json))
+        let guarded = |row: &Row, column: ValueColumn| -> Option<Guarded> {
+            let shown = shown(row.value(column));
+            shown.map(|text| secret_types.guard(&row.key, text))
         };
         let Some(store) = &mut configuration.store else {
             return match self {
@@ -43,9 +44,9 @@ impl StoreEdit {
                 if is_as_made(row, *column, json, schema) {
                     return Ok(());
                 }
-                let from = guarded(key, text(row.value(*column)));
+                let from = guarded(row, *column);
                 if let Some(change) = set(row, *column, json, schema, edited)? {
-                    let to = guarded(key, Some(json.clone()));
+                    let to = Some(secret_types.guard(key, json.clone()));
                     note(key, *column, from, to, edited);
                     change_store(store, change, context)?;
                 }
@@ -58,7 +59,7 @@ impl StoreEdit {
                     return Ok(());
                 };
                 for column in ValueColumn::ALL {
-                    let from = guarded(key, text(row.value(column)));
+                    let from = guarded(row, column);
                     if from.is_some() {
                         note(key, column, from, None, edited);
                     }
@@ -96,7 +97,7 @@ fn add(
     }
     let row = schema.new_row(key, &value).map_err(inside(SCHEMA_STORE))?;
     for column in ValueColumn::ALL {
-        if let Some(made) = text(row.value(column)) {
+        if let Some(made) = shown(row.value(column)) {
             let made = surroundings.secret_types.guard(key, made);
             note(key, column, None, Some(made), edited);
         }
@@ -194,8 +195,10 @@ fn note(
     });
 }
 
-fn text(cell: &Cell) -> Option<String> {
-    cell.text().map(str::to_owned)
+/// What a cell holds, as it is shown: what is no text by what it is.
+fn shown(cell: &Cell) -> Option<String> {
+    let other = || cell.not_text().map(|what| format!("({what})"));
+    cell.text().map(str::to_owned).or_else(other)
 }
 
 #[cfg(test)]

@@ -146,6 +146,30 @@ fn a_value_that_was_read_is_the_one_that_is_set_again() {
     assert_eq!(got, format!("{escaped}\n"));
 }
 
+/// A number is more than what a double holds of it.
+#[test]
+fn a_number_of_a_row_is_told_and_compared_digit_by_digit() {
+    let host = Host::new("esxi702-encrypted");
+    let row = ["-c", "esx", "-g", "system", "-k", "keyboard"];
+    let set = |number: &str| {
+        let json = format!("{{\"layout\":{number}}}");
+        host.done(&[&["store", "set", "STICK", &json, "--no-undo"], &row[..]].concat())
+    };
+    for number in [
+        "18446744073709551617",
+        "18446744073709551618",
+        "0.10000000000000000001",
+    ] {
+        let said = set(number);
+        assert!(said.contains(number), "{said}");
+        assert!(set(number).contains("nothing to change"));
+        let got = host.done(&[&["store", "get", "STICK"], &row[..]].concat());
+        assert_eq!(got, format!("{{\"layout\":{number}}}\n"));
+        let list = host.done(&[&["store", "list", "--json", "STICK"], &row[..]].concat());
+        assert!(list.contains(&format!("{{\"layout\":{number}}}")), "{list}");
+    }
+}
+
 #[test]
 fn a_deleted_row_is_gone_and_a_row_that_is_not_there_is_refused() {
     let host = Host::new("esxi702-encrypted");

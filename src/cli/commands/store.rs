@@ -294,7 +294,8 @@ impl Through {
 fn in_words(row: &Row, through: &Through) -> String {
     let mut text = format!("{}\n", shown(&row.key.to_string()));
     for column in ValueColumn::ALL {
-        if let Some(value) = through.text(row, column) {
+        let other = || row.value(column).not_text().map(|what| format!("({what})"));
+        if let Some(value) = through.text(row, column).or_else(other) {
             let _ = writeln!(text, "  {} {}", column.as_str(), shown(&value));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::edit::configuration::inside;
 use crate::edit::{CONFIG_STORE, Configuration, Edit, EditError, StoreEdit};
-use crate::ownership::{Cell, OwnershipError, Row, RowKey, ValueColumn, value_at, with_value_at};
+use crate::ownership::{OwnershipError, Row, RowKey, ValueColumn, value_at, with_value_at};
 
 /// The columns of a row as they are to be. The row need not be there.
 pub(super) struct Draft<'c> {
@@ -61,10 +61,8 @@ impl<'c> Draft<'c> {
         path: &[&str],
         json: &str,
     ) -> Result<(), EditError> {
-        match self.row.map(|row| row.value(column)) {
-            Some(Cell::Integer(_)) => return Err(self.bad(column, "holds an integer".to_owned())),
-            Some(Cell::Other(what)) => return Err(self.bad(column, format!("holds {what}"))),
-            Some(Cell::Text(_) | Cell::Null) | None => {}
+        if let Some(what) = self.row.and_then(|row| row.value(column).not_text()) {
+            return Err(self.bad(column, format!("holds {what}")));
         }
         let old = self.text(column).unwrap_or("{}");
         let new = with_value_at(old, path, json).map_err(|why| self.bad(column, why))?;

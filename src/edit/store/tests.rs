@@ -286,3 +286,51 @@ fn a_password_hash_is_in_no_text_of_a_change() {
         "{shown}"
     );
 }
+
+/// Two numbers that one double stands for are two numbers.
+#[test]
+fn a_number_is_compared_and_kept_digit_by_digit() {
+    let old = r#"{"a":18446744073709551617,"b":0.10000000000000000001}"#;
+    let row = ["vmkernel", "options", "", old, ""];
+    let host = state(&[CONF, (CONFIG_STORE, &store(&[row]))]);
+    for (json, changes) in [
+        (
+            r#"{ "b": 0.10000000000000000001, "a": 18446744073709551617 }"#,
+            false,
+        ),
+        (
+            r#"{"a":18446744073709551618,"b":0.10000000000000000001}"#,
+            true,
+        ),
+        (
+            r#"{"a":18446744073709551617,"b":0.10000000000000000002}"#,
+            true,
+        ),
+    ] {
+        let edit = set("vmkernel", "options", "", json);
+        let edited = apply(&host, &[edit], Context::default(), None).unwrap();
+        assert_eq!(!edited.members.is_empty(), changes, "{json}");
+    }
+}
+
+/// What is no text has no JSON to be shown by, and is something all the same.
+#[test]
+fn what_is_replaced_or_deleted_is_named_where_it_is_no_text() {
+    let row = ["vmkernel", "options", "", "{}", ""];
+    let odd = "UPDATE Config SET UserValue = x'00ff', VitalValue = 7 WHERE Name = 'options'";
+    let (_, odd) = sqlite3(&store(&[row]), odd);
+    let host = state(&[CONF, (CONFIG_STORE, &odd)]);
+    let delete = Edit::Store(StoreEdit::Delete {
+        key: RowKey::new("esx", "vmkernel", "options", ""),
+        absent_ok: false,
+    });
+    let blob = "(a blob of 2 bytes)";
+    for (edit, from) in [
+        (set("vmkernel", "options", "", "{}"), vec![blob]),
+        (delete, vec![blob, "7"]),
+    ] {
+        let edited = apply(&host, &[edit], Context::default(), None).unwrap();
+        let told = edited.changes.iter().filter_map(|it| it.from.as_ref());
+        assert_eq!(told.map(|it| it.veiled()).collect::<Vec<_>>(), from);
+    }
+}

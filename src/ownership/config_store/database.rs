@@ -224,10 +224,10 @@ fn cell(value: ValueRef<'_>) -> Cell {
         ValueRef::Integer(number) => Cell::Integer(number),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Cell::Text(text.to_owned()),
-            Err(_) => Cell::Other("text that is not UTF-8"),
+            Err(_) => Cell::Other("text that is not UTF-8".to_owned()),
         },
-        ValueRef::Real(_) => Cell::Other("a floating-point number"),
-        ValueRef::Blob(_) => Cell::Other("a blob"),
+        ValueRef::Real(_) => Cell::Other("a floating-point number".to_owned()),
+        ValueRef::Blob(blob) => Cell::Other(format!("a blob of {} bytes", blob.len())),
     }
 }
 
@@ -264,7 +264,9 @@ impl ToSql for Cell {
             Cell::Text(text) => text.to_sql(),
             Cell::Integer(number) => number.to_sql(),
             // Only changed cells are bound, and none is changed to this.
-            Cell::Other(what) => Err(rusqlite::Error::ToSqlConversionFailure((*what).into())),
+            Cell::Other(what) => Err(rusqlite::Error::ToSqlConversionFailure(
+                what.as_str().into(),
+            )),
         }
     }
 }

@@ -79,8 +79,8 @@ pub enum Cell {
     Text(String),
     /// An integer.
     Integer(i64),
-    /// Something no host writes there, by its name.
-    Other(&'static str),
+    /// Something no host writes there, by what it is: `a blob of 2 bytes`.
+    Other(String),
 }
 
 impl Cell {
@@ -89,6 +89,15 @@ impl Cell {
         match self {
             Cell::Text(text) if !text.is_empty() => Some(text),
             _ => None,
+        }
+    }
+
+    /// What the cell holds where that is no text, in words.
+    pub fn not_text(&self) -> Option<String> {
+        match self {
+            Cell::Null | Cell::Text(_) => None,
+            Cell::Integer(number) => Some(format!("the integer {number}")),
+            Cell::Other(what) => Some(what.clone()),
         }
     }
 }

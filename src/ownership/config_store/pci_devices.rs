@@ -177,12 +177,12 @@ fn device(row: &Row) -> Result<DeviceOwner, OwnershipError> {
 
 /// The owner one column names.
 fn owner_in(row: &Row, column: ValueColumn) -> Result<Option<String>, OwnershipError> {
-    let json = match row.value(column) {
-        Cell::Null => return Ok(None),
-        Cell::Text(json) if json.is_empty() => return Ok(None),
-        Cell::Text(json) => json,
-        Cell::Integer(_) => return Err(row.bad_value(column, "holds an integer".to_owned())),
-        Cell::Other(what) => return Err(row.bad_value(column, format!("holds {what}"))),
+    let cell = row.value(column);
+    if let Some(what) = cell.not_text() {
+        return Err(row.bad_value(column, format!("holds {what}")));
+    }
+    let Some(json) = cell.text() else {
+        return Ok(None);
     };
     match string_member(json, "owner") {
         Ok(member) => Ok(member.map(|member| member.value)),

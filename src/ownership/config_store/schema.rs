@@ -246,6 +246,9 @@ fn is_of_type(kind: &str, value: &Value) -> bool {
 fn check_bounds(schema: &Value, value: &Value) -> Result<(), String> {
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     let number = value.as_f64();
+    if value.is_number() && number.is_none() {
+        return Err("is a number beyond all that a host can hold".to_owned());
+    }
     let characters = value.as_str().map(|text| text.chars().count());
     let items = value.as_array().map(Vec::len);
     // Lengths far beyond what a double counts exactly do not fit in memory.

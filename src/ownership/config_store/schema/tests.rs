@@ -115,3 +115,15 @@ fn what_is_required_may_stand_in_any_column_of_the_row() {
         assert_eq!(judged(LISTS, column, value, others), expected, "{value}");
     }
 }
+
+/// A number that no double holds has no bounds that it could be held against.
+#[test]
+fn a_number_is_within_what_a_host_can_hold() {
+    let schema = r#"{"type":"object","properties":{"share":{"type":"double"}}}"#;
+    let judged = |value| judged(schema, ValueColumn::User, value, &[]);
+    assert_eq!(judged(r#"{"share":1e300}"#), "fine");
+    assert_eq!(
+        judged(r#"{"share":1e400}"#),
+        "share is a number beyond all that a host can hold"
+    );
+}
