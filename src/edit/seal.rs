@@ -9,9 +9,8 @@ use super::configuration::inside;
 use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID};
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
 use crate::bank::Release;
-use crate::ownership::{EsxConf, Row, ValueColumn, without_member};
+use crate::ownership::{EsxConf, OwnershipError, Row, ValueColumn, value_at, without_value_at};
 use crate::state::{MemberKind, State};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// One thing that belongs to a host, not to an image.
@@ -187,7 +186,7 @@ impl Operation {
                     return Err(EditError::TooMany { what, limit: MOST });
                 }
                 for row in rows(configuration, "vmknics") {
-                    edits.extend(without(row, ValueColumn::Vital, &["mac"])?);
+                    edits.extend(without(row, &[&["mac"]])?);
                 }
                 edits
             }
@@ -225,10 +224,8 @@ impl Operation {
 
 /// What sealing leaves, though clones share it: said of each state that has it.
 pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
-    let iscsi = rows(configuration, "software_adapter").filter_map(|row| {
-        let user: Value = serde_json::from_str(row.value(ValueColumn::User).text()?).ok()?;
-        user.get("iqn")?.as_str().map(str::to_owned)
-    });
+    let rows = rows(configuration, "software_adapter");
+    let iscsi: BTreeSet<String> = rows.flat_map(|row| texts_at(row, &["iqn"])).collect();
     for name in iscsi {
         edited.warnings.push(format!(
             "the iSCSI name {name} stays: two hosts with one name damage the data on a shared target; give each clone its own name"
@@ -285,30 +282,44 @@ fn rows<'c>(configuration: &'c Configuration, name: &'c str) -> impl Iterator<It
     rows.filter(move |row| row.key.component == "esx" && row.key.name == name)
 }
 
-/// Takes members out of a value.
-fn without(row: &Row, column: ValueColumn, names: &[&str]) -> Result<Option<Edit>, EditError> {
-    let Some(text) = row.value(column).text() else {
-        return Ok(None);
-    };
-    let mut shorter: Option<String> = None;
-    for name in names {
-        let text = shorter.as_deref().unwrap_or(text);
-        let without = without_member(text, name).map_err(|why| {
-            inside(CONFIG_STORE)(crate::ownership::OwnershipError::RowValue {
-                row: row.key.to_string(),
-                column: column.as_str(),
-                why,
+/// Takes what is at these paths out of every column of a row, every other byte kept.
+fn without(row: &Row, paths: &[&[&str]]) -> Result<Vec<Edit>, EditError> {
+    let mut edits = Vec::new();
+    for column in ValueColumn::ALL {
+        let Some(text) = row.value(column).text() else {
+            continue;
+        };
+        let mut shorter: Option<String> = None;
+        for path in paths {
+            let text = shorter.as_deref().unwrap_or(text);
+            // A value that cannot be read may hold what is to be taken out.
+            let without = without_value_at(text, path).map_err(|why| {
+                inside(CONFIG_STORE)(OwnershipError::RowValue {
+                    row: row.key.to_string(),
+                    column: column.as_str(),
+                    why,
+                })
+            })?;
+            shorter = without.or(shorter);
+        }
+        edits.extend(shorter.map(|json| {
+            Edit::Store(StoreEdit::Set {
+                key: row.key.clone(),
+                column,
+                json,
             })
-        })?;
-        shorter = without.or(shorter);
+        }));
     }
-    Ok(shorter.map(|json| {
-        Edit::Store(StoreEdit::Set {
-            key: row.key.clone(),
-            column,
-            json,
-        })
-    }))
+    Ok(edits)
+}
+
+/// The strings that the columns of a row hold at this path.
+fn texts_at(row: &Row, path: &[&str]) -> Vec<String> {
+    let texts = ValueColumn::ALL.into_iter().filter_map(|column| {
+        let value = value_at(row.value(column).text()?, path).ok()??;
+        serde_json::from_str(value).ok()
+    });
+    texts.collect()
 }
 
 fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, EditError> {
@@ -319,24 +330,9 @@ fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, 
     let mut edits = unset(conf, |key| MOVED.iter().any(|(moved, ..)| *moved == key))?;
     edits.extend(advanced_options(configuration)?);
     for row in rows(configuration, "net_stacks") {
-        let Some(text) = row.value(ValueColumn::User).text() else {
-            continue;
-        };
-        // A value that cannot be read may hold the name that is to be taken out.
-        let mut value: Value = serde_json::from_str(text).map_err(|error| EditError::NotJson {
-            row: row.key.to_string(),
-            why: error.to_string(),
-        })?;
-        let dns = value.get_mut("dns").and_then(Value::as_object_mut);
-        let Some(name) = dns.and_then(|dns| dns.remove("host_name")) else {
-            continue;
-        };
-        names.extend(name.as_str().map(str::to_owned));
-        edits.push(Edit::Store(StoreEdit::Set {
-            key: row.key.clone(),
-            column: ValueColumn::User,
-            json: value.to_string(),
-        }));
+        const NAME: &[&str] = &["dns", "host_name"];
+        names.extend(texts_at(row, NAME));
+        edits.extend(without(row, &[NAME])?);
     }
     edits.extend(own_line_of_hosts(state, &names)?);
     Ok(edits)
@@ -352,10 +348,9 @@ fn advanced_options(configuration: &Configuration) -> Result<Vec<Edit>, EditErro
             continue;
         };
         let members = MOVED.iter().filter(|(_, row, _)| *row == name);
-        let members: Vec<&str> = members.map(|(.., member)| *member).collect();
-        for column in ValueColumn::ALL {
-            edits.extend(without(row, column, &members)?);
-        }
+        let members: Vec<[&str; 1]> = members.map(|(.., member)| [*member]).collect();
+        let paths: Vec<&[&str]> = members.iter().map(|path| path.as_slice()).collect();
+        edits.extend(without(row, &paths)?);
     }
     Ok(edits)
 }
@@ -447,6 +442,45 @@ mod tests {
                 .windows(name.len())
                 .any(|w| w == name.as_bytes());
             assert!(!seen, "{name}");
+        }
+        let again = apply(&after, &edits, Context::default(), None).unwrap();
+        assert!(again.members.is_empty());
+    }
+
+    /// Which column holds what is a matter of the release; all bytes around it stay in each.
+    #[test]
+    fn what_names_the_host_leaves_every_column_and_nothing_else_does() {
+        let dns = r#"{ "a" : 1.50,"dns":{"host_name":"golden" , "x":"\u0041"},"b":18446744073709551617 }"#;
+        let without_name = r#"{ "a" : 1.50,"dns":{"x":"\u0041"},"b":18446744073709551617 }"#;
+        let mac = r#"{ "n":1e3, "mac":"00:50:56:01:02:03" }"#;
+        let without_mac = r#"{ "n":1e3 }"#;
+        let rows = [
+            ["network", "net_stacks", "one", dns, dns],
+            ["network", "vmknics", "vmk0", mac, mac],
+        ];
+        let hosts = b"192.0.2.7\tgolden\n";
+        let files: [(&str, &[u8]); 3] = [
+            (ESX_CONF, b"/system/uuid = \"x\"\n"),
+            (CONFIG_STORE, &store(&rows)),
+            ("etc/hosts", hosts),
+        ];
+        let host = state(&files);
+        let edits = [Edit::Seal(vec![
+            Operation::HostName,
+            Operation::VmkernelMac,
+        ])];
+        let edited = apply(&host, &edits, Context::default(), None).unwrap();
+        let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
+        assert_eq!(after.content("etc/hosts").unwrap().unwrap(), b"");
+        let store = Configuration::open(&after).unwrap().store.unwrap();
+        for (name, id, text) in [
+            ("net_stacks", "one", without_name),
+            ("vmknics", "vmk0", without_mac),
+        ] {
+            let row = store.row(&crate::ownership::RowKey::new("esx", "network", name, id));
+            for column in [ValueColumn::User, ValueColumn::Vital] {
+                assert_eq!(row.unwrap().value(column).text(), Some(text));
+            }
         }
         let again = apply(&after, &edits, Context::default(), None).unwrap();
         assert!(again.members.is_empty());

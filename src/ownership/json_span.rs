@@ -91,6 +91,33 @@ pub(crate) fn with_value_at(text: &str, path: &[&str], json: &str) -> Result<Str
     with_value(text, name, span, &new).map_err(wrong)
 }
 
+/// `text` without the value at `path`, every other byte kept but for one comma; `None` where it holds none.
+///
+/// # Errors
+/// What is wrong with the text, as the end of a sentence.
+pub(crate) fn without_value_at(text: &str, path: &[&str]) -> Result<Option<String>, String> {
+    let [name, rest @ ..] = path else {
+        return Ok(None);
+    };
+    if value_at(text, &[name])?.is_none() {
+        return Ok(None);
+    }
+    let wrong = |error: SpanError| error.describe(name);
+    if rest.is_empty() {
+        return without(text, name).map_err(wrong);
+    }
+    let Some(span) = span(text, name).map_err(wrong)? else {
+        return Ok(None);
+    };
+    let old = text.get(span.clone()).unwrap_or_default();
+    let Some(new) = without_value_at(old, rest)? else {
+        return Ok(None);
+    };
+    with_value(text, name, Some(span), &new)
+        .map(Some)
+        .map_err(wrong)
+}
+
 /// The elements of a sound JSON array as they stand in the text; none where it is not an array.
 pub(crate) fn elements(text: &str) -> Vec<&str> {
     let mut tokens = Tokens::of(text);
@@ -143,7 +170,7 @@ fn with_value(
 }
 
 /// `text` without the member `name`; `None` where it has none.
-pub(super) fn without(text: &str, name: &str) -> Result<Option<String>, SpanError> {
+fn without(text: &str, name: &str) -> Result<Option<String>, SpanError> {
     let members = members(text)?;
     let is_it = |(key, _): &Member| unquoted(text, key).as_deref() == Some(name);
     let Some(index) = members.iter().position(is_it) else {

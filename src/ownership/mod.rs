@@ -21,18 +21,9 @@ pub use config_store::{
 };
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};
-pub(crate) use json_span::{elements, value_at, with_value_at};
+pub(crate) use json_span::{elements, value_at, with_value_at, without_value_at};
 
 use crate::pci::{Class, PciAddress};
-
-/// The JSON object `text` without its member `name`, every other byte kept; `None` where it has
-/// no such member.
-///
-/// # Errors
-/// What is wrong with the text, as the end of a sentence.
-pub(crate) fn without_member(text: &str, name: &str) -> Result<Option<String>, String> {
-    json_span::without(text, name).map_err(|error| error.describe(name))
-}
 
 /// Which file of the state an owner was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
