@@ -69,7 +69,8 @@ pub(super) fn check_boot(
     for (bootable, boot) in &boots {
         let others = boots.iter().map(|(_, boot)| boot);
         let others: Vec<&Boot> = others.filter(|it| it.partition != boot.partition).collect();
-        add_findings(boot, *bootable, &others, findings);
+        let is_worth = |partition| stick.whole_banks().any(|whole| whole == partition);
+        add_findings((boot, *bootable), &others, &is_worth, findings);
     }
 }
 
@@ -154,8 +155,14 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
     }
 }
 
-/// Whether a bank could boot or not decides how bad it is that it does not.
-fn add_findings(boot: &Boot, bootable: bool, others: &[&Boot], findings: &mut Vec<Finding>) {
+/// Whether a bank could boot or not decides how bad it is that it does not; `is_worth` says which bank is whole, and
+/// so worth a copy.
+fn add_findings(
+    (boot, bootable): (&Boot, bool),
+    others: &[&Boot],
+    is_worth: &dyn Fn(u32) -> bool,
+    findings: &mut Vec<Finding>,
+) {
     let on = Some(boot.partition);
     // A bank that is not to boot may be empty, but not half overwritten.
     let is_binary = |note: &Note| matches!(note, Note::Binary { .. });
@@ -171,7 +178,7 @@ fn add_findings(boot: &Boot, bootable: bool, others: &[&Boot], findings: &mut Ve
         .filter(|stop| matches!(stop, Stop::Absent { .. }))
         .collect();
     if !absent.is_empty() {
-        add("boot.cfg", absent_in_words(boot, &absent, others));
+        add("boot.cfg", absent_in_words(boot, &absent, others, is_worth));
     }
     for stop in boot.stops() {
         let layer = match stop {
@@ -230,7 +237,12 @@ fn add_notes(boot: &Boot, bootable: bool, findings: &mut Vec<Finding>) {
     }
 }
 
-fn absent_in_words(boot: &Boot, absent: &[&Stop], others: &[&Boot]) -> String {
+fn absent_in_words(
+    boot: &Boot,
+    absent: &[&Stop],
+    others: &[&Boot],
+    is_worth: &dyn Fn(u32) -> bool,
+) -> String {
     let names: Vec<&str> = absent.iter().filter_map(|stop| stop.file()).collect();
     let files = match names.as_slice() {
         [only] => format!("{only} is"),
@@ -240,19 +252,25 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], others: &[&Boot]) -> String {
         1 => String::new(),
         _ => format!(": {}", names.join(", ")),
     };
-    let have_all = others.iter().filter(|other| {
-        let has = |name: &&str| is_whole(other, name);
-        names.iter().all(has)
-    });
-    let have_all: Vec<u32> = have_all.map(|other| other.partition).collect();
-    let cure = match have_all.first() {
-        Some(from) => format!(
-            "; bank {} has {}: `bootbank bank copy {from} {} STICK`",
-            numbers(have_all.iter().copied()),
-            if names.len() == 1 { "it" } else { "them" },
+    let it = if names.len() == 1 { "it" } else { "them" };
+    let has_all = |other: &&&Boot| names.iter().all(|name| is_whole(other, name));
+    let have_all: Vec<&Boot> = others.iter().filter(has_all).copied().collect();
+    let numbers_of = have_all.iter().map(|other| other.partition);
+    let whole: Vec<u32> = numbers_of.filter(|other| is_worth(*other)).collect();
+    let cure = match (whole.first(), have_all.first()) {
+        (Some(from), _) => format!(
+            "; bank {} has {it}: `bootbank bank copy {from} {} STICK`",
+            numbers(whole.iter().copied()),
             boot.partition
         ),
-        None => String::new(),
+        // Not all of such a bank is worth copying.
+        (None, Some(other)) => format!(
+            "; bank {from} has {it}: `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over",
+            from = other.partition,
+            to = boot.partition,
+            first = names.first().unwrap_or(&""),
+        ),
+        (None, None) => String::new(),
     };
     format!("{files} in boot.cfg and not in the bank, so the loader stops{list}{cure}")
 }

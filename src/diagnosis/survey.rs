@@ -24,7 +24,8 @@ pub struct Survey {
     pub next_boot: NextBoot,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
-    /// Why nothing may be written to the medium: it is cut off, or its table forbids it.
+    /// Why nothing may be written to the medium: it is cut off, or its table forbids it, or the volume of a bank
+    /// that passes devices through does.
     pub unwritable: Option<Error>,
 }
 
@@ -155,6 +156,11 @@ impl Survey {
             let bank = BankSurvey::new(stick, slot, states.collect());
             survey.banks.push(bank);
         }
+        if survey.unwritable.is_none() {
+            let passing = survey.banks.iter().filter(|bank| bank.passes_through());
+            let mut volumes = passing.map(|bank| stick.check_volume(bank.partition));
+            survey.unwritable = volumes.find_map(Result::err);
+        }
         survey
     }
 
@@ -208,6 +214,12 @@ impl BankSurvey {
             states,
             error: slot.opened().err(),
         }
+    }
+
+    /// Whether a state of it passes a device through.
+    fn passes_through(&self) -> bool {
+        let mut devices = self.states.iter().flat_map(|state| &state.passed_through);
+        devices.any(|devices| !devices.is_empty())
     }
 
     /// The state that the host has its settings from. Where modules= names none of them, any could be

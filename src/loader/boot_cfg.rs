@@ -271,6 +271,22 @@ impl BootCfg {
     pub fn bootstate_digit_at(&self) -> Option<usize> {
         bootstate_digit_at(&self.raw)
     }
+
+    /// The file once the loader has rewritten its `bootstate`, a digit; `None` where there is none to
+    /// rewrite.
+    pub(super) fn in_state(&self, state: i32) -> Option<BootCfg> {
+        let digit = char::from_digit(u32::try_from(state).ok()?, 10)?;
+        let mut raw = self.raw.clone();
+        *raw.get_mut(self.bootstate_digit_at()?)? = u8::try_from(digit).ok()?;
+        Some(BootCfg::parse(&raw))
+    }
+
+    /// `prefix`, where it has the loader look for files in another directory than the bank's root directory.
+    pub(super) fn other_directory(&self) -> Option<&str> {
+        const ANY: &[u8] = b"a";
+        let elsewhere = self.short_name_of(ANY) != path::short_name(ANY);
+        self.prefix.as_deref().filter(|_| elsewhere)
+    }
 }
 
 /// See [`BootCfg::bootstate_digit_at`].

@@ -165,9 +165,14 @@ pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWar
     }
     for (verdict, input) in choice.banks.iter().zip(banks) {
         if let (true, Met::BootCfg(cfg)) = (verdict.bootable, input.met) {
+            if verdict.boots_next && cfg.bootstate == UPGRADING {
+                let partition = verdict.partition;
+                let then = after_unfinished(choice, banks);
+                warnings.push(ChoiceWarning::FirstBootAfterUpgrade { partition, then });
+            }
             warn_of_bank(
                 choice.generation,
-                verdict,
+                verdict.partition,
                 cfg,
                 input.has_state,
                 &mut warnings,
@@ -330,17 +335,31 @@ fn winner(judged: &[Judged]) -> Option<(u32, u32)> {
     best
 }
 
+/// What the loader takes after a boot that does not finish: on its way to the choice it has rewritten the state
+/// of every bank.
+fn after_unfinished(choice: &Choice, banks: &[BankInput<'_>]) -> Chosen {
+    let rewritten = |(verdict, input): (&BankVerdict, &BankInput<'_>)| match input.met {
+        Met::BootCfg(cfg) => verdict.state_after.and_then(|state| cfg.in_state(state)),
+        Met::Ignored(_) | Met::Undecided(_) => None,
+    };
+    let rewritten: Vec<Option<BootCfg>> = choice.banks.iter().zip(banks).map(rewritten).collect();
+    let inputs = banks.iter().zip(&rewritten).map(|(input, rewritten)| {
+        let met = rewritten.as_ref().map_or(input.met, Met::BootCfg);
+        BankInput {
+            met,
+            ..input.clone()
+        }
+    });
+    choose(choice.generation, &inputs.collect::<Vec<_>>()).chosen
+}
+
 fn warn_of_bank(
     generation: Generation,
-    verdict: &BankVerdict,
+    partition: u32,
     cfg: &BootCfg,
     has_state: bool,
     warnings: &mut Vec<ChoiceWarning>,
 ) {
-    let partition = verdict.partition;
-    if verdict.boots_next && cfg.bootstate == UPGRADING {
-        warnings.push(ChoiceWarning::FirstBootAfterUpgrade { partition });
-    }
     if let Some(build) = &cfg.build
         && !build.starts_with(|first: char| first.is_ascii_digit())
     {
@@ -352,6 +371,11 @@ fn warn_of_bank(
     }
     if cfg.kernel.is_none() {
         warnings.push(ChoiceWarning::NoKernel { partition });
+    }
+    if let Some(prefix) = cfg.other_directory() {
+        let prefix = prefix.to_owned();
+        warnings.push(ChoiceWarning::Prefix { partition, prefix });
+        return;
     }
     match (cfg.lists_module("state.tgz"), has_state) {
         (true, false) => warnings.push(ChoiceWarning::StateMissing { partition }),

@@ -214,6 +214,13 @@ impl Boot {
         self.unknown.iter().chain(of_files)
     }
 
+    /// Why it is not certain that the loader gets through, in words.
+    pub fn why_not(&self) -> Vec<String> {
+        let stops = self.stops().map(ToString::to_string);
+        let unknown = self.undecided().map(ToString::to_string);
+        stops.chain(unknown).collect()
+    }
+
     /// What does not stop the loader and is still worth knowing.
     pub fn notes(&self) -> Vec<Note> {
         let of_file = |file: &ModuleVerdict| {
@@ -284,6 +291,12 @@ impl ModuleVerdict {
         let file = self.file.as_ref()?;
         let unpacked = self.role != Role::AcpiTable;
         (unpacked && self.content.is_none()).then_some(file)
+    }
+
+    /// Why it is not certain that the loader loads it, in words; `None` where it is.
+    pub fn why_not(&self) -> Option<String> {
+        let stop = self.stop.as_ref().map(ToString::to_string);
+        stop.or_else(|| self.undecided.as_ref().map(ToString::to_string))
     }
 }
 

@@ -148,11 +148,14 @@ pub enum ChoiceWarning {
     },
     /// State 1 of the bank that boots next.
     #[error(
-        "bank {partition} boots for the first time after an upgrade; if that does not finish, the other bank boots after it"
+        "bank {partition} boots for the first time after an upgrade; if that does not finish, {}",
+        after_it(.then)
     )]
     FirstBootAfterUpgrade {
         /// Partition number.
         partition: u32,
+        /// What the loader takes after a boot that did not finish.
+        then: Chosen,
     },
     /// `build` does not begin with a digit.
     #[error(
@@ -194,6 +197,16 @@ pub enum ChoiceWarning {
         /// Partition number.
         partition: u32,
     },
+    /// `prefix` names another directory than the root directory.
+    #[error(
+        "bank {partition}: prefix={prefix} in boot.cfg has the loader look for the kernel and the modules there; those in the bank's root directory are not loaded"
+    )]
+    Prefix {
+        /// Partition number.
+        partition: u32,
+        /// The directory.
+        prefix: String,
+    },
     /// The loader of another release may be the one installed, and chooses another bank.
     #[error("{loader} would boot {} instead, because {because}", bank_or_nothing(.boots))]
     OtherLoader {
@@ -204,6 +217,14 @@ pub enum ChoiceWarning {
         /// How their rule differs.
         because: &'static str,
     },
+}
+
+fn after_it(then: &Chosen) -> String {
+    match then {
+        Chosen::Bank(number) => format!("bank {number} is taken after it"),
+        Chosen::Nothing => "no bank boots after it".to_owned(),
+        Chosen::Undecided { .. } => "which bank is taken after it cannot be told".to_owned(),
+    }
 }
 
 fn bank_or_nothing(boots: &Option<u32>) -> String {

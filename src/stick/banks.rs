@@ -7,8 +7,9 @@ use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Reques
 use crate::bank::{BootCfg, BootCfgEdit};
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
+use crate::error::ErrorKind;
 use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
-use crate::loader::Depth;
+use crate::loader::{Depth, ModuleVerdict};
 use bytes::Bytes;
 
 /// `bootstate` of a bank that may boot.
@@ -31,20 +32,26 @@ impl<'m> Stick<'m, '_> {
             return Err(Error::from(Cause::NotLookedAt(limit)).on(partition));
         }
         if !force {
-            self.check_would_boot(partition)?;
+            self.check_content(partition)?;
         }
         let edits = match self.boots_next().map(|slot| slot.partition) == Some(partition) {
             true => Vec::new(),
             false => self.edits_to_use(partition)?,
         };
         let edits: Vec<Edit> = edits.into_iter().map(Edit::BootCfg).collect();
-        if edits.is_empty() {
-            return self.nothing_to_do(partition);
-        }
-        let plan = self.plan_task(Task::Edits(&edits), request)?;
-        match plan.outlook.boot.partition() {
-            Some(taken) if taken == partition => Ok(plan),
-            taken => Err(Error::from(Cause::NotTaken { taken }).on(partition)),
+        let plan = match edits.is_empty() {
+            true => self.nothing_to_do(partition)?,
+            false => self.plan_task(Task::Edits(&edits), request)?,
+        };
+        match &plan.outlook.boot {
+            NextBoot::Boots { partition: taken } if *taken == partition => Ok(plan),
+            boot if boot.partition() != Some(partition) => {
+                let taken = boot.partition();
+                Err(Error::from(Cause::NotTaken { taken }).on(partition))
+            }
+            // What the edits cure does not count.
+            boot if !force => Err(would_stop(boot.why_not()).on(partition)),
+            _ => Ok(plan),
         }
     }
 
@@ -85,7 +92,7 @@ impl<'m> Stick<'m, '_> {
         }
         let mut stages = Stages::new(self, to)?;
         let original = self.slot(from)?;
-        self.check_would_boot(from)?;
+        self.check_whole(from)?;
         let files = read_files(original.opened()?.volume(), self.settings())
             .map_err(|error| error.on(from))?;
         let boot_cfg = self.boot_cfg_of_copy(original, to)?;
@@ -134,7 +141,7 @@ impl<'m> Stick<'m, '_> {
             state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
-            stops_starting: false,
+            harm_at_boot: None,
         })
     }
 
@@ -169,15 +176,40 @@ impl<'m> Stick<'m, '_> {
         }
     }
 
+    /// Refuses a bank that the loader would not get through by what is there of it.
     fn check_would_boot(&self, partition: u32) -> Result<(), Error> {
         let boot = self.loader().boot(partition, Depth::Presence);
-        if boot.boots() == Some(true) {
-            return Ok(());
+        match boot.boots() {
+            Some(true) => Ok(()),
+            _ => Err(would_stop(boot.why_not()).on(partition)),
         }
-        let stops = boot.stops().map(ToString::to_string);
-        let unknown = boot.undecided().map(ToString::to_string);
-        let why = stops.chain(unknown).collect::<Vec<_>>().join("; ");
-        Err(Error::from(Cause::WouldStop(why)).on(partition))
+    }
+
+    /// Refuses a bank that is not worth booting or copying.
+    pub(super) fn check_whole(&self, partition: u32) -> Result<(), Error> {
+        self.check_would_boot(partition)?;
+        self.check_content(partition)
+    }
+
+    /// Refuses a bank with a file that the loader would not get through, what is in it included, or a state that
+    /// the host could not read.
+    fn check_content(&self, partition: u32) -> Result<(), Error> {
+        let boot = self.loader().boot(partition, Depth::Content);
+        let why = boot.files.iter().filter_map(ModuleVerdict::why_not);
+        let why: Vec<String> = why.collect();
+        if !why.is_empty() {
+            return Err(would_stop(why).on(partition));
+        }
+        let slot = self.slot(partition)?;
+        for file in slot.states.iter().filter(|file| file.listed) {
+            match self.open_state(slot, file) {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    return Err(Cause::SettingsUnread(Box::new(error)).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// While the target is in pieces the original has to boot, where a bank booted before.
@@ -200,7 +232,7 @@ impl<'m> Stick<'m, '_> {
             state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
-            stops_starting: false,
+            harm_at_boot: None,
         })
     }
 
@@ -279,15 +311,20 @@ impl<'m> Stick<'m, '_> {
             ..Edited::default()
         };
         self.note_harm_of_copy(&after, to, &mut edited);
+        let banks = vec![bank_plan(to, boots_next, edited.changes)];
         Ok(Plan {
+            harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
             set,
-            banks: vec![bank_plan(to, boots_next, edited.changes)],
+            banks,
             state: None,
             warnings: edited.warnings,
             outlook,
-            stops_starting: false,
         })
     }
+}
+
+fn would_stop(why: Vec<String>) -> Error {
+    Cause::WouldStop(why.join("; ")).into()
 }
 
 /// Kernel options with the identity of one bank's volume in place of the other's: the raw sixteen

@@ -173,6 +173,9 @@ pub enum Cause {
     /// A bank that is to boot, or to be copied, and would not start the host.
     #[error("the host would not start from this bank: {0}")]
     WouldStop(String),
+    /// A bank that is to boot, or to be copied, and whose state the host could not read.
+    #[error("the host could not read its settings in this bank: {0}")]
+    SettingsUnread(Box<Error>),
     /// A bank that the loader never looks at, for the number of its partition.
     #[error("{0}, so it never takes this bank")]
     NotLookedAt(&'static str),
@@ -244,6 +247,7 @@ impl Error {
             Cause::NoneBoots(_)
             | Cause::Loaded
             | Cause::WouldStop(_)
+            | Cause::SettingsUnread(_)
             | Cause::NotLookedAt(_)
             | Cause::NotTaken { .. }
             | Cause::NoHigherUpdated { .. }

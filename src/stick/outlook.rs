@@ -14,6 +14,8 @@ pub struct Outlook {
     /// Devices that the configuration of that bank passes through; `None` where that cannot be
     /// told.
     pub passed_through: Option<usize>,
+    /// Whether that bank loads a state; where it loads none the host starts with default settings.
+    pub loads_state: bool,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
 }
@@ -76,6 +78,15 @@ impl NextBoot {
         !matches!(self, NextBoot::Boots { .. } | NextBoot::NoMedium)
     }
 
+    /// Why it is not certain that the loader gets through, in words.
+    pub fn why_not(&self) -> Vec<String> {
+        match self {
+            NextBoot::Boots { .. } | NextBoot::NoMedium => Vec::new(),
+            NextBoot::Stops { stops, .. } => stops.iter().map(ToString::to_string).collect(),
+            NextBoot::Nothing { why } | NextBoot::Undecided { why, .. } => vec![why.clone()],
+        }
+    }
+
     /// Whether the loader gets through for certain.
     pub fn boots(&self) -> bool {
         matches!(self, NextBoot::Boots { .. })
@@ -90,13 +101,24 @@ impl Stick<'_, '_> {
 
     /// The same, with the boot told already.
     pub(super) fn outlook_of(&self, boot: NextBoot) -> Outlook {
-        let slot = boot.partition();
-        let slot = slot.and_then(|it| self.slots().iter().find(|slot| slot.partition == it));
+        let slot = self.slot_of(&boot);
         Outlook {
             passed_through: slot.and_then(|slot| self.passed_through(slot).ok().flatten()),
+            loads_state: self.loads_state(&boot),
             cure: self.cure(&boot),
             boot,
         }
+    }
+
+    /// Whether the bank of this boot loads a state.
+    pub(super) fn loads_state(&self, boot: &NextBoot) -> bool {
+        let slot = self.slot_of(boot);
+        slot.is_some_and(|slot| slot.states.iter().any(|file| file.listed))
+    }
+
+    fn slot_of(&self, boot: &NextBoot) -> Option<&Slot<'_>> {
+        let partition = boot.partition()?;
+        self.slots().iter().find(|slot| slot.partition == partition)
     }
 
     /// What would make the medium boot, where it does not.
@@ -159,8 +181,8 @@ impl Stick<'_, '_> {
         }
     }
 
-    /// The banks whose kernel and modules are all there, by partition number, of those that the loader
-    /// looks at.
+    /// The banks whose kernel and modules are all there and load, and whose state can be read, by partition
+    /// number, of those that the loader looks at. Reads the content of all of them.
     pub fn whole_banks(&self) -> impl Iterator<Item = u32> {
         self.whole(|slot| slot.not_looked_at().is_none())
     }
@@ -173,10 +195,7 @@ impl Stick<'_, '_> {
     fn whole(&self, counts: impl Fn(&Slot<'_>) -> bool) -> impl Iterator<Item = u32> {
         let slots = self.slots().iter().filter(move |slot| counts(slot));
         let numbers = slots.map(|slot| slot.partition);
-        numbers.filter(|number| {
-            let boot = self.loader().boot(*number, Depth::Presence);
-            boot.boots() == Some(true)
-        })
+        numbers.filter(|number| self.check_whole(*number).is_ok())
     }
 
     /// How many devices the state that a bank loads passes through; `None` where it holds none that

@@ -43,9 +43,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The next boot once it is carried out.
     pub outlook: Outlook,
-    /// Whether the host starts from the medium now, and would not, or not for certain, once it is
-    /// carried out.
-    pub stops_starting: bool,
+    /// What the next boot loses by it; what single changes cost is noted at each.
+    pub harm_at_boot: Option<Harm>,
 }
 
 /// What happens to one bank.
@@ -145,9 +144,7 @@ impl Plan {
     /// empty where it costs nothing.
     pub fn harms(&self) -> BTreeMap<Harm, BTreeSet<String>> {
         let mut harms: BTreeMap<Harm, BTreeSet<String>> = BTreeMap::new();
-        if self.stops_starting {
-            harms.insert(Harm::NoLongerStarts, BTreeSet::new());
-        }
+        harms.extend(self.harm_at_boot.map(|harm| (harm, BTreeSet::new())));
         for change in self.files().flat_map(|file| &file.changes) {
             let Some(harm) = change.harm else { continue };
             let name = change.alias.as_ref().unwrap_or(&change.key);
@@ -245,7 +242,7 @@ impl Stick<'_, '_> {
             false => self.verify(&set, &banks, task, request)?,
         };
         Ok(Plan {
-            stops_starting: !set.is_empty() && self.stops_starting(&banks, &outlook),
+            harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
             set,
             banks,
             state: None,
@@ -282,7 +279,7 @@ impl Stick<'_, '_> {
             state: None,
             warnings: Vec::new(),
             outlook: self.outlook(),
-            stops_starting: false,
+            harm_at_boot: None,
         })
     }
 
@@ -371,11 +368,26 @@ impl Stick<'_, '_> {
         Ok(after.outlook_of(boot))
     }
 
-    /// Whether the host starts from the medium as it is, and `after` is not certain to let it. What
-    /// is in the files that change counts on both sides.
-    fn stops_starting(&self, banks: &[BankPlan], after: &Outlook) -> bool {
+    /// What the next boot loses where it would be `after`: the host starts from the medium as it is, and is
+    /// not certain to, or starts with its settings, and would not. What is in the files that change counts on
+    /// both sides.
+    pub(super) fn harm_at_boot(
+        &self,
+        set: &WriteSet,
+        banks: &[BankPlan],
+        after: &Outlook,
+    ) -> Option<Harm> {
+        let is_whole = after.boot.boots() && after.loads_state;
+        if set.is_empty() || is_whole {
+            return None;
+        }
         let is_changed = |partition, name: &str| is_changed(banks, partition, name);
-        !after.boot.boots() && self.next_boot_reading(&is_changed).boots()
+        let now = self.next_boot_reading(&is_changed);
+        match (now.boots(), after.boot.boots()) {
+            (true, false) => Some(Harm::NoLongerStarts),
+            (true, true) if self.loads_state(&now) => Some(Harm::DefaultSettings),
+            _ => None,
+        }
     }
 }
 

@@ -203,6 +203,16 @@ impl<'m> Stick<'m, '_> {
         }
     }
 
+    /// Whether a bank's volume lets files be changed, as the changes themselves look at it.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn check_volume(&self, partition: u32) -> Result<(), Error> {
+        let volume = self.slot(partition)?.opened()?.volume();
+        let checked = volume.check().map(drop);
+        checked.map_err(|error| Error::from(error).on(partition))
+    }
+
     /// That [`Stick::bank_of`] takes another bank than the one that boots next, where it does.
     pub fn stood_in(&self, path: &Path, choice: BankChoice) -> Option<Error> {
         let names_one = matches!(

@@ -204,7 +204,7 @@ impl<'k> SavedState<'k> {
         };
         let after = content.as_ref().map_or(state, |(_, new)| new);
         Ok(Plan {
-            stops_starting: false,
+            harm_at_boot: None,
             set: WriteSet::default(),
             banks: Vec::new(),
             warnings,
@@ -213,6 +213,7 @@ impl<'k> SavedState<'k> {
                 passed_through: Configuration::open_for(after, release.as_ref())
                     .ok()
                     .and_then(|configuration| passed_through_by(&configuration).ok()?),
+                loads_state: true,
                 cure: None,
             },
             state: Some(FilePlan {

@@ -17,3 +17,4 @@ mod states;
 mod stick;
 mod verify;
 mod words;
+mod worth;

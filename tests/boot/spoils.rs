@@ -62,7 +62,12 @@ pub(crate) fn mixed_case(stick: &Stick, bank: u32) {
 
 /// One bit in the middle of a module.
 pub(crate) fn flipped(stick: &Stick) {
-    stick.change(5, "s.v00", |content| {
+    flipped_in(stick, 5, "s.v00");
+}
+
+/// One bit in the middle of a file.
+pub(crate) fn flipped_in(stick: &Stick, bank: u32, name: &str) {
+    stick.change(bank, name, |content| {
         let middle = content.len() / 2;
         content[middle] ^= 4;
     });

@@ -11,7 +11,7 @@ fn about(report: &str, partition: u32) -> Vec<&str> {
     report.lines().filter(|line| line.contains(&here)).collect()
 }
 
-fn has(report: &str, severity: &str, parts: &[&str]) {
+pub(crate) fn has(report: &str, severity: &str, parts: &[&str]) {
     let severe = |line: &&str| line.trim_start().starts_with(severity);
     let all = |line: &str| parts.iter().all(|part| line.contains(part));
     let found = report.lines().filter(severe).any(all);

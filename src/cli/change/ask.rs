@@ -91,6 +91,7 @@ impl One<'_> {
         }
         let texts = harms.iter().map(|(harm, names)| match harm {
             Harm::NoLongerStarts => no_start_in_words(&plan.outlook.boot),
+            Harm::DefaultSettings => defaults_in_words(&plan.outlook.boot),
             harm => device_harm_in_words(*harm, names),
         });
         let texts: Vec<String> = texts.collect();
@@ -162,6 +163,16 @@ fn no_start_in_words(boot: &NextBoot) -> String {
         ),
         NextBoot::Boots { .. } | NextBoot::NoMedium => String::new(),
     }
+}
+
+/// A change after which the host starts without its settings.
+fn defaults_in_words(boot: &NextBoot) -> String {
+    let bank = boot
+        .partition()
+        .map_or(String::new(), |number| format!(" {number}"));
+    format!(
+        "the host starts with its settings now, and will start with default settings after this change: bank{bank} loads no state"
+    )
 }
 
 /// Devices that the host would miss.

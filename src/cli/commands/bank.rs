@@ -52,7 +52,7 @@ pub struct Use {
     number: u32,
     #[command(flatten)]
     targets: TargetArgs,
-    /// Use the bank even if the host would not start from it
+    /// Use the bank even if the host would not start from it, or could not read its settings there
     #[arg(long)]
     even_if_broken: bool,
     #[command(flatten)]

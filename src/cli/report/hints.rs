@@ -113,6 +113,9 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::WouldStop(_) => {
             "`bootbank verify STICK` says where the loader would stop; `bootbank bank use` goes on all the same with --even-if-broken"
         }
+        Cause::SettingsUnread(_) => {
+            "`bootbank state copy FROM TO STICK` gives the bank the state of another; `bootbank bank use` goes on all the same with --even-if-broken"
+        }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {

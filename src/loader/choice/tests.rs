@@ -159,9 +159,52 @@ fn an_upgraded_bank_boots_once_and_is_marked_dirty() {
     assert_eq!(
         warnings,
         [
-            "bank 6 boots for the first time after an upgrade; if that does not finish, the other bank boots after it"
+            "bank 6 boots for the first time after an upgrade; if that does not finish, bank 5 is taken after it"
         ]
     );
+}
+
+#[test]
+fn what_is_taken_after_an_unfinished_first_boot_goes_by_the_states_that_it_leaves() {
+    let upgraded = "bootstate=1\nbuild=6.7.0-1\nupdated=3";
+    // What the other bank says, and what the loader takes after the boot of bank 6 did not finish.
+    let cases = [
+        (GOOD, "bank 5 is taken after it"),
+        (
+            "bootstate=1\nbuild=6.7.0-1\nupdated=2",
+            "no bank boots after it",
+        ),
+        (
+            "bootstate=3\nbuild=6.7.0-1\nupdated=2",
+            "no bank boots after it",
+        ),
+        (
+            "bootstate=0\nbuild=6.7.0-1\nupdated=0",
+            "no bank boots after it",
+        ),
+    ];
+    for (other, then) in cases {
+        let (choice, warnings) = usual_choice_of(&[(5, other), (6, upgraded)]);
+        assert_eq!(choice.chosen.bank(), Some(6), "{other:?}");
+        let first = warnings.first().unwrap();
+        assert!(first.ends_with(then), "{other:?}: {first}");
+    }
+}
+
+#[test]
+fn a_prefix_that_leads_elsewhere_is_said_once_and_is_why_nothing_is_found() {
+    let elsewhere =
+        "bootstate=0\nprefix=/esx\nkernel=b.b00\nmodules=state.tgz\nbuild=6.7.0-1\nupdated=3";
+    let (_, warnings) = usual_choice_of(&[(5, elsewhere)]);
+    assert_eq!(
+        warnings,
+        [
+            "bank 5: prefix=/esx in boot.cfg has the loader look for the kernel and the modules there; those in the bank's root directory are not loaded"
+        ]
+    );
+    let same = elsewhere.replace("/esx", "/");
+    let (_, warnings) = usual_choice_of(&[(5, &same)]);
+    assert_eq!(warnings, [] as [&str; 0]);
 }
 
 #[test]

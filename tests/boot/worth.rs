@@ -1,0 +1,150 @@
+//! A bank is worth booting, and worth copying, only where what is in its files is whole: names and sizes are
+//! not enough.
+
+use crate::spoils::flipped_in;
+use crate::stick::{GPT, Ran, Stick};
+use crate::verify::has;
+
+/// What is wrong in bank 6, which no loader and no host can make use of, and how it comes about.
+type Damage = (&'static str, fn(&Stick));
+
+const DAMAGED: [Damage; 3] = [
+    ("module", |stick| flipped_in(stick, 6, "s.v00")),
+    ("state", |stick| flipped_in(stick, 6, "state.tgz")),
+    ("state that the loader takes", |stick| {
+        stick.write(6, "state.tgz", b"no archive, and no gzip file")
+    }),
+];
+
+/// Nothing was written, and it is said why.
+fn refused(what: &str, ran: &Ran, stick: &Stick, before: &[u8]) {
+    assert_eq!(ran.code, 3, "{what}: {}", ran.all());
+    assert!(stick.bytes() == before, "{what}: written to");
+    let why = [
+        "the host would not start from this bank",
+        "the host could not read its settings in this bank",
+    ];
+    assert!(
+        why.iter().any(|why| ran.stderr.contains(why)),
+        "{what}: {}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_bank_with_damage_inside_its_files_is_not_copied_and_used_only_by_force() {
+    for (what, spoil) in DAMAGED {
+        let stick = Stick::new(GPT);
+        spoil(&stick);
+        let before = stick.bytes();
+        let copied = stick.run(&["bank", "copy", "6", "5", "STICK"]);
+        refused(what, &copied, &stick, &before);
+        let used = stick.run(&["bank", "use", "6", "STICK"]);
+        refused(what, &used, &stick, &before);
+        let forced = stick.run(&["bank", "use", "6", "--even-if-broken", "STICK"]);
+        assert_eq!(forced.code, 0, "{what}: {}", forced.all());
+    }
+}
+
+/// The hint that is given then leads to a copy: first the settings, then the bank.
+#[test]
+fn a_bank_with_a_damaged_state_is_copied_once_it_has_the_others() {
+    let stick = Stick::new(GPT);
+    flipped_in(&stick, 6, "state.tgz");
+    let copied = stick.run(&["state", "copy", "5", "6", "STICK"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    let copied = stick.run(&["bank", "copy", "6", "5", "STICK"]);
+    assert_eq!(copied.code, 0, "{}", copied.all());
+    stick.verify(0);
+}
+
+/// Where a bank lacks files, only a whole bank is said to be worth a copy; of another the files are.
+#[test]
+fn no_advice_leads_to_a_bank_with_damage_inside_its_files() {
+    for (what, spoil) in DAMAGED {
+        let stick = Stick::new(GPT);
+        stick.delete(5, &["K.B00"]);
+        spoil(&stick);
+        let report = stick.run(&["verify", "STICK"]).stdout;
+        assert!(!report.contains("bootbank bank copy"), "{what}: {report}");
+        let info = stick.run(&["info", "STICK"]).all();
+        assert!(!info.contains("which is whole"), "{what}: {info}");
+        let advice =
+            "`bootbank get STICK bank6:k.b00 FILE` and `bootbank put STICK FILE bank5:k.b00`";
+        assert!(report.contains(advice), "{what}: {report}");
+        let got = stick.run(&["get", "STICK", "bank6:k.b00", "k"]);
+        assert_eq!(got.code, 0, "{}", got.all());
+        let put = stick.run(&["put", "STICK", "k", "bank5:k.b00"]);
+        assert_eq!(put.code, 0, "{}", put.all());
+        assert_eq!(stick.read(5, "k.b00"), stick.read(6, "k.b00"));
+    }
+}
+
+/// What `bank use` itself puts right is no reason to refuse.
+#[test]
+fn a_bank_is_used_whose_boot_cfg_is_put_right_by_that() {
+    for (key, value) in [("updated", "0x4"), ("bootstate", "3"), ("bootstate", "7")] {
+        let stick = Stick::new(GPT);
+        stick.set(6, key, Some(value));
+        let used = stick.run(&["bank", "use", "6", "STICK"]);
+        assert_eq!(used.code, 0, "{key}={value}: {}", used.all());
+        let next = stick.run(&["bank", "list", "STICK", "--json"]).stdout;
+        let listed: serde_json::Value = serde_json::from_str(&next).unwrap();
+        let mut banks = listed["banks"].as_array().unwrap().iter();
+        let bank = banks.find(|bank| bank["partition"] == 6).unwrap();
+        assert_eq!(bank["boots_next"], true, "{key}={value}: {next}");
+        assert_eq!(bank["starts"], true, "{key}={value}: {next}");
+    }
+}
+
+/// A change that makes the host start with default settings is asked about, whatever leads to it.
+#[test]
+fn nobody_loses_the_settings_unasked() {
+    let without_state = |stick: &Stick| {
+        stick.change(6, "boot.cfg", |content| {
+            let text = String::from_utf8(std::mem::take(content)).unwrap();
+            *content = text.replace(" --- state.tgz", "").into_bytes();
+        });
+    };
+    let ways: [(&[&str], bool); 4] = [
+        (&["bootcfg", "set", "STICK", "modules", "k.b00"], false),
+        (&["bank", "use", "6", "STICK"], true),
+        (&["bank", "copy", "6", "5", "STICK"], true),
+        (
+            &[
+                "bootcfg", "set", "--bank", "next", "STICK", "modules", "k.b00",
+            ],
+            false,
+        ),
+    ];
+    for (way, other_lists_none) in ways {
+        let stick = Stick::new(GPT);
+        if other_lists_none {
+            without_state(&stick);
+        }
+        let before = stick.bytes();
+        let ran = stick.run(way);
+        assert_eq!(ran.code, 2, "{way:?}: {}", ran.all());
+        assert!(stick.bytes() == before, "{way:?}: written to");
+        let said = "will start with default settings after this change";
+        assert!(ran.stderr.contains(said), "{way:?}: {}", ran.stderr);
+        let meant = stick.run(&[way, &["-y"]].concat());
+        assert_eq!(meant.code, 0, "{way:?}: {}", meant.all());
+    }
+}
+
+/// Of a volume that nothing can be changed in no command says that a change would help.
+#[test]
+fn no_fix_is_advised_where_the_volume_forbids_it() {
+    let stick = Stick::new(GPT);
+    crate::spoils::set_entry(&stick, 5, b"IMGPAYLDTGZ", 28, &5_000_000u32.to_le_bytes());
+    let info = stick.run(&["info", "STICK"]).all();
+    assert!(!info.contains("gives them all back"), "{info}");
+    assert!(info.contains("Nothing can be changed in bank 5"), "{info}");
+    assert_ne!(stick.run(&["fix", "-y", "STICK"]).code, 0);
+    has(
+        &stick.run(&["verify", "STICK"]).stdout,
+        "error",
+        &["imgpayld"],
+    );
+}
