@@ -83,6 +83,12 @@ pub enum TableError {
     /// as little as here.
     #[error("the primary GPT is damaged, so the medium does not boot: {0}")]
     Gpt(#[from] GptFault),
+    /// A GPT was asked for, and nothing of one is there.
+    #[error("there is no GPT: no header at byte {offset}, and no entry for one in the MBR")]
+    NoGpt {
+        /// Where its header would be.
+        offset: u64,
+    },
     /// The backup GPT, which was asked for, contradicts itself or is none.
     #[error("there is no whole backup GPT at the end of the medium: {0}")]
     BackupGpt(GptFault),
@@ -216,6 +222,7 @@ impl TableError {
             | TableError::ForeignFormat { .. }
             | TableError::UnpartitionedFat { .. }
             | TableError::SectorSizeUnsupported { .. }
+            | TableError::NoGpt { .. }
             | TableError::GptHeaderSize { .. }
             | TableError::GptEntrySize { .. }
             | TableError::GptEntryCount { .. }
@@ -242,9 +249,9 @@ impl TableError {
     /// The byte of the medium it was met at, where that is known.
     pub fn offset(&self) -> Option<u64> {
         match self {
-            TableError::Read { offset, .. } | TableError::Gpt(GptFault::Signature { offset }) => {
-                Some(*offset)
-            }
+            TableError::Read { offset, .. }
+            | TableError::NoGpt { offset }
+            | TableError::Gpt(GptFault::Signature { offset }) => Some(*offset),
             _ => None,
         }
     }

@@ -160,9 +160,14 @@ fn read_gpt(
         None => detect::gpt_sector_size(medium)?,
     };
     let gpt = match gpt::read_table(medium, sector_size) {
-        Err(TableError::Gpt(fault @ GptFault::Signature { .. })) => {
+        Err(TableError::Gpt(fault @ GptFault::Signature { offset })) => {
             let other = detect::wrong_gpt_sector_size(medium, sector_size)?;
-            return Err(other.unwrap_or(fault.into()));
+            let is_told_of = mbr::entries(sector0).into_iter().any(mbr::Entry::is_gpt);
+            return Err(match other {
+                Some(other) => other,
+                None if is_told_of => fault.into(),
+                None => TableError::NoGpt { offset },
+            });
         }
         other => other?,
     };

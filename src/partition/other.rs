@@ -59,7 +59,7 @@ pub fn other_table(medium: &dyn ReadAt, sector_size: Option<u32>) -> Option<Othe
     let (table, restore) = match PartitionTable::read_as(medium, sector_size, TableChoice::Gpt) {
         Ok(table) if !protective => (table, Some(Restore::ProtectiveMbr)),
         // A checksum that is right means that what is wrong was written so, and nothing is broken.
-        Err(TableError::Gpt(_)) => {
+        Err(TableError::Gpt(_) | TableError::NoGpt { .. }) => {
             let table = PartitionTable::read_as(medium, sector_size, TableChoice::Backup).ok()?;
             (table, protective.then_some(Restore::PrimaryGpt))
         }

@@ -157,3 +157,25 @@ fn without_a_whole_one_there_is_nothing_to_name() {
     let ran = look(&host, &["info", "STICK", "--table", "mbr"]);
     assert_eq!(ran.code, 2);
 }
+
+#[test]
+fn where_there_is_no_gpt_none_is_called_damaged() {
+    for profile in ["esxi40-mbr", "zeros"] {
+        let host = Host::new("esxi40-mbr");
+        if profile == "zeros" {
+            fs::write(&host.image, vec![0; 4 << 20]).unwrap();
+        }
+        for command in ["info", "verify"] {
+            let ran = look(&host, &[command, "STICK", "--table", "gpt"]);
+            assert_eq!(ran.code, 4, "{profile}: {}", ran.stderr);
+            let told = ran.stderr + &ran.stdout;
+            assert!(told.contains("there is no GPT"), "{profile}: {told}");
+            assert!(!told.contains("the primary GPT"), "{profile}: {told}");
+        }
+        let ran = look(&host, &["info", "STICK", "--json", "--table", "gpt"]);
+        let error = ran.json()["error"].clone();
+        assert_eq!(error["kind"], "unsupported", "{error}");
+        let hint = error["hint"].as_str().unwrap();
+        assert!(hint.contains("leave --table out"), "{hint}");
+    }
+}

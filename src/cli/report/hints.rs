@@ -182,6 +182,9 @@ fn table_hint(error: &TableError) -> Option<String> {
         TableError::SectorSizeAmbiguous => {
             "name the right one: --sector-size 512 or --sector-size 4096"
         }
+        TableError::NoGpt { .. } | TableError::BackupGpt(_) => {
+            "leave --table out: then the table is read that ESXi's loader uses"
+        }
         TableError::Gpt(_) | TableError::NotProtective { .. } => {
             "ESXi's own loader refuses this table too, so the medium does not boot; bootbank does not repair tables"
         }
