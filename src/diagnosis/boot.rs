@@ -192,7 +192,7 @@ fn add_findings(
             .map_or(String::new(), |file| whole_in(file, others));
         add(layer, format!("{stop}{whole}"));
     }
-    add_notes(boot, bootable, findings);
+    add_notes(boot, bootable, rubbish, findings);
     for why in boot.undecided() {
         findings.push(Finding {
             kind: Some(match why {
@@ -210,7 +210,7 @@ fn add_findings(
 
 /// What does not stop the loader. Of modules that are not compressed one line tells: the vendor's
 /// own are.
-fn add_notes(boot: &Boot, bootable: bool, findings: &mut Vec<Finding>) {
+fn add_notes(boot: &Boot, bootable: bool, rubbish: bool, findings: &mut Vec<Finding>) {
     let on = Some(boot.partition);
     let mut as_it_is = Vec::new();
     for note in boot.notes() {
@@ -220,7 +220,7 @@ fn add_notes(boot: &Boot, bootable: bool, findings: &mut Vec<Finding>) {
         };
         match note {
             Note::AsItIs { name, .. } => as_it_is.push(name),
-            Note::Binary { .. } if !bootable => {
+            Note::Binary { .. } | Note::NotUpdated if rubbish => {
                 findings.push(Finding::stops("boot.cfg", on, note.to_string()));
             }
             note => findings.push(Finding::new(severity, "boot.cfg", on, note.to_string())),

@@ -34,6 +34,15 @@ pub struct Module {
     pub options: String,
     /// The file's name as it stands in the list, which need not be text.
     raw: Vec<u8>,
+    /// Whether the list goes on with a NUL where the name ends.
+    at_nul: bool,
+}
+
+impl Module {
+    /// What is left of the name where the text of boot.cfg ends in it or behind it.
+    pub(super) fn broken_off(&self) -> Option<String> {
+        broken_off(&self.raw, self.at_nul)
+    }
 }
 
 /// Something in a boot.cfg that the loader trips over or that readers disagree about.
@@ -147,6 +156,7 @@ pub struct BootCfg {
     /// Numbers with a minus, by line: before 8.0 U1 the loader takes them for none.
     signed: Vec<(usize, &'static str, String)>,
     kernel_raw: Vec<u8>,
+    kernel_at_nul: bool,
     prefix_raw: Vec<u8>,
 }
 
@@ -250,6 +260,11 @@ impl BootCfg {
         BootCfg::parse(&lines.join(&b'\n'))
     }
 
+    /// What is left of the kernel's name where the text of boot.cfg ends in it or behind it.
+    pub(super) fn kernel_broken_off(&self) -> Option<String> {
+        broken_off(&self.kernel_raw, self.kernel_at_nul)
+    }
+
     /// The eleven bytes by which the loader looks for the kernel.
     pub(super) fn kernel_short_name(&self) -> [u8; path::SHORT] {
         self.short_name_of(&self.kernel_raw)
@@ -287,6 +302,13 @@ impl BootCfg {
         let elsewhere = self.short_name_of(ANY) != path::short_name(ANY);
         self.prefix.as_deref().filter(|_| elsewhere)
     }
+}
+
+/// The text at the beginning of a name, where binary data is behind it, in the name itself or from a NUL on.
+fn broken_off(name: &[u8], at_nul: bool) -> Option<String> {
+    let text = name.iter().take_while(|byte| byte.is_ascii_graphic());
+    let text: String = text.map(|&byte| char::from(byte)).collect();
+    (at_nul || text.len() < name.len()).then_some(text)
 }
 
 /// See [`BootCfg::bootstate_digit_at`].
@@ -333,6 +355,9 @@ impl Reader {
         let [safeboot, mboot] = [option_set_by(&SAFEBOOT, key), option_set_by(&MBOOT, key)];
         for (name, kind) in [safeboot, mboot].into_iter().flatten() {
             self.set(line, name, kind, key, value);
+            if bytes.contains(&0) {
+                self.note_nul(name);
+            }
         }
         if safeboot.is_none() && mboot.is_none() {
             self.note_unseen(line, key);
@@ -368,7 +393,10 @@ impl Reader {
         let cfg = &mut self.cfg;
         match key {
             "prefix" => cfg.prefix_raw = value.to_vec(),
-            "kernel" => cfg.kernel_raw = value.to_vec(),
+            "kernel" => {
+                cfg.kernel_raw = value.to_vec();
+                cfg.kernel_at_nul = false;
+            }
             _ => {}
         }
         match key {
@@ -380,6 +408,23 @@ impl Reader {
             "modules" => cfg.modules = modules(value),
             "acpitables" => cfg.acpi_tables = modules(value),
             _ => {}
+        }
+    }
+
+    /// The line that set the option ends in a NUL.
+    fn note_nul(&mut self, key: &'static str) {
+        let cfg = &mut self.cfg;
+        let last = match key {
+            "kernel" => {
+                cfg.kernel_at_nul = true;
+                return;
+            }
+            "modules" => cfg.modules.last_mut(),
+            "acpitables" => cfg.acpi_tables.last_mut(),
+            _ => return,
+        };
+        if let Some(module) = last {
+            module.at_nul = true;
         }
     }
 
@@ -472,6 +517,7 @@ fn modules(list: &[u8]) -> Vec<Module> {
                 path: text(path),
                 options: text(options.trim_ascii_start()),
                 raw: path.to_vec(),
+                at_nul: false,
             });
             let after = end.and_then(|end| end.checked_add(SEPARATOR.len()));
             rest = after.and_then(|at| rest.get(at..)).unwrap_or_default();

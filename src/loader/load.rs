@@ -93,6 +93,17 @@ pub enum Stop {
         /// Its name as boot.cfg has it.
         name: String,
     },
+    /// A file that is not there, and whose name need not be what was meant: binary data is behind it.
+    #[error(
+        "boot.cfg breaks off after {name:?}, the name of a {role}, and the bank holds no such file: the loader stops with \
+         \"Fatal error: 15 (Not found)\""
+    )]
+    BrokenOff {
+        /// What it is to be loaded as.
+        role: Role,
+        /// What is left of its name.
+        name: String,
+    },
     /// A file that cannot be read to its end.
     #[error("{role} {name} cannot be read, {fault}: the loader stops with \"Fatal error: {}\"", volume_error(.fault))]
     Chain {
@@ -166,6 +177,9 @@ pub enum Note {
         /// Its name as boot.cfg has it.
         name: String,
     },
+    /// No `updated`: safeboot takes such a bank for invalid.
+    #[error("boot.cfg has no updated, or 0, so the loader does not take the bank")]
+    NotUpdated,
     /// Bytes in boot.cfg that no text has.
     #[error("boot.cfg holds binary data from byte {at} on")]
     Binary {
@@ -189,6 +203,8 @@ pub struct Boot {
     pub unknown: Vec<Undecided>,
     /// Where binary data begins in boot.cfg.
     binary_at: Option<usize>,
+    /// Whether boot.cfg lacks what ranks the banks.
+    not_updated: bool,
 }
 
 impl Boot {
@@ -235,7 +251,9 @@ impl Boot {
         };
         let binary = self.binary_at.map(|at| Note::Binary { at });
         let of_files = self.files.iter().filter_map(of_file);
-        binary.into_iter().chain(of_files).collect()
+        let not_updated = self.not_updated.then_some(Note::NotUpdated);
+        let of_boot_cfg = binary.into_iter().chain(not_updated);
+        of_boot_cfg.chain(of_files).collect()
     }
 
     /// Whether the loader gets as far as starting the kernel, by what was looked at; `None` where
@@ -280,6 +298,7 @@ impl Boot {
             in_boot_cfg: Vec::new(),
             unknown: Vec::new(),
             binary_at: None,
+            not_updated: false,
         }
     }
 }
@@ -307,10 +326,18 @@ impl Seen<'_> {
         match (&self.found, &self.volume) {
             (Found::BootCfg(cfg), Some(volume)) => {
                 boot.binary_at = cfg.binary_at();
+                boot.not_updated = cfg.updated == 0 && cfg.rejected_by(generation).is_none();
                 stops_in(cfg, build, generation, &mut boot.in_boot_cfg);
                 let mut search = Search::new(volume);
-                for (role, name, short) in named_files(cfg, generation, &mut boot.unknown) {
-                    boot.files.push(search.file(role, name, short));
+                for named in named_files(cfg, generation, &mut boot.unknown) {
+                    let Named {
+                        role, broken_off, ..
+                    } = named;
+                    let mut file = search.file(role, named.name, named.short);
+                    if let (Some(Stop::Absent { .. }), Some(name)) = (&file.stop, broken_off) {
+                        file.stop = Some(Stop::BrokenOff { role, name });
+                    }
+                    boot.files.push(file);
                 }
             }
             (Found::Ignored(why), _) => boot.in_boot_cfg.push(Stop::Ignored(why.clone())),
@@ -353,16 +380,31 @@ fn stops_in(cfg: &BootCfg, build: Option<&str>, generation: Generation, stops: &
     }
 }
 
+/// A file as boot.cfg names it.
+struct Named {
+    role: Role,
+    name: String,
+    /// By which the loader looks for it.
+    short: [u8; SHORT],
+    /// What is left of the name where binary data is behind it.
+    broken_off: Option<String>,
+}
+
 /// The files a boot.cfg names, each once, up to a limit.
-fn named_files(
-    cfg: &BootCfg,
-    generation: Generation,
-    unknown: &mut Vec<Undecided>,
-) -> Vec<(Role, String, [u8; SHORT])> {
-    let kernel = cfg.kernel.iter();
-    let kernel = kernel.map(|name| (Role::Kernel, name, cfg.kernel_short_name()));
+fn named_files(cfg: &BootCfg, generation: Generation, unknown: &mut Vec<Undecided>) -> Vec<Named> {
+    let kernel = cfg.kernel.iter().map(|name| Named {
+        role: Role::Kernel,
+        name: name.clone(),
+        short: cfg.kernel_short_name(),
+        broken_off: cfg.kernel_broken_off(),
+    });
     let listed = |role, list: &'_ [Module]| {
-        let of = move |module: &Module| (role, module.path.clone(), cfg.module_short_name(module));
+        let of = move |module: &Module| Named {
+            role,
+            name: module.path.clone(),
+            short: cfg.module_short_name(module),
+            broken_off: module.broken_off(),
+        };
         list.iter().map(of).collect::<Vec<_>>()
     };
     let tables = match generation >= Generation::From80U1 {
@@ -371,18 +413,17 @@ fn named_files(
     };
     let mut files = Vec::new();
     let mut known = HashSet::new();
-    let kernel = kernel.map(|(role, name, short)| (role, name.clone(), short));
     let modules = listed(Role::Module, &cfg.modules);
     let all = kernel.chain(modules).chain(listed(Role::AcpiTable, tables));
-    for (role, name, short) in all {
-        if !known.insert(short) {
+    for named in all {
+        if !known.insert(named.short) {
             continue;
         }
         if files.len() == MAX_FILES {
             unknown.push(Undecided::ManyFiles { limit: MAX_FILES });
             break;
         }
-        files.push((role, name, short));
+        files.push(named);
     }
     files
 }

@@ -108,6 +108,32 @@ fn a_boot_cfg_half_overwritten_is_an_error_though_the_other_bank_boots() {
     let report = stick.verify(4);
     has(&report, "error", &["binary data from byte 512 on"]);
     has(&report, "error", &["boot.cfg has no build"]);
+    has(&report, "error", &["boot.cfg has no updated"]);
+}
+
+#[test]
+fn a_name_that_rubbish_cuts_off_is_no_missing_file() {
+    for (rubbish, severity) in [
+        (&[0xC8, 0x12, 0xFF, 0x03][..], "error"),
+        (&[0, 0x12, 0xFF, 0x03], "error"),
+        (&[0, 0, 0], "note"),
+    ] {
+        let stick = Stick::new(GPT);
+        stick.change(5, "boot.cfg", |content| {
+            let state = content.windows(9).position(|it| it == b"state.tgz");
+            content.truncate(state.unwrap() + 3);
+            content.extend(rubbish);
+        });
+        let report = stick.verify(if severity == "error" { 4 } else { 0 });
+        has(
+            &report,
+            severity,
+            &["breaks off after \"sta\", the name of a module"],
+        );
+        has(&report, severity, &["boot.cfg has no build"]);
+        has(&report, severity, &["boot.cfg has no updated"]);
+        assert!(!report.contains("not in the bank"), "{report}");
+    }
 }
 
 #[test]
