@@ -215,20 +215,27 @@ pub(crate) fn check_agreement(again: &Edited, edits: &[Edit]) -> Result<(), Edit
     }
 }
 
-/// Looks at what several states made of the same edits: what none of them holds is an error.
+/// Looks at what several states made of the same edits: what none of them holds is an error. Where it was
+/// to be taken out it is none, for that is already so; what there is to say of it is given back.
 ///
 /// # Errors
 /// [`EditError::Unmatched`], as the first state put it.
-pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<(), EditError> {
+pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<Vec<String>, EditError> {
     let Some((first, others)) = unmatched.split_first() else {
-        return Ok(());
+        return Ok(Vec::new());
     };
-    let nowhere = first.iter().find(|missing| {
+    let mut gone = Vec::new();
+    for missing in *first {
         let missing_too = |list: &&[Unmatched]| list.iter().any(|other| other.is_same(missing));
-        others.iter().all(missing_too)
-    });
-    match nowhere {
-        Some(missing) => Err(missing.clone().into()),
-        None => Ok(()),
+        if !others.iter().all(missing_too) {
+            continue;
+        }
+        match missing {
+            Unmatched::Key(_) | Unmatched::Row(_) | Unmatched::File(_) => {
+                gone.push(format!("{missing}, so there is nothing to take out"));
+            }
+            _ => return Err(missing.clone().into()),
+        }
     }
+    Ok(gone)
 }

@@ -99,8 +99,8 @@ pub enum ConfEdit {
     Unset {
         /// The whole key.
         key: String,
-        /// Whether a key that is not there is fine. Where it is not, no state of the medium
-        /// having the key is an error.
+        /// Whether nothing need be said of a key that is not there. Otherwise, where no state of the
+        /// medium has it, a warning tells so.
         absent_ok: bool,
     },
 }
@@ -124,8 +124,8 @@ pub enum StoreEdit {
     Delete {
         /// The row.
         key: RowKey,
-        /// Whether a row that is not there is fine. Where it is not, no state of the medium
-        /// having the row is an error.
+        /// Whether nothing need be said of a row that is not there. Otherwise, where no state of the
+        /// medium has it, a warning tells so.
         absent_ok: bool,
     },
 }
@@ -148,8 +148,8 @@ pub enum FileEdit {
     Remove {
         /// Which.
         path: String,
-        /// Whether a file that is not there is fine. Where it is not, no state of the medium
-        /// having the file is an error.
+        /// Whether nothing need be said of a file that is not there. Otherwise, where no state of the
+        /// medium has it, a warning tells so.
         absent_ok: bool,
     },
 }

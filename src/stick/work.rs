@@ -357,10 +357,12 @@ impl FileWork {
         agree.map_err(|error| Error::from(error).on(slot.partition).in_file(&self.name))
     }
 
-    /// What the edits name and no file of its kind holds is an error.
+    /// What the edits name and no file of its kind holds is an error, but where it was to be taken out:
+    /// that is given back, in words.
     pub(super) fn check_unmatched<'f>(
         files: impl Iterator<Item = &'f FileWork>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
+        let mut gone = Vec::new();
         let (boot_cfgs, states): (Vec<&FileWork>, Vec<&FileWork>) =
             files.partition(|file| file.name == BOOT_CFG);
         for files in [boot_cfgs, states] {
@@ -368,9 +370,9 @@ impl FileWork {
                 .iter()
                 .map(|file| file.edited.unmatched.as_slice())
                 .collect();
-            edit::check_unmatched(&unmatched)?;
+            gone.append(&mut edit::check_unmatched(&unmatched)?);
         }
-        Ok(())
+        Ok(gone)
     }
 }
 

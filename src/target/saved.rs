@@ -186,9 +186,10 @@ impl<'k> SavedState<'k> {
             edited.map_err(|error| inside(error.into()))
         };
         let mut edited = apply(state)?;
-        check_unmatched(&[edited.unmatched.as_slice()])?;
+        let mut gone = check_unmatched(&[edited.unmatched.as_slice()])?;
         let mut warnings = state.warnings();
         warnings.append(&mut edited.warnings);
+        warnings.append(&mut gone);
         let content = match edited.members.is_empty() {
             true => None,
             false => {

@@ -47,7 +47,7 @@ const COMMANDS: [(&str, About); 36] = [
     ("rm X etc/vmware/esx.conf", Change),
     ("conf set X /matrix 1", Change),
     ("conf unset X /system/uuid", Change),
-    ("store delete X -c esx -g system -k a", Change),
+    ("store delete X -c esx -g system -k keyboard", Change),
     ("store set X -c esx -g system -k a {}", Change),
     ("host set X --name n --domain d.example", Change),
     ("seal -y X --only system-uuid", Change),

@@ -48,14 +48,8 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         ) => {
             "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
         }
-        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Key(_))) => {
-            "`bootbank conf list` lists every key"
-        }
         Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Row(_))) => {
             "`bootbank store list` lists every row"
-        }
-        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::File(_))) => {
-            "`bootbank ls` lists every file"
         }
         Cause::Edit(EditError::Empty) => {
             "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N leaves this bank out"
