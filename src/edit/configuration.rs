@@ -113,6 +113,7 @@ impl Configuration {
     pub fn without_store(&self) -> EditError {
         match &self.closed_store {
             Some(error) => inside(CONFIG_STORE)(error.clone()),
+            None if self.is_default() => EditError::Empty,
             None => EditError::Missing { path: CONFIG_STORE },
         }
     }

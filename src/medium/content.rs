@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read as _;
+use std::ops::Range;
 
 /// Containers and compressions that people have disk images in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +59,12 @@ const MAGIC_AT: usize = 257;
 /// Bytes of its name.
 const NAME_LEN: usize = 100;
 /// Bytes of the whole header.
-const HEADER_LEN: u64 = 512;
+const HEADER: usize = 512;
+const HEADER_LEN: u64 = HEADER as u64;
+/// Where its checksum is, in octal digits; it is made with blanks there.
+const CHECKSUM: Range<usize> = 148..156;
+/// Most bytes of an archive of no members: two blocks of zeros, and more to fill a record.
+const MOST_OF_EMPTY: u64 = 1 << 16;
 
 impl Content {
     /// Bytes from the start of a file that [`Content::sniff`] can use: enough for the text that
@@ -91,14 +97,36 @@ fn by_signature(first: &[u8]) -> Option<Content> {
     found.map(|(.., content)| *content)
 }
 
-/// Whether what is packed begins with the header of a tar member. It is not looked into further: a file
-/// can be packed in itself.
+/// Whether what is packed is a tar archive: it begins with the header of a member, or is the end of an
+/// archive and nothing else. It is not looked into further: a file can be packed in itself.
 fn holds_tar(packed: &[u8]) -> bool {
-    let mut header = Vec::new();
-    let mut unpacked = flate2::read::GzDecoder::new(packed).take(HEADER_LEN);
-    // What is packed ends in the middle here; what was unpacked before that is enough.
-    let _ = unpacked.read_to_end(&mut header);
-    by_signature(&header) == Some(Content::Tar)
+    let mut first = Vec::new();
+    let mut unpacked = flate2::read::GzDecoder::new(packed).take(MOST_OF_EMPTY + 1);
+    // What is packed ends in the middle here; what was unpacked before that is enough for a header.
+    let is_whole = unpacked.read_to_end(&mut first).is_ok();
+    let blocks = first.len() as u64;
+    let is_end = is_whole
+        && blocks >= 2 * HEADER_LEN
+        && blocks <= MOST_OF_EMPTY
+        && blocks.is_multiple_of(HEADER_LEN)
+        && first.iter().all(|byte| *byte == 0);
+    is_end || by_signature(&first) == Some(Content::Tar) || is_old_header(&first)
+}
+
+/// Whether these bytes begin with the header of a member as it was before it had a signature: its own
+/// checksum tells.
+fn is_old_header(first: &[u8]) -> bool {
+    let Some(header) = first.get(..HEADER) else {
+        return false;
+    };
+    let (before, rest) = header.split_at(CHECKSUM.start);
+    let (stored, after) = rest.split_at(CHECKSUM.len());
+    let stored = String::from_utf8_lossy(stored);
+    let stored = stored.trim_matches(|letter| matches!(letter, ' ' | '\0'));
+    let blanks = CHECKSUM.len() as u64 * u64::from(b' ');
+    let others = before.iter().chain(after).map(|byte| u64::from(*byte));
+    let sum = others.fold(blanks, u64::saturating_add);
+    header.first() != Some(&0) && u64::from_str_radix(stored, 8) == Ok(sum)
 }
 
 /// Whether a tar archive begins with the description of a virtual machine, as OVF 1.1 demands.

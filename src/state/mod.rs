@@ -204,35 +204,16 @@ impl State {
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
         let bytes = file.as_ref();
-        let is = |name: &str| file_name.eq_ignore_ascii_case(name);
         let mut warnings = Vec::new();
-        let (outer, inner) = if is(LOCAL) {
-            let packed = Packed::open(file_name, bytes, limits)?;
-            (None, Inner::Plain(packed))
-        } else if is(LOCAL_ENCRYPTED) {
+        let (outer, inner) = if file_name.eq_ignore_ascii_case(LOCAL_ENCRYPTED) {
             let at = file_name.to_owned();
             let store = beside.ok_or(StateError::NoKeyBeside { at })?;
             let [store_at, _] = KEY_STORES;
             let inner = open_encrypted((file_name, bytes), (store_at, store), limits, keys)?;
             (None, inner)
-        } else if is(STATE) {
-            let outer = Packed::open(file_name, bytes, limits)?;
-            let inner = open_inner(&outer, limits, keys, &mut warnings)?;
-            (Some(outer), inner)
         } else {
-            // Under any other name the content tells which of the two it is.
-            let outer = Packed::open(file_name, bytes, limits)?;
-            match outer.kind() {
-                Some(Carrier::State) => {
-                    let inner = open_inner(&outer, limits, keys, &mut warnings)?;
-                    (Some(outer), inner)
-                }
-                Some(Carrier::Local) => (None, Inner::Plain(outer)),
-                None => {
-                    let name = file_name.to_owned();
-                    return Err(StateError::NotAState { name });
-                }
-            }
+            let packed = Packed::open(file_name, bytes, limits)?;
+            layers(file_name, packed, limits, keys, &mut warnings)?
         };
         Ok(State {
             file_name: file_name.to_owned(),
@@ -241,6 +222,28 @@ impl State {
             outer,
             inner,
             beside: beside.map(<[u8]>::to_vec),
+            warnings,
+        })
+    }
+
+    /// The same of a file that was unpacked already: what is large is not held twice.
+    fn of_packed(
+        file_name: &str,
+        bytes: &[u8],
+        mut packed: Packed,
+        limits: &Limits,
+        keys: &KeyCache,
+    ) -> Result<Self, StateError> {
+        let mut warnings = Vec::new();
+        file_name.clone_into(&mut packed.at);
+        let (outer, inner) = layers(file_name, packed, limits, keys, &mut warnings)?;
+        Ok(State {
+            file_name: file_name.to_owned(),
+            file: Bytes::copy_from_slice(bytes),
+            limits: *limits,
+            outer,
+            inner,
+            beside: None,
             warnings,
         })
     }
@@ -401,6 +404,35 @@ impl State {
                 at: self.file_name.clone(),
                 mode: mode.clone(),
             }),
+        }
+    }
+}
+
+/// The archives of a state around one another, by the name of its file: the outer one, where it has one,
+/// and what is inside.
+fn layers(
+    file_name: &str,
+    packed: Packed,
+    limits: &Limits,
+    keys: &KeyCache,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Packed>, Inner), StateError> {
+    let is = |name: &str| file_name.eq_ignore_ascii_case(name);
+    let carrier = match () {
+        () if is(LOCAL) => Some(Carrier::Local),
+        () if is(STATE) => Some(Carrier::State),
+        // Under any other name the content tells which of the two it is.
+        () => packed.kind(),
+    };
+    match carrier {
+        Some(Carrier::State) => {
+            let inner = open_inner(&packed, limits, keys, warnings)?;
+            Ok((Some(packed), inner))
+        }
+        Some(Carrier::Local) => Ok((None, Inner::Plain(packed))),
+        None => {
+            let name = file_name.to_owned();
+            Err(StateError::NotAState { name })
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Effort, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Manifest, MemberEdit, Packed, Rescued, STATE,
     State, StateError, gzip,
 };
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// What every bare `local.tgz` holds.
@@ -44,7 +45,7 @@ impl SavedAs {
 /// A state in a file of its own, every layer of it verified.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    file: Vec<u8>,
+    file: Bytes,
     state: Arc<State>,
     saved_as: SavedAs,
     bundle: Option<Bundle>,
@@ -71,8 +72,11 @@ impl Saved {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        let saved = |saved_as, state, bundle| Saved {
-            file: bytes.to_vec(),
+        let saved = |saved_as, state: State, bundle| Saved {
+            file: match &bundle {
+                Some(_) => Bytes::copy_from_slice(bytes),
+                None => state.file.clone(),
+            },
             state: Arc::new(state),
             saved_as,
             bundle,
@@ -90,7 +94,7 @@ impl Saved {
                 Ok(saved(SavedAs::Bundle, state, Some(bundle)))
             }
             Some(kind) => {
-                let state = State::open(kind.as_str(), bytes, limits, keys)?;
+                let state = State::of_packed(kind.as_str(), bytes, packed, limits, keys)?;
                 Ok(saved(kind, state, None))
             }
             None => Err(StateError::NoConfiguration { at: packed.at }),
@@ -167,7 +171,7 @@ impl Saved {
         let content = self.state.edit(edits, effort)?;
         match &self.bundle {
             None => Ok(content.into()),
-            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.clone()),
+            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.to_vec()),
             Some(bundle) => bundle.with_state(content.into(), uuid, effort),
         }
     }
@@ -246,7 +250,11 @@ fn tell(archive: &Archive) -> Option<SavedAs> {
     if state_in(archive).is_some() {
         return Some(SavedAs::Bundle);
     }
-    let mut members = archive.members().iter();
-    let is_configuration = members.any(|member| member.path().starts_with(CONFIGURATION));
+    // One of no members is what a host without any settings has.
+    let members = archive.members();
+    let is_configuration = members.is_empty()
+        || members
+            .iter()
+            .any(|member| member.path().starts_with(CONFIGURATION));
     is_configuration.then_some(SavedAs::Local)
 }

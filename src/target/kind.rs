@@ -150,13 +150,31 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    /// The header of a member as tar wrote it before POSIX.
+    fn without_signature() -> Vec<u8> {
+        let mut header = vec![0; 512];
+        header[..4].copy_from_slice(b"etc/");
+        header[148..156].copy_from_slice(b"        ");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        header
+    }
+
     #[test]
     fn a_kind_is_told_by_the_content_and_not_by_the_name() {
         let mut tar = vec![0; 512];
         tar[257..262].copy_from_slice(b"ustar");
         let cases = [
             (gzip(&tar), "stick.img.gz", Kind::State),
-            (gzip(&[0; 4096]), "state.tgz", Kind::Packed(Content::Gzip)),
+            (
+                gzip(&[0xfa; 4096]),
+                "state.tgz",
+                Kind::Packed(Content::Gzip),
+            ),
+            (gzip(&[0; 4096]), "empty.img.gz", Kind::State),
+            (gzip(&[0; 512]), "x.tgz", Kind::Packed(Content::Gzip)),
+            (gzip(&[0; 1 << 20]), "x.tgz", Kind::Packed(Content::Gzip)),
+            (gzip(&without_signature()), "x.img.gz", Kind::State),
             (b"\x1f\x8b\x08rubbish".to_vec(), "state.tgz", Kind::State),
             (
                 b"\x1f\x8b\x08rubbish".to_vec(),

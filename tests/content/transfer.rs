@@ -396,11 +396,10 @@ fn a_bank_with_an_empty_state_starts_with_default_settings() {
     ] {
         host.refuses(edit, 3, "the state is empty");
     }
-    host.refuses(
-        &["conf", "list", "--bank", "5", "STICK"],
-        3,
-        "the state is empty",
-    );
+    for list in [["conf", "list"], ["store", "list"]] {
+        let list = [&list[..], &["--bank", "5", "STICK"]].concat();
+        host.refuses(&list, 3, "the state is empty");
+    }
     // The other bank is repaired all the same.
     host.done(&["fix", "STICK", "-y", "--no-undo"]);
     assert!(host.bank_file(5, "STATE.TGZ") == empty);

@@ -88,3 +88,51 @@ fn what_a_state_file_cannot_take_is_refused() {
     assert_eq!(std::fs::read(host.path("streamed.tgz")).unwrap(), copy);
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
+
+/// What `tar` calls an archive is a state file, in every form that it writes.
+#[test]
+fn an_archive_is_a_state_file_whatever_form_tar_gave_it() {
+    let (host, _) = make("local.tgz", "esxi67-usb-passthru");
+    let parts = host.path("parts");
+    sh(&parts, "mkdir old && tar xzf local.tgz -C old");
+    sh(&parts, "tar --format=v7 -czf ../old.gz -C old etc");
+    sh(&parts, "tar -czf ../empty.gz -T /dev/null");
+    let ran = host.run(&["fix", "old.gz", "--no-undo"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let conf = sh(&host.path(""), "tar xOzf old.gz etc/vmware/esx.conf");
+    assert!(!conf.contains("owner = \"passthru\""), "{conf}");
+    let info = host.run(&["info", "empty.gz"]);
+    assert_eq!(info.code, 0, "{}", info.stderr);
+    let says = "plain, empty: the host starts with default settings";
+    assert!(info.stdout.contains(says), "{}", info.stdout);
+    for (edit, code, says) in [
+        (&["fix", "empty.gz", "--no-undo"][..], 0, ""),
+        (
+            &["conf", "set", "empty.gz", "/system/uuid", "u", "--no-undo"],
+            3,
+            "the state is empty",
+        ),
+        (&["store", "list", "empty.gz"], 3, "the state is empty"),
+    ] {
+        let ran = host.run(edit);
+        assert_eq!(ran.code, code, "{edit:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{edit:?}: {}", ran.stderr);
+    }
+}
+
+/// What is within the limit of one archive is changed: the old and the new one are held at a time.
+#[test]
+fn a_state_file_up_to_the_limit_of_an_archive_is_changed() {
+    let (host, _) = make("local.tgz", "esxi67-usb-passthru");
+    let parts = host.path("parts");
+    sh(
+        &parts,
+        "mkdir old && tar xzf local.tgz -C old && truncate -s 3M old/etc/big",
+    );
+    sh(&parts, "tar -czf ../big.tgz -C old etc");
+    let fix = ["fix", "big.tgz", "--no-undo", "--max-unpacked"];
+    let ran = host.run(&[&fix[..], &["2M"]].concat());
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let ran = host.run(&[&fix[..], &["4M"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}

@@ -251,7 +251,7 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
             source: GzipError::OverBudget { .. },
             ..
         } => {
-            "nothing was written; --bank N works on one bank at a time; --max-unpacked SIZE allows more"
+            "nothing was written; --max-unpacked SIZE allows more, and --bank N works on one bank of a medium at a time"
         }
         StateError::Gzip {
             source: GzipError::NoMemory { .. },
