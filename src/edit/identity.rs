@@ -6,9 +6,8 @@
 
 use super::{Configuration, ESX_CONF};
 use crate::bank::Release;
-use crate::ownership::{ConfigStore, EsxConf, Row, RowKey, ValueColumn};
+use crate::ownership::{EsxConf, Row, RowKey, ValueColumn, value_at};
 use crate::state::{Contents, StateError};
-use serde_json::Value;
 
 /// The key of esx.conf that holds the host's UUID.
 pub const SYSTEM_UUID: &str = "/system/uuid";
@@ -67,7 +66,8 @@ impl Configuration {
             let conf = self.esx_conf.as_ref();
             let conf = conf.and_then(|conf| conf.get(key)).and_then(filled);
             let store = self.store.as_ref();
-            let store = store.and_then(|store| member_of(store, &row_key(row), member));
+            let row = store.and_then(|store| store.row(&row_key(row)));
+            let store = row.and_then(|row| text_at(row, &[member]));
             if rows_first {
                 store.or(conf)
             } else {
@@ -88,10 +88,8 @@ impl Configuration {
     fn name_of_stack(&self) -> Option<String> {
         let store = self.store.as_ref()?;
         let row = store.row(&stack_key())?;
-        let dns = columns(row).find_map(|(_, value)| value.get("dns").cloned())?;
-        let text = |name| dns.get(name).and_then(Value::as_str).and_then(filled);
-        let name = text("host_name")?;
-        Some(match text("domain_name") {
+        let name = text_at(row, &["dns", "host_name"])?;
+        Some(match text_at(row, &["dns", "domain_name"]) {
             Some(domain) if !name.contains('.') => format!("{name}.{domain}"),
             _ => name,
         })
@@ -111,18 +109,17 @@ fn filled(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
-/// The value columns of a row that hold JSON objects.
-pub(super) fn columns(row: &Row) -> impl Iterator<Item = (ValueColumn, Value)> {
-    ValueColumn::ALL.into_iter().filter_map(|column| {
-        let value: Value = serde_json::from_str(row.value(column).text()?).ok()?;
-        value.is_object().then_some((column, value))
+/// The strings that the columns of a row hold at this path.
+pub(super) fn texts_at(row: &Row, path: &[&str]) -> impl Iterator<Item = String> {
+    ValueColumn::ALL.into_iter().filter_map(move |column| {
+        let value = value_at(row.value(column).text()?, path).ok()??;
+        serde_json::from_str(value).ok()
     })
 }
 
-/// A text that a member of a row holds, in whichever column.
-fn member_of(store: &ConfigStore, key: &RowKey, member: &str) -> Option<String> {
-    let row = store.row(key)?;
-    columns(row).find_map(|(_, value)| value.get(member)?.as_str().and_then(filled))
+/// The first of them that is not empty.
+fn text_at(row: &Row, path: &[&str]) -> Option<String> {
+    texts_at(row, path).find_map(|text| filled(&text))
 }
 
 #[cfg(test)]

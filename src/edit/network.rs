@@ -5,7 +5,7 @@
 //! rows of group `network` hold as `mac`; how they name a switch and its adapters was not seen.
 
 use super::Configuration;
-use super::identity::columns;
+use super::identity::texts_at;
 use crate::host::Mac;
 use crate::ownership::EsxConf;
 use std::collections::BTreeMap;
@@ -52,9 +52,7 @@ impl Configuration {
         }
         let rows = self.store.iter().flat_map(|store| store.rows());
         for row in rows.filter(|row| row.key.component == "esx" && row.key.group == "network") {
-            let macs =
-                columns(row).filter_map(|(_, value)| Mac::parse(value.get("mac")?.as_str()?));
-            for mac in macs {
+            for mac in texts_at(row, &["mac"]).filter_map(|text| Mac::parse(&text)) {
                 match row.key.name == "vmknics" {
                     true if row.key.identifier == FIRST_ADAPTER => network.first = Some(mac),
                     true => {}

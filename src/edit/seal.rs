@@ -6,10 +6,10 @@
 //! out is not done: `left_alone` says what that is.
 
 use super::configuration::inside;
-use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID};
+use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID, texts_at};
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
 use crate::bank::Release;
-use crate::ownership::{EsxConf, OwnershipError, Row, ValueColumn, value_at, without_value_at};
+use crate::ownership::{EsxConf, OwnershipError, Row, ValueColumn, without_value_at};
 use crate::state::{MemberKind, State};
 use std::collections::BTreeSet;
 
@@ -311,15 +311,6 @@ fn without(row: &Row, paths: &[&[&str]]) -> Result<Vec<Edit>, EditError> {
         }));
     }
     Ok(edits)
-}
-
-/// The strings that the columns of a row hold at this path.
-fn texts_at(row: &Row, path: &[&str]) -> Vec<String> {
-    let texts = ValueColumn::ALL.into_iter().filter_map(|column| {
-        let value = value_at(row.value(column).text()?, path).ok()??;
-        serde_json::from_str(value).ok()
-    });
-    texts.collect()
 }
 
 fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, EditError> {

@@ -3,7 +3,7 @@
 //!
 //! A member is one of the top level, or is named by a path from there.
 
-use crate::json::Tokens;
+use crate::json::{self, Tokens};
 use std::ops::Range;
 
 /// Why a text is no object whose member can be edited.
@@ -198,13 +198,11 @@ type Member = (Range<usize>, Range<usize>);
 
 /// Key and value of every member of the top level, as ranges of `text`.
 fn members(text: &str) -> Result<Vec<Member>, SpanError> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|e| SpanError::NotJson(e.to_string()))?;
-    if !value.is_object() {
+    json::check(text).map_err(|error| SpanError::NotJson(error.to_string()))?;
+    let mut tokens = Tokens::of(text);
+    if tokens.next().and_then(|first| text.get(first)) != Some("{") {
         return Err(SpanError::NotAnObject);
     }
-    let mut tokens = Tokens::of(text);
-    tokens.next(); // the opening brace
     let mut found = Vec::new();
     while let Some(key) = tokens.next() {
         if text.as_bytes().get(key.start) != Some(&b'"') {

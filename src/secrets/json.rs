@@ -1,7 +1,7 @@
 //! Secrets in JSON: by the names of members, at any depth and of any type, and by the host's schema.
 
 use super::names::{Veil, below, veil_of};
-use crate::json::Tokens;
+use crate::json::{self, Tokens};
 use serde_json::Value;
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub(super) fn find(
     search: Search,
 ) -> Option<Found> {
     // Checks the text, and that it is no deeper than can be walked.
-    serde_json::from_str::<Value>(text).ok()?;
+    json::check(text).ok()?;
     let mut tokens = Tokens::of(text);
     let node = node(text, &mut tokens)?;
     let mut walk = Walk {

@@ -1,6 +1,6 @@
 //! Lies that only the whole stick tells: each part is within its limit, and there are too many.
 
-use super::memory::taken_by;
+use super::memory::{peak_of, taken_by};
 use super::repair;
 use bootbank::bank::BootCfg;
 use bootbank::edit::inventory::Inventory;
@@ -9,7 +9,7 @@ use bootbank::edit::{self, ConfEdit};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::error::ErrorKind;
 use bootbank::fat::Method;
-use bootbank::ownership::Owner;
+use bootbank::ownership::{ConfigStore, Owner, RowKey, StoreChange, ValueColumn};
 use bootbank::state::{KeyCache, Limits, State};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
 
@@ -17,6 +17,9 @@ use bootbank::stick::{BankChoice, Request, Settings, Stick};
 const SEED: &[u8] = include_bytes!("../../fuzz/seeds/image/gpt");
 const FIRST: usize = 3 * 512;
 const BANK: usize = 40 * 512;
+
+/// A ConfigStore with the row of a device.
+const STORE: &[u8] = include_bytes!("../../fuzz/seeds/store_bytes/usual");
 
 /// A GPT disk of that many copies of the seed's first bank.
 fn banks(count: usize) -> Vec<u8> {
@@ -176,4 +179,24 @@ fn a_boot_cfg_full_of_kernel_options_is_taken_apart_in_one_pass() {
     };
     let (few, many) = (with(1_000), with(100_000));
     assert!(many <= few + 4, "{few} and {many} copies");
+}
+
+/// A value is walked where it stands: as values in memory its parts would take many times as much.
+#[test]
+fn a_row_of_many_small_values_takes_no_more_than_its_text_a_few_times() {
+    let store = ConfigStore::open(STORE.to_vec()).unwrap();
+    let many = format!("{{\"a\":[{}0]}}", "{\"b\":1},".repeat(100_000));
+    let change = StoreChange::SetValue {
+        key: RowKey::new("esx", "hardware", "pci_devices", "0000:00:1a.0"),
+        column: ValueColumn::User,
+        json: Some(many),
+    };
+    let bytes = store.edit(&[change], None).unwrap().into_bytes();
+    let len = bytes.len() as u64;
+    let (told, memory) = peak_of(|| {
+        let store = ConfigStore::open(bytes).unwrap();
+        (store.devices().len(), store.notes().len())
+    });
+    assert_eq!(told, (1, 0));
+    assert!(memory < 4 * len, "{memory} bytes for {len}");
 }
