@@ -100,6 +100,7 @@ fn layer_of(cause: &Cause) -> &'static str {
         Cause::Table(_)
         | Cause::NoWholeBank(_)
         | Cause::NoBank(_)
+        | Cause::OtherType(_)
         | Cause::Installer(_)
         | Cause::Cut(_)
         | Cause::StandIn { .. } => "table",

@@ -84,6 +84,9 @@ pub enum Cause {
     /// No partition is a bank.
     #[error("no bank found: {0}")]
     NoBank(String),
+    /// No partition in which the loader looks for banks is one, and others are.
+    #[error("no bank found: {0}")]
+    OtherType(String),
     /// No bank, and an installer.
     #[error("{0}, not an installed ESXi")]
     Installer(Installer),
@@ -236,6 +239,7 @@ impl Error {
             Cause::UnpackedTogether { .. } => ErrorKind::Refused,
             Cause::OnlyLoader
             | Cause::NoBank(_)
+            | Cause::OtherType(_)
             | Cause::NoState(_)
             | Cause::Cut(_)
             | Cause::StandIn { .. }

@@ -12,6 +12,7 @@ mod banks;
 mod error;
 mod expect;
 mod installer;
+mod missed;
 mod opened;
 mod outlook;
 mod path;
@@ -99,6 +100,7 @@ pub struct Stick<'m, 'k> {
     choice_warnings: Vec<ChoiceWarning>,
     marked: Vec<u32>,
     unmarked: Vec<u32>,
+    other_types: Vec<String>,
     opened: Arc<OpenedStates>,
     avoided: Vec<Range<Lba>>,
 }
@@ -155,6 +157,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         let mut found = Vec::new();
         let mut marked = Vec::new();
         let mut unmarked = Vec::new();
+        let other_types = missed::of_other_types(medium, &table);
         for partition in table.bank_candidates() {
             let number = partition.number;
             let Some(range) = partition.byte_range(table.sector_size) else {
@@ -187,7 +190,11 @@ impl<'m, 'k> Stick<'m, 'k> {
             return Err(Cause::NoWholeBank(fault.clone().into()).into());
         }
         if found.is_empty() {
-            return Err(Cause::NoBank(describe_absence(&table, &marked, &unmarked)).into());
+            if !other_types.is_empty() {
+                return Err(Cause::OtherType(other_types.join("; ")).into());
+            }
+            let met = missed::absence_in_words(&table, &marked, &unmarked);
+            return Err(Cause::NoBank(met).into());
         }
         let choice = loader.choice();
         let slots = slots(found, &choice.banks, &settings);
@@ -212,6 +219,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             loader,
             marked,
             unmarked,
+            other_types,
             opened: Arc::default(),
             avoided: Vec::new(),
         })
@@ -356,9 +364,10 @@ impl<'m, 'k> Stick<'m, 'k> {
 
     /// Volumes that look like banks and that no plan touches, in words.
     pub fn left_alone(&self) -> Vec<String> {
-        self.unmarked
-            .iter()
-            .map(|number| without_mark(*number))
+        let without_mark = self.unmarked.iter();
+        let without_mark = without_mark.map(|number| missed::without_mark(*number));
+        without_mark
+            .chain(self.other_types.iter().cloned())
             .collect()
     }
 
@@ -472,47 +481,6 @@ fn other_source(source: TableChoice) -> Option<&'static str> {
             "this is read by the backup GPT because it was asked for; ESXi's loader never uses it",
         ),
     }
-}
-
-/// What is to be said of a volume that lacks VMware's mark.
-fn without_mark(partition: u32) -> String {
-    format!(
-        "partition {partition} has a boot.cfg but lacks VMware's mark, so ESXi's loader does not see it as a bank; it is left alone"
-    )
-}
-
-/// Why there may be no bank: what was met instead.
-fn describe_absence(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) -> String {
-    let candidates: Vec<u32> = table
-        .bank_candidates()
-        .map(|partition| partition.number)
-        .collect();
-    if candidates.is_empty() {
-        return "no partition has a type that can hold one".to_owned();
-    }
-    let without: Vec<u32> = candidates
-        .iter()
-        .copied()
-        .filter(|n| !marked.contains(n) && !unmarked.contains(n))
-        .collect();
-    let mut parts = Vec::new();
-    if !unmarked.is_empty() {
-        let unmarked = numbers(unmarked.iter().copied());
-        parts.push(format!(
-            "partition {unmarked}: has a boot.cfg, but not VMware's mark, without which ESXi's loader sees no bank"
-        ));
-    }
-    if !marked.is_empty() {
-        let marked = numbers(marked.iter().copied());
-        parts.push(format!(
-            "partition {marked}: has VMware's mark, but no boot.cfg"
-        ));
-    }
-    if !without.is_empty() {
-        let without = numbers(without.into_iter());
-        parts.push(format!("partition {without}: not a volume made by VMware"));
-    }
-    parts.join("; ")
 }
 
 /// Partition numbers as a list for a message: `5, 6`.

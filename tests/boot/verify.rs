@@ -300,3 +300,36 @@ fn damage_to_a_volume_that_is_no_bank_is_named() {
     spoils::store_damaged(&stick);
     has(&stick.verify(0), "warning", &["partition 8", "damaged"]);
 }
+
+/// sgdisk and fdisk give new partitions the type of Linux file systems, and the loader then sees no bank there.
+#[test]
+fn a_bank_in_a_partition_of_another_type_is_named_with_what_gives_it_back() {
+    let stick = Stick::new(GPT);
+    let type_of = |number: u32, code: &str| {
+        let mut sgdisk = Command::new("sgdisk");
+        run(sgdisk
+            .arg(format!("--typecode={number}:{code}"))
+            .arg(&stick.image));
+    };
+    type_of(5, "8300");
+    let named = "partition 5 holds a bank, but its type 0FC63DAF-8483-4772-8E79-3D69D8477DE4 is none in which ESXi's loader looks for one";
+    has(
+        &stick.verify(0),
+        "warning",
+        &[named, "`sgdisk -t 5:0700 STICK`"],
+    );
+    let info = stick.run(&["info", "STICK"]);
+    assert!(info.all().contains(named), "{}", info.all());
+    type_of(6, "8300");
+    let info = stick.run(&["info", "STICK"]);
+    assert_eq!(info.code, 4, "{}", info.all());
+    assert!(info.stderr.contains(named), "{}", info.stderr);
+    assert!(
+        info.stderr.contains("partition 6 holds a bank"),
+        "{}",
+        info.stderr
+    );
+    type_of(5, "0700");
+    type_of(6, "0700");
+    assert_eq!(stick.verify(0), "stick.img: sound\n");
+}

@@ -74,6 +74,9 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
         }
+        Cause::OtherType(_) => {
+            "bootbank does not change tables: give the partition its type back on a copy of the medium"
+        }
         Cause::Installer(_) => {
             "name the medium that ESXi was installed to: the installer holds no configuration"
         }
