@@ -207,15 +207,18 @@ impl Configuration {
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be
-    /// changed, and of rows whose owner cannot be told.
+    /// changed, and of rows whose owner cannot be told or is of no spelling that a host is known to read.
     pub fn doubtful(&self) -> usize {
         let notes = self.esx_conf.iter().flat_map(|conf| conf.notes());
         let lines = notes.filter(|note| note.kind == NoteKind::OddOwner).count();
-        let rows = self
-            .store
-            .as_ref()
-            .map_or(0, |store| store.odd_rows().len());
-        lines.saturating_add(rows)
+        let rows = self.store.iter();
+        let rows = rows.map(|store| {
+            store
+                .odd_rows()
+                .len()
+                .saturating_add(store.doubtful_owners())
+        });
+        rows.fold(lines, usize::saturating_add)
     }
 
     /// Whether the owner of every device that has a row in the ConfigStore can be told. Where not, no

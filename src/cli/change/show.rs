@@ -201,8 +201,7 @@ pub(super) fn left_over(object: &ChangeObject) -> Failure {
     failure.exit_with(Exit::SomeFailed)
 }
 
-const BY_HAND: &str =
-    "see the warnings; to edit the file by hand, use `bootbank get` and `bootbank put`";
+const BY_HAND: &str = "see the warnings; by hand, `bootbank store set` changes a row, `bootbank get` and `bootbank put` a file";
 
 fn doubtful_in_words(count: usize) -> String {
     match count {

@@ -388,6 +388,41 @@ fn an_odd_row_stops_changes_of_owners_alone() {
     }
 }
 
+/// What a host makes of another spelling than its own is not known: it is named and stays, and neither keeps
+/// the others from being given back nor lets anyone call the host free of passed-through devices.
+#[test]
+fn an_owner_of_no_known_spelling_is_told_and_left_alone() {
+    for owner in [
+        "OWNER_PASSTHRU ",
+        "owner_passthru",
+        "passthru",
+        "OWNER_FUTURE",
+        "",
+    ] {
+        let user = format!(r#"{{"owner":"{owner}"}}"#);
+        let row = |identifier, user| ["hardware", "pci_devices", identifier, user, ""];
+        let odd = row("0000:65:00.0", user.as_str());
+        let sound = row("0000:01:00.0", r#"{"owner":"OWNER_PASSTHRU"}"#);
+        let state = state(&[
+            (ESX_CONF, b"/a = \"b\"\n"),
+            (CONFIG_STORE, &store(&[odd, sound])),
+        ]);
+        let told = Configuration::open(&state).unwrap().warnings().unwrap();
+        let says = format!("/0000:65:00.0 has the owner {owner:?}, which is neither");
+        assert!(told.iter().any(|it| it.contains(&says)), "{told:?}");
+        let made = |devices| {
+            let back = edit(devices, Owner::Vmkernel);
+            apply(&state, &[back], Context::default(), None).unwrap()
+        };
+        let all = made(Devices::PassedThrough);
+        assert_eq!(all.doubtful, 1, "{owner}");
+        let keys: Vec<&str> = all.changes.iter().map(|it| it.key.as_str()).collect();
+        assert_eq!(keys, ["0000:01:00.0"]);
+        let alone = made(Devices::Named(named("0000:65:00.0")));
+        assert_eq!((alone.members.len(), alone.doubtful), (0, 1), "{owner}");
+    }
+}
+
 /// A function and its virtual functions are devices of their own: a new line for the one leaves
 /// those of the others alone, and there is none for a virtual function.
 #[test]

@@ -8,6 +8,7 @@ use crate::ownership::{
     Alias, BusAddress, DeviceOwner, Owner, OwnershipError, Source, tie_aliases,
 };
 use crate::pci::PciAddress;
+use crate::secrets::quotable;
 
 /// The key of the row that says who owns the device `identifier`.
 pub(super) fn key(identifier: &str) -> RowKey {
@@ -49,6 +50,13 @@ impl ConfigStore {
         self.pci_devices()
             .filter_map(|row| device(row).err())
             .collect()
+    }
+
+    /// Number of rows with an owner that is neither of the two the host knows. How it reads such a one is
+    /// not known: it may pass the device through, and is kept as it is.
+    pub fn doubtful_owners(&self) -> usize {
+        let doubtful = |row: &&Row| doubtful_owners(row).next().is_some();
+        self.pci_devices().filter(doubtful).count()
     }
 
     fn pci_devices(&self) -> impl Iterator<Item = &Row> {
@@ -113,6 +121,17 @@ impl ConfigStore {
                 notes.push(format!(
                     "the columns of row {} name different owners",
                     row.key
+                ));
+            }
+            for (column, owner) in doubtful_owners(row) {
+                notes.push(format!(
+                    "column {} of row {} has the owner {:?}, which is neither {} nor {}; \
+                     it is not known how ESXi reads it, and it is kept as it is",
+                    column.as_str(),
+                    row.key,
+                    quotable(&owner),
+                    Owner::Passthru.spelled(Source::ConfigStore),
+                    Owner::Vmkernel.spelled(Source::ConfigStore),
                 ));
             }
             for column in ValueColumn::ALL {
@@ -188,6 +207,16 @@ fn owner_in(row: &Row, column: ValueColumn) -> Result<Option<String>, OwnershipE
         Ok(member) => Ok(member.map(|member| member.value)),
         Err(error) => Err(row.bad_value(column, error.describe("owner"))),
     }
+}
+
+/// The owners in the columns of a row that are of no spelling a host is known to read.
+fn doubtful_owners(row: &Row) -> impl Iterator<Item = (ValueColumn, String)> {
+    let known = [Owner::Passthru, Owner::Vmkernel].map(|it| it.spelled(Source::ConfigStore));
+    let owners = ValueColumn::ALL.into_iter().filter_map(|column| {
+        let owner = owner_in(row, column).ok()??;
+        Some((column, owner))
+    });
+    owners.filter(move |(_, owner)| !known.contains(&owner.as_str()))
 }
 
 /// Sets the owner in each column that has one; see [`super::StoreChange::SetOwner`].
