@@ -106,8 +106,7 @@ fn holds_tar(packed: &[u8]) -> bool {
     let is_whole = unpacked.read_to_end(&mut first).is_ok();
     let blocks = first.len() as u64;
     let is_end = is_whole
-        && blocks >= 2 * HEADER_LEN
-        && blocks <= MOST_OF_EMPTY
+        && (2 * HEADER_LEN..=MOST_OF_EMPTY).contains(&blocks)
         && blocks.is_multiple_of(HEADER_LEN)
         && first.iter().all(|byte| *byte == 0);
     is_end || by_signature(&first) == Some(Content::Tar) || is_old_header(&first)
