@@ -242,6 +242,9 @@ impl UndoCommand {
             next_to_undo(session, &of_it, &Now::State(file.bytes()), stick)?
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
+            if let (None, Some(about)) = (named, newest.and_then(KeptUndo::about)) {
+                put_back::check_same_disk(about, stick, target.serial())?;
+            }
             let medium = CachedReads::new(&target);
             let now = Now::Medium(&medium);
             match named.is_none() || of_it.iter().any(|it| it.names(&target)) {

@@ -134,6 +134,37 @@ fn already_so(object: &ChangeObject) -> String {
     )
 }
 
+/// Whether the disk that has a name now is the one that had it when it was changed. Whoever names the medium
+/// means the one that is there.
+pub fn check_same_disk(about: &About, path: &Path, found: Option<&str>) -> Result<(), Failure> {
+    let Some(serial) = &about.serial else {
+        return Ok(());
+    };
+    if found == Some(serial) {
+        return Ok(());
+    }
+    let found = match found {
+        Some(other) => format!("serial number {}", shown(other)),
+        None => "no serial number".to_owned(),
+    };
+    Err(Failure::refused(format!(
+        "{} is another medium than the one that was changed: it has {found}, and that has serial number {}; nothing was written",
+        path.display(),
+        shown(serial)
+    ))
+    .hint("if that one has another name now, name it: bootbank undo --last STICK, or bootbank undo FILE STICK"))
+}
+
+fn check_named(undo: &Undo, target: &Target, is_named: bool) -> Result<(), Failure> {
+    match is_named {
+        true => Ok(()),
+        false => {
+            let about = About::from_map(&undo.about);
+            check_same_disk(&about, target.path(), target.serial())
+        }
+    }
+}
+
 fn put_back(
     session: &Session,
     args: &UndoCommand,
@@ -145,6 +176,7 @@ fn put_back(
     if args.dry_run {
         let target = session.open_read(path);
         let target = target.map_err(|error| unopened(error, is_named))?;
+        check_named(undo, &target, is_named)?;
         let meter = Meter::new(&target);
         let way = way_back(session, args, undo, &target, &meter, object)?;
         if way.is_some() {
@@ -156,6 +188,7 @@ fn put_back(
     }
     let target = session.claim(path);
     let target = target.map_err(|error| unopened(error, is_named))?;
+    check_named(undo, &target, is_named)?;
     let meter = Meter::new(&target);
     let Some(way) = way_back(session, args, undo, &target, &meter, object)? else {
         object.bytes_read = meter.bytes_read();
@@ -413,5 +446,36 @@ fn other_in_words(other: &OtherMedium) -> String {
             shown(found),
             shown(expected)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of disks are given anew at every start; a serial number stays with the disk.
+    #[test]
+    fn a_disk_that_has_the_name_of_another_is_not_taken_for_it() {
+        let serial = |serial: Option<&str>| {
+            let pairs = serial.map(|it| ("serial".to_owned(), it.to_owned()));
+            About::from_map(&pairs.into_iter().collect())
+        };
+        let check = |about: Option<&str>, found| {
+            check_same_disk(&serial(about), Path::new("/dev/sdb"), found)
+        };
+        check(Some("4C53"), Some("4C53")).unwrap();
+        // What tells nothing of a disk was made for a file, or for a disk without a number.
+        check(None, Some("4C53")).unwrap();
+        for (found, says) in [
+            (
+                Some("9A01"),
+                "it has serial number 9A01, and that has serial number 4C53",
+            ),
+            (None, "it has no serial number, and that has"),
+        ] {
+            let failure = check(Some("4C53"), found).unwrap_err();
+            let text = format!("{failure:?}");
+            assert!(text.contains(says), "{text}");
+        }
     }
 }
