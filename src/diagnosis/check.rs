@@ -5,7 +5,7 @@ use super::boot::{Contents, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::bank::{Bank, Release, STATE_FILES};
-use crate::edit::{CONFIG_STORE, Configuration};
+use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
 use crate::state::{Form, State};
@@ -191,6 +191,7 @@ fn check_configuration(
         findings.push(Finding::new(Severity::Note, "esx.conf", on, text));
     } else if let Ok(configuration) = &opened {
         check_store(state, configuration, on, release, findings);
+        check_editable(state, on, findings);
     }
     let whole = |configuration: Configuration| {
         configuration.check_rows()?;
@@ -211,6 +212,15 @@ fn check_configuration(
             let error = Error::from(error).on(on).in_file(state.file_name());
             findings.push(from_error(&error));
         }
+    }
+}
+
+/// Readers take the configuration as it is, and bootbank cannot change it.
+fn check_editable(state: &State, on: Option<u32>, findings: &mut Vec<Finding>) {
+    let mut checked = [ESX_CONF, CONFIG_STORE].into_iter();
+    if let Some(error) = checked.find_map(|path| state.check_editable(path).err()) {
+        let text = format!("{error}; so bootbank cannot change the configuration");
+        findings.push(Finding::new(Severity::Warning, "tar", on, text));
     }
 }
 

@@ -348,6 +348,26 @@ impl State {
         self.packed()?.content(path)
     }
 
+    /// Whether a file of the configuration, where it is there, can be given other content: the file itself,
+    /// and the archive around it.
+    ///
+    /// # Errors
+    /// [`StateError::Archive`] for a member of a kind, or with headers, that a change would contradict;
+    /// [`StateError::Sealed`].
+    pub(crate) fn check_editable(&self, path: &str) -> Result<(), StateError> {
+        let check = |packed: &Packed, path: &str| {
+            let checked = packed.archive.check_editable(path);
+            checked.map_err(|error| packed.error(error))
+        };
+        check(self.packed()?, path)?;
+        match &self.outer {
+            Some(outer) => [LOCAL, LOCAL_ENCRYPTED]
+                .into_iter()
+                .try_for_each(|inner| check(outer, inner)),
+            None => Ok(()),
+        }
+    }
+
     /// What is odd but does no harm, with the layer it was met in.
     pub fn warnings(&self) -> Vec<String> {
         let outer = self.outer.iter().flat_map(Packed::warnings);

@@ -136,3 +136,44 @@ fn a_state_file_up_to_the_limit_of_an_archive_is_changed() {
     let ran = host.run(&[&fix[..], &["4M"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
+
+/// A host reads them, and `tar` does; what cannot be changed is said before somebody tries.
+#[test]
+fn a_configuration_that_cannot_be_changed_is_named_by_verify() {
+    let (host, _) = make("local.tgz", "esxi67-usb-passthru");
+    let parts = host.path("parts");
+    sh(&parts, "mkdir old && tar xzf local.tgz -C old");
+    sh(
+        &parts,
+        "touch -d '2020-01-01 00:00:00.5' old/etc/vmware/esx.conf",
+    );
+    sh(&parts, "tar --format=posix -czf ../pax.tgz -C old etc");
+    sh(&parts, "ln old/etc/vmware/esx.conf old/etc/a");
+    sh(
+        &parts,
+        "tar --format=gnu -czf ../link.tgz -C old etc/a etc/vmware",
+    );
+    for (file, why) in [
+        ("pax.tgz", "a pax record sets its"),
+        ("link.tgz", "a hard link"),
+    ] {
+        let verify = host.run(&["verify", file]);
+        assert_eq!(verify.code, 0, "{}", verify.stderr);
+        let line = verify.stdout.lines().find(|line| line.contains(why));
+        let line = line.unwrap_or_else(|| panic!("{}", verify.stdout));
+        assert!(line.contains("warning [tar]"), "{line}");
+        assert!(
+            line.ends_with("so bootbank cannot change the configuration"),
+            "{line}"
+        );
+        let fix = host.run(&["fix", file, "--no-undo"]);
+        assert_ne!(fix.code, 0, "{}", fix.stdout);
+        assert!(fix.stderr.contains(why), "{}", fix.stderr);
+    }
+    let verify = host.run(&["verify", "parts/local.tgz"]);
+    assert!(
+        !verify.stdout.contains("cannot change"),
+        "{}",
+        verify.stdout
+    );
+}

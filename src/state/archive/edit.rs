@@ -155,6 +155,14 @@ impl Archive {
         }
     }
 
+    /// Whether the content of the member at `path` may be replaced, where there is one.
+    pub(crate) fn check_editable(&self, path: &str) -> Result<(), ArchiveError> {
+        match self.find(path) {
+            Some(_) => self.editable(path).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Header with new size and checksum, data and padding.
     fn replacement(
         &self,
