@@ -255,7 +255,7 @@ fn an_output_that_can_be_no_file_is_refused() {
             matches!(e, MediumError::IsDirectory { .. })
         }),
         ("/dev/null".into(), |e| {
-            matches!(e, MediumError::NotRegular { .. })
+            matches!(e, MediumError::OutputNotFile { .. })
         }),
         (dir.path().join("absent/copy.img"), |e| {
             matches!(e, MediumError::Io { .. })
