@@ -7,41 +7,60 @@
 //! things were written since, only files can be compared, and the files are as it left them.
 
 use super::{FileUndo, Undo, digest};
-use crate::medium::Lba;
+use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-/// What a change replaced by what, in short.
+/// What a change replaced by what, and what is there now, in short.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trace(BTreeMap<Lba, (u64, u64)>);
+pub struct Trace(BTreeMap<Lba, Mark>);
+
+/// What one sector held before a change and after it, and what it holds now, if it can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    before: u64,
+    left: u64,
+    now: Option<u64>,
+}
 
 impl Trace {
     /// Whether a change found what an earlier one had left.
     pub fn is_on_top_of(&self, earlier: &Trace) -> bool {
         let mut common = earlier.0.iter();
-        common.any(|(lba, (before, left))| {
-            let found = self.0.get(lba).map(|(found, _)| found);
-            before != left && found == Some(left)
+        common.any(|(lba, earlier)| {
+            let found = self.0.get(lba).map(|own| own.before);
+            earlier.before != earlier.left && found == Some(earlier.left)
         })
     }
 }
 
 impl Undo {
-    /// What the change replaced by what.
-    pub fn trace(&self) -> Trace {
+    /// What the change replaced by what, and what `medium` holds there.
+    pub fn trace(&self, medium: &dyn ReadAt) -> Trace {
         let net = self.set.net_changes().into_iter();
-        Trace(
-            net.map(|(lba, (old, new))| (lba, (short(old), short(new))))
-                .collect(),
-        )
+        let marks = net.map(|(lba, (old, new))| {
+            let at = self.set.offset_of(lba);
+            let now = at.and_then(|at| medium.read_vec(at, new.len()).ok());
+            let mark = Mark {
+                before: short(&**old),
+                left: short(&**new),
+                now: now.map(|now| short(&*now)),
+            };
+            (lba, mark)
+        });
+        Trace(marks.collect())
     }
 }
 
 impl FileUndo {
-    /// What the change replaced by what.
-    pub fn trace(&self) -> Trace {
-        let change = (short(&digest(&self.old)), short(&self.new));
-        Trace(BTreeMap::from([(Lba::default(), change)]))
+    /// What the change replaced by what, and what the file holds now.
+    pub fn trace(&self, now: &[u8]) -> Trace {
+        let mark = Mark {
+            before: short(&digest(&self.old)),
+            left: short(&self.new),
+            now: Some(short(&digest(now))),
+        };
+        Trace(BTreeMap::from([(Lba::default(), mark)]))
     }
 }
 
@@ -56,6 +75,8 @@ pub struct Standing {
     pub is_there: bool,
     /// The files that it replaced are as it left them, or nothing tells that they are not.
     pub may_be_there: bool,
+    /// It holds old content and new as no cut leaves them, so that other changes led there.
+    pub is_mixed: bool,
     /// What it replaced.
     pub trace: Trace,
 }
@@ -69,6 +90,9 @@ pub enum NextUndo {
     Change(usize),
     /// Which one cannot be told: this may be undone already, or be the last that was made.
     Unclear(usize),
+    /// Which one cannot be told: of this one the medium holds parts, and nothing else is known that could
+    /// have led there.
+    Mixed(usize),
 }
 
 /// The newest change that is not gone, of the changes of one medium, the newest first.
@@ -90,11 +114,37 @@ pub fn next_to_undo(changes: &[Standing]) -> NextUndo {
                 next = NextUndo::Unclear(index);
             }
             (false, false, false) => gone.push((&change.trace, is_exact)),
+            (false, true, _) if change.is_mixed => next = NextUndo::Mixed(index),
             // What it put there is there, and not all that was before the change below it.
             (false, _, _) => next = NextUndo::Change(index),
         }
     }
     next
+}
+
+/// How many of the changes of one medium, the newest first, are undone together and in every byte: each
+/// sector is as it was before the first of them that changed it. None is counted where that may also be
+/// because a change took back what others had made.
+///
+/// Of these the undo files can go, all of them or the newest ones. Never some from the middle: a change
+/// that was undone with one below it can be seen to be undone by that one alone.
+pub fn undone_together(changes: &[Standing]) -> usize {
+    let mut before: BTreeMap<Lba, Mark> = BTreeMap::new();
+    let mut differing = 0_usize;
+    let mut undone = 0;
+    let may_be_undone = |change: &&Standing| !change.is_there;
+    for (index, change) in changes.iter().take_while(may_be_undone).enumerate() {
+        let differs = |mark: &Mark| usize::from(mark.now != Some(mark.before));
+        for (&lba, mark) in &change.trace.0 {
+            let newer = before.insert(lba, *mark);
+            differing -= newer.as_ref().map_or(0, differs);
+            differing += differs(mark);
+        }
+        if differing == 0 {
+            undone = index + 1;
+        }
+    }
+    undone
 }
 
 fn short(what: &(impl Hash + ?Sized)) -> u64 {
@@ -108,18 +158,27 @@ mod tests {
     use super::*;
 
     /// Changes of one sector, the newest first, each with what it held before and after; and what it holds.
-    fn next(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
-        let changes: Vec<Standing> = changes
+    fn beside(holds: u64, changes: &[(u64, u64)]) -> Vec<Standing> {
+        changes
             .iter()
             .map(|&(old, new)| Standing {
                 is_undone: holds == old,
                 is_undone_exactly: holds == old,
                 is_there: holds == new,
                 may_be_there: holds == new,
-                trace: Trace(BTreeMap::from([(Lba::default(), (old, new))])),
+                is_mixed: false,
+                trace: Trace(BTreeMap::from([(Lba::default(), mark(holds, old, new))])),
             })
-            .collect();
-        next_to_undo(&changes)
+            .collect()
+    }
+
+    fn mark(holds: u64, before: u64, left: u64) -> Mark {
+        let now = Some(holds);
+        Mark { before, left, now }
+    }
+
+    fn next(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
+        next_to_undo(&beside(holds, changes))
     }
 
     #[test]
@@ -149,10 +208,44 @@ mod tests {
     fn a_change_that_was_made_after_another_was_undone_is_not_gone() {
         assert_eq!(next(5, &[(1, 5), (1, 2)]), NextUndo::Change(0));
     }
+
+    #[test]
+    fn a_change_of_which_parts_are_there_that_no_cut_leaves_is_not_undone() {
+        let mut changes = beside(9, &[(3, 4), (1, 2)]);
+        assert_eq!(next_to_undo(&changes), NextUndo::Change(0));
+        changes[0].is_mixed = true;
+        assert_eq!(next_to_undo(&changes), NextUndo::Mixed(0));
+        // The one below it that is undone explains them.
+        let mut changes = beside(1, &[(2, 3), (1, 2)]);
+        changes[0].is_mixed = true;
+        assert_eq!(next_to_undo(&changes), NextUndo::None);
+    }
+
+    #[test]
+    fn changes_are_undone_together_where_every_sector_is_as_before_the_first_of_them() {
+        let chain = [(3, 4), (2, 3), (1, 2)];
+        let undone = |holds| undone_together(&beside(holds, &chain));
+        assert_eq!([4, 3, 2, 1, 9].map(undone), [0, 1, 2, 3, 0]);
+        // Taken back, or undone twice; and a change that was made after two were undone.
+        assert_eq!(undone_together(&beside(1, &[(2, 1), (1, 2)])), 0);
+        let after_others = [(1, 5), (2, 3), (1, 2)];
+        assert_eq!(undone_together(&beside(1, &after_others)), 3);
+        assert_eq!(undone_together(&beside(5, &after_others)), 0);
+        // One sector that only the newer changed, and that is not as before.
+        let mut changes = beside(1, &[(2, 3), (1, 2)]);
+        let other = Lba::default().checked_add(1).unwrap();
+        changes[0].trace.0.insert(other, mark(8, 7, 8));
+        assert_eq!(undone_together(&changes), 0);
+        // One that cannot be read.
+        let mut changes = beside(1, &[(1, 2)]);
+        changes[0].trace.0.values_mut().for_each(|it| it.now = None);
+        assert_eq!(undone_together(&changes), 0);
+    }
+
     /// Changes of one file, as [`next`] has them, where other things were written to the medium: no sector
     /// is any more what a change found there or left.
     fn next_by_files(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
-        let sector = |index: usize| (u64::MAX - index as u64, u64::MAX - 1 - index as u64);
+        let sector = |index: u64| mark(0, u64::MAX - index, u64::MAX - 1 - index);
         let count = changes.len();
         let changes: Vec<Standing> = changes
             .iter()
@@ -160,7 +253,10 @@ mod tests {
             .map(|(index, &(old, new))| Standing {
                 is_undone: holds == old,
                 may_be_there: holds == new,
-                trace: Trace(BTreeMap::from([(Lba::default(), sector(count - index))])),
+                trace: Trace(BTreeMap::from([(
+                    Lba::default(),
+                    sector((count - index) as u64),
+                )])),
                 ..Standing::default()
             })
             .collect();

@@ -297,6 +297,35 @@ impl Undo {
         })
     }
 
+    /// Whether a medium holds what a cut of the change, or of its undo, can leave where every sync kept its
+    /// promise: the steps up to one are there, those behind it are not.
+    pub fn may_be_cut(&self, medium: &dyn ReadAt) -> bool {
+        let Ok(now) = self.read_all(medium) else {
+            return false;
+        };
+        let differs = |lba: &Lba, content: &Bytes| now.get(lba) != Some(content);
+        let net = self.set.net_changes().into_iter();
+        let before = net.filter(|(lba, (old, _))| differs(lba, old));
+        let mut differing: BTreeSet<Lba> = before.map(|(lba, _)| lba).collect();
+        let mut steps = self.set.steps().iter();
+        let is_cut = |differing: &BTreeSet<Lba>, step: &Step| {
+            differing.iter().all(|lba| {
+                let images = step.sectors.get(lba).map(|it| [&*it.old, &*it.new]);
+                images.is_some_and(|images| now.get(lba).is_some_and(|now| is_mix_of(now, &images)))
+            })
+        };
+        steps.any(|step| {
+            let found = is_cut(&differing, step);
+            for (&lba, change) in &step.sectors {
+                match differs(&lba, &change.new) {
+                    true => differing.insert(lba),
+                    false => differing.remove(&lba),
+                };
+            }
+            found || differing.is_empty()
+        })
+    }
+
     /// `medium` with the sectors of the change, and the old content of the files it replaced, as
     /// they were before it. Whatever else was written since shows through.
     pub fn before<'m>(&self, medium: &'m dyn ReadAt) -> Overlay<'m> {

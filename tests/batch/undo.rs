@@ -4,6 +4,7 @@
 use crate::run::{Place, Run};
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -252,9 +253,9 @@ fn where_a_later_change_cannot_be_undone_the_earlier_one_is_not_begun() {
 }
 
 #[test]
-fn prune_removes_what_was_undone_or_is_old_and_never_the_newest() {
+fn prune_removes_what_was_undone_and_leaves_one_of_each_medium() {
     let place = Place::new();
-    let [_, between] = changed_twice(&place, "a.img");
+    changed_twice(&place, "a.img");
     place.copy(IMAGE, "b.img");
     place.run(&["fix", "-q", "b.img"]).expect(0);
     let all = files(&place);
@@ -268,7 +269,7 @@ fn prune_removes_what_was_undone_or_is_old_and_never_the_newest() {
         .run(&["undo", "--prune", "-y", "--older-than", "36500"])
         .expect(0);
     assert_eq!(files(&place), all);
-    // A change that was undone, and is not the newest of its medium.
+    // Both changes are undone; the file of the older tells that.
     place.run(&["undo", "-q", names[1], names[0]]).expect(0);
     let shown = place.run(&["undo", "--prune", "-n", "--json", "--older-than", "36500"]);
     let shown = shown.expect(0).objects();
@@ -281,8 +282,112 @@ fn prune_removes_what_was_undone_or_is_old_and_never_the_newest() {
     place
         .run(&["undo", "--prune", "-y", "--older-than", "36500"])
         .expect(0);
-    assert_eq!(files(&place), all[1..]);
-    drop(between);
+    assert_eq!(files(&place), [all[0].clone(), all[2].clone()]);
+    let said = place.run(&["undo", "--last", "a.img"]).expect(0).stdout();
+    assert!(said.contains("no change is left to undo"), "{said}");
+}
+
+/// After `undone` of several changes were undone and the undo files pruned, `--last` goes back to what
+/// was there before the others, one by one, and then has nothing left.
+fn goes_back_after_prune(
+    place: &Place,
+    name: &str,
+    original: &Path,
+    (age, counts): (&str, RangeInclusive<usize>),
+) {
+    let directory = place.path().join("state/bootbank/undo");
+    let file = place.path().join(name);
+    let copy = |step: usize| place.path().join(format!("copy-{step}"));
+    let is_as = |step: usize, told: &str| {
+        let same = Command::new("cmp")
+            .args(["-s"])
+            .arg(&file)
+            .arg(copy(step))
+            .status();
+        assert!(
+            same.unwrap().success(),
+            "{told}: not as after change {step}"
+        );
+    };
+    for count in counts {
+        for undone in 0..=count {
+            let told = format!("{name}, {count} changes, {undone} undone, --older-than {age}");
+            let _ = fs::remove_dir_all(&directory);
+            fs::copy(original, &file).unwrap();
+            fs::copy(&file, copy(0)).unwrap();
+            for step in 1..=count {
+                let value = step.to_string();
+                let line = ["conf", "set", "-q", "-y", name, "/adv/x", &value];
+                place.run(&line).expect(0);
+                fs::copy(&file, copy(step)).unwrap();
+            }
+            for step in (count - undone..count).rev() {
+                place.run(&["undo", "--last", "-q", name]).expect(0);
+                is_as(step, &told);
+            }
+            let line = ["undo", "--prune", "-y", "-q", "--older-than", age];
+            place.run(&line).expect(0);
+            let left = files(place).len();
+            assert_eq!(
+                left,
+                match age {
+                    "0" => 1,
+                    _ => (count - undone).max(1),
+                },
+                "{told}"
+            );
+            let standing = count - undone;
+            for step in (standing - left.min(standing)..standing).rev() {
+                place.run(&["undo", "--last", "-q", name]).expect(0);
+                is_as(step, &told);
+            }
+            let end = fs::read(&file).unwrap();
+            let said = place.run(&["undo", "--last", name]).expect(0).stdout();
+            assert!(said.contains("no change is left to undo"), "{told}: {said}");
+            assert!(fs::read(&file).unwrap() == end, "{told}");
+        }
+    }
+}
+
+#[test]
+fn last_refuses_where_an_undo_file_in_between_is_not_there() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "t.img");
+    for value in ["1", "2", "3"] {
+        let line = ["conf", "set", "-q", "-y", "t.img", "/adv/x", value];
+        place.run(&line).expect(0);
+    }
+    for _ in 0..2 {
+        place.run(&["undo", "--last", "-q", "t.img"]).expect(0);
+    }
+    let undone = place.read("t.img");
+    fs::remove_file(&files(&place)[1]).unwrap();
+    let refused = place.run(&["undo", "--last", "t.img"]).expect(3).stderr();
+    assert!(refused.contains("as no cut leaves them"), "{refused}");
+    assert!(!refused.contains("--force"), "{refused}");
+    assert!(place.read("t.img") == undone);
+}
+
+#[test]
+fn last_goes_on_after_prune_where_it_was_before_on_media_and_state_files() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "original.img");
+    let line = ["state", "export", "-q", "original.img", "original.tgz"];
+    place.run(&line).expect(0);
+    for (age, counts) in [("36500", 1..=5), ("0", 4..=4)] {
+        for name in ["t.img", "t.tgz"] {
+            let original = match name {
+                "t.img" => "original.img",
+                _ => "original.tgz",
+            };
+            goes_back_after_prune(
+                &place,
+                name,
+                &place.path().join(original),
+                (age, counts.clone()),
+            );
+        }
+    }
 }
 
 #[test]

@@ -9,15 +9,17 @@ use crate::medium::ReadAt;
 pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Standing {
     let way = plan_undo(medium, undo, settings, false);
     let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
+    let exactly = undo.plan(medium, false);
     Standing {
         is_undone,
-        is_undone_exactly: undo.plan(medium, false).is_ok_and(|set| set.is_empty()),
+        is_undone_exactly: exactly.as_ref().is_ok_and(|set| set.is_empty()),
+        is_mixed: exactly.is_ok() && !undo.may_be_cut(medium),
         is_there: undo.is_there(medium),
         may_be_there: match &way {
             Ok(_) => !is_undone,
             Err(error) => !tells_that_it_is_not_there(error),
         },
-        trace: undo.trace(),
+        trace: undo.trace(medium),
     }
 }
 

@@ -1,12 +1,13 @@
 //! `bootbank undo --prune`: remove undo files that are not needed any more.
 //!
 //! Which ones: those whose change was undone, as the medium shows if it is there under the name in
-//! the file; those older than a number of days; and halves that a cut left. Never the newest of a
-//! medium, and none that cannot be read.
+//! the file; those older than a number of days; and halves that a cut left. One of each medium stays:
+//! the newest that is not undone, or the oldest where all are. So does every one that is needed to tell
+//! which change is the next to undo, and every one that cannot be read.
 
 use super::UndoCommand;
 use super::list::{self, Outcome};
-use super::standing::{self, Now};
+use super::standing::{self, Now, Spare};
 use crate::cli::change::{KeptUndo, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
@@ -30,19 +31,7 @@ const HOURS_A_DAY: i64 = 24;
 pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
     let ui = &session.ui;
     let old = ago(i64::from(args.older_than).saturating_mul(HOURS_A_DAY));
-    let mut chosen: Vec<(&KeptUndo, &'static str)> = Vec::new();
-    for (index, file) in args.files.iter().enumerate() {
-        let newer = args.files.iter().take(index);
-        let newer: Vec<&KeptUndo> = newer.filter(|it| it.is_of_same_medium(file)).collect();
-        if newer.is_empty() || file.found.is_err() {
-            continue;
-        }
-        if file.time.is_some_and(|time| time < old) {
-            chosen.push((file, "old"));
-        } else if is_undone(session, file, &newer) {
-            chosen.push((file, "undone"));
-        }
-    }
+    let chosen = choose(session, &args.files, old);
     let halves = &args.halves;
     let count = chosen.len() + halves.len();
     if count == 0 {
@@ -93,6 +82,40 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
     Ok(exits.first().copied().unwrap_or(Exit::Done))
 }
 
+/// The files to remove, and why.
+fn choose<'k>(
+    session: &Session,
+    files: &'k [KeptUndo],
+    old: Timestamp,
+) -> Vec<(&'k KeptUndo, &'static str)> {
+    let mut media: Vec<Vec<&KeptUndo>> = Vec::new();
+    for file in files.iter().filter(|file| file.found.is_ok()) {
+        let of_it = |medium: &&mut Vec<&KeptUndo>| {
+            let newest = medium.first();
+            newest.is_some_and(|newest| newest.is_of_same_medium(file))
+        };
+        match media.iter_mut().find(of_it) {
+            Some(medium) => medium.push(file),
+            None => media.push(vec![file]),
+        }
+    }
+    let mut chosen = Vec::new();
+    for medium in media.iter().filter(|medium| medium.len() > 1) {
+        let Spare { undone, needed } = look_at(session, medium);
+        let stays = undone.min(medium.len() - 1);
+        for (index, file) in medium.iter().copied().enumerate() {
+            if index < stays {
+                chosen.push((file, "undone"));
+            } else if index > stays && index >= needed && file.time.is_some_and(|time| time < old) {
+                chosen.push((file, "old"));
+            }
+        }
+    }
+    // As they are listed.
+    chosen.sort_by_key(|(file, _)| files.iter().position(|it| it.path == file.path));
+    chosen
+}
+
 /// Halves of undo files that nobody is writing any more.
 ///
 /// # Errors
@@ -128,27 +151,28 @@ fn of_half(path: &Path, outcome: Outcome) -> list::UndoFile {
     }
 }
 
-/// Whether the medium is there, and is as it was before the change, which no later one took back. What
-/// cannot be told is no.
-fn is_undone(session: &Session, file: &KeptUndo, newer: &[&KeptUndo]) -> bool {
-    let Some(about) = file.about() else {
-        return false;
-    };
-    let target = about.target.as_deref();
-    let is_state = |path: &&Path| matches!(Kind::of(path, &session.host), Ok(Kind::State));
-    if let Some(path) = target.filter(is_state) {
-        let now = session.read_state_file(path);
-        return now
-            .is_ok_and(|now| standing::is_undone(session, file, newer, &Now::State(now.bytes())));
+/// Which undo files of a medium are of use, where it is there under the name in one of them. Of a medium
+/// that is not there nothing is known.
+fn look_at(session: &Session, kept: &[&KeptUndo]) -> Spare {
+    let mut names: Vec<&Path> = Vec::new();
+    for file in kept {
+        let Some(about) = file.about() else { continue };
+        let Some(path) = about.target.as_deref().filter(|path| !names.contains(path)) else {
+            continue;
+        };
+        names.push(path);
+        if let Ok(Kind::State) = Kind::of(path, &session.host) {
+            if let Ok(now) = session.read_state_file(path) {
+                return standing::spare(session, kept, &Now::State(now.bytes()));
+            }
+        } else if let Ok(target) = session.open_read(path)
+            && about.serial.as_deref() == target.serial()
+        {
+            let medium = CachedReads::new(&target);
+            return standing::spare(session, kept, &Now::Medium(&medium));
+        }
     }
-    let Some(Ok(target)) = target.map(|path| session.open_read(path)) else {
-        return false;
-    };
-    if about.serial.as_deref() != target.serial() {
-        return false;
-    }
-    let medium = CachedReads::new(&target);
-    standing::is_undone(session, file, newer, &Now::Medium(&medium))
+    Spare::default()
 }
 
 fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Failure> {

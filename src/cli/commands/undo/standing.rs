@@ -44,6 +44,20 @@ pub fn next_to_undo<'k>(
             )),
             _ => Ok(kept.get(index).copied()),
         },
+        NextUndo::Mixed(index) => {
+            let file = kept
+                .get(index)
+                .map_or(String::new(), |it| quoted_path(&it.path));
+            Err(Failure::refused(format!(
+                "{} holds parts of before and of after its newest change that has an undo file, as no cut leaves them: other \
+                 changes were made or undone, and their undo files are not there; nothing was written",
+                shown(&stick.display().to_string())
+            ))
+            .hint(format!(
+                "`bootbank undo -n {file} {}` shows what would be put back",
+                quoted_path(stick)
+            )))
+        }
         NextUndo::Unclear(index) => {
             let name = quoted_path(stick);
             let file = kept
@@ -72,7 +86,9 @@ fn older<'k>(
     let (files, changes): (Vec<&KeptUndo>, Vec<Standing>) = readable.unzip();
     match commit::next_to_undo(&changes) {
         NextUndo::None => None,
-        NextUndo::Change(index) | NextUndo::Unclear(index) => files.get(index).copied(),
+        NextUndo::Change(index) | NextUndo::Unclear(index) | NextUndo::Mixed(index) => {
+            files.get(index).copied()
+        }
     }
 }
 
@@ -135,29 +151,30 @@ pub fn fitting<'k>(session: &Session, kept: &[&'k KeptUndo], now: &Now<'_>) -> V
     kept.iter().copied().filter(is_one).collect()
 }
 
-/// Whether a medium or a state file is in every byte as it was before a change, and not because a later
-/// one took it back: none of `newer`, the newest first, is there that was made on top of it. What cannot
-/// be told is no.
-pub fn is_undone(session: &Session, file: &KeptUndo, newer: &[&KeptUndo], now: &Now<'_>) -> bool {
-    let Ok(own) = look(session, file, now) else {
-        return false;
-    };
-    if !own.is_undone_exactly {
-        return false;
+/// The changes of one medium or state file, the newest first, as `--prune` looks at them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// How many of the newest are undone together, in every byte.
+    pub undone: usize,
+    /// How many of the newest are needed to tell which one is to be undone next.
+    pub needed: usize,
+}
+
+/// Which undo files are of use yet. What cannot be read is of use.
+pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
+    let looks: Vec<Option<Standing>> = kept
+        .iter()
+        .map(|file| look(session, file, now).ok())
+        .collect();
+    let readable: Vec<Standing> = looks.iter().cloned().map_while(|it| it).collect();
+    let all: Vec<Standing> = looks.into_iter().map(Option::unwrap_or_default).collect();
+    Spare {
+        undone: commit::undone_together(&readable),
+        needed: match commit::next_to_undo(&all) {
+            NextUndo::Change(index) => index,
+            NextUndo::None | NextUndo::Unclear(_) | NextUndo::Mixed(_) => all.len(),
+        },
     }
-    let mut chain = vec![own.trace];
-    for file in newer.iter().rev() {
-        let Ok(look) = look(session, file, now) else {
-            return false;
-        };
-        if chain.iter().any(|below| look.trace.is_on_top_of(below)) {
-            if !look.is_undone && look.is_there {
-                return false;
-            }
-            chain.push(look.trace);
-        }
-    }
-    true
 }
 
 /// How a target looks beside a change.
@@ -179,7 +196,8 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<Standing, F
                 is_undone_exactly: is_undone,
                 is_there,
                 may_be_there: is_there,
-                trace: undo.trace(),
+                is_mixed: false,
+                trace: undo.trace(now),
             })
         }
         (AnyUndo::Medium(_), Now::State(_)) => Err(of_another_kind(file, "a medium")),
