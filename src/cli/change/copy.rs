@@ -146,6 +146,7 @@ impl One<'_> {
         let partial = copy.partial_path();
         let connection = server.serve(&partial).map_err(failed)?;
         let opened = Target::of_virtual_disk(connection, &partial, Access::Write, &session.host)?;
+        server.met().map_err(failed)?;
         let Target::Export(export) = opened else {
             return Err(Failure::usage("a virtual disk is served as an export"));
         };

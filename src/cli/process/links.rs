@@ -194,7 +194,10 @@ fn serve(
         .map_err(failed)?;
     let connection = server.serve(path).map_err(failed)?;
     match Target::of_virtual_disk(connection, path, access, host) {
-        Ok(target) => Ok((target, server)),
+        Ok(target) => {
+            server.met().map_err(failed)?;
+            Ok((target, server))
+        }
         // A server that cannot open the file says why and ends.
         Err(error @ MediumError::Nbd { .. }) => Err(match server.end() {
             Err(said) => failed(said),

@@ -3,7 +3,7 @@
 //!
 //! No run leaves a server behind, however it ends. `qemu-nbd` ends when its client leaves, and the
 //! client is this process; should that die before the two have met, a shell that holds the other
-//! end of a pipe ends the server. The shell, the server and its socket are there before the process
+//! end of a pipe ends the server, however long that takes to start. The shell, the server and its socket are there before the process
 //! confines itself; the socket's name is gone before the server starts, so nobody else can connect.
 
 use crate::medium::nbd::TIMEOUT;
@@ -38,15 +38,32 @@ const LONGEST_MESSAGE: u64 = 4096;
 /// Waits for the name of the file, starts the server on it, and ends that when nobody holds the
 /// other end of its input any more. The server gets the listening socket as systemd would hand it
 /// over. Its arguments come last.
+///
+/// A server that is still starting forgets a SIGTERM, and one that closes its file is not disturbed by
+/// more of them: it gets one after the other until it is gone. Only where its client never met it, so that
+/// nothing can have been written, is it killed outright where all that does not help.
 const KEEPER: &str = r#"
 exec 3<&0 4<&1 0</dev/null 1>&2
 IFS= read -r image <&4 || exit 0
 sh -c 'LISTEN_PID=$$ && LISTEN_FDS=1 && export LISTEN_PID LISTEN_FDS && exec "$@" 4<&-' sh "$@" "$image" &
 server=$!
 exec 3<&-
-read -r _ <&4
+met=
+read -r met <&4 && read -r _ <&4
+exec 4<&-
 kill "$server" 2>/dev/null
+{
+    tries=50
+    while sleep 0.1 || sleep 1; do
+        tries=$((tries - 1))
+        if [ -z "$met" ] && [ "$tries" -lt 0 ]; then kill -KILL "$server"; else kill "$server"; fi
+    done
+} >/dev/null 2>&1 &
+again=$!
 wait "$server"
+ended=$?
+kill "$again"
+exit "$ended"
 "#;
 
 /// The format of the virtual disk in a file; `None` for any other file.
@@ -214,6 +231,14 @@ impl Server {
         connection.ok_or_else(|| not_started(io::ErrorKind::NotConnected.into()))
     }
 
+    /// The client has met the server: from now on it may write.
+    ///
+    /// # Errors
+    /// What the operating system reported.
+    pub fn met(&mut self) -> Result<(), VirtualDiskError> {
+        self.leash.write_all(b"met\n").map_err(not_started)
+    }
+
     /// Waits until the server has closed its file. Whoever has the connection has let go of it.
     ///
     /// # Errors
@@ -321,6 +346,33 @@ mod tests {
         };
         assert!(said.starts_with("Failed to get"), "{said}");
         assert_eq!(said.lines().count(), 1);
+    }
+
+    /// Serves nothing and says that it runs.
+    fn stand_in(script: &str, place: &Path) -> Server {
+        let script = format!("{script}\n: >\"$0\"; while :; do sleep 0.01; done");
+        let arguments = ["/bin/sh", "-c", &script].map(OsString::from);
+        let mut server = Server::start(&arguments).unwrap();
+        server.serve(place).unwrap();
+        while !place.exists() {
+            sleep(LOOK_PAUSE);
+        }
+        server
+    }
+
+    #[test]
+    fn a_server_that_forgets_signals_while_it_starts_ends_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        // It forgets the first.
+        let forgetful = "trap 'trap \"exit 0\" TERM' TERM";
+        let server = stand_in(forgetful, &directory.path().join("a"));
+        server.end().unwrap();
+        let mut server = stand_in(forgetful, &directory.path().join("b"));
+        server.met().unwrap();
+        server.end().unwrap();
+        // It forgets them all, and nothing can have been written.
+        let server = stand_in("trap '' TERM", &directory.path().join("c"));
+        assert!(server.end().is_err());
     }
 
     #[test]
