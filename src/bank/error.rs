@@ -10,13 +10,16 @@ pub enum BankError {
     /// The volume it lives in.
     #[error(transparent)]
     Fat(#[from] FatError),
+    /// Its `boot.cfg` is larger than any that is read, whatever limit is set for other files.
+    #[error(transparent)]
+    BootCfgTooLarge(FatError),
 }
 
 impl BankError {
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            BankError::Fat(error) => error.kind(),
+            BankError::Fat(error) | BankError::BootCfgTooLarge(error) => error.kind(),
         }
     }
 }

@@ -18,7 +18,7 @@ pub use kernelopt::{KerneloptEdit, KerneloptError};
 pub use release::Release;
 pub use settings::{BootCfgEdit, BootCfgError};
 
-use crate::fat::{Entry, Volume, VolumeUuid, root_holds, vmware_uuid};
+use crate::fat::{Entry, FatError, Volume, VolumeUuid, root_holds, vmware_uuid};
 use crate::medium::ReadAt;
 use std::ops::Range;
 
@@ -76,7 +76,12 @@ impl<'m> Bank<'m> {
         let Some(entry) = volume.find(BOOT_CFG)? else {
             return Ok(Content::Volume(Box::new(volume)));
         };
-        let boot_cfg = BootCfg::parse(&volume.read_file(&entry, BOOT_CFG_LIMIT)?);
+        let boot_cfg = volume.read_file(&entry, BOOT_CFG_LIMIT);
+        let boot_cfg = boot_cfg.map_err(|error| match error {
+            FatError::FileTooLarge { .. } => BankError::BootCfgTooLarge(error),
+            other => BankError::Fat(other),
+        })?;
+        let boot_cfg = BootCfg::parse(&boot_cfg);
         Ok(Content::Bank(Box::new(Bank {
             volume,
             uuid,

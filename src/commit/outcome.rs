@@ -94,7 +94,8 @@ pub struct Failure {
     /// What each bank of the set reads as now.
     pub holds: Vec<(u32, Holds)>,
     /// Sectors that new content went into when it failed, so that another run may pass over them. Empty
-    /// where the failure is none of writing new content, and where the medium is gone.
+    /// where the failure is none of writing new content, and where other sectors would fare no better: the
+    /// medium is gone, or the file system that holds an image is full.
     pub worn: Vec<Range<Lba>>,
 }
 

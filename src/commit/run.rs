@@ -224,14 +224,19 @@ impl Fault {
 }
 
 /// The sectors that another run may pass over: those that were written or compared when it failed, and all
-/// of the step where it was the sync.
+/// of the step where it was the sync. None where the fault is not that of some sectors: the medium is gone,
+/// or what holds an image is full or lets no file grow.
 fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
-    const GONE: [i32; 2] = [Errno::NODEV.raw_os_error(), Errno::NXIO.raw_os_error()];
-    let is_gone = fault
-        .source
-        .raw_os_error()
-        .is_some_and(|it| GONE.contains(&it));
-    if step.phase != Phase::Data || is_gone {
+    const OF_ALL: [Errno; 5] = [
+        Errno::NODEV,
+        Errno::NXIO,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::FBIG,
+    ];
+    let error = Errno::from_io_error(&fault.source);
+    let is_of_all = error.is_some_and(|error| OF_ALL.contains(&error));
+    if step.phase != Phase::Data || is_of_all {
         return Vec::new();
     }
     match fault.lba {

@@ -40,7 +40,10 @@ pub(crate) fn apply_to(
     release: Option<&Release>,
 ) -> Result<Edited, EditError> {
     let mut edited = Edited {
-        searched: before.searched(),
+        searched: match edits.iter().all(|edit| matches!(edit, Edit::File(_))) {
+            true if !edits.is_empty() => Vec::new(),
+            _ => before.searched(),
+        },
         warnings: before.warnings()?,
         ..Edited::default()
     };

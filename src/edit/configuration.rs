@@ -140,6 +140,14 @@ impl Configuration {
             .collect()
     }
 
+    /// Notes that a file of the configuration was looked into.
+    pub(super) fn note_search(&self, path: &str, edited: &mut super::Edited) {
+        let name = format!("{}:{path}", self.file);
+        if !edited.searched.contains(&name) {
+            edited.searched.push(name);
+        }
+    }
+
     /// Every device either file names, those of esx.conf first. An alias that only one of them
     /// knows is shown at both. Lines and rows whose owner cannot be told are left out:
     /// [`Configuration::doubtful`] counts them.

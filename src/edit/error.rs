@@ -93,7 +93,9 @@ pub enum EditError {
         path: String,
     },
     /// Something that is no regular file.
-    #[error("{path} is a {kind}; bootbank puts in and removes only regular files")]
+    #[error(
+        "{path} is a {kind}; bootbank puts in only regular files, and removes only those and hard links to them"
+    )]
     NotAFile {
         /// Which.
         path: String,

@@ -53,7 +53,8 @@ impl FileEdit {
                 mode,
             } => {
                 let path = plain_path(path);
-                refuse_others(state, &path)?;
+                configuration.note_search(&path, edited);
+                refuse_others(state, &path, &[MemberKind::Regular])?;
                 match path.as_str() {
                     ESX_CONF => put_esx_conf(configuration, content, edited)?,
                     CONFIG_STORE => put_store(configuration, content, edited)?,
@@ -72,7 +73,8 @@ impl FileEdit {
                 if NEEDED.iter().any(|needed| is_needed(needed)) {
                     return Err(EditError::Needed { path });
                 }
-                refuse_others(state, &path)?;
+                configuration.note_search(&path, edited);
+                refuse_others(state, &path, &[MemberKind::Regular, MemberKind::HardLink])?;
                 let there = match files.wanted.get(&path) {
                     Some(wanted) => matches!(wanted, Wanted::Content(..)),
                     None => state.find(&path)?.is_some(),
@@ -103,6 +105,14 @@ impl Files {
         edited: &mut Edited,
     ) -> Result<(), EditError> {
         for (path, wanted) in self.wanted {
+            let link = state
+                .find(&path)?
+                .filter(|it| it.kind == MemberKind::HardLink);
+            if let (Some(link), Wanted::Nothing) = (link, &wanted) {
+                note_link(&path, &link.link_name, edited);
+                edited.members.push(MemberEdit::Remove { path });
+                continue;
+            }
             let before = state.content(&path)?;
             match (before, wanted) {
                 (Some(old), Wanted::Content(new, mode)) => {
@@ -141,11 +151,11 @@ impl Files {
     }
 }
 
-/// Only a regular file may be replaced or removed: what a link means to a host that unpacks
-/// the archive depends on what else it has.
-fn refuse_others(state: &State, path: &str) -> Result<(), EditError> {
+/// Only a regular file may be replaced, and only that and a hard link to one be removed, which leaves
+/// the file: what a symbolic link means to a host that unpacks the archive depends on what else it has.
+fn refuse_others(state: &State, path: &str, others: &[MemberKind]) -> Result<(), EditError> {
     match state.find(path)? {
-        Some(member) if member.kind != MemberKind::Regular => Err(EditError::NotAFile {
+        Some(member) if !others.contains(&member.kind) => Err(EditError::NotAFile {
             path: path.to_owned(),
             kind: member.kind,
         }),
@@ -201,6 +211,20 @@ fn note_change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, edited: 
         path: path.to_owned(),
         before: before.map(|bytes| as_text(path, bytes)).unwrap_or_default(),
         after: after.map(|bytes| as_text(path, bytes)).unwrap_or_default(),
+    });
+}
+
+/// A hard link that goes. Nothing of the content does.
+fn note_link(path: &str, link_name: &[u8], edited: &mut Edited) {
+    let what = format!("hard link to {}", String::from_utf8_lossy(link_name));
+    edited.changes.push(SettingChange {
+        from: Some(Guarded::of(what.as_str())),
+        ..change(path, None, None)
+    });
+    edited.texts.push(TextChange {
+        path: path.to_owned(),
+        before: Guarded::of(format!("({what})\n")),
+        after: Guarded::default(),
     });
 }
 

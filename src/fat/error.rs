@@ -267,6 +267,19 @@ pub enum FatError {
         left_out: u64,
         /// Bytes of one cluster.
         cluster_bytes: u64,
+        /// Whether it would fit over the files that are there.
+        fits_in_place: bool,
+    },
+    /// A file that is there is overwritten in place, and this one is new or goes.
+    #[error("{file} {}, and in place files that are there are written over", match is_new {
+        true => "is new",
+        false => "is to go",
+    })]
+    NotOver {
+        /// Path of the file.
+        file: String,
+        /// Whether it is new.
+        is_new: bool,
     },
     /// The new content does not fit the clusters the file already has.
     #[error(
@@ -376,6 +389,7 @@ impl FatError {
             | E::DirectoryTooLarge { .. } => ErrorKind::Unsupported,
             E::FileTooLarge { .. }
             | E::NoRoom { .. }
+            | E::NotOver { .. }
             | E::NoFit { .. }
             | E::Avoided { .. }
             | E::ContentSize { .. }

@@ -92,7 +92,7 @@ pub enum Method {
 /// now: call this once per volume and planner. `partition` is only recorded in the steps.
 ///
 /// # Errors
-/// [`FatError::NoRoom`] counts all files together; [`FatError::ContentSize`],
+/// [`FatError::NoRoom`] counts all files together, and leaves open whether they would fit in place; [`FatError::ContentSize`],
 /// [`FatError::NotInRoot`], [`FatError::Plan`].
 pub fn replace(
     volume: &Volume<'_>,
@@ -159,7 +159,7 @@ pub fn replace(
 /// back from the plan.
 ///
 /// # Errors
-/// [`FatError::NoFit`], [`FatError::Avoided`], and those of [`replace`] but [`FatError::NoRoom`].
+/// [`FatError::NotOver`], [`FatError::NoFit`], [`FatError::Avoided`], and those of [`replace`] but [`FatError::NoRoom`].
 pub fn replace_in_place(
     volume: &Volume<'_>,
     reach: &Reach,
@@ -173,7 +173,12 @@ pub fn replace_in_place(
     for file in files {
         match &file.action {
             Action::Replace(content) => contents.push(content),
-            Action::Create(_) | Action::Remove => return Err(no_fit(file, 0, 0)),
+            Action::Create(_) | Action::Remove => {
+                return Err(FatError::NotOver {
+                    file: file.entry.name(),
+                    is_new: matches!(file.action, Action::Create(_)),
+                });
+            }
         }
     }
     for (file, node) in files.iter().zip(&old) {

@@ -50,6 +50,7 @@ impl<'v> Room<'v> {
             free,
             left_out: self.left_out as u64,
             cluster_bytes: self.volume.geometry().cluster_bytes(),
+            fits_in_place: false,
         }
     }
 

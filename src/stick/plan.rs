@@ -476,9 +476,14 @@ fn lay_out_bank(
         Err(FatError::NoRoom { .. }) => {}
         Err(error) => return Err(on(error)),
     }
-    if request.method == Method::SecondCopy {
-        return Err(on(first));
+    let over = fat::replace_in_place(volume, reach, planner, partition, &changes);
+    match (request.method, first) {
+        (Method::SecondCopy, mut first) => {
+            if let FatError::NoRoom { fits_in_place, .. } = &mut first {
+                *fits_in_place = over.is_ok();
+            }
+            Err(on(first))
+        }
+        (Method::InPlace, _) => over.map(|()| (tightest, Method::InPlace)).map_err(on),
     }
-    fat::replace_in_place(volume, reach, planner, partition, &changes).map_err(on)?;
-    Ok((tightest, Method::InPlace))
 }

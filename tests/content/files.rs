@@ -262,6 +262,81 @@ fn source_date_epoch_dates_what_is_new_and_only_that() {
     assert_eq!(crate::host::sqlite(&after.join(STORE), rows), "keyboard\n");
 }
 
+#[test]
+fn a_hard_link_is_removed_and_its_file_stays_and_then_the_file_can_go() {
+    let host = Host::new("esxi55-gpt");
+    let (file, link) = (
+        "etc/vmware/hostd/config.xml",
+        "etc/vmware/hostd/config-copy.xml",
+    );
+    let hint = format!("bootbank rm STICK {link}");
+    host.refuses(&["rm", "STICK", file], 3, &hint);
+    let before = host.unpacked(5, "before");
+    let told = host.done(&["rm", "--json", "STICK", link, "--no-undo"]);
+    assert!(told.contains(&format!("hard link to {file}")), "{told}");
+    let after = host.unpacked(5, "after");
+    assert_eq!(differing(&before, &after), [link]);
+    let (old, new) = (host.listing("before"), host.listing("after"));
+    let gone: Vec<_> = old.iter().filter(|line| !new.contains(line)).collect();
+    assert_eq!(gone.len(), 1, "{gone:?}");
+    assert!(gone[0].contains(link), "{gone:?}");
+    host.done(&["rm", "STICK", file, "--no-undo"]);
+    assert_eq!(differing(&after, &host.unpacked(5, "later")), [file]);
+}
+
+#[test]
+fn what_was_looked_into_is_told_by_the_files_that_were_compared() {
+    let host = Host::new("esxi67-usb-passthru");
+    let hosts = host.unpacked(5, "before").join("etc/hosts");
+    fs::copy(hosts, host.path("hosts")).unwrap();
+    let searched = |arguments: &[&str]| {
+        let ran = host.run(arguments);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()["searched"].clone()
+    };
+    let put = ["put", "--json", "STICK", "hosts", "/etc/hosts"];
+    assert_eq!(searched(&put), serde_json::json!(["state.tgz:etc/hosts"]));
+    let text = host.run(&["put", "STICK", "hosts", "etc/hosts"]);
+    let text = text.stdout + &text.stderr;
+    assert!(text.contains("searched state.tgz:etc/hosts\n"), "{text}");
+}
+
+#[test]
+fn a_new_file_without_room_is_not_said_to_have_an_old_one_to_write_over() {
+    let host = Host::new("esxi67-usb-passthru");
+    let file = fs::File::create(host.path("big")).unwrap();
+    file.set_len(200 << 20).unwrap();
+    let put = ["put", "STICK", "big", "bank5:big.v00"];
+    let before = host.bytes();
+    let ran = host.run(&put);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("no room"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("--in-place"), "{}", ran.stderr);
+    let in_place = [&put[..], &["--in-place", "-y"]].concat();
+    host.refuses(&in_place, 3, "is new, and in place files that are there");
+    assert!(host.bytes() == before);
+}
+
+#[test]
+fn no_option_is_named_for_a_limit_that_none_raises() {
+    let host = Host::new("esxi67-usb-passthru");
+    let mut cfg = host.bank_file(5, "BOOT.CFG");
+    cfg.resize((1 << 20) + 1, b'#');
+    fs::write(host.path("boot.cfg"), cfg).unwrap();
+    let mut copy = Command::new("mcopy");
+    copy.args(["-o", "-i", &host.bank_at(5)])
+        .arg(host.path("boot.cfg"));
+    run(copy.arg("::boot.cfg"));
+    let ran = host.run(&["fix", "STICK"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("more than the limit of 1048576"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("--max-unpacked"), "{}", ran.stderr);
+}
+
 /// After a cut behind its last step the same command has nothing left to do.
 #[test]
 fn a_bank_file_that_is_not_there_needs_no_removing() {

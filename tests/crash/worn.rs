@@ -20,6 +20,8 @@ enum Worn {
     Drops,
     /// The sync after it fails.
     FailsLate,
+    /// It fails, because there is no room for a sector of a sparse image.
+    Full,
 }
 
 /// A medium whose sector `lba` is worn.
@@ -50,8 +52,10 @@ impl WriteAt for Medium<'_> {
                 continue;
             }
             self.touched.set(true);
-            if self.worn == Worn::Fails {
-                return Err(io::Error::from_raw_os_error(5));
+            match self.worn {
+                Worn::Fails => return Err(io::Error::from_raw_os_error(5)),
+                Worn::Full => return Err(io::Error::from_raw_os_error(28)),
+                Worn::Drops | Worn::FailsLate => {}
             }
         }
         Ok(())
@@ -167,14 +171,17 @@ fn where_what_is_to_be_avoided_leaves_no_room_it_is_counted() {
 }
 
 #[test]
-fn only_what_was_free_is_called_worn() {
+fn only_what_was_free_is_called_worn_and_nothing_where_there_is_no_room_for_it() {
     let image = Image::bundled("esxi67-usb-passthru");
     let set = plan(&image, &image.bytes, Vec::new());
-    for step in set.steps().iter().filter(|it| it.phase != Phase::Data) {
+    for step in set.steps() {
         let inner = Cow::new(&image.bytes, image.sector);
         let lba = *step.sectors.keys().next().unwrap();
         let touched = std::cell::Cell::new(false);
-        let worn = Worn::Fails;
+        let worn = match step.phase {
+            Phase::Data => Worn::Full,
+            _ => Worn::Fails,
+        };
         let medium = Medium {
             inner: &inner,
             lba,

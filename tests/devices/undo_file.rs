@@ -4,6 +4,7 @@
 use crate::loops::Mounted;
 use crate::program::{Bench, sha256, text};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -95,6 +96,46 @@ fn a_full_disk_under_it_stops_the_change_before_its_first_write() {
         .says("nothing was written to the medium");
     assert_eq!(sha256(&image), before);
     assert!(!undo.exists(), "no half of one");
+}
+
+#[test]
+fn a_full_file_system_under_a_sparse_image_is_no_fault_of_the_image() {
+    let bench = Bench::new();
+    let image = bench.bundled(IMAGE);
+    let small = bench.path("small");
+    fs::create_dir(&small).unwrap();
+    let options = ["-t", "tmpfs", "-o", "size=64m", "tmpfs"];
+    let Some(_mounted) = Mounted::mount(&options, &small) else {
+        return;
+    };
+    let sparse = small.join("s.img");
+    let copied = Command::new("cp")
+        .arg("--sparse=always")
+        .args([&image, &sparse])
+        .status();
+    assert!(copied.unwrap().success());
+    // The rest of the room goes to another file.
+    let mut rest = fs::File::create(small.join("rest")).unwrap();
+    while rest.write_all(&[1; 4096]).is_ok() {}
+    let run = bench.run(&["fix", "-q", text(&sparse)]).exits(5);
+    let run = run.says("the file system that holds the image is full");
+    assert!(!run.stderr.contains("--avoid"), "{}", run.stderr);
+    drop(rest);
+    fs::remove_file(small.join("rest")).unwrap();
+    bench.run(&["fix", "-q", text(&sparse)]).exits(0);
+}
+
+#[test]
+fn an_undo_file_does_not_go_to_standard_output() {
+    let bench = Bench::new();
+    let image = bench.bundled(IMAGE);
+    let before = sha256(&image);
+    bench
+        .run(&["fix", "-z", "-", text(&image)])
+        .exits(2)
+        .says("standard output");
+    assert_eq!(sha256(&image), before);
+    assert!(!std::path::Path::new("-").exists());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What to do next, for each error that has an answer.
 
+use crate::bank::BankError;
 use crate::cli::terminal::{quoted, quoted_path};
 use crate::commit::{CommitError, UndoError};
 use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError};
@@ -25,7 +26,10 @@ pub(super) fn hint(error: &Error) -> Option<String> {
     let text = match &error.cause {
         Cause::Table(error) => return table_hint(error),
         Cause::Fat(error) => return fat_hint(error),
-        Cause::Bank(crate::bank::BankError::Fat(error)) => return fat_hint(error),
+        Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
+        Cause::Bank(BankError::BootCfgTooLarge(_)) => {
+            "nothing was written; no host writes a boot.cfg of that size: put the right one in its place, for example that of a host of the same release"
+        }
         Cause::State(error) => return state_hint(error, on_medium),
         Cause::Edit(EditError::State(error)) => return state_hint(error, on_medium),
         Cause::Edit(EditError::Missing { path: CONFIG_STORE }) => {
@@ -133,6 +137,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Commit(CommitError::Interrupted { .. }) => {
             "run the command again, or free the leftovers with `bootbank reclaim`"
         }
+        Cause::Commit(CommitError::Failed(failure)) if is_full(&failure.source) => NO_ROOM_OUTSIDE,
         Cause::Expectation(_) => {
             "nothing was written; the plan file is for another medium, or this one was changed already"
         }
@@ -142,6 +147,15 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// An image may be sparse, so that a write to it takes room of the file system it is in.
+const NO_ROOM_OUTSIDE: &str =
+    "the file system that holds the image is full: make room there, and run it again";
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// What to do about a medium on a disk whose sectors have another size than its table is for.
@@ -206,7 +220,10 @@ fn table_hint(error: &TableError) -> Option<String> {
 
 fn fat_hint(error: &FatError) -> Option<String> {
     let text = match error {
-        FatError::NoRoom { .. } => {
+        FatError::NoRoom {
+            fits_in_place: true,
+            ..
+        } => {
             "nothing was written; --in-place writes over the old file instead, which is safe on a copy (-o FILE); on the medium a cut halfway leaves the host unbootable until `bootbank undo`"
         }
         FatError::FileTooLarge { .. } => {
