@@ -1,7 +1,12 @@
-//! The one reader of fixed-width little-endian words.
+//! The one reader of fixed-width little-endian words, and of the mark that some editors begin a text with.
 //!
-//! Each returns `None` where the field does not lie wholly inside the bytes, so that a
+//! Each word reader returns `None` where the field does not lie wholly inside the bytes, so that a
 //! short buffer is an error the caller names and never a panic.
+
+/// A text without the byte order mark that editors and spreadsheets of Windows put in front of UTF-8.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
 
 /// The two bytes at `offset` as a little-endian number.
 pub(crate) fn le16(bytes: &[u8], offset: usize) -> Option<u16> {

@@ -5,6 +5,7 @@
 //! all other columns are values. A row is for a medium where each of its filled-in cells of
 //! those four columns fits it.
 
+use crate::bytes::without_mark;
 use crate::error::ErrorKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -105,7 +106,7 @@ impl HostMap {
     /// # Errors
     /// [`HostMapError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, HostMapError> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = without_mark(bytes);
         let mut reader = reader(bytes, separator_of(bytes));
         let mut lines = Lines::of(bytes);
         let heading = reader.headers();

@@ -75,12 +75,14 @@ pub struct DeclaredPlan {
 }
 
 impl DeclaredPlan {
-    /// Reads a plan.
+    /// Reads a plan. Its lines end in a line feed, in a text of several lines too, whatever the editor that
+    /// wrote the file ends them in: `\r` in a basic string is a carriage return.
     ///
     /// # Errors
     /// [`PlanFileError`]: no TOML, keys that are not known, entries that make no sense or
     /// contradict each other.
     pub fn parse(text: &str) -> Result<Self, PlanFileError> {
+        let text = &text.replace("\r\n", "\n");
         let plan: PlanFile = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             PlanFileError::at(

@@ -330,6 +330,49 @@ fn a_plan_works_on_copies_and_streams_too() {
     assert!(place.read("out/b.img") != copied);
 }
 
+/// Every file of the run as an editor of Windows saves it.
+#[test]
+fn texts_from_windows_mean_what_the_others_mean() {
+    let place = place();
+    let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let lines = "\n[[file]]\npath = \"etc/lines\"\ntext = \"\"\"one\ntwo\\r\n\"\"\"\n";
+    place.write("unix.toml", format!("{PLAN}{lines}"));
+    place.write("windows.toml", windows(&format!("{PLAN}{lines}")));
+    let map = "image,name\n# a.img,esx0\na.img,esx1\nb.img,esx1\n";
+    place.write("unix.csv", map);
+    place.write("windows.csv", windows(map));
+    let key =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxB8kzL2yNKBrpyhKpEa0BhZKLM0lkR4ZmCNRG8xYqB ci@lab\n";
+    place.write("unix.pub", key);
+    place.write("windows.pub", windows(key));
+    for (style, image) in [("unix", "a.img"), ("windows", "b.img")] {
+        let file = |ending: &str| format!("{style}.{ending}");
+        let (map, plan, key) = (file("csv"), file("toml"), file("pub"));
+        let apply = ["apply", "-q", "--host-map", &map, &plan, image];
+        place.run(&apply).expect(0);
+        place
+            .run(&["host", "set", "-q", "--ssh-key", &key, image])
+            .expect(0);
+        let text = place.run(&["cat", image, "etc/lines"]).expect(0).stdout();
+        assert_eq!(text, "one\ntwo\r\n", "{style}");
+    }
+    assert!(place.read("a.img") == place.read("b.img"));
+    place.copy("esxi702-encrypted", "s.img");
+    place.write("value.json", windows("{\"layout\":\n\"German\"}\n"));
+    let row = [
+        "-c",
+        "esx",
+        "-g",
+        "system",
+        "-k",
+        "keyboard",
+        "-f",
+        "value.json",
+    ];
+    let set = [&["store", "set", "-q", "s.img"], &row[..]].concat();
+    place.run(&set).expect(0);
+}
+
 #[test]
 fn a_host_map_says_what_of_it_is_not_used_and_no_empty_cell_becomes_a_name() {
     let place = place();

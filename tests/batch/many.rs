@@ -129,7 +129,9 @@ fn one_line_is_said_of_each_target_and_each_medium_is_one_target() {
 fn a_list_on_standard_input_is_one_of_targets_and_an_empty_one_is_refused() {
     let place = Place::new();
     place.copy(PROFILE, "a b.img");
-    place.write("list", "\n# comment\r\na b.img\r\n");
+    place.write("list", "\u{feff}\n# comment\r\na b.img\r\n");
+    place.write("first", "\u{feff}a b.img\r\n");
+    place.run(&["info", "--from-file", "first"]).expect(0);
     let list = fs::File::open(place.path().join("list")).unwrap();
     let done = place
         .command(&["info", "--json", "--from-file", "-"])

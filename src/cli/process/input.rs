@@ -1,6 +1,7 @@
 //! Files that are read as input: a value, a file to put in, a state.
 
 use super::needs::is_stream;
+use crate::bytes::without_mark;
 use crate::cli::report::Failure;
 use crate::cli::terminal::standard;
 use std::fs::File;
@@ -81,11 +82,11 @@ pub fn first_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The same as text.
+/// The same as text, a byte order mark left out.
 ///
 /// # Errors
 /// As [`bytes`]; an input that is not UTF-8.
 pub fn text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(bytes(path)?)
+    String::from_utf8(without_mark(&bytes(path)?).to_vec())
         .map_err(|_| Failure::usage(format!("{} is not UTF-8 text", path.display())))
 }

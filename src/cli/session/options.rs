@@ -1,5 +1,6 @@
 //! The options every command understands: what is typed, and what it means, checked once.
 
+use crate::bytes::without_mark;
 use crate::cli::process;
 use crate::cli::report::Failure;
 use crate::cli::terminal::ColorChoice;
@@ -316,7 +317,7 @@ pub fn key_store(args: &CommonArgs) -> Result<Option<Vec<u8>>, Failure> {
 
 fn recovery_key(path: &Path) -> Result<RecoveryKey, Failure> {
     let content = Zeroizing::new(process::bytes(path)?);
-    let text = String::from_utf8_lossy(&content);
+    let text = String::from_utf8_lossy(without_mark(&content));
     RecoveryKey::parse(&text)
         .map_err(|error| Failure::new(error.kind(), format!("{}: {error}", path.display())))
 }

@@ -5,6 +5,7 @@
 //! grow with what the targets hold.
 
 use super::Session;
+use crate::bytes::without_mark;
 use crate::cli::process::{first_bytes, is_stream};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::Ui;
@@ -111,7 +112,7 @@ fn read_list(list: &Path) -> Result<Vec<u8>, Failure> {
 
 /// One path on each line; empty lines and those that begin with `#` mean nothing.
 fn lines(text: &[u8]) -> impl Iterator<Item = PathBuf> {
-    let lines = text.split(|byte| *byte == b'\n');
+    let lines = without_mark(text).split(|byte| *byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let named = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
     named.map(|line| PathBuf::from(OsStr::from_bytes(line)))
