@@ -26,7 +26,7 @@ const ANYWHERE: [&str; 7] = [
 ];
 
 /// Secret as a word, or as the end of one.
-const ENDINGS: [&str; 3] = ["pwd", "chap", "shadow"];
+const ENDINGS: [&str; 4] = ["pwd", "pw", "chap", "shadow"];
 
 /// Secret as a word.
 const WORDS: [&str; 15] = [

@@ -160,7 +160,7 @@ const LOOKS: [&[&str]; 22] = [
     &["state", "import", "-n", "--diff", "STICK", "other.tgz"],
 ];
 
-const OPTIONS: [&[&str]; 5] = [
+const OPTIONS: [&[&str]; 6] = [
     &[
         "kernelopt",
         "modify",
@@ -178,6 +178,15 @@ const OPTIONS: [&[&str]; 5] = [
         "STICK",
         "-a",
         "rootpw.password=zq7new",
+    ],
+    &[
+        "kernelopt",
+        "modify",
+        "-n",
+        "--diff",
+        "STICK",
+        "-a",
+        "rootpw=zq7new",
     ],
     &[
         "kernelopt",

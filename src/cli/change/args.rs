@@ -203,6 +203,12 @@ impl Way {
             ));
         }
         let undo = match &args.undo_file {
+            Some(file) if is_stream(file) => {
+                return Err(Failure::usage(
+                    "the undo file cannot go to standard output: it must be on a disk before the first write",
+                )
+                .hint("name a file with -z FILE; ./- is one with that name"));
+            }
             Some(file) => UndoPlace::File(file.clone()),
             None if args.no_undo || on_a_copy => UndoPlace::None,
             None => UndoPlace::Default,
