@@ -78,8 +78,8 @@ pub struct Edited {
     /// where no edit is about owners. Where there are any, neither "nothing to change" nor "every
     /// device given back" is the whole truth.
     pub doubtful: usize,
-    /// What the edits name and this state does not hold. Whether that is an error depends on
-    /// the other states of the medium.
+    /// What the edits name and this state does not hold. Where it was to be gone, whether that is
+    /// an error depends on the other states of the medium.
     pub unmatched: Vec<Unmatched>,
 }
 
@@ -122,9 +122,12 @@ impl From<Source> for ChangeSource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unmatched {
-    /// A device.
+    /// A device that is to be the VMkernel's.
     #[error(transparent)]
-    Device(#[from] SelectError),
+    Device(SelectError),
+    /// A device that is to be passed through.
+    #[error(transparent)]
+    NewDevice(SelectError),
     /// A key of esx.conf.
     #[error("esx.conf has no line `{0}`")]
     Key(String),
@@ -156,10 +159,25 @@ impl Unmatched {
         }
     }
 
+    /// Whether it was to be set, so that a state without it is not as it was asked to be. Any other is
+    /// to be gone, or to be what it is without an entry.
+    pub(crate) fn is_to_be_set(&self) -> bool {
+        match self {
+            Unmatched::NewDevice(_) | Unmatched::NewRow { .. } | Unmatched::Option(_) => true,
+            Unmatched::Device(_) | Unmatched::Key(_) | Unmatched::Row(_) | Unmatched::File(_) => {
+                false
+            }
+        }
+    }
+
     /// Whether `other` means the same, though it may be said of another state.
     pub(super) fn is_same(&self, other: &Unmatched) -> bool {
         match (self, other) {
-            (Unmatched::Device(one), Unmatched::Device(two)) => one.selector() == two.selector(),
+            (Unmatched::Device(one), Unmatched::Device(two))
+            | (Unmatched::NewDevice(one), Unmatched::NewDevice(two)) => {
+                one.selector() == two.selector()
+            }
+            (Unmatched::NewRow { row: one, .. }, Unmatched::NewRow { row: two, .. }) => one == two,
             _ => self == other,
         }
     }

@@ -9,7 +9,7 @@ use super::selector::{SelectError, Selector, select};
 use super::surroundings::Surroundings;
 use super::{
     CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, SCHEMA_STORE, SettingChange,
-    TextChange,
+    TextChange, Unmatched,
 };
 use crate::bank::Release;
 use crate::ownership::{
@@ -69,7 +69,10 @@ impl OwnerEdit {
             let (error, address) = self.resolve(error, configuration);
             match address.filter(|_| self.owner == Owner::Passthru) {
                 Some(address) => added.push(address),
-                None => edited.unmatched.push(error.into()),
+                None => edited.unmatched.push(match self.owner {
+                    Owner::Passthru => Unmatched::NewDevice(error),
+                    Owner::Vmkernel => Unmatched::Device(error),
+                }),
             }
         }
         self.set_lines(configuration, &in_conf)?;

@@ -24,6 +24,7 @@ mod stages;
 mod tests;
 mod transfer;
 mod undo;
+mod unmatched;
 mod work;
 
 pub use error::{Cause, Error};

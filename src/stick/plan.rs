@@ -228,12 +228,13 @@ impl Stick<'_, '_> {
             let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
             return Err(Cause::NoState(banks).into());
         }
-        let gone = FileWork::check_unmatched(work.iter().flat_map(|(_, files)| files))?;
+        let passed_over = self.check_unmatched(&work)?;
         let (set, banks) = self.lay_out(&mut work, request)?;
         let mut said = BTreeSet::new();
         let files = work.iter().flat_map(|(_, files)| files);
         let of_files = files.flat_map(FileWork::warnings).cloned();
-        let warnings = self.left_alone().into_iter().chain(of_files).chain(gone);
+        let warnings = self.left_alone().into_iter().chain(passed_over);
+        let warnings = warnings.chain(of_files);
         let warnings = warnings.filter(|warning| said.insert(warning.clone()));
         let warnings = warnings.collect();
         drop(work);

@@ -4,7 +4,7 @@ use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
 use crate::bank::{BOOT_CFG, Bank, STATE_FILES};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{
-    self, ChangeSource, Context, Edit, EditError, Edited, SettingChange, TextChange,
+    self, ChangeSource, Context, Edit, EditError, Edited, SettingChange, TextChange, Unmatched,
 };
 use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
@@ -357,22 +357,9 @@ impl FileWork {
         agree.map_err(|error| Error::from(error).on(slot.partition).in_file(&self.name))
     }
 
-    /// What the edits name and no file of its kind holds is an error, but where it was to be taken out:
-    /// that is given back, in words.
-    pub(super) fn check_unmatched<'f>(
-        files: impl Iterator<Item = &'f FileWork>,
-    ) -> Result<Vec<String>, Error> {
-        let mut gone = Vec::new();
-        let (boot_cfgs, states): (Vec<&FileWork>, Vec<&FileWork>) =
-            files.partition(|file| file.name == BOOT_CFG);
-        for files in [boot_cfgs, states] {
-            let unmatched: Vec<_> = files
-                .iter()
-                .map(|file| file.edited.unmatched.as_slice())
-                .collect();
-            gone.append(&mut edit::check_unmatched(&unmatched)?);
-        }
-        Ok(gone)
+    /// What the edits name and the file does not hold.
+    pub(super) fn unmatched(&self) -> &[Unmatched] {
+        &self.edited.unmatched
     }
 }
 

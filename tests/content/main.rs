@@ -6,6 +6,7 @@
 
 mod compare;
 mod crash;
+mod each_bank;
 mod files;
 mod host;
 mod identity;

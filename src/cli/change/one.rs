@@ -289,7 +289,7 @@ impl One<'_> {
                 })
             )
         };
-        let Cause::Edit(EditError::Unmatched(Unmatched::Device(missing))) = &error.cause else {
+        let Cause::Edit(EditError::Unmatched(Unmatched::NewDevice(missing))) = &error.cause else {
             return false;
         };
         matches!(missing, SelectError::NoSuchDevice { .. }) && edits.iter().any(names_one)

@@ -3,7 +3,7 @@
 use crate::bank::BankError;
 use crate::cli::terminal::{quoted, quoted_path};
 use crate::commit::{CommitError, UndoError};
-use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError};
+use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError, Unmatched};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::host::{Unmounting, Use};
@@ -48,11 +48,12 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "name one of them by its key, with `raw:` in front, or by its whole address; `bootbank pci list` lists every device"
         }
         Cause::Edit(
-            EditError::Select(_) | EditError::Unmatched(crate::edit::Unmatched::Device(_)),
+            EditError::Select(_)
+            | EditError::Unmatched(Unmatched::Device(_) | Unmatched::NewDevice(_)),
         ) => {
             "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
         }
-        Cause::Edit(EditError::Unmatched(crate::edit::Unmatched::Row(_))) => {
+        Cause::Edit(EditError::Unmatched(Unmatched::Row(_))) => {
             "`bootbank store list` lists every row"
         }
         Cause::Edit(EditError::Empty) => {
