@@ -63,6 +63,7 @@ pub(crate) fn apply_to(
         files: files::Files::default(),
         schema: schema.as_ref(),
         secret_types: &secret_types,
+        passed: Vec::new(),
     };
     let made = draft.make_all(edits, &mut edited);
     made.map_err(|error| match error {
@@ -71,12 +72,18 @@ pub(crate) fn apply_to(
         }
         error => error,
     })?;
-    let Draft { after, files, .. } = draft;
+    let Draft {
+        after,
+        files,
+        passed,
+        ..
+    } = draft;
     if before.is_default() && files.adds() {
         return Err(EditError::Empty);
     }
     edited.unmatched.retain(|it| !is_taken_out(it, edits));
     check_rows(before, &after)?;
+    owners::check_kept(&passed, &after, release)?;
     harm::note(before, &after, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
@@ -92,6 +99,8 @@ struct Draft<'s> {
     files: files::Files,
     schema: Option<&'s SchemaStore>,
     secret_types: &'s SecretTypes,
+    /// The devices with an entry that edits pass through.
+    passed: Vec<DeviceOwner>,
 }
 
 impl<'s> Draft<'s> {
@@ -123,7 +132,13 @@ impl<'s> Draft<'s> {
     fn make(&mut self, edit: &Edit, edited: &mut Edited) -> Result<(), EditError> {
         let surroundings = self.surroundings();
         match edit {
-            Edit::Owner(owners) => owners.make(&mut self.after, surroundings, edited),
+            Edit::Owner(owners) => {
+                let chosen = owners.make(&mut self.after, surroundings, edited)?;
+                if owners.owner == Owner::Passthru {
+                    self.passed.extend(chosen);
+                }
+                Ok(())
+            }
             Edit::Conf(_) => self.make_all(std::slice::from_ref(edit), edited),
             Edit::Store(store) => store.make(&mut self.after, surroundings, edited),
             Edit::File(file) => file.make(self.state, &mut self.after, &mut self.files, edited),

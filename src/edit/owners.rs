@@ -19,7 +19,7 @@ use crate::ownership::{
 use crate::pci::PciAddress;
 use crate::secrets::Guarded;
 use crate::state::MemberEdit;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 impl Devices {
@@ -33,13 +33,14 @@ impl Devices {
 }
 
 impl OwnerEdit {
-    /// Makes the change in `configuration` and notes it in `edited`.
+    /// Makes the change in `configuration` and notes it in `edited`. Yields the devices that it is about
+    /// and that have an entry, also where nothing changes.
     pub(super) fn make(
         &self,
         configuration: &mut Configuration,
         surroundings: Surroundings<'_>,
         edited: &mut Edited,
-    ) -> Result<(), EditError> {
+    ) -> Result<Vec<DeviceOwner>, EditError> {
         let Surroundings {
             context,
             release,
@@ -52,13 +53,10 @@ impl OwnerEdit {
         let mut added = self.one_sided(&chosen, configuration, release, edited);
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
-        for device in chosen
-            .into_iter()
-            .filter(|device| self.is_to_change(device))
-        {
+        for device in chosen.iter().filter(|device| self.is_to_change(device)) {
             edited.changes.push(self.change_of(device));
             match device.source {
-                Source::EsxConf => in_conf.push(device),
+                Source::EsxConf => in_conf.push(*device),
                 Source::ConfigStore => in_store.push(StoreChange::SetOwner {
                     identifier: device.key.clone(),
                     owner: self.owner,
@@ -93,7 +91,7 @@ impl OwnerEdit {
             let changed = store.edit(&in_store, context.time);
             *store = changed.map_err(inside(CONFIG_STORE))?.into();
         }
-        Ok(())
+        Ok(chosen.into_iter().cloned().collect())
     }
 
     /// The devices meant, and the selectors that no device answers to.
@@ -297,6 +295,40 @@ impl OwnerEdit {
             }
         }
         added.into_iter().collect()
+    }
+}
+
+/// Looks whether the devices that edits pass through have their entries when all edits are made. An
+/// entry that the host does not read may go, but not the only one.
+///
+/// # Errors
+/// [`EditError::Contradiction`]: another edit took one out.
+pub(super) fn check_kept(
+    passed: &[DeviceOwner],
+    after: &Configuration,
+    release: Option<&Release>,
+) -> Result<(), EditError> {
+    if passed.is_empty() {
+        return Ok(());
+    }
+    let left = after.devices()?;
+    let left: HashSet<(Source, &str)> = left.iter().map(|it| (it.source, &*it.key)).collect();
+    let is_left = |device: &DeviceOwner| left.contains(&(device.source, &*device.key));
+    let read = match after.reads_store(release) {
+        true => Source::ConfigStore,
+        false => Source::EsxConf,
+    };
+    let is_needed = |device: &&DeviceOwner| {
+        let mut kept = passed.iter().filter(|other| is_left(other));
+        device.source == read || !kept.any(|it| it.typed_address() == device.typed_address())
+    };
+    let mut gone = passed.iter().filter(|device| !is_left(device));
+    match gone.find(is_needed) {
+        Some(device) => Err(EditError::Contradiction {
+            source_of: device.source.into(),
+            key: device.key.clone(),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::error::ErrorKind;
 use crate::ownership::{Owner, RowKey, Source};
 use crate::pci::PciAddress;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -107,9 +108,11 @@ impl DeclaredPlan {
     /// Columns of a host map that its values use.
     pub fn columns(&self) -> BTreeSet<String> {
         let mut columns = BTreeSet::new();
-        for value in self.values() {
+        let named = |value: &mut String, _| -> Result<(), Infallible> {
             columns.extend(fill::columns_of(value).map(str::to_owned));
-        }
+            Ok(())
+        };
+        let Ok(()) = self.plan.clone().each_value(named);
         columns
     }
 
@@ -132,34 +135,38 @@ impl DeclaredPlan {
         row: &BTreeMap<String, String>,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<(Expect, Vec<Edit>), PlanFileError> {
+        let filled = self.filled(row)?;
+        let mut edits = filled.device_edits()?;
+        edits.extend(filled.conf_edits()?);
+        edits.extend(filled.store_edits()?);
+        edits.extend(filled.kernelopt_edits()?);
+        edits.extend(filled.file_edits(files)?);
+        edits.extend(filled.host_edit()?);
+        Ok((filled.plan.expect, edits))
+    }
+
+    /// The plan with the values of a row. Entries can be about one setting then that are not so in
+    /// the file, so it is checked again.
+    fn filled(&self, row: &BTreeMap<String, String>) -> Result<DeclaredPlan, PlanFileError> {
         let fill = Fill::new(row);
-        let mut expect = self.plan.expect.clone();
-        for value in expect.conf.values_mut() {
-            *value = fill.text(value).map_err(|why| self.error(0..0, why))?;
-        }
-        let mut edits = self.device_edits(&fill)?;
-        edits.extend(self.conf_edits(&fill)?);
-        edits.extend(self.store_edits(&fill)?);
-        edits.extend(self.kernelopt_edits(&fill)?);
-        edits.extend(self.file_edits(&fill, files)?);
-        edits.extend(self.host_edit(&fill)?);
-        Ok((expect, edits))
+        let mut filled = self.clone();
+        filled.plan.each_value(|value, span| {
+            *value = fill.text(value).map_err(|why| self.error(span, why))?;
+            Ok(())
+        })?;
+        check::check(&filled)?;
+        Ok(filled)
     }
 
     fn error(&self, span: Range<usize>, message: impl Into<String>) -> PlanFileError {
         PlanFileError::at(&self.text, span, message)
     }
 
-    fn filled(&self, fill: &Fill<'_>, value: &Spanned<String>) -> Result<String, PlanFileError> {
-        fill.text(value.get_ref())
-            .map_err(|why| self.error(value.span(), why))
-    }
-
-    fn device_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+    fn device_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let mut named: Vec<OwnerEdit> = Vec::new();
         for entry in &self.plan.device {
-            let address = self.filled(fill, &entry.address)?;
-            let devices = if address == check::PASSED_THROUGH {
+            let address = entry.address.get_ref();
+            let devices = if *address == check::PASSED_THROUGH {
                 Devices::PassedThrough
             } else {
                 let selector: Selector = address.parse().map_err(|error: super::SelectError| {
@@ -187,14 +194,14 @@ impl DeclaredPlan {
         Ok(named.into_iter().map(Edit::Owner).collect())
     }
 
-    fn conf_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+    fn conf_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let mut edits = Vec::new();
         for (key, value) in &self.plan.conf.set {
-            let filled = self.filled(fill, value)?;
-            check::setting(key.get_ref(), &filled).map_err(|why| self.error(value.span(), why))?;
+            check::setting(key.get_ref(), value.get_ref())
+                .map_err(|why| self.error(value.span(), why))?;
             edits.push(Edit::Conf(ConfEdit::Set {
                 key: key.get_ref().clone(),
-                value: filled,
+                value: value.get_ref().clone(),
             }));
         }
         let unset = self.plan.conf.unset.iter().map(|key| {
@@ -207,41 +214,37 @@ impl DeclaredPlan {
         Ok(edits)
     }
 
-    fn store_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+    fn store_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let mut edits = Vec::new();
         for entry in &self.plan.store.set {
             let row = entry.get_ref();
-            let at = |why| self.error(entry.span(), why);
-            let identifier = fill.text(&row.identifier).map_err(at)?;
-            let value = fill.json(&row.value).map_err(at)?;
+            let value = fill::json(&row.value).map_err(|why| self.error(entry.span(), why))?;
             edits.push(Edit::Store(StoreEdit::Set {
-                key: RowKey::new(&row.component, &row.group, &row.key, &identifier),
+                key: RowKey::new(&row.component, &row.group, &row.key, &row.identifier),
                 column: row.column.into(),
                 json: value.to_string(),
             }));
         }
-        for entry in &self.plan.store.delete {
+        edits.extend(self.plan.store.delete.iter().map(|entry| {
             let row = entry.get_ref();
-            let at = |why| self.error(entry.span(), why);
-            let identifier = fill.text(&row.identifier).map_err(at)?;
-            edits.push(Edit::Store(StoreEdit::Delete {
-                key: RowKey::new(&row.component, &row.group, &row.key, &identifier),
+            Edit::Store(StoreEdit::Delete {
+                key: RowKey::new(&row.component, &row.group, &row.key, &row.identifier),
                 absent_ok: true,
-            }));
-        }
+            })
+        }));
         Ok(edits)
     }
 
-    fn kernelopt_edits(&self, fill: &Fill<'_>) -> Result<Vec<Edit>, PlanFileError> {
+    fn kernelopt_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let options = &self.plan.kernelopt;
         let mut edits = Vec::new();
         let delete = options.delete.iter().map(|word| (word, false));
         let append = options.append.iter().map(|word| (word, true));
         for (word, is_append) in delete.chain(append) {
-            let filled = self.filled(fill, word)?;
+            let option = word.get_ref().clone();
             let edit = match is_append {
-                true => KerneloptEdit::Append(filled),
-                false => KerneloptEdit::Delete(filled),
+                true => KerneloptEdit::Append(option),
+                false => KerneloptEdit::Delete(option),
             };
             edit.check()
                 .map_err(|error| self.error(word.span(), error.to_string()))?;
@@ -250,21 +253,12 @@ impl DeclaredPlan {
         Ok(edits)
     }
 
-    fn file_edits(
-        &self,
-        fill: &Fill<'_>,
-        files: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<Vec<Edit>, PlanFileError> {
+    fn file_edits(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Edit>, PlanFileError> {
         let mut edits = Vec::new();
         for entry in &self.plan.file {
             let path = entry.path.get_ref().clone();
             let content = match (&entry.text, &entry.from) {
-                (Some(text), _) => {
-                    let filled = fill.text(text);
-                    filled
-                        .map_err(|why| self.error(entry.path.span(), why))?
-                        .into_bytes()
-                }
+                (Some(text), _) => text.clone().into_bytes(),
                 (None, Some(from)) => files
                     .get(from)
                     .cloned()
@@ -290,60 +284,22 @@ impl DeclaredPlan {
         Ok(edits)
     }
 
-    fn host_edit(&self, fill: &Fill<'_>) -> Result<Option<Edit>, PlanFileError> {
+    fn host_edit(&self) -> Result<Option<Edit>, PlanFileError> {
         let host = &self.plan.host;
-        let one = |value: &Option<Spanned<String>>| {
-            let value = value.as_ref().map(|value| self.filled(fill, value));
-            value.transpose()
-        };
-        let all = |values: &[Spanned<String>]| -> Result<Vec<String>, PlanFileError> {
-            values
-                .iter()
-                .map(|value| self.filled(fill, value))
-                .collect()
+        let one = |value: &Option<Spanned<String>>| value.as_ref().map(|it| it.get_ref().clone());
+        let all = |values: &[Spanned<String>]| -> Vec<String> {
+            values.iter().map(|it| it.get_ref().clone()).collect()
         };
         let edit = HostEdit {
-            name: one(&host.name)?,
-            domain: one(&host.domain)?,
-            ntp: all(&host.ntp)?,
-            ssh_keys: all(&host.ssh_key)?,
+            name: one(&host.name),
+            domain: one(&host.domain),
+            ntp: all(&host.ntp),
+            ssh_keys: all(&host.ssh_key),
         };
         let at = host.values().next().map_or(0..0, Spanned::span);
         edit.check()
             .map_err(|error| self.error(at, error.to_string()))?;
         Ok((!edit.is_empty()).then_some(Edit::Host(edit)))
-    }
-
-    /// Every value that may name a column.
-    fn values(&self) -> impl Iterator<Item = &str> {
-        let plan = &self.plan;
-        let expect = plan.expect.conf.values().map(String::as_str);
-        let devices = plan
-            .device
-            .iter()
-            .map(|entry| entry.address.get_ref().as_str());
-        let conf = plan.conf.set.values().map(|value| value.get_ref().as_str());
-        let set = plan.store.set.iter().map(Spanned::get_ref);
-        let identifiers = set.clone().map(|row| row.identifier.as_str());
-        let store = set.flat_map(|row| fill::strings_of(&row.value));
-        let deleted = plan
-            .store
-            .delete
-            .iter()
-            .map(|row| row.get_ref().identifier.as_str());
-        let options = plan.kernelopt.append.iter().chain(&plan.kernelopt.delete);
-        let options = options.map(|word| word.get_ref().as_str());
-        let texts = plan.file.iter().filter_map(|file| file.text.as_deref());
-        let host = plan.host.values().map(|value| value.get_ref().as_str());
-        expect
-            .chain(devices)
-            .chain(conf)
-            .chain(identifiers)
-            .chain(store)
-            .chain(deleted)
-            .chain(options)
-            .chain(texts)
-            .chain(host)
     }
 }
 

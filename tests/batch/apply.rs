@@ -511,3 +511,55 @@ fn a_plan_that_gives_a_device_back_and_takes_out_what_names_it_can_be_applied_tw
         }
     }
 }
+
+/// What two values of a row make of two entries counts, as if it stood in the plan.
+#[test]
+fn entries_that_the_host_map_makes_contradict_each_other_are_refused() {
+    let place = place();
+    let original = place.read("a.img");
+    place.write("hosts.csv", "image,x,y\na.img,r1,r1\n");
+    let row = "component = \"esx\"\ngroup = \"g\"\nkey = \"k\"\nidentifier";
+    let plans = [
+        (
+            format!(
+                "[[store.set]]\n{row} = \"{{x}}\"\nvalue = 1\n[[store.delete]]\n{row} = \"{{y}}\"\n"
+            ),
+            "line 1, column 1: another entry deletes the row esx g k r1",
+        ),
+        (
+            "[kernelopt]\ndelete = [\"foo=r1\"]\nappend = [\"foo={x}\"]\n".to_owned(),
+            "line 2, column 11: there are two entries for the kernel option foo=r1",
+        ),
+        (
+            "[kernelopt]\nappend = [\"password={x}\", \"password={y}\"]\n".to_owned(),
+            "line 2, column 27: there are two entries for the kernel option password=(hidden)",
+        ),
+    ];
+    for (plan, says) in plans {
+        place.write("two.toml", plan);
+        let apply = ["apply", "-y", "--host-map", "hosts.csv", "two.toml"];
+        let run = place.run(&[&apply[..], &["a.img"]].concat()).expect(2);
+        assert!(run.stderr().contains(says), "{}", run.stderr());
+        assert_eq!(place.read("a.img"), original);
+    }
+}
+
+/// A device is not passed through where another entry takes out what the host goes by.
+#[test]
+fn a_device_is_not_passed_through_by_a_plan_that_deletes_its_row() {
+    let place = Place::new();
+    let address = "0000:65:00.0";
+    let image = place.copy("esxi702-encrypted", "one.img");
+    let original = fs::read(&image).unwrap();
+    let delete = format!(
+        "[[store.delete]]\ncomponent = \"esx\"\ngroup = \"hardware\"\nkey = \"pci_devices\"\nidentifier = \"{address}\"\n"
+    );
+    for (owner, new) in [("passthru", ""), ("passthru", "new = true\n")] {
+        let device = format!("[[device]]\naddress = \"{address}\"\nowner = \"{owner}\"\n{new}");
+        place.write("two.toml", device + &delete);
+        let run = place.run(&["apply", "-y", "two.toml", "one.img"]).expect(2);
+        let says = format!("two entries contradict each other about {address} (configstore)");
+        assert!(run.stderr().contains(&says), "{}", run.stderr());
+        assert_eq!(fs::read(&image).unwrap(), original);
+    }
+}

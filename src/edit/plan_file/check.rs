@@ -4,6 +4,7 @@
 use super::{DeclaredPlan, FileEntry, PlanFileError};
 use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::ownership::EsxConf;
+use crate::secrets::quotable;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -42,6 +43,7 @@ impl Named<'_> {
         if self.seen.insert((what, name.to_owned())) {
             return Ok(());
         }
+        let name = quotable(name);
         let message = format!("there are two entries for the {what} {name}");
         Err(self.declared.error(span, message))
     }

@@ -1,8 +1,10 @@
 //! What may stand in a plan. The JSON schema of a plan is made from these types.
 
+use super::fill::strings_of;
 use crate::ownership::ValueColumn;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use toml::Spanned;
 
 #[cfg(feature = "cli")]
@@ -34,6 +36,52 @@ pub struct PlanFile {
     /// What a pipeline sets on a host, each where its release keeps it.
     #[serde(default)]
     pub host: HostEntries,
+}
+
+impl PlanFile {
+    /// Calls `visit` with every value that may name a column, and with its place in the file.
+    ///
+    /// # Errors
+    /// The first of `visit`.
+    pub(super) fn each_value<E>(
+        &mut self,
+        mut visit: impl FnMut(&mut String, Range<usize>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for value in self.expect.conf.values_mut() {
+            visit(value, 0..0)?;
+        }
+        for row in &mut self.store.set {
+            let span = row.span();
+            let row = row.get_mut();
+            visit(&mut row.identifier, span.clone())?;
+            for text in strings_of(&mut row.value) {
+                visit(text, span.clone())?;
+            }
+        }
+        for row in &mut self.store.delete {
+            let span = row.span();
+            visit(&mut row.get_mut().identifier, span)?;
+        }
+        for file in &mut self.file {
+            let span = file.path.span();
+            file.text
+                .iter_mut()
+                .try_for_each(|text| visit(text, span.clone()))?;
+        }
+        let devices = self.device.iter_mut().map(|entry| &mut entry.address);
+        let options = &mut self.kernelopt;
+        let host = &mut self.host;
+        let values = devices
+            .chain(self.conf.set.values_mut())
+            .chain(options.append.iter_mut().chain(&mut options.delete))
+            .chain(host.name.iter_mut().chain(&mut host.domain))
+            .chain(host.ntp.iter_mut().chain(&mut host.ssh_key));
+        for value in values {
+            let span = value.span();
+            visit(value.get_mut(), span)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a pipeline sets on a host. What is not given stays.

@@ -39,35 +39,35 @@ impl<'r> Fill<'r> {
         }
         Ok(filled)
     }
+}
 
-    /// A TOML value as JSON, with every string in it filled in.
-    ///
-    /// # Errors
-    /// As [`Fill::text`]; a date or a number that JSON does not have.
-    pub(super) fn json(&self, value: &toml::Value) -> Result<serde_json::Value, String> {
-        Ok(match value {
-            toml::Value::String(text) => self.text(text)?.into(),
-            toml::Value::Integer(number) => (*number).into(),
-            toml::Value::Boolean(truth) => (*truth).into(),
-            toml::Value::Float(number) => serde_json::Number::from_f64(*number)
-                .ok_or_else(|| format!("{number} is not a number in JSON"))?
-                .into(),
-            toml::Value::Datetime(time) => {
-                return Err(format!("JSON has no times; put {time} in quotes"));
+/// A TOML value as JSON.
+///
+/// # Errors
+/// A date or a number that JSON does not have.
+pub(super) fn json(value: &toml::Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Float(number) => serde_json::Number::from_f64(*number)
+            .ok_or_else(|| format!("{number} is not a number in JSON"))?
+            .into(),
+        toml::Value::Datetime(time) => {
+            return Err(format!("JSON has no times; put {time} in quotes"));
+        }
+        toml::Value::Array(values) => {
+            let values: Result<Vec<_>, _> = values.iter().map(json).collect();
+            values?.into()
+        }
+        toml::Value::Table(table) => {
+            let mut object = serde_json::Map::new();
+            for (key, value) in table {
+                object.insert(key.clone(), json(value)?);
             }
-            toml::Value::Array(values) => {
-                let values: Result<Vec<_>, _> = values.iter().map(|one| self.json(one)).collect();
-                values?.into()
-            }
-            toml::Value::Table(table) => {
-                let mut object = serde_json::Map::new();
-                for (key, value) in table {
-                    object.insert(key.clone(), self.json(value)?);
-                }
-                object.into()
-            }
-        })
-    }
+            object.into()
+        }
+    })
 }
 
 /// The columns a value names.
@@ -79,11 +79,14 @@ pub(super) fn columns_of(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every string in a TOML value.
-pub(super) fn strings_of(value: &toml::Value) -> Vec<&str> {
+pub(super) fn strings_of(value: &mut toml::Value) -> Vec<&mut String> {
     match value {
         toml::Value::String(text) => vec![text],
-        toml::Value::Array(values) => values.iter().flat_map(strings_of).collect(),
-        toml::Value::Table(table) => table.values().flat_map(strings_of).collect(),
+        toml::Value::Array(values) => values.iter_mut().flat_map(strings_of).collect(),
+        toml::Value::Table(table) => table
+            .iter_mut()
+            .flat_map(|(_, value)| strings_of(value))
+            .collect(),
         _ => Vec::new(),
     }
 }
