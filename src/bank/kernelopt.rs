@@ -20,9 +20,9 @@ pub enum KerneloptEdit {
     /// Takes out every occurrence of the option; none is fine. A word without `=` names an option,
     /// whatever its value.
     Delete(String),
-    /// Puts `new` where `old` is; fine without `old` where `new` is there already.
+    /// Puts `new` where `old` is, and takes out every other `old`; fine without `old` where `new` is there already.
     Replace {
-        /// Word to look for.
+        /// Word to look for, as it stands there: `quiet` is not `quiet=1`.
         old: String,
         /// Word to put in its place.
         new: String,
@@ -131,7 +131,8 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
                 if occurrence(bytes, new).is_none() {
                     drop(bytes.splice(at, new.bytes()));
                 }
-                return apply(bytes, &KerneloptEdit::Delete(old.clone()));
+                delete(bytes, |part| part == old.as_bytes());
+                return Ok(());
             }
             if occurrence(bytes, new).is_none() {
                 let word = old.clone();

@@ -18,7 +18,7 @@ fn replace(old: &str, new: &str) -> KerneloptEdit {
 
 #[test]
 fn edits_change_the_words_asked_for_and_keep_every_other_byte() {
-    let cases: [(&str, KerneloptEdit, &str); 16] = [
+    let cases: [(&str, KerneloptEdit, &str); 18] = [
         ("kernelopt=\n", append("a=1"), "kernelopt=a=1\n"),
         ("kernelopt=x\n", append("a"), "kernelopt=x a\n"),
         (
@@ -46,6 +46,17 @@ fn edits_change_the_words_asked_for_and_keep_every_other_byte() {
             "kernelopt=a d c\n",
         ),
         ("kernelopt=a d c\n", replace("b", "d"), "kernelopt=a d c\n"),
+        // The name of an option is not the option.
+        (
+            "kernelopt=quiet quiet=2 x=1 quiet\n",
+            replace("quiet", "loud"),
+            "kernelopt=loud quiet=2 x=1\n",
+        ),
+        (
+            "kernelopt=loud quiet=2 quiet\n",
+            replace("quiet", "loud"),
+            "kernelopt=loud quiet=2\n",
+        ),
         // The last line counts for the loader, so that one is edited.
         (
             "kernelopt=a\nKERNELOPT=b",

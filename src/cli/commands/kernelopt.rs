@@ -48,7 +48,8 @@ pub struct Modify {
     /// Delete this option (repeatable); NAME alone deletes it whatever its value
     #[arg(short = 'd', long, value_name = "NAME[=VALUE]")]
     delete: Vec<String>,
-    /// Replace OLD with NEW (repeatable); if OLD holds an = itself, NEW must hold just as many
+    /// Replace OLD with NEW (repeatable); OLD is the whole option: NAME alone is not NAME=1. If OLD holds an = itself, NEW
+    /// must hold just as many
     #[arg(short, long, value_name = "OLD=NEW")]
     replace: Vec<String>,
     #[command(flatten)]
