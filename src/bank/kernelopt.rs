@@ -20,6 +20,13 @@ pub enum KerneloptEdit {
     /// Takes out every occurrence of the option; none is fine. A word without `=` names an option,
     /// whatever its value.
     Delete(String),
+    /// The same, but for these words.
+    DeleteOthers {
+        /// The option, as in [`KerneloptEdit::Delete`].
+        option: String,
+        /// What stays where it is.
+        kept: Vec<String>,
+    },
     /// Puts `new` where `old` is, and takes out every other `old`; fine without `old` where `new` is there already.
     Replace {
         /// Word to look for, as it stands there: `quiet` is not `quiet=1`.
@@ -30,13 +37,30 @@ pub enum KerneloptEdit {
 }
 
 impl KerneloptEdit {
+    /// The edits after which none of `delete` is there and all of `append` are, appended where they
+    /// are missing. A word of both is there, and so what is as it is to be stays where it is.
+    pub fn to_result(delete: &[String], append: &[String]) -> Vec<Self> {
+        let delete = delete.iter().map(|option| {
+            let kept = append.iter().filter(|it| is_named(it.as_bytes(), option));
+            let (option, kept): (String, Vec<String>) = (option.clone(), kept.cloned().collect());
+            match kept.is_empty() {
+                true => KerneloptEdit::Delete(option),
+                false => KerneloptEdit::DeleteOthers { option, kept },
+            }
+        });
+        let append = append.iter().cloned().map(KerneloptEdit::Append);
+        delete.chain(append).collect()
+    }
+
     /// Whether what it names can be kernel options at all.
     ///
     /// # Errors
     /// [`KerneloptError::NotAWord`].
     pub fn check(&self) -> Result<(), KerneloptError> {
         match self {
-            KerneloptEdit::Append(word) | KerneloptEdit::Delete(word) => check_word(word),
+            KerneloptEdit::Append(word)
+            | KerneloptEdit::Delete(word)
+            | KerneloptEdit::DeleteOthers { option: word, .. } => check_word(word),
             KerneloptEdit::Replace { old, new } => check_word(old).and_then(|()| check_word(new)),
         }
     }
@@ -121,6 +145,11 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
         KerneloptEdit::Delete(word) => {
             check_word(word)?;
             delete(bytes, |part| is_named(part, word));
+        }
+        KerneloptEdit::DeleteOthers { option, kept } => {
+            check_word(option)?;
+            let is_kept = |part: &[u8]| kept.iter().any(|word| word.as_bytes() == part);
+            delete(bytes, |part| is_named(part, option) && !is_kept(part));
         }
         KerneloptEdit::Replace { old, new } => {
             check_word(old)?;

@@ -237,20 +237,17 @@ impl DeclaredPlan {
 
     fn kernelopt_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let options = &self.plan.kernelopt;
-        let mut edits = Vec::new();
-        let delete = options.delete.iter().map(|word| (word, false));
-        let append = options.append.iter().map(|word| (word, true));
-        for (word, is_append) in delete.chain(append) {
-            let option = word.get_ref().clone();
-            let edit = match is_append {
-                true => KerneloptEdit::Append(option),
-                false => KerneloptEdit::Delete(option),
-            };
-            edit.check()
-                .map_err(|error| self.error(word.span(), error.to_string()))?;
-            edits.push(Edit::Kernelopt(edit));
-        }
-        Ok(edits)
+        let words = |words: &[Spanned<String>]| -> Result<Vec<String>, PlanFileError> {
+            let checked = words.iter().map(|word| {
+                let option = word.get_ref().clone();
+                let check = KerneloptEdit::Append(option.clone()).check();
+                check.map_err(|error| self.error(word.span(), error.to_string()))?;
+                Ok(option)
+            });
+            checked.collect()
+        };
+        let edits = KerneloptEdit::to_result(&words(&options.delete)?, &words(&options.append)?);
+        Ok(edits.into_iter().map(Edit::Kernelopt).collect())
     }
 
     fn file_edits(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Edit>, PlanFileError> {

@@ -68,6 +68,29 @@ fn options_change_and_no_other_byte_of_boot_cfg() {
     }
 }
 
+/// The only way to give an option a value, whatever it has: what has it already is as it was asked to be.
+#[test]
+fn an_option_that_is_as_asked_is_not_moved() {
+    let host = Host::new("esxi67-usb-passthru");
+    let modify = |arguments: &[&str]| {
+        host.done(&[&["kernelopt", "modify", "STICK", "--no-undo"], arguments].concat())
+    };
+    modify(&["-a", "foo=1", "-a", "zed", "-a", "bar=2"]);
+    let before = host.bytes();
+    for (number, name) in ["foo", "bar"].into_iter().enumerate() {
+        let value = format!("{name}={}", number + 1);
+        let said = modify(&["-d", name, "-a", &value, "--check"]);
+        assert!(said.contains("nothing to change"), "{said}");
+        let plan = format!("[kernelopt]\ndelete = [\"{name}\"]\nappend = [\"{value}\"]\n");
+        std::fs::write(host.path("plan.toml"), plan).unwrap();
+        let said = host.done(&["apply", "plan.toml", "STICK"]);
+        assert!(said.contains("nothing to change"), "{said}");
+    }
+    assert!(host.bytes() == before);
+    modify(&["-d", "foo", "-a", "foo=3"]);
+    assert!(options(&host)[0].1.ends_with(" zed bar=2 foo=3"));
+}
+
 #[test]
 fn the_booting_bank_stays_the_same_and_an_empty_bank_is_left_alone() {
     let host = Host::new("esxi67-fresh");

@@ -177,3 +177,33 @@ fn what_stands_there_many_times_is_taken_out_in_one_pass() {
         .unwrap();
     assert_eq!(set, "bootstate=3\n".repeat(80_000).as_bytes());
 }
+
+/// The result is told, not the steps: two texts that are both right are not turned into each other.
+#[test]
+fn what_is_appended_stays_where_it_is_while_others_of_its_name_are_deleted() {
+    let cases: [(&str, &[&str], &[&str], &str); 7] = [
+        ("a foo=1 zed", &["foo"], &["foo=1"], "a foo=1 zed"),
+        ("a foo=2 foo=1 zed foo", &["foo"], &["foo=1"], "a foo=1 zed"),
+        ("a foo=2 zed", &["foo"], &["foo=1"], "a zed foo=1"),
+        (
+            "foo=2 a foo=1",
+            &["foo"],
+            &["foo=1", "foo=2"],
+            "foo=2 a foo=1",
+        ),
+        ("foo=1 a foo=1", &["foo=1"], &["foo=1"], "foo=1 a foo=1"),
+        ("foo=1 a foo", &["foo"], &["foo"], "a foo"),
+        ("foo=1 fool=1", &["foo"], &["fool=1"], "fool=1"),
+    ];
+    for (before, deleted, appended, after) in cases {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let (deleted, appended): (Vec<String>, Vec<String>) = (owned(deleted), owned(appended));
+        let edits = KerneloptEdit::to_result(&deleted, &appended);
+        let line = |options: &str| format!("kernelopt={options}\n");
+        for text in [before, after] {
+            let edited = BootCfg::parse(line(text).as_bytes()).with_kernelopt(&edits);
+            let edited = String::from_utf8(edited.unwrap()).unwrap();
+            assert_eq!(edited, line(after), "{text:?} {edits:?}");
+        }
+    }
+}

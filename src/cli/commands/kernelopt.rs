@@ -132,11 +132,10 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
         let (old, new) = halves(text)?;
         edits.push(KerneloptEdit::Replace { old, new });
     }
-    edits.extend(args.delete.iter().cloned().map(KerneloptEdit::Delete));
     for option in &args.append {
         refuse_setting(option)?;
     }
-    edits.extend(args.append.iter().cloned().map(KerneloptEdit::Append));
+    edits.extend(KerneloptEdit::to_result(&args.delete, &args.append));
     if edits.is_empty() {
         return Err(Failure::usage(
             "there is nothing to do: name an option with -a, -d or -r",
