@@ -65,12 +65,12 @@ impl OwnerEdit {
         }
         for error in missing {
             let (error, address) = self.resolve(error, configuration);
-            match address.filter(|_| self.owner == Owner::Passthru) {
-                Some(address) => added.push(address),
-                None => edited.unmatched.push(match self.owner {
-                    Owner::Passthru => Unmatched::NewDevice(error),
-                    Owner::Vmkernel => Unmatched::Device(error),
-                }),
+            match (self.owner, address) {
+                (Owner::Passthru, Some(address)) => added.push(address),
+                (Owner::Passthru, None) => edited.unmatched.push(Unmatched::NewDevice(error)),
+                // Without an entry it is the VMkernel's.
+                (Owner::Vmkernel, Some(_)) => {}
+                (Owner::Vmkernel, None) => edited.unmatched.push(Unmatched::Device(error)),
             }
         }
         self.set_lines(configuration, &in_conf)?;
@@ -195,7 +195,8 @@ impl OwnerEdit {
             }
         }
         // What a new line or row would name is the function, which is not what was asked for.
-        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_)) && !selector.is_virtual();
+        let can_be_made = self.owner == Owner::Vmkernel || !selector.is_virtual();
+        let may_be_new = matches!(self.devices, Devices::NamedOrNew(_)) && can_be_made;
         (missing, address.filter(|_| may_be_new))
     }
 

@@ -79,7 +79,7 @@ pub enum Devices {
     /// Those named. One that nothing in the state names is a mistake.
     Named(Vec<Selector>),
     /// Those named, also where nothing in the state names them yet: a device to be passed through
-    /// gets an entry of its own then.
+    /// gets an entry of its own then, and one to be the VMkernel's is that without one.
     NamedOrNew(Vec<Selector>),
 }
 

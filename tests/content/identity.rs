@@ -199,11 +199,24 @@ fn a_device_that_nothing_names_is_a_mistake_unless_it_is_said_to_be_new() {
         2,
         "if the state does not name it yet, --new passes it through all the same",
     );
-    // Nothing new is given back.
-    let back = [
-        "pci", "set", "STICK", "-d", "0a:00.0", "-e", "false", "--new",
-    ];
-    host.refuses(&back, 2, "no device matches `0a:00.0`");
+    // Without a line it is the VMkernel's, once it is said that there is such a device.
+    let back = ["pci", "set", "STICK", "-e", "false", "-d"];
+    for device in ["0a:00.0", "0a:00.0.vf1"] {
+        let back = [&back[..], &[device]].concat();
+        host.refuses(&back, 2, "no device matches `0a:00.0");
+        let said = host.done(&[&back[..], &["--new", "--check"]].concat());
+        assert!(said.contains("nothing to change"), "{said}");
+    }
+    let plan = "[[device]]\naddress = \"0a:00.0\"\nowner = \"vmkernel\"\nnew = true\n";
+    std::fs::write(host.path("plan.toml"), plan).unwrap();
+    let said = host.done(&["apply", "plan.toml", "STICK"]);
+    assert!(said.contains("nothing to change"), "{said}");
+    // Of an adapter that nothing knows it is not known what is meant.
+    host.refuses(
+        &[&back[..], &["vmnic77", "--new"]].concat(),
+        2,
+        "no device matches `vmnic77`",
+    );
     host.done(&[&set[..], &["--new", "--no-undo"]].concat());
     let found: Value =
         serde_json::from_str(&host.done(&["pci", "list", "STICK", "--json"])).unwrap();

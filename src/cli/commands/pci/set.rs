@@ -27,8 +27,8 @@ pub struct Set {
     /// true: passed through to virtual machines; false: owned by the VMkernel
     #[arg(short, long, value_name = "true|false", action = clap::ArgAction::Set)]
     enable: bool,
-    /// Take a device that the state does not name yet, too, but no virtual function. To pass it through, it gets an entry
-    /// where the bank's release reads it. Not needed for an address that this machine has a device
+    /// Take a device that the state does not name yet, too. To pass it through, it gets an entry where the bank's release
+    /// reads it, but no virtual function does; the VMkernel's it is without one. Not needed for an address that this machine has a device
     /// at, where the medium is its own
     #[arg(long)]
     new: bool,
