@@ -6,9 +6,9 @@ use crate::bank::BOOT_CFG;
 use crate::edit::{self, EditError, Unmatched};
 
 impl Stick<'_, '_> {
-    /// Looks at what the edits name and the files of the chosen banks do not hold. What is to be gone
-    /// may be gone already; where it is gone from all, the warnings say so. What is to be set is set in each bank, in the
-    /// file that its host goes by. A bank whose states are empty holds no setting at all: where it
+    /// Looks at what the edits name and the files of the chosen banks do not hold. What is to be gone may be
+    /// gone already; where it is gone from all, the warnings say so. What is to be set is set in each bank,
+    /// in the file that its host goes by. A bank whose states are empty holds no setting at all: where it
     /// does not boot next it is passed over, and the warnings say that too.
     ///
     /// # Errors
