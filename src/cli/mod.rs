@@ -52,9 +52,10 @@ memory.
 Exit codes:
   0    done, or nothing to do
   1    --check or diff found a difference
-  2    wrong usage: an argument is missing or wrong, or contradicts another
-  3    refused for safety: the medium is in use or has no room, the state is sealed by a TPM, the
-       undo file does not match
+  2    wrong usage: an argument is missing or wrong, contradicts another or names what is not there,
+       or -y is missing where nobody can be asked
+  3    refused for safety: the medium is in use, may not be written or has no room, the state is
+       sealed by a TPM, the undo file does not match
   4    damaged, unsupported or not understood; verify found errors
   5    I/O error; if writing had begun, the message says what each bank holds and names the undo
        file

@@ -1,4 +1,4 @@
-//! Files of this process's own mapped into memory, to be read many times: a compressed image that
+//! Files of this process's own mapped into memory, to be read many times: a packed image that
 //! was unpacked.
 //!
 //! Whoever cuts a file short while it is mapped here ends this process with SIGBUS, and nothing

@@ -32,11 +32,8 @@ const MAGICS: [(&[u8], &str); 10] = [
         b"<<< Oracle VM VirtualBox Disk Image",
         "a VirtualBox VDI image",
     ),
-    (
-        b"\x28\xb5\x2f\xfd",
-        "a zstd stream, such as a compressed image",
-    ),
-    (b"\xfd7zXZ\x00", "an xz stream, such as a compressed image"),
+    (b"\x28\xb5\x2f\xfd", "a zstd stream, such as a packed image"),
+    (b"\xfd7zXZ\x00", "an xz stream, such as a packed image"),
     (b"PK\x03\x04", "a zip archive"),
 ];
 

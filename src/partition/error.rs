@@ -29,8 +29,8 @@ pub enum TableError {
     /// Sector 0 is no boot record and nothing else that is recognised.
     #[error("not a disk: sector 0 holds no partition table")]
     NoTable,
-    /// The file begins as a gzip stream does: a compressed image, or a bare state.tgz.
-    #[error("not a disk: the content is a gzip stream, such as a compressed image or a state.tgz")]
+    /// The file begins as a gzip stream does: a packed image, or a bare state.tgz.
+    #[error("not a disk: the content is a gzip stream, such as a packed image or a state.tgz")]
     Gzip,
     /// A disk or archive format other than a raw image.
     #[error("not a raw disk image: the content is {format}")]

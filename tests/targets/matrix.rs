@@ -134,6 +134,28 @@ fn every_command_of_the_reference_is_in_the_table() {
 }
 
 #[test]
+fn a_help_text_offers_state_files_where_they_are_taken() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    let text = fs::read_to_string(docs).unwrap();
+    let mut count = 0;
+    for section in text.split("\n## bootbank ").skip(1) {
+        let (name, help) = section.split_once('\n').unwrap();
+        let is_it = |row: &&(&str, About)| row.0.starts_with(&format!("{name} "));
+        let rows: Vec<_> = COMMANDS.iter().filter(is_it).collect();
+        let mut lines = help.lines().map(str::trim);
+        // A group of commands takes nothing itself.
+        let Some(target) = lines.find(|line| line.starts_with("Image file")) else {
+            continue;
+        };
+        // `bank use` and the like are in no row, and about banks like the others of their kind.
+        let are_taken = rows.iter().any(|(_, about)| matches!(about, Look | Change));
+        assert_eq!(target.contains("state file"), are_taken, "{name}: {target}");
+        count += 1;
+    }
+    assert!(count > 30, "only {count} commands");
+}
+
+#[test]
 fn a_state_file_is_looked_into_and_changed_and_has_no_banks() {
     let mut of_images = BTreeMap::new();
     for (kind, profile) in KINDS {

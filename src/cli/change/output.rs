@@ -254,7 +254,7 @@ pub fn needs_scratch(source: &Path, place: &Place) -> bool {
     !is_plain && may_be_packed(source)
 }
 
-/// Where a compressed image is unpacked to when its copy is a stream: beside the copy, or in
+/// Where a packed image is unpacked to when its copy is a stream: beside the copy, or in
 /// the directory for temporary files.
 pub fn scratch_directory(place: &Place) -> PathBuf {
     match place {

@@ -3,8 +3,8 @@
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
-    Answer, Run, Schema, Session, TargetArgs, bank_number, changes_many, changes_one, command_list,
-    look_at_each, looks_at_many,
+    Answer, Run, Schema, Session, TargetArgs, about_banks, bank_number, changes_many, changes_one,
+    command_list, look_at_each, looks_at_many,
 };
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
 use crate::diagnosis::{BankHealth, bank_health};
@@ -32,6 +32,7 @@ command_list! {
 #[command(after_help = "\
 Examples:
   bootbank bank list stick.img")]
+#[command(mut_arg("sticks", about_banks))]
 pub struct List {
     #[command(flatten)]
     targets: TargetArgs,
@@ -46,6 +47,7 @@ Examples:
 
 Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A bank that would not \
 start the host is refused.")]
+#[command(mut_arg("sticks", about_banks))]
 pub struct Use {
     /// Number of the bank's partition
     #[arg(value_name = "N", value_parser = bank_number)]
@@ -89,6 +91,7 @@ Examples:
 
 The loader ignores the mark, but the check before an upgrade refuses such a host (VMware KB 345227). \
 The volume is checked first.")]
+#[command(mut_arg("sticks", about_banks))]
 pub struct MarkClean {
     /// Number of the bank's partition
     #[arg(value_name = "N", value_parser = bank_number)]

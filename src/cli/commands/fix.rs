@@ -23,7 +23,7 @@ Examples:
   bootbank fix -d 0000:00:1a.7 stick.img     give one back, by its lspci address
   bootbank fix -d vmhba32 stick.img          the same, by the name of its adapter
   bootbank fix --boot-device /dev/sdb        give back what the medium hangs on, on its own machine
-  bootbank fix --usb stick.img               give every USB controller back
+  bootbank fix --usb stick.img               give the USB controllers back that it can tell
   bootbank fix -n --diff stick.img           show what would change
   bootbank fix --check *.img                 exit 1 if any would change")]
 pub struct Fix {
@@ -40,7 +40,8 @@ pub struct Fix {
     /// an xHCI one. The medium has to hang on the machine that boots from it
     #[arg(long, conflicts_with_all = ["device", "usb"])]
     boot_device: bool,
-    /// Only USB host controllers: the keyboard's is one of them
+    /// Only USB host controllers: the keyboard's is one of them. A device of which it cannot tell
+    /// stays passed through, with a warning; where it can tell of none, it refuses
     #[arg(long, conflicts_with = "device")]
     usb: bool,
     #[command(flatten)]

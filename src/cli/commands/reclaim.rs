@@ -2,7 +2,7 @@
 
 use crate::cli::change::{ChangeArgs, Job, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, TargetArgs, changes_many};
+use crate::cli::session::{Run, Session, TargetArgs, about_banks, changes_many};
 use clap::Args;
 
 /// Free leftovers: clusters that an interrupted run left allocated to no file
@@ -11,6 +11,7 @@ use clap::Args;
 Examples:
   bootbank reclaim stick.img
   bootbank reclaim --check *.img             exit 1 if there are leftovers")]
+#[command(mut_arg("sticks", about_banks))]
 pub struct Reclaim {
     #[command(flatten)]
     targets: TargetArgs,

@@ -21,7 +21,10 @@ const SCHEMA: &str = "bootbank.verify/1";
 Examples:
   bootbank verify stick.img
   bootbank verify --quick stick.img          without reading the modules
-  bootbank verify -q images/*.img            only what is wrong")]
+  bootbank verify -q images/*.img            only what is wrong
+
+What runs before the loader chooses a bank is not checked: the firmware and its settings, boot code, \
+and the loader's own files.")]
 pub struct Verify {
     #[command(flatten)]
     targets: TargetArgs,

@@ -242,7 +242,7 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
             "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
-             the state; without it, docs/supported.md says what is left"
+             the state; without it, give the device back on the running host, or install ESXi anew and keep the datastores"
         }
         StateError::Archive {
             source: ArchiveError::LinkedTo { path, link },
@@ -345,7 +345,7 @@ pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
             FILE_TOO_LARGE.to_owned()
         }
         MediumError::SystemDisk { .. } => {
-            "start this machine from another disk, such as a live stick, and run bootbank there; if only swap is on it, swapoff frees it"
+            "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
                 .to_owned()
         }
         MediumError::OutputIsDisk { path } => format!(

@@ -12,7 +12,7 @@ pub use run::{Program, Run, Schema};
 pub(crate) use run::{changes_many, changes_one, command_list, looks_at_many, looks_at_one};
 pub use source::unpack_failure;
 pub use targets::{
-    MaybeTargets, TargetArgs, distinct, for_each, look_at_each, once_each, usual_jobs,
+    MaybeTargets, TargetArgs, about_banks, distinct, for_each, look_at_each, once_each, usual_jobs,
 };
 
 use crate::cli::process::{Interrupt, Links, Outputs};

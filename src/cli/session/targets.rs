@@ -32,6 +32,11 @@ pub struct TargetArgs {
     pub from_file: Option<PathBuf>,
 }
 
+/// `STICK` of a command about banks, which a state file has none of.
+pub fn about_banks(sticks: Arg) -> Arg {
+    sticks.help("Image files or block devices")
+}
+
 /// The targets of a command that has something to do without any.
 #[derive(Debug)]
 pub struct MaybeTargets(pub TargetArgs);

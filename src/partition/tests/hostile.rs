@@ -362,13 +362,13 @@ fn what_is_not_a_whole_raw_disk_is_named() {
         (
             "gzip",
             starts(&[0x1F, 0x8B, 8, 0]),
-            "not a disk: the content is a gzip stream, such as a compressed image or a state.tgz",
+            "not a disk: the content is a gzip stream, such as a packed image or a state.tgz",
             ErrorKind::Unsupported,
         ),
         (
             "gzip-shorter-than-a-sector",
             vec![0x1F, 0x8B, 8, 0, 0],
-            "not a disk: the content is a gzip stream, such as a compressed image or a state.tgz",
+            "not a disk: the content is a gzip stream, such as a packed image or a state.tgz",
             ErrorKind::Unsupported,
         ),
         (
@@ -392,7 +392,7 @@ fn what_is_not_a_whole_raw_disk_is_named() {
         (
             "zstd",
             starts(&[0x28, 0xB5, 0x2F, 0xFD]),
-            "not a raw disk image: the content is a zstd stream, such as a compressed image",
+            "not a raw disk image: the content is a zstd stream, such as a packed image",
             ErrorKind::Unsupported,
         ),
         (

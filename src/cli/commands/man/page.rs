@@ -24,7 +24,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "Time for what needs a new one, in seconds since 1970: members that are added to a state.",
     ),
     ("NO_COLOR", "Without colour, unless --color says otherwise."),
-    ("TMPDIR", "Where compressed images are unpacked to."),
+    ("TMPDIR", "Where packed images are unpacked to."),
 ];
 
 /// The page of one command, and what it takes from the others.
