@@ -8,7 +8,7 @@
 # --guestfish also measures guestfish, and installs it where it is missing (QEMU, the same kernel, takes minutes).
 # --binary is the program; without it the static program is built, which is what is handed out. --tmpfs and --disk
 # are folders to measure in (default: /dev/shm, and target/); 3 GiB must be free in each.
-# Once all is built the full run takes some minutes on two cores. Nothing else should run meanwhile.
+# Once all is built the full run takes about 20 minutes on two cores. Nothing else should run meanwhile.
 # Missing tools are installed when this runs as root on Debian; dissect comes from the Python package index.
 # Whatever this leaves out, and why, is on the page. On Ctrl-C it removes its files, and the page stays as it was.
 set -euo pipefail

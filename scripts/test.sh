@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test, on a machine with cargo.
+# Runs the tests, on a machine with cargo. scripts/vm-test, test-packages and test-ansible are apart.
 #
 #   scripts/test.sh [--long]
 #

@@ -17,8 +17,9 @@
 //!
 //! [`stick::Stick`] is where to start: it is the whole chain opened, and turns
 //! [`edit::Edit`]s into a verified [`stick::Plan`]. [`commit::run`] carries a plan out on anything
-//! that is [`medium::WriteAt`]; [`commit::Undo`] is the way back. Nothing but `commit` writes,
-//! and nothing below the command line prints, asks, or reads a clock.
+//! that is [`medium::WriteAt`]; [`commit::Undo`] is the way back. Nothing but `commit`
+//! writes to a medium: a changed copy goes through [`medium::OutputFile`], and a packed image is
+//! unpacked into a file without a name. Nothing below the command line prints, asks, or reads a clock.
 //!
 //! # Example
 //!
@@ -77,8 +78,10 @@
 //!
 //! # Errors
 //!
-//! Each module has an error type of its own whose variants say what was met and where; all of
-//! them answer `kind()` with one of the five kinds of [`error::ErrorKind`].
+//! What a call returns is an error type of its module, whose variants say what was met and where,
+//! and which answers `kind()` with one of the five kinds of [`error::ErrorKind`]. A fault that is a
+//! part of such an error has no kind of its own. `diagnosis`, `host`, `secrets` and `target` return
+//! the errors of other modules, or findings as values, as `loader` does.
 //!
 //! # Features
 //!
