@@ -32,6 +32,17 @@ pub const STATE_FILES: [&str; 2] = ["state.tgz", "local.tgz"];
 /// The largest `boot.cfg` that is read, in bytes. Real ones are around 5 KB.
 const BOOT_CFG_LIMIT: u64 = 1 << 20;
 
+/// The bank that a path names as people write it, and the file in it: of `bank5:boot.cfg` the partition's
+/// number and `boot.cfg`. `bank:` is the bank that boots next. `None` for the path of a file of the
+/// configuration.
+pub(crate) fn path_in_bank(text: &str) -> Option<(Option<u32>, &str)> {
+    let (bank, name) = text.split_once(':')?;
+    match bank.strip_prefix("bank")? {
+        "" => Some((None, name)),
+        number => Some((Some(number.parse().ok()?), name)),
+    }
+}
+
 /// What a partition that may hold a bank turned out to hold.
 #[derive(Debug)]
 pub enum Content<'m> {

@@ -1,6 +1,7 @@
 //! Paths into a stick: a bank's own file, or a file of its configuration.
 
 use super::{BankChoice, Cause, Error, FoundFile, Reading, Slot, Stick};
+use crate::bank::path_in_bank;
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,18 +22,13 @@ pub enum Path {
 impl Path {
     /// Reads a path as a user writes it.
     pub fn parse(text: &str) -> Path {
-        if let Some((bank, name)) = text.split_once(':')
-            && let Some(number) = bank.strip_prefix("bank")
-        {
-            let partition = number.parse().ok();
-            if number.is_empty() || partition.is_some() {
-                return Path::Bank {
-                    partition,
-                    name: name.to_owned(),
-                };
-            }
+        match path_in_bank(text) {
+            Some((partition, name)) => Path::Bank {
+                partition,
+                name: name.to_owned(),
+            },
+            None => Path::State(text.trim_start_matches('/').to_owned()),
         }
-        Path::State(text.trim_start_matches('/').to_owned())
     }
 }
 

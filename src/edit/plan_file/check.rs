@@ -2,6 +2,7 @@
 //! contradict each other.
 
 use super::{DeclaredPlan, FileEntry, PlanFileError};
+use crate::bank::path_in_bank;
 use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::ownership::EsxConf;
 use crate::secrets::quotable;
@@ -130,6 +131,11 @@ fn file(entry: &FileEntry) -> Result<(), String> {
     let parts = path.trim_start_matches('/').split('/');
     if path.contains('\0') || path.trim_matches('/').is_empty() {
         return Err("a path names a file in the state, such as etc/motd".to_owned());
+    }
+    if path_in_bank(path).is_some() {
+        return Err(format!(
+            "{path} is a file of a bank, and a plan file changes files in the state; `bootbank put` changes those of a bank"
+        ));
     }
     if parts.clone().any(|part| part == "..") {
         return Err(format!("{path} must not hold `..`"));

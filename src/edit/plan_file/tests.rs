@@ -144,6 +144,16 @@ fn what_is_wrong_with_a_plan_is_said_with_its_line_and_column() {
             "must not hold `..`",
         ),
         (
+            "[[file]]\npath = \"bank:x.v00\"\ntext = \"\"\n",
+            (2, 8),
+            "bank:x.v00 is a file of a bank",
+        ),
+        (
+            "[[file]]\npath = \"bank5:x.v00\"\nremove = true\n",
+            (2, 8),
+            "bank5:x.v00 is a file of a bank",
+        ),
+        (
             "[[file]]\npath = \"etc//x\"\ntext = \"\"\n",
             (2, 8),
             "an empty part",
