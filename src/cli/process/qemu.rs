@@ -41,7 +41,9 @@ const LONGEST_MESSAGE: u64 = 4096;
 ///
 /// A server that is still starting forgets a SIGTERM, and one that closes its file is not disturbed by
 /// more of them: it gets one after the other until it is gone. Only where its client never met it, so that
-/// nothing can have been written, is it killed outright where all that does not help.
+/// nothing can have been written, is it killed outright where all that does not help. The shell itself does
+/// that, and stops at the first signal that meets no process: whoever outlived it, or went on, would end
+/// whatever gets the server's number next.
 const KEEPER: &str = r#"
 exec 3<&0 4<&1 0</dev/null 1>&2
 IFS= read -r image <&4 || exit 0
@@ -51,19 +53,13 @@ exec 3<&-
 met=
 read -r met <&4 && read -r _ <&4
 exec 4<&-
-kill "$server" 2>/dev/null
-{
-    tries=50
-    while sleep 0.1 || sleep 1; do
-        tries=$((tries - 1))
-        if [ -z "$met" ] && [ "$tries" -lt 0 ]; then kill -KILL "$server"; else kill "$server"; fi
-    done
-} >/dev/null 2>&1 &
-again=$!
+tries=250
+while kill "$server" 2>/dev/null; do
+    sleep 0.02 2>/dev/null || sleep 1
+    tries=$((tries - 1))
+    [ -n "$met" ] || [ "$tries" -gt 0 ] || kill -KILL "$server" 2>/dev/null
+done
 wait "$server"
-ended=$?
-kill "$again"
-exit "$ended"
 "#;
 
 /// The format of the virtual disk in a file; `None` for any other file.
