@@ -298,14 +298,16 @@ impl Undo {
     }
 
     /// Whether a medium holds what a cut of the change, or of its undo, can leave where every sync kept its
-    /// promise: the steps up to one are there, those behind it are not.
+    /// promise: the steps up to one are there, those behind it are not. What was overwritten where it lies
+    /// counts neither way: its undo puts it back first.
     pub fn may_be_cut(&self, medium: &dyn ReadAt) -> bool {
         let Ok(now) = self.read_all(medium) else {
             return false;
         };
         let differs = |lba: &Lba, content: &Bytes| now.get(lba) != Some(content);
         let net = self.set.net_changes().into_iter();
-        let before = net.filter(|(lba, (old, _))| differs(lba, old));
+        let counts = |lba: &Lba| !self.overwrites(*lba);
+        let before = net.filter(|(lba, (old, _))| counts(lba) && differs(lba, old));
         let mut differing: BTreeSet<Lba> = before.map(|(lba, _)| lba).collect();
         let mut steps = self.set.steps().iter();
         let is_cut = |differing: &BTreeSet<Lba>, step: &Step| {
@@ -316,7 +318,7 @@ impl Undo {
         };
         steps.any(|step| {
             let found = is_cut(&differing, step);
-            for (&lba, change) in &step.sectors {
+            for (&lba, change) in step.sectors.iter().filter(|(lba, _)| counts(lba)) {
                 match differs(&lba, &change.new) {
                     true => differing.insert(lba),
                     false => differing.remove(&lba),

@@ -7,6 +7,7 @@ use crate::loader::{
 };
 use crate::medium::ReadAt;
 use crate::stick::{Slot, Stick, numbers};
+use std::cell::OnceCell;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -66,12 +67,35 @@ pub(super) fn check_boot(
         let could_boot = boots.iter_mut().filter(|(bootable, _)| *bootable);
         read_contents(could_boot.map(|(_, boot)| boot).collect(), contents);
     }
+    // All of a bank is read for it, so it is found out once, and only where it matters.
+    let whole: OnceCell<Vec<u32>> = OnceCell::new();
     for (bootable, boot) in &boots {
         let others = boots.iter().map(|(_, boot)| boot);
         let others: Vec<&Boot> = others.filter(|it| it.partition != boot.partition).collect();
-        let is_worth = |partition| stick.whole_banks().any(|whole| whole == partition);
-        add_findings((boot, *bootable), &others, &is_worth, findings);
+        let is_worth = |partition| {
+            let whole = whole.get_or_init(|| stick.whole_banks().collect());
+            whole.contains(&partition)
+        };
+        let build = |partition| loader.boot_cfg(partition)?.build.as_deref();
+        let of_same_build =
+            |partition| build(partition).is_some_and(|other| Some(other) == build(boot.partition));
+        let sources = Sources {
+            boots: &others,
+            is_worth: &is_worth,
+            of_same_build: &of_same_build,
+        };
+        add_findings((boot, *bootable), &sources, findings);
     }
+}
+
+/// Where a bank that lacks files can get them from.
+struct Sources<'s> {
+    /// The other banks.
+    boots: &'s [&'s Boot],
+    /// Whether a bank is whole, and so worth a copy.
+    is_worth: &'s dyn Fn(u32) -> bool,
+    /// Whether a bank is of the same build, so that single files of it fit.
+    of_same_build: &'s dyn Fn(u32) -> bool,
 }
 
 /// Whole banks that the loader never looks at, and why, in words.
@@ -155,12 +179,10 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
     }
 }
 
-/// Whether a bank could boot or not decides how bad it is that it does not; `is_worth` says which bank is whole, and
-/// so worth a copy.
+/// Whether a bank could boot or not decides how bad it is that it does not.
 fn add_findings(
     (boot, bootable): (&Boot, bool),
-    others: &[&Boot],
-    is_worth: &dyn Fn(u32) -> bool,
+    sources: &Sources<'_>,
     findings: &mut Vec<Finding>,
 ) {
     let on = Some(boot.partition);
@@ -178,7 +200,7 @@ fn add_findings(
         .filter(|stop| matches!(stop, Stop::Absent { .. }))
         .collect();
     if !absent.is_empty() {
-        add("boot.cfg", absent_in_words(boot, &absent, others, is_worth));
+        add("boot.cfg", absent_in_words(boot, &absent, sources));
     }
     for stop in boot.stops() {
         let layer = match stop {
@@ -189,7 +211,7 @@ fn add_findings(
         };
         let whole = stop
             .file()
-            .map_or(String::new(), |file| whole_in(file, others));
+            .map_or(String::new(), |file| whole_in(file, sources.boots));
         add(layer, format!("{stop}{whole}"));
     }
     add_notes(boot, bootable, rubbish, findings);
@@ -237,12 +259,7 @@ fn add_notes(boot: &Boot, bootable: bool, rubbish: bool, findings: &mut Vec<Find
     }
 }
 
-fn absent_in_words(
-    boot: &Boot,
-    absent: &[&Stop],
-    others: &[&Boot],
-    is_worth: &dyn Fn(u32) -> bool,
-) -> String {
+fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> String {
     let names: Vec<&str> = absent.iter().filter_map(|stop| stop.file()).collect();
     let files = match names.as_slice() {
         [only] => format!("{only} is"),
@@ -254,10 +271,15 @@ fn absent_in_words(
     };
     let it = if names.len() == 1 { "it" } else { "them" };
     let has_all = |other: &&&Boot| names.iter().all(|name| is_whole(other, name));
-    let have_all: Vec<&Boot> = others.iter().filter(has_all).copied().collect();
+    let have_all = sources.boots.iter().filter(has_all).copied();
+    let have_all: Vec<&Boot> = have_all.collect();
     let numbers_of = have_all.iter().map(|other| other.partition);
-    let whole: Vec<u32> = numbers_of.filter(|other| is_worth(*other)).collect();
-    let cure = match (whole.first(), have_all.first()) {
+    let whole: Vec<u32> = numbers_of
+        .filter(|other| (sources.is_worth)(*other))
+        .collect();
+    let mut fitting = have_all.iter();
+    let fitting = fitting.find(|other| (sources.of_same_build)(other.partition));
+    let cure = match (whole.first(), fitting) {
         (Some(from), _) => format!(
             "; bank {} has {it}: `bootbank bank copy {from} {} STICK`",
             numbers(whole.iter().copied()),

@@ -24,9 +24,12 @@ pub struct Survey {
     pub next_boot: NextBoot,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
-    /// Why nothing may be written to the medium: it is cut off, or its table forbids it, or the volume of a bank
-    /// that passes devices through does.
+    /// Why nothing may be written to the medium: it is cut off, or its table forbids it, or, where the bank that
+    /// boots next passes devices through, the volume of that bank does.
     pub unwritable: Option<Error>,
+    /// Banks besides the one that boots next that pass devices through and in whose volumes nothing may be
+    /// written: a change of all banks is refused for them.
+    pub unwritable_others: Vec<u32>,
 }
 
 /// One bank.
@@ -148,6 +151,7 @@ impl Survey {
             unread: unread(stick),
             cure: stick.cure(&next_boot),
             unwritable: stick.check_writable().err(),
+            unwritable_others: Vec::new(),
             next_boot,
         };
         for slot in stick.slots() {
@@ -157,9 +161,13 @@ impl Survey {
             survey.banks.push(bank);
         }
         if survey.unwritable.is_none() {
-            let passing = survey.banks.iter().filter(|bank| bank.passes_through());
-            let mut volumes = passing.map(|bank| stick.check_volume(bank.partition));
-            survey.unwritable = volumes.find_map(Result::err);
+            for bank in survey.banks.iter().filter(|bank| bank.passes_through()) {
+                match stick.check_volume(bank.partition) {
+                    Ok(()) => {}
+                    Err(error) if bank.boots_next => survey.unwritable = Some(error),
+                    Err(_) => survey.unwritable_others.push(bank.partition),
+                }
+            }
         }
         survey
     }

@@ -39,13 +39,17 @@ impl<'m> Stick<'m, '_> {
             false => self.edits_to_use(partition)?,
         };
         let edits: Vec<Edit> = edits.into_iter().map(Edit::BootCfg).collect();
-        let plan = match edits.is_empty() {
+        let mut plan = match edits.is_empty() {
             true => self.nothing_to_do(partition)?,
             false => self.plan_task(Task::Edits(&edits), request)?,
         };
+        self.note_harm_of_use(partition, &mut plan);
         match &plan.outlook.boot {
             NextBoot::Boots { partition: taken } if *taken == partition => Ok(plan),
             boot if boot.partition() != Some(partition) => {
+                if !force {
+                    self.check_would_boot(partition)?;
+                }
                 let taken = boot.partition();
                 Err(Error::from(Cause::NotTaken { taken }).on(partition))
             }
@@ -142,6 +146,7 @@ impl<'m> Stick<'m, '_> {
             warnings: Vec::new(),
             outlook: self.outlook(),
             harm_at_boot: None,
+            harms_of_bank: Vec::new(),
         })
     }
 
@@ -194,22 +199,23 @@ impl<'m> Stick<'m, '_> {
     /// Refuses a bank with a file that the loader would not get through, what is in it included, or a state that
     /// the host could not read.
     fn check_content(&self, partition: u32) -> Result<(), Error> {
-        let boot = self.loader().boot(partition, Depth::Content);
-        let why = boot.files.iter().filter_map(ModuleVerdict::why_not);
-        let why: Vec<String> = why.collect();
-        if !why.is_empty() {
-            return Err(would_stop(why).on(partition));
-        }
         let slot = self.slot(partition)?;
         for file in slot.states.iter().filter(|file| file.listed) {
             match self.open_state(slot, file) {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    return Err(Cause::SettingsUnread(Box::new(error)).into());
+                Err(mut error) if error.kind() == ErrorKind::Damaged => {
+                    error.partition = None;
+                    let unread = Error::from(Cause::SettingsUnread(Box::new(error)));
+                    return Err(unread.on(partition));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        let boot = self.loader().boot(partition, Depth::Content);
+        let why = boot.files.iter().filter_map(ModuleVerdict::why_not);
+        match why.collect::<Vec<_>>() {
+            why if why.is_empty() => Ok(()),
+            why => Err(would_stop(why).on(partition)),
+        }
     }
 
     /// While the target is in pieces the original has to boot, where a bank booted before.
@@ -233,6 +239,7 @@ impl<'m> Stick<'m, '_> {
             warnings: Vec::new(),
             outlook: self.outlook(),
             harm_at_boot: None,
+            harms_of_bank: Vec::new(),
         })
     }
 
@@ -314,6 +321,7 @@ impl<'m> Stick<'m, '_> {
         let banks = vec![bank_plan(to, boots_next, edited.changes)];
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
+            harms_of_bank: Vec::new(),
             set,
             banks,
             state: None,

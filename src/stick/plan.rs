@@ -45,6 +45,8 @@ pub struct Plan {
     pub outlook: Outlook,
     /// What the next boot loses by it; what single changes cost is noted at each.
     pub harm_at_boot: Option<Harm>,
+    /// Devices that the next boot passes through and that this one did not, where another bank boots.
+    pub harms_of_bank: Vec<SettingChange>,
 }
 
 /// What happens to one bank.
@@ -145,7 +147,8 @@ impl Plan {
     pub fn harms(&self) -> BTreeMap<Harm, BTreeSet<String>> {
         let mut harms: BTreeMap<Harm, BTreeSet<String>> = BTreeMap::new();
         harms.extend(self.harm_at_boot.map(|harm| (harm, BTreeSet::new())));
-        for change in self.files().flat_map(|file| &file.changes) {
+        let changes = self.files().flat_map(|file| &file.changes);
+        for change in changes.chain(&self.harms_of_bank) {
             let Some(harm) = change.harm else { continue };
             let name = change.alias.as_ref().unwrap_or(&change.key);
             harms.entry(harm).or_default().insert(name.clone());
@@ -244,6 +247,7 @@ impl Stick<'_, '_> {
         };
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
+            harms_of_bank: Vec::new(),
             set,
             banks,
             state: None,
@@ -281,6 +285,7 @@ impl Stick<'_, '_> {
             warnings: Vec::new(),
             outlook: self.outlook(),
             harm_at_boot: None,
+            harms_of_bank: Vec::new(),
         })
     }
 

@@ -174,6 +174,29 @@ impl Stick<'_, '_> {
         note_harm_between(|| self.owners_in_file(slot, own), new, inside, edited);
     }
 
+    /// The same where another bank is to boot next than the one that does.
+    pub(super) fn note_harm_of_use(&self, partition: u32, plan: &mut Plan) {
+        let Some(old_slot) = self.boots_next().filter(|it| it.partition != partition) else {
+            return;
+        };
+        let new_slot = self.slots().iter().find(|it| it.partition == partition);
+        let new = new_slot.and_then(|slot| Some((slot, self.state_that_counts(slot).ok()?)));
+        let Some(((new_slot, new), old)) = new.zip(self.state_that_counts(old_slot).ok()) else {
+            return;
+        };
+        let mut edited = Edited::default();
+        let inside = |error| in_state(error, new_slot, &new.name);
+        let owners = self.owners_in_file(new_slot, new);
+        note_harm_between(
+            || self.owners_in_file(old_slot, old),
+            owners,
+            inside,
+            &mut edited,
+        );
+        plan.warnings.extend(edited.warnings);
+        plan.harms_of_bank.extend(edited.changes);
+    }
+
     /// The same where a bank becomes a copy of another, and is what `after` holds on this partition.
     pub(super) fn note_harm_of_copy(&self, after: &Stick<'_, '_>, to: u32, edited: &mut Edited) {
         let Some(old_slot) = self.slots().iter().find(|slot| slot.partition == to) else {

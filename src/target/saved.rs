@@ -206,6 +206,7 @@ impl<'k> SavedState<'k> {
         let after = content.as_ref().map_or(state, |(_, new)| new);
         Ok(Plan {
             harm_at_boot: None,
+            harms_of_bank: Vec::new(),
             set: WriteSet::default(),
             banks: Vec::new(),
             warnings,

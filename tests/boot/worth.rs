@@ -148,3 +148,49 @@ fn no_fix_is_advised_where_the_volume_forbids_it() {
         &["imgpayld"],
     );
 }
+
+/// Damage in a bank that does not boot next hides no way to repair the one that does.
+#[test]
+fn a_fix_of_the_bank_that_boots_is_advised_where_the_other_forbids_it() {
+    let stick = Stick::new(GPT);
+    crate::spoils::set_entry(&stick, 6, b"IMGPAYLDTGZ", 28, &5_000_000u32.to_le_bytes());
+    let info = stick.run(&["info", "STICK"]).all();
+    let advice = "`bootbank fix --bank 5 stick.img`";
+    assert!(info.contains(advice), "{info}");
+    assert_ne!(stick.run(&["fix", "-y", "STICK"]).code, 0);
+    let fixed = stick.run(&["fix", "-y", "--bank", "5", "STICK"]);
+    assert_eq!(fixed.code, 0, "{}", fixed.all());
+}
+
+/// Whether a device is passed through by a changed state or by another bank is the same to the host.
+#[test]
+fn a_bank_that_passes_devices_through_is_not_used_unasked() {
+    let stick = Stick::new(GPT);
+    let fixed = stick.run(&["fix", "-y", "--bank", "5", "STICK"]);
+    assert_eq!(fixed.code, 0, "{}", fixed.all());
+    let before = stick.bytes();
+    let used = stick.run(&["bank", "use", "6", "STICK"]);
+    assert_eq!(used.code, 2, "{}", used.all());
+    assert!(used.stderr.contains("vmhba32"), "{}", used.stderr);
+    assert!(stick.bytes() == before);
+    let meant = stick.run(&["bank", "use", "6", "-y", "STICK"]);
+    assert_eq!(meant.code, 0, "{}", meant.all());
+    let back = stick.run(&["bank", "use", "5", "STICK"]);
+    assert_eq!(back.code, 0, "{}", back.all());
+}
+
+/// A file of another release does not make a bank whole, and no advice says so.
+#[test]
+fn single_files_are_advised_only_of_a_bank_of_the_same_build() {
+    let stick = Stick::new(GPT);
+    stick.delete(5, &["K.B00"]);
+    stick.delete(6, &["S.V00"]);
+    assert!(
+        stick
+            .verify(4)
+            .contains("bootbank put STICK FILE bank5:k.b00")
+    );
+    stick.set(6, "build", Some("6.5.0-7526125"));
+    let report = stick.verify(4);
+    assert!(!report.contains("bootbank put"), "{report}");
+}

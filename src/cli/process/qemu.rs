@@ -40,10 +40,10 @@ const LONGEST_MESSAGE: u64 = 4096;
 /// over. Its arguments come last.
 ///
 /// A server that is still starting forgets a SIGTERM, and one that closes its file is not disturbed by
-/// more of them: it gets one after the other until it is gone. Only where its client never met it, so that
-/// nothing can have been written, is it killed outright where all that does not help. The shell itself does
-/// that, and stops at the first signal that meets no process: whoever outlived it, or went on, would end
-/// whatever gets the server's number next.
+/// more of them: it gets one after the other. Only where its client never met it is it killed outright
+/// where all that does not help, and the shell with it. What is signalled is the shell's own process group,
+/// whose number nobody else gets while the shell is there; a shell can have taken the server's end without
+/// being asked, and then that number may be another's.
 const KEEPER: &str = r#"
 exec 3<&0 4<&1 0</dev/null 1>&2
 IFS= read -r image <&4 || exit 0
@@ -53,12 +53,14 @@ exec 3<&-
 met=
 read -r met <&4 && read -r _ <&4
 exec 4<&-
+trap '' TERM
 tries=250
-while kill "$server" 2>/dev/null; do
+while [ "$tries" -gt 0 ] && kill -0 "$server" 2>/dev/null; do
+    kill -TERM 0
     sleep 0.02 2>/dev/null || sleep 1
     tries=$((tries - 1))
-    [ -n "$met" ] || [ "$tries" -gt 0 ] || kill -KILL "$server" 2>/dev/null
 done
+[ -n "$met" ] || ! kill -0 "$server" 2>/dev/null || kill -KILL 0
 wait "$server"
 "#;
 

@@ -28,7 +28,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Fat(error) => return fat_hint(error),
         Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
         Cause::Bank(BankError::BootCfgTooLarge(_)) => {
-            "nothing was written; no host writes a boot.cfg of that size: put the right one in its place, for example that of a host of the same release"
+            "nothing was written; no host writes a boot.cfg of that size: where another bank is whole, `bootbank bank copy FROM TO STICK` makes this one a copy of it"
         }
         Cause::State(error) => return state_hint(error, on_medium),
         Cause::Edit(EditError::State(error)) => return state_hint(error, on_medium),
@@ -57,7 +57,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "`bootbank store list` lists every row"
         }
         Cause::Edit(EditError::Empty) => {
-            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N leaves this bank out"
+            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N chooses another bank"
         }
         Cause::Edit(EditError::HostUnknown { .. }) => {
             "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
@@ -113,7 +113,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
              give the banks their numbers back on a copy of the medium, with `sgdisk --transpose` for a GPT"
         }
         Cause::WouldStop(_) => {
-            "`bootbank verify STICK` says where the loader would stop; `bootbank bank use` goes on all the same with --even-if-broken"
+            "`bootbank verify STICK` says where the loader would stop; `bootbank bank use` goes on all the same with --even-if-broken, `bank copy` does not"
         }
         Cause::SettingsUnread(_) => {
             "`bootbank state copy FROM TO STICK` gives the bank the state of another; `bootbank bank use` goes on all the same with --even-if-broken"

@@ -266,7 +266,13 @@ pub fn standing_in_words(
         Standing::Read { passed_through, .. } => {
             let mut text = devices_in_words(&passed_through, situation);
             text.push_str(&match &survey.unwritable {
-                None => next_in_words(&passed_through, (target, changed), situation),
+                None => {
+                    let next = survey.next_boot.partition();
+                    let only = next.filter(|_| !survey.unwritable_others.is_empty());
+                    let only = only.map(|number| format!("--bank {number} {changed}"));
+                    let changed = only.as_deref().unwrap_or(changed);
+                    next_in_words(&passed_through, (target, changed), situation)
+                }
                 Some(Error { cause: Cause::Cut(_), .. }) => {
                     "Nothing can be changed on this medium, because it is cut off.\n".to_owned()
                 }

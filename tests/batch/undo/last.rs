@@ -202,7 +202,7 @@ fn where_another_system_wrote_no_change_is_undone_below_two_that_may_stand() {
 }
 
 /// Makes a folder on a bank, as a desktop does on what is plugged in.
-fn leave_folder(place: &Place, name: &str) {
+pub(super) fn leave_folder(place: &Place, name: &str) {
     let volume = format!("{name}@@{}", 8224 * 512);
     let made = Command::new("mmd")
         .args(["-i", &volume, "::/SYSVOL"])

@@ -1,5 +1,6 @@
 //! Undo files that are needed no more.
 
+use super::last::leave_folder;
 use super::{IMAGE, changed_twice, files};
 use crate::run::Place;
 use std::fs::{self, File};
@@ -182,4 +183,34 @@ fn prune_keeps_the_undo_file_of_a_change_that_a_later_one_took_back() {
         .run(&["undo", "--prune", "-y", "--older-than", "36500"])
         .expect(0);
     assert_eq!(files(&place), kept);
+}
+
+/// Where the newest change was undone and another system wrote to the medium since, the one before it is next,
+/// and its file is no old one.
+#[test]
+fn prune_keeps_the_undo_file_of_the_change_that_is_next() {
+    let place = Place::new();
+    place.copy(IMAGE, "a.img");
+    place
+        .run(&["kernelopt", "modify", "-q", "-a", "foo=1", "a.img"])
+        .expect(0);
+    place
+        .run(&["bootcfg", "set", "-q", "a.img", "timeout", "9"])
+        .expect(0);
+    place.run(&["undo", "-q", "--last", "a.img"]).expect(0);
+    leave_folder(&place, "a.img");
+    let undone = place
+        .run(&["kernelopt", "show", "a.img"])
+        .expect(0)
+        .stdout();
+    assert!(undone.contains("foo=1"), "{undone}");
+    place
+        .run(&["undo", "--prune", "-y", "--older-than", "0"])
+        .expect(0);
+    place.run(&["undo", "-q", "--last", "a.img"]).expect(0);
+    let undone = place
+        .run(&["kernelopt", "show", "a.img"])
+        .expect(0)
+        .stdout();
+    assert!(!undone.contains("foo=1"), "{undone}");
 }

@@ -106,7 +106,7 @@ fn choose<'k>(
         for (index, file) in medium.iter().copied().enumerate() {
             if index < stays {
                 chosen.push((file, "undone"));
-            } else if index > stays && index >= needed && file.time.is_some_and(|time| time < old) {
+            } else if index > stays.max(needed) && file.time.is_some_and(|time| time < old) {
                 chosen.push((file, "old"));
             }
         }
