@@ -97,6 +97,46 @@ fn undo_restores_every_byte_from_every_cut_and_can_itself_be_cut() {
     }
 }
 
+/// So it is told from a medium on which an earlier or a later change was undone without this one.
+#[test]
+fn every_cut_of_a_change_in_place_and_of_its_undo_is_known_as_one() {
+    let bytes = medium();
+    let sector = |number: usize| (number * SECTOR) as u64;
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(sector(4)..sector(12)).unwrap();
+    planner.begin(Phase::Overwrite, 5, "new content");
+    planner.preserve(sector(9)..sector(12)).unwrap();
+    planner.put(sector(9), &[1; 2 * SECTOR]).unwrap();
+    planner.begin(Phase::Resize, 5, "its size");
+    planner.put(sector(4), &[2; 40]).unwrap();
+    let set = planner.finish();
+    let change = Recorder::new(bytes.clone());
+    run(&change, &set, &|| false).unwrap();
+    let undo = undo(set);
+    let back = Recorder::new(change.bytes());
+    run(&back, &undo.plan(&back, false).unwrap(), &|| false).unwrap();
+    assert_eq!(back.bytes(), bytes);
+    for (from, run) in [(&bytes, &change), (&change.bytes(), &back)] {
+        for whole in 0..run.writes() {
+            for words in (0..=128).step_by(5) {
+                let state = cut(from, &run.log(), whole, words);
+                assert!(undo.may_be_cut(&state), "{whole} {words}");
+            }
+        }
+    }
+    // A size without its content is no cut where nothing was overwritten.
+    let mut planner = Planner::new(&bytes, SECTOR_SIZE);
+    planner.allow(sector(4)..sector(12)).unwrap();
+    planner.begin(Phase::Data, 5, "content");
+    planner.put(sector(9), &[1; SECTOR]).unwrap();
+    planner.begin(Phase::Switch, 5, "entry");
+    planner.put(sector(4), &[2; 40]).unwrap();
+    let set = planner.finish();
+    let mut mixed = bytes.clone();
+    mixed[4 * SECTOR..4 * SECTOR + 40].fill(2);
+    assert!(!crate::undo(set).may_be_cut(&mixed));
+}
+
 #[test]
 fn a_failed_undo_calls_old_what_was_old_before_the_change() {
     let bytes = medium();
