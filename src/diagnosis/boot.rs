@@ -287,7 +287,12 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> Stri
         ),
         // Not all of such a bank is worth copying.
         (None, Some(other)) => format!(
-            "; bank {from} has {it}: `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over",
+            "; bank {from} has {it}: `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over{others}",
+            others = if names.len() == 1 {
+                ""
+            } else {
+                "; the others likewise"
+            },
             from = other.partition,
             to = boot.partition,
             first = names.first().unwrap_or(&""),

@@ -51,8 +51,7 @@ impl Situation<'_> {
     /// that the medium hangs on, or a bridge above it, and devices whose kind only this machine
     /// tells.
     pub fn note_harm(&self, plan: &mut Plan) {
-        let files = plan.banks.iter_mut().flat_map(|bank| &mut bank.files);
-        for change in files.flat_map(|file| &mut file.changes) {
+        for change in plan.risks_mut() {
             if let Some(harm) = self.harm_of(change) {
                 change.harm = Some(harm);
             }

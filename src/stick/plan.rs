@@ -147,13 +147,25 @@ impl Plan {
     pub fn harms(&self) -> BTreeMap<Harm, BTreeSet<String>> {
         let mut harms: BTreeMap<Harm, BTreeSet<String>> = BTreeMap::new();
         harms.extend(self.harm_at_boot.map(|harm| (harm, BTreeSet::new())));
-        let changes = self.files().flat_map(|file| &file.changes);
-        for change in changes.chain(&self.harms_of_bank) {
+        for change in self.risks() {
             let Some(harm) = change.harm else { continue };
             let name = change.alias.as_ref().unwrap_or(&change.key);
             harms.entry(harm).or_default().insert(name.clone());
         }
         harms
+    }
+
+    /// Everything that can cost the host something: what changes, and what another bank brings.
+    pub fn risks(&self) -> impl Iterator<Item = &SettingChange> {
+        let changes = self.files().flat_map(|file| &file.changes);
+        changes.chain(&self.harms_of_bank)
+    }
+
+    /// The same of a medium, to note what it costs.
+    pub fn risks_mut(&mut self) -> impl Iterator<Item = &mut SettingChange> {
+        let files = self.banks.iter_mut().flat_map(|bank| &mut bank.files);
+        let changes = files.flat_map(|file| &mut file.changes);
+        changes.chain(&mut self.harms_of_bank)
     }
 
     /// What happens to each file, bank by bank.

@@ -176,37 +176,34 @@ impl Stick<'_, '_> {
 
     /// The same where another bank is to boot next than the one that does.
     pub(super) fn note_harm_of_use(&self, partition: u32, plan: &mut Plan) {
-        let Some(old_slot) = self.boots_next().filter(|it| it.partition != partition) else {
-            return;
-        };
-        let new_slot = self.slots().iter().find(|it| it.partition == partition);
-        let new = new_slot.and_then(|slot| Some((slot, self.state_that_counts(slot).ok()?)));
-        let Some(((new_slot, new), old)) = new.zip(self.state_that_counts(old_slot).ok()) else {
-            return;
-        };
-        let mut edited = Edited::default();
-        let inside = |error| in_state(error, new_slot, &new.name);
-        let owners = self.owners_in_file(new_slot, new);
-        note_harm_between(
-            || self.owners_in_file(old_slot, old),
-            owners,
-            inside,
-            &mut edited,
-        );
-        plan.warnings.extend(edited.warnings);
-        plan.harms_of_bank.extend(edited.changes);
+        let old = self.boots_next().filter(|it| it.partition != partition);
+        let new = self.slots().iter().find(|it| it.partition == partition);
+        if let Some((old, new)) = old.zip(new) {
+            let mut edited = Edited::default();
+            self.note_harm_of_bank(old, (self, new), &mut edited);
+            plan.warnings.extend(edited.warnings);
+            plan.harms_of_bank.extend(edited.changes);
+        }
     }
 
     /// The same where a bank becomes a copy of another, and is what `after` holds on this partition.
     pub(super) fn note_harm_of_copy(&self, after: &Stick<'_, '_>, to: u32, edited: &mut Edited) {
-        let Some(old_slot) = self.slots().iter().find(|slot| slot.partition == to) else {
-            return;
-        };
-        let new_slot = after.slots().iter().find(|slot| slot.partition == to);
-        let Some((old, new_slot)) = self.state_that_counts(old_slot).ok().zip(new_slot) else {
-            return;
-        };
-        let Ok(new) = after.state_that_counts(new_slot) else {
+        let old = self.slots().iter().find(|slot| slot.partition == to);
+        let new = after.slots().iter().find(|slot| slot.partition == to);
+        if let Some((old, new)) = old.zip(new) {
+            self.note_harm_of_bank(old, (after, new), edited);
+        }
+    }
+
+    /// The same where the host starts with the bank `new_slot` of `after` instead of `old_slot`.
+    fn note_harm_of_bank(
+        &self,
+        old_slot: &Slot<'_>,
+        (after, new_slot): (&Stick<'_, '_>, &Slot<'_>),
+        edited: &mut Edited,
+    ) {
+        let old = self.state_that_counts(old_slot).ok();
+        let Some((old, new)) = old.zip(after.state_that_counts(new_slot).ok()) else {
             return;
         };
         let bytes = |stick: &Stick<'_, '_>, slot, file: &StateFile| stick.read(slot, &file.entry);
@@ -215,8 +212,13 @@ impl Stick<'_, '_> {
             return;
         }
         let inside = |error| in_state(error, new_slot, &new.name);
-        let new = after.owners_in_file(new_slot, new);
-        note_harm_between(|| self.owners_in_file(old_slot, old), new, inside, edited);
+        let owners = after.owners_in_file(new_slot, new);
+        note_harm_between(
+            || self.owners_in_file(old_slot, old),
+            owners,
+            inside,
+            edited,
+        );
     }
 
     /// What a state file of a bank says of the owners of devices.

@@ -17,7 +17,7 @@ use crate::edit::{
 use crate::host::Disk;
 use crate::medium::{CachedReads, Meter, ReadAt, Target, TargetKind, WriteAt};
 use crate::ownership::Owner;
-use crate::stick::{BankChoice, Cause, FilePlan, Plan, Request, Stick};
+use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
 use crate::target::Kind;
 use std::cell::OnceCell;
 use std::path::Path;
@@ -326,8 +326,7 @@ impl One<'_> {
             Work::ResetState { partition } => stick.plan_reset_state(*partition, request)?,
             Work::Reclaim => stick.plan_reclaim(request)?,
         };
-        let passes = |file: &FilePlan| file.changes.iter().any(SettingChange::passes_through);
-        if plan.files().any(passes) {
+        if plan.risks().any(SettingChange::passes_through) {
             situation().note_harm(&mut plan);
         }
         Ok(plan)

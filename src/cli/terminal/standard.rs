@@ -1,7 +1,8 @@
 //! Standard input and output, where they can be read and written.
 //!
 //! Rust's library takes an input that is not open for reading for an empty one, and an output that is not
-//! open for writing for written. So that is asked before.
+//! open for writing for written. So that is asked before. An output that was closed cannot be told from
+//! /dev/null, which many programs give to those that they start, and counts as that.
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::Errno;

@@ -49,8 +49,9 @@ pub fn next_to_undo<'k>(
                 .get(index)
                 .map_or(String::new(), |it| quoted_path(&it.path));
             Err(Failure::refused(format!(
-                "{} holds parts of before and of after its newest change that has an undo file, as no cut leaves them: other \
-                 changes were made or undone, and their undo files are not there; nothing was written",
+                "{} holds parts of before and of after its newest change that has an undo file, as no cut leaves them on \
+                 a medium that keeps what it has reported as written: perhaps other changes were made or undone whose undo files are not there; \
+                 nothing was written",
                 shown(&stick.display().to_string())
             ))
             .hint(format!(
