@@ -5,6 +5,8 @@
 //! result can be read and judged before anything is written. A target that is no medium but a file
 //! is replaced as a whole ([`replace`]).
 
+mod aftermath;
+mod any_undo;
 mod file;
 mod outcome;
 mod overlay;
@@ -15,14 +17,15 @@ mod undo;
 mod undo_file;
 mod write_set;
 
-pub use file::{AnyUndo, FileUndo, digest, replace};
+pub use any_undo::{AnyUndo, UndoSummary};
+pub use file::{FileUndo, digest, replace};
 pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
 pub use planner::Planner;
 pub use run::{run, run_watched};
 pub use trace::{NextUndo, Standing, Trace, next_to_undo, undone_together};
 pub use undo::{Undo, UndoError};
-pub use undo_file::{UndoFile, UndoSummary};
+pub use undo_file::UndoFile;
 pub use write_set::{Phase, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;

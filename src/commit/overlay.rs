@@ -7,6 +7,7 @@ use super::WriteSet;
 use crate::medium::{Lba, ReadAt, read_into_zeros};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 
 /// A medium seen through changed sectors held in memory.
@@ -14,6 +15,15 @@ pub struct Overlay<'m> {
     medium: &'m dyn ReadAt,
     sector_size: u32,
     sectors: BTreeMap<Lba, Bytes>,
+}
+
+impl fmt::Debug for Overlay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overlay")
+            .field("sector_size", &self.sector_size)
+            .field("sectors", &self.sectors.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'m> Overlay<'m> {

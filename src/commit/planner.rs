@@ -4,6 +4,7 @@ use super::{Phase, PlanError, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, ReadAt};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 /// Makes a [`WriteSet`] over a medium, step by step.
@@ -12,6 +13,15 @@ pub struct Planner<'m> {
     set: WriteSet,
     after: BTreeMap<Lba, Bytes>,
     avoided: Vec<Range<Lba>>,
+}
+
+impl fmt::Debug for Planner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planner")
+            .field("set", &self.set)
+            .field("avoided", &self.avoided)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'m> Planner<'m> {

@@ -9,6 +9,7 @@
 //! word by word: each aligned 8-byte word must be one that the sector had before, between or
 //! after the steps. Names, serials and UUIDs are not asked, because clones share them.
 
+use super::aftermath::is_mix_of;
 use super::write_set::runs;
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
@@ -18,8 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The undo file's format; a reader refuses any other.
 pub(super) const FORMAT: &str = "bootbank.undo/1";
-/// A tear leaves whole words of this many bytes.
-const WORD: usize = 8;
 
 /// A write set that was, or was about to be, carried out, with what identifies its medium.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -440,15 +439,6 @@ impl Undo {
         }
         mismatch(odd)
     }
-}
-
-/// Whether each word of a sector is that of one of the images.
-pub(super) fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
-    sector.chunks(WORD).enumerate().all(|(index, word)| {
-        let at = index * WORD;
-        let mut images = images.iter();
-        images.any(|image| image.get(at..at + word.len()) == Some(word))
-    })
 }
 
 fn mismatch(odd: Vec<Lba>) -> Result<(), UndoError> {

@@ -17,7 +17,7 @@
 
 use super::undo::FORMAT;
 use super::write_set::runs;
-use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
+use super::{AnyUndo, Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet, file};
 use crate::medium::Lba;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,14 +35,14 @@ const MAX_PARTS: usize = 256;
 pub(super) const MANIFEST: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
-struct Manifest {
+pub(super) struct Manifest {
     format: String,
-    about: BTreeMap<String, String>,
-    medium_size: u64,
+    pub(super) about: BTreeMap<String, String>,
+    pub(super) medium_size: u64,
     sector_size: u32,
     /// Ranges of sectors the steps may change, as [first, end).
     allowed: Vec<(Lba, Lba)>,
-    steps: Vec<ManifestStep>,
+    pub(super) steps: Vec<ManifestStep>,
     /// By partition: runs of sectors in `preserved-N.old`, as [first, count].
     preserved: BTreeMap<u32, Vec<(Lba, u64)>>,
     /// Files that were damaged before the change, by partition number and name.
@@ -50,32 +50,8 @@ struct Manifest {
     damaged: BTreeSet<(u32, String)>,
 }
 
-/// What an undo file says of itself, read without its sectors and without their checksums.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UndoSummary {
-    /// Size of the medium it is for, in bytes; of a state file before the change.
-    pub medium_size: u64,
-    /// Numbers of the partitions that the change is about, as the file has them.
-    pub partitions: BTreeSet<u32>,
-    /// What to show a person, as [`Undo::about`].
-    pub about: BTreeMap<String, String>,
-}
-
 /// The most bytes of a manifest that are read to show what a file is.
 const LARGEST_MANIFEST: u64 = 64 << 20;
-
-impl UndoSummary {
-    /// What the manifest of an undo file for a medium says.
-    pub(super) fn of_medium(json: &[u8]) -> Result<Self, UndoError> {
-        let manifest = Manifest::parse(json)?;
-        Ok(UndoSummary {
-            medium_size: manifest.medium_size,
-            partitions: manifest.steps.iter().map(|step| step.partition).collect(),
-            about: manifest.about,
-        })
-    }
-}
 
 /// The manifest of an undo file of either kind, which is its first member.
 pub(super) fn manifest_at_head(file: impl std::io::Read) -> Result<Vec<u8>, UndoError> {
@@ -93,21 +69,10 @@ pub(super) fn manifest_at_head(file: impl std::io::Read) -> Result<Vec<u8>, Undo
     Ok(json)
 }
 
-impl Manifest {
-    fn parse(json: &[u8]) -> Result<Self, UndoError> {
-        let manifest: Manifest = serde_json::from_slice(json)
-            .map_err(|error| UndoError::Inconsistent(format!("{MANIFEST}: {error}")))?;
-        match manifest.format.as_str() {
-            FORMAT => Ok(manifest),
-            _ => Err(UndoError::Format(manifest.format)),
-        }
-    }
-}
-
 #[derive(Serialize, Deserialize)]
-struct ManifestStep {
+pub(super) struct ManifestStep {
     phase: Phase,
-    partition: u32,
+    pub(super) partition: u32,
     why: String,
     /// Runs of sectors, as [first, count].
     sectors: Vec<(Lba, u64)>,
@@ -183,8 +148,17 @@ impl Undo {
     /// # Errors
     /// Each way the bytes can be something else has its own [`UndoError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
-        let mut members = checked_members(bytes)?;
-        let manifest = Manifest::parse(&take(&mut members, MANIFEST)?)?;
+        match AnyUndo::from_bytes(bytes)? {
+            AnyUndo::Medium(undo) => Ok(undo),
+            AnyUndo::File(_) => Err(UndoError::Format(file::FORMAT.to_owned())),
+        }
+    }
+
+    /// Reads the members of an undo file back, whose checksums are right.
+    pub(super) fn from_members(
+        manifest: Manifest,
+        mut members: Members,
+    ) -> Result<Self, UndoError> {
         if !manifest.sector_size.is_power_of_two() || !(512..=4096).contains(&manifest.sector_size)
         {
             return Err(UndoError::Inconsistent(format!(
@@ -329,8 +303,11 @@ impl<'p, I: Iterator<Item = &'p [u8]>> std::io::Read for Pieces<'p, I> {
     }
 }
 
+/// The members of an undo file by name.
+pub(super) type Members = BTreeMap<String, Vec<u8>>;
+
 /// The members of an undo file, whose checksums are right.
-pub(super) fn checked_members(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
+pub(super) fn checked_members(bytes: &[u8]) -> Result<Members, UndoError> {
     let members = read_tar(bytes)?;
     check_sums(&members)?;
     Ok(members)
@@ -385,9 +362,9 @@ fn other_file() -> UndoError {
     UndoError::NotAnUndoFile(format!("it does not begin with `{MANIFEST}`"))
 }
 
-fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
+fn read_tar(bytes: &[u8]) -> Result<Members, UndoError> {
     let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
-    let mut members = BTreeMap::new();
+    let mut members = Members::new();
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries().map_err(not_one)? {
         let mut entry = entry.map_err(|error| match members.is_empty() {
@@ -415,7 +392,7 @@ fn read_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, UndoError> {
     Ok(members)
 }
 
-fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
+fn check_sums(members: &Members) -> Result<(), UndoError> {
     let sums = members
         .get(SUMS)
         .ok_or_else(|| UndoError::MissingMember(SUMS.to_owned()))?;
@@ -447,10 +424,8 @@ fn check_sums(members: &BTreeMap<String, Vec<u8>>) -> Result<(), UndoError> {
     Ok(())
 }
 
-pub(super) fn take(
-    members: &mut BTreeMap<String, Vec<u8>>,
-    name: &str,
-) -> Result<Vec<u8>, UndoError> {
+/// Takes a member out.
+pub(super) fn take(members: &mut Members, name: &str) -> Result<Vec<u8>, UndoError> {
     members
         .remove(name)
         .ok_or_else(|| UndoError::MissingMember(name.to_owned()))

@@ -88,7 +88,7 @@ impl KeptUndo {
         let summary = File::open(&path)
             .map_err(read)
             .and_then(|file| UndoSummary::read(file).map_err(|error| of(error.into())));
-        let found = summary.map(|it| (it.medium_size, About::from_map(&it.about)));
+        let found = summary.map(|it| (it.size, About::from_map(&it.about)));
         let told = found.as_ref().ok().and_then(|(_, about)| about.time);
         KeptUndo {
             size: metadata.as_ref().map_or(0, fs::Metadata::len),

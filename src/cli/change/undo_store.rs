@@ -6,7 +6,7 @@
 
 use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
-use crate::commit::{Undo, UndoFile};
+use crate::commit::{AnyUndo, UndoFile};
 use crate::medium::directory_of;
 use jiff::Timestamp;
 use std::env;
@@ -88,7 +88,7 @@ pub const LARGEST: u64 = 1 << 30;
 /// Writes the undo file and waits until it is on the disk under its name. Until it is whole it has
 /// another, so that a cut leaves nothing that looks like an undo file and is not one.
 ///
-/// A file that is there already and leads the same way back stays, for it does what this one would:
+/// A file that is there already and does what this one would stays:
 /// the same run was cut before its first write.
 ///
 /// # Errors
@@ -99,7 +99,7 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let parent = directory_of(path);
     make_directory(&parent, &mut Vec::new()).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
-        if !there.is_file() || !leads_the_same_way(path, undo).map_err(failed)? {
+        if !there.is_file() || !is_the_same(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));
         }
         let synced = File::open(path).and_then(|file| file.sync_all());
@@ -119,39 +119,42 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let written = undo
         .write_to(&mut file)
         .and_then(|()| file.sync_all())
-        // A link never takes the place of another file, as a rename would.
-        .and_then(|()| fs::hard_link(&partial, path).or_else(|_| rename_new(&partial, path)))
-        .and_then(|()| File::open(&parent)?.sync_all());
+        .and_then(|()| give_name(&partial, path));
     let _ = fs::remove_file(&partial);
-    written.map_err(|error| {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            let _ = fs::remove_file(path);
-        }
-        failed(error)
-    })
+    let named = written.and_then(|()| {
+        let synced = File::open(&parent).and_then(|directory| directory.sync_all());
+        synced.inspect_err(|_| drop(fs::remove_file(path)))
+    });
+    named.map_err(failed)
 }
 
-/// Whether a file is an undo file of the same steps for a medium of the same size. When and by what
-/// command it was made does not matter.
-fn leads_the_same_way(path: &Path, undo: &UndoFile) -> io::Result<bool> {
+/// Whether a file is an undo file that does what this one would.
+fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let mut there = Vec::new();
     let limit = LARGEST.saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut there)?;
-    let way = |bytes: Vec<u8>| {
-        let undo = Undo::from_bytes(&bytes).ok()?;
-        Some((undo.set, undo.medium_size, undo.damaged))
+    let Ok(there) = AnyUndo::from_bytes(&there) else {
+        return Ok(false);
     };
-    let there = way(there);
-    let new = undo.to_bytes().map_err(io::Error::other)?;
-    Ok(there.is_some() && there == way(new))
+    let new = undo.to_bytes().and_then(|new| AnyUndo::from_bytes(&new));
+    Ok(there.does_the_same(&new.map_err(io::Error::other)?))
 }
 
-/// Where links cannot be made, as on FAT: a rename that fails where the name is taken.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+/// Gives a file the name `to` as well, or instead, where nothing has that name.
+fn give_name(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
+    // A link never takes the place of another file.
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
+        linked => return linked,
+    }
+    // On FAT there are no links; and there are file systems where a rename does not know that flag either.
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
-        result => Ok(result?),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            File::create_new(to)?;
+            fs::rename(from, to)
+        }
+        renamed => Ok(renamed?),
     }
 }
 
@@ -177,7 +180,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     let text = format!("cannot write the undo file {}: {error}", path.display());
-    let nothing = "nothing was written to the medium";
+    let nothing = "nothing was changed";
     match error.kind() {
         AlreadyExists => Failure::refused(text).hint(format!(
             "{nothing}; undo files are never overwritten, so name another with -z FILE"

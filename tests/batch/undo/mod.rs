@@ -190,34 +190,29 @@ fn where_a_later_change_cannot_be_undone_the_earlier_one_is_not_begun() {
 fn a_run_that_was_cut_can_be_made_again_with_the_same_undo_file() {
     let place = Place::new();
     place.copy(IMAGE, "a.img");
-    let before = place.read("a.img");
-    // Cut while the undo file was written, and after it was.
-    place.write(".a.undo.partial", "half");
-    place.run(&["fix", "-q", "-z", "a.undo", "a.img"]).expect(0);
-    assert!(!place.path().join(".a.undo.partial").exists());
-    let undo = place.read("a.undo");
-    place.write("a.img", &before);
-    place.run(&["fix", "-q", "-z", "a.undo", "a.img"]).expect(0);
-    assert_eq!(place.read("a.undo"), undo);
-    place.run(&["undo", "a.undo"]).expect(0);
-    assert_eq!(place.read("a.img"), before);
-    // The way back of another change is never lost.
-    let other = [
-        "kernelopt",
-        "modify",
-        "-a",
-        "debug",
-        "-z",
-        "a.undo",
-        "a.img",
-    ];
-    let refused = place.run(&other).expect(3);
-    assert!(
-        refused.stderr().contains("never overwritten"),
-        "{}",
-        refused.stderr()
-    );
-    assert_eq!(place.read("a.undo"), undo);
+    place.run(&["state", "export", "a.img", "a.tgz"]).expect(0);
+    for target in ["a.img", "a.tgz"] {
+        let before = place.read(target);
+        let undo_file = format!("{target}.undo");
+        let fix = ["fix", "-q", "-z", &undo_file, target];
+        // Cut while the undo file was written, and after it was.
+        let half = format!(".{undo_file}.partial");
+        place.write(&half, "half");
+        place.run(&fix).expect(0);
+        assert!(!place.path().join(half).exists());
+        let undo = place.read(&undo_file);
+        place.write(target, &before);
+        place.run(&fix).expect(0);
+        assert_eq!(place.read(&undo_file), undo);
+        place.run(&["undo", &undo_file]).expect(0);
+        assert_eq!(place.read(target), before);
+        // The way back of another change is never lost.
+        let other = ["rm", "-z", &undo_file, target, "etc/hosts"];
+        let refused = place.run(&other).expect(3);
+        let told = refused.stderr();
+        assert!(told.contains("never overwritten"), "{told}");
+        assert_eq!(place.read(&undo_file), undo);
+    }
 }
 
 /// The line that is printed is run by a shell.

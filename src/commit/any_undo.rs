@@ -1,0 +1,184 @@
+//! An undo file of either kind, for a medium or for a file: the format in its manifest tells them apart.
+
+use super::undo_file::{MANIFEST, checked_members, manifest_at_head, take};
+use super::{FileUndo, Undo, UndoError, file, undo, undo_file};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+/// An undo file, whichever kind of target it is for.
+#[derive(Clone, Debug)]
+pub enum AnyUndo {
+    /// For a medium.
+    Medium(Undo),
+    /// For a file of its own.
+    File(FileUndo),
+}
+
+impl AnyUndo {
+    /// Reads an undo file back, checking every checksum.
+    ///
+    /// # Errors
+    /// Each way the bytes can be something else has its own [`UndoError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
+        let mut members = checked_members(bytes)?;
+        Ok(match Manifest::parse(&take(&mut members, MANIFEST)?)? {
+            Manifest::Medium(manifest) => AnyUndo::Medium(Undo::from_members(manifest, members)?),
+            Manifest::File(manifest) => AnyUndo::File(FileUndo::from_members(manifest, members)?),
+        })
+    }
+
+    /// What to show a person.
+    pub fn about(&self) -> &BTreeMap<String, String> {
+        match self {
+            AnyUndo::Medium(undo) => &undo.about,
+            AnyUndo::File(undo) => &undo.about,
+        }
+    }
+
+    /// Whether another one puts back the same content of the same target. When and by what command each
+    /// was made does not matter.
+    pub fn does_the_same(&self, other: &AnyUndo) -> bool {
+        match (self, other) {
+            (AnyUndo::Medium(one), AnyUndo::Medium(other)) => {
+                one.set == other.set
+                    && one.medium_size == other.medium_size
+                    && one.damaged == other.damaged
+            }
+            (AnyUndo::File(one), AnyUndo::File(other)) => {
+                one.old == other.old && one.new == other.new
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What an undo file says of itself, read without its content and without checksums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UndoSummary {
+    /// Size of its medium in bytes, or of its file before the change.
+    pub size: u64,
+    /// Numbers of the partitions that the change is about, as the file has them.
+    pub partitions: BTreeSet<u32>,
+    /// What to show a person, as [`Undo::about`].
+    pub about: BTreeMap<String, String>,
+}
+
+impl UndoSummary {
+    /// Reads the head of an undo file, whichever kind of target it is for.
+    ///
+    /// # Errors
+    /// [`UndoError::NotAnUndoFile`] where it does not begin as one does, and where it cannot be
+    /// read; [`UndoError::Format`], [`UndoError::Inconsistent`].
+    pub fn read(file: impl Read) -> Result<Self, UndoError> {
+        Ok(match Manifest::parse(&manifest_at_head(file)?)? {
+            Manifest::Medium(manifest) => UndoSummary {
+                size: manifest.medium_size,
+                partitions: manifest.steps.iter().map(|step| step.partition).collect(),
+                about: manifest.about,
+            },
+            Manifest::File(manifest) => UndoSummary {
+                size: manifest.size_before,
+                partitions: BTreeSet::new(),
+                about: manifest.about,
+            },
+        })
+    }
+}
+
+/// The manifest of an undo file.
+enum Manifest {
+    Medium(undo_file::Manifest),
+    File(file::Manifest),
+}
+
+/// The part of a manifest that every undo file has.
+#[derive(Deserialize)]
+struct Format {
+    format: String,
+}
+
+impl Manifest {
+    fn parse(json: &[u8]) -> Result<Self, UndoError> {
+        let inconsistent =
+            |error: serde_json::Error| UndoError::Inconsistent(format!("{MANIFEST}: {error}"));
+        let Format { format } = serde_json::from_slice(json).map_err(inconsistent)?;
+        match format.as_str() {
+            undo::FORMAT => serde_json::from_slice(json).map(Manifest::Medium),
+            file::FORMAT => serde_json::from_slice(json).map(Manifest::File),
+            _ => return Err(UndoError::Format(format)),
+        }
+        .map_err(inconsistent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::digest;
+    use crate::commit::file::FORMAT;
+
+    fn undo() -> FileUndo {
+        FileUndo {
+            old: b"old".to_vec(),
+            new: digest(b"new"),
+            about: BTreeMap::from([("target".to_owned(), "state.tgz".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn an_undo_file_comes_back_as_it_was() {
+        let bytes = undo().to_bytes().unwrap();
+        let AnyUndo::File(again) = AnyUndo::from_bytes(&bytes).unwrap() else {
+            panic!("it is for a file");
+        };
+        assert_eq!(again, undo());
+        assert_eq!(AnyUndo::File(again).about(), &undo().about);
+    }
+
+    #[test]
+    fn what_it_is_for_is_read_from_its_head() {
+        let bytes = undo().to_bytes().unwrap();
+        let head = &bytes[..1024];
+        let summary = UndoSummary::read(head).unwrap();
+        assert_eq!(summary.size, 3);
+        assert_eq!(summary.about, undo().about);
+        assert!(summary.partitions.is_empty());
+    }
+
+    #[test]
+    fn one_of_a_format_to_come_is_refused_by_its_head_too() {
+        let mut bytes = undo().to_bytes().unwrap();
+        let at = bytes
+            .windows(FORMAT.len())
+            .position(|it| it == FORMAT.as_bytes());
+        bytes[at.unwrap() + FORMAT.len() - 1] = b'2';
+        assert!(UndoSummary::read(&bytes[..1024]).is_err());
+        assert!(AnyUndo::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_damaged_one_is_refused() {
+        let bytes = undo().to_bytes().unwrap();
+        for at in (0..bytes.len()).filter(|at| bytes[*at] != 0) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            if let Ok(AnyUndo::File(read)) = AnyUndo::from_bytes(&damaged) {
+                // A byte of a header that nothing depends on.
+                assert_eq!(read, undo(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_made_later_of_the_same_change_does_the_same() {
+        let there = AnyUndo::File(undo());
+        let mut later = undo();
+        later.about.clear();
+        assert!(there.does_the_same(&AnyUndo::File(later)));
+        let mut of_another = undo();
+        of_another.new = digest(b"another");
+        assert!(!there.does_the_same(&AnyUndo::File(of_another)));
+    }
+}
