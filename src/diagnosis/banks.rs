@@ -2,7 +2,7 @@
 
 use crate::loader::Depth;
 use crate::state::Form;
-use crate::stick::{BankChoice, Error, Slot, Stick};
+use crate::stick::{BankChoice, Error, Slot, StateFile, Stick};
 
 /// The member that counts how often a host saved its configuration: its last line is a number.
 const COUNTER: &str = "etc/vmware/.backup.counter";
@@ -50,7 +50,7 @@ pub fn bank_health(stick: &Stick<'_, '_>, banks: BankChoice) -> Result<Vec<BankH
 fn health_of(stick: &Stick<'_, '_>, slot: &Slot<'_>) -> BankHealth {
     let boot_cfg = stick.loader().boot_cfg(slot.partition);
     let boot = stick.loader().boot(slot.partition, Depth::Presence);
-    let state = slot.states.last();
+    let state = stick.shown_state(slot).ok();
     BankHealth {
         partition: slot.partition,
         build: boot_cfg.and_then(|cfg| cfg.build.clone()),
@@ -60,14 +60,14 @@ fn health_of(stick: &Stick<'_, '_>, slot: &Slot<'_>) -> BankHealth {
         why_not: stick.why_not(slot),
         starts: boot.boots(),
         stops: boot.stops().map(ToString::to_string).collect(),
-        state_counter: state.and_then(|_| counter(stick, slot)),
+        state_counter: state.and_then(|file| counter(stick, slot, file)),
         state_time: state.and_then(|file| file.entry.modified()),
     }
 }
 
-/// The number in the counter file of the state that counts.
-fn counter(stick: &Stick<'_, '_>, slot: &Slot<'_>) -> Option<u64> {
-    let state = stick.open_state(slot, slot.states.last()?).ok()?;
+/// The number in the counter file of a state.
+fn counter(stick: &Stick<'_, '_>, slot: &Slot<'_>, file: &StateFile) -> Option<u64> {
+    let state = stick.open_state(slot, file).ok()?;
     if state.form() == Form::Sealed {
         return None;
     }

@@ -8,6 +8,7 @@ use crate::loader::{
 use crate::medium::ReadAt;
 use crate::stick::{Slot, Stick, numbers};
 use std::cell::OnceCell;
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +23,14 @@ pub struct Contents<'c> {
     pub threads: usize,
     /// Told how many bytes of how many are done.
     pub progress: &'c (dyn Fn(u64, u64) + Sync),
+}
+
+impl fmt::Debug for Contents<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents")
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Finds what keeps the medium, or a bank of it that could boot, from starting.
@@ -102,7 +111,7 @@ struct Sources<'s> {
 fn not_looked_at(stick: &Stick<'_, '_>) -> Option<String> {
     let whole: Vec<u32> = stick.whole_elsewhere().collect();
     let first = whole.first()?;
-    let slot = stick.slots().iter().find(|slot| slot.partition == *first)?;
+    let slot = stick.bank_on(*first)?;
     let limit = slot.verdict.why_not.as_ref()?;
     let banks = numbers(whole.iter().copied());
     let s = if whole.len() == 1 { "" } else { "s" };

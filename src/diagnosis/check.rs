@@ -13,7 +13,7 @@ use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
 use crate::target::SavedState;
 
 /// How far a check goes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct CheckOptions<'c> {
     /// The banks that are looked into.
     pub banks: BankChoice,

@@ -25,6 +25,6 @@ pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
 pub use role::{Consequence, Named, Part, Role, Symptom};
-pub use situation::{Bench, Model, Situation, UsbControllers, identity};
+pub use situation::{Bench, Model, Situation, UsbControllers};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
 pub use whose::{Evidence, Owned, Sure, Whose};

@@ -9,11 +9,11 @@ use super::role::{Consequence, Named, Part, Role, Symptom};
 use super::survey::PassedDevice;
 use super::whose::{Sure, Whose};
 use crate::bank::Release;
-use crate::edit::{Configuration, Identity, Network};
+use crate::edit::{Configuration, Network};
 use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
 use crate::ownership::{DeviceKind, DeviceOwner};
 use crate::pci::{Class, PciAddress, PciNames};
-use crate::stick::{Slot, Stick};
+use crate::stick::Stick;
 use crate::target::SavedState;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -90,7 +90,7 @@ impl<'b> Situation<'b> {
     /// Looks at a medium; `disk` is what it is on, unless it is an image file.
     pub fn of(stick: &Stick<'_, '_>, disk: Option<&Disk>, host: &Host, bench: &'b Bench) -> Self {
         let situation = Situation::of_disk(disk, host, bench);
-        match loaded(stick) {
+        match stick.host_configuration() {
             Some((slot, configuration)) => situation.with(&configuration, slot.release().as_ref()),
             None => situation,
         }
@@ -415,27 +415,6 @@ fn is_usb_adapter(alias: Option<&str>) -> bool {
     let number = alias.and_then(|alias| alias.strip_prefix("vmhba"));
     let number = number.and_then(|number| number.parse::<u32>().ok());
     number.is_some_and(|number| number >= FIRST_USB_ADAPTER)
-}
-
-/// Whose state it is that the host loads, or where that cannot be told the first that can be opened.
-pub fn identity(stick: &Stick<'_, '_>) -> Option<Identity> {
-    let (slot, configuration) = loaded(stick)?;
-    Some(configuration.identity(slot.release().as_ref()))
-}
-
-/// The configuration the host loads, or where that is empty or cannot be told the first that can be
-/// opened.
-fn loaded<'s, 'm>(stick: &'s Stick<'m, '_>) -> Option<(&'s Slot<'m>, Configuration)> {
-    let next = stick.slots().iter().filter(|slot| slot.verdict.boots_next);
-    let others = stick.slots().iter().filter(|slot| !slot.verdict.boots_next);
-    next.chain(others).find_map(|slot| {
-        let configuration = slot.states.iter().rev().find_map(|file| {
-            let state = stick.open_state(slot, file).ok()?;
-            let configuration = stick.configuration(slot, &state).ok()?;
-            (!configuration.is_default()).then_some(configuration)
-        })?;
-        Some((slot, configuration))
-    })
 }
 
 #[cfg(test)]

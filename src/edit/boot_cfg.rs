@@ -115,15 +115,8 @@ fn changes(
             return Err(EditError::BootCfg);
         }
         let guarded = |value: Option<&String>| value.map(Guarded::of);
-        changes.push(SettingChange {
-            source: ChangeSource::BootCfg,
-            key: key.to_owned(),
-            address: None,
-            alias: None,
-            harm: None,
-            from: guarded(old.get(key)),
-            to: guarded(new.get(key)),
-        });
+        let (from, to) = (guarded(old.get(key)), guarded(new.get(key)));
+        changes.push(SettingChange::new(ChangeSource::BootCfg, key, from, to));
     }
     if !asked.contains("bootstate") && digit(before) != digit(after) {
         return Err(EditError::BootCfg);

@@ -90,15 +90,9 @@ impl ConfEdit {
                 edited.warnings.push(new_key(key));
             }
             let guarded = |value: &str| Guarded::named(key, value);
-            changes.push(SettingChange {
-                source: ChangeSource::EsxConf,
-                key: key.to_owned(),
-                address: None,
-                alias: None,
-                harm: None,
-                from: from.map(|value| guarded(value)),
-                to: to.map(|value| guarded(value)),
-            });
+            let from = from.map(|value| guarded(value));
+            let to = to.map(|value| guarded(value));
+            changes.push(SettingChange::new(ChangeSource::EsxConf, key, from, to));
         }
         let changed = conf.set_all(&set);
         let changed = changed.and_then(|conf| match unset.is_empty() {

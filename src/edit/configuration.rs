@@ -214,6 +214,17 @@ impl Configuration {
         conf.chain(store.cloned()).collect()
     }
 
+    /// How many devices are passed through; `None` where that cannot be told.
+    ///
+    /// # Errors
+    /// As [`Configuration::passed_through`].
+    pub fn passed_through_count(&self) -> Result<Option<usize>, EditError> {
+        if self.doubtful() > 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.passed_through()?.len()))
+    }
+
     /// Number of lines that look like passed-through devices but are not of the form that can be
     /// changed, and of rows whose owner cannot be told or is of no spelling that a host is known to read.
     pub fn doubtful(&self) -> usize {

@@ -29,6 +29,24 @@ pub struct SettingChange {
 }
 
 impl SettingChange {
+    /// One that is about no device.
+    pub fn new(
+        source: ChangeSource,
+        key: impl Into<String>,
+        from: Option<Guarded>,
+        to: Option<Guarded>,
+    ) -> Self {
+        SettingChange {
+            source,
+            key: key.into(),
+            address: None,
+            alias: None,
+            from,
+            to,
+            harm: None,
+        }
+    }
+
     /// Whether it passes a device through.
     pub fn passes_through(&self) -> bool {
         let passthru = |source| Guarded::of(Owner::Passthru.spelled(source));

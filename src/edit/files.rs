@@ -229,15 +229,8 @@ fn note_link(path: &str, link_name: &[u8], edited: &mut Edited) {
 }
 
 fn change(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> SettingChange {
-    SettingChange {
-        source: ChangeSource::File,
-        key: path.to_owned(),
-        address: None,
-        alias: None,
-        harm: None,
-        from: before.map(|bytes| Guarded::about_file(path, bytes, fingerprint(bytes))),
-        to: after.map(|bytes| Guarded::about_file(path, bytes, fingerprint(bytes))),
-    }
+    let told = |bytes: &[u8]| Guarded::about_file(path, bytes, fingerprint(bytes));
+    SettingChange::new(ChangeSource::File, path, before.map(told), after.map(told))
 }
 
 /// A file for a diff: itself where it is text, else what it can be told by.

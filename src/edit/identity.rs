@@ -101,6 +101,12 @@ pub(super) fn stack_key() -> RowKey {
     RowKey::new("esx", "network", "net_stacks", "defaultTcpipStack")
 }
 
+/// The UUID of the host whose state it is; `None` where that cannot be told.
+pub fn system_uuid_of(state: &impl Contents) -> Option<String> {
+    let conf = state.content(ESX_CONF).ok()??;
+    system_uuid(&EsxConf::parse(conf.to_vec()).ok()?)
+}
+
 fn system_uuid(conf: &EsxConf) -> Option<String> {
     conf.get(SYSTEM_UUID).and_then(filled)
 }

@@ -184,15 +184,9 @@ fn note(
     to: Option<Guarded>,
     edited: &mut Edited,
 ) {
-    edited.changes.push(SettingChange {
-        source: ChangeSource::ConfigStore,
-        key: format!("{key} {}", column.as_str()),
-        address: None,
-        alias: None,
-        harm: None,
-        from,
-        to,
-    });
+    let key = format!("{key} {}", column.as_str());
+    let change = SettingChange::new(ChangeSource::ConfigStore, key, from, to);
+    edited.changes.push(change);
 }
 
 /// What a cell holds, as it is shown: what is no text by what it is.

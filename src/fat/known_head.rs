@@ -1,6 +1,7 @@
 //! The head of a volume, boot sector, FATs and root directory, served from memory.
 
 use crate::medium::{ReadAt, read_into_zeros};
+use std::fmt;
 use std::io;
 
 /// A medium of which the head of one volume is served from memory.
@@ -8,6 +9,12 @@ pub struct KnownHead<'v> {
     pub(super) medium: &'v dyn ReadAt,
     /// Where in the medium the known bytes are, in bytes, and the bytes.
     pub(super) parts: Vec<(u64, &'v [u8])>,
+}
+
+impl fmt::Debug for KnownHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownHead").finish_non_exhaustive()
+    }
 }
 
 impl ReadAt for KnownHead<'_> {

@@ -46,6 +46,7 @@ pub use volume::{ChainFault, Ignored};
 
 use crate::medium::ReadAt;
 use crate::partition::PartitionTable;
+use std::fmt;
 use volume::{Head, Lookup, Volume};
 
 const BOOT_CFG: &str = "boot.cfg";
@@ -68,6 +69,14 @@ pub struct Loader<'m> {
     medium: &'m dyn ReadAt,
     seen: Vec<Seen<'m>>,
     generation: Generation,
+}
+
+impl fmt::Debug for Loader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A partition that carries VMware's mark, or may carry it.

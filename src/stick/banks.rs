@@ -139,15 +139,7 @@ impl<'m> Stick<'m, '_> {
             let changes = if marked { vec![change] } else { Vec::new() };
             banks.push(bank_plan(slot.partition, slot.verdict.boots_next, changes));
         }
-        Ok(Plan {
-            set,
-            banks,
-            state: None,
-            warnings: Vec::new(),
-            outlook: self.outlook(),
-            harm_at_boot: None,
-            harms_of_bank: Vec::new(),
-        })
+        Ok(Plan::new(set, banks, self.outlook()))
     }
 
     /// The bank on this partition.
@@ -165,7 +157,7 @@ impl<'m> Stick<'m, '_> {
         medium: &'o dyn crate::medium::ReadAt,
         to: u32,
     ) -> Result<Volume<'o>, Error> {
-        let known = self.is_marked(to) || self.slots().iter().any(|slot| slot.partition == to);
+        let known = self.is_marked(to) || self.bank_on(to).is_some();
         let range = self.table().partition(to).filter(|_| known);
         let range = range.and_then(|it| it.byte_range(self.table().sector_size));
         let Some(range) = range else {
@@ -232,15 +224,9 @@ impl<'m> Stick<'m, '_> {
     }
 
     fn nothing_to_do(&self, partition: u32) -> Result<Plan, Error> {
-        Ok(Plan {
-            set: self.planner(self.medium())?.finish(),
-            banks: vec![bank_plan(partition, true, Vec::new())],
-            state: None,
-            warnings: Vec::new(),
-            outlook: self.outlook(),
-            harm_at_boot: None,
-            harms_of_bank: Vec::new(),
-        })
+        let set = self.planner(self.medium())?.finish();
+        let banks = vec![bank_plan(partition, true, Vec::new())];
+        Ok(Plan::new(set, banks, self.outlook()))
     }
 
     /// The boot.cfg of `original` for the bank on `to`.
@@ -321,12 +307,8 @@ impl<'m> Stick<'m, '_> {
         let banks = vec![bank_plan(to, boots_next, edited.changes)];
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
-            harms_of_bank: Vec::new(),
-            set,
-            banks,
-            state: None,
             warnings: edited.warnings,
-            outlook,
+            ..Plan::new(set, banks, outlook)
         })
     }
 }

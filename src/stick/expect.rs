@@ -2,7 +2,7 @@
 
 use super::{BankChoice, Cause, Error, Stick};
 use crate::edit::host_map::Names;
-use crate::edit::identity::SYSTEM_UUID;
+use crate::edit::identity::system_uuid_of;
 use crate::edit::plan_file::Expect;
 use crate::edit::{ESX_CONF, EditError};
 use crate::ownership::EsxConf;
@@ -58,7 +58,7 @@ impl Stick<'_, '_> {
             }
             for file in &slot.states {
                 let state = self.open_state(slot, file).ok();
-                let uuid = state.and_then(|state| system_uuid(&state));
+                let uuid = state.and_then(|state| system_uuid_of(&state));
                 names.system_uuids.extend(uuid);
             }
         }
@@ -71,7 +71,9 @@ pub(crate) fn check_conf(expect: &Expect, state: &State) -> Result<(), Error> {
     if expect.conf.is_empty() {
         return Ok(());
     }
-    let conf = esx_conf(state)?.ok_or(EditError::Missing { path: ESX_CONF })?;
+    let conf = state.content(ESX_CONF)?;
+    let conf = conf.ok_or(EditError::Missing { path: ESX_CONF })?;
+    let conf = EsxConf::parse(conf.to_vec())?;
     for (key, expected) in &expect.conf {
         let found = conf.get(key);
         if found != Some(expected) {
@@ -84,19 +86,6 @@ pub(crate) fn check_conf(expect: &Expect, state: &State) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The UUID of the host whose state it is, where it can be told.
-pub(crate) fn system_uuid(state: &State) -> Option<String> {
-    let conf = esx_conf(state).ok().flatten()?;
-    conf.get(SYSTEM_UUID).map(str::to_owned)
-}
-
-fn esx_conf(state: &State) -> Result<Option<EsxConf>, Error> {
-    let Some(bytes) = state.content(ESX_CONF)? else {
-        return Ok(None);
-    };
-    Ok(Some(EsxConf::parse(bytes.to_vec())?))
 }
 
 /// Whether a build is the one expected, or begins with all of its parts: `6.7.0` is the

@@ -11,13 +11,16 @@
 mod banks;
 mod error;
 mod expect;
+mod harm;
 mod installer;
 mod missed;
+mod open;
 mod opened;
 mod outlook;
 mod path;
 mod plan;
 mod reading;
+mod settings_state;
 mod slot;
 mod stages;
 #[cfg(test)]
@@ -28,9 +31,8 @@ mod unmatched;
 mod work;
 
 pub use error::{Cause, Error};
-pub(crate) use expect::{check_conf, is_of_build, system_uuid};
+pub(crate) use expect::{check_conf, is_of_build};
 pub use installer::Installer;
-pub(crate) use outlook::passed_through_by;
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
@@ -40,29 +42,21 @@ pub use transfer::TransferError;
 pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo, standing};
 pub use work::BankFile;
 
-use crate::bank::{Bank, BootCfgProblem, ChoiceWarning, Content};
+use crate::bank::{BootCfgProblem, ChoiceWarning};
 use crate::commit::Planner;
 use crate::edit::{Configuration, EditError};
-use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::{Lba, ReadAt};
-use crate::partition::{
-    Partition, PartitionFault, PartitionTable, TableChoice, TableWarning, other_table,
-};
+use crate::partition::{Partition, PartitionFault, PartitionTable, TableChoice, TableWarning};
 use crate::state::{KeyCache, Limits, State};
 use opened::OpenedStates;
-use slot::slots;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The state of every host since 4.0.
 const STATE: &str = "state.tgz";
-/// Most banks that are opened. The loader looks at three, and two are what every layout has.
-const MAX_BANKS: usize = 16;
-/// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
-/// is left to tell what it was.
-const USUAL_BANKS: [u32; 2] = [5, 6];
 /// Most archives of the whole stick together, in units of the limit for one.
 const UNPACKED_TOGETHER: u64 = 4;
 
@@ -106,127 +100,21 @@ pub struct Stick<'m, 'k> {
     avoided: Vec<Range<Lba>>,
 }
 
+impl fmt::Debug for Stick<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stick")
+            .field("table", &self.table)
+            .field(
+                "banks",
+                &numbers(self.slots.iter().map(|slot| slot.partition)),
+            )
+            .field("chosen", &self.chosen)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'m, 'k> Stick<'m, 'k> {
-    /// Opens the medium: table, volumes, `boot.cfg` of each bank.
-    ///
-    /// A damaged bank is no error here: it is in its slot, as is one that the medium ends before.
-    /// A medium without any is. What may be read is more than what may be changed: a plan is only
-    /// made where the table is [`PartitionTable::writable`].
-    ///
-    /// # Errors
-    /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::Installer`],
-    /// [`Cause::TooManyBanks`].
-    pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
-        Self::open_to_look(medium, settings, Look::default())
-    }
-
-    /// The same in the way that `look` asks for: by a table that ESXi's loader may not use, or past
-    /// what is damaged.
-    ///
-    /// # Errors
-    /// As [`Stick::open`].
-    pub fn open_to_look(
-        medium: &'m dyn ReadAt,
-        settings: Settings<'k>,
-        look: Look,
-    ) -> Result<Self, Error> {
-        Self::open_by(medium, settings, look).map_err(|error| {
-            let of_table = matches!(
-                error.cause,
-                Cause::Table(_) | Cause::NoWholeBank(_) | Cause::NoBank(_)
-            );
-            if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
-                return error;
-            }
-            match other_table(medium, settings.sector_size) {
-                Some(other) => {
-                    let error = Box::new(error);
-                    Cause::OtherTable { error, other }.into()
-                }
-                None => {
-                    let table = PartitionTable::read(medium, settings.sector_size).ok();
-                    let installer = Installer::on(medium, table.as_ref());
-                    installer.map_or(error, |found| Cause::Installer(found).into())
-                }
-            }
-        })
-    }
-
-    fn open_by(medium: &'m dyn ReadAt, settings: Settings<'k>, look: Look) -> Result<Self, Error> {
-        let table = PartitionTable::read_as(medium, settings.sector_size, look.table)?;
-        let loader = Loader::new(medium, &table);
-        let mut found = Vec::new();
-        let mut marked = Vec::new();
-        let mut unmarked = Vec::new();
-        let other_types = missed::of_other_types(medium, &table);
-        for partition in table.bank_candidates() {
-            let number = partition.number;
-            let Some(range) = partition.byte_range(table.sector_size) else {
-                continue;
-            };
-            let for_loader = || loader.boot_cfg(number).is_some();
-            if let Some(fault) = table.fault_of(number) {
-                // What is cut off and was no bank is told of by the table.
-                if for_loader() || USUAL_BANKS.contains(&number) {
-                    found.push((number, Err(Error::from(fault))));
-                }
-                continue;
-            }
-            match Bank::probe(medium, range, table.sector_size) {
-                Ok(Content::Bank(bank)) => found.push((number, Ok(*bank))),
-                Ok(_) if for_loader() => {
-                    found.push((number, Err(Error::from(Cause::OnlyLoader).on(number))));
-                }
-                Ok(Content::Volume(_)) => marked.push(number),
-                Ok(Content::Unmarked) => unmarked.push(number),
-                Ok(Content::Other) => {}
-                Err(error) => found.push((number, Err(Error::from(error).on(number)))),
-            }
-            if found.len() > MAX_BANKS {
-                return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
-            }
-        }
-        let none_opened = !found.iter().any(|(_, bank)| bank.is_ok());
-        if let (true, Some(fault)) = (none_opened, table.faults.first()) {
-            return Err(Cause::NoWholeBank(fault.clone().into()).into());
-        }
-        if found.is_empty() {
-            if !other_types.is_empty() {
-                return Err(Cause::OtherType(other_types.join("; ")).into());
-            }
-            let met = missed::absence_in_words(&table, &marked, &unmarked);
-            return Err(Cause::NoBank(met).into());
-        }
-        let choice = loader.choice();
-        let slots = slots(found, &choice.banks, &settings);
-        // Where another file holds the configuration, the host starts with that.
-        let loads_other = |number: u32| {
-            let mut slots = slots.iter().filter(|slot| slot.partition == number);
-            slots.any(|slot| slot.loaded_state().is_some_and(|file| file.listed))
-        };
-        let mut choice_warnings = loader.warnings();
-        choice_warnings.retain(|warning| match warning {
-            ChoiceWarning::StateNotListed { partition } => !loads_other(*partition),
-            _ => true,
-        });
-        Ok(Stick {
-            medium,
-            settings,
-            look,
-            table,
-            slots,
-            choice_warnings,
-            chosen: choice.chosen,
-            loader,
-            marked,
-            unmarked,
-            other_types,
-            opened: Arc::default(),
-            avoided: Vec::new(),
-        })
-    }
-
-    /// The same, where plans put no new content into these sectors: they can be read, but an earlier run
+    /// The same medium, where plans put no new content into these sectors: they can be read, but an earlier run
     /// found that they cannot be written ([`Failure::worn`](crate::commit::Failure::worn)).
     #[must_use]
     pub fn avoiding(mut self, sectors: Vec<Range<Lba>>) -> Self {
@@ -384,18 +272,21 @@ impl<'m, 'k> Stick<'m, 'k> {
                 Some(slot) => vec![slot],
                 None => return Err(Cause::NoneBoots(self.why_none_boots()).into()),
             },
-            BankChoice::Partition(asked) => {
-                match self.slots.iter().find(|slot| slot.partition == asked) {
-                    Some(slot) => vec![slot],
-                    None => {
-                        let banks = numbers(self.slots.iter().map(|slot| slot.partition));
-                        return Err(Cause::NoSuchBank { asked, banks }.into());
-                    }
+            BankChoice::Partition(asked) => match self.bank_on(asked) {
+                Some(slot) => vec![slot],
+                None => {
+                    let banks = numbers(self.slots.iter().map(|slot| slot.partition));
+                    return Err(Cause::NoSuchBank { asked, banks }.into());
                 }
-            }
+            },
         };
         chosen.sort_by_key(|slot| slot.verdict.boots_next);
         Ok(chosen)
+    }
+
+    /// The bank on this partition, where there is one.
+    pub fn bank_on(&self, partition: u32) -> Option<&Slot<'m>> {
+        self.slots.iter().find(|slot| slot.partition == partition)
     }
 
     /// Reads and opens a state file of a bank.

@@ -2,7 +2,6 @@
 //! passed through there, and what would help. The closing words of every change rest on it.
 
 use super::{Error, Slot, Stick};
-use crate::edit::Configuration;
 use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
 
 /// The next boot, as far as it can be told without reading the content of modules.
@@ -117,8 +116,7 @@ impl Stick<'_, '_> {
     }
 
     fn slot_of(&self, boot: &NextBoot) -> Option<&Slot<'_>> {
-        let partition = boot.partition()?;
-        self.slots().iter().find(|slot| slot.partition == partition)
+        self.bank_on(boot.partition()?)
     }
 
     /// What would make the medium boot, where it does not.
@@ -208,7 +206,7 @@ impl Stick<'_, '_> {
                 return Ok(None);
             }
             let configuration = self.configuration(slot, &state)?;
-            found = passed_through_by(&configuration)?;
+            found = configuration.passed_through_count()?;
             // An empty one leaves what the host takes from those before it.
             if !configuration.is_default() {
                 break;
@@ -216,12 +214,4 @@ impl Stick<'_, '_> {
         }
         Ok(found)
     }
-}
-
-/// How many devices a configuration passes through; `None` where that cannot be told.
-pub(crate) fn passed_through_by(configuration: &Configuration) -> Result<Option<usize>, Error> {
-    if configuration.doubtful() > 0 {
-        return Ok(None);
-    }
-    Ok(Some(configuration.passed_through()?.len()))
 }

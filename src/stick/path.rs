@@ -77,7 +77,7 @@ impl<'m> Stick<'m, '_> {
     pub fn state(&self, choice: BankChoice) -> Result<(u32, Reading), Error> {
         let slot = self.bank_of(&Path::State(String::new()), choice)?;
         slot.opened()?;
-        let file = self.state_that_counts(slot)?;
+        let file = self.shown_state(slot)?;
         Ok((slot.partition, self.read_state(slot, file)?))
     }
 

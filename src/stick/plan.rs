@@ -99,6 +99,19 @@ impl FilePlan {
 }
 
 impl Plan {
+    /// A plan about which there is nothing more to say.
+    pub(crate) fn new(set: WriteSet, banks: Vec<BankPlan>, outlook: Outlook) -> Self {
+        Plan {
+            set,
+            banks,
+            state: None,
+            warnings: Vec::new(),
+            outlook,
+            harm_at_boot: None,
+            harms_of_bank: Vec::new(),
+        }
+    }
+
     /// Whether anything has to be written.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.new_file().is_none()
@@ -202,7 +215,7 @@ impl Stick<'_, '_> {
     pub fn plan_files(&self, files: &[BankFile], request: Request) -> Result<Plan, Error> {
         self.table().writable()?;
         for slot in self.chosen(request.banks)? {
-            for file in files {
+            for file in files.iter().filter(|file| file.is_of(slot)) {
                 check_bank_file(slot, file)?;
             }
         }
@@ -259,12 +272,8 @@ impl Stick<'_, '_> {
         };
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
-            harms_of_bank: Vec::new(),
-            set,
-            banks,
-            state: None,
             warnings,
-            outlook,
+            ..Plan::new(set, banks, outlook)
         })
     }
 
@@ -290,15 +299,7 @@ impl Stick<'_, '_> {
                 .map_err(|error| Error::from(error).on(slot.partition))?;
             plans.push(BankPlan::new(slot, reach, Vec::new(), Method::SecondCopy));
         }
-        Ok(Plan {
-            set,
-            banks: plans,
-            state: None,
-            warnings: Vec::new(),
-            outlook: self.outlook(),
-            harm_at_boot: None,
-            harms_of_bank: Vec::new(),
-        })
+        Ok(Plan::new(set, plans, self.outlook()))
     }
 
     /// Packs the changed states and finds the sectors for them. A state is let go of when it is packed.
@@ -354,10 +355,7 @@ impl Stick<'_, '_> {
             return Err(fails("another bank would boot".to_owned()));
         }
         for bank in banks {
-            let slot = after
-                .slots()
-                .iter()
-                .find(|slot| slot.partition == bank.partition);
+            let slot = after.bank_on(bank.partition);
             let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
             for planned in bank.files.iter().filter(|file| file.changes()) {
                 let found = slot.opened()?.find(&planned.file)?;
@@ -415,11 +413,8 @@ fn is_changed(banks: &[BankPlan], partition: u32, name: &str) -> bool {
     banks.any(|bank| {
         let mut files = bank.files.iter();
         // A new state was opened again already.
-        let is_new = |file: &&FilePlan| file.content.is_some() && file.form.is_none();
-        files
-            .by_ref()
-            .filter(is_new)
-            .any(|file| file.file.eq_ignore_ascii_case(name))
+        let is_new = |file: &FilePlan| file.content.is_some() && file.form.is_none();
+        files.any(|file| is_new(file) && file.file.eq_ignore_ascii_case(name))
     })
 }
 

@@ -37,11 +37,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
 
     /// Tells the loader to pass over the target.
     pub(super) fn disable(&mut self) -> Result<(), Error> {
-        let slot = self
-            .stick
-            .slots()
-            .iter()
-            .find(|slot| slot.partition == self.to);
+        let slot = self.stick.bank_on(self.to);
         let Some(cfg) = slot
             .filter(|slot| slot.verdict.bootable)
             .and_then(|_| self.stick.loader().boot_cfg(self.to))
@@ -215,13 +211,6 @@ pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<
 }
 
 pub(super) fn change_of(key: &str, from: Option<String>, to: Option<String>) -> SettingChange {
-    SettingChange {
-        source: ChangeSource::File,
-        key: key.to_owned(),
-        address: None,
-        alias: None,
-        harm: None,
-        from: from.map(Guarded::of),
-        to: to.map(Guarded::of),
-    }
+    let [from, to] = [from, to].map(|value| value.map(Guarded::of));
+    SettingChange::new(ChangeSource::File, key, from, to)
 }

@@ -3,11 +3,12 @@
 //! A host restores what it understands of a state and starts with defaults for the rest, so one
 //! of another generation is refused: it would be lost without a word.
 
+use super::settings_state::is_empty_state;
 use super::work::{BankFile, Task};
-use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, StateFile, Stick};
+use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
-use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, is_empty, note_harm};
+use crate::edit::{CONFIG_STORE, ESX_CONF};
 use crate::error::ErrorKind;
 use crate::state::{Form, Saved, State};
 use bytes::Bytes;
@@ -150,93 +151,6 @@ impl Stick<'_, '_> {
         })
     }
 
-    /// Notes what it costs the host that a file, where it is the one that the host starts with, holds
-    /// another state than before. Neither need be one that can be opened; that nothing can be known
-    /// then is a warning, and keeps no state from a bank whose own is damaged.
-    pub(super) fn note_harm(
-        &self,
-        slot: &Slot<'_>,
-        name: &str,
-        content: &[u8],
-        edited: &mut Edited,
-    ) {
-        let is_loaded = |loaded: &str| loaded.eq_ignore_ascii_case(name);
-        // A bank that lacks the file does not start: there is nothing to be lost.
-        let Some(own) = slot.state_called(name) else {
-            return;
-        };
-        if !slot.name_of_state().is_ok_and(is_loaded) {
-            return;
-        }
-        let new = self.state_of(slot, name, content.to_vec());
-        let new = new.and_then(|new| self.owners_in(slot, name, &new));
-        let inside = |error| in_state(error, slot, name);
-        note_harm_between(|| self.owners_in_file(slot, own), new, inside, edited);
-    }
-
-    /// The same where another bank is to boot next than the one that does.
-    pub(super) fn note_harm_of_use(&self, partition: u32, plan: &mut Plan) {
-        let old = self.boots_next().filter(|it| it.partition != partition);
-        let new = self.slots().iter().find(|it| it.partition == partition);
-        if let Some((old, new)) = old.zip(new) {
-            let mut edited = Edited::default();
-            self.note_harm_of_bank(old, (self, new), &mut edited);
-            plan.warnings.extend(edited.warnings);
-            plan.harms_of_bank.extend(edited.changes);
-        }
-    }
-
-    /// The same where a bank becomes a copy of another, and is what `after` holds on this partition.
-    pub(super) fn note_harm_of_copy(&self, after: &Stick<'_, '_>, to: u32, edited: &mut Edited) {
-        let old = self.slots().iter().find(|slot| slot.partition == to);
-        let new = after.slots().iter().find(|slot| slot.partition == to);
-        if let Some((old, new)) = old.zip(new) {
-            self.note_harm_of_bank(old, (after, new), edited);
-        }
-    }
-
-    /// The same where the host starts with the bank `new_slot` of `after` instead of `old_slot`.
-    fn note_harm_of_bank(
-        &self,
-        old_slot: &Slot<'_>,
-        (after, new_slot): (&Stick<'_, '_>, &Slot<'_>),
-        edited: &mut Edited,
-    ) {
-        let old = self.state_that_counts(old_slot).ok();
-        let Some((old, new)) = old.zip(after.state_that_counts(new_slot).ok()) else {
-            return;
-        };
-        let bytes = |stick: &Stick<'_, '_>, slot, file: &StateFile| stick.read(slot, &file.entry);
-        let same = bytes(self, old_slot, old).ok() == bytes(after, new_slot, new).ok();
-        if same && old_slot.release() == new_slot.release() {
-            return;
-        }
-        let inside = |error| in_state(error, new_slot, &new.name);
-        let owners = after.owners_in_file(new_slot, new);
-        note_harm_between(
-            || self.owners_in_file(old_slot, old),
-            owners,
-            inside,
-            edited,
-        );
-    }
-
-    /// What a state file of a bank says of the owners of devices.
-    fn owners_in_file(&self, slot: &Slot<'_>, file: &StateFile) -> Result<Configuration, Error> {
-        let state = self.open_state(slot, file)?;
-        self.owners_in(slot, &file.name, &state)
-    }
-
-    fn owners_in(
-        &self,
-        slot: &Slot<'_>,
-        name: &str,
-        state: &Arc<State>,
-    ) -> Result<Configuration, Error> {
-        let configuration = self.configuration(slot, state);
-        configuration.map_err(|error| in_state(error, slot, name))
-    }
-
     /// Whether the file that the bank's host loads is a bare `local.tgz`, under whatever name.
     fn loads_bare(&self, slot: &Slot<'_>) -> Result<bool, Error> {
         let name = slot.name_of_state()?;
@@ -263,7 +177,7 @@ impl Stick<'_, '_> {
         from_slot.opened()?;
         to_slot.opened()?;
         check_not_later(from_slot.release(), to_slot).map_err(|error| error.on(to))?;
-        let copied = self.state_that_counts(from_slot)?;
+        let copied = self.shown_state(from_slot)?;
         let state = self.open_state(from_slot, copied)?;
         let content = self.as_loaded(to_slot, &state)?;
         let mut plan = self.plan_state(to_slot, content.into(), request)?;
@@ -278,31 +192,6 @@ impl Stick<'_, '_> {
             )
         }));
         Ok(plan)
-    }
-
-    /// The state that the host has its settings from: of those that it loads the last one that is not
-    /// empty. `None` where all are.
-    pub(crate) fn filled_state<'s>(&self, slot: &'s Slot<'_>) -> Option<&'s StateFile> {
-        let loaded = slot.loaded_state()?;
-        let is_empty = |file: &StateFile| {
-            let state = self.open_state(slot, file);
-            state.is_ok_and(|state| is_empty_state(&state))
-        };
-        let mut files = slot.states.iter().rev();
-        files.find(|file| file.listed == loaded.listed && !is_empty(file))
-    }
-
-    /// The state of a bank that is shown and copied: that which the host has its settings from, or an empty
-    /// one where it has none.
-    ///
-    /// # Errors
-    /// A bank that holds no state.
-    pub(super) fn state_that_counts<'s>(&self, slot: &'s Slot<'_>) -> Result<&'s StateFile, Error> {
-        let counts = match slot.states.as_slice() {
-            [only] => Some(only),
-            _ => self.filled_state(slot).or_else(|| slot.loaded_state()),
-        };
-        counts.ok_or_else(|| Cause::NoState(slot.partition.to_string()).into())
     }
 
     /// What giving a bank a state without any configuration comes to: the host starts with default
@@ -338,33 +227,6 @@ impl Stick<'_, '_> {
         plan.warnings.extend(slot.loads_otherwise(name));
         Ok(plan)
     }
-}
-
-fn in_state(error: EditError, slot: &Slot<'_>, name: &str) -> Error {
-    Error::from(error).on(slot.partition).in_file(name)
-}
-
-/// Notes what it costs the host to start with the configuration `new` instead of `old`.
-fn note_harm_between(
-    old: impl FnOnce() -> Result<Configuration, Error>,
-    new: Result<Configuration, Error>,
-    inside: impl Fn(EditError) -> Error,
-    edited: &mut Edited,
-) {
-    let noted = new.and_then(|new| {
-        new.check_rows().map_err(&inside)?;
-        note_harm(&old()?, &new, edited).map_err(&inside)
-    });
-    if let Err(error) = noted {
-        edited.warnings.push(format!(
-            "{error}; so it is not known whether devices are passed through that were not before"
-        ));
-    }
-}
-
-/// Whether a state holds nothing, as far as it can be looked into.
-fn is_empty_state(state: &State) -> bool {
-    is_empty(state).unwrap_or_default()
 }
 
 /// Whether it is known that a bank's host starts with an empty state.

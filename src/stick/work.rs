@@ -48,6 +48,13 @@ pub struct BankFile {
     pub content: Option<Vec<u8>>,
 }
 
+impl BankFile {
+    /// Whether it is about this bank.
+    pub(super) fn is_of(&self, slot: &Slot<'_>) -> bool {
+        self.partition.is_none_or(|it| it == slot.partition)
+    }
+}
+
 /// A file of a bank opened and edited, not yet packed.
 pub(super) struct FileWork {
     /// Its name in the bank.
@@ -213,8 +220,7 @@ impl Stick<'_, '_> {
 
     /// The files of this bank among `files`, each to hold what it says.
     fn files_work(&self, slot: &Slot<'_>, files: &[BankFile]) -> Result<Vec<FileWork>, Error> {
-        let here = |file: &&BankFile| file.partition.is_none_or(|it| it == slot.partition);
-        let files = files.iter().filter(here);
+        let files = files.iter().filter(|file| file.is_of(slot));
         let work = |file| {
             let mut work = self.whole_file(slot, file)?;
             if let Some(content) = file.content.as_deref().filter(|_| work.changes()) {
@@ -245,15 +251,9 @@ impl Stick<'_, '_> {
                 let content = content.as_deref();
                 content.map(|content| Guarded::of(edit::fingerprint(content)))
             };
-            edited.changes.push(SettingChange {
-                source: ChangeSource::File,
-                key: name.clone(),
-                address: None,
-                alias: None,
-                harm: None,
-                from: told(&old),
-                to: told(&file.content),
-            });
+            let (from, to) = (told(&old), told(&file.content));
+            let change = SettingChange::new(ChangeSource::File, name.as_str(), from, to);
+            edited.changes.push(change);
         }
         let result = match &file.content {
             Some(content) => Outcome::Whole(changes.then(|| content.clone().into())),

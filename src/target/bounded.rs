@@ -37,6 +37,7 @@ impl TooMuch {
 }
 
 /// The bytes of a disk, bounded.
+#[derive(Debug)]
 pub struct Bounded<R> {
     inner: R,
     sector_size: Option<u32>,

@@ -6,6 +6,7 @@ use crate::edit::host_map::Names;
 use crate::stick::{BankChoice, Cause, Error, FoundFile, Path, Reading, Stick};
 
 /// A target opened to be read.
+#[derive(Debug)]
 pub enum Opened<'m, 'k> {
     /// A boot medium.
     Medium(Stick<'m, 'k>),

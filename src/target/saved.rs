@@ -3,7 +3,7 @@
 use crate::bank::Release;
 use crate::commit::WriteSet;
 use crate::edit::host_map::Names;
-use crate::edit::identity::written_by;
+use crate::edit::identity::{system_uuid_of, written_by};
 use crate::edit::plan_file::Expect;
 use crate::edit::{
     self, ChangeSource, Configuration, Context, ESX_CONF, Edit, Edited, Identity, SettingChange,
@@ -15,7 +15,7 @@ use crate::secrets::Guarded;
 use crate::state::{Effort, MemberEdit, Saved, SavedAs, State};
 use crate::stick::{
     Cause, Error, FilePlan, FoundFile, Look, NextBoot, Outlook, Path, Plan, Reading, Settings,
-    check_conf, is_of_build, passed_through_by, system_uuid,
+    check_conf, is_of_build,
 };
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl<'k> SavedState<'k> {
     /// What tells this host from others.
     pub fn names(&self) -> Names {
         let mut names = Names::default();
-        let uuid = self.state().and_then(system_uuid);
+        let uuid = self.state().and_then(system_uuid_of);
         names.system_uuids.extend(uuid);
         names
     }
@@ -204,20 +204,16 @@ impl<'k> SavedState<'k> {
             }
         };
         let after = content.as_ref().map_or(state, |(_, new)| new);
+        let outlook = Outlook {
+            boot: NextBoot::NoMedium,
+            passed_through: Configuration::open_for(after, release.as_ref())
+                .ok()
+                .and_then(|configuration| configuration.passed_through_count().ok()?),
+            loads_state: true,
+            cure: None,
+        };
         Ok(Plan {
-            harm_at_boot: None,
-            harms_of_bank: Vec::new(),
-            set: WriteSet::default(),
-            banks: Vec::new(),
             warnings,
-            outlook: Outlook {
-                boot: NextBoot::NoMedium,
-                passed_through: Configuration::open_for(after, release.as_ref())
-                    .ok()
-                    .and_then(|configuration| passed_through_by(&configuration).ok()?),
-                loads_state: true,
-                cure: None,
-            },
             state: Some(FilePlan {
                 file: state.file_name().to_owned(),
                 listed: true,
@@ -229,6 +225,7 @@ impl<'k> SavedState<'k> {
                 content: content.map(|(content, _)| content.into()),
                 removed: false,
             }),
+            ..Plan::new(WriteSet::default(), Vec::new(), outlook)
         })
     }
 
@@ -237,15 +234,9 @@ impl<'k> SavedState<'k> {
         let saved = self.saved.as_ref().ok_or(Cause::NoSuchFile)?;
         let uuid = self.new_uuid(&edited.members);
         if let Some((from, to)) = &uuid {
-            edited.changes.push(SettingChange {
-                source: ChangeSource::File,
-                key: "UUID in Manifest.txt".to_owned(),
-                address: None,
-                alias: None,
-                from: Some(Guarded::named("UUID", from.as_str())),
-                to: Some(Guarded::named("UUID", to.as_str())),
-                harm: None,
-            });
+            let [from, to] = [from, to].map(|uuid| Some(Guarded::named("UUID", uuid.as_str())));
+            let change = SettingChange::new(ChangeSource::File, "UUID in Manifest.txt", from, to);
+            edited.changes.push(change);
         }
         let uuid = uuid.as_ref().map(|(_, to)| to.as_str());
         let content = saved.edit(&edited.members, uuid, Effort::Usual)?;
@@ -262,7 +253,7 @@ impl<'k> SavedState<'k> {
     /// edits change it.
     fn new_uuid(&self, members: &[MemberEdit]) -> Option<(String, String)> {
         let old = self.saved.as_ref()?.manifest()?.uuid()?.to_owned();
-        let in_state = system_uuid(self.state()?)?;
+        let in_state = system_uuid_of(self.state()?)?;
         let content = members.iter().find_map(|member| match member {
             MemberEdit::Replace { path, content } if path == ESX_CONF => Some(content),
             _ => None,

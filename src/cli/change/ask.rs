@@ -6,7 +6,6 @@ use super::keep::PlacedUndo;
 use super::{ChangeObject, One, show};
 use crate::cli::report::{Failure, disk_in_words};
 use crate::cli::terminal::{name, shown, size};
-use crate::diagnosis::identity;
 use crate::edit::{Harm, Identity};
 use crate::medium::{ReadAt as _, Target};
 use crate::stick::{NextBoot, Plan, Stick};
@@ -118,7 +117,7 @@ impl One<'_> {
 pub(super) fn which_in_words(stick: &Stick<'_, '_>, target: &Target) -> String {
     let disk = target.device().and_then(|device| device.disk());
     let disk = disk.map_or_else(|| size(target.size()), disk_in_words);
-    format!("{disk}, {}", host_in_words(identity(stick)))
+    format!("{disk}, {}", host_in_words(stick.host()))
 }
 
 /// The same of a state file, of so many bytes.

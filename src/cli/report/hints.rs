@@ -1,15 +1,16 @@
 //! What to do next, for each error that has an answer.
 
+mod medium;
+
+pub use medium::FILE_TOO_LARGE;
+pub(super) use medium::medium_hint;
+
 use crate::bank::BankError;
-use crate::cli::terminal::{quoted, quoted_path};
+use crate::cli::terminal::quoted;
 use crate::commit::{CommitError, UndoError};
 use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError, Unmatched};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
-use crate::host::{Unmounting, Use};
-use crate::medium::nbd::NbdError;
-use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
-use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
 use crate::ownership::OwnershipError;
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
@@ -18,61 +19,44 @@ use crate::state::gzip::GzipError;
 use crate::stick::{Cause, Error};
 use crate::target::Kind;
 use std::io;
-use std::path::Path;
 
 /// What to do about an error of a stick.
 pub(super) fn hint(error: &Error) -> Option<String> {
     let on_medium = error.partition().is_some();
     let text = match &error.cause {
         Cause::Table(error) => return table_hint(error),
-        Cause::Fat(error) => return fat_hint(error),
-        Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
+        Cause::NoWholeBank(
+            TableError::Partition {
+                fault: PartitionFault::PastEnd { .. },
+                ..
+            }
+            | TableError::EbrPastEnd { .. },
+        ) => {
+            "the medium is cut off before the end of its first bank, or its table is for a larger one; make the image again from the medium, or from a whole copy"
+        }
+        Cause::NoWholeBank(error) => return table_hint(error),
+        Cause::Fat(error) | Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
+        Cause::State(error) | Cause::Edit(EditError::State(error)) => {
+            return state_hint(error, on_medium);
+        }
+        Cause::Unopened(error) => return hint(error),
+        Cause::NothingLeft { error, .. } => return hint(error),
+        Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
+        Cause::Edit(error) => edit_hint(error)?,
+        Cause::Undo(error) => undo_hint(error)?,
+        Cause::Commit(error) => commit_hint(error)?,
+        cause => bank_hint(cause)?,
+    };
+    Some(text.to_owned())
+}
+
+/// What to do about an error that is of the banks, or of what was asked of them.
+fn bank_hint(cause: &Cause) -> Option<&'static str> {
+    Some(match cause {
         Cause::Bank(BankError::BootCfgTooLarge(_)) => {
             "nothing was written; no host writes a boot.cfg of that size: where another bank is whole, `bootbank bank copy FROM TO STICK` makes this one a copy of it"
         }
-        Cause::State(error) => return state_hint(error, on_medium),
-        Cause::Edit(EditError::State(error)) => return state_hint(error, on_medium),
-        Cause::Edit(EditError::Missing { path: CONFIG_STORE }) => {
-            "hosts keep settings there from 7.0 on; for older ones: `bootbank conf list` shows the settings in esx.conf, `bootbank info` the release"
-        }
-        Cause::Edit(EditError::Ownership {
-            source: OwnershipError::OddLine { .. },
-            ..
-        }) => {
-            "nothing was written; edit that line by hand first: `bootbank get` takes etc/vmware/esx.conf out, `bootbank put` puts it back"
-        }
-        Cause::Edit(EditError::Missing { path: ESX_CONF }) => {
-            "`bootbank store list` shows the settings in the ConfigStore, `bootbank ls` every file"
-        }
-        Cause::Edit(EditError::Select(SelectError::Ambiguous { .. })) => {
-            "name one of them by its key, with `raw:` in front, or by its whole address; `bootbank pci list` lists every device"
-        }
-        Cause::Edit(
-            EditError::Select(_)
-            | EditError::Unmatched(Unmatched::Device(_) | Unmatched::NewDevice(_)),
-        ) => {
-            "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
-        }
-        Cause::Edit(EditError::Unmatched(Unmatched::Row(_))) => {
-            "`bootbank store list` lists every row"
-        }
-        Cause::Edit(EditError::Empty) => {
-            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N chooses another bank"
-        }
-        Cause::Edit(EditError::HostUnknown { .. }) => {
-            "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
-        }
-        Cause::Edit(EditError::Ownership {
-            source: OwnershipError::RowValue { .. },
-            ..
-        }) => {
-            "`bootbank store get` shows the row, and `bootbank store set` with --column puts the column right"
-        }
         Cause::NoSuchFile => "`bootbank ls STICK` lists the files",
-        Cause::Edit(EditError::Sidecar { .. }) => {
-            "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
-        }
-        Cause::Unopened(error) => return hint(error),
         Cause::NoBanks => {
             "the command, or the path, is about banks, so it takes an image file or a whole disk"
         }
@@ -85,18 +69,6 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Installer(_) => {
             "name the medium that ESXi was installed to: the installer holds no configuration"
         }
-        Cause::NothingLeft { error, .. } => return hint(error),
-        Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
-        Cause::NoWholeBank(
-            TableError::Partition {
-                fault: PartitionFault::PastEnd { .. },
-                ..
-            }
-            | TableError::EbrPastEnd { .. },
-        ) => {
-            "the medium is cut off before the end of its first bank, or its table is for a larger one; make the image again from the medium, or from a whole copy"
-        }
-        Cause::NoWholeBank(error) => return table_hint(error),
         Cause::Cut(_) => {
             "what is there can be read, and nothing is written; make the image again from the medium, or from a whole copy"
         }
@@ -123,22 +95,6 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::ChangedSince { .. } => {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }
-        Cause::Undo(UndoError::TooManyParts { .. }) => {
-            "nothing was written; -o FILE writes a changed copy, which needs no undo file"
-        }
-        Cause::Undo(UndoError::NotAnUndoFile(_)) => {
-            "name the undo file first, then the medium: bootbank undo FILE STICK"
-        }
-        Cause::Commit(CommitError::Changed { .. }) => {
-            "another program is writing to this medium; stop it, and run the command again"
-        }
-        Cause::Commit(CommitError::Replaced { .. } | CommitError::ReplacedMeanwhile { .. }) => {
-            "another program put something else in its place; find out which of the two files you mean"
-        }
-        Cause::Commit(CommitError::Interrupted { .. }) => {
-            "run the command again, or free the leftovers with `bootbank reclaim`"
-        }
-        Cause::Commit(CommitError::Failed(failure)) if is_full(&failure.source) => NO_ROOM_OUTSIDE,
         Cause::Expectation(_) => {
             "nothing was written; the plan file is for another medium, or this one was changed already"
         }
@@ -146,8 +102,77 @@ pub(super) fn hint(error: &Error) -> Option<String> {
             "this is a bug in bootbank, or a kind of volume it does not know: please report it"
         }
         _ => return None,
-    };
-    Some(text.to_owned())
+    })
+}
+
+fn edit_hint(error: &EditError) -> Option<&'static str> {
+    Some(match error {
+        EditError::Missing { path: CONFIG_STORE } => {
+            "hosts keep settings there from 7.0 on; for older ones: `bootbank conf list` shows the settings in esx.conf, `bootbank info` the release"
+        }
+        EditError::Ownership {
+            source: OwnershipError::OddLine { .. },
+            ..
+        } => {
+            "nothing was written; edit that line by hand first: `bootbank get` takes etc/vmware/esx.conf out, `bootbank put` puts it back"
+        }
+        EditError::Missing { path: ESX_CONF } => {
+            "`bootbank store list` shows the settings in the ConfigStore, `bootbank ls` every file"
+        }
+        EditError::Select(SelectError::Ambiguous { .. }) => {
+            "name one of them by its key, with `raw:` in front, or by its whole address; `bootbank pci list` lists every device"
+        }
+
+        EditError::Select(_)
+        | EditError::Unmatched(Unmatched::Device(_) | Unmatched::NewDevice(_)) => {
+            "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
+        }
+        EditError::Unmatched(Unmatched::Row(_)) => "`bootbank store list` lists every row",
+        EditError::Empty => {
+            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N chooses another bank"
+        }
+        EditError::HostUnknown { .. } => {
+            "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
+        }
+        EditError::Ownership {
+            source: OwnershipError::RowValue { .. },
+            ..
+        } => {
+            "`bootbank store get` shows the row, and `bootbank store set` with --column puts the column right"
+        }
+        EditError::Sidecar { .. } => {
+            "the host was not shut down cleanly; start it and shut it down once, or make the change on the host"
+        }
+        _ => return None,
+    })
+}
+
+fn undo_hint(error: &UndoError) -> Option<&'static str> {
+    Some(match error {
+        UndoError::TooManyParts { .. } => {
+            "nothing was written; -o FILE writes a changed copy, which needs no undo file"
+        }
+        UndoError::NotAnUndoFile(_) => {
+            "name the undo file first, then the medium: bootbank undo FILE STICK"
+        }
+        _ => return None,
+    })
+}
+
+fn commit_hint(error: &CommitError) -> Option<&'static str> {
+    Some(match error {
+        CommitError::Changed { .. } => {
+            "another program is writing to this medium; stop it, and run the command again"
+        }
+        CommitError::Replaced { .. } | CommitError::ReplacedMeanwhile { .. } => {
+            "another program put something else in its place; find out which of the two files you mean"
+        }
+        CommitError::Interrupted { .. } => {
+            "run the command again, or free the leftovers with `bootbank reclaim`"
+        }
+        CommitError::Failed(failure) if is_full(&failure.source) => NO_ROOM_OUTSIDE,
+        _ => return None,
+    })
 }
 
 /// An image may be sparse, so that a write to it takes room of the file system it is in.
@@ -292,219 +317,4 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
-}
-
-pub(super) fn medium_hint(error: &MediumError) -> Option<String> {
-    let text = match error {
-        MediumError::PermissionDenied {
-            path, access, node, ..
-        } => permission_hint(path, *access, node.as_ref()),
-        MediumError::ReadOnly { path, why } => match why {
-            ReadOnlyReason::NoWritePermission => {
-                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
-            }
-            ReadOnlyReason::Server => {
-                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
-            }
-            ReadOnlyReason::Device => {
-                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
-            }
-            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
-        },
-        MediumError::Locked { .. } => {
-            "wait for the other program, or stop it".to_owned()
-        }
-        MediumError::Busy { uses, .. } => busy_hint(uses),
-        MediumError::AttachedToLoop { loop_device, .. } => {
-            format!("to free it: losetup -d {}", loop_device.display())
-        }
-        MediumError::PartitionNode { disk, .. } => {
-            format!("name the whole disk: {}", disk.display())
-        }
-        MediumError::Compressed { content, path } => compressed_hint(*content, path),
-        MediumError::Described { extent, .. } => {
-            format!("it is a raw image: name {} instead", quoted_path(extent))
-        }
-        MediumError::TooLarge { .. } => {
-            "nothing was written; if that size is right, allow it with --max-unpacked SIZE".to_owned()
-        }
-        MediumError::ChangedSince { .. } => {
-            "nothing was written; stop the other program, and run the command again".to_owned()
-        }
-        MediumError::NotKept { .. } => {
-            "nothing was written; run bootbank as the file's owner, or write a changed copy with -o FILE".to_owned()
-        }
-        MediumError::Nbd { source, .. } => return nbd_hint(source),
-        MediumError::VirtualDisk { path, source } => return virtual_disk_hint(path, source),
-        // An unpacker's own errors are no errno.
-        MediumError::Unpack { source } if source.raw_os_error().is_none() => {
-            "the packed image is cut off or damaged: copy or download it again; `gzip -t FILE` (`xz -t`, `zstd -t`) checks it".to_owned()
-        }
-        MediumError::Exists { .. } => "--force overwrites it".to_owned(),
-        MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
-            FILE_TOO_LARGE.to_owned()
-        }
-        MediumError::SystemDisk { .. } => {
-            "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
-                .to_owned()
-        }
-        MediumError::OutputIsDisk { path } => format!(
-            "name a file, and copy that to the disk, for example with: dd if=FILE of={} bs=4M conv=fsync",
-            quoted_path(path)
-        ),
-        MediumError::OutputNotFile { .. } => "name a file; - is standard output".to_owned(),
-        MediumError::IsDirectory { .. } => {
-            "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
-        }
-        _ => return None,
-    };
-    Some(text)
-}
-
-fn nbd_hint(error: &NbdError) -> Option<String> {
-    let text = match error {
-        NbdError::Address(_) => {
-            "nbd://HOST:PORT/NAME, or nbd+unix:///NAME?socket=PATH; in a shell put it in quotes"
-        }
-        NbdError::Unreachable(_) => {
-            "is the server running? qemu-nbd ends when its client leaves, unless it was started with -t"
-        }
-        NbdError::Tls => {
-            "let the server listen on a Unix socket without TLS, and forward that: ssh -L ./nbd.sock:/path/of/nbd.sock HOST"
-        }
-        NbdError::NoExport { .. } => "`qemu-nbd -L` or `nbdinfo --list` lists what a server has",
-        NbdError::NoFlush => {
-            "start the server with flush (nbd-server: flush = true), or use -o FILE to write a changed copy"
-        }
-        NbdError::TooOld(_) => "qemu-nbd and nbdkit can be used",
-        NbdError::Lost(_) | NbdError::Protocol(_) => "see what the server says, and start it again",
-        _ => return None,
-    };
-    Some(text.to_owned())
-}
-
-fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
-    let is_device = path.starts_with("/dev");
-    let path = quoted_path(path);
-    if is_root() {
-        return match is_device {
-            true => format!(
-                "you are root, and may not: a container keeps its devices to itself; pass this one in, for example with --device {path}, or run bootbank outside"
-            ),
-            false => format!(
-                "you are root, and may not: a container or a network file system takes that right away; run bootbank as the owner of {path}, or outside"
-            ),
-        };
-    }
-    let right = match access {
-        Access::Read => "r",
-        Access::Write => "rw",
-    };
-    // A group helps where it has the right, and root's is none to join.
-    let needed = match access {
-        Access::Read => 0o040,
-        Access::Write => 0o060,
-    };
-    let group = node
-        .filter(|node| node.mode & needed == needed && node.group != 0)
-        .and_then(|node| node.group_name.as_deref())
-        .map(|group| format!("join the group `{group}`, or "))
-        .unwrap_or_default();
-    let rule = match is_device {
-        true => {
-            "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
-        }
-        false => "",
-    };
-    format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
-}
-
-/// What to do where a file may not grow any more.
-pub const FILE_TOO_LARGE: &str = "raise the limit for the size of files (ulimit -f unlimited), or choose a file system that holds files of that size";
-
-/// Unmounts as an ordinary user.
-const UDISKSCTL: &str = "udisksctl";
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Whether a shell would find a command of that name.
-fn is_installed(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
-}
-
-fn busy_hint(uses: &[Use]) -> String {
-    let unmounting = match (is_root(), is_installed(UDISKSCTL)) {
-        (true, _) => Unmounting::Umount,
-        (false, true) => Unmounting::Udisksctl,
-        (false, false) => Unmounting::SudoUmount,
-    };
-    let commands = uses.iter().filter_map(|it| it.release_command(unmounting));
-    let lines: Vec<String> = commands.collect();
-    if lines.is_empty() {
-        "close the program that has it open".to_owned()
-    } else {
-        format!("to free it: {}", lines.join("; "))
-    }
-}
-
-fn compressed_hint(content: Content, path: &Path) -> String {
-    let path = quoted_path(path);
-    match content {
-        Content::Gzip | Content::Zstd | Content::Xz => {
-            "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
-                .to_owned()
-        }
-        Content::Ova => {
-            format!(
-                "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
-            )
-        }
-        Content::Tar => format!("unpack the image in it: tar -xf {path}"),
-        Content::PackedTar => Kind::TAKEN.to_owned(),
-        _ => match DiskFormat::of(content) {
-            Some(format) => convert_hint(format, &path),
-            None => "unpack it first".to_owned(),
-        },
-    }
-}
-
-fn convert_hint(format: DiskFormat, path: &str) -> String {
-    let format = format.qemu_name();
-    format!(
-        "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
-    )
-}
-
-fn virtual_disk_hint(path: &Path, error: &VirtualDiskError) -> Option<String> {
-    let path = quoted_path(path);
-    Some(match error {
-        VirtualDiskError::NoQemu { format } => format!(
-            "install qemu-img and qemu-nbd (Debian and Ubuntu: qemu-utils; Fedora, RHEL and SUSE: qemu-img); or, where they are, {}",
-            convert_hint(*format, &path)
-        ),
-        VirtualDiskError::TooMany { .. } => "run the command several times".to_owned(),
-        VirtualDiskError::Name => "rename it".to_owned(),
-        VirtualDiskError::Snapshots { .. } => format!(
-            "--force changes it all the same; `qemu-img snapshot -l {path}` lists them; -o FILE writes a changed copy"
-        ),
-        VirtualDiskError::Encrypted => {
-            "convert it with the key: qemu-img convert --object secret,... --image-opts ..., to a raw image".to_owned()
-        }
-        VirtualDiskError::Corrupt => format!(
-            "`qemu-img check {path}` says what is wrong; keep a copy, then `qemu-img check -r all {path}` repairs it"
-        ),
-        VirtualDiskError::StreamOptimised => format!(
-            "-o FILE writes a changed copy as a raw image; to change it in place: qemu-img convert -O vmdk {path} new.vmdk"
-        ),
-        VirtualDiskError::Elsewhere { .. } | VirtualDiskError::NotOneFile { .. } => format!(
-            "if you trust it, make one file of it: qemu-img convert -O qcow2 {path} new.qcow2"
-        ),
-        VirtualDiskError::Unopened { .. } => {
-            format!("`qemu-img check {path}` may say more")
-        }
-        _ => return None,
-    })
 }

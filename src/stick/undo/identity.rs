@@ -58,7 +58,7 @@ impl Stick<'_, '_> {
         let steps = plan.set.steps().iter();
         let changed: BTreeSet<u32> = steps.map(|step| step.partition).collect();
         damaged.retain(|(partition, _)| changed.contains(partition));
-        let host = self.host();
+        let host = self.host().unwrap_or_default();
         about.extend(host.name.map(|name| (HOST.to_owned(), name)));
         let uuid = host.system_uuid;
         about.extend(uuid.map(|uuid| (SYSTEM_UUID.to_owned(), uuid)));
@@ -68,22 +68,6 @@ impl Stick<'_, '_> {
             damaged,
             about,
         }
-    }
-
-    /// Whose state the bank that boots next holds, or else the first one that holds any.
-    pub(crate) fn host(&self) -> Identity {
-        let slots = self.boots_next().into_iter().chain(self.slots());
-        for slot in slots {
-            for file in slot.states.iter().rev() {
-                let state = self.open_state(slot, file).ok();
-                let configuration = state.and_then(|state| self.configuration(slot, &state).ok());
-                let saved = configuration.filter(|it| !it.is_default());
-                if let Some(configuration) = saved {
-                    return configuration.identity(slot.release().as_ref());
-                }
-            }
-        }
-        Identity::default()
     }
 }
 
@@ -102,7 +86,7 @@ pub(super) fn differences(
         let Some(partition): Option<u32> = number else {
             continue;
         };
-        let slot = stick.slots().iter().find(|it| it.partition == partition);
+        let slot = stick.bank_on(partition);
         let bank = slot.and_then(|slot| slot.bank.as_ref().ok());
         let found = bank.map(|bank| bank.uuid().to_string());
         // A bank that cannot be opened may be the one to put back.
@@ -114,7 +98,7 @@ pub(super) fn differences(
             });
         }
     }
-    differences.extend(other_host(&stick.host(), undo));
+    differences.extend(other_host(&stick.host().unwrap_or_default(), undo));
     differences
 }
 

@@ -1,0 +1,226 @@
+//! What to do where a medium cannot be opened, or an output not be made.
+
+use crate::cli::terminal::quoted_path;
+use crate::host::{Unmounting, Use};
+use crate::medium::nbd::NbdError;
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
+use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use crate::target::Kind;
+use std::io;
+use std::path::Path;
+
+/// What to do where a file may not grow any more.
+pub const FILE_TOO_LARGE: &str = "raise the limit for the size of files (ulimit -f unlimited), or choose a file system that holds files of that size";
+
+/// Unmounts as an ordinary user.
+const UDISKSCTL: &str = "udisksctl";
+
+/// What to do about an error of a medium.
+pub fn medium_hint(error: &MediumError) -> Option<String> {
+    let text = match error {
+        MediumError::PermissionDenied {
+            path, access, node, ..
+        } => permission_hint(path, *access, node.as_ref()),
+        MediumError::ReadOnly { path, why } => match why {
+            ReadOnlyReason::NoWritePermission => {
+                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
+            }
+            ReadOnlyReason::Server => {
+                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
+            }
+            ReadOnlyReason::Device => {
+                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
+            }
+            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
+        },
+        MediumError::Locked { .. } => {
+            "wait for the other program, or stop it".to_owned()
+        }
+        MediumError::Busy { uses, .. } => busy_hint(uses),
+        MediumError::AttachedToLoop { loop_device, .. } => {
+            format!("to free it: losetup -d {}", loop_device.display())
+        }
+        MediumError::PartitionNode { disk, .. } => {
+            format!("name the whole disk: {}", disk.display())
+        }
+        MediumError::Compressed { content, path } => compressed_hint(*content, path),
+        MediumError::Described { extent, .. } => {
+            format!("it is a raw image: name {} instead", quoted_path(extent))
+        }
+        MediumError::TooLarge { .. } => {
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE".to_owned()
+        }
+        MediumError::ChangedSince { .. } => {
+            "nothing was written; stop the other program, and run the command again".to_owned()
+        }
+        MediumError::NotKept { .. } => {
+            "nothing was written; run bootbank as the file's owner, or write a changed copy with -o FILE".to_owned()
+        }
+        MediumError::Nbd { source, .. } => return nbd_hint(source),
+        MediumError::VirtualDisk { path, source } => return virtual_disk_hint(path, source),
+        // An unpacker's own errors are no errno.
+        MediumError::Unpack { source } if source.raw_os_error().is_none() => {
+            "the packed image is cut off or damaged: copy or download it again; `gzip -t FILE` (`xz -t`, `zstd -t`) checks it".to_owned()
+        }
+        MediumError::Exists { .. } => "--force overwrites it".to_owned(),
+        MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+            FILE_TOO_LARGE.to_owned()
+        }
+        MediumError::SystemDisk { .. } => {
+            "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
+                .to_owned()
+        }
+        MediumError::OutputIsDisk { path } => format!(
+            "name a file, and copy that to the disk, for example with: dd if=FILE of={} bs=4M conv=fsync",
+            quoted_path(path)
+        ),
+        MediumError::OutputNotFile { .. } => "name a file; - is standard output".to_owned(),
+        MediumError::IsDirectory { .. } => {
+            "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn nbd_hint(error: &NbdError) -> Option<String> {
+    let text = match error {
+        NbdError::Address(_) => {
+            "nbd://HOST:PORT/NAME, or nbd+unix:///NAME?socket=PATH; in a shell put it in quotes"
+        }
+        NbdError::Unreachable(_) => {
+            "is the server running? qemu-nbd ends when its client leaves, unless it was started with -t"
+        }
+        NbdError::Tls => {
+            "let the server listen on a Unix socket without TLS, and forward that: ssh -L ./nbd.sock:/path/of/nbd.sock HOST"
+        }
+        NbdError::NoExport { .. } => "`qemu-nbd -L` or `nbdinfo --list` lists what a server has",
+        NbdError::NoFlush => {
+            "start the server with flush (nbd-server: flush = true), or use -o FILE to write a changed copy"
+        }
+        NbdError::TooOld(_) => "qemu-nbd and nbdkit can be used",
+        NbdError::Lost(_) | NbdError::Protocol(_) => "see what the server says, and start it again",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) -> String {
+    let is_device = path.starts_with("/dev");
+    let path = quoted_path(path);
+    if is_root() {
+        return match is_device {
+            true => format!(
+                "you are root, and may not: a container keeps its devices to itself; pass this one in, for example with --device {path}, or run bootbank outside"
+            ),
+            false => format!(
+                "you are root, and may not: a container or a network file system takes that right away; run bootbank as the owner of {path}, or outside"
+            ),
+        };
+    }
+    let right = match access {
+        Access::Read => "r",
+        Access::Write => "rw",
+    };
+    // A group helps where it has the right, and root's is none to join.
+    let needed = match access {
+        Access::Read => 0o040,
+        Access::Write => 0o060,
+    };
+    let group = node
+        .filter(|node| node.mode & needed == needed && node.group != 0)
+        .and_then(|node| node.group_name.as_deref())
+        .map(|group| format!("join the group `{group}`, or "))
+        .unwrap_or_default();
+    let rule = match is_device {
+        true => {
+            "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
+        }
+        false => "",
+    };
+    format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether a shell would find a command of that name.
+fn is_installed(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+}
+
+fn busy_hint(uses: &[Use]) -> String {
+    let unmounting = match (is_root(), is_installed(UDISKSCTL)) {
+        (true, _) => Unmounting::Umount,
+        (false, true) => Unmounting::Udisksctl,
+        (false, false) => Unmounting::SudoUmount,
+    };
+    let commands = uses.iter().filter_map(|it| it.release_command(unmounting));
+    let lines: Vec<String> = commands.collect();
+    if lines.is_empty() {
+        "close the program that has it open".to_owned()
+    } else {
+        format!("to free it: {}", lines.join("; "))
+    }
+}
+
+fn compressed_hint(content: Content, path: &Path) -> String {
+    let path = quoted_path(path);
+    match content {
+        Content::Gzip | Content::Zstd | Content::Xz => {
+            "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
+                .to_owned()
+        }
+        Content::Ova => {
+            format!(
+                "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
+            )
+        }
+        Content::Tar => format!("unpack the image in it: tar -xf {path}"),
+        Content::PackedTar => Kind::TAKEN.to_owned(),
+        _ => match DiskFormat::of(content) {
+            Some(format) => convert_hint(format, &path),
+            None => "unpack it first".to_owned(),
+        },
+    }
+}
+
+fn convert_hint(format: DiskFormat, path: &str) -> String {
+    let format = format.qemu_name();
+    format!(
+        "convert it: qemu-img convert -O raw {path} stick.img; then work on stick.img, and convert it back: qemu-img convert -O {format} stick.img {path}"
+    )
+}
+
+fn virtual_disk_hint(path: &Path, error: &VirtualDiskError) -> Option<String> {
+    let path = quoted_path(path);
+    Some(match error {
+        VirtualDiskError::NoQemu { format } => format!(
+            "install qemu-img and qemu-nbd (Debian and Ubuntu: qemu-utils; Fedora, RHEL and SUSE: qemu-img); or, where they are, {}",
+            convert_hint(*format, &path)
+        ),
+        VirtualDiskError::TooMany { .. } => "run the command several times".to_owned(),
+        VirtualDiskError::Name => "rename it".to_owned(),
+        VirtualDiskError::Snapshots { .. } => format!(
+            "--force changes it all the same; `qemu-img snapshot -l {path}` lists them; -o FILE writes a changed copy"
+        ),
+        VirtualDiskError::Encrypted => {
+            "convert it with the key: qemu-img convert --object secret,... --image-opts ..., to a raw image".to_owned()
+        }
+        VirtualDiskError::Corrupt => format!(
+            "`qemu-img check {path}` says what is wrong; keep a copy, then `qemu-img check -r all {path}` repairs it"
+        ),
+        VirtualDiskError::StreamOptimised => format!(
+            "-o FILE writes a changed copy as a raw image; to change it in place: qemu-img convert -O vmdk {path} new.vmdk"
+        ),
+        VirtualDiskError::Elsewhere { .. } | VirtualDiskError::NotOneFile { .. } => format!(
+            "if you trust it, make one file of it: qemu-img convert -O qcow2 {path} new.qcow2"
+        ),
+        VirtualDiskError::Unopened { .. } => {
+            format!("`qemu-img check {path}` may say more")
+        }
+        _ => return None,
+    })
+}

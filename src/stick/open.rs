@@ -1,0 +1,181 @@
+//! Opening a boot medium: its table, its volumes, and `boot.cfg` of each bank.
+
+use super::slot::slots;
+use super::{Cause, Error, Installer, Look, Settings, Slot, Stick, missed};
+use crate::bank::{Bank, ChoiceWarning, Content};
+use crate::error::ErrorKind;
+use crate::loader::Loader;
+use crate::medium::ReadAt;
+use crate::partition::{Partition, PartitionTable, TableChoice, other_table};
+use std::sync::Arc;
+
+/// Most banks that are opened. The loader looks at three, and two are what every layout has.
+const MAX_BANKS: usize = 16;
+/// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
+/// is left to tell what it was.
+const USUAL_BANKS: [u32; 2] = [5, 6];
+
+impl<'m, 'k> Stick<'m, 'k> {
+    /// Opens the medium: table, volumes, `boot.cfg` of each bank.
+    ///
+    /// A damaged bank is no error here: it is in its slot, as is one that the medium ends before.
+    /// A medium without any is. What may be read is more than what may be changed: a plan is only
+    /// made where the table is [`PartitionTable::writable`].
+    ///
+    /// # Errors
+    /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::Installer`],
+    /// [`Cause::TooManyBanks`].
+    pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
+        Self::open_to_look(medium, settings, Look::default())
+    }
+
+    /// The same in the way that `look` asks for: by a table that ESXi's loader may not use, or past
+    /// what is damaged.
+    ///
+    /// # Errors
+    /// As [`Stick::open`].
+    pub fn open_to_look(
+        medium: &'m dyn ReadAt,
+        settings: Settings<'k>,
+        look: Look,
+    ) -> Result<Self, Error> {
+        Self::open_by(medium, settings, look).map_err(|error| {
+            let of_table = matches!(
+                error.cause,
+                Cause::Table(_) | Cause::NoWholeBank(_) | Cause::NoBank(_)
+            );
+            if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
+                return error;
+            }
+            match other_table(medium, settings.sector_size) {
+                Some(other) => {
+                    let error = Box::new(error);
+                    Cause::OtherTable { error, other }.into()
+                }
+                None => {
+                    let table = PartitionTable::read(medium, settings.sector_size).ok();
+                    let installer = Installer::on(medium, table.as_ref());
+                    installer.map_or(error, |found| Cause::Installer(found).into())
+                }
+            }
+        })
+    }
+
+    fn open_by(medium: &'m dyn ReadAt, settings: Settings<'k>, look: Look) -> Result<Self, Error> {
+        let table = PartitionTable::read_as(medium, settings.sector_size, look.table)?;
+        let loader = Loader::new(medium, &table);
+        let other_types = missed::of_other_types(medium, &table);
+        let found = Found::on(medium, &table, &loader)?;
+        found.check_any(&table, &other_types)?;
+        let choice = loader.choice();
+        let slots = slots(found.banks, &choice.banks, &settings);
+        Ok(Stick {
+            medium,
+            settings,
+            look,
+            table,
+            choice_warnings: choice_warnings(&loader, &slots),
+            slots,
+            chosen: choice.chosen,
+            loader,
+            marked: found.marked,
+            unmarked: found.unmarked,
+            other_types,
+            opened: Arc::default(),
+            avoided: Vec::new(),
+        })
+    }
+}
+
+/// What is in the partitions that could hold a bank.
+#[derive(Default)]
+struct Found<'m> {
+    /// Banks, and what is none that can be opened though it may be one, by partition number.
+    banks: Vec<(u32, Result<Bank<'m>, Error>)>,
+    /// Volumes with VMware's mark and without a `boot.cfg`.
+    marked: Vec<u32>,
+    /// FAT volumes without that mark.
+    unmarked: Vec<u32>,
+}
+
+impl<'m> Found<'m> {
+    fn on(
+        medium: &'m dyn ReadAt,
+        table: &PartitionTable,
+        loader: &Loader<'_>,
+    ) -> Result<Self, Error> {
+        let mut found = Found::default();
+        for partition in table.bank_candidates() {
+            found.look_into(partition, medium, table, loader);
+            if found.banks.len() > MAX_BANKS {
+                return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
+            }
+        }
+        Ok(found)
+    }
+
+    fn look_into(
+        &mut self,
+        partition: &Partition,
+        medium: &'m dyn ReadAt,
+        table: &PartitionTable,
+        loader: &Loader<'_>,
+    ) {
+        let number = partition.number;
+        let Some(range) = partition.byte_range(table.sector_size) else {
+            return;
+        };
+        let for_loader = || loader.boot_cfg(number).is_some();
+        if let Some(fault) = table.fault_of(number) {
+            // What is cut off and was no bank is told of by the table.
+            if for_loader() || USUAL_BANKS.contains(&number) {
+                self.banks.push((number, Err(Error::from(fault))));
+            }
+            return;
+        }
+        match Bank::probe(medium, range, table.sector_size) {
+            Ok(Content::Bank(bank)) => self.banks.push((number, Ok(*bank))),
+            Ok(_) if for_loader() => {
+                let error = Error::from(Cause::OnlyLoader).on(number);
+                self.banks.push((number, Err(error)));
+            }
+            Ok(Content::Volume(_)) => self.marked.push(number),
+            Ok(Content::Unmarked) => self.unmarked.push(number),
+            Ok(Content::Other) => {}
+            Err(error) => self
+                .banks
+                .push((number, Err(Error::from(error).on(number)))),
+        }
+    }
+
+    /// Refuses a medium on which there is nothing to open.
+    fn check_any(&self, table: &PartitionTable, other_types: &[String]) -> Result<(), Error> {
+        let any_opened = self.banks.iter().any(|(_, bank)| bank.is_ok());
+        if let (false, Some(fault)) = (any_opened, table.faults.first()) {
+            return Err(Cause::NoWholeBank(fault.clone().into()).into());
+        }
+        if !self.banks.is_empty() {
+            return Ok(());
+        }
+        if !other_types.is_empty() {
+            return Err(Cause::OtherType(other_types.join("; ")).into());
+        }
+        let met = missed::absence_in_words(table, &self.marked, &self.unmarked);
+        Err(Cause::NoBank(met).into())
+    }
+}
+
+/// What the loader's choice of a bank gives reason to say, without a missing `state.tgz` where another file
+/// holds the configuration: the host starts with that.
+fn choice_warnings(loader: &Loader<'_>, slots: &[Slot<'_>]) -> Vec<ChoiceWarning> {
+    let loads_other = |number: u32| {
+        let mut slots = slots.iter().filter(|slot| slot.partition == number);
+        slots.any(|slot| slot.loaded_state().is_some_and(|file| file.listed))
+    };
+    let mut warnings = loader.warnings();
+    warnings.retain(|warning| match warning {
+        ChoiceWarning::StateNotListed { partition } => !loads_other(*partition),
+        _ => true,
+    });
+    warnings
+}
