@@ -94,6 +94,13 @@ impl Limits {
             budget: None,
         }
     }
+
+    /// Length in bytes that a file may have which is read as it is, such as the kernel or a module. Real ones have
+    /// up to 130 MB (`s.v00` of 5.0), which is more than a state unpacks to.
+    pub fn max_file(&self) -> u64 {
+        const LARGEST_FILE: u64 = 512 << 20;
+        self.max_unpacked.max(LARGEST_FILE)
+    }
 }
 
 impl Default for Limits {

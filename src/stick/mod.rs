@@ -294,7 +294,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// # Errors
     /// The bank's own error, a file that cannot be read, an archive that is damaged.
     pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Arc<State>, Error> {
-        let bytes = self.read(slot, &file.entry)?;
+        let bytes = self.read_within(slot, &file.entry, self.settings.limits.max_unpacked)?;
         self.state_of(slot, &file.name, bytes)
     }
 
@@ -327,8 +327,11 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// # Errors
     /// The bank's own error, or a chain that cannot be followed or read.
     pub fn read(&self, slot: &Slot<'m>, entry: &Entry) -> Result<Vec<u8>, Error> {
+        self.read_within(slot, entry, self.settings.limits.max_file())
+    }
+
+    fn read_within(&self, slot: &Slot<'m>, entry: &Entry, limit: u64) -> Result<Vec<u8>, Error> {
         let bank = slot.opened()?;
-        let limit = self.settings.limits.max_unpacked;
         bank.volume()
             .read_file(entry, limit)
             .map_err(|error| Error::from(error).on(slot.partition).in_file(entry.name()))

@@ -317,7 +317,7 @@ impl<'m> Stick<'m, '_> {
         if !self.look.rescue || error.kind() == ErrorKind::Refused || slot.bank.is_err() {
             return Err(error);
         }
-        let limit = self.settings().limits.max_unpacked;
+        let limit = self.settings().limits.max_file();
         let on = |error: Error| error.on(slot.partition).in_file(entry.name());
         let salvage = slot.opened()?.volume().salvage_file(entry, limit);
         let salvage = salvage.map_err(|error| on(error.into()))?;

@@ -144,7 +144,7 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         if before != after {
             self.changes.push(change_of(BOOT_CFG, before, after));
         }
-        let limit = self.stick.settings().limits.max_unpacked;
+        let limit = self.stick.settings().limits.max_file();
         self.stage(|volume| {
             let (entry, action) = match volume.find(BOOT_CFG)? {
                 Some(entry) => (Some(entry), Action::Replace(content.clone())),
@@ -200,11 +200,13 @@ pub(super) fn is_boot_cfg(entry: &Entry) -> bool {
 
 /// The files of a volume's root directory. Directories, which other systems make, are left alone.
 pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
-    let limit = settings.limits.max_unpacked;
+    // For all of them together: they are held at a time.
+    let mut limit = settings.limits.max_file();
     let mut files = Files::new();
     for entry in volume.files().filter(|entry| !entry.is_directory()) {
         let content = volume.read_file(&entry, limit);
         let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
+        limit = limit.saturating_sub(content.len() as u64);
         files.insert(entry.raw_name(), (entry, content.into()));
     }
     Ok(files)

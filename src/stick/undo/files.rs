@@ -35,7 +35,7 @@ impl Stick<'_, '_> {
         let volume = slot.opened()?.volume();
         let range = volume.start()..volume.start() + volume.geometry().total_bytes();
         let sector_size = volume.geometry().sector_size();
-        let limit = self.settings().limits.max_unpacked;
+        let limit = self.settings().limits.max_file();
         let (before, after) = (undo.before(self.medium()), undo.after(self.medium()));
         let open = |overlay| Volume::open(overlay, range.clone(), sector_size);
         let before = open(&before).map_err(|error| on(error.into()))?;
