@@ -200,12 +200,9 @@ fn check_configuration(
     match opened.and_then(whole) {
         Ok(warnings) => {
             for warning in warnings {
-                let layer = if warning.contains(CONFIG_STORE) {
-                    "configstore"
-                } else {
-                    "esx.conf"
-                };
-                findings.push(Finding::new(Severity::Warning, layer, on, warning));
+                let layer = warning.source.as_str();
+                let text = warning.to_string();
+                findings.push(Finding::new(Severity::Warning, layer, on, text));
             }
         }
         Err(error) => {

@@ -89,7 +89,8 @@ impl BankDevices {
         self.errors.extend(damage);
         self.errors
             .extend(configuration.check_rows().map_err(inside).err());
-        self.warnings.extend(warnings);
+        self.warnings
+            .extend(warnings.iter().map(ToString::to_string));
         self.devices
             .extend(devices.into_iter().map(|device| ListedDevice {
                 file: name.to_owned(),

@@ -330,7 +330,7 @@ impl StateSurvey {
                     .check_rows()
                     .and_then(|()| configuration.warnings())
                 {
-                    Ok(odd) => warnings.extend(odd),
+                    Ok(odd) => warnings.extend(odd.iter().map(ToString::to_string)),
                     Err(error) => self.error = Some(inside(error)),
                 }
             }

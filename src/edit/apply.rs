@@ -44,7 +44,7 @@ pub(crate) fn apply_to(
             true if !edits.is_empty() => Vec::new(),
             _ => before.searched(),
         },
-        warnings: before.warnings()?,
+        warnings: before.warnings()?.iter().map(ToString::to_string).collect(),
         ..Edited::default()
     };
     if edits.iter().any(Edit::judges_owners) {
@@ -187,22 +187,12 @@ fn is_taken_out(missing: &Unmatched, edits: &[Edit]) -> bool {
     let Unmatched::Device(SelectError::NoSuchDevice { selector, .. }) = missing else {
         return false;
     };
-    let given_back = edits.iter().filter_map(|edit| match edit {
-        Edit::Owner(edit) if edit.owner == Owner::Vmkernel => Some(edit.devices.selectors()),
-        _ => None,
-    });
-    let mut given_back = given_back.flatten();
-    let Some(selector) = given_back.find(|it| it.to_string() == *selector) else {
-        return false;
-    };
-    let taken_out = edits.iter().filter_map(|edit| match edit {
+    let mut taken_out = edits.iter().filter_map(|edit| match edit {
         Edit::Conf(ConfEdit::Unset { key, .. }) => DeviceOwner::of_line(key),
         Edit::Store(StoreEdit::Delete { key, .. }) => DeviceOwner::of_row(key),
         _ => None,
     });
-    taken_out
-        .into_iter()
-        .any(|device| selector.matches(&device))
+    taken_out.any(|device| selector.matches(&device))
 }
 
 /// No edit leaves a device's row that cannot be read where it could be before.

@@ -8,6 +8,7 @@ use crate::ownership::{
 };
 use crate::state::{Contents, MemberKind, Rescued, StateError};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
@@ -35,6 +36,21 @@ pub struct Configuration {
     pub store: Option<Arc<ConfigStore>>,
     /// Why the ConfigStore is left closed, where the host takes the owners of devices from esx.conf.
     pub closed_store: Option<OwnershipError>,
+}
+
+/// Something odd about a configuration, that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigurationWarning {
+    /// Which of its files it is about; esx.conf, where the two disagree.
+    pub source: Source,
+    text: String,
+}
+
+impl fmt::Display for ConfigurationWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Configuration {
@@ -251,32 +267,38 @@ impl Configuration {
             .map_or(Ok(()), |row| Err(inside(CONFIG_STORE)(row)))
     }
 
-    /// What is odd, in words: lines kept as they are, rows that contradict themselves, devices
+    /// What is odd: lines kept as they are, rows that contradict themselves, devices
     /// the two files give to different owners.
     ///
     /// # Errors
     /// As [`Configuration::devices`].
-    pub fn warnings(&self) -> Result<Vec<String>, EditError> {
+    pub fn warnings(&self) -> Result<Vec<ConfigurationWarning>, EditError> {
         let mut warnings = Vec::new();
+        let mut add = |source, text| warnings.push(ConfigurationWarning { source, text });
         if let Some(conf) = &self.esx_conf {
             let at = format!("{}:{ESX_CONF}", self.file);
             let (plain, grave): (Vec<&Note>, Vec<&Note>) = conf
                 .notes()
                 .iter()
                 .partition(|note| note.kind.is_only_kept());
-            warnings.extend(grave.iter().map(|note| format!("{at}: {note}")));
-            warnings.extend(kept_lines(&at, &plain, conf.notes_left_out()));
+            let grave = grave.iter().map(|note| format!("{at}: {note}"));
+            let kept = kept_lines(&at, &plain, conf.notes_left_out());
+            grave
+                .chain(kept)
+                .for_each(|text| add(Source::EsxConf, text));
         }
         if let Some(error) = &self.closed_store {
-            warnings.push(format!(
+            let text = format!(
                 "{}:{CONFIG_STORE} cannot be opened and stays as it is: {error}. A host of this release takes the owners of devices from esx.conf",
                 self.file
-            ));
+            );
+            add(Source::ConfigStore, text);
         }
         if let Some(store) = &self.store {
-            let notes = store.notes().into_iter();
-            let at = format!("{}:{CONFIG_STORE}", self.file);
-            warnings.extend(notes.map(|note| format!("{at}: {note}")));
+            for note in store.notes() {
+                let text = format!("{}:{CONFIG_STORE}: {note}", self.file);
+                add(Source::ConfigStore, text);
+            }
         }
         let devices = self.devices()?;
         let of = |source| -> Vec<DeviceOwner> {
@@ -285,7 +307,7 @@ impl Configuration {
         };
         let (conf, store) = (of(Source::EsxConf), of(Source::ConfigStore));
         for disagreement in disagreements(&conf, &store) {
-            warnings.push(format!(
+            let text = format!(
                 "{}: esx.conf and the ConfigStore disagree about the owner of {}: {} and {}",
                 self.file,
                 disagreement.address,
@@ -295,7 +317,8 @@ impl Configuration {
                     .owner
                     .as_deref()
                     .unwrap_or("OWNER_VMKERNEL"),
-            ));
+            );
+            add(Source::EsxConf, text);
         }
         Ok(warnings)
     }

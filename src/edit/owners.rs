@@ -177,9 +177,7 @@ impl OwnerEdit {
         missing: SelectError,
         configuration: &Configuration,
     ) -> (SelectError, Option<PciAddress>) {
-        let text = missing.selector();
-        let mut selectors = self.devices.selectors().iter();
-        let Some(selector) = selectors.find(|selector| selector.to_string() == text) else {
+        let SelectError::NoSuchDevice { selector, .. } = &missing else {
             return (missing, None);
         };
         let mut address = selector.address();
@@ -189,7 +187,7 @@ impl OwnerEdit {
             if let Some(alias) = places.next() {
                 address = alias.at.pci().or_else(|| places.find_map(|a| a.at.pci()));
                 if let (None, BusAddress::Slot(place)) = (address, &alias.at) {
-                    let (selector, place) = (text.to_owned(), place.clone());
+                    let (selector, place) = (selector.clone(), place.clone());
                     return (SelectError::NoAddress { selector, place }, None);
                 }
             }

@@ -59,8 +59,8 @@ pub enum SelectError {
     /// No device fits.
     #[error("no device matches `{selector}`{}", listing("; nearest:", .near))]
     NoSuchDevice {
-        /// The text as given.
-        selector: String,
+        /// What was asked for.
+        selector: Box<Selector>,
         /// Devices whose keys read like it, in the same place but for the function, or on the same
         /// bus, else before and after it; of what is no address the ones passed through.
         near: Vec<String>,
@@ -70,16 +70,16 @@ pub enum SelectError {
         "`{selector}` is the adapter at {place}, and nothing in the state ties that place to a PCI address"
     )]
     NoAddress {
-        /// The text as given.
-        selector: String,
+        /// What was asked for.
+        selector: Box<Selector>,
         /// What the device layer calls its place: `m01000300`.
         place: String,
     },
     /// More than one device fits.
     #[error("`{selector}` matches more than one device{}", listing(":", .matches))]
     Ambiguous {
-        /// The text as given.
-        selector: String,
+        /// What was asked for.
+        selector: Box<Selector>,
         /// All of them, as key and addresses.
         matches: Vec<String>,
     },
@@ -89,10 +89,10 @@ impl SelectError {
     /// The text that could not be resolved, as given.
     pub fn selector(&self) -> &str {
         match self {
-            SelectError::NotADevice { selector }
-            | SelectError::NoSuchDevice { selector, .. }
+            SelectError::NotADevice { selector } => selector,
+            SelectError::NoSuchDevice { selector, .. }
             | SelectError::NoAddress { selector, .. }
-            | SelectError::Ambiguous { selector, .. } => selector,
+            | SelectError::Ambiguous { selector, .. } => &selector.text,
         }
     }
 
@@ -290,13 +290,13 @@ pub fn select(devices: &[DeviceOwner], selectors: &[Selector]) -> Result<Vec<usi
             .collect();
         if matching.is_empty() {
             return Err(SelectError::NoSuchDevice {
-                selector: selector.text.clone(),
+                selector: Box::new(selector.clone()),
                 near: near(devices, selector),
             });
         }
         if !are_one_device(&matching) {
             return Err(SelectError::Ambiguous {
-                selector: selector.text.clone(),
+                selector: Box::new(selector.clone()),
                 matches: matching.iter().map(|(_, device)| shown(device)).collect(),
             });
         }

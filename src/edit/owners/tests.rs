@@ -409,7 +409,10 @@ fn an_owner_of_no_known_spelling_is_told_and_left_alone() {
         ]);
         let told = Configuration::open(&state).unwrap().warnings().unwrap();
         let says = format!("/0000:65:00.0 has the owner {owner:?}, which is neither");
-        assert!(told.iter().any(|it| it.contains(&says)), "{told:?}");
+        assert!(
+            told.iter().any(|it| it.to_string().contains(&says)),
+            "{told:?}"
+        );
         let made = |devices| {
             let back = edit(devices, Owner::Vmkernel);
             apply(&state, &[back], Context::default(), None).unwrap()
@@ -421,6 +424,28 @@ fn an_owner_of_no_known_spelling_is_told_and_left_alone() {
         let alone = made(Devices::Named(named("0000:65:00.0")));
         assert_eq!((alone.members.len(), alone.doubtful), (0, 1), "{owner}");
     }
+}
+
+/// Which file a warning is about is told by where it was found, and not by its words.
+#[test]
+fn a_warning_knows_its_file() {
+    let line = format!("/device/a/owner = \"passthru {CONFIG_STORE}\"\n");
+    let row = [
+        "hardware",
+        "pci_devices",
+        "a",
+        r#"{"owner":"OWNER_VMKERNEL"}"#,
+        "",
+    ];
+    let state = state(&[(ESX_CONF, line.as_bytes()), (CONFIG_STORE, &store(&[row]))]);
+    let warnings = Configuration::open(&state).unwrap().warnings().unwrap();
+    let sources: Vec<Source> = warnings.iter().map(|it| it.source).collect();
+    assert_eq!(
+        sources,
+        [Source::EsxConf, Source::ConfigStore],
+        "{warnings:?}"
+    );
+    assert!(warnings[0].to_string().contains(CONFIG_STORE));
 }
 
 /// A function and its virtual functions are devices of their own: a new line for the one leaves
