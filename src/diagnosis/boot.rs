@@ -6,7 +6,7 @@ use crate::loader::{
     Boot, ChoiceWarning, Content, Depth, FileAt, Note, Stop, Undecided, UnpackLimit, check_content,
 };
 use crate::medium::ReadAt;
-use crate::stick::{Slot, Stick, numbers};
+use crate::stick::{Cure, Slot, Stick, numbers};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
@@ -43,14 +43,15 @@ pub(super) fn check_boot(
     for warning in stick.choice_warnings() {
         match warning {
             ChoiceWarning::NothingBoots => {
-                let text = match (stick.whole_banks().next(), not_looked_at(stick)) {
-                    (Some(bank), _) => format!(
-                        "{warning}; the files of bank {bank} are whole: `bootbank bank use {bank} STICK` lets it boot"
-                    ),
-                    (None, Some(why)) => format!("{warning}; {why}"),
-                    (None, None) => warning.to_string(),
+                let whole = stick.whole_banks().next().map(|bank| {
+                    let text = format!("the files of bank {bank} are whole");
+                    (text, Cure::UseBank(bank))
+                });
+                let (text, cure) = match whole.or_else(|| not_looked_at(stick)) {
+                    Some((whole, cure)) => (format!("{warning}; {whole}"), Some(cure)),
+                    None => (warning.to_string(), None),
                 };
-                findings.push(Finding::stops("boot.cfg", None, text));
+                findings.push(Finding::stops("boot.cfg", None, text).cured_by(cure));
             }
             // What stops a bank is found below, with all the rest that does.
             ChoiceWarning::BuildNotANumber { .. }
@@ -107,17 +108,16 @@ struct Sources<'s> {
     of_same_build: &'s dyn Fn(u32) -> bool,
 }
 
-/// Whole banks that the loader never looks at, and why, in words.
-fn not_looked_at(stick: &Stick<'_, '_>) -> Option<String> {
+/// Whole banks that the loader never looks at, and why, in words, and what lets the first of them boot.
+fn not_looked_at(stick: &Stick<'_, '_>) -> Option<(String, Cure)> {
     let whole: Vec<u32> = stick.whole_elsewhere().collect();
-    let first = whole.first()?;
-    let slot = stick.bank_on(*first)?;
+    let first = *whole.first()?;
+    let slot = stick.bank_on(first)?;
     let limit = slot.verdict.why_not.as_ref()?;
     let banks = numbers(whole.iter().copied());
     let s = if whole.len() == 1 { "" } else { "s" };
-    Some(format!(
-        "the files of bank{s} {banks} are whole, but {limit}: their partitions were probably given other numbers"
-    ))
+    let text = format!("the files of bank{s} {banks} are whole, but {limit}");
+    Some((text, Cure::Renumber(first)))
 }
 
 /// A medium that tells how much of the files was read from it.
@@ -198,18 +198,20 @@ fn add_findings(
     // A bank that is not to boot may be empty, but not half overwritten.
     let is_binary = |note: &Note| matches!(note, Note::Binary { .. });
     let rubbish = !bootable && boot.notes().iter().any(is_binary);
-    let mut add = |layer, text: String| {
-        findings.push(match bootable || rubbish {
+    let mut add = |layer, text: String, cure: Option<Cure>| {
+        let finding = match bootable || rubbish {
             true => Finding::stops(layer, on, text),
             false => Finding::new(Severity::Note, layer, on, text),
-        });
+        };
+        findings.push(finding.cured_by(cure));
     };
     let absent: Vec<&Stop> = boot
         .stops()
         .filter(|stop| matches!(stop, Stop::Absent { .. }))
         .collect();
     if !absent.is_empty() {
-        add("boot.cfg", absent_in_words(boot, &absent, sources));
+        let (text, cure) = absent_in_words(boot, &absent, sources);
+        add("boot.cfg", text, cure);
     }
     for stop in boot.stops() {
         let layer = match stop {
@@ -221,7 +223,7 @@ fn add_findings(
         let whole = stop
             .file()
             .map_or(String::new(), |file| whole_in(file, sources.boots));
-        add(layer, format!("{stop}{whole}"));
+        add(layer, format!("{stop}{whole}"), None);
     }
     add_notes(boot, bootable, rubbish, findings);
     for why in boot.undecided() {
@@ -268,7 +270,8 @@ fn add_notes(boot: &Boot, bootable: bool, rubbish: bool, findings: &mut Vec<Find
     }
 }
 
-fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> String {
+/// Files that are not in the bank, in words, and from where they are to be had.
+fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> (String, Option<Cure>) {
     let names: Vec<&str> = absent.iter().filter_map(|stop| stop.file()).collect();
     let files = match names.as_slice() {
         [only] => format!("{only} is"),
@@ -288,27 +291,25 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> Stri
         .collect();
     let mut fitting = have_all.iter();
     let fitting = fitting.find(|other| (sources.of_same_build)(other.partition));
-    let cure = match (whole.first(), fitting) {
-        (Some(from), _) => format!(
-            "; bank {} has {it}: `bootbank bank copy {from} {} STICK`",
-            numbers(whole.iter().copied()),
-            boot.partition
+    let to = boot.partition;
+    let (has, cure) = match (whole.first(), fitting) {
+        (Some(from), _) => (
+            format!("; bank {} has {it}", numbers(whole.iter().copied())),
+            Some(Cure::CopyBank { from: *from, to }),
         ),
         // Not all of such a bank is worth copying.
-        (None, Some(other)) => format!(
-            "; bank {from} has {it}: `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over{others}",
-            others = if names.len() == 1 {
-                ""
-            } else {
-                "; the others likewise"
-            },
-            from = other.partition,
-            to = boot.partition,
-            first = names.first().unwrap_or(&""),
-        ),
-        (None, None) => String::new(),
+        (None, Some(other)) => {
+            let from = other.partition;
+            let names = names.iter().map(ToString::to_string).collect();
+            (
+                format!("; bank {from} has {it}"),
+                Some(Cure::TakeFiles { from, to, names }),
+            )
+        }
+        (None, None) => (String::new(), None),
     };
-    format!("{files} in boot.cfg and not in the bank, so the loader stops{list}{cure}")
+    let text = format!("{files} in boot.cfg and not in the bank, so the loader stops{list}{has}");
+    (text, cure)
 }
 
 fn whole_in(name: &str, others: &[&Boot]) -> String {

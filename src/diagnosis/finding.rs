@@ -2,7 +2,7 @@
 
 use crate::edit::{CONFIG_STORE, EditError};
 use crate::error::ErrorKind;
-use crate::stick::{Cause, Error};
+use crate::stick::{Cause, Cure, Error};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,8 @@ pub struct Finding {
     pub message: String,
     /// What it means to whoever has to act on it, of an error.
     pub kind: Option<ErrorKind>,
+    /// What puts it right, where that is known.
+    pub cure: Option<Cure>,
 }
 
 impl Finding {
@@ -57,6 +59,7 @@ impl Finding {
             partition,
             message: message.into(),
             kind: None,
+            cure: None,
         }
     }
 
@@ -71,27 +74,24 @@ impl Finding {
             ..Finding::new(Severity::Error, layer, partition, message)
         }
     }
+
+    /// The same, with what puts it right.
+    pub(super) fn cured_by(mut self, cure: impl Into<Option<Cure>>) -> Self {
+        self.cure = cure.into();
+        self
+    }
 }
 
 /// An error as a finding.
 pub(super) fn from_error(error: &Error) -> Finding {
-    let bare = Error::to_string(error);
-    let prefix = error
-        .partition()
-        .map(|partition| format!("partition {partition}: "));
-    let message = match &prefix {
-        Some(prefix) => bare
-            .strip_prefix(prefix.as_str())
-            .unwrap_or(&bare)
-            .to_owned(),
-        None => bare,
-    };
+    // That error says all there is to say, with its partition.
+    if let Cause::Unopened(inner) = &error.cause {
+        return from_error(inner);
+    }
+    let (layer, on) = (layer_of(&error.cause), error.partition());
     Finding {
-        severity: Severity::Error,
-        layer: layer_of(&error.cause),
-        partition: error.partition(),
-        message,
         kind: Some(error.kind()),
+        ..Finding::new(Severity::Error, layer, on, error.without_partition())
     }
 }
 

@@ -4,7 +4,7 @@ use super::finding::{Finding, Severity, from_error};
 use crate::error::counted;
 use crate::fat::{FatError, Volume};
 use crate::partition::{Partition, Role};
-use crate::stick::{Error, Slot, Stick};
+use crate::stick::{Cure, Error, Slot, Stick};
 
 /// What a volume is checked as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,27 +23,24 @@ pub(super) fn check_volume(
     findings: &mut Vec<Finding>,
 ) {
     let on = Some(partition);
-    let mut add = |severity, text: String| {
-        findings.push(Finding::new(severity, "fat", on, text));
-    };
     let marks = volume.dirty_marks();
-    let cure = match what {
-        As::Bank => format!(": `bootbank bank mark-clean {partition} STICK`"),
-        As::Other => String::new(),
+    let mark_clean = (what == As::Bank).then_some(Cure::MarkClean(partition));
+    let mut add = |severity, text: String, cure: Option<Cure>| {
+        findings.push(Finding::new(severity, "fat", on, text).cured_by(cure));
     };
     if marks.boot_sector || marks.fat {
         add(
             Severity::Warning,
-            format!(
-                "the volume is marked as not cleanly unmounted. ESXi's loader ignores the mark, but the check before an upgrade \
-                 refuses such a host (VMware KB 345227){cure}"
-            ),
+            "the volume is marked as not cleanly unmounted. ESXi's loader ignores the mark, but the check before an upgrade \
+             refuses such a host (VMware KB 345227)"
+                .to_owned(),
+            mark_clean.clone(),
         );
     }
     if marks.io_error {
         let then = match what {
-            As::Bank => format!("; if that succeeds, clear the mark{cure}"),
-            As::Other => String::new(),
+            As::Bank => "; if that succeeds, clear the mark",
+            As::Other => "",
         };
         add(
             Severity::Warning,
@@ -51,6 +48,7 @@ pub(super) fn check_volume(
                 "the volume is marked as having had an I/O error. ESXi's loader ignores the mark. Read the whole medium once, \
                  for example with dd{then}"
             ),
+            mark_clean,
         );
     }
     if !volume.has_usual_media_byte() {
@@ -60,6 +58,7 @@ pub(super) fn check_volume(
                 "the media byte of the boot sector is {:02X}: the host boots from it, but Linux and mtools refuse the volume",
                 volume.media_byte()
             ),
+            None,
         );
     }
     match volume.check() {
@@ -69,20 +68,24 @@ pub(super) fn check_volume(
                 add(
                     Severity::Warning,
                     format!(
-                        "{} from an interrupted run: harmless, because no file uses them; \
-                         the next change or `bootbank reclaim` frees them",
+                        "{} from an interrupted run: harmless, because no file uses them",
                         counted(&leftovers, "leftover cluster")
                     ),
+                    Some(Cure::Reclaim),
                 );
             }
             if !reach.bad().is_empty() {
                 let text = format!("{} marked as bad", counted(&reach.bad().len(), "cluster"));
-                add(Severity::Note, text);
+                add(Severity::Note, text, None);
             }
         }
         Err(error) => match what {
             As::Bank => findings.push(from_error(&Error::from(error).on(partition))),
-            As::Other => add(Severity::Warning, format!("the volume is damaged: {error}")),
+            As::Other => add(
+                Severity::Warning,
+                format!("the volume is damaged: {error}"),
+                None,
+            ),
         },
     }
 }

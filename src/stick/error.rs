@@ -288,6 +288,16 @@ impl Error {
         }
     }
 
+    /// In words, with the file and without the partition.
+    pub(crate) fn without_partition(&self) -> String {
+        let cause = self.cause.to_string();
+        match &self.path {
+            // The errors of a state begin with the file already.
+            Some(path) if !cause.starts_with(path.as_str()) => format!("{path}: {cause}"),
+            _ => cause,
+        }
+    }
+
     /// The same, known to be about this partition unless it already names one; `None` where what it
     /// is about is on no partition.
     #[must_use]
@@ -325,12 +335,7 @@ impl fmt::Display for Error {
         if let Some(partition) = self.partition {
             write!(f, "partition {partition}: ")?;
         }
-        let cause = self.cause.to_string();
-        match &self.path {
-            // The errors of a state begin with the file already.
-            Some(path) if !cause.starts_with(path.as_str()) => write!(f, "{path}: {cause}"),
-            _ => f.write_str(&cause),
-        }
+        f.write_str(&self.without_partition())
     }
 }
 

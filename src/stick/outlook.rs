@@ -51,14 +51,34 @@ pub enum NextBoot {
     NoMedium,
 }
 
-/// What makes a medium boot that does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What puts right what is wrong on a medium. The first two make one boot that does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cure {
     /// Let the bank on this partition boot: it is whole.
     UseBank(u32),
     /// Give the bank on this partition another number: it is whole, but not where the loader looks.
     Renumber(u32),
+    /// Make one bank a copy of another, which is whole.
+    CopyBank {
+        /// Number of the partition of the whole one.
+        from: u32,
+        /// Number of the partition of the other.
+        to: u32,
+    },
+    /// Bring single files from one bank over to another.
+    TakeFiles {
+        /// Number of the partition of the bank that has them.
+        from: u32,
+        /// Number of the partition of the bank that lacks them.
+        to: u32,
+        /// Their names; at least one.
+        names: Vec<String>,
+    },
+    /// Clear the marks of the volume of the bank on this partition.
+    MarkClean(u32),
+    /// Free leftovers of an interrupted run, as the next change does too.
+    Reclaim,
 }
 
 impl NextBoot {

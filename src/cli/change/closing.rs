@@ -1,5 +1,6 @@
 //! The last sentence of a change: what happens at the next boot, and what to do next.
 
+use crate::cli::report::next_in_words;
 use crate::cli::terminal::{plural, quoted_path, shown};
 use crate::loader::Stop;
 use crate::stick::{Cure, NextBoot, Outlook, Plan};
@@ -41,14 +42,19 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
 
 /// The next boot in words, with what is passed through then.
 pub fn of_outlook(outlook: &Outlook, target: &Path) -> String {
-    next_boot(&outlook.boot, outlook.passed_through, outlook.cure, target)
+    next_boot(
+        &outlook.boot,
+        outlook.passed_through,
+        outlook.cure.as_ref(),
+        target,
+    )
 }
 
 /// The next boot in words.
 pub fn next_boot(
     boot: &NextBoot,
     passed_through: Option<usize>,
-    cure: Option<Cure>,
+    cure: Option<&Cure>,
     target: &Path,
 ) -> String {
     let target = quoted_path(target);
@@ -66,12 +72,12 @@ pub fn next_boot(
         NextBoot::Stops { partition, stops } => format!(
             "Bank {partition} boots next, but the host will not start: {}. {}",
             stops_in_words(stops),
-            cure_in_words(cure, &target)
+            next_in_words(cure, &target)
         ),
         NextBoot::Nothing { why } => format!(
             "No bank of this medium boots: {}. {}",
             shown(why),
-            cure_in_words(cure, &target)
+            next_in_words(cure, &target)
         ),
         NextBoot::NoMedium => match passed_through {
             Some(0) => "The state has no device passed through.".to_owned(),
@@ -95,18 +101,5 @@ pub(super) fn stops_in_words(stops: &[Stop]) -> String {
     match stops.len().saturating_sub(1) {
         0 => first,
         more => format!("{first}; and {more} more"),
-    }
-}
-
-fn cure_in_words(cure: Option<Cure>, target: &str) -> String {
-    match cure {
-        Some(Cure::UseBank(partition)) => format!(
-            "Next: `bootbank bank use {partition} {target}` boots bank {partition}, which is whole."
-        ),
-        Some(Cure::Renumber(partition)) => format!(
-            "Bank {partition} is whole, and boots once its partition has a number that the loader looks at: \
-             give it that on a copy of {target}, with `sgdisk --transpose` for a GPT. bootbank does not change partition tables."
-        ),
-        _ => format!("Next: `bootbank verify {target}` lists everything that is wrong."),
     }
 }

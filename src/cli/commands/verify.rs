@@ -1,7 +1,7 @@
 //! `bootbank verify`: every layer checked, from the partition table to the last member of the
 //! archive.
 
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{Exit, Failure, end_in_words};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
 use crate::cli::terminal::shown;
 use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by, check_state_file};
@@ -144,8 +144,14 @@ fn object(finding: &diagnosis::Finding) -> Finding {
         severity: finding.severity.as_str(),
         layer: finding.layer,
         partition: finding.partition,
-        message: finding.message.clone(),
+        message: message(finding),
     }
+}
+
+/// What was found, and what puts it right.
+fn message(finding: &diagnosis::Finding) -> String {
+    let cure = finding.cure.as_ref().map(end_in_words);
+    format!("{}{}", finding.message, cure.unwrap_or_default())
 }
 
 fn in_words(finding: &diagnosis::Finding) -> String {
@@ -157,6 +163,6 @@ fn in_words(finding: &diagnosis::Finding) -> String {
         "  {} [{}] {place}{}\n",
         finding.severity.as_str(),
         finding.layer,
-        shown(&finding.message)
+        shown(&message(finding))
     )
 }

@@ -1,12 +1,14 @@
-//! The one place where errors become messages, hints, exit codes and JSON, and where whose a medium
-//! is, and which device is which, becomes words.
+//! The one place where errors become messages, hints, exit codes and JSON, and where what puts something
+//! right, whose a medium is, and which device is which, becomes words.
 
+mod cures;
 mod exit;
 mod failure;
 mod hints;
 mod object;
 mod situation;
 
+pub use cures::{end_in_words, next_in_words};
 pub use exit::Exit;
 pub use failure::Failure;
 pub use hints::FILE_TOO_LARGE;

@@ -75,7 +75,7 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
         let next = next_boot(
             &survey.next_boot,
             None,
-            survey.cure,
+            survey.cure.as_ref(),
             Path::new(&found.target),
         );
         let _ = writeln!(text, "{}", styled(&next, ERROR));

@@ -1,0 +1,39 @@
+//! What puts something right on a medium, in words and commands.
+
+use crate::stick::Cure;
+
+/// As the end of the sentence that says what is wrong; `STICK` stands for the medium.
+pub fn end_in_words(cure: &Cure) -> String {
+    match cure {
+        Cure::UseBank(bank) => format!(": `bootbank bank use {bank} STICK` lets it boot"),
+        Cure::Renumber(_) => ": their partitions were probably given other numbers".to_owned(),
+        Cure::CopyBank { from, to } => format!(": `bootbank bank copy {from} {to} STICK`"),
+        Cure::TakeFiles { from, to, names } => {
+            let others = if names.len() == 1 {
+                ""
+            } else {
+                "; the others likewise"
+            };
+            let first = names.first().map_or("", String::as_str);
+            format!(
+                ": `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over{others}"
+            )
+        }
+        Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} STICK`"),
+        Cure::Reclaim => "; the next change or `bootbank reclaim` frees them".to_owned(),
+    }
+}
+
+/// As the sentence after one that says that a medium does not boot; `target` is the medium as a shell takes it.
+pub fn next_in_words(cure: Option<&Cure>, target: &str) -> String {
+    match cure {
+        Some(Cure::UseBank(partition)) => format!(
+            "Next: `bootbank bank use {partition} {target}` boots bank {partition}, which is whole."
+        ),
+        Some(Cure::Renumber(partition)) => format!(
+            "Bank {partition} is whole, and boots once its partition has a number that the loader looks at: \
+             give it that on a copy of {target}, with `sgdisk --transpose` for a GPT. bootbank does not change partition tables."
+        ),
+        _ => format!("Next: `bootbank verify {target}` lists everything that is wrong."),
+    }
+}
