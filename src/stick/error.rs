@@ -291,9 +291,15 @@ impl Error {
     /// In words, with the file and without the partition.
     pub(crate) fn without_partition(&self) -> String {
         let cause = self.cause.to_string();
+        // The errors of a state and of a volume begin with the file already; that there is none does not,
+        // and a file may be called `no`.
+        let names_it = |path: &String| {
+            let rest = cause.strip_prefix(path.as_str());
+            !matches!(self.cause, Cause::NoSuchFile)
+                && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
         match &self.path {
-            // The errors of a state begin with the file already.
-            Some(path) if !cause.starts_with(path.as_str()) => format!("{path}: {cause}"),
+            Some(path) if !names_it(path) => format!("{path}: {cause}"),
             _ => cause,
         }
     }

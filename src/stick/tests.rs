@@ -120,3 +120,12 @@ fn a_first_fat_of_zeros_does_not_send_the_loader_to_the_other_bank() {
         Some(false)
     );
 }
+
+#[test]
+fn what_is_not_there_is_named_whatever_its_name() {
+    for name in ["no", "no such file", "x"] {
+        let error = Error::from(Cause::NoSuchFile).in_file(name).on(5);
+        let says = format!("partition 5: {name}: no such file");
+        assert_eq!(error.to_string(), says);
+    }
+}
