@@ -1,16 +1,15 @@
 //! Banks as wholes: which one boots, one made a copy of the other, marks cleared. Each is a plan
 //! like any other, and at every cut of it a bank boots that was whole before.
 
-use super::stages::{Files, Stages, change_of, is_boot_cfg, read_files};
+use super::stages::{Differences, Files, Stages, change_of, read_files};
 use super::work::Task;
 use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick};
 use crate::bank::{BootCfg, BootCfgEdit};
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
 use crate::error::ErrorKind;
-use crate::fat::{self, Entry, FatError, Method, Volume, VolumeUuid};
+use crate::fat::{self, FatError, Method, Volume, VolumeUuid};
 use crate::loader::{Depth, ModuleVerdict};
-use bytes::Bytes;
 
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
@@ -100,10 +99,11 @@ impl<'m> Stick<'m, '_> {
         let files = read_files(original.opened()?.volume(), self.settings())
             .map_err(|error| error.on(from))?;
         let boot_cfg = self.boot_cfg_of_copy(original, to)?;
-        if stages.differs(&files)? {
+        let differences = stages.differences(&files)?;
+        if !differences.is_empty() {
             stages.disable()?;
             self.check_meanwhile(&stages.set, from, to)?;
-            stages.replace_all(&files)?;
+            stages.replace_all(&files, differences)?;
         }
         stages.put_boot_cfg(&files, &boot_cfg.into())?;
         let (set, changes) = stages.finish();
@@ -271,14 +271,7 @@ impl<'m> Stick<'m, '_> {
         let overlay = Overlay::new(self.medium(), &set);
         let after = self.open_beside(&overlay)?;
         let volume = self.target_volume(&overlay, to)?;
-        let copied = read_files(&volume, self.settings())?;
-        let same = files.len() == copied.len()
-            && files.iter().all(|(name, (entry, content))| {
-                let copy = copied.get(name);
-                let is_same = |copy: &(Entry, Bytes)| copy.1 == *content || is_boot_cfg(entry);
-                copy.is_some_and(is_same)
-            });
-        if !same {
+        if !Differences::between(&volume, files, self.settings())?.is_empty() {
             return Err(fails("the copy differs from the original"));
         }
         after.check_would_boot(to)?;

@@ -7,7 +7,7 @@ use crate::edit::{ChangeSource, EditError, SettingChange, fingerprint};
 use crate::fat::{self, Action, Entry, FatError, FileChange, Method, Volume};
 use crate::secrets::Guarded;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `bootstate` of a bank that the loader passes over.
 const INVALID: &str = "3";
@@ -58,56 +58,39 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         })
     }
 
-    /// The files of the target, as the stages so far leave them.
-    fn target_files(&self) -> Result<Files, Error> {
+    /// How the target differs from these files, as the stages so far leave it.
+    pub(super) fn differences(&self, files: &Files) -> Result<Differences, Error> {
         let overlay = Overlay::new(self.stick.medium(), &self.set);
         let volume = self.stick.target_volume(&overlay, self.to)?;
-        read_files(&volume, self.stick.settings()).map_err(|error| error.on(self.to))
-    }
-
-    /// Whether any file but boot.cfg has to be replaced, made or removed.
-    pub(super) fn differs(&self, files: &Files) -> Result<bool, Error> {
-        let there = self.target_files()?;
-        let wanted = |files: &Files| -> BTreeMap<[u8; 11], Bytes> {
-            let all = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
-            let contents = all.map(|(name, (_, content))| (*name, content.clone()));
-            contents.collect()
-        };
-        Ok(wanted(&there) != wanted(files))
+        let differences = Differences::between(&volume, files, self.stick.settings());
+        differences.map_err(|error| error.on(self.to))
     }
 
     /// Removes what differs from the original, then makes what is missing: one after the other,
     /// because a bank has no room for two of everything.
-    pub(super) fn replace_all(&mut self, files: &Files) -> Result<(), Error> {
-        let there = self.target_files()?;
-        let differs = |name: &[u8; 11], content: &[u8]| {
-            files.get(name).is_none_or(|(_, wanted)| wanted != content)
-        };
-        let mut removed = Vec::new();
-        for (name, (entry, content)) in &there {
-            if !is_boot_cfg(entry) && differs(name, content) {
-                removed.push(entry.clone());
-                let new = files.get(name).map(|(_, content)| fingerprint(content));
-                let change = change_of(&entry.name(), Some(fingerprint(content)), new);
-                self.changes.push(change);
-            }
+    pub(super) fn replace_all(
+        &mut self,
+        files: &Files,
+        differences: Differences,
+    ) -> Result<(), Error> {
+        let Differences { other, missing } = differences;
+        let missing: Vec<&(Entry, Bytes)> =
+            missing.iter().filter_map(|name| files.get(name)).collect();
+        for (entry, there) in &other {
+            let new = files.get(&entry.raw_name());
+            let new = new.map(|(_, content)| fingerprint(content));
+            let change = change_of(&entry.name(), Some(there.clone()), new);
+            self.changes.push(change);
         }
-        let missing: Vec<&(Entry, Bytes)> = files
-            .iter()
-            .filter(|(_, (entry, _))| !is_boot_cfg(entry))
-            .filter(|(name, (_, content))| {
-                there.get(*name).is_none_or(|(_, there)| there != content)
-            })
-            .map(|(_, file)| file)
-            .collect();
+        let replaced: BTreeSet<_> = other.iter().map(|(entry, _)| entry.raw_name()).collect();
         for (entry, content) in &missing {
-            if !there.contains_key(&entry.raw_name()) {
+            if !replaced.contains(&entry.raw_name()) {
                 let change = change_of(&entry.name(), None, Some(fingerprint(content)));
                 self.changes.push(change);
             }
         }
         self.stage(|_| {
-            let gone = removed.iter().map(|entry| FileChange {
+            let gone = other.iter().map(|(entry, _)| FileChange {
                 entry: entry.clone(),
                 action: Action::Remove,
                 why: format!("removal of {}", entry.name()),
@@ -194,7 +177,50 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
     }
 }
 
-pub(super) fn is_boot_cfg(entry: &Entry) -> bool {
+/// How a volume differs from the files it is to hold. boot.cfg does not count, which each bank has of its own.
+pub(super) struct Differences {
+    /// Files that are to go, or to get another content, each with the [`fingerprint`] of what it holds.
+    other: Vec<(Entry, String)>,
+    /// Names of the files that are to be made: those not there, and those of another content.
+    missing: Vec<[u8; 11]>,
+}
+
+impl Differences {
+    /// Compares them one file at a time: together they may be hundreds of megabytes.
+    pub(super) fn between(
+        volume: &Volume<'_>,
+        files: &Files,
+        settings: Settings<'_>,
+    ) -> Result<Self, Error> {
+        let limit = settings.limits.max_file();
+        let mut other = Vec::new();
+        let mut same = BTreeSet::new();
+        let there = volume.files().filter(|entry| !entry.is_directory());
+        for entry in there.filter(|entry| !is_boot_cfg(entry)) {
+            let content = volume.read_file(&entry, limit);
+            let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
+            match files.get(&entry.raw_name()) {
+                Some((_, wanted)) if *wanted == content => {
+                    same.insert(entry.raw_name());
+                }
+                _ => other.push((entry, fingerprint(&content))),
+            }
+        }
+        let wanted = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
+        let missing = wanted.filter(|(name, _)| !same.contains(*name));
+        Ok(Differences {
+            other,
+            missing: missing.map(|(name, _)| *name).collect(),
+        })
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.other.is_empty() && self.missing.is_empty()
+    }
+}
+
+fn is_boot_cfg(entry: &Entry) -> bool {
     entry.name().eq_ignore_ascii_case(BOOT_CFG)
 }
 
