@@ -1,13 +1,14 @@
 //! What is to be said of a boot medium, as values: what its banks hold, which devices are passed
-//! through in the one that boots next, what is wrong in any layer, whose it is and which device is
-//! which.
+//! through in the one that boots next, what is wrong in any layer, whose it is, which device is
+//! which and what another one, or its other bank, has otherwise.
 //!
-//! Nothing here is worded for a command or written anywhere. `info`, `pci list` and `verify` show
-//! what is found here, and another program gets the same answers from the same place.
+//! Nothing here is worded for a command or written anywhere. `info`, `pci list`, `verify` and `diff`
+//! show what is found here, and another program gets the same answers from the same place.
 
 mod banks;
 mod boot;
 mod check;
+mod compare;
 mod devices;
 mod finding;
 mod here;
@@ -18,9 +19,10 @@ mod survey;
 mod volumes;
 mod whose;
 
-pub use banks::{BankHealth, bank_health};
+pub use banks::{BankHealth, NewerState, ToldBy, bank_health, newer_state};
 pub use boot::Contents;
 pub use check::{CheckOptions, check, check_by, check_state_file};
+pub use compare::{Comparison, Place, Scope, Side, compare, compare_banks};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
