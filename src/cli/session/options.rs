@@ -14,21 +14,28 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// `--bank` where it is not given.
+const ALL_BANKS: &str = "all";
+/// `--max-unpacked` where it is not given.
+const MAX_UNPACKED: &str = "64M";
+/// `--max-image` where it is not given.
+const MAX_IMAGE: &str = "16G";
+
 /// What every command understands.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
     /// Which banks: all of them, the one that boots next, or the one on partition N
-    #[arg(long, global = true, value_name = "all|next|N", default_value = "all")]
+    #[arg(long, global = true, value_name = "all|next|N", default_value = ALL_BANKS)]
     pub bank: String,
     /// Logical sector size of image files (default: detected)
     #[arg(long, global = true, value_name = "512|4096")]
     pub sector_size: Option<u32>,
     /// Largest size an archive may unpack to, in bytes or with K, M or G. All archives that are held
     /// at a time, of all targets, may take twice as much
-    #[arg(long, global = true, value_name = "SIZE", default_value = "64M")]
+    #[arg(long, global = true, value_name = "SIZE", default_value = MAX_UNPACKED)]
     pub max_unpacked: String,
     /// Most data a packed image may unpack to, in bytes or with K, M or G; zeros do not count
-    #[arg(long, global = true, value_name = "SIZE", default_value = "16G")]
+    #[arg(long, global = true, value_name = "SIZE", default_value = MAX_IMAGE)]
     pub max_image: String,
     /// Look by another table than the one ESXi's loader uses: a GPT behind a damaged MBR, or the
     /// backup GPT (commands that only look)
@@ -72,7 +79,7 @@ pub struct CommonArgs {
         long,
         global = true,
         value_enum,
-        default_value = "auto",
+        default_value_t = ColorChoice::Auto,
         value_name = "WHEN"
     )]
     pub color: ColorChoice,
@@ -103,10 +110,12 @@ impl CommonArgs {
             let word = choice.map(|choice| choice.get_name().to_owned());
             word.map(OsString::from)
         };
+        let unlike = |given: &str, usual: &str| (given != usual).then(|| OsString::from(given));
+        let color = Some(*color).filter(|color| *color != ColorChoice::Auto);
         let values = [
-            ("--bank", Some(OsString::from(bank))),
-            ("--max-unpacked", Some(OsString::from(max_unpacked))),
-            ("--max-image", Some(OsString::from(max_image))),
+            ("--bank", unlike(bank, ALL_BANKS)),
+            ("--max-unpacked", unlike(max_unpacked, MAX_UNPACKED)),
+            ("--max-image", unlike(max_image, MAX_IMAGE)),
             (
                 "--sector-size",
                 sector_size.map(|size| size.to_string().into()),
@@ -117,13 +126,10 @@ impl CommonArgs {
             ),
             ("--recovery-key", recovery_key.clone().map(OsString::from)),
             ("--key-file", key_file.clone().map(OsString::from)),
-            ("--color", word(color.to_possible_value())),
-        ];
-        let usual = [
-            ("--bank", "all"),
-            ("--max-unpacked", "64M"),
-            ("--max-image", "16G"),
-            ("--color", "auto"),
+            (
+                "--color",
+                color.and_then(|color| word(color.to_possible_value())),
+            ),
         ];
         let flags = [
             ("--rescue", *rescue),
@@ -133,9 +139,7 @@ impl CommonArgs {
         ];
         let mut typed = Vec::new();
         for (option, value) in values {
-            if let Some(value) = value
-                && !usual.iter().any(|it| it.0 == option && value == it.1)
-            {
+            if let Some(value) = value {
                 typed.extend([OsString::from(option), value]);
             }
         }
@@ -334,7 +338,7 @@ fn limits(max_unpacked: u64) -> Limits {
 
 fn bank(text: &str) -> Result<BankChoice, Failure> {
     match text {
-        "all" => Ok(BankChoice::All),
+        ALL_BANKS => Ok(BankChoice::All),
         "next" => Ok(BankChoice::Next),
         number => number.parse().map(BankChoice::Partition).map_err(|_| {
             Failure::usage(format!(
@@ -402,6 +406,36 @@ mod tests {
         ] {
             assert!(bytes("--max-unpacked", text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn typed_again_is_what_differs_from_the_defaults() {
+        #[derive(clap::Parser)]
+        struct Typed {
+            #[command(flatten)]
+            common: CommonArgs,
+        }
+        let again = |typed: &[&str]| {
+            let line = [&["bootbank"], typed].concat();
+            let typed = <Typed as clap::Parser>::try_parse_from(line).unwrap();
+            let again = typed.common.typed_again();
+            let words = again.iter().map(|word| word.to_str().unwrap());
+            words.map(str::to_owned).collect::<Vec<String>>()
+        };
+        let nothing: [&[&str]; 4] = [
+            &[],
+            &["--bank", "all", "--color", "auto"],
+            &["--max-unpacked", "64M", "--max-image", "16G"],
+            &["--json", "--jobs", "3"],
+        ];
+        for typed in nothing {
+            assert_eq!(again(typed), Vec::<String>::new(), "{typed:?}");
+        }
+        // In the order in which they are typed again.
+        let all = "--bank next --max-unpacked 1M --max-image 2G --sector-size 4096 --table backup \
+            --recovery-key key --key-file info --color never --rescue --show-secrets --quiet --no-sandbox -v -v";
+        let all: Vec<&str> = all.split_whitespace().collect();
+        assert_eq!(again(&all), all);
     }
 
     #[test]
