@@ -48,6 +48,19 @@ pub enum Symptom {
     Unreachable,
 }
 
+impl Symptom {
+    /// The words used in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Symptom::NothingSaved => "no configuration saved",
+            Symptom::ToolsMissing => "VMware Tools images missing",
+            Symptom::KeyboardDead => "console keyboard dead",
+            Symptom::ConsoleDark => "console dark",
+            Symptom::Unreachable => "management network lost",
+        }
+    }
+}
+
 /// A symptom, and the device it follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consequence {

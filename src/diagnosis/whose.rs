@@ -30,6 +30,17 @@ pub enum Owned {
     Unknown,
 }
 
+impl Owned {
+    /// The words used in output; `None` where nothing tells.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Owned::ThisMachine(_) => Some("this machine"),
+            Owned::Another(_) => Some("another host"),
+            Owned::Unknown => None,
+        }
+    }
+}
+
 /// Why a medium is taken for somebody's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

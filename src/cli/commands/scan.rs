@@ -375,7 +375,7 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
             },
             quoted_path(&medium.path)
         )),
-        Found::Other(why) => line(format!("no ESXi boot medium: {}", shown(why))),
+        Found::Other(why) => line(format!("{}: {}", medium.found.as_str(), shown(why))),
     }
     if !medium.system.is_empty() {
         line("this machine runs from it".to_owned());

@@ -1,5 +1,6 @@
 //! What the commands told in objects, as far as the guided way goes by it.
 
+use crate::cli::change::Outcome;
 use crate::cli::process::{Again, Told};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
@@ -17,7 +18,7 @@ pub struct Medium {
     pub host: Option<String>,
     pub system_uuid: Option<String>,
     pub passed_through: Option<Vec<Device>>,
-    pub symptoms: Vec<Symptom>,
+    pub symptoms: Vec<SymptomObject>,
     pub belongs_to: Option<BelongsTo>,
     pub controller: Option<String>,
     pub error: Option<Trouble>,
@@ -40,7 +41,7 @@ pub struct Device {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Symptom {
+pub struct SymptomObject {
     pub symptom: String,
 }
 
@@ -85,12 +86,19 @@ pub struct Undo {
     pub command: Option<String>,
 }
 
-/// What `bootbank undo` tells of what it does.
+/// What a writing command tells of what it does, and `bootbank undo` of the file that it goes by.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct WayBack {
-    outcome: String,
+struct Change {
+    outcome: Option<Outcome>,
     undone: Option<String>,
+}
+
+impl Change {
+    /// Whether there is something to do, and it was not done.
+    fn is_to_come(&self) -> bool {
+        self.outcome == Some(Outcome::WouldChange)
+    }
 }
 
 impl Medium {
@@ -145,13 +153,8 @@ pub fn banks(again: &Again, target: &str) -> Result<Vec<Bank>, Failure> {
 /// A process that cannot be started.
 pub fn would_change(again: &Again, line: &[&str]) -> Result<bool, Failure> {
     let told = again.ask(line)?;
-    let outcomes = told
-        .objects
-        .iter()
-        .filter_map(|object| object.get("outcome"));
-    Ok(outcomes
-        .into_iter()
-        .any(|outcome| outcome == "would-change"))
+    let changes = objects::<Change>(told);
+    Ok(changes.iter().any(Change::is_to_come))
 }
 
 /// The undo file of the newest change of a medium that is not undone yet.
@@ -165,8 +168,8 @@ pub fn undo_of_last(again: &Again, medium: &Medium) -> Result<Option<Undo>, Fail
         return Ok(None);
     }
     let told = again.ask(&["undo", "--last", "--dry-run", &medium.target])?;
-    let last = objects::<WayBack>(told).pop().unwrap_or_default();
-    if last.outcome != "would-change" {
+    let last = objects::<Change>(told).pop().unwrap_or_default();
+    if !last.is_to_come() {
         return Ok(None);
     }
     files.retain(|undo| Some(&undo.file) == last.undone.as_ref());

@@ -15,13 +15,11 @@ use crate::cli::process::{Again, Needs, is_stream};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{CommonArgs, Run, Session};
 use crate::cli::terminal::{Choice, Ui, quoted, quoted_path, shown};
-use crate::diagnosis::Verdict;
+use crate::diagnosis::{Found, Verdict};
 use found::Medium;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use wishes::Wish;
-
-const NO_MEDIUM: &str = "no ESXi boot medium";
 
 /// The guided way.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +83,8 @@ impl Way<'_> {
         loop {
             let disks = found::disks(&self.again)?;
             let count = disks.len();
-            let is_medium = |disk: &Medium| disk.verdict != NO_MEDIUM;
+            let none = Found::Other(String::new()).as_str();
+            let is_medium = |disk: &Medium| disk.verdict != none;
             let media: Vec<Medium> = disks.into_iter().filter(is_medium).collect();
             if media.is_empty() {
                 ui.lines(&none_in_words(count));

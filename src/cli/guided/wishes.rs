@@ -2,7 +2,7 @@
 
 use super::found::{Bank, Device, Medium, Undo};
 use crate::cli::terminal::plural;
-use crate::diagnosis::{Sure, Verdict};
+use crate::diagnosis::{Owned, Sure, Symptom, Verdict};
 
 /// Something that can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,8 @@ fn giving_back(medium: &Medium) -> Vec<Wish> {
     }
     let boot = Verdict::BootControllerPassedThrough(Sure::Known).as_str();
     let owner = medium.belongs_to.clone().unwrap_or_default();
-    let is_own = owner.is_known && owner.whom.as_deref() == Some("this machine");
+    let is_own =
+        owner.is_known && owner.whom.as_deref() == Owned::ThisMachine(Sure::Known).as_str();
     if is_own
         && medium.verdict == boot
         && let Some(controller) = &medium.controller
@@ -86,8 +87,8 @@ fn giving_back(medium: &Medium) -> Vec<Wish> {
         several => format!("Give all {} passed-through devices back", several.len()),
     };
     wishes.push(Wish::change(all, &["fix"], CHECK));
-    let keyboard = |symptom: &super::found::Symptom| symptom.symptom == "console keyboard dead";
-    if passed.len() > 1 && medium.symptoms.iter().any(keyboard) {
+    let dead = Symptom::KeyboardDead.as_str();
+    if passed.len() > 1 && medium.symptoms.iter().any(|it| it.symptom == dead) {
         let words = "Give only the USB controllers back, the keyboard's among them".to_owned();
         wishes.push(Wish::change(words, &["fix", "--usb"], CHECK));
     }
@@ -135,7 +136,7 @@ pub fn passed_in_words(medium: &Medium) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::found::{BelongsTo, Disk, Symptom};
+    use super::super::found::{BelongsTo, Disk, SymptomObject};
     use super::*;
 
     fn commands(medium: &Medium, banks: &[Bank], undo: Option<&Undo>) -> Vec<String> {
@@ -159,13 +160,15 @@ mod tests {
         };
         Medium {
             target: "/dev/sdb".to_owned(),
-            verdict: "passed-through boot controller".to_owned(),
+            verdict: Verdict::BootControllerPassedThrough(Sure::Known)
+                .as_str()
+                .to_owned(),
             passed_through: Some(vec![device("0000:00:14.0"), device("0000:00:1d.0")]),
-            symptoms: vec![Symptom {
-                symptom: "console keyboard dead".to_owned(),
+            symptoms: vec![SymptomObject {
+                symptom: Symptom::KeyboardDead.as_str().to_owned(),
             }],
             belongs_to: Some(BelongsTo {
-                whom: Some("this machine".to_owned()),
+                whom: Owned::ThisMachine(Sure::Known).as_str().map(str::to_owned),
                 is_known: true,
             }),
             controller: Some("0000:00:14.0".to_owned()),

@@ -3,7 +3,7 @@
 use crate::cli::terminal::{WARNING, plural, shown, size, styled};
 use crate::diagnosis::{
     Consequence, Evidence, Owned, Part, PassedDevice, Role, Situation, Standing, Sure, Survey,
-    Symptom, Whose,
+    Whose,
 };
 use crate::host::Disk;
 use crate::stick::{Cause, Error};
@@ -24,14 +24,12 @@ pub struct BelongsTo {
 
 impl From<&Whose> for BelongsTo {
     fn from(whose: &Whose) -> Self {
-        let (whom, sure) = match whose.owned {
-            Owned::ThisMachine(sure) => (Some("this machine"), Some(sure)),
-            Owned::Another(sure) => (Some("another host"), Some(sure)),
-            Owned::Unknown => (None, None),
-        };
         BelongsTo {
-            whom,
-            is_known: sure == Some(Sure::Known),
+            whom: whose.owned.as_str(),
+            is_known: matches!(
+                whose.owned,
+                Owned::ThisMachine(Sure::Known) | Owned::Another(Sure::Known)
+            ),
             why: evidence_in_words(&whose.evidence),
         }
     }
@@ -54,7 +52,7 @@ impl From<&Consequence> for SymptomObject {
         let device = &consequence.device;
         let address = device.typed_address();
         SymptomObject {
-            symptom: symptom_word(consequence.symptom),
+            symptom: consequence.symptom.as_str(),
             device: address.unwrap_or_else(|| device.key.clone()),
             is_known: consequence.sure == Sure::Known,
         }
@@ -170,16 +168,6 @@ fn role_in_words(role: Role) -> &'static str {
         Role::Keyboard => "keyboard",
         Role::Display => "display",
         _ => "management NIC",
-    }
-}
-
-fn symptom_word(symptom: Symptom) -> &'static str {
-    match symptom {
-        Symptom::NothingSaved => "no configuration saved",
-        Symptom::ToolsMissing => "VMware Tools images missing",
-        Symptom::KeyboardDead => "console keyboard dead",
-        Symptom::ConsoleDark => "console dark",
-        _ => "management network lost",
     }
 }
 

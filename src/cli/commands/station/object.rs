@@ -1,5 +1,6 @@
 //! What became of a medium, as an object and in words.
 
+use crate::cli::change::Outcome;
 use crate::cli::report::{ErrorObject, disk_in_words};
 use crate::cli::terminal::{ERROR, quoted_path, shown, styled};
 use crate::host::Disk;
@@ -28,7 +29,8 @@ pub struct Treated {
     /// The same after.
     pub host_after: Option<String>,
     /// `changed`, `unchanged`, `partial`, `failed` or `not-started`.
-    pub outcome: String,
+    #[schemars(with = "String")]
+    pub outcome: Outcome,
     /// The undo file.
     pub undo: Option<String>,
     pub warnings: Vec<String>,
@@ -64,23 +66,21 @@ impl Treated {
             (None, None) => String::new(),
         };
         let mut line = format!("{} ({}{host}): ", shown(&self.target), disk_in_words(disk));
-        match (&self.error, self.outcome.as_str()) {
-            (Some(trouble), outcome) => {
-                let outcome = match outcome {
-                    "changed" => "changed, but ",
-                    "unchanged" => "nothing to change, but ",
-                    "partial" => "partly changed: ",
-                    "not-started" => "not started: ",
-                    _ => "failed: ",
+        let outcome = self.outcome.in_words();
+        match &self.error {
+            Some(trouble) => {
+                let but = match self.outcome {
+                    Outcome::Changed | Outcome::Unchanged => ", but ",
+                    _ => ": ",
                 };
+                let outcome = styled(&format!("{outcome}{but}"), ERROR);
                 let message = shown(&trouble.message);
                 let message = message
                     .strip_prefix(&format!("{}: ", self.target))
                     .unwrap_or(&message);
-                let _ = write!(line, "{}{message}", styled(outcome, ERROR));
+                let _ = write!(line, "{outcome}{message}");
             }
-            (None, "unchanged") => line.push_str("nothing to change"),
-            (None, outcome) => line.push_str(&shown(outcome)),
+            None => line.push_str(outcome),
         }
         if let Some(undo) = &self.undo {
             let _ = write!(line, "; undo file {}", quoted_path(Path::new(undo)));
@@ -109,11 +109,11 @@ mod tests {
     fn a_medium_that_was_changed_is_not_said_to_have_failed() {
         let disk = Recorded::open("desktop").host().disks().remove(0);
         let cases = [
-            ("changed", "changed, but it was replaced"),
-            ("unchanged", "nothing to change, but it was replaced"),
-            ("partial", "partly changed: it was replaced"),
-            ("not-started", "not started: it was replaced"),
-            ("failed", "failed: it was replaced"),
+            (Outcome::Changed, "changed, but it was replaced"),
+            (Outcome::Unchanged, "nothing to change, but it was replaced"),
+            (Outcome::Partial, "partly changed: it was replaced"),
+            (Outcome::NotStarted, "not started: it was replaced"),
+            (Outcome::Failed, "failed: it was replaced"),
         ];
         for (outcome, expected) in cases {
             let treated = Treated {
@@ -127,7 +127,7 @@ mod tests {
                 bus: "usb",
                 host_before: None,
                 host_after: None,
-                outcome: outcome.to_owned(),
+                outcome,
                 undo: None,
                 warnings: Vec::new(),
                 error: Some(Trouble {

@@ -2,6 +2,7 @@
 
 use super::Station;
 use super::object::{SCHEMA, Treated, Trouble};
+use crate::cli::change::Outcome;
 use crate::cli::process::{Again, Told};
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
@@ -15,7 +16,7 @@ use std::ffi::OsString;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Change {
-    outcome: Option<String>,
+    outcome: Option<Outcome>,
     undo: Option<String>,
     warnings: Vec<String>,
     error: Option<Trouble>,
@@ -38,8 +39,9 @@ impl Station {
         let told = again.ask(&self.command(disk))?;
         let exit = told.exit;
         let change = change_in(told);
-        let after = match change.outcome.as_deref() {
-            Some("changed" | "partial") => host_on(again, disk)?,
+        let outcome = change.outcome.unwrap_or(Outcome::Failed);
+        let after = match outcome {
+            Outcome::Changed | Outcome::Partial => host_on(again, disk)?,
             _ => before.clone(),
         };
         let treated = Treated {
@@ -53,7 +55,7 @@ impl Station {
             bus: disk.bus.as_str(),
             host_before: before,
             host_after: after,
-            outcome: change.outcome.unwrap_or_else(|| "failed".to_owned()),
+            outcome,
             undo: change.undo,
             warnings: change.warnings,
             error: change.error,
