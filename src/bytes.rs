@@ -1,4 +1,4 @@
-//! The one reader of fixed-width little-endian words, and of the mark that some editors begin a text with.
+//! The one reader of fixed-width little-endian words, and of the marks and line endings of texts.
 //!
 //! Each word reader returns `None` where the field does not lie wholly inside the bytes, so that a
 //! short buffer is an error the caller names and never a panic.
@@ -6,6 +6,14 @@
 /// A text without the byte order mark that editors and spreadsheets of Windows put in front of UTF-8.
 pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// How the lines of a text end, by the first of them.
+pub(crate) fn line_ending(text: &[u8]) -> &'static str {
+    match text.split_inclusive(|&byte| byte == b'\n').next() {
+        Some(line) if line.ends_with(b"\r\n") => "\r\n",
+        _ => "\n",
+    }
 }
 
 /// The two bytes at `offset` as a little-endian number.

@@ -1,6 +1,7 @@
 //! Settings of a boot.cfg, edited by lines with every other byte of the file kept.
 
 use super::BootCfg;
+use crate::bytes::line_ending;
 use crate::error::ErrorKind;
 use crate::loader::boot_cfg::bootstate_digit_at;
 use crate::loader::options::{is_space, option_named, option_names, sets};
@@ -258,12 +259,13 @@ pub(super) fn replace_all(bytes: &mut Vec<u8>, ranges: &[Range<usize>], new: &[u
 pub(super) fn add_line(bytes: &mut Vec<u8>, line: &str) {
     let padding = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
     let end = bytes.len() - padding;
+    let ending = line_ending(&bytes[..end]);
     let newline = if bytes[..end].is_empty() || bytes[..end].ends_with(b"\n") {
         ""
     } else {
-        "\n"
+        ending
     };
-    let added = format!("{newline}{line}\n");
+    let added = format!("{newline}{line}{ending}");
     drop(bytes.splice(end..end, added.into_bytes()));
 }
 
@@ -320,6 +322,12 @@ mod tests {
             ("title=", "title", Some("a b"), "title=a b"),
             ("a=b", "timeout", Some("5"), "a=b\ntimeout=5\n"),
             ("a=b\n\0\0", "timeout", Some("5"), "a=b\ntimeout=5\n\0\0"),
+            (
+                "a=b\r\nc=d",
+                "timeout",
+                Some("5"),
+                "a=b\r\nc=d\r\ntimeout=5\r\n",
+            ),
             ("quickboot=1\nx=y\n", "quickboot", None, "x=y\n"),
             ("x=y\nquickboot=1", "quickboot", None, "x=y\n"),
             ("UPDATED=1\n", "updated", Some("2"), "UPDATED=2\n"),

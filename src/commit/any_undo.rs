@@ -2,6 +2,7 @@
 
 use super::undo_file::{MANIFEST, checked_members, manifest_at_head, take};
 use super::{FileUndo, Undo, UndoError, file, undo, undo_file};
+use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -21,6 +22,14 @@ impl AnyUndo {
     /// # Errors
     /// Each way the bytes can be something else has its own [`UndoError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
+        Self::from_shared(&Bytes::copy_from_slice(bytes))
+    }
+
+    /// The same, where what is read shares the memory of the file.
+    ///
+    /// # Errors
+    /// As [`AnyUndo::from_bytes`].
+    pub fn from_shared(bytes: &Bytes) -> Result<Self, UndoError> {
         let mut members = checked_members(bytes)?;
         Ok(match Manifest::parse(&take(&mut members, MANIFEST)?)? {
             Manifest::Medium(manifest) => AnyUndo::Medium(Undo::from_members(manifest, members)?),

@@ -91,7 +91,7 @@ impl FileUndo {
             return Err(UndoError::Checksum(OLD.to_owned()));
         }
         Ok(FileUndo {
-            old,
+            old: old.to_vec(),
             new: manifest.sha256_after,
             about: manifest.about,
         })

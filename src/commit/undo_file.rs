@@ -181,8 +181,8 @@ impl Undo {
         for (index, step) in manifest.steps.into_iter().enumerate() {
             let old = take(&mut members, &format!("step-{index}.old"))?;
             let new = take(&mut members, &format!("step-{index}.new"))?;
-            let old = sectors(&step.sectors, old.into(), sector_size)?;
-            let mut new = sectors(&step.sectors, new.into(), sector_size)?;
+            let old = sectors(&step.sectors, &old, sector_size)?;
+            let mut new = sectors(&step.sectors, &new, sector_size)?;
             let changes = old.into_iter().filter_map(|(lba, old)| {
                 let new = new.remove(&lba)?;
                 Some((lba, SectorChange { old, new }))
@@ -197,7 +197,7 @@ impl Undo {
         let mut preserved = Preserved::new();
         for (partition, runs) in manifest.preserved {
             let content = take(&mut members, &format!("preserved-{partition}.old"))?;
-            preserved.insert(partition, sectors(&runs, content.into(), sector_size)?);
+            preserved.insert(partition, sectors(&runs, &content, sector_size)?);
         }
         let allowed = manifest.allowed.iter().map(|&(first, end)| first..end);
         let allowed = allowed.collect();
@@ -304,10 +304,10 @@ impl<'p, I: Iterator<Item = &'p [u8]>> std::io::Read for Pieces<'p, I> {
 }
 
 /// The members of an undo file by name.
-pub(super) type Members = BTreeMap<String, Vec<u8>>;
+pub(super) type Members = BTreeMap<String, Bytes>;
 
 /// The members of an undo file, whose checksums are right.
-pub(super) fn checked_members(bytes: &[u8]) -> Result<Members, UndoError> {
+pub(super) fn checked_members(bytes: &Bytes) -> Result<Members, UndoError> {
     let members = read_tar(bytes)?;
     check_sums(&members)?;
     Ok(members)
@@ -316,7 +316,7 @@ pub(super) fn checked_members(bytes: &[u8]) -> Result<Members, UndoError> {
 /// Hands the bytes of a member out to the sectors of its runs.
 fn sectors(
     runs: &[(Lba, u64)],
-    bytes: Bytes,
+    bytes: &Bytes,
     sector_size: usize,
 ) -> Result<BTreeMap<Lba, Bytes>, UndoError> {
     let held = bytes.len() / sector_size;
@@ -362,12 +362,12 @@ fn other_file() -> UndoError {
     UndoError::NotAnUndoFile(format!("it does not begin with `{MANIFEST}`"))
 }
 
-fn read_tar(bytes: &[u8]) -> Result<Members, UndoError> {
+fn read_tar(bytes: &Bytes) -> Result<Members, UndoError> {
     let not_one = |error: std::io::Error| UndoError::NotAnUndoFile(error.to_string());
     let mut members = Members::new();
-    let mut archive = tar::Archive::new(bytes);
+    let mut archive = tar::Archive::new(&bytes[..]);
     for entry in archive.entries().map_err(not_one)? {
-        let mut entry = entry.map_err(|error| match members.is_empty() {
+        let entry = entry.map_err(|error| match members.is_empty() {
             true => other_file(),
             false => not_one(error),
         })?;
@@ -379,13 +379,15 @@ fn read_tar(bytes: &[u8]) -> Result<Members, UndoError> {
             )));
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let size = entry.size();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).map_err(not_one)?;
-        if content.len() as u64 != size {
+        let at = entry.raw_file_position();
+        let end = at.checked_add(entry.size());
+        let range = usize::try_from(at)
+            .ok()
+            .zip(end.and_then(|end| usize::try_from(end).ok()));
+        let Some((at, end)) = range.filter(|(_, end)| *end <= bytes.len()) else {
             return Err(UndoError::NotAnUndoFile(format!("`{name}` is cut off")));
-        }
-        if members.insert(name.clone(), content).is_some() {
+        };
+        if members.insert(name.clone(), bytes.slice(at..end)).is_some() {
             return Err(UndoError::Inconsistent(format!("`{name}` is there twice")));
         }
     }
@@ -425,7 +427,7 @@ fn check_sums(members: &Members) -> Result<(), UndoError> {
 }
 
 /// Takes a member out.
-pub(super) fn take(members: &mut Members, name: &str) -> Result<Vec<u8>, UndoError> {
+pub(super) fn take(members: &mut Members, name: &str) -> Result<Bytes, UndoError> {
     members
         .remove(name)
         .ok_or_else(|| UndoError::MissingMember(name.to_owned()))

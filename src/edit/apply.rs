@@ -9,6 +9,7 @@ use super::surroundings::{Surroundings, secret_types};
 use super::{files, harm, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
+use crate::pci::PciAddress;
 use crate::state::State;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
@@ -47,9 +48,10 @@ pub(crate) fn apply_to(
         warnings: before.warnings()?.iter().map(ToString::to_string).collect(),
         ..Edited::default()
     };
-    if edits.iter().any(Edit::judges_owners) {
-        edited.doubtful = before.doubtful();
-    }
+    let aliases = before.aliases();
+    let matters =
+        |at: &Option<PciAddress>| edits.iter().any(|edit| edit.may_be_about(*at, &aliases));
+    edited.doubtful = before.doubts().filter(matters).count();
     let schema = schema_for(state, edits)?;
     let secret_types = match before.store {
         Some(_) => secret_types(state)?,

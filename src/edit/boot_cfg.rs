@@ -52,7 +52,12 @@ pub fn apply_to_boot_cfg(
         return Ok((edited, None));
     }
     edited.changes = changes(before, &after, &asked)?;
-    edited.warnings = recovery_key_warnings(before, &after);
+    let hidden = before.problems.iter();
+    let hidden = hidden.filter(|problem| asked.iter().any(|key| problem.hides(key)));
+    edited.warnings = hidden
+        .map(|problem| format!("{BOOT_CFG}: {problem}; that line is kept as it is"))
+        .chain(recovery_key_warnings(before, &after))
+        .collect();
     edited.texts.push(TextChange {
         path: String::new(),
         before: Guarded::file(BOOT_CFG, String::from_utf8_lossy(before.raw())),

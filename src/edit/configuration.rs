@@ -4,8 +4,9 @@ use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
     Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, Source,
-    aliases_by_address, disagreements, forbidden_sidecars, tie_aliases,
+    aliases_by_address, disagreements, sidecars, tie_aliases,
 };
+use crate::pci::PciAddress;
 use crate::state::{Contents, MemberKind, Rescued, StateError};
 use std::collections::HashMap;
 use std::fmt;
@@ -244,16 +245,15 @@ impl Configuration {
     /// Number of lines that look like passed-through devices but are not of the form that can be
     /// changed, and of rows whose owner cannot be told or is of no spelling that a host is known to read.
     pub fn doubtful(&self) -> usize {
+        self.doubts().count()
+    }
+
+    /// The devices of those lines and rows, as far as their addresses can be told.
+    pub(super) fn doubts(&self) -> impl Iterator<Item = Option<PciAddress>> {
         let notes = self.esx_conf.iter().flat_map(|conf| conf.notes());
-        let lines = notes.filter(|note| note.kind == NoteKind::OddOwner).count();
-        let rows = self.store.iter();
-        let rows = rows.map(|store| {
-            store
-                .odd_rows()
-                .len()
-                .saturating_add(store.doubtful_owners())
-        });
-        rows.fold(lines, usize::saturating_add)
+        let lines = notes.filter(|note| note.kind == NoteKind::OddOwner);
+        let rows = self.store.iter().flat_map(|store| store.doubtful_rows());
+        lines.map(Note::address).chain(rows)
     }
 
     /// Whether the owner of every device that has a row in the ConfigStore can be told. Where not, no
@@ -380,10 +380,13 @@ fn open_store(
     Ok(Some(ConfigStore::open(bytes.to_vec())))
 }
 
-/// A journal beside the store holds changes SQLite has yet to carry over.
+/// Refuses a store whose write-ahead log or rollback journal holds something that SQLite has yet to do.
 fn refuse_sidecars(state: &impl Contents) -> Result<(), EditError> {
-    for name in forbidden_sidecars(CONFIG_STORE) {
-        if state.members()?.iter().any(|member| member.is_at(&name)) {
+    for (name, is_empty) in sidecars(CONFIG_STORE) {
+        if !state.members()?.iter().any(|member| member.is_at(&name)) {
+            continue;
+        }
+        if !state.content(&name)?.is_some_and(is_empty) {
             return Err(EditError::Sidecar { name });
         }
     }

@@ -137,7 +137,7 @@ pub enum EditError {
         limit: usize,
     },
     /// A database with changes waiting beside it.
-    #[error("the state holds {name}: some changes are not in the ConfigStore yet")]
+    #[error("the state holds {name}: SQLite has yet to finish a change of the ConfigStore")]
     Sidecar {
         /// The member.
         name: String,

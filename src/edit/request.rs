@@ -5,7 +5,7 @@ use super::host::HostEdit;
 use super::seal;
 use super::selector::Selector;
 use crate::bank::{BootCfgEdit, KerneloptEdit};
-use crate::ownership::{Owner, RowKey, ValueColumn};
+use crate::ownership::{Alias, Owner, RowKey, ValueColumn};
 use crate::pci::PciAddress;
 
 /// One thing to be changed.
@@ -36,9 +36,19 @@ impl Edit {
         matches!(self, Edit::Kernelopt(_) | Edit::BootCfg(_))
     }
 
-    /// Whether it is about the owners of devices, so that lines which may name one matter to it.
-    pub fn judges_owners(&self) -> bool {
-        matches!(self, Edit::Owner(_))
+    /// Whether a line or row that may pass the device at this address through, or one that cannot be told,
+    /// matters to it: it is about the owner of that device.
+    pub(super) fn may_be_about(&self, at: Option<PciAddress>, aliases: &[Alias]) -> bool {
+        let Edit::Owner(OwnerEdit { devices, .. }) = self else {
+            return false;
+        };
+        at.is_none_or(|at| match devices {
+            Devices::PassedThrough => true,
+            Devices::PassedThroughAt(addresses) => addresses.contains(&at),
+            Devices::Named(selectors) | Devices::NamedOrNew(selectors) => {
+                selectors.iter().any(|it| it.may_mean(at, aliases))
+            }
+        })
     }
 
     /// Whether it claims to give every passed-through device back.

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::error::ErrorKind;
-use crate::ownership::{DeviceOwner, address_in_key, split_virtual_function};
+use crate::ownership::{Alias, DeviceOwner, address_in_key, split_virtual_function};
 use crate::pci::{self, PciAddress, Radix};
 
 /// Most devices listed in a message.
@@ -221,6 +221,23 @@ impl Selector {
         match &self.meaning {
             Meaning::Alias(name) => Some(name),
             Meaning::Raw { .. } | Meaning::Address { .. } => None,
+        }
+    }
+
+    /// Whether the function at this address, or a virtual function of it, may be meant.
+    pub(super) fn may_mean(&self, at: PciAddress, aliases: &[Alias]) -> bool {
+        let place = |a: PciAddress| (a.bus(), a.device(), a.function());
+        match &self.meaning {
+            Meaning::Raw { address, .. } => address.is_none_or(|address| address == at),
+            Meaning::Address {
+                address,
+                any_segment,
+                ..
+            } => *address == at || (*any_segment && place(*address) == place(at)),
+            Meaning::Alias(name) => {
+                let mut places = aliases.iter().filter(|alias| alias.name == *name);
+                places.any(|alias| alias.at.pci().is_none_or(|pci| pci == at))
+            }
         }
     }
 

@@ -110,6 +110,11 @@ pub enum BootCfgProblem {
 }
 
 impl BootCfgProblem {
+    /// Whether it hides a line that seems to set this option.
+    pub fn hides(&self, option: &str) -> bool {
+        matches!(self, BootCfgProblem::Unseen { key, .. } if key.eq_ignore_ascii_case(option))
+    }
+
     /// Line, from 1.
     pub fn line(&self) -> usize {
         match self {

@@ -40,12 +40,14 @@ pub enum OwnershipError {
         key: String,
     },
     /// A line has this key, but not in the exact form, so what ESXi makes of it is not known.
-    #[error("line {line} of esx.conf names `{key}` but is not of the form KEY = \"VALUE\"")]
+    #[error("line {line} of esx.conf names `{key}` but {why}")]
     OddLine {
         /// The key.
         key: String,
         /// Line number, from 1.
         line: usize,
+        /// In which way, as the end of the sentence.
+        why: &'static str,
     },
     /// A device without a line is to be set, and the file's other lines do not tell how to write
     /// its address.

@@ -15,7 +15,7 @@ mod json_span;
 
 pub use bus_address::{Alias, BusAddress};
 pub(crate) use bus_address::{aliases_by_address, tie_aliases};
-pub(crate) use config_store::forbidden_sidecars;
+pub(crate) use config_store::sidecars;
 pub use config_store::{
     Cell, ConfigStore, Row, RowKey, SchemaStore, SecretTypes, StoreChange, ValueColumn,
 };

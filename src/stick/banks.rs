@@ -76,7 +76,9 @@ impl<'m> Stick<'m, '_> {
             edits.push(BootCfgEdit::set("updated", next.to_string()));
         }
         edits.push(BootCfgEdit::set("bootstate", VALID));
-        edits.push(BootCfgEdit::remove("quickboot"));
+        if boot_cfg(partition).is_some_and(|cfg| cfg.quickboot) {
+            edits.push(BootCfgEdit::remove("quickboot"));
+        }
         Ok(edits)
     }
 
@@ -242,8 +244,10 @@ impl<'m> Stick<'m, '_> {
         let mut edits = vec![
             BootCfgEdit::set("updated", updated.to_string()),
             BootCfgEdit::set("bootstate", VALID),
-            BootCfgEdit::remove("quickboot"),
         ];
+        if bank.boot_cfg().quickboot {
+            edits.push(BootCfgEdit::remove("quickboot"));
+        }
         if let (Some(options), Some(own)) = (&bank.boot_cfg().kernelopt, own_uuid) {
             edits.push(BootCfgEdit::set(
                 "kernelopt",

@@ -62,6 +62,9 @@ pub enum Cause {
     /// The undo file, or the medium it is for.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// What an undo of the replaced files alone would lead to.
+    #[error("another bank would boot then")]
+    OtherBankThen,
     /// What an undo would leave is damaged.
     #[error("putting every byte back would damage the medium, so it was changed since: {0}")]
     Unsound(Box<Error>),
@@ -258,6 +261,7 @@ impl Error {
             | Cause::NoneMeanwhile { .. }
             | Cause::OwnWay
             | Cause::Expectation(_)
+            | Cause::OtherBankThen
             | Cause::Verification(_)
             | Cause::Unsound(_)
             | Cause::ChangedSince { .. } => ErrorKind::Refused,

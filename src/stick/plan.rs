@@ -352,7 +352,10 @@ impl Stick<'_, '_> {
         let after = self.open_beside(&overlay)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
         if after.choice() != self.choice() && !task.decides_the_bank() {
-            return Err(fails("another bank would boot".to_owned()));
+            return Err(match task.puts_boot_cfg_back() {
+                true => Cause::OtherBankThen.into(),
+                false => fails("another bank would boot".to_owned()),
+            });
         }
         for bank in banks {
             let slot = after.bank_on(bank.partition);

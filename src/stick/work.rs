@@ -31,6 +31,12 @@ impl Task<'_> {
         matches!(self, Task::Import(_)) && STATE_FILES.into_iter().any(loads)
     }
 
+    /// Whether a boot.cfg is among the files, as none is but where an undo puts it back.
+    pub(super) fn puts_boot_cfg_back(self) -> bool {
+        let is_boot_cfg = |file: &BankFile| file.name.eq_ignore_ascii_case(BOOT_CFG);
+        matches!(self, Task::Files(files) if files.iter().any(is_boot_cfg))
+    }
+
     /// Whether it can change which bank boots.
     pub(super) fn decides_the_bank(self) -> bool {
         matches!(self, Task::Edits(edits) if edits.iter().any(Edit::decides_the_bank))

@@ -179,6 +179,22 @@ fn a_bank_that_passes_devices_through_is_not_used_unasked() {
     assert_eq!(back.code, 0, "{}", back.all());
 }
 
+/// The loader passes over a bank whose quickboot is set, and over no other.
+#[test]
+fn quickboot_is_taken_out_where_it_is_set() {
+    for (value, stays) in [("0", true), ("1", false)] {
+        let stick = Stick::new(GPT);
+        let set = ["bootcfg", "set", "STICK", "quickboot", value];
+        let set = stick.run(&[&set[..], &["--bank", "6"]].concat());
+        assert_eq!(set.code, 0, "{}", set.all());
+        let used = stick.run(&["bank", "use", "6", "STICK", "-y"]);
+        assert_eq!(used.code, 0, "{}", used.all());
+        let get = ["bootcfg", "get", "STICK", "quickboot", "--bank", "6"];
+        let left = stick.run(&get);
+        assert_eq!(left.stdout.contains("quickboot"), stays, "{}", left.all());
+    }
+}
+
 /// A file of another release does not make a bank whole, and no advice says so.
 #[test]
 fn single_files_are_advised_only_of_a_bank_of_the_same_build() {

@@ -146,6 +146,15 @@ impl Host {
         .stdout
     }
 
+    /// Puts a file into a bank, by mtools.
+    pub(crate) fn put_bank_file(&self, partition: u64, name: &str, content: &[u8]) {
+        let file = self.path(name);
+        fs::write(&file, content).unwrap();
+        let mut put = Command::new("mcopy");
+        put.arg("-o").arg("-i").arg(self.bank_at(partition));
+        run(put.arg(file).arg(format!("::{name}")));
+    }
+
     /// Unpacks a bank's configuration with Python and GNU tar; the directory.
     pub(crate) fn unpacked(&self, partition: u64, name: &str) -> PathBuf {
         let tgz = self.path(&format!("{name}.state.tgz"));

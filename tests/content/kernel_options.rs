@@ -10,6 +10,29 @@ fn options(host: &Host) -> Vec<(u64, String)> {
     banks.map(of).collect()
 }
 
+/// A person sees options in such a line, and the loader does not.
+#[test]
+fn a_line_that_the_loader_does_not_see_is_said_to_be_none() {
+    let host = Host::new("esxi67-4kn");
+    let boot_cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+    let hidden = boot_cfg.replace("kernelopt=", "kernelopt =");
+    assert_ne!(hidden, boot_cfg);
+    host.put_bank_file(5, "BOOT.CFG", hidden.as_bytes());
+    let says = "does not see kernelopt because of a space before the =";
+    for arguments in [
+        &["kernelopt", "show", "STICK"][..],
+        &["bootcfg", "get", "STICK", "kernelopt"],
+        &["kernelopt", "modify", "STICK", "-a", "one=1", "--no-undo"],
+        &["bootcfg", "set", "STICK", "kernelopt", "two=2", "--no-undo"],
+    ] {
+        let ran = host.run(&[arguments, &["--bank", "5"]].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
+    }
+    let after = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
+    assert_eq!(after, format!("{hidden}kernelopt=two=2\n"));
+}
+
 #[test]
 fn options_change_and_no_other_byte_of_boot_cfg() {
     for profile in [

@@ -442,11 +442,8 @@ fn of_several_states_that_are_loaded_the_last_that_holds_anything_is_copied() {
     let mut empty = Command::new("tar");
     empty.args(["-czf", "LOCAL.TGZ", "-T", "/dev/null"]);
     run(empty.current_dir(host.path("")));
-    let mut put = Command::new("mcopy");
-    put.arg("-i")
-        .arg(host.bank_at(6))
-        .arg(host.path("LOCAL.TGZ"));
-    run(put.arg("::LOCAL.TGZ"));
+    let empty = fs::read(host.path("LOCAL.TGZ")).unwrap();
+    host.put_bank_file(6, "LOCAL.TGZ", &empty);
     let ran = host.run(&["state", "copy", "6", "5", "STICK", "-y", "--no-undo"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
@@ -456,4 +453,33 @@ fn of_several_states_that_are_loaded_the_last_that_holds_anything_is_copied() {
         ran.stderr
     );
     assert!(host.bank_file(5, "STATE.TGZ") == kept);
+}
+
+/// Modules of real hosts are larger than any state unpacks to: the limit of that is none for them.
+#[test]
+fn a_large_module_is_copied_compared_taken_out_and_put_back() {
+    let host = Host::new("esxi67-usb-passthru");
+    let large = vec![0x5a; 3 << 20];
+    let limit = ["--max-unpacked", "2M"];
+    host.put_bank_file(5, "LARGE.V00", &large);
+    let before = host.bytes();
+    let differs = host.run(&[&["diff", "--banks", "STICK"], &limit[..]].concat());
+    assert_eq!(differs.code, 1, "{}", differs.stderr);
+    assert!(
+        differs.stdout.to_lowercase().contains("large.v00"),
+        "{}",
+        differs.stdout
+    );
+    let copy = ["bank", "copy", "5", "6", "STICK", "-z", "undo"];
+    host.done(&[&copy, &limit[..]].concat());
+    assert!(host.bank_file(6, "LARGE.V00") == large);
+    let get = ["get", "STICK", "bank6:large.v00", "taken.v00"];
+    host.done(&[&get, &limit[..]].concat());
+    assert!(fs::read(host.path("taken.v00")).unwrap() == large);
+    host.done(&[&["undo", "undo", "STICK"], &limit[..]].concat());
+    assert!(host.bytes() == before);
+    let put = ["put", "STICK", "taken.v00", "bank6:large.v00", "--no-undo"];
+    host.done(&[&put, &limit[..]].concat());
+    assert!(host.bank_file(6, "LARGE.V00") == large);
+    assert_eq!(host.run(&["verify", "STICK"]).code, 0);
 }

@@ -81,7 +81,20 @@ fn a_doubtful_owner_line_matters_to_edits_of_owners_alone() {
             assert_eq!(ran.object()["outcome"], outcome);
         }
     }
-    assert_eq!(scene.run(&["fix"]).code, 6);
+    let set = |address: &str| {
+        let arguments = ["pci", "set", target, "-y", "-d", address, "-e", "false"];
+        Ran::new(scene.command(&["--json"]).args(arguments))
+    };
+    for outcome in ["changed", "unchanged"] {
+        let ran = set("0000:00:14.0");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(ran.object()["outcome"], outcome);
+        assert!(ran.stderr.contains("line 1 looks like"), "{ran:?}");
+    }
+    assert_eq!(set("0000:00:1d.0").code, 0);
+    let of_that_line = set("0000:00:1d.0");
+    assert_eq!(of_that_line.code, 4, "{of_that_line:?}");
+    assert_eq!(scene.run(&["fix"]).code, 4);
     let again = scene.run(&["fix"]);
     assert_eq!(again.code, 4, "{again:?}");
     assert!(again.stderr.contains("that may be wrong"), "{again:?}");

@@ -133,10 +133,11 @@ fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let mut there = Vec::new();
     let limit = LARGEST.saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut there)?;
-    let Ok(there) = AnyUndo::from_bytes(&there) else {
+    let Ok(there) = AnyUndo::from_shared(&there.into()) else {
         return Ok(false);
     };
-    let new = undo.to_bytes().and_then(|new| AnyUndo::from_bytes(&new));
+    let new = undo.to_bytes();
+    let new = new.and_then(|new| AnyUndo::from_shared(&new.into()));
     Ok(there.does_the_same(&new.map_err(io::Error::other)?))
 }
 

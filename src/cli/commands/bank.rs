@@ -45,8 +45,8 @@ Examples:
   bootbank bank use 5 stick.img
   bootbank bank use 6 -n --diff stick.img
 
-Changes `updated` and `bootstate` in that bank's boot.cfg, and nothing else. A bank that would not \
-start the host is refused.")]
+Changes `updated` and `bootstate` in that bank's boot.cfg, takes `quickboot` out where it is set, and \
+changes nothing else. A bank that would not start the host is refused.")]
 #[command(mut_arg("sticks", about_banks))]
 pub struct Use {
     /// Number of the bank's partition

@@ -140,6 +140,7 @@ fn settings(
         if let Some(key) = &args.key {
             let known = boot_cfg.setting(key);
             known.map_err(|error| Error::from(EditError::from(error)))?;
+            session.warn_of_hidden(slot.partition, boot_cfg, key);
         }
         let is_asked = |found: &&str| {
             let asked = args.key.as_deref();

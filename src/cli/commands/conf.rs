@@ -254,6 +254,12 @@ fn settings(
     let behind = || state.missing(partition);
     let found = found.ok_or_else(|| behind().unwrap_or_else(|| inside(missing().into())))?;
     let conf = EsxConf::parse(found.bytes).map_err(|error| inside(error.into()))?;
+    if let Some(key) = asked.typed
+        && conf.get(key).is_none()
+    {
+        conf.check_exact(key)
+            .map_err(|error| inside(error.into()))?;
+    }
     let entries = conf.entries().filter(|entry| (asked.fits)(entry.key));
     let entries = entries.map(|entry| {
         let value = Guarded::named(entry.key, entry.value);

@@ -82,7 +82,9 @@ impl Run for Show {
             chosen.sort_by_key(|slot| slot.partition);
             let mut banks = Vec::new();
             for slot in chosen {
-                let kernelopt = slot.opened()?.boot_cfg().kernelopt.as_deref();
+                let boot_cfg = slot.opened()?.boot_cfg();
+                session.warn_of_hidden(slot.partition, boot_cfg, "kernelopt");
+                let kernelopt = boot_cfg.kernelopt.as_deref();
                 let gate = session.ui.gate();
                 let kernelopt =
                     kernelopt.map(|options| gate.text(&Guarded::of(options)).into_owned());

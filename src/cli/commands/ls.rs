@@ -206,13 +206,24 @@ fn is_below(path: &str, directory: &str) -> bool {
     }
 }
 
+fn name_or_number(name: &str, number: u64) -> String {
+    match name {
+        "" => number.to_string(),
+        name => name.to_owned(),
+    }
+}
+
 fn member_entry(member: &Member, condition: Option<Condition>) -> ListEntry {
     let link = String::from_utf8_lossy(&member.link_name).into_owned();
     ListEntry {
         path: member.path().into_owned(),
         size: member.size as u64,
         mode: Some(format!("{:04o}", member.mode)),
-        owner: Some(format!("{}:{}", member.uname, member.gname)),
+        owner: Some(format!(
+            "{}:{}",
+            name_or_number(&member.uname, member.uid),
+            name_or_number(&member.gname, member.gid)
+        )),
         mtime: Some(member.mtime),
         kind: match member.kind {
             MemberKind::Regular | MemberKind::Contiguous => "file",

@@ -279,6 +279,12 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
                 quoted(path)
             ));
         }
+        StateError::Archive {
+            source: ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. },
+            ..
+        } => {
+            "nothing was written; no host writes such records: unpack the archive, pack it again with tar --format=gnu, and put it in with `bootbank state import`"
+        }
         StateError::NoKeyBeside { .. } => {
             "put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"
         }

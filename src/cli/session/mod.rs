@@ -15,6 +15,7 @@ pub use targets::{
     MaybeTargets, TargetArgs, about_banks, distinct, for_each, look_at_each, once_each, usual_jobs,
 };
 
+use crate::bank::BootCfg;
 use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
@@ -114,6 +115,15 @@ struct Shown<'a, T> {
 }
 
 impl Session {
+    /// Says which lines of the boot.cfg of a bank seem to set `option` and are not seen by the loader.
+    pub fn warn_of_hidden(&self, partition: u32, boot_cfg: &BootCfg, option: &str) {
+        let hidden = boot_cfg.problems.iter().filter(|it| it.hides(option));
+        for problem in hidden {
+            self.ui
+                .warn(&format!("bank {partition}: boot.cfg {problem}"));
+        }
+    }
+
     /// This machine and its devices.
     pub fn bench(&self) -> &Bench {
         self.bench.get_or_init(|| Bench::of(&self.host))

@@ -233,10 +233,23 @@ pub enum StoreChange {
     },
 }
 
-/// The files that must not lie beside a store called `name`: they hold changes SQLite
-/// has yet to carry over, so the store alone is not what the host would read.
-pub(crate) fn forbidden_sidecars(name: &str) -> [String; 2] {
-    ["-wal", "-journal"].map(|suffix| format!("{name}{suffix}"))
+/// Whether the content of a file beside a store leaves SQLite nothing to do.
+pub(crate) type IsEmpty = fn(&[u8]) -> bool;
+
+/// The files that make a store called `name` another than it looks, each with whether its content leaves
+/// SQLite nothing to do: a write-ahead log holds changes that are not in the store yet, and a rollback journal
+/// what an unfinished change is to be undone by. A log without a frame has none, and neither has a journal
+/// that is empty or whose header was zeroed at the end of the change (SQLite's file format, 3 and 4.1).
+pub(crate) fn sidecars(name: &str) -> [(String, IsEmpty); 2] {
+    const WAL_HEADER: usize = 32;
+    const JOURNAL_HEADER: usize = 28;
+    [
+        (format!("{name}-wal"), |wal| wal.len() <= WAL_HEADER),
+        (format!("{name}-journal"), |journal| {
+            let mut header = journal.iter().take(JOURNAL_HEADER);
+            header.all(|&byte| byte == 0)
+        }),
+    ]
 }
 
 impl ConfigStore {

@@ -52,11 +52,13 @@ impl ConfigStore {
             .collect()
     }
 
-    /// Number of rows with an owner that is neither of the two the host knows. How it reads such a one is
-    /// not known: it may pass the device through, and is kept as it is.
-    pub fn doubtful_owners(&self) -> usize {
-        let doubtful = |row: &&Row| doubtful_owners(row).next().is_some();
-        self.pci_devices().filter(doubtful).count()
+    /// The devices, as far as their addresses can be told, whose rows cannot be read, or have an owner that is
+    /// neither of the two the host knows. How it reads such a one is not known: it may pass the device through,
+    /// and is kept as it is.
+    pub fn doubtful_rows(&self) -> impl Iterator<Item = Option<PciAddress>> {
+        let doubtful = |row: &&Row| device(row).is_err() || doubtful_owners(row).next().is_some();
+        let rows = self.pci_devices().filter(doubtful);
+        rows.map(|row| PciAddress::from_sbdf(&row.key.identifier))
     }
 
     fn pci_devices(&self) -> impl Iterator<Item = &Row> {

@@ -76,7 +76,7 @@ impl EsxConf {
         keys: &[&str],
         despite_doubt: bool,
     ) -> Result<EsxConf, OwnershipError> {
-        self.refuse_odd_lines(keys, |odd| odd.is_doubtful && !despite_doubt)?;
+        self.refuse_odd_lines(keys, |odd| odd.is_doubtful() && !despite_doubt)?;
         self.set_exact_lines(keys, Owner::Vmkernel)
     }
 
@@ -88,10 +88,7 @@ impl EsxConf {
         let wanted: HashSet<&str> = keys.iter().copied().collect();
         let mut odd = self.odd.iter().filter(|odd| is_in_the_way(odd));
         match odd.find(|odd| wanted.contains(odd.key.as_str())) {
-            Some(odd) => Err(OwnershipError::OddLine {
-                key: super::shortened(&odd.key),
-                line: odd.number,
-            }),
+            Some(odd) => Err(odd.refused()),
             None => Ok(()),
         }
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hasher as _;
 use std::ops::Range;
 
-use super::{EsxConf, OwnershipError, check_key, check_value, shortened};
+use super::{EsxConf, OddLine, OwnershipError, check_key, check_value, shortened};
+use crate::bytes::line_ending;
 
 impl EsxConf {
     /// Sets `key`. Where it exists, the value of every line that has it is replaced and nothing
@@ -87,11 +88,11 @@ impl EsxConf {
         self.spliced(edits.collect())
     }
 
-    /// The number of the first odd line for each key that is asked about.
-    fn odd_lines(&self, wanted: impl Fn(&str) -> bool) -> HashMap<&str, usize> {
+    /// The first odd line for each key that is asked about.
+    fn odd_lines(&self, wanted: impl Fn(&str) -> bool) -> HashMap<&str, &OddLine> {
         let mut found = HashMap::new();
         for odd in self.odd.iter().filter(|odd| wanted(&odd.key)) {
-            found.entry(odd.key.as_str()).or_insert(odd.number);
+            found.entry(odd.key.as_str()).or_insert(odd);
         }
         found
     }
@@ -106,10 +107,10 @@ impl EsxConf {
                 Some(line) => self.slice(line),
                 None => self.as_bytes(),
             };
-            let ending = if before.ends_with(b"\r\n") {
-                "\r\n"
-            } else {
-                "\n"
+            let ending = match before.ends_with(b"\n") {
+                true if before.ends_with(b"\r\n") => "\r\n",
+                true => "\n",
+                false => line_ending(self.as_bytes()),
             };
             let at = neighbour
                 .as_ref()
@@ -118,7 +119,7 @@ impl EsxConf {
             let ended = begun.insert(at, ()).is_some();
             let lead = match ended || before.is_empty() || before.ends_with(b"\n") {
                 true => "",
-                false => "\n",
+                false => ending,
             };
             (at..at, format!("{lead}{key} = \"{value}\"{ending}"))
         };
@@ -142,14 +143,8 @@ impl EsxConf {
     }
 }
 
-fn refuse_odd(odd: &HashMap<&str, usize>, key: &str) -> Result<(), OwnershipError> {
-    match odd.get(key) {
-        Some(line) => Err(OwnershipError::OddLine {
-            key: shortened(key),
-            line: *line,
-        }),
-        None => Ok(()),
-    }
+fn refuse_odd(odd: &HashMap<&str, &OddLine>, key: &str) -> Result<(), OwnershipError> {
+    odd.get(key).map_or(Ok(()), |line| Err(line.refused()))
 }
 
 /// The last line below each path, by the hash of the path: a key of 8191 bytes can have as many

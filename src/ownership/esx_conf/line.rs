@@ -50,6 +50,16 @@ impl NoteKind {
         !self.concerns_an_owner()
     }
 
+    /// Why it is not of the exact form: ends the sentence "line N names KEY but ...".
+    pub(super) fn why_odd(self) -> &'static str {
+        match self {
+            NoteKind::NotUtf8 => "is not UTF-8 text",
+            NoteKind::StrayQuote => "has a stray quote in its value",
+            NoteKind::TooLong => "has a key or value of more than 8191 bytes",
+            _ => "is not of the form KEY = \"VALUE\"",
+        }
+    }
+
     /// A fragment that ends the sentence "line N ...".
     pub fn as_str(self) -> &'static str {
         match self {

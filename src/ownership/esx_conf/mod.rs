@@ -18,6 +18,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::OwnershipError;
+use crate::pci::PciAddress;
 pub use line::NoteKind;
 use line::{Line, MAX_FIELD, Parsed};
 
@@ -95,6 +96,14 @@ pub struct Note {
     pub text: String,
 }
 
+impl Note {
+    /// The PCI function that the line names, whatever it says of it; `None` where that cannot be told.
+    pub fn address(&self) -> Option<PciAddress> {
+        let (_, behind) = self.text.split_once("/device/")?;
+        PciAddress::from_key(behind.split('/').next()?)
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = self.kind.as_str();
@@ -107,8 +116,23 @@ impl fmt::Display for Note {
 struct OddLine {
     number: usize,
     key: String,
+    kind: NoteKind,
+}
+
+impl OddLine {
     /// Whether it may pass a device through.
-    is_doubtful: bool,
+    fn is_doubtful(&self) -> bool {
+        self.kind == NoteKind::OddOwner
+    }
+
+    /// Why nothing is done with its key.
+    fn refused(&self) -> OwnershipError {
+        OwnershipError::OddLine {
+            key: shortened(&self.key),
+            line: self.number,
+            why: self.kind.why_odd(),
+        }
+    }
 }
 
 impl EsxConf {
@@ -160,7 +184,7 @@ impl EsxConf {
                 self.note(number, kind, line);
                 if let Some(key) = key {
                     self.odd.push(OddLine {
-                        is_doubtful: kind == NoteKind::OddOwner,
+                        kind,
                         number,
                         key: key.to_owned(),
                     });
@@ -229,7 +253,16 @@ impl EsxConf {
 
     /// Whether a line that is not of the exact form begins with `key`.
     pub(crate) fn has_odd_line(&self, key: &str) -> bool {
-        self.odd.iter().any(|odd| odd.key == key)
+        self.check_exact(key).is_err()
+    }
+
+    /// Refuses a key with which a line begins that is not of the exact form.
+    ///
+    /// # Errors
+    /// [`OwnershipError::OddLine`].
+    pub fn check_exact(&self, key: &str) -> Result<(), OwnershipError> {
+        let mut odd = self.odd.iter().filter(|odd| odd.key == key);
+        odd.next().map_or(Ok(()), |odd| Err(odd.refused()))
     }
 
     fn lines_with<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Line> {

@@ -295,7 +295,7 @@ fn a_key_that_also_stands_in_an_odd_line_is_not_changed() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(
         error.to_string(),
-        "line 2 of esx.conf names `/device/000:26.7/owner` but is not of the form KEY = \"VALUE\""
+        "line 2 of esx.conf names `/device/000:26.7/owner` but has a stray quote in its value"
     );
     assert_eq!(file.unset("/device/000:26.7/owner").unwrap_err(), error);
     assert_eq!(file.set("/device/000:26.7/owner", "x").unwrap_err(), error);

@@ -215,6 +215,28 @@ fn a_run_that_was_cut_can_be_made_again_with_the_same_undo_file() {
     }
 }
 
+/// The files of an earlier change alone would put another bank back than the one that was chosen.
+#[test]
+fn an_undo_of_files_alone_that_would_make_another_bank_boot_says_so() {
+    let place = Place::new();
+    place.copy(IMAGE, "a.img");
+    place
+        .run(&["bank", "use", "6", "a.img", "-y", "-z", "use.undo"])
+        .expect(0);
+    let later = ["conf", "set", "a.img", "/a/b", "c", "--bank", "6"];
+    place
+        .run(&[&later[..], &["-z", "later.undo"]].concat())
+        .expect(0);
+    let before = place.read("a.img");
+    let refused = place.run(&["undo", "use.undo"]).expect(3);
+    let told = refused.stderr();
+    assert!(told.contains("another bank would boot then"), "{told}");
+    assert!(told.contains("undo that first"), "{told}");
+    assert_eq!(place.read("a.img"), before);
+    place.run(&["undo", "later.undo"]).expect(0);
+    place.run(&["undo", "use.undo"]).expect(0);
+}
+
 /// The line that is printed is run by a shell.
 #[test]
 fn the_line_that_undoes_a_change_works_for_any_name() {

@@ -8,6 +8,7 @@ use crate::commit::{AnyUndo, UndoSummary};
 use crate::partition::PartitionTable;
 use crate::stick::Error;
 use crate::target::Kind;
+use bytes::Bytes;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileTypeExt as _;
@@ -18,7 +19,7 @@ use std::path::Path;
 /// # Errors
 /// As [`read`] and [`parse`]. A medium that was named in its place is said to be that.
 pub fn open(session: &Session, path: &Path) -> Result<AnyUndo, Failure> {
-    let undo = parse(path, &read(path)?);
+    let undo = parse(path, &read(path)?.into());
     undo.map_err(|failure| match is_target(session, path) {
         Some(what) => of_target(failure, path, what),
         None => failure,
@@ -29,8 +30,8 @@ pub fn open(session: &Session, path: &Path) -> Result<AnyUndo, Failure> {
 ///
 /// # Errors
 /// Each way the bytes can be something else.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<AnyUndo, Failure> {
-    let undo = AnyUndo::from_bytes(bytes);
+pub fn parse(path: &Path, bytes: &Bytes) -> Result<AnyUndo, Failure> {
+    let undo = AnyUndo::from_shared(bytes);
     Ok(undo.map_err(|error| Error::from(error).in_file(path.display().to_string()))?)
 }
 

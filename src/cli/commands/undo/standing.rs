@@ -184,7 +184,7 @@ pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
 /// The undo file cannot be read, or is not for such a target.
 fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<Standing, Failure> {
     let bytes = file::read(&file.path)?;
-    match (file::parse(&file.path, &bytes)?, now) {
+    match (file::parse(&file.path, &bytes.into())?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
             Ok(standing(*medium, &undo, settings))

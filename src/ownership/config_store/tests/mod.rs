@@ -520,13 +520,18 @@ fn times_past_the_year_9999_are_refused() {
 }
 
 #[test]
-fn a_write_ahead_log_or_journal_beside_the_store_is_named() {
-    let names = forbidden_sidecars("var/lib/vmware/configstore/backup/current-store-1");
+fn a_write_ahead_log_or_journal_beside_the_store_counts_where_something_is_in_it() {
+    let [(wal, is_empty_wal), (journal, is_empty_journal)] =
+        sidecars("var/lib/vmware/configstore/backup/current-store-1");
     assert_eq!(
-        names,
+        [wal, journal],
         [
             "var/lib/vmware/configstore/backup/current-store-1-wal",
             "var/lib/vmware/configstore/backup/current-store-1-journal"
         ]
     );
+    assert!(is_empty_wal(b"") && is_empty_wal(&[1; 32]) && !is_empty_wal(&[1; 33]));
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let hot = [&magic[..], &[0; 504]].concat();
+    assert!(is_empty_journal(b"") && is_empty_journal(&[0; 512]) && !is_empty_journal(&hot));
 }
