@@ -93,7 +93,7 @@ fn a_full_disk_under_it_stops_the_change_before_its_first_write() {
     assert_eq!(object["error"]["kind"], "refused");
     assert_eq!(object["undo"], serde_json::Value::Null);
     run.says("cannot write the undo file")
-        .says("nothing was changed");
+        .says("nothing was written");
     assert_eq!(sha256(&image), before);
     assert!(!undo.exists(), "no half of one");
 }

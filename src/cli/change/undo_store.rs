@@ -181,7 +181,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     let text = format!("cannot write the undo file {}: {error}", path.display());
-    let nothing = "nothing was changed";
+    let nothing = "nothing was written";
     match error.kind() {
         AlreadyExists => Failure::refused(text).hint(format!(
             "{nothing}; undo files are never overwritten, so name another with -z FILE"
