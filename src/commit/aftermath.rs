@@ -2,22 +2,69 @@
 //!
 //! Each bank is told by the sectors that decide what it holds, read again past the caches of this machine.
 
-use super::outcome::Holds;
-use super::run::Fault;
+use super::outcome::{Failure, Holds, Operation};
 use super::write_set::runs;
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 
 /// A tear leaves whole words of this many bytes.
 const WORD: usize = 8;
 
+/// A failure before it is known where in the set it happened.
+pub(super) struct Fault {
+    operation: Operation,
+    /// The first sector concerned; none for a sync.
+    lba: Option<Lba>,
+    /// How many sectors from there on are concerned.
+    sectors: u64,
+    source: io::Error,
+}
+
+impl Fault {
+    pub(super) fn new(operation: Operation, lba: Option<Lba>, source: io::Error) -> Self {
+        Fault {
+            operation,
+            lba,
+            sectors: 1,
+            source,
+        }
+    }
+
+    /// The same, of that many sectors.
+    pub(super) fn of(self, sectors: u64) -> Self {
+        Fault { sectors, ..self }
+    }
+
+    /// The failure it is in the step of this index, and what the banks hold since.
+    pub(super) fn at(
+        self,
+        medium: &dyn WriteAt,
+        set: &WriteSet,
+        index: usize,
+        step: &Step,
+    ) -> Failure {
+        Failure {
+            operation: self.operation,
+            step: index,
+            steps: set.steps().len(),
+            phase: step.phase,
+            partition: step.partition,
+            lba: self.lba,
+            holds: what_banks_hold(medium, set, index),
+            worn: worn(step, &self),
+            source: self.source,
+        }
+    }
+}
+
 /// The sectors that another run may pass over: those that were written or compared when it failed, and all
 /// of the step where it was the sync. None where the fault is not that of some sectors: the medium is gone,
 /// or what holds an image is full or lets no file grow.
-pub(super) fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
+fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
     const OF_ALL: [Errno; 5] = [
         Errno::NODEV,
         Errno::NXIO,
@@ -87,11 +134,7 @@ enum Stage {
 }
 
 /// Reads the sectors of each bank again that decide what it holds, and says what that is.
-pub(super) fn what_banks_hold(
-    medium: &dyn WriteAt,
-    set: &WriteSet,
-    failed: usize,
-) -> Vec<(u32, Holds)> {
+fn what_banks_hold(medium: &dyn WriteAt, set: &WriteSet, failed: usize) -> Vec<(u32, Holds)> {
     let history = History::of(set, failed);
     let mut holds: Vec<(u32, Holds)> = Vec::new();
     for (index, step) in set.steps().iter().enumerate() {

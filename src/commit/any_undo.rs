@@ -62,6 +62,19 @@ impl AnyUndo {
     }
 }
 
+impl Undo {
+    /// Reads an undo file back, checking every checksum.
+    ///
+    /// # Errors
+    /// Each way the bytes can be something else has its own [`UndoError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
+        match AnyUndo::from_bytes(bytes)? {
+            AnyUndo::Medium(undo) => Ok(undo),
+            AnyUndo::File(_) => Err(UndoError::Format(file::FORMAT.to_owned())),
+        }
+    }
+}
+
 /// What an undo file says of itself, read without its content and without checksums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -127,14 +140,7 @@ mod tests {
     use super::*;
     use crate::commit::digest;
     use crate::commit::file::FORMAT;
-
-    fn undo() -> FileUndo {
-        FileUndo {
-            old: b"old".to_vec(),
-            new: digest(b"new"),
-            about: BTreeMap::from([("target".to_owned(), "state.tgz".to_owned())]),
-        }
-    }
+    use crate::commit::file::tests::undo;
 
     #[test]
     fn an_undo_file_comes_back_as_it_was() {

@@ -114,10 +114,10 @@ impl FileUndo {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn undo() -> FileUndo {
+    pub(crate) fn undo() -> FileUndo {
         FileUndo {
             old: b"old".to_vec(),
             new: digest(b"new"),

@@ -32,8 +32,8 @@
 //! of a write, a sync or a comparison ends the run at once; nothing is tried twice, because after a
 //! failed sync the kernel may have forgotten what was dirty.
 
-use super::aftermath::{what_banks_hold, worn};
-use super::outcome::{CommitError, Committed, Failure, Holds, Operation};
+use super::aftermath::Fault;
+use super::outcome::{CommitError, Committed, Holds, Operation};
 use super::{Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
 use bytes::Bytes;
@@ -149,7 +149,7 @@ fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, F
         let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
         medium
             .write_at(&run.bytes, offset)
-            .map_err(|source| Fault::of_run(Operation::Write, &run, set, source))?;
+            .map_err(|source| fault_of_run(Operation::Write, &run, set, source))?;
         bytes += run.bytes.len() as u64;
     }
     medium
@@ -161,12 +161,19 @@ fn carry_out(medium: &dyn WriteAt, set: &WriteSet, step: &Step) -> Result<u64, F
     Ok(bytes)
 }
 
+/// A fault of all sectors of a run.
+fn fault_of_run(operation: Operation, run: &Run, set: &WriteSet, source: io::Error) -> Fault {
+    let bytes = run.bytes.len() as u64;
+    let sectors = bytes / u64::from(set.sector_size().max(1));
+    Fault::new(operation, Some(run.lba), source).of(sectors)
+}
+
 fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Fault> {
     let mut now = vec![0; run.bytes.len()];
     let offset = set.offset_of(run.lba).unwrap_or(u64::MAX);
     medium
         .read_back(&mut now, offset)
-        .map_err(|source| Fault::of_run(Operation::ReadBack, run, set, source))?;
+        .map_err(|source| fault_of_run(Operation::ReadBack, run, set, source))?;
     match first_difference(&now, &run.bytes, set.sector_size()) {
         None => Ok(()),
         Some(index) => Err(Fault::new(
@@ -174,50 +181,6 @@ fn read_back(medium: &dyn WriteAt, set: &WriteSet, run: &Run) -> Result<(), Faul
             Some(run.lba.saturating_add(index)),
             io::Error::other("the medium did not keep what was written"),
         )),
-    }
-}
-
-/// A failure before it is known where in the set it happened.
-pub(super) struct Fault {
-    operation: Operation,
-    /// The first sector concerned; none for a sync.
-    pub(super) lba: Option<Lba>,
-    /// How many sectors from there on are concerned.
-    pub(super) sectors: u64,
-    pub(super) source: io::Error,
-}
-
-impl Fault {
-    fn new(operation: Operation, lba: Option<Lba>, source: io::Error) -> Self {
-        Fault {
-            operation,
-            lba,
-            sectors: 1,
-            source,
-        }
-    }
-
-    /// The same, of all sectors of a run.
-    fn of_run(operation: Operation, run: &Run, set: &WriteSet, source: io::Error) -> Self {
-        let bytes = run.bytes.len() as u64;
-        Fault {
-            sectors: bytes / u64::from(set.sector_size().max(1)),
-            ..Fault::new(operation, Some(run.lba), source)
-        }
-    }
-
-    fn at(self, medium: &dyn WriteAt, set: &WriteSet, index: usize, step: &Step) -> Failure {
-        Failure {
-            operation: self.operation,
-            step: index,
-            steps: set.steps().len(),
-            phase: step.phase,
-            partition: step.partition,
-            lba: self.lba,
-            holds: what_banks_hold(medium, set, index),
-            worn: worn(step, &self),
-            source: self.source,
-        }
     }
 }
 

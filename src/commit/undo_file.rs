@@ -17,7 +17,7 @@
 
 use super::undo::FORMAT;
 use super::write_set::runs;
-use super::{AnyUndo, Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet, file};
+use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
 use crate::medium::Lba;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -141,17 +141,6 @@ impl Undo {
         };
         serde_json::to_vec_pretty(&manifest)
             .map_err(|error| UndoError::Inconsistent(error.to_string()))
-    }
-
-    /// Reads an undo file back, checking every checksum.
-    ///
-    /// # Errors
-    /// Each way the bytes can be something else has its own [`UndoError`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, UndoError> {
-        match AnyUndo::from_bytes(bytes)? {
-            AnyUndo::Medium(undo) => Ok(undo),
-            AnyUndo::File(_) => Err(UndoError::Format(file::FORMAT.to_owned())),
-        }
     }
 
     /// Reads the members of an undo file back, whose checksums are right.
