@@ -45,8 +45,8 @@ impl AnyUndo {
         }
     }
 
-    /// Whether another one puts back the same content of the same target. When and by what command each
-    /// was made does not matter.
+    /// Whether another one puts the same content in the place of the same. Which target each is for, when and by
+    /// what command it was made does not matter.
     pub fn does_the_same(&self, other: &AnyUndo) -> bool {
         match (self, other) {
             (AnyUndo::Medium(one), AnyUndo::Medium(other)) => {

@@ -383,10 +383,17 @@ fn open_store(
 /// Refuses a store whose write-ahead log or rollback journal holds something that SQLite has yet to do.
 fn refuse_sidecars(state: &impl Contents) -> Result<(), EditError> {
     for (name, is_empty) in sidecars(CONFIG_STORE) {
-        if !state.members()?.iter().any(|member| member.is_at(&name)) {
+        let mut beside = state
+            .members()?
+            .iter()
+            .filter(|it| it.is_at(&name))
+            .peekable();
+        if beside.peek().is_none() {
             continue;
         }
-        if !state.content(&name)?.is_some_and(is_empty) {
+        // What a link leads to is not looked at.
+        let are_files = beside.all(|member| member.kind == MemberKind::Regular);
+        if !are_files || !state.content(&name)?.is_some_and(is_empty) {
             return Err(EditError::Sidecar { name });
         }
     }

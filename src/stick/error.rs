@@ -105,6 +105,16 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The files of a bank together are more than is held at a time to copy them.
+    #[error(
+        "the files of the bank have {bytes} bytes together, more than the limit of {limit} for a copy"
+    )]
+    HeldTogether {
+        /// Of all files.
+        bytes: u64,
+        /// In bytes.
+        limit: u64,
+    },
     /// The table of the loader is broken, or leads to no bank, and another one is whole.
     #[error("{error}; {other}")]
     OtherTable {
@@ -239,7 +249,7 @@ impl Error {
             Cause::Unopened(error) => error.kind(),
             Cause::OtherTable { error, .. } | Cause::NothingLeft { error, .. } => error.kind(),
             Cause::TooManyBanks { .. } | Cause::Installer(_) => ErrorKind::Unsupported,
-            Cause::UnpackedTogether { .. } => ErrorKind::Refused,
+            Cause::UnpackedTogether { .. } | Cause::HeldTogether { .. } => ErrorKind::Refused,
             Cause::OnlyLoader
             | Cause::NoBank(_)
             | Cause::OtherType(_)

@@ -62,7 +62,8 @@ impl Stick<'_, '_> {
         let Some((old, new)) = old.zip(after.shown_state(new_slot).ok()) else {
             return;
         };
-        let bytes = |stick: &Stick<'_, '_>, slot, file: &StateFile| stick.read(slot, &file.entry);
+        let bytes =
+            |stick: &Stick<'_, '_>, slot, file: &StateFile| stick.read_state_file(slot, file);
         let same = bytes(self, old_slot, old).ok() == bytes(after, new_slot, new).ok();
         if same && old_slot.release() == new_slot.release() {
             return;

@@ -294,7 +294,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// # Errors
     /// The bank's own error, a file that cannot be read, an archive that is damaged.
     pub fn open_state(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Arc<State>, Error> {
-        let bytes = self.read_within(slot, &file.entry, self.settings.limits.max_unpacked)?;
+        let bytes = self.read_state_file(slot, file)?;
         self.state_of(slot, &file.name, bytes)
     }
 
@@ -328,6 +328,11 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// The bank's own error, or a chain that cannot be followed or read.
     pub fn read(&self, slot: &Slot<'m>, entry: &Entry) -> Result<Vec<u8>, Error> {
         self.read_within(slot, entry, self.settings.limits.max_file())
+    }
+
+    /// The same of a state file, which as it is may be no larger than what it unpacks to.
+    fn read_state_file(&self, slot: &Slot<'m>, file: &StateFile) -> Result<Vec<u8>, Error> {
+        self.read_within(slot, &file.entry, self.settings.limits.max_unpacked)
     }
 
     fn read_within(&self, slot: &Slot<'m>, entry: &Entry, limit: u64) -> Result<Vec<u8>, Error> {

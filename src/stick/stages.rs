@@ -76,15 +76,17 @@ impl<'s, 'm, 'k> Stages<'s, 'm, 'k> {
         let Differences { other, missing } = differences;
         let missing: Vec<&(Entry, Bytes)> =
             missing.iter().filter_map(|name| files.get(name)).collect();
+        let mut new: BTreeMap<_, _> = missing
+            .iter()
+            .map(|(entry, content)| (entry.raw_name(), fingerprint(content)))
+            .collect();
         for (entry, there) in &other {
-            let new = files.get(&entry.raw_name());
-            let new = new.map(|(_, content)| fingerprint(content));
+            let new = new.remove(&entry.raw_name());
             let change = change_of(&entry.name(), Some(there.clone()), new);
             self.changes.push(change);
         }
-        let replaced: BTreeSet<_> = other.iter().map(|(entry, _)| entry.raw_name()).collect();
         for (entry, content) in &missing {
-            if !replaced.contains(&entry.raw_name()) {
+            if new.contains_key(&entry.raw_name()) {
                 let change = change_of(&entry.name(), None, Some(fingerprint(content)));
                 self.changes.push(change);
             }
@@ -200,12 +202,12 @@ impl Differences {
             let content = volume.read_file(&entry, limit);
             let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
             match files.get(&entry.raw_name()) {
-                Some((_, wanted)) if *wanted == content => {
-                    same.insert(entry.raw_name());
-                }
+                // Of two entries of one name only one is to stay.
+                Some((_, wanted)) if *wanted == content && same.insert(entry.raw_name()) => {}
                 _ => other.push((entry, fingerprint(&content))),
             }
         }
+        other.sort_by_key(|(entry, _)| entry.raw_name());
         let wanted = files.iter().filter(|(_, (entry, _))| !is_boot_cfg(entry));
         let missing = wanted.filter(|(name, _)| !same.contains(*name));
         Ok(Differences {
@@ -226,13 +228,19 @@ fn is_boot_cfg(entry: &Entry) -> bool {
 
 /// The files of a volume's root directory. Directories, which other systems make, are left alone.
 pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
-    // For all of them together: they are held at a time.
-    let mut limit = settings.limits.max_file();
+    let limit = settings.limits.max_file();
+    let entries = || volume.files().filter(|entry| !entry.is_directory());
+    // They are held at a time.
+    let bytes = entries().map(|entry| u64::from(entry.size())).sum();
+    let together = limit.saturating_mul(2);
+    if bytes > together {
+        let limit = together;
+        return Err(Cause::HeldTogether { bytes, limit }.into());
+    }
     let mut files = Files::new();
-    for entry in volume.files().filter(|entry| !entry.is_directory()) {
+    for entry in entries() {
         let content = volume.read_file(&entry, limit);
         let content = content.map_err(|error| Error::from(error).in_file(entry.name()))?;
-        limit = limit.saturating_sub(content.len() as u64);
         files.insert(entry.raw_name(), (entry, content.into()));
     }
     Ok(files)

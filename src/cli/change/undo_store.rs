@@ -4,6 +4,7 @@
 //! owner alone (0600, in a directory of 0700), never over an existing file and never through
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
+use super::about::About;
 use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
 use crate::commit::{AnyUndo, UndoFile};
@@ -128,7 +129,7 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     named.map_err(failed)
 }
 
-/// Whether a file is an undo file that does what this one would.
+/// Whether a file is an undo file that does what this one would, for a target of the same name.
 fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let mut there = Vec::new();
     let limit = LARGEST.saturating_add(1);
@@ -138,7 +139,9 @@ fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     };
     let new = undo.to_bytes();
     let new = new.and_then(|new| AnyUndo::from_shared(&new.into()));
-    Ok(there.does_the_same(&new.map_err(io::Error::other)?))
+    let new = new.map_err(io::Error::other)?;
+    let target = |undo: &AnyUndo| About::from_map(undo.about()).target;
+    Ok(there.does_the_same(&new) && target(&there) == target(&new))
 }
 
 /// Gives a file the name `to` as well, or instead, where nothing has that name.
@@ -153,7 +156,7 @@ fn give_name(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             File::create_new(to)?;
-            fs::rename(from, to)
+            fs::rename(from, to).inspect_err(|_| drop(fs::remove_file(to)))
         }
         renamed => Ok(renamed?),
     }

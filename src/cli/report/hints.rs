@@ -76,6 +76,9 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
         Cause::UnpackedTogether { .. } => {
             "--bank N works on one bank at a time; --max-unpacked SIZE allows more"
         }
+        Cause::HeldTogether { .. } => {
+            "nothing was written; if that size is right, --max-unpacked SIZE allows twice SIZE for a copy"
+        }
         Cause::OwnWay => {
             "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"
         }
@@ -282,8 +285,14 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
         StateError::Archive {
             source: ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. },
             ..
+        } if on_medium => {
+            "no host writes such records: `bootbank state export` takes the state out; pack it again with tar --format=gnu, and put it in with `bootbank state import`"
+        }
+        StateError::Archive {
+            source: ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. },
+            ..
         } => {
-            "nothing was written; no host writes such records: unpack the archive, pack it again with tar --format=gnu, and put it in with `bootbank state import`"
+            "no host writes such records: unpack the state, and pack it again with tar --format=gnu"
         }
         StateError::NoKeyBeside { .. } => {
             "put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"

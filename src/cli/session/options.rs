@@ -32,7 +32,7 @@ pub struct CommonArgs {
     pub sector_size: Option<u32>,
     /// Largest size an archive may unpack to, in bytes or with K, M or G. All archives that are held
     /// at a time, of all targets, may take twice as much. Modules, which are copied and compared as they are, may
-    /// have 512M in any case
+    /// have 512M in any case, and all files of a bank that is copied twice that
     #[arg(long, global = true, value_name = "SIZE", default_value = MAX_UNPACKED)]
     pub max_unpacked: String,
     /// Most data a packed image may unpack to, in bytes or with K, M or G; zeros do not count

@@ -206,12 +206,17 @@ fn a_run_that_was_cut_can_be_made_again_with_the_same_undo_file() {
         assert_eq!(place.read(&undo_file), undo);
         place.run(&["undo", &undo_file]).expect(0);
         assert_eq!(place.read(target), before);
-        // The way back of another change is never lost.
+        // The way back of another change is never lost, nor that of another target.
         let other = ["rm", "-z", &undo_file, target, "etc/hosts"];
-        let refused = place.run(&other).expect(3);
-        let told = refused.stderr();
-        assert!(told.contains("never overwritten"), "{told}");
-        assert_eq!(place.read(&undo_file), undo);
+        let twin = format!("twin-{target}");
+        place.write(&twin, &before);
+        let of_twin = ["fix", "-q", "-z", &undo_file, &twin];
+        for arguments in [&other[..], &of_twin] {
+            let refused = place.run(arguments).expect(3);
+            let told = refused.stderr();
+            assert!(told.contains("never overwritten"), "{told}");
+            assert_eq!(place.read(&undo_file), undo);
+        }
     }
 }
 
