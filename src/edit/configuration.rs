@@ -404,3 +404,40 @@ fn refuse_sidecars(state: &impl Contents) -> Result<(), EditError> {
 pub(super) fn inside(path: &'static str) -> impl Fn(crate::ownership::OwnershipError) -> EditError {
     move |source| EditError::Ownership { path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::fixtures::packed;
+    use tar::{Builder, EntryType, Header};
+
+    /// Whether a store may be read with such a write-ahead log beside it.
+    fn is_read_beside(kind: EntryType, content: &[u8]) -> bool {
+        let mut tar = Builder::new(Vec::new());
+        let [(log, _), _] = sidecars(CONFIG_STORE);
+        let members = [
+            ("etc/other", EntryType::Regular, &b"content"[..]),
+            (&log, kind, content),
+        ];
+        for (name, kind, content) in members {
+            let mut header = Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            if kind != EntryType::Regular {
+                header.set_link_name("etc/other").unwrap();
+            }
+            tar.append_data(&mut header, name, content).unwrap();
+        }
+        refuse_sidecars(&packed(&tar.into_inner().unwrap())).is_ok()
+    }
+
+    #[test]
+    fn a_log_beside_the_store_stands_in_nobodys_way_where_it_is_a_file_and_empty() {
+        assert!(is_read_beside(EntryType::Regular, b""));
+        assert!(is_read_beside(EntryType::Regular, &[7; 32]));
+        assert!(!is_read_beside(EntryType::Regular, &[7; 33]));
+        assert!(!is_read_beside(EntryType::Link, b""));
+        assert!(!is_read_beside(EntryType::Symlink, b""));
+    }
+}

@@ -14,12 +14,12 @@ pub(super) fn state(files: &[(&str, &[u8])]) -> State {
     };
     let edits: Vec<MemberEdit> = files.iter().map(add).collect();
     let archive = Archive::parse(vec![0; 1024]).unwrap().edit(&edits).unwrap();
-    let file = gzip::pack(
-        &gzip::Header::host(),
-        &archive.bytes().to_vec(),
-        Effort::Usual,
-    )
-    .unwrap();
+    packed(&archive.bytes().to_vec())
+}
+
+/// A bare `local.tgz` of this tar.
+pub(super) fn packed(tar: &[u8]) -> State {
+    let file = gzip::pack(&gzip::Header::host(), tar, Effort::Usual).unwrap();
     open(&file)
 }
 

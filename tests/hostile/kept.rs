@@ -62,6 +62,13 @@ fn odd_lines_are_kept_byte_for_byte_and_named_with_their_number() {
         assert!(verified.stdout.contains(says), "{lie}: {verified:?}");
         assert_eq!(esx_conf(&scene), with_owner_given_back(&before), "{lie}");
     }
+    let scene = Scene::spoiled("esxi67-usb-passthru", "conf-line-not-utf8");
+    let target = scene.target();
+    let arguments = ["conf", "get", target.to_str().unwrap(), "/a/b"];
+    let ran = Ran::new(scene.command(&[]).args(arguments));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let says = "line 1 of esx.conf names `/a/b` but is not UTF-8 text";
+    assert!(ran.stderr.contains(says), "{ran:?}");
 }
 
 #[test]

@@ -257,8 +257,10 @@ fn settings(
     if let Some(key) = asked.typed
         && conf.get(key).is_none()
     {
-        conf.check_exact(key)
-            .map_err(|error| inside(error.into()))?;
+        conf.check_exact(key).map_err(|error| {
+            let text = format!("no key in esx.conf matches {}: {error}", quotable(key));
+            Failure::usage(text).hint("`bootbank get` takes etc/vmware/esx.conf out")
+        })?;
     }
     let entries = conf.entries().filter(|entry| (asked.fits)(entry.key));
     let entries = entries.map(|entry| {
