@@ -3,16 +3,13 @@
 //! Each bank is told by the sectors that decide what it holds, read again past the caches of this machine.
 
 use super::outcome::{Failure, Holds, Operation};
-use super::write_set::runs;
+use super::write_set::{is_mix_of, runs};
 use super::{Phase, SectorChange, Step, WriteSet};
 use crate::medium::{Lba, WriteAt};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-
-/// A tear leaves whole words of this many bytes.
-const WORD: usize = 8;
 
 /// A failure before it is known where in the set it happened.
 pub(super) struct Fault {
@@ -240,13 +237,4 @@ impl Holds {
             _ => Holds::Mixed,
         }
     }
-}
-
-/// Whether each word of a sector is that of one of the images.
-pub(super) fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
-    sector.chunks(WORD).enumerate().all(|(index, word)| {
-        let at = index * WORD;
-        let mut images = images.iter();
-        images.any(|image| image.get(at..at + word.len()) == Some(word))
-    })
 }

@@ -9,8 +9,7 @@
 //! word by word: each aligned 8-byte word must be one that the sector had before, between or
 //! after the steps. Names, serials and UUIDs are not asked, because clones share them.
 
-use super::aftermath::is_mix_of;
-use super::write_set::runs;
+use super::write_set::{is_mix_of, runs};
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::{Lba, ReadAt};

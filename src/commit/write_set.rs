@@ -234,6 +234,18 @@ pub(super) fn runs<'a>(lbas: impl Iterator<Item = &'a Lba>) -> Vec<(Lba, u64)> {
     runs
 }
 
+/// A tear leaves whole words of this many bytes.
+const WORD: usize = 8;
+
+/// Whether each word of a sector is that of one of the images.
+pub(super) fn is_mix_of(sector: &[u8], images: &[&[u8]]) -> bool {
+    sector.chunks(WORD).enumerate().all(|(index, word)| {
+        let at = index * WORD;
+        let mut images = images.iter();
+        images.any(|image| image.get(at..at + word.len()) == Some(word))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -89,8 +89,8 @@ pub const LARGEST: u64 = 1 << 30;
 /// Writes the undo file and waits until it is on the disk under its name. Until it is whole it has
 /// another, so that a cut leaves nothing that looks like an undo file and is not one.
 ///
-/// A file that is there already and does what this one would stays:
-/// the same run was cut before its first write.
+/// A file that is there already and does what this one would stays: the same run was cut before its first
+/// write.
 ///
 /// # Errors
 /// Refused where there is something already, no room or no right to write; else what the

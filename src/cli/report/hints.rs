@@ -77,7 +77,7 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
             "--bank N works on one bank at a time; --max-unpacked SIZE allows more"
         }
         Cause::HeldTogether { .. } => {
-            "nothing was written; if that size is right, --max-unpacked SIZE allows twice SIZE for a copy"
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE: half of it is enough for SIZE"
         }
         Cause::OwnWay => {
             "`bootbank bootcfg set` and `bootbank kernelopt modify` change boot.cfg; `bootbank state import` puts a state in"

@@ -1,6 +1,7 @@
 //! The files of a host as lines of bytes: some changed, every other byte kept. `None` where nothing
 //! changes. A comment may be in any encoding.
 
+use crate::bytes::line_ending;
 use std::collections::HashMap;
 
 /// `etc/hosts` with the host's own lines naming it as it is called now: only the words that are its
@@ -78,10 +79,6 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// it is, with its options, and where it is unless the order is another.
 pub(super) fn with_servers(ntp_conf: &[u8], servers: &[String]) -> Option<Vec<u8>> {
     let lines = ntp_conf.split_inclusive(|byte| *byte == b'\n');
-    let is_crlf = lines
-        .clone()
-        .next()
-        .is_some_and(|line| line.ends_with(b"\r\n"));
     let mut kept: HashMap<&[u8], &[u8]> = HashMap::new();
     for line in lines.clone() {
         if let Some(server) = server_of(line) {
@@ -93,7 +90,7 @@ pub(super) fn with_servers(ntp_conf: &[u8], servers: &[String]) -> Option<Vec<u8
     let places: HashMap<&[u8], usize> = places.collect();
     let mut file = Lines {
         out: Vec::new(),
-        end: if is_crlf { b"\r\n" } else { b"\n" },
+        end: line_ending(ntp_conf).as_bytes(),
     };
     let left = servers.iter().map(|server| (server, kept(server)));
     let mut left = left.enumerate().peekable();
