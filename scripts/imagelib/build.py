@@ -10,6 +10,15 @@ from . import configstore, envelope, fat, hostfiles, payload, profiles, state, t
 from .tools import Tools
 
 BOOT_KEYS = ("bootstate", "title", "timeout", "prefix", "kernel", "kernelopt", "modules", "build", "updated")
+# Folder -> files, folders before what is in them. A host has its UEFI loader where every machine looks for one,
+# and once more where its own boot entry leads.
+BOOT_FILES = {
+    "": ("safeboot.c32", "mboot.c32", "syslinux.cfg"),
+    "EFI": (),
+    "EFI/BOOT": ("BOOTx64.EFI",),
+    "EFI/VMware": ("safeboot64.efi", "mboot64.efi"),
+}
+STORE_FILES = {"": ("packages.txt",), "packages": ()}
 
 
 class Builder:
@@ -38,6 +47,7 @@ class Builder:
         profile = self.profile
         label = "mbr" if profile.layout.endswith("mbr") else "gpt"
         table.write(self.tools, image, self.parts, "dos" if label == "mbr" else label, profile.sector, self.seed)
+        table.write_boot_code(image, self.seed)
         if not profile.backup_gpt:
             table.drop_backup_gpt(image)
         banks = {bank.number: bank for bank in profile.banks}
@@ -80,13 +90,11 @@ class Builder:
         bits = 16 if part.sectors >= 4400 else 12
         volume = self._volume(image, part, "ESX" if part.kind == "efi" else "STORE", bits)
         fat.make(self.tools, volume)
-        if part.kind == "efi":
-            names, folder = ("safeboot.c32", "mboot.c32", "syslinux.cfg"), "EFI"
-        else:
-            names, folder = ("packages.txt",), "packages"
-        fat.make_folders(self.tools, volume, [folder])
-        files = [(name, payload.filler(f"{self.seed}/{name}", 3000), self.profile.when) for name in names]
-        fat.copy_in(self.tools, volume, files, stage)
+        holds = BOOT_FILES if part.kind == "efi" else STORE_FILES
+        fat.make_folders(self.tools, volume, [folder for folder in holds if folder])
+        for folder, names in holds.items():
+            files = [(name, payload.filler(f"{self.seed}/{name}", 3000), self.profile.when) for name in names]
+            fat.copy_in(self.tools, volume, files, stage, folder)
 
     def _bank(self, image, part, bank, stage):
         profile = self.profile

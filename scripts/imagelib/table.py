@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from . import payload
 
 BASIC_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
+# Bytes of the first sector before the disk signature and the table.
+BOOT_CODE = 440
 EFI_SYSTEM = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 VMKCORE = "9D275380-40AD-11DB-BF97-000C2911D1B8"
 VMFS = "AA31E02A-400F-11DB-9590-000C2911D1B8"
@@ -132,6 +134,12 @@ def write(tools, image, parts, label, sector, seed):
         tools.run("fdisk", "-b", sector, image, stdin=f"I\n{path}\nw\n".encode())
     finally:
         os.unlink(path)
+
+
+def write_boot_code(image, seed):
+    """Something where code for a BIOS is; no machine runs it."""
+    with open(image, "r+b") as disk:
+        disk.write(payload.filler(f"{seed}/boot code", BOOT_CODE))
 
 
 def _script(parts, label, sector, seed):

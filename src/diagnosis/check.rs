@@ -3,6 +3,7 @@
 
 use super::boot::{Contents, check_boot};
 use super::finding::{Finding, Severity, from_error};
+use super::firmware::check_firmware;
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::bank::{Bank, Release, STATE_FILES};
 use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
@@ -64,8 +65,12 @@ pub fn check_by(
         let text = warning.to_string();
         findings.push(Finding::new(Severity::Warning, "table", None, text));
     }
-    for text in stick.left_alone() {
-        findings.push(Finding::new(Severity::Warning, "table", None, text));
+    for warning in stick.left_alone() {
+        let finding = Finding::new(Severity::Warning, "table", None, warning.message);
+        findings.push(finding.cured_by(warning.cure));
+    }
+    if table == TableChoice::Loader {
+        check_firmware(&stick.firmware(), &mut findings);
     }
     check_number(&stick, &mut findings);
     match stick.chosen(options.banks) {

@@ -11,6 +11,7 @@ mod check;
 mod compare;
 mod devices;
 mod finding;
+mod firmware;
 mod here;
 mod media;
 mod role;

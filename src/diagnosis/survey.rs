@@ -7,7 +7,7 @@ use crate::ownership::{DeviceOwner, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Contents as _, Form, State};
-use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick};
+use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick, Warning};
 use crate::target::SavedState;
 
 /// What was found on a medium.
@@ -15,8 +15,8 @@ use crate::target::SavedState;
 pub struct Survey {
     /// The banks, by partition number.
     pub banks: Vec<BankSurvey>,
-    /// What a person should know, in words.
-    pub warnings: Vec<String>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
     /// Partitions whose bank cannot be read, as opposed to reading wrongly: one of them may be
     /// what boots next.
     pub unread: Vec<u32>,
@@ -243,11 +243,11 @@ fn look_into(
     stick: &Stick<'_, '_>,
     slot: &Slot<'_>,
     file: &StateFile,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> StateSurvey {
     let size = u64::from(file.entry.size());
     let mut survey = StateSurvey::new(&file.name, size, file.listed);
-    let on_this = |text: String| format!("partition {}: {text}", slot.partition);
+    let on_this = |text: String| Warning::from(format!("partition {}: {text}", slot.partition));
     let state = match stick.open_state(slot, file) {
         Ok(state) => state,
         Err(error) => {

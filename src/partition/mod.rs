@@ -29,7 +29,7 @@ pub use types::{Guid, Partition, PartitionType, Role};
 use crate::medium::ReadAt;
 
 /// Which kind of partition table a medium has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TableKind {
     /// GUID partition table.
     Gpt,

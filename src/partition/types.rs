@@ -1,5 +1,6 @@
 //! What one entry of a partition table says: number, type, name, first and last sector.
 
+use super::TableKind;
 use crate::medium::Lba;
 use std::fmt;
 use std::ops::Range;
@@ -122,6 +123,14 @@ impl Role {
 }
 
 impl PartitionType {
+    /// Which kind of table has types of this kind.
+    pub fn table(self) -> TableKind {
+        match self {
+            PartitionType::Gpt(_) => TableKind::Gpt,
+            PartitionType::Mbr(_) => TableKind::Mbr,
+        }
+    }
+
     /// What partitions of this type are for.
     pub fn role(self) -> Role {
         match self {

@@ -3,7 +3,9 @@
 
 use super::stages::{Differences, Files, Stages, change_of, read_files};
 use super::work::Task;
-use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick};
+use super::{
+    BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick, Warning,
+};
 use crate::bank::{BootCfg, BootCfgEdit};
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
@@ -304,7 +306,7 @@ impl<'m> Stick<'m, '_> {
         let banks = vec![bank_plan(to, boots_next, edited.changes)];
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
-            warnings: edited.warnings,
+            warnings: edited.warnings.into_iter().map(Warning::from).collect(),
             ..Plan::new(set, banks, outlook)
         })
     }

@@ -1,6 +1,6 @@
 //! An error with where it happened: which partition, which file.
 
-use super::{Installer, TransferError};
+use super::{Installer, OtherType, TransferError};
 use crate::bank::BankError;
 use crate::commit::{CommitError, PlanError, UndoError};
 use crate::edit::EditError;
@@ -88,8 +88,8 @@ pub enum Cause {
     #[error("no bank found: {0}")]
     NoBank(String),
     /// No partition in which the loader looks for banks is one, and others are.
-    #[error("no bank found: {0}")]
-    OtherType(String),
+    #[error("no bank found: {}", in_a_row(.0))]
+    OtherType(Vec<OtherType>),
     /// No bank, and an installer.
     #[error("{0}, not an installed ESXi")]
     Installer(Installer),
@@ -363,4 +363,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.cause)
     }
+}
+
+fn in_a_row(found: &[OtherType]) -> String {
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    found.join("; ")
 }

@@ -1,6 +1,6 @@
 //! What the host loses where it starts with another state, or with another bank, than before.
 
-use super::{Error, Plan, Slot, StateFile, Stick};
+use super::{Error, Plan, Slot, StateFile, Stick, Warning};
 use crate::edit::{Configuration, EditError, Edited, note_harm};
 use crate::state::State;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ impl Stick<'_, '_> {
         if let Some((old, new)) = old.zip(new) {
             let mut edited = Edited::default();
             self.note_harm_of_bank(old, (self, new), &mut edited);
-            plan.warnings.extend(edited.warnings);
+            let warnings = edited.warnings.into_iter();
+            plan.warnings.extend(warnings.map(Warning::from));
             plan.harms_of_bank.extend(edited.changes);
         }
     }

@@ -1,13 +1,44 @@
 //! What looks like a bank and is none for ESXi's loader, in words.
 
-use super::numbers;
+use super::{Cure, numbers};
 use crate::bank::{Bank, Content};
 use crate::medium::ReadAt;
 use crate::partition::{PartitionTable, PartitionType, Role};
+use std::fmt;
 
-/// Banks in partitions of a type in which the loader looks for none, as an editor of partitions gives it to new
-/// ones.
-pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec<String> {
+/// A bank in a partition of a type in which ESXi's loader looks for none, as an editor of partitions gives it to
+/// new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtherType {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Its type.
+    pub is: PartitionType,
+}
+
+impl OtherType {
+    /// What lets the loader find it.
+    pub fn cure(&self) -> Cure {
+        Cure::GiveType {
+            partition: self.partition,
+            kind: self.is.table(),
+        }
+    }
+}
+
+impl fmt::Display for OtherType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OtherType { partition, is } = self;
+        write!(
+            f,
+            "partition {partition} holds a bank, but its type {is} is none in which ESXi's loader looks for one; it is left alone"
+        )
+    }
+}
+
+/// Finds them.
+pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec<OtherType> {
     let mut found = Vec::new();
     // VMware's own types are given for what is in them.
     let others = table.partitions.iter();
@@ -17,20 +48,13 @@ pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec
         };
         let probed = Bank::probe(medium, range, table.sector_size);
         if let Ok(Content::Bank(_)) = probed {
-            found.push(of_other_type(partition.number, partition.partition_type));
+            found.push(OtherType {
+                partition: partition.number,
+                is: partition.partition_type,
+            });
         }
     }
     found
-}
-
-fn of_other_type(partition: u32, is: PartitionType) -> String {
-    let cure = match is {
-        PartitionType::Gpt(_) => format!("`sgdisk -t {partition}:0700 STICK`"),
-        PartitionType::Mbr(_) => format!("`sfdisk --part-type STICK {partition} 6`"),
-    };
-    format!(
-        "partition {partition} holds a bank, but its type {is} is none in which ESXi's loader looks for one; it is left alone, and {cure} gives it the type of a bank"
-    )
 }
 
 /// What is to be said of a volume that lacks VMware's mark.

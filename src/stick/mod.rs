@@ -11,6 +11,7 @@
 mod banks;
 mod error;
 mod expect;
+mod firmware;
 mod harm;
 mod installer;
 mod missed;
@@ -28,11 +29,14 @@ mod tests;
 mod transfer;
 mod undo;
 mod unmatched;
+mod warning;
 mod work;
 
 pub use error::{Cause, Error};
 pub(crate) use expect::{check_conf, is_of_build};
+pub use firmware::{Firmware, Uefi};
 pub use installer::Installer;
+pub use missed::OtherType;
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
@@ -40,6 +44,7 @@ pub use reading::{FoundFile, Look, Reading};
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
 pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo, standing};
+pub use warning::Warning;
 pub use work::BankFile;
 
 use crate::bank::{BootCfgProblem, ChoiceWarning};
@@ -95,7 +100,7 @@ pub struct Stick<'m, 'k> {
     choice_warnings: Vec<ChoiceWarning>,
     marked: Vec<u32>,
     unmarked: Vec<u32>,
-    other_types: Vec<String>,
+    other_types: Vec<OtherType>,
     opened: Arc<OpenedStates>,
     avoided: Vec<Range<Lba>>,
 }
@@ -203,8 +208,8 @@ impl<'m, 'k> Stick<'m, 'k> {
         }
     }
 
-    /// What is odd about the table and the banks, in words; what is missing, [`Stick::damage`] tells.
-    pub fn warnings(&self) -> Vec<String> {
+    /// What is odd about the table and the banks; what is missing, [`Stick::damage`] tells.
+    pub fn warnings(&self) -> Vec<Warning> {
         let cut = self.table.cut(self.medium.size());
         // [`Stick::damage`] names every partition that is missing.
         let is_told = |warning: &&TableWarning| {
@@ -243,7 +248,8 @@ impl<'m, 'k> Stick<'m, 'k> {
             Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);
-        all.chain(self.left_alone()).collect()
+        let all = all.map(Warning::from).chain(self.left_alone());
+        all.chain(self.without_start()).collect()
     }
 
     /// Whether a partition holds a volume with VMware's mark that is no bank.
@@ -251,13 +257,13 @@ impl<'m, 'k> Stick<'m, 'k> {
         self.marked.contains(&partition)
     }
 
-    /// Volumes that look like banks and that no plan touches, in words.
-    pub fn left_alone(&self) -> Vec<String> {
+    /// Volumes that look like banks and that no plan touches.
+    pub fn left_alone(&self) -> Vec<Warning> {
         let without_mark = self.unmarked.iter();
-        let without_mark = without_mark.map(|number| missed::without_mark(*number));
-        without_mark
-            .chain(self.other_types.iter().cloned())
-            .collect()
+        let without_mark = without_mark.map(|number| missed::without_mark(*number).into());
+        let other_types = self.other_types.iter();
+        let other_types = other_types.map(|found| Warning::cured_by(found, found.cure()));
+        without_mark.chain(other_types).collect()
     }
 
     /// The banks a choice means, in the order they are to be changed: the one that boots next

@@ -1,7 +1,7 @@
 //! Opening a boot medium: its table, its volumes, and `boot.cfg` of each bank.
 
 use super::slot::slots;
-use super::{Cause, Error, Installer, Look, Settings, Slot, Stick, missed};
+use super::{Cause, Error, Installer, Look, OtherType, Settings, Slot, Stick, missed};
 use crate::bank::{Bank, ChoiceWarning, Content};
 use crate::error::ErrorKind;
 use crate::loader::Loader;
@@ -149,7 +149,7 @@ impl<'m> Found<'m> {
     }
 
     /// Refuses a medium on which there is nothing to open.
-    fn check_any(&self, table: &PartitionTable, other_types: &[String]) -> Result<(), Error> {
+    fn check_any(&self, table: &PartitionTable, other_types: &[OtherType]) -> Result<(), Error> {
         let any_opened = self.banks.iter().any(|(_, bank)| bank.is_ok());
         if let (false, Some(fault)) = (any_opened, table.faults.first()) {
             return Err(Cause::NoWholeBank(fault.clone().into()).into());
@@ -158,7 +158,7 @@ impl<'m> Found<'m> {
             return Ok(());
         }
         if !other_types.is_empty() {
-            return Err(Cause::OtherType(other_types.join("; ")).into());
+            return Err(Cause::OtherType(other_types.to_vec()).into());
         }
         let met = missed::absence_in_words(table, &self.marked, &self.unmarked);
         Err(Cause::NoBank(met).into())

@@ -3,6 +3,7 @@
 
 use super::{Error, Slot, Stick};
 use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
+use crate::partition::TableKind;
 
 /// The next boot, as far as it can be told without reading the content of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub enum NextBoot {
 }
 
 /// What puts right what is wrong on a medium. The first two make one boot that does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cure {
     /// Let the bank on this partition boot: it is whole.
@@ -79,6 +80,15 @@ pub enum Cure {
     MarkClean(u32),
     /// Free leftovers of an interrupted run, as the next change does too.
     Reclaim,
+    /// Give the partition of this number the type of a bank, in a table of this kind.
+    GiveType {
+        /// Number of the partition.
+        partition: u32,
+        /// The kind of table.
+        kind: TableKind,
+    },
+    /// Make the EFI system partition of this number a copy of that of a medium of the same release.
+    CopySystemPartition(u32),
 }
 
 impl NextBoot {

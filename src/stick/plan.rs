@@ -6,7 +6,7 @@
 //! to do.
 
 use super::work::{BankFile, FileWork, Task, file_changes, pack};
-use super::{BankChoice, Cause, Error, Outlook, Slot, Stick, numbers};
+use super::{BankChoice, Cause, Error, Outlook, Slot, Stick, Warning, numbers};
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Context, Edit, Harm, SettingChange, TextChange};
@@ -40,7 +40,7 @@ pub struct Plan {
     /// its content is that of the whole file.
     pub state: Option<FilePlan>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The next boot once it is carried out.
     pub outlook: Outlook,
     /// What the next boot loses by it; what single changes cost is noted at each.
@@ -261,8 +261,9 @@ impl Stick<'_, '_> {
         let mut said = BTreeSet::new();
         let files = work.iter().flat_map(|(_, files)| files);
         let of_files = files.flat_map(FileWork::warnings).cloned();
-        let warnings = self.left_alone().into_iter().chain(passed_over);
-        let warnings = warnings.chain(of_files);
+        let of_edits = passed_over.into_iter().chain(of_files);
+        let warnings = self.left_alone().into_iter();
+        let warnings = warnings.chain(of_edits.map(Warning::from));
         let warnings = warnings.filter(|warning| said.insert(warning.clone()));
         let warnings = warnings.collect();
         drop(work);

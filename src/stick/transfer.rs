@@ -5,7 +5,7 @@
 
 use super::settings_state::is_empty_state;
 use super::work::{BankFile, Task};
-use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick};
+use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick, Warning};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF};
@@ -186,10 +186,10 @@ impl Stick<'_, '_> {
             .iter()
             .filter(|file| file.listed && file.name != copied.name);
         plan.warnings.extend(others.map(|other| {
-            format!(
-                "partition {from}: modules= in boot.cfg lists {} as well, which is not copied",
-                other.name
-            )
+            let name = &other.name;
+            Warning::from(format!(
+                "partition {from}: modules= in boot.cfg lists {name} as well, which is not copied"
+            ))
         }));
         Ok(plan)
     }
@@ -224,7 +224,8 @@ impl Stick<'_, '_> {
         };
         let banks = BankChoice::Partition(slot.partition);
         let mut plan = self.plan_task(Task::Files(&[file]), Request { banks, ..request })?;
-        plan.warnings.extend(slot.loads_otherwise(name));
+        let otherwise = slot.loads_otherwise(name).into_iter();
+        plan.warnings.extend(otherwise.map(Warning::from));
         Ok(plan)
     }
 }

@@ -15,7 +15,7 @@ use crate::secrets::Guarded;
 use crate::state::{Effort, MemberEdit, Saved, SavedAs, State};
 use crate::stick::{
     Cause, Error, FilePlan, FoundFile, Look, NextBoot, Outlook, Path, Plan, Reading, Settings,
-    check_conf, is_of_build,
+    Warning, check_conf, is_of_build,
 };
 use std::sync::Arc;
 
@@ -213,7 +213,7 @@ impl<'k> SavedState<'k> {
             cure: None,
         };
         Ok(Plan {
-            warnings,
+            warnings: warnings.into_iter().map(Warning::from).collect(),
             state: Some(FilePlan {
                 file: state.file_name().to_owned(),
                 listed: true,

@@ -11,6 +11,7 @@
     clippy::cast_possible_truncation
 )]
 
+mod firmware;
 mod healthy;
 mod spoils;
 mod states;

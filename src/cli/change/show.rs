@@ -5,7 +5,7 @@ use super::closing::{Closing, closing};
 use super::keep::undo_line;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::{Exit, Failure, warning_in_words};
 use crate::cli::terminal::{Gate, plural, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
@@ -25,8 +25,9 @@ impl One<'_> {
         object.searched = plan.searched();
         let gate = ui.gate();
         object.banks = changed_banks(plan, gate);
-        for warning in self.work.warnings().iter().chain(&plan.warnings) {
-            self.job.warn(object, warning.clone());
+        let of_plan = plan.warnings.iter().map(warning_in_words);
+        for warning in self.work.warnings().iter().cloned().chain(of_plan) {
+            self.job.warn(object, warning);
         }
         self.warn_of_harm(plan, object);
         if plan.is_empty() && plan.doubtful() > 0 {

@@ -4,7 +4,9 @@ mod words;
 
 use super::scan::Scan;
 use crate::cli::process::Needs;
-use crate::cli::report::{BelongsTo, ErrorObject, Exit, Failure, SymptomObject, passed_in_words};
+use crate::cli::report::{
+    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, passed_in_words, warning_in_words,
+};
 use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
 use crate::cli::terminal::{WARNING, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
@@ -241,7 +243,7 @@ fn answer(
         next_boot: Some(next_object(&survey.next_boot)),
         state: None,
         write_cache: write_cache.map(WriteCache::as_str),
-        warnings: survey.warnings.clone(),
+        warnings: survey.warnings.iter().map(warning_in_words).collect(),
     };
     let words = Words {
         found: &found,

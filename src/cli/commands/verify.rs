@@ -23,8 +23,8 @@ Examples:
   bootbank verify --quick stick.img          without reading the modules
   bootbank verify -q images/*.img            only what is wrong
 
-What runs before the loader chooses a bank is not checked: the firmware and its settings, boot code, \
-and the loader's own files.")]
+Of what runs before the loader chooses a bank it is only checked that it is there: code in the first \
+sector for a BIOS, a program in the EFI system partition for UEFI firmware. Neither is read.")]
 pub struct Verify {
     #[command(flatten)]
     targets: TargetArgs,

@@ -1,6 +1,7 @@
 //! What puts something right on a medium, in words and commands.
 
-use crate::stick::Cure;
+use crate::partition::TableKind;
+use crate::stick::{Cure, Warning};
 
 /// As the end of the sentence that says what is wrong; `STICK` stands for the medium.
 pub fn end_in_words(cure: &Cure) -> String {
@@ -21,6 +22,27 @@ pub fn end_in_words(cure: &Cure) -> String {
         }
         Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} STICK`"),
         Cure::Reclaim => "; the next change or `bootbank reclaim` frees them".to_owned(),
+        Cure::GiveType { partition, kind } => {
+            let command = type_command(*partition, *kind, "STICK");
+            format!("; {command} gives it the type of a bank")
+        }
+        Cure::CopySystemPartition(partition) => format!(
+            ". Copy partition {partition} of a medium of the same release over it, for example with dd"
+        ),
+    }
+}
+
+/// A warning with what puts it right; `STICK` stands for the medium.
+pub fn warning_in_words(warning: &Warning) -> String {
+    let end = warning.cure.as_ref().map(end_in_words);
+    format!("{}{}", warning.message, end.unwrap_or_default())
+}
+
+/// The command that gives a partition of `medium` the type of a bank.
+pub fn type_command(partition: u32, kind: TableKind, medium: &str) -> String {
+    match kind {
+        TableKind::Gpt => format!("`sgdisk -t {partition}:0700 {medium}`"),
+        TableKind::Mbr => format!("`sfdisk --part-type {medium} {partition} 6`"),
     }
 }
 

@@ -5,6 +5,7 @@ mod medium;
 pub use medium::FILE_TOO_LARGE;
 pub(super) use medium::medium_hint;
 
+use super::cures::type_command;
 use crate::bank::BankError;
 use crate::cli::terminal::quoted;
 use crate::commit::{CommitError, UndoError};
@@ -16,7 +17,7 @@ use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
-use crate::stick::{Cause, Error};
+use crate::stick::{Cause, Error, OtherType};
 use crate::target::Kind;
 use std::io;
 
@@ -42,12 +43,25 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Unopened(error) => return hint(error),
         Cause::NothingLeft { error, .. } => return hint(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
+        Cause::OtherType(found) => return Some(other_type_hint(found)),
         Cause::Edit(error) => edit_hint(error)?,
         Cause::Undo(error) => undo_hint(error)?,
         Cause::Commit(error) => commit_hint(error)?,
         cause => bank_hint(cause)?,
     };
     Some(text.to_owned())
+}
+
+/// What to do about banks in partitions of another type.
+fn other_type_hint(found: &[OtherType]) -> String {
+    let commands = found
+        .iter()
+        .map(|it| type_command(it.partition, it.is.table(), "COPY"));
+    let commands: Vec<String> = commands.collect();
+    format!(
+        "bootbank does not change tables; on a copy of the medium {} makes a bank of it again",
+        commands.join(", ")
+    )
 }
 
 /// What to do about an error that is of the banks, or of what was asked of them.
@@ -62,9 +76,6 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
         }
         Cause::NoBank(_) => {
             "is this an ESXi boot medium? bootbank needs the whole disk, not one partition of it"
-        }
-        Cause::OtherType(_) => {
-            "bootbank does not change tables: give the partition its type back on a copy of the medium"
         }
         Cause::Installer(_) => {
             "name the medium that ESXi was installed to: the installer holds no configuration"
