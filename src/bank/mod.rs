@@ -45,7 +45,7 @@ pub(crate) fn path_in_bank(text: &str) -> Option<(Option<u32>, &str)> {
 
 /// What a partition that may hold a bank turned out to hold.
 #[derive(Debug)]
-pub enum Content<'m> {
+pub enum Probed<'m> {
     /// A bank.
     Bank(Box<Bank<'m>>),
     /// A FAT volume of VMware's without `boot.cfg`: the EFI partition, or a store.
@@ -74,18 +74,18 @@ impl<'m> Bank<'m> {
         medium: &'m dyn ReadAt,
         partition: Range<u64>,
         sector_size: u32,
-    ) -> Result<Content<'m>, BankError> {
+    ) -> Result<Probed<'m>, BankError> {
         let Some(uuid) = vmware_uuid(medium, partition.clone(), sector_size)? else {
             let unmarked = root_holds(medium, partition, sector_size, BOOT_CFG)?;
             return Ok(if unmarked {
-                Content::Unmarked
+                Probed::Unmarked
             } else {
-                Content::Other
+                Probed::Other
             });
         };
         let volume = Volume::open(medium, partition, sector_size)?;
         let Some(entry) = volume.find(BOOT_CFG)? else {
-            return Ok(Content::Volume(Box::new(volume)));
+            return Ok(Probed::Volume(Box::new(volume)));
         };
         let boot_cfg = volume.read_file(&entry, BOOT_CFG_LIMIT);
         let boot_cfg = boot_cfg.map_err(|error| match error {
@@ -93,7 +93,7 @@ impl<'m> Bank<'m> {
             other => BankError::Fat(other),
         })?;
         let boot_cfg = BootCfg::parse(&boot_cfg);
-        Ok(Content::Bank(Box::new(Bank {
+        Ok(Probed::Bank(Box::new(Bank {
             volume,
             uuid,
             boot_cfg,

@@ -221,7 +221,7 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
             command_words,
             options: typed.typed_again(),
         },
-        bench: OnceLock::new(),
+        local: OnceLock::new(),
     };
     let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));

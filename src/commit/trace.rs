@@ -66,7 +66,7 @@ impl FileUndo {
 
 /// A change, and how the medium looks beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct ChangeState {
     /// The medium is as it was before the change: its files are, or every sector.
     pub is_undone: bool,
     /// Every sector is.
@@ -96,7 +96,7 @@ pub enum NextUndo {
 }
 
 /// The newest change that is not gone, of the changes of one medium, the newest first.
-pub fn next_to_undo(changes: &[Standing]) -> NextUndo {
+pub fn next_to_undo(changes: &[ChangeState]) -> NextUndo {
     // Each with whether that is exactly so.
     let mut gone: Vec<(&Trace, bool)> = Vec::new();
     let mut next = NextUndo::None;
@@ -128,11 +128,11 @@ pub fn next_to_undo(changes: &[Standing]) -> NextUndo {
 ///
 /// Of these the undo files can go, all of them or the newest ones. Never some from the middle: a change
 /// that was undone with one below it can be seen to be undone by that one alone.
-pub fn undone_together(changes: &[Standing]) -> usize {
+pub fn undone_together(changes: &[ChangeState]) -> usize {
     let mut before: BTreeMap<Lba, Mark> = BTreeMap::new();
     let mut differing = 0_usize;
     let mut undone = 0;
-    let may_be_undone = |change: &&Standing| !change.is_there;
+    let may_be_undone = |change: &&ChangeState| !change.is_there;
     for (index, change) in changes.iter().take_while(may_be_undone).enumerate() {
         let differs = |mark: &Mark| usize::from(mark.now != Some(mark.before));
         for (&lba, mark) in &change.trace.0 {
@@ -158,10 +158,10 @@ mod tests {
     use super::*;
 
     /// Changes of one sector, the newest first, each with what it held before and after; and what it holds.
-    fn beside(holds: u64, changes: &[(u64, u64)]) -> Vec<Standing> {
+    fn beside(holds: u64, changes: &[(u64, u64)]) -> Vec<ChangeState> {
         changes
             .iter()
-            .map(|&(old, new)| Standing {
+            .map(|&(old, new)| ChangeState {
                 is_undone: holds == old,
                 is_undone_exactly: holds == old,
                 is_there: holds == new,
@@ -247,17 +247,17 @@ mod tests {
     fn next_by_files(holds: u64, changes: &[(u64, u64)]) -> NextUndo {
         let sector = |index: u64| mark(0, u64::MAX - index, u64::MAX - 1 - index);
         let count = changes.len();
-        let changes: Vec<Standing> = changes
+        let changes: Vec<ChangeState> = changes
             .iter()
             .enumerate()
-            .map(|(index, &(old, new))| Standing {
+            .map(|(index, &(old, new))| ChangeState {
                 is_undone: holds == old,
                 may_be_there: holds == new,
                 trace: Trace(BTreeMap::from([(
                     Lba::default(),
                     sector((count - index) as u64),
                 )])),
-                ..Standing::default()
+                ..ChangeState::default()
             })
             .collect();
         next_to_undo(&changes)

@@ -3,7 +3,8 @@
 use super::finding::{Finding, Severity};
 use crate::error::ErrorKind;
 use crate::loader::{
-    Boot, ChoiceWarning, Content, Depth, FileAt, Note, Stop, Undecided, UnpackLimit, check_content,
+    Boot, ChoiceWarning, ContentVerdict, Depth, FileAt, Note, Stop, Undecided, UnpackLimit,
+    check_content,
 };
 use crate::medium::ReadAt;
 use crate::stick::{Cure, Slot, Stick, numbers};
@@ -16,7 +17,7 @@ use std::thread;
 
 /// How the content of modules is read: hundreds of megabytes, on several threads.
 #[derive(Clone, Copy)]
-pub struct Contents<'c> {
+pub struct ContentCheck<'c> {
     /// The medium, as several threads can read it.
     pub medium: &'c (dyn ReadAt + Sync),
     /// How many.
@@ -25,9 +26,9 @@ pub struct Contents<'c> {
     pub progress: &'c (dyn Fn(u64, u64) + Sync),
 }
 
-impl fmt::Debug for Contents<'_> {
+impl fmt::Debug for ContentCheck<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Contents")
+        f.debug_struct("ContentCheck")
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }
@@ -37,7 +38,7 @@ impl fmt::Debug for Contents<'_> {
 pub(super) fn check_boot(
     stick: &Stick<'_, '_>,
     chosen: &[&Slot<'_>],
-    contents: Option<Contents<'_>>,
+    contents: Option<ContentCheck<'_>>,
     findings: &mut Vec<Finding>,
 ) {
     for warning in stick.choice_warnings() {
@@ -122,7 +123,7 @@ fn not_looked_at(stick: &Stick<'_, '_>) -> Option<(String, Cure)> {
 
 /// A medium that tells how much of the files was read from it.
 struct Watched<'w, 'c> {
-    contents: &'w Contents<'c>,
+    contents: &'w ContentCheck<'c>,
     done: AtomicU64,
     total: u64,
 }
@@ -145,7 +146,7 @@ impl ReadAt for Watched<'_, '_> {
 
 /// Reads and unpacks the files of all these banks, the largest first, on as many threads as asked
 /// for.
-fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
+fn read_contents(mut boots: Vec<&mut Boot>, contents: ContentCheck<'_>) {
     let mut files: Vec<(usize, usize, FileAt)> = Vec::new();
     for (at, boot) in boots.iter().enumerate() {
         for (index, file) in boot.files.iter().enumerate() {
@@ -157,7 +158,7 @@ fn read_contents(mut boots: Vec<&mut Boot>, contents: Contents<'_>) {
     let generations: Vec<_> = boots.iter().map(|boot| boot.generation).collect();
     let total = files.iter().map(|(_, _, file)| u64::from(file.size)).sum();
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, usize, Content)>> = Mutex::default();
+    let done: Mutex<Vec<(usize, usize, ContentVerdict)>> = Mutex::default();
     let watched = Watched {
         contents: &contents,
         done: AtomicU64::new(0),

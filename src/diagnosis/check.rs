@@ -1,7 +1,7 @@
 //! Every layer checked, from the partition table to the last member of the archive. Errors do
 //! not stop the check where there is more to look at.
 
-use super::boot::{Contents, check_boot};
+use super::boot::{ContentCheck, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::firmware::check_firmware;
 use super::volumes::{As, check_number, check_others, check_volume};
@@ -19,7 +19,7 @@ pub struct CheckOptions<'c> {
     /// The banks that are looked into.
     pub banks: BankChoice,
     /// How the content of modules is read; `None` to leave it out.
-    pub contents: Option<Contents<'c>>,
+    pub contents: Option<ContentCheck<'c>>,
 }
 
 /// Checks a medium through every layer, and whether the loader gets through what it would boot;

@@ -4,7 +4,7 @@
 
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::edit::inventory::{Difference, Inventory, differences};
-use crate::state::Contents as _;
+use crate::state::ReadState as _;
 use crate::stick::{BankChoice, Error, Path, Reading, Slot, Stick};
 use crate::target::{Kind, Opened};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use crate::bank::Release;
 use crate::edit::EditError;
 use crate::ownership::DeviceOwner;
-use crate::state::Contents as _;
+use crate::state::ReadState as _;
 use crate::stick::{BankChoice, Error, Reading, Slot, StateFile, Stick};
 use crate::target::Opened;
 

@@ -2,7 +2,7 @@
 //! has although the state does not name them, and the controller the medium hangs on.
 
 use super::situation::Situation;
-use super::whose::Sure;
+use super::whose::Certainty;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, Selector, SettingChange};
 use crate::host::PciFunction;
 use crate::ownership::{DeviceKind, Owner};
@@ -26,8 +26,8 @@ impl Situation<'_> {
     /// The PCI function of this machine at an address, where the medium is known to be its own.
     fn own_function(&self, address: PciAddress) -> Option<&PciFunction> {
         match self.machine()? {
-            (machine, Sure::Known) => machine.function(address),
-            (_, Sure::Probable) => None,
+            (machine, Certainty::Known) => machine.function(address),
+            (_, Certainty::Probable) => None,
         }
     }
 

@@ -3,9 +3,9 @@
 //! Each is looked at on its own, and what keeps one from being read says nothing of the others.
 
 use super::role::{Consequence, Role};
-use super::situation::{Bench, Situation};
+use super::situation::{LocalMachine, Situation};
 use super::survey::{PassedDevice, Standing, Survey};
-use super::whose::{Sure, Whose};
+use super::whose::{Certainty, Whose};
 use crate::error::ErrorKind;
 use crate::host::{Disk, Host, Use};
 use crate::medium::{CachedReads, Identity, MediumError, ReadAt as _, Target};
@@ -83,7 +83,7 @@ pub enum Verdict {
     /// The host starts from it.
     Boots,
     /// The host starts from it, and has given the controller of this medium away.
-    BootControllerPassedThrough(Sure),
+    BootControllerPassedThrough(Certainty),
     /// The host starts from it, and what is in its state only the host can read.
     Sealed,
     /// The host starts from it, and its state cannot be read, or nothing can be written to it: why.
@@ -157,7 +157,7 @@ pub fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 pub fn look_at<'k>(
     path: &Path,
     host: &Host,
-    bench: &Bench,
+    local: &LocalMachine,
     settings: impl FnOnce(Option<u32>) -> Settings<'k>,
 ) -> FoundMedium {
     let disk = match Identity::of(path, host) {
@@ -192,7 +192,7 @@ pub fn look_at<'k>(
     medium.found = match Stick::open(&cached, settings(target.logical_sector_size())) {
         Ok(stick) => {
             let disk = medium.disk.as_ref();
-            let situation = Situation::of(&stick, disk, host, bench);
+            let situation = Situation::of(&stick, disk, host, local);
             Found::Medium(Box::new(Summary::of(&Survey::of(&stick), &situation)))
         }
         Err(error) => of_unread(error),
@@ -278,8 +278,8 @@ fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> V
                 .iter()
                 .flat_map(|device| situation.parts(device));
             let boot = parts.filter(|part| part.role == Role::BootController);
-            match boot.map(|part| part.sure).min() {
-                Some(sure) => Verdict::BootControllerPassedThrough(sure),
+            match boot.map(|part| part.certainty).min() {
+                Some(certainty) => Verdict::BootControllerPassedThrough(certainty),
                 None => Verdict::Boots,
             }
         }
@@ -314,7 +314,7 @@ mod tests {
         let nic = "/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address";
         recorded.file(nic, mac);
         let host = recorded.host();
-        let bench = Bench::of(&host);
+        let local = LocalMachine::of(&host);
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
         let (medium, keys) = (Memory::new(image), KeyCache::new());
@@ -324,7 +324,7 @@ mod tests {
             keys: &keys,
         };
         let stick = Stick::open(&medium, settings).unwrap();
-        let situation = Situation::of(&stick, disk, &host, &bench);
+        let situation = Situation::of(&stick, disk, &host, &local);
         Summary::of(&Survey::of(&stick), &situation)
     }
 
@@ -332,8 +332,8 @@ mod tests {
 
     #[test]
     fn the_verdict_says_what_matters_most() {
-        let known = Verdict::BootControllerPassedThrough(Sure::Known);
-        let probable = Verdict::BootControllerPassedThrough(Sure::Probable);
+        let known = Verdict::BootControllerPassedThrough(Certainty::Known);
+        let probable = Verdict::BootControllerPassedThrough(Certainty::Probable);
         let cases = [
             ("esxi67-usb-passthru", Some("sdb"), OWN, &known),
             (
@@ -404,7 +404,7 @@ mod tests {
             std::fs::write(dir.path().join(name), content).unwrap();
         }
         std::fs::create_dir(dir.path().join("folder.img")).unwrap();
-        let (host, bench, keys) = (Host::default(), Bench::default(), KeyCache::new());
+        let (host, local, keys) = (Host::default(), LocalMachine::default(), KeyCache::new());
         let found = files_in(dir.path()).unwrap();
         let found = found.iter().map(|path| {
             let settings = |sector_size| Settings {
@@ -412,7 +412,7 @@ mod tests {
                 limits: Limits::default(),
                 keys: &keys,
             };
-            look_at(path, &host, &bench, settings).found.as_str()
+            look_at(path, &host, &local, settings).found.as_str()
         });
         let none = "no ESXi boot medium";
         let expected = [

@@ -21,13 +21,13 @@ mod volumes;
 mod whose;
 
 pub use banks::{BankHealth, NewerState, ToldBy, bank_health, newer_state};
-pub use boot::Contents;
+pub use boot::ContentCheck;
 pub use check::{CheckOptions, check, check_by, check_state_file};
 pub use compare::{Comparison, Place, Scope, Side, compare, compare_banks};
 pub use devices::{BankDevices, ListedDevice, devices};
 pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
 pub use role::{Consequence, Named, Part, Role, Symptom};
-pub use situation::{Bench, Model, Situation, UsbControllers};
+pub use situation::{LocalMachine, Model, Situation, UsbControllers};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
-pub use whose::{Evidence, Owned, Sure, Whose};
+pub use whose::{Certainty, Evidence, OwnedBy, Whose};

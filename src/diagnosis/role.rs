@@ -1,7 +1,7 @@
 //! What a device can be to a host, and what the host shows while it is passed through.
 
 use super::survey::PassedDevice;
-use super::whose::Sure;
+use super::whose::Certainty;
 use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress};
 
@@ -29,7 +29,7 @@ pub struct Part {
     /// through what is behind it.
     pub is_bridge: bool,
     /// How sure that is.
-    pub sure: Sure,
+    pub certainty: Certainty,
 }
 
 /// What a host shows while a device is passed through.
@@ -69,7 +69,7 @@ pub struct Consequence {
     /// The device that is passed through.
     pub device: PassedDevice,
     /// How sure that is.
-    pub sure: Sure,
+    pub certainty: Certainty,
 }
 
 /// A device as any of the lists names it.

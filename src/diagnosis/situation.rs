@@ -7,7 +7,7 @@
 use super::devices::BankDevices;
 use super::role::{Consequence, Named, Part, Role, Symptom};
 use super::survey::PassedDevice;
-use super::whose::{Sure, Whose};
+use super::whose::{Certainty, Whose};
 use crate::bank::Release;
 use crate::edit::{Configuration, Network};
 use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
@@ -46,7 +46,7 @@ pub struct Model {
 
 /// A machine, and the names of its devices: looked at once for all media.
 #[derive(Clone, Debug, Default)]
-pub struct Bench {
+pub struct LocalMachine {
     /// The machine.
     pub machine: Machine,
     /// Where the names of its devices are read, once one is asked for: the list is long.
@@ -54,10 +54,10 @@ pub struct Bench {
     names: OnceLock<PciNames>,
 }
 
-impl Bench {
+impl LocalMachine {
     /// Looks at the machine that `host` is.
     pub fn of(host: &Host) -> Self {
-        Bench {
+        LocalMachine {
             machine: host.machine(),
             host: Some(host.clone()),
             names: OnceLock::new(),
@@ -76,7 +76,7 @@ impl Bench {
 #[non_exhaustive]
 pub struct Situation<'b> {
     /// The machine.
-    pub bench: &'b Bench,
+    pub local: &'b LocalMachine,
     /// Whose the medium is.
     pub whose: Whose,
     /// What the medium hangs on, on this machine; `None` for an image file.
@@ -88,8 +88,13 @@ pub struct Situation<'b> {
 
 impl<'b> Situation<'b> {
     /// Looks at a medium; `disk` is what it is on, unless it is an image file.
-    pub fn of(stick: &Stick<'_, '_>, disk: Option<&Disk>, host: &Host, bench: &'b Bench) -> Self {
-        let situation = Situation::of_disk(disk, host, bench);
+    pub fn of(
+        stick: &Stick<'_, '_>,
+        disk: Option<&Disk>,
+        host: &Host,
+        local: &'b LocalMachine,
+    ) -> Self {
+        let situation = Situation::of_disk(disk, host, local);
         match stick.host_configuration() {
             Some((slot, configuration)) => situation.with(&configuration, slot.release().as_ref()),
             None => situation,
@@ -97,8 +102,8 @@ impl<'b> Situation<'b> {
     }
 
     /// Looks at a state file, which hangs on nothing.
-    pub fn of_file(saved: &SavedState<'_>, host: &Host, bench: &'b Bench) -> Self {
-        let situation = Situation::of_disk(None, host, bench);
+    pub fn of_file(saved: &SavedState<'_>, host: &Host, local: &'b LocalMachine) -> Self {
+        let situation = Situation::of_disk(None, host, local);
         let release = saved.release();
         let open = |state| Configuration::open_for(state, release.as_ref());
         match saved.state().map(open) {
@@ -107,9 +112,9 @@ impl<'b> Situation<'b> {
         }
     }
 
-    fn of_disk(disk: Option<&Disk>, host: &Host, bench: &'b Bench) -> Self {
+    fn of_disk(disk: Option<&Disk>, host: &Host, local: &'b LocalMachine) -> Self {
         Situation {
-            bench,
+            local,
             whose: Whose::UNKNOWN,
             attachment: disk.and_then(|disk| host.attachment_of_disk(disk.number)),
             bus: disk.map(|disk| disk.bus),
@@ -121,16 +126,16 @@ impl<'b> Situation<'b> {
     fn with(mut self, configuration: &Configuration, release: Option<&Release>) -> Self {
         let identity = configuration.identity(release);
         let devices = configuration.devices().unwrap_or_default();
-        let machine = &self.bench.machine;
+        let machine = &self.local.machine;
         self.network = configuration.network();
         self.whose = Whose::of(&identity, &self.network, &devices, machine);
         self
     }
 
     /// This machine, where the medium is its own, and how sure that is.
-    pub fn machine(&self) -> Option<(&'b Machine, Sure)> {
+    pub fn machine(&self) -> Option<(&'b Machine, Certainty)> {
         match self.whose.owned {
-            super::whose::Owned::ThisMachine(sure) => Some((&self.bench.machine, sure)),
+            super::whose::OwnedBy::ThisMachine(certainty) => Some((&self.local.machine, certainty)),
             _ => None,
         }
     }
@@ -161,7 +166,7 @@ impl<'b> Situation<'b> {
             Some(function) => (Some(function.vendor), Some(function.device)),
             None => (id(&device.vendor_id), id(&device.device_id)),
         };
-        let names = self.bench.names();
+        let names = self.local.names();
         let device = vendor
             .zip(number)
             .and_then(|(vendor, number)| names.device(vendor, number));
@@ -185,7 +190,9 @@ impl<'b> Situation<'b> {
     pub fn parts<'d>(&self, device: impl Into<Named<'d>>) -> Vec<Part> {
         let device = device.into();
         let mut parts = match (self.machine(), device.address) {
-            (Some((machine, sure)), Some(address)) => self.parts_here(machine, sure, address),
+            (Some((machine, certainty)), Some(address)) => {
+                self.parts_here(machine, certainty, address)
+            }
             (Some(_), None) => Vec::new(),
             (None, _) => self.parts_elsewhere(device),
         };
@@ -194,19 +201,24 @@ impl<'b> Situation<'b> {
             let probable = self.parts_elsewhere(device).into_iter();
             parts.extend(probable.filter(|part| part.role == Role::BootController));
         }
-        if let Some(sure) = self.is_management(device)
+        if let Some(certainty) = self.is_management(device)
             && !parts.iter().any(|part| part.role == Role::ManagementNic)
         {
             parts.push(Part {
                 role: Role::ManagementNic,
                 is_bridge: false,
-                sure,
+                certainty,
             });
         }
         parts
     }
 
-    fn parts_here(&self, machine: &Machine, sure: Sure, address: PciAddress) -> Vec<Part> {
+    fn parts_here(
+        &self,
+        machine: &Machine,
+        certainty: Certainty,
+        address: PciAddress,
+    ) -> Vec<Part> {
         let boot = self.attachment.iter().map(|it| it.controller);
         let holders = boot
             .map(|at| (Role::BootController, at))
@@ -224,7 +236,7 @@ impl<'b> Situation<'b> {
             (is_bridge || at == address).then_some(Part {
                 role,
                 is_bridge,
-                sure,
+                certainty,
             })
         });
         let parts: BTreeSet<Part> = parts.collect();
@@ -258,24 +270,24 @@ impl<'b> Situation<'b> {
         vec![Part {
             role,
             is_bridge: false,
-            sure: Sure::Probable,
+            certainty: Certainty::Probable,
         }]
     }
 
     /// Whether the management network goes through an adapter, by its name. That of the first one
     /// says something only where nothing else does.
-    fn is_management(&self, device: Named<'_>) -> Option<Sure> {
+    fn is_management(&self, device: Named<'_>) -> Option<Certainty> {
         let alias = device.alias?;
         let uplinks = &self.network.uplinks;
         if uplinks.iter().any(|uplink| uplink == alias) {
-            return Some(Sure::Known);
+            return Some(Certainty::Known);
         }
         let by_address = self.machine().is_some_and(|(machine, _)| {
             let mut functions = self.management_functions(machine);
             functions.next().is_some()
         });
         let is_first = uplinks.is_empty() && !by_address && alias == "vmnic0";
-        is_first.then_some(Sure::Probable)
+        is_first.then_some(Certainty::Probable)
     }
 
     /// What the host shows while these are passed through, each symptom once for each device.
@@ -292,7 +304,7 @@ impl<'b> Situation<'b> {
                 consequences.extend(symptoms.iter().map(|symptom| Consequence {
                     symptom: *symptom,
                     device: device.clone(),
-                    sure: part.sure,
+                    certainty: part.certainty,
                 }));
             }
         }
@@ -308,7 +320,7 @@ impl<'b> Situation<'b> {
     /// dependent device); and for xHCI of an Intel chipset the EHCI controllers beside it, because
     /// ESXi may lead the port to one of them.
     pub fn boot_device(&self) -> Option<Vec<PciAddress>> {
-        let (machine, Sure::Known) = self.machine()? else {
+        let (machine, Certainty::Known) = self.machine()? else {
             return None;
         };
         let attachment = self.attachment.as_ref()?;

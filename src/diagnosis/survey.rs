@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, counted};
 use crate::ownership::{DeviceOwner, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
-use crate::state::{Contents as _, Form, State};
+use crate::state::{Form, ReadState as _, State};
 use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick, Warning};
 use crate::target::SavedState;
 

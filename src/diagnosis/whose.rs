@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// How sure a statement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Sure {
+pub enum Certainty {
     /// It is so.
     Known,
     /// There is reason to think so; words about it say "probably".
@@ -21,22 +21,22 @@ pub enum Sure {
 
 /// Whose a medium is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Owned {
+pub enum OwnedBy {
     /// The machine at hand boots from it.
-    ThisMachine(Sure),
+    ThisMachine(Certainty),
     /// Another host does.
-    Another(Sure),
+    Another(Certainty),
     /// Nothing tells.
     Unknown,
 }
 
-impl Owned {
+impl OwnedBy {
     /// The words used in output; `None` where nothing tells.
     pub fn as_str(self) -> Option<&'static str> {
         match self {
-            Owned::ThisMachine(_) => Some("this machine"),
-            Owned::Another(_) => Some("another host"),
-            Owned::Unknown => None,
+            OwnedBy::ThisMachine(_) => Some("this machine"),
+            OwnedBy::Another(_) => Some("another host"),
+            OwnedBy::Unknown => None,
         }
     }
 }
@@ -72,7 +72,7 @@ pub enum Evidence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whose {
     /// Whose.
-    pub owned: Owned,
+    pub owned: OwnedBy,
     /// Why.
     pub evidence: Evidence,
 }
@@ -83,13 +83,13 @@ const FEWEST: usize = 3;
 impl Whose {
     /// A medium of which nothing is known.
     pub(super) const UNKNOWN: Whose = Whose {
-        owned: Owned::Unknown,
+        owned: OwnedBy::Unknown,
         evidence: Evidence::Nothing,
     };
 
     /// Whether it is this machine's, known or probable.
     pub fn is_this_machine(&self) -> bool {
-        matches!(self.owned, Owned::ThisMachine(_))
+        matches!(self.owned, OwnedBy::ThisMachine(_))
     }
 
     /// By what a state says of its host.
@@ -100,7 +100,7 @@ impl Whose {
         machine: &Machine,
     ) -> Self {
         let this = |evidence| Whose {
-            owned: Owned::ThisMachine(Sure::Known),
+            owned: OwnedBy::ThisMachine(Certainty::Known),
             evidence,
         };
         let has = |mac: &&Mac| machine.nics.iter().any(|nic| nic.mac == **mac);
@@ -118,7 +118,7 @@ impl Whose {
         // A UUID alone speaks against nobody: clones keep that of the host they were made on.
         if let (Some(mac), false) = (network.physical.first(), machine.nics.is_empty()) {
             return Whose {
-                owned: Owned::Another(Sure::Known),
+                owned: OwnedBy::Another(Certainty::Known),
                 evidence: Evidence::OtherAdapters(*mac),
             };
         }
@@ -189,9 +189,11 @@ fn by_devices(devices: &[DeviceOwner], machine: &Machine) -> Whose {
     let missing = missing.len();
     let confirmed = kinds.values().any(|fits| *fits == Some(true));
     let owned = match () {
-        () if other > 0 || missing > present => Owned::Another(Sure::Probable),
-        () if missing == 0 && present >= FEWEST && confirmed => Owned::ThisMachine(Sure::Probable),
-        () => Owned::Unknown,
+        () if other > 0 || missing > present => OwnedBy::Another(Certainty::Probable),
+        () if missing == 0 && present >= FEWEST && confirmed => {
+            OwnedBy::ThisMachine(Certainty::Probable)
+        }
+        () => OwnedBy::Unknown,
     };
     if machine.functions.is_empty() || kinds.len().saturating_add(missing) < FEWEST {
         return Whose::UNKNOWN;
@@ -224,7 +226,7 @@ mod tests {
         Whose::of(&identity, &network, &devices, &machine)
     }
 
-    const THIS: Owned = Owned::ThisMachine(Sure::Known);
+    const THIS: OwnedBy = OwnedBy::ThisMachine(Certainty::Known);
     const FOREIGN: &str = "5fb27665-83f4-b1f5-3e9f-000c29801686";
     /// What the desktop has: SATA, network and three USB controllers.
     const DESKTOP: &str = "/device/0000:00:31.2/vmkname = \"vmhba0\"\n/device/0000:00:25.0/vmkname = \"vmnic0\"\n\
@@ -260,16 +262,16 @@ mod tests {
     #[test]
     fn adapters_this_machine_lacks_tell_that_it_is_anothers() {
         let found = whose("desktop", FOREIGN, &["00:0c:29:80:16:86"], DESKTOP);
-        assert_eq!(found.owned, Owned::Another(Sure::Known));
+        assert_eq!(found.owned, OwnedBy::Another(Certainty::Known));
         assert!(matches!(found.evidence, Evidence::OtherAdapters(_)));
     }
 
     #[test]
     fn pci_devices_tell_it_where_no_adapter_is_named() {
         let found = whose("desktop", FOREIGN, &[], DESKTOP);
-        assert_eq!(found.owned, Owned::ThisMachine(Sure::Probable));
+        assert_eq!(found.owned, OwnedBy::ThisMachine(Certainty::Probable));
         let found = whose("two-sockets", FOREIGN, &[], DESKTOP);
-        assert_eq!(found.owned, Owned::Another(Sure::Probable));
+        assert_eq!(found.owned, OwnedBy::Another(Certainty::Probable));
         let evidence = Evidence::Devices {
             present: 1,
             missing: 3,
@@ -279,10 +281,13 @@ mod tests {
         // The same addresses, and a network adapter where the state has storage.
         let swapped = DESKTOP.replace("vmhba0", "vmnic1");
         let found = whose("desktop", FOREIGN, &[], &swapped);
-        assert_eq!(found.owned, Owned::Another(Sure::Probable));
+        assert_eq!(found.owned, OwnedBy::Another(Certainty::Probable));
         // A card that was moved or taken out.
         let moved = format!("{DESKTOP}/device/0000:05:00.0/owner = \"passthru\"\n");
-        assert_eq!(whose("desktop", FOREIGN, &[], &moved).owned, Owned::Unknown);
+        assert_eq!(
+            whose("desktop", FOREIGN, &[], &moved).owned,
+            OwnedBy::Unknown
+        );
         let few = "/device/0000:00:31.2/vmkname = \"vmhba0\"\n";
         assert_eq!(whose("desktop", FOREIGN, &[], few), Whose::UNKNOWN);
         assert_eq!(whose("desktop", "", &[], ""), Whose::UNKNOWN);

@@ -7,7 +7,7 @@ use crate::ownership::{
     aliases_by_address, disagreements, sidecars, tie_aliases,
 };
 use crate::pci::PciAddress;
-use crate::state::{Contents, MemberKind, Rescued, StateError};
+use crate::state::{MemberKind, ReadState, Rescued, StateError};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Configuration {
     /// # Errors
     /// A sealed state; a state that holds files and neither of these; a ConfigStore that is damaged or
     /// lies beside a journal.
-    pub fn open(state: &impl Contents) -> Result<Self, EditError> {
+    pub fn open(state: &impl ReadState) -> Result<Self, EditError> {
         Self::open_for(state, None)
     }
 
@@ -69,7 +69,7 @@ impl Configuration {
     ///
     /// # Errors
     /// As [`Configuration::open`].
-    pub fn open_for(state: &impl Contents, release: Option<&Release>) -> Result<Self, EditError> {
+    pub fn open_for(state: &impl ReadState, release: Option<&Release>) -> Result<Self, EditError> {
         let esx_conf = match state.content(ESX_CONF)? {
             Some(bytes) => Some(EsxConf::parse(bytes.to_vec()).map_err(inside(ESX_CONF))?),
             None => None,
@@ -328,7 +328,7 @@ impl Configuration {
 ///
 /// # Errors
 /// A sealed state.
-pub(crate) fn is_empty(state: &impl Contents) -> Result<bool, StateError> {
+pub(crate) fn is_empty(state: &impl ReadState) -> Result<bool, StateError> {
     let mut members = state.members()?.iter();
     Ok(members.all(|member| member.kind == MemberKind::Directory))
 }
@@ -371,7 +371,7 @@ fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
 /// # Errors
 /// A sealed state, or a store that lies beside a journal.
 fn open_store(
-    state: &impl Contents,
+    state: &impl ReadState,
 ) -> Result<Option<Result<ConfigStore, OwnershipError>>, EditError> {
     let Some(bytes) = state.content(CONFIG_STORE)? else {
         return Ok(None);
@@ -381,7 +381,7 @@ fn open_store(
 }
 
 /// Refuses a store whose write-ahead log or rollback journal holds something that SQLite has yet to do.
-fn refuse_sidecars(state: &impl Contents) -> Result<(), EditError> {
+fn refuse_sidecars(state: &impl ReadState) -> Result<(), EditError> {
     for (name, is_empty) in sidecars(CONFIG_STORE) {
         let mut beside = state
             .members()?

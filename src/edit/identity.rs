@@ -7,7 +7,7 @@
 use super::{Configuration, ESX_CONF};
 use crate::bank::Release;
 use crate::ownership::{EsxConf, Row, RowKey, ValueColumn, value_at};
-use crate::state::{Contents, StateError};
+use crate::state::{ReadState, StateError};
 
 /// The key of esx.conf that holds the host's UUID.
 pub const SYSTEM_UUID: &str = "/system/uuid";
@@ -39,7 +39,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// A state that is out of reach, or whose esx.conf is no file.
-pub fn written_by(state: &impl Contents) -> Result<Option<String>, StateError> {
+pub fn written_by(state: &impl ReadState) -> Result<Option<String>, StateError> {
     let Some(bytes) = state.content(ESX_CONF)? else {
         return Ok(None);
     };
@@ -102,7 +102,7 @@ pub(super) fn stack_key() -> RowKey {
 }
 
 /// The UUID of the host whose state it is; `None` where that cannot be told.
-pub fn system_uuid_of(state: &impl Contents) -> Option<String> {
+pub fn system_uuid_of(state: &impl ReadState) -> Option<String> {
     let conf = state.content(ESX_CONF).ok()??;
     system_uuid(&EsxConf::parse(conf.to_vec()).ok()?)
 }

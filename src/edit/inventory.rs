@@ -9,7 +9,7 @@ use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::bank::BootCfg;
 use crate::ownership::{EsxConf, Row, SecretTypes, ValueColumn};
 use crate::secrets::Guarded;
-use crate::state::{Contents, Member, MemberKind, Rescued, State};
+use crate::state::{Member, MemberKind, ReadState, Rescued, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -134,7 +134,7 @@ impl Inventory {
 
     fn add_contents(
         &mut self,
-        state: &impl Contents,
+        state: &impl ReadState,
         configuration: Option<&Configuration>,
     ) -> Result<(), EditError> {
         if let Some(configuration) = configuration {
@@ -227,7 +227,7 @@ impl Inventory {
         }
     }
 
-    fn add_member(&mut self, state: &impl Contents, member: &Member) -> Result<(), EditError> {
+    fn add_member(&mut self, state: &impl ReadState, member: &Member) -> Result<(), EditError> {
         let path = spelled(member.path_bytes());
         let link = spelled(&member.link_name);
         let (value, text) = match member.kind {

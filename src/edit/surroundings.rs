@@ -5,7 +5,7 @@ use super::error::EditError;
 use super::request::Context;
 use crate::bank::Release;
 use crate::ownership::{SchemaStore, SecretTypes};
-use crate::state::Contents;
+use crate::state::ReadState;
 
 /// What an edit may depend on besides the configuration it changes.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) struct Surroundings<'s> {
 ///
 /// # Errors
 /// A state whose members cannot be had.
-pub fn secret_types(state: &impl Contents) -> Result<SecretTypes, EditError> {
+pub fn secret_types(state: &impl ReadState) -> Result<SecretTypes, EditError> {
     let schema = state.content(SCHEMA_STORE)?.map(SchemaStore::open);
     Ok(schema
         .and_then(Result::ok)

@@ -23,14 +23,14 @@ pub struct BankInput<'a> {
     /// Partition number; inputs are in ascending order.
     pub partition: u32,
     /// What it is.
-    pub met: Met<'a>,
+    pub met: BankContent<'a>,
     /// Whether the bank's root directory holds a state.tgz.
     pub has_state: bool,
 }
 
 /// What a partition turns out to be for the loader.
 #[derive(Clone, Copy, Debug)]
-pub enum Met<'a> {
+pub enum BankContent<'a> {
     /// A boot.cfg was read.
     BootCfg(&'a BootCfg),
     /// The loader goes on to the next partition.
@@ -90,7 +90,7 @@ pub fn choose(generation: Generation, banks: &[BankInput<'_>]) -> Choice {
     let unknown = banks.iter().zip(&judged).find_map(|(input, judged)| {
         let undecided = matches!(judged.verdict.why_not, Some(WhyNot::Undecided(_)));
         match input.met {
-            Met::Undecided(why) if undecided => Some((input.partition, why)),
+            BankContent::Undecided(why) if undecided => Some((input.partition, why)),
             _ => None,
         }
     });
@@ -128,8 +128,8 @@ pub fn generation_of(banks: &[BankInput<'_>]) -> Generation {
 
 fn newest(banks: &[BankInput<'_>]) -> Option<Release> {
     let cfgs = banks.iter().filter_map(|bank| match bank.met {
-        Met::BootCfg(cfg) => cfg.build.as_deref(),
-        Met::Ignored(_) | Met::Undecided(_) => None,
+        BankContent::BootCfg(cfg) => cfg.build.as_deref(),
+        BankContent::Ignored(_) | BankContent::Undecided(_) => None,
     });
     cfgs.filter_map(Release::of_build).max()
 }
@@ -164,7 +164,7 @@ pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWar
         }),
     }
     for (verdict, input) in choice.banks.iter().zip(banks) {
-        if let (true, Met::BootCfg(cfg)) = (verdict.bootable, input.met) {
+        if let (true, BankContent::BootCfg(cfg)) = (verdict.bootable, input.met) {
             if verdict.boots_next && cfg.bootstate == UPGRADING {
                 let partition = verdict.partition;
                 let then = after_unfinished(choice, banks);
@@ -245,9 +245,9 @@ fn scan(rule: &Rule, banks: &[BankInput<'_>]) -> Vec<Judged> {
         let refused = |why_not| refused(partition, why_not);
         let verdict = match input.met {
             _ if kept >= rule.at_most || !looked_at => refused(WhyNot::NotLookedAt(rule.limit)),
-            Met::Ignored(why) => refused(WhyNot::Unreadable(why.to_string())),
-            Met::Undecided(why) => refused(WhyNot::Undecided(why.clone())),
-            Met::BootCfg(cfg) => match cfg.rejected_by(rule.generation) {
+            BankContent::Ignored(why) => refused(WhyNot::Unreadable(why.to_string())),
+            BankContent::Undecided(why) => refused(WhyNot::Undecided(why.clone())),
+            BankContent::BootCfg(cfg) => match cfg.rejected_by(rule.generation) {
                 Some(problem) => {
                     let before = cfg.before_line(problem.line());
                     known = known.after(&before, rule.keeps_values);
@@ -339,12 +339,12 @@ fn winner(judged: &[Judged]) -> Option<(u32, u32)> {
 /// of every bank.
 fn after_unfinished(choice: &Choice, banks: &[BankInput<'_>]) -> Chosen {
     let rewritten = |(verdict, input): (&BankVerdict, &BankInput<'_>)| match input.met {
-        Met::BootCfg(cfg) => verdict.state_after.and_then(|state| cfg.in_state(state)),
-        Met::Ignored(_) | Met::Undecided(_) => None,
+        BankContent::BootCfg(cfg) => verdict.state_after.and_then(|state| cfg.in_state(state)),
+        BankContent::Ignored(_) | BankContent::Undecided(_) => None,
     };
     let rewritten: Vec<Option<BootCfg>> = choice.banks.iter().zip(banks).map(rewritten).collect();
     let inputs = banks.iter().zip(&rewritten).map(|(input, rewritten)| {
-        let met = rewritten.as_ref().map_or(input.met, Met::BootCfg);
+        let met = rewritten.as_ref().map_or(input.met, BankContent::BootCfg);
         BankInput {
             met,
             ..input.clone()

@@ -45,7 +45,7 @@ impl FileAt {
 
 /// What the content of a file is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum ContentVerdict {
     /// It unpacks, with the CRC it should have.
     Unpacked {
         /// To that many bytes.
@@ -154,11 +154,11 @@ pub fn check_content(
     file: &FileAt,
     generation: Generation,
     limit: &UnpackLimit,
-) -> Content {
+) -> ContentVerdict {
     match try_check(medium, file, generation, limit) {
         Ok(content) => content,
-        Err(Failed::Fault(fault)) => Content::Damaged(fault),
-        Err(Failed::Undecided(why)) => Content::Undecided(why),
+        Err(Failed::Fault(fault)) => ContentVerdict::Damaged(fault),
+        Err(Failed::Undecided(why)) => ContentVerdict::Undecided(why),
     }
 }
 
@@ -184,7 +184,7 @@ fn try_check(
     file: &FileAt,
     generation: Generation,
     limit: &UnpackLimit,
-) -> Result<Content, Failed> {
+) -> Result<ContentVerdict, Failed> {
     // The loader of 6.7 U1 takes whatever has no valid header for uncompressed.
     let lax = generation == Generation::UpTo67U1;
     let size = u64::from(file.size);
@@ -192,7 +192,7 @@ fn try_check(
     let mut buffer = vec![0; CHUNK];
     let first = source.next(&mut buffer)?;
     if !first.starts_with(&[0x1f, 0x8b]) {
-        return Ok(Content::AsItIs);
+        return Ok(ContentVerdict::AsItIs);
     }
     let header = match header_len(first, first.len() as u64 == size) {
         Ok(Some(len)) => len,
@@ -200,7 +200,7 @@ fn try_check(
             let name = file.name.clone();
             return Err(Undecided::LongHeader { name, limit: CHUNK }.into());
         }
-        Err(_) if lax => return Ok(Content::AsItIs),
+        Err(_) if lax => return Ok(ContentVerdict::AsItIs),
         Err(fault) => return Err(fault.into()),
     };
     let header = header as u64;
@@ -210,8 +210,8 @@ fn try_check(
     };
     let data = size.checked_sub(header + TRAILER);
     match data {
-        _ if stored == 0 && lax => return Ok(Content::Empty),
-        Some(1..=LONGEST_EMPTY) if stored == 0 => return Ok(Content::Empty),
+        _ if stored == 0 && lax => return Ok(ContentVerdict::Empty),
+        Some(1..=LONGEST_EMPTY) if stored == 0 => return Ok(ContentVerdict::Empty),
         None | Some(0) => return Err(ContentFault::NoData.into()),
         Some(_) if stored == 0 => return Err(ContentFault::FalselyEmpty.into()),
         Some(_) => {}
@@ -226,7 +226,7 @@ fn try_check(
         let name = file.name.clone();
         return Err(Undecided::Room { name, stored, len }.into());
     }
-    Ok(Content::Unpacked { len })
+    Ok(ContentVerdict::Unpacked { len })
 }
 
 /// Whether the loader, which asks for as much memory as the file says that it needs, asks for more than

@@ -2,7 +2,7 @@
 //! followed one by one. Every reason to stop is collected, not only the first.
 
 use super::boot_cfg::{BootCfg, BootCfgProblem, Module};
-use super::content::{Content, ContentFault, FileAt};
+use super::content::{ContentFault, ContentVerdict, FileAt};
 use super::path::{self, SHORT};
 use super::volume::{Chain, Lookup, Root, Volume};
 use super::{ChainFault, Found, Generation, Ignored, Seen, Undecided};
@@ -43,7 +43,7 @@ pub struct ModuleVerdict {
     /// Where it is, if the loader can read it to its end.
     pub file: Option<FileAt>,
     /// What its content is worth; `None` as long as it was not read.
-    pub content: Option<Content>,
+    pub content: Option<ContentVerdict>,
     /// What the loader stops at.
     pub stop: Option<Stop>,
     /// What could not be found out.
@@ -244,8 +244,8 @@ impl Boot {
             let empty = file.file.as_ref().is_some_and(|file| file.size == 0);
             match file.content {
                 _ if empty => Some(Note::Empty { role, name }),
-                Some(Content::Empty) => Some(Note::Empty { role, name }),
-                Some(Content::AsItIs) => Some(Note::AsItIs { role, name }),
+                Some(ContentVerdict::Empty) => Some(Note::Empty { role, name }),
+                Some(ContentVerdict::AsItIs) => Some(Note::AsItIs { role, name }),
                 _ => None,
             }
         };
@@ -266,20 +266,20 @@ impl Boot {
     }
 
     /// Puts down what the content of one of `files` is worth.
-    pub fn record(&mut self, index: usize, content: Content) {
+    pub fn record(&mut self, index: usize, content: ContentVerdict) {
         let Some(file) = self.files.get_mut(index) else {
             return;
         };
         match &content {
-            Content::Damaged(fault) => {
+            ContentVerdict::Damaged(fault) => {
                 file.stop = Some(Stop::Content {
                     role: file.role,
                     name: file.name.clone(),
                     fault: fault.clone(),
                 });
             }
-            Content::Undecided(why) => file.undecided = Some(why.clone()),
-            Content::Unpacked { .. } | Content::AsItIs | Content::Empty => {}
+            ContentVerdict::Undecided(why) => file.undecided = Some(why.clone()),
+            ContentVerdict::Unpacked { .. } | ContentVerdict::AsItIs | ContentVerdict::Empty => {}
         }
         file.content = Some(content);
     }

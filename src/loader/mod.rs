@@ -36,8 +36,8 @@ mod verdict;
 mod volume;
 
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
-pub use choice::{BankInput, Met, choose, generation_of, warnings_about};
-pub use content::{Content, ContentFault, FileAt, UnpackLimit, check_content};
+pub use choice::{BankContent, BankInput, choose, generation_of, warnings_about};
+pub use content::{ContentFault, ContentVerdict, FileAt, UnpackLimit, check_content};
 pub use generation::Generation;
 pub use load::{Boot, ModuleVerdict, Note, Role, Stop};
 pub use undecided::Undecided;
@@ -260,9 +260,9 @@ impl<'m> Seen<'m> {
         BankInput {
             partition: self.partition,
             met: match &self.found {
-                Found::BootCfg(cfg) => Met::BootCfg(cfg),
-                Found::Ignored(why) => Met::Ignored(why),
-                Found::Undecided(why) => Met::Undecided(why),
+                Found::BootCfg(cfg) => BankContent::BootCfg(cfg),
+                Found::Ignored(why) => BankContent::Ignored(why),
+                Found::Undecided(why) => BankContent::Undecided(why),
             },
             has_state: self.has_state,
         }

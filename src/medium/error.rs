@@ -3,7 +3,7 @@
 use super::nbd::NbdError;
 use super::node::Node;
 use super::virtual_disk::VirtualDiskError;
-use super::{Content, image};
+use super::{ImageFormat, image};
 use crate::error::ErrorKind;
 use crate::host::{Host, LockClass, Process, Use};
 use std::fmt;
@@ -176,12 +176,12 @@ pub enum MediumError {
         path: PathBuf,
     },
     /// A file that has to be unpacked or converted before it is a disk.
-    #[error("{} is {content}, not a raw disk image", path.display())]
+    #[error("{} is {format}, not a raw disk image", path.display())]
     Compressed {
         /// What was asked for.
         path: PathBuf,
         /// What it is instead.
-        content: Content,
+        format: ImageFormat,
     },
     /// The text that describes a VMware virtual disk, which another file holds as it is.
     #[error("{} only describes a virtual disk; the disk itself is {}", path.display(), extent.display())]

@@ -11,11 +11,11 @@
 //! partition table.
 
 mod cache;
-mod content;
 mod copy;
 mod device;
 mod error;
 mod image;
+mod image_format;
 mod lba;
 mod map;
 mod memory;
@@ -29,11 +29,11 @@ pub mod virtual_disk;
 mod whole_file;
 
 pub use cache::CachedReads;
-pub use content::Content;
 pub use copy::{CompleteFile, OutputFile};
 pub use device::BlockDevice;
 pub use error::{Access, MediumError, NodePermissions, ReadOnlyReason};
 pub use image::ImageFile;
+pub use image_format::ImageFormat;
 pub use lba::Lba;
 pub use memory::Memory;
 pub use meter::Meter;

@@ -1,8 +1,8 @@
 //! What a path leads to, looked at before it is opened.
 
-use super::content::flat_extent;
+use super::image_format::flat_extent;
 use super::nbd::{self, Address};
-use super::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use super::{Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -167,17 +167,17 @@ impl<'a> Node<'a> {
                 path: self.path.clone(),
             });
         }
-        let mut first = [0; Content::SNIFF_LEN];
+        let mut first = [0; ImageFormat::SNIFF_LEN];
         let got = file.read_at(&mut first, 0).map_err(io_error)?;
         let first = first.get(..got).unwrap_or_default();
         let path = self.path.clone();
-        match (Content::sniff(first), flat_extent(first)) {
-            (Content::Raw, _) => Ok(size),
-            (Content::Vmdk, Some(name)) => Err(MediumError::Described {
+        match (ImageFormat::sniff(first), flat_extent(first)) {
+            (ImageFormat::Raw, _) => Ok(size),
+            (ImageFormat::Vmdk, Some(name)) => Err(MediumError::Described {
                 extent: path.with_file_name(name),
                 path,
             }),
-            (content, _) => Err(MediumError::Compressed { path, content }),
+            (format, _) => Err(MediumError::Compressed { path, format }),
         }
     }
 

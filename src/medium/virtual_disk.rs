@@ -9,7 +9,7 @@
 //!
 //! The facts come from `qemu-img info --output=json`; the rules are our own.
 
-use super::{Access, Content, MediumError};
+use super::{Access, ImageFormat, MediumError};
 use crate::error::ErrorKind;
 use serde::Deserialize;
 use std::fmt;
@@ -33,13 +33,13 @@ pub enum DiskFormat {
 
 impl DiskFormat {
     /// The format of a file of that content, where it is one of these.
-    pub fn of(content: Content) -> Option<Self> {
-        Some(match content {
-            Content::Qcow2 => DiskFormat::Qcow2,
-            Content::Vmdk => DiskFormat::Vmdk,
-            Content::Vhd => DiskFormat::Vhd,
-            Content::Vhdx => DiskFormat::Vhdx,
-            Content::Vdi => DiskFormat::Vdi,
+    pub fn of(format: ImageFormat) -> Option<Self> {
+        Some(match format {
+            ImageFormat::Qcow2 => DiskFormat::Qcow2,
+            ImageFormat::Vmdk => DiskFormat::Vmdk,
+            ImageFormat::Vhd => DiskFormat::Vhd,
+            ImageFormat::Vhdx => DiskFormat::Vhdx,
+            ImageFormat::Vdi => DiskFormat::Vdi,
             _ => return None,
         })
     }

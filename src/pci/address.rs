@@ -68,7 +68,7 @@ impl Spelling {
 
 /// The address a text stands for, with how it spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Reading {
+pub struct ParsedAddress {
     /// The address.
     pub address: PciAddress,
     /// How the text spells it.
@@ -222,9 +222,9 @@ impl FromStr for PciAddress {
 /// device of at most two. In decimal as keys of esx.conf are read: any width up to five digits a
 /// field, since not all that hosts write are known. A bus above 255, a device above 31 or a
 /// function above 7 is no reading.
-pub fn read(text: &str, radix: Radix) -> Option<Reading> {
+pub fn read(text: &str, radix: Radix) -> Option<ParsedAddress> {
     let fields = Fields::split(text)?;
-    Some(Reading {
+    Some(ParsedAddress {
         address: fields.read(radix)?,
         spelling: fields.spelling(radix)?,
     })
@@ -233,7 +233,7 @@ pub fn read(text: &str, radix: Radix) -> Option<Reading> {
 /// What a person means by `text`: hexadecimal, as `lspci`, `esxcli` and host profiles show
 /// addresses; decimal only where the text can be nothing else, as `000:26.7` and `0000:00:31.2`
 /// copied from esx.conf.
-pub fn typed(text: &str) -> Option<Reading> {
+pub fn typed(text: &str) -> Option<ParsedAddress> {
     read(text, Radix::Hex).or_else(|| read(text, Radix::Decimal))
 }
 

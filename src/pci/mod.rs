@@ -12,6 +12,6 @@ mod address;
 mod class;
 mod names;
 
-pub use address::{AddressError, PciAddress, Radix, Reading, Spelling, read, typed};
+pub use address::{AddressError, ParsedAddress, PciAddress, Radix, Spelling, read, typed};
 pub use class::Class;
 pub use names::PciNames;

@@ -34,7 +34,7 @@ pub use key_store::KeyCache;
 pub use packed::holds_configuration;
 pub use pieces::Pieces;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
-pub use rescue::{Condition, Contents, Rescued};
+pub use rescue::{Condition, ReadState, Rescued};
 pub use saved::{Saved, SavedAs};
 
 use bytes::Bytes;

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What can be read of a state, whole or not.
-pub trait Contents {
+pub trait ReadState {
     /// The name of the bank's file.
     fn file_name(&self) -> &str;
 
@@ -47,7 +47,7 @@ pub trait Contents {
 }
 
 /// What is shared reads as what it shares.
-impl<C: Contents + ?Sized> Contents for Arc<C> {
+impl<C: ReadState + ?Sized> ReadState for Arc<C> {
     fn file_name(&self) -> &str {
         (**self).file_name()
     }
@@ -65,7 +65,7 @@ impl<C: Contents + ?Sized> Contents for Arc<C> {
     }
 }
 
-impl Contents for State {
+impl ReadState for State {
     fn file_name(&self) -> &str {
         self.file_name()
     }
@@ -238,7 +238,7 @@ impl Rescued {
     }
 }
 
-impl Contents for Rescued {
+impl ReadState for Rescued {
     fn file_name(&self) -> &str {
         &self.file_name
     }

@@ -1,7 +1,7 @@
 //! What looks like a bank and is none for ESXi's loader, in words.
 
 use super::{Cure, numbers};
-use crate::bank::{Bank, Content};
+use crate::bank::{Bank, Probed};
 use crate::medium::ReadAt;
 use crate::partition::{PartitionTable, PartitionType, Role};
 use std::fmt;
@@ -47,7 +47,7 @@ pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec
             continue;
         };
         let probed = Bank::probe(medium, range, table.sector_size);
-        if let Ok(Content::Bank(_)) = probed {
+        if let Ok(Probed::Bank(_)) = probed {
             found.push(OtherType {
                 partition: partition.number,
                 is: partition.partition_type,

@@ -43,7 +43,7 @@ pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use reading::{FoundFile, Look, Reading};
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
-pub use undo::{OtherMedium, PutBack, Thing, WayBack, plan_undo, standing};
+pub use undo::{BankPart, OtherMedium, PutBack, UndoPlan, plan_undo, standing};
 pub use warning::Warning;
 pub use work::BankFile;
 

@@ -2,7 +2,7 @@
 
 use super::slot::slots;
 use super::{Cause, Error, Installer, Look, OtherType, Settings, Slot, Stick, missed};
-use crate::bank::{Bank, ChoiceWarning, Content};
+use crate::bank::{Bank, ChoiceWarning, Probed};
 use crate::error::ErrorKind;
 use crate::loader::Loader;
 use crate::medium::ReadAt;
@@ -134,14 +134,14 @@ impl<'m> Found<'m> {
             return;
         }
         match Bank::probe(medium, range, table.sector_size) {
-            Ok(Content::Bank(bank)) => self.banks.push((number, Ok(*bank))),
+            Ok(Probed::Bank(bank)) => self.banks.push((number, Ok(*bank))),
             Ok(_) if for_loader() => {
                 let error = Error::from(Cause::OnlyLoader).on(number);
                 self.banks.push((number, Err(error)));
             }
-            Ok(Content::Volume(_)) => self.marked.push(number),
-            Ok(Content::Unmarked) => self.unmarked.push(number),
-            Ok(Content::Other) => {}
+            Ok(Probed::Volume(_)) => self.marked.push(number),
+            Ok(Probed::Unmarked) => self.unmarked.push(number),
+            Ok(Probed::Other) => {}
             Err(error) => self
                 .banks
                 .push((number, Err(Error::from(error).on(number)))),

@@ -9,7 +9,7 @@ use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
 use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::partition::TableChoice;
-use crate::state::{Condition, Contents, Form, Member, Rescued, State, StateError};
+use crate::state::{Condition, Form, Member, ReadState, Rescued, State, StateError};
 use std::sync::Arc;
 
 /// How to look at a medium.
@@ -40,7 +40,7 @@ pub struct FoundFile {
     pub damage: Vec<Error>,
 }
 
-impl Contents for Reading {
+impl ReadState for Reading {
     fn file_name(&self) -> &str {
         self.inner().file_name()
     }
@@ -59,7 +59,7 @@ impl Contents for Reading {
 }
 
 impl Reading {
-    fn inner(&self) -> &dyn Contents {
+    fn inner(&self) -> &dyn ReadState {
         match self {
             Reading::Whole(state) => state.as_ref(),
             Reading::Rescued(rescued) => rescued.as_ref(),
@@ -157,7 +157,7 @@ impl Reading {
     /// A file of the configuration; `None` where there is none.
     ///
     /// # Errors
-    /// As [`Contents::content`].
+    /// As [`ReadState::content`].
     pub fn file(
         &self,
         partition: impl Into<Option<u32>>,

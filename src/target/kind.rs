@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::medium::nbd::Address;
 use crate::medium::virtual_disk::DiskFormat;
-use crate::medium::{Content, Identity, MediumError};
+use crate::medium::{Identity, ImageFormat, MediumError};
 use crate::state::envelope::Envelope;
 use std::fmt;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub enum Kind {
     /// Read and changed.
     Image,
     /// An image in a compressed form that is unpacked here. Read, and the source of a changed copy.
-    Packed(Content),
+    Packed(ImageFormat),
     /// A state in a file of its own: `state.tgz`, `local.tgz`, `local.tgz.ve` or `configBundle.tgz`.
     /// Read and changed; it has no banks.
     State,
@@ -32,7 +32,7 @@ pub enum Kind {
     /// A disk that an NBD server holds. Read and changed.
     Export,
     /// Something else, which is not worked on.
-    Foreign(Content),
+    Foreign(ImageFormat),
 }
 
 impl Kind {
@@ -70,19 +70,19 @@ impl Kind {
             Err(error) => return Err(error),
         };
         (&file)
-            .take(Content::SNIFF_LEN as u64)
+            .take(ImageFormat::SNIFF_LEN as u64)
             .read_to_end(&mut first)?;
         if Envelope::is_one(&first) {
             return Ok(Kind::State);
         }
-        Ok(match Content::sniff(&first) {
-            Content::Raw => Kind::Image,
-            Content::PackedTar => Kind::State,
-            Content::Gzip if is_damaged_state(path)? => Kind::State,
-            content if content.is_unpacked_here() => Kind::Packed(content),
-            content => match DiskFormat::of(content) {
+        Ok(match ImageFormat::sniff(&first) {
+            ImageFormat::Raw => Kind::Image,
+            ImageFormat::PackedTar => Kind::State,
+            ImageFormat::Gzip if is_damaged_state(path)? => Kind::State,
+            format if format.is_unpacked_here() => Kind::Packed(format),
+            format => match DiskFormat::of(format) {
                 Some(format) => Kind::VirtualDisk(format),
-                None => Kind::Foreign(content),
+                None => Kind::Foreign(format),
             },
         })
     }
@@ -169,23 +169,27 @@ mod tests {
             (
                 gzip(&[0xfa; 4096]),
                 "state.tgz",
-                Kind::Packed(Content::Gzip),
+                Kind::Packed(ImageFormat::Gzip),
             ),
             (gzip(&[0; 4096]), "empty.img.gz", Kind::State),
-            (gzip(&[0; 512]), "x.tgz", Kind::Packed(Content::Gzip)),
-            (gzip(&[0; 1 << 20]), "x.tgz", Kind::Packed(Content::Gzip)),
+            (gzip(&[0; 512]), "x.tgz", Kind::Packed(ImageFormat::Gzip)),
+            (
+                gzip(&[0; 1 << 20]),
+                "x.tgz",
+                Kind::Packed(ImageFormat::Gzip),
+            ),
             (gzip(&without_signature()), "x.img.gz", Kind::State),
             (b"\x1f\x8b\x08rubbish".to_vec(), "state.tgz", Kind::State),
             (
                 b"\x1f\x8b\x08rubbish".to_vec(),
                 "a.gz",
-                Kind::Packed(Content::Gzip),
+                Kind::Packed(ImageFormat::Gzip),
             ),
             (b"DataTransformEnvelope\0\0".to_vec(), "x", Kind::State),
             (
                 b"\x28\xb5\x2f\xfd\x04".to_vec(),
                 "x.img",
-                Kind::Packed(Content::Zstd),
+                Kind::Packed(ImageFormat::Zstd),
             ),
             (
                 b"QFI\xfb\0\0\0\x03".to_vec(),

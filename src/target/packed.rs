@@ -1,7 +1,7 @@
 //! Packed images, unpacked as a stream into a file without a name.
 
 use super::Bounded;
-use crate::medium::{Content, MediumError, OutputFile};
+use crate::medium::{ImageFormat, MediumError, OutputFile};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
@@ -26,33 +26,33 @@ pub struct Bounds {
 /// A form that is not unpacked here, or what the operating system reported.
 pub fn unpacked(
     path: &Path,
-    content: Content,
+    format: ImageFormat,
     bounds: Bounds,
 ) -> Result<Bounded<Box<dyn Read>>, MediumError> {
-    let reader = stream(path, content)?;
+    let reader = stream(path, format)?;
     Ok(Bounded::new(reader, bounds.sector_size, bounds.data))
 }
 
-fn stream(path: &Path, content: Content) -> Result<Box<dyn Read>, MediumError> {
+fn stream(path: &Path, format: ImageFormat) -> Result<Box<dyn Read>, MediumError> {
     let failed = |source: io::Error| MediumError::Io {
         op: "read",
         path: path.to_owned(),
         source,
     };
     let file = BufReader::new(File::open(path).map_err(failed)?);
-    match content {
-        Content::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
-        Content::Zstd => {
+    match format {
+        ImageFormat::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
+        ImageFormat::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?;
             Ok(Box::new(decoder))
         }
-        Content::Xz => {
+        ImageFormat::Xz => {
             let reader = lzma_rust2::XzReader::new_mem_limit(file, true, XZ_MEMORY);
             Ok(Box::new(reader))
         }
-        content => Err(MediumError::Compressed {
+        format => Err(MediumError::Compressed {
             path: path.to_owned(),
-            content,
+            format,
         }),
     }
 }
@@ -65,12 +65,12 @@ fn stream(path: &Path, content: Content) -> Result<Box<dyn Read>, MediumError> {
 /// As [`unpacked`]; [`MediumError::Unpack`], [`MediumError::NoSpace`].
 pub fn unpack(
     path: &Path,
-    content: Content,
+    format: ImageFormat,
     bounds: Bounds,
     mut scratch: OutputFile,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<OutputFile, MediumError> {
-    let mut reader = unpacked(path, content, bounds)?;
+    let mut reader = unpacked(path, format, bounds)?;
     scratch.fill_from_reader(&mut reader, progress)?;
     Ok(scratch)
 }

@@ -6,7 +6,7 @@ use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
-use bootbank::stick::{BankChoice, Error, Plan, Request, Settings, Stick, WayBack, plan_undo};
+use bootbank::stick::{BankChoice, Error, Plan, Request, Settings, Stick, UndoPlan, plan_undo};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
@@ -152,7 +152,7 @@ impl Image {
     }
 
     /// What `undo` comes to.
-    pub fn undo(&self, medium: &dyn ReadAt, undo: &Undo) -> Result<WayBack, Error> {
+    pub fn undo(&self, medium: &dyn ReadAt, undo: &Undo) -> Result<UndoPlan, Error> {
         plan_undo(medium, undo, self.settings(), false)
     }
 

@@ -6,7 +6,7 @@ use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
 use bootbank::host::Host;
 use bootbank::medium::{
-    Access, Content, Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt,
+    Access, Identity, ImageFormat, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt,
 };
 use std::fs::{self, File};
 use std::io;
@@ -338,7 +338,7 @@ fn what_is_no_image_is_refused_for_what_it_is() {
             matches!(
                 e,
                 MediumError::Compressed {
-                    content: Content::Gzip,
+                    format: ImageFormat::Gzip,
                     ..
                 }
             )

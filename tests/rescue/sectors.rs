@@ -3,7 +3,7 @@
 use super::{bank, places};
 use crate::host::Host;
 use bootbank::medium::ReadAt;
-use bootbank::state::{Condition, Contents as _, KeyCache, Limits};
+use bootbank::state::{Condition, KeyCache, Limits, ReadState as _};
 use bootbank::stick::{BankChoice, Look, Path, Settings, Stick};
 use std::io;
 

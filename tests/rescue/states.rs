@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use bootbank::state::{Contents as _, KeyCache, Limits, Rescued};
+use bootbank::state::{KeyCache, Limits, ReadState as _, Rescued};
 use proptest::test_runner::TestRunner;
 
 const PLAIN: &str = "esxi67-usb-passthru";

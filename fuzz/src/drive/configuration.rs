@@ -1,7 +1,7 @@
 //! What a configuration is kept in: boot.cfg, esx.conf, the ConfigStore.
 
 use bootbank::bank::{BootCfg, KerneloptEdit};
-use bootbank::loader::{BankInput, Generation, Met, choose, warnings_about};
+use bootbank::loader::{BankContent, BankInput, Generation, choose, warnings_about};
 use bootbank::ownership::{ConfigStore, EsxConf, Owner, RowKey, StoreChange, ValueColumn};
 
 /// A boot.cfg.
@@ -9,7 +9,7 @@ pub fn boot_cfg(data: &[u8]) -> bool {
     let cfg = BootCfg::parse(data);
     let inputs = [5, 6].map(|partition| BankInput {
         partition,
-        met: Met::BootCfg(&cfg),
+        met: BankContent::BootCfg(&cfg),
         has_state: true,
     });
     for generation in Generation::ALL {

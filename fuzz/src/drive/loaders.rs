@@ -2,11 +2,11 @@
 
 use super::super::repair;
 use super::Sparse;
-use bootbank::bank::{Bank, Content as Probed};
+use bootbank::bank::{Bank, Probed};
 use bootbank::fat::Volume;
 use bootbank::loader::{
-    BankInput, BootCfg, Content, Depth, FileAt, Generation, Ignored, Loader, Met, ModuleVerdict,
-    Role, UnpackLimit, check_content, choose, generation_of, warnings_about,
+    BankContent, BankInput, BootCfg, ContentVerdict, Depth, FileAt, Generation, Ignored, Loader,
+    ModuleVerdict, Role, UnpackLimit, check_content, choose, generation_of, warnings_about,
 };
 use bootbank::medium::ReadAt;
 use bootbank::partition::PartitionTable;
@@ -178,8 +178,8 @@ fn compare_content(medium: &dyn ReadAt, verdict: &ModuleVerdict, strict: &[u8]) 
     for generation in Generation::ALL {
         let content = check_content(medium, file, generation, &UnpackLimit::default());
         match content {
-            Content::AsItIs => {}
-            Content::Unpacked { len } if whole && !trailed => {
+            ContentVerdict::AsItIs => {}
+            ContentVerdict::Unpacked { len } if whole && !trailed => {
                 assert_eq!(
                     len,
                     unpacked.len() as u64,
@@ -187,7 +187,7 @@ fn compare_content(medium: &dyn ReadAt, verdict: &ModuleVerdict, strict: &[u8]) 
                     file.name
                 );
             }
-            Content::Damaged(fault) if whole && !trailed && !unpacked.is_empty() => {
+            ContentVerdict::Damaged(fault) if whole && !trailed && !unpacked.is_empty() => {
                 panic!("{}: {fault}, and another reader unpacks it", file.name);
             }
             _ => {}
@@ -200,7 +200,9 @@ fn compare_choices(loader: &Loader<'_>, banks: Vec<(u32, Option<BootCfg>, bool)>
     let without = Ignored::NoBootCfg;
     let inputs = banks.iter().map(|(partition, cfg, has_state)| BankInput {
         partition: *partition,
-        met: cfg.as_ref().map_or(Met::Ignored(&without), Met::BootCfg),
+        met: cfg
+            .as_ref()
+            .map_or(BankContent::Ignored(&without), BankContent::BootCfg),
         has_state: *has_state,
     });
     let mut inputs: Vec<BankInput<'_>> = inputs.collect();

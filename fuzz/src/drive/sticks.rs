@@ -3,7 +3,7 @@
 use super::super::repair;
 use super::settings;
 use bootbank::commit::{AnyUndo, FileUndo, digest, run};
-use bootbank::diagnosis::{CheckOptions, Contents, check};
+use bootbank::diagnosis::{CheckOptions, ContentCheck, check};
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::Method;
@@ -15,7 +15,7 @@ use bootbank::stick::{BankChoice, Request, Stick, plan_undo};
 pub fn image(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     repair::image(&mut bytes);
-    let contents = Contents {
+    let contents = ContentCheck {
         medium: &bytes,
         threads: 1,
         progress: &|_, _| {},

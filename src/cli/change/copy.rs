@@ -14,7 +14,7 @@ use crate::cli::terminal::{shown, standard};
 use crate::commit::Overlay;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
-    Access, CachedReads, ClaimedTarget, Content, MediumError, OutputFile, ReadAt, SparseReads,
+    Access, CachedReads, ClaimedTarget, ImageFormat, MediumError, OutputFile, ReadAt, SparseReads,
     Target, WriteAt,
 };
 use crate::stick::Plan;
@@ -55,7 +55,7 @@ impl One<'_> {
         let making = Making { force, mode };
         let exit = match kind {
             Ok(Kind::State) => self.copy_state_file(source, place, making, object),
-            Ok(Kind::Packed(content)) => self.copy_unpacked(source, content, place, making, object),
+            Ok(Kind::Packed(format)) => self.copy_unpacked(source, format, place, making, object),
             Ok(Kind::VirtualDisk(format)) if keeps_format(place, format) => {
                 self.copy_virtual_disk(source, place, making, object)
             }
@@ -166,12 +166,12 @@ impl One<'_> {
     fn copy_unpacked(
         &self,
         source: &Path,
-        content: Content,
+        format: ImageFormat,
         place: &Place,
         making: Making,
         object: &mut ChangeObject,
     ) -> Result<Vec<String>, Failure> {
-        let mut reader = unpacked(source, content, self.job.session.common.bounds())?;
+        let mut reader = unpacked(source, format, self.job.session.common.bounds())?;
         let (mut copy, is_plain) = match place {
             Place::File {
                 path,

@@ -8,7 +8,7 @@ use crate::edit::identity::moved_to;
 use crate::edit::{ConfEdit, ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
 use crate::secrets::{Guarded, quotable};
-use crate::state::Contents as _;
+use crate::state::ReadState as _;
 use crate::stick::{self, Error};
 use crate::target::Opened;
 use clap::Args;

@@ -3,7 +3,7 @@
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, looks_at_one};
 use crate::cli::terminal::{shown, table};
-use crate::state::{Condition, Contents as _, Member, MemberKind};
+use crate::state::{Condition, Member, MemberKind, ReadState as _};
 use crate::stick::{Cause, Error, Path as StickPath, Reading, Slot, Stick};
 use crate::target::Opened;
 use clap::Args;

@@ -11,7 +11,7 @@ use crate::cli::terminal::{
     ERROR, HEADING, WARNING, name, plural, quoted_path, shown, size, styled,
 };
 use crate::diagnosis::{
-    Found, FoundMedium, Summary, Sure, Verdict, attached_disks, files_in, look_at,
+    Certainty, Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at,
 };
 use crate::host::{Disk, Host, Use};
 use crate::target::Kind;
@@ -168,7 +168,7 @@ impl Run for Scan {
             }
         };
         let found = for_each(session, &paths, session.common.jobs.unwrap_or(1), |path| {
-            let medium = look_at(path, &session.host, session.bench(), |size| {
+            let medium = look_at(path, &session.host, session.local(), |size| {
                 session.settings(size)
             });
             session.ui.target_done();
@@ -433,8 +433,8 @@ fn verdict_in_words(summary: &Summary, path: &Path) -> String {
         Verdict::Boots => format!("boots; passed through: {list}"),
         Verdict::BootControllerPassedThrough(sure) => {
             let is = match sure {
-                Sure::Known => "boot controller is passed through",
-                Sure::Probable => "boot controller is probably passed through",
+                Certainty::Known => "boot controller is passed through",
+                Certainty::Probable => "boot controller is probably passed through",
             };
             format!(
                 "boots, but its {}; passed through: {list}\n  next: {}`bootbank fix {target}`",

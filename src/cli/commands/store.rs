@@ -8,7 +8,7 @@ use crate::cli::terminal::{Gate, safe_json, shown};
 use crate::edit::{Edit, EditError, StoreEdit, Unmatched, secret_types};
 use crate::ownership::{Cell, Row, RowKey, SecretTypes, ValueColumn};
 use crate::secrets::Guarded;
-use crate::state::Contents as _;
+use crate::state::ReadState as _;
 use crate::stick::{self, Error};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;

@@ -4,7 +4,7 @@
 use crate::cli::report::{Exit, Failure, end_in_words};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
 use crate::cli::terminal::shown;
-use crate::diagnosis::{self, CheckOptions, Contents, Severity, check_by, check_state_file};
+use crate::diagnosis::{self, CheckOptions, ContentCheck, Severity, check_by, check_state_file};
 use crate::error::ErrorKind;
 use crate::medium::CachedReads;
 use crate::target::Kind;
@@ -76,7 +76,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let medium = CachedReads::new(&target);
     let settings = session.settings(target.logical_sector_size());
     let progress = |done, total| session.ui.part_done(done, total);
-    let contents = Contents {
+    let contents = ContentCheck {
         medium: &target,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         progress: &progress,

@@ -2,7 +2,7 @@
 
 use super::found::{Bank, Device, Medium, Undo};
 use crate::cli::terminal::plural;
-use crate::diagnosis::{Owned, Sure, Symptom, Verdict};
+use crate::diagnosis::{Certainty, OwnedBy, Symptom, Verdict};
 
 /// Something that can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,10 @@ fn giving_back(medium: &Medium) -> Vec<Wish> {
     if passed.is_empty() {
         return wishes;
     }
-    let boot = Verdict::BootControllerPassedThrough(Sure::Known).as_str();
+    let boot = Verdict::BootControllerPassedThrough(Certainty::Known).as_str();
     let owner = medium.belongs_to.clone().unwrap_or_default();
     let is_own =
-        owner.is_known && owner.whom.as_deref() == Owned::ThisMachine(Sure::Known).as_str();
+        owner.is_known && owner.whom.as_deref() == OwnedBy::ThisMachine(Certainty::Known).as_str();
     if is_own
         && medium.verdict == boot
         && let Some(controller) = &medium.controller
@@ -160,7 +160,7 @@ mod tests {
         };
         Medium {
             target: "/dev/sdb".to_owned(),
-            verdict: Verdict::BootControllerPassedThrough(Sure::Known)
+            verdict: Verdict::BootControllerPassedThrough(Certainty::Known)
                 .as_str()
                 .to_owned(),
             passed_through: Some(vec![device("0000:00:14.0"), device("0000:00:1d.0")]),
@@ -168,7 +168,9 @@ mod tests {
                 symptom: Symptom::KeyboardDead.as_str().to_owned(),
             }],
             belongs_to: Some(BelongsTo {
-                whom: Owned::ThisMachine(Sure::Known).as_str().map(str::to_owned),
+                whom: OwnedBy::ThisMachine(Certainty::Known)
+                    .as_str()
+                    .map(str::to_owned),
                 is_known: true,
             }),
             controller: Some("0000:00:14.0".to_owned()),

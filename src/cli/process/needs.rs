@@ -2,7 +2,7 @@
 //! makes files in. Known from the arguments alone, before anything is opened; each command says
 //! it of itself.
 
-use crate::medium::Content;
+use crate::medium::ImageFormat;
 use crate::state::KEY_STORES;
 use crate::state::envelope::Envelope;
 use std::collections::BTreeSet;
@@ -199,15 +199,16 @@ impl Needs {
 /// Whether a target may be a state file, by its first bytes: what is in it is looked at later, when
 /// the process is confined.
 fn may_be_state_file(path: &Path) -> bool {
-    let is_one =
-        |first: Vec<u8>| Envelope::is_one(&first) || Content::sniff(&first) == Content::Gzip;
+    let is_one = |first: Vec<u8>| {
+        Envelope::is_one(&first) || ImageFormat::sniff(&first) == ImageFormat::Gzip
+    };
     first_bytes(path).is_some_and(is_one)
 }
 
 /// Whether a target may have to be unpacked, by its first bytes.
 pub fn may_be_packed(path: &Path) -> bool {
     let first = first_bytes(path);
-    first.is_some_and(|first| Content::sniff(&first).is_unpacked_here())
+    first.is_some_and(|first| ImageFormat::sniff(&first).is_unpacked_here())
 }
 
 /// The first bytes of a file; `None` for anything else, and for one that cannot be read.

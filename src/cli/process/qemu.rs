@@ -8,7 +8,7 @@
 
 use crate::medium::nbd::TIMEOUT;
 use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
-use crate::medium::{Access, Content};
+use crate::medium::{Access, ImageFormat};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -70,10 +70,10 @@ pub fn format_of(path: &Path) -> Option<DiskFormat> {
         return None;
     }
     let mut first = Vec::new();
-    let limit = Content::SNIFF_LEN as u64;
+    let limit = ImageFormat::SNIFF_LEN as u64;
     let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut first));
     read.ok()
-        .and_then(|_| DiskFormat::of(Content::sniff(&first)))
+        .and_then(|_| DiskFormat::of(ImageFormat::sniff(&first)))
 }
 
 /// QEMU's programs, as far as they are needed.

@@ -2,8 +2,8 @@
 
 use crate::cli::terminal::{WARNING, plural, shown, size, styled};
 use crate::diagnosis::{
-    Consequence, Evidence, Owned, Part, PassedDevice, Role, Situation, Standing, Sure, Survey,
-    Whose,
+    Certainty, Consequence, Evidence, OwnedBy, Part, PassedDevice, Role, Situation, Standing,
+    Survey, Whose,
 };
 use crate::host::Disk;
 use crate::stick::{Cause, Error};
@@ -28,7 +28,7 @@ impl From<&Whose> for BelongsTo {
             whom: whose.owned.as_str(),
             is_known: matches!(
                 whose.owned,
-                Owned::ThisMachine(Sure::Known) | Owned::Another(Sure::Known)
+                OwnedBy::ThisMachine(Certainty::Known) | OwnedBy::Another(Certainty::Known)
             ),
             why: evidence_in_words(&whose.evidence),
         }
@@ -54,7 +54,7 @@ impl From<&Consequence> for SymptomObject {
         SymptomObject {
             symptom: consequence.symptom.as_str(),
             device: address.unwrap_or_else(|| device.key.clone()),
-            is_known: consequence.sure == Sure::Known,
+            is_known: consequence.certainty == Certainty::Known,
         }
     }
 }
@@ -75,7 +75,7 @@ impl From<&Part> for RoleObject {
         RoleObject {
             role: role_in_words(part.role),
             is_bridge: part.is_bridge,
-            is_known: part.sure == Sure::Known,
+            is_known: part.certainty == Certainty::Known,
         }
     }
 }
@@ -110,7 +110,7 @@ pub fn disk_in_words(disk: &Disk) -> String {
 pub fn first_of_all(whose: &Whose) -> &'static str {
     match whose.owned {
         // Who asks may do so from a virtual machine on it.
-        Owned::ThisMachine(Sure::Known) => "with ESXi down, ",
+        OwnedBy::ThisMachine(Certainty::Known) => "with ESXi down, ",
         _ => "power the host off, then ",
     }
 }
@@ -118,11 +118,11 @@ pub fn first_of_all(whose: &Whose) -> &'static str {
 /// Whose a medium is, and why: a sentence.
 pub fn whose_in_words(whose: &Whose) -> String {
     let belongs = match whose.owned {
-        Owned::ThisMachine(Sure::Known) => "this medium belongs to this machine",
-        Owned::ThisMachine(Sure::Probable) => "this medium probably belongs to this machine",
-        Owned::Another(Sure::Known) => "this medium belongs to another host",
-        Owned::Another(Sure::Probable) => "this medium probably belongs to another host",
-        Owned::Unknown => "whether this medium belongs to this machine cannot be told",
+        OwnedBy::ThisMachine(Certainty::Known) => "this medium belongs to this machine",
+        OwnedBy::ThisMachine(Certainty::Probable) => "this medium probably belongs to this machine",
+        OwnedBy::Another(Certainty::Known) => "this medium belongs to another host",
+        OwnedBy::Another(Certainty::Probable) => "this medium probably belongs to another host",
+        OwnedBy::Unknown => "whether this medium belongs to this machine cannot be told",
     };
     format!("{belongs}: {}", evidence_in_words(&whose.evidence))
 }
@@ -179,9 +179,9 @@ fn consequences_in_words(devices: &[PassedDevice], situation: &Situation<'_>) ->
         let parts = situation.parts(device).into_iter();
         parts
             .map(|part| {
-                let (is, then) = match part.sure {
-                    Sure::Known => ("is", ""),
-                    Sure::Probable => ("is probably", "then "),
+                let (is, then) = match part.certainty {
+                    Certainty::Known => ("is", ""),
+                    Certainty::Probable => ("is probably", "then "),
                 };
                 let bridge = match part.is_bridge {
                     true => "the bridge above ",
@@ -374,7 +374,7 @@ fn next_in_words(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::{Bench, Survey};
+    use crate::diagnosis::{LocalMachine, Survey};
     use crate::host::recorded::Recorded;
     use crate::medium::Memory;
     use crate::state::{KeyCache, Limits};
@@ -398,10 +398,10 @@ mod tests {
         let recorded = Recorded::open("desktop");
         recorded.file("/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address", mac);
         let host = recorded.host();
-        let bench = Bench::of(&host);
+        let local = LocalMachine::of(&host);
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
-        let situation = Situation::of(&stick, disk, &host, &bench);
+        let situation = Situation::of(&stick, disk, &host, &local);
         let standing = standing_in_words(&Survey::of(&stick), ("/dev/sdb", "/dev/sdb"), &situation);
         let plain = anstream::adapter::strip_str(&standing).to_string();
         format!("{plain}{}", whose_in_words(&situation.whose))

@@ -19,7 +19,7 @@ use crate::bank::BootCfg;
 use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
-use crate::diagnosis::{Bench, Situation};
+use crate::diagnosis::{LocalMachine, Situation};
 use crate::host::{Disk, Host};
 use crate::medium::{CachedReads, ClaimedTarget, MediumError, ReadAt, Target, WholeFile};
 use crate::state::KeyCache;
@@ -49,7 +49,7 @@ pub struct Session {
     /// The program itself.
     pub program: Program,
     /// This machine's devices, once they were asked for.
-    pub bench: OnceLock<Bench>,
+    pub local: OnceLock<LocalMachine>,
 }
 
 /// What a command found in a target, ready to be shown.
@@ -125,8 +125,8 @@ impl Session {
     }
 
     /// This machine and its devices.
-    pub fn bench(&self) -> &Bench {
-        self.bench.get_or_init(|| Bench::of(&self.host))
+    pub fn local(&self) -> &LocalMachine {
+        self.local.get_or_init(|| LocalMachine::of(&self.host))
     }
 
     /// Which device of a medium is which.
@@ -135,13 +135,13 @@ impl Session {
         let disk = disk.and_then(|device| device.disk());
         match opened {
             Opened::Medium(stick) => self.situation_on(stick, disk),
-            Opened::State(saved) => Situation::of_file(saved, &self.host, self.bench()),
+            Opened::State(saved) => Situation::of_file(saved, &self.host, self.local()),
         }
     }
 
     /// The same of a medium on this disk; `None` of an image file.
     pub fn situation_on(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Situation<'_> {
-        Situation::of(stick, disk, &self.host, self.bench())
+        Situation::of(stick, disk, &self.host, self.local())
     }
 
     /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.

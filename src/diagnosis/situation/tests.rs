@@ -1,6 +1,6 @@
 //! Recorded machines, and states as esx.conf text.
 
-use super::super::whose::{Owned, Sure};
+use super::super::whose::{Certainty, OwnedBy};
 use super::*;
 use crate::edit::{Devices, Edit, Harm, OwnerEdit, SettingChange};
 use crate::host::recorded::Recorded;
@@ -10,14 +10,14 @@ use crate::secrets::Guarded;
 /// A machine with a medium, and what the medium's state says.
 struct Case {
     recorded: Recorded,
-    bench: Bench,
+    local: LocalMachine,
 }
 
 impl Case {
     fn new(machine: &str) -> Self {
         let recorded = Recorded::open(machine);
-        let bench = Bench::of(&recorded.host());
-        Case { recorded, bench }
+        let local = LocalMachine::of(&recorded.host());
+        Case { recorded, local }
     }
 
     /// The medium on `disk`, or an image, with this esx.conf.
@@ -31,13 +31,13 @@ impl Case {
             store: None,
             closed_store: None,
         };
-        let situation = Situation::of_disk(disk, &host, &self.bench).with(&configuration, None);
+        let situation = Situation::of_disk(disk, &host, &self.local).with(&configuration, None);
         (situation, configuration.devices().unwrap())
     }
 
     /// The medium of this machine itself: the state names the first of its adapters.
     fn own(&self, disk: &str, conf: &str) -> (Situation<'_>, Vec<DeviceOwner>) {
-        let nic = self.bench.machine.nics.first().unwrap();
+        let nic = self.local.machine.nics.first().unwrap();
         let mac = format!("/net/pnic/child[0000]/mac = \"{}\"\n", nic.mac);
         self.with(Some(disk), &(mac + conf))
     }
@@ -48,7 +48,11 @@ impl Case {
 fn marks(situation: &Situation<'_>, devices: &[DeviceOwner]) -> Vec<String> {
     let mark = |part: &Part| {
         let bridge = if part.is_bridge { "^" } else { "" };
-        let sure = if part.sure == Sure::Probable { "?" } else { "" };
+        let sure = if part.certainty == Certainty::Probable {
+            "?"
+        } else {
+            ""
+        };
         format!("{:?}{bridge}{sure}", part.role)
     };
     let of = |device: &DeviceOwner| {
@@ -94,7 +98,10 @@ fn on_its_own_machine_the_controller_is_the_one_the_medium_hangs_on() {
     for (machine, disk, expected) in cases {
         let case = Case::new(machine);
         let (situation, _) = case.own(disk, "");
-        assert_eq!(situation.whose.owned, Owned::ThisMachine(Sure::Known));
+        assert_eq!(
+            situation.whose.owned,
+            OwnedBy::ThisMachine(Certainty::Known)
+        );
         let found = situation.boot_device().unwrap();
         let found: Vec<String> = found.iter().map(|at| at.lspci()).collect();
         assert_eq!(found, expected, "{machine} {disk}");
@@ -123,13 +130,14 @@ fn each_device_is_marked_for_what_hangs_on_it() {
         .collect();
     assert_eq!(lacking, ["09:00.0"]);
     let found = situation.consequences(&passed(&devices));
-    let found: Vec<(Symptom, Sure)> = found.iter().map(|it| (it.symptom, it.sure)).collect();
+    let found: Vec<(Symptom, Certainty)> =
+        found.iter().map(|it| (it.symptom, it.certainty)).collect();
     let known = [
         Symptom::NothingSaved,
         Symptom::ToolsMissing,
         Symptom::KeyboardDead,
     ];
-    assert_eq!(found, known.map(|symptom| (symptom, Sure::Known)));
+    assert_eq!(found, known.map(|symptom| (symptom, Certainty::Known)));
     assert_eq!(situation.is_usb(&devices[0]), Some(true));
     assert_eq!(situation.is_usb(&devices[4]), Some(false));
     assert_eq!(situation.is_usb(&devices[6]), None);
@@ -172,7 +180,7 @@ fn elsewhere_names_and_classes_make_it_probable() {
     ];
     for disk in [Some("sdb"), None] {
         let (situation, devices) = case.with(disk, conf);
-        assert_eq!(situation.whose.owned, Owned::Another(Sure::Known));
+        assert_eq!(situation.whose.owned, OwnedBy::Another(Certainty::Known));
         assert_eq!(marks(&situation, &devices), expected);
         assert_eq!(situation.boot_device(), None);
         assert_eq!(situation.is_usb(&devices[0]), Some(true));
@@ -195,7 +203,10 @@ fn a_medium_that_is_only_probably_of_this_machine_gives_no_controller_back() {
     let conf = "/device/0000:00:31.2/vmkname = \"vmhba0\"\n/device/0000:00:25.0/vmkname = \"vmnic0\"\n\
         /device/0000:00:20.0/owner = \"passthru\"\n/device/0000:00:29.0/owner = \"passthru\"\n";
     let (situation, devices) = case.with(Some("sdb"), conf);
-    assert_eq!(situation.whose.owned, Owned::ThisMachine(Sure::Probable));
+    assert_eq!(
+        situation.whose.owned,
+        OwnedBy::ThisMachine(Certainty::Probable)
+    );
     assert_eq!(situation.boot_device(), None);
     let found = marks(&situation, &devices);
     assert!(

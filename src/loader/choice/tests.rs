@@ -11,7 +11,7 @@ fn inputs(parsed: &[(u32, BootCfg)]) -> Vec<BankInput<'_>> {
         .iter()
         .map(|(partition, cfg)| BankInput {
             partition: *partition,
-            met: Met::BootCfg(cfg),
+            met: BankContent::BootCfg(cfg),
             has_state: true,
         })
         .collect()
@@ -229,7 +229,7 @@ fn without_a_valid_bank_nothing_boots() {
     let ignored = Ignored::NoBootCfg;
     let input = BankInput {
         partition: 5,
-        met: Met::Ignored(&ignored),
+        met: BankContent::Ignored(&ignored),
         has_state: true,
     };
     let choice = choose(Generation::NEWEST, std::slice::from_ref(&input));
@@ -251,7 +251,7 @@ fn a_bank_that_cannot_be_read_leaves_the_choice_open_only_where_it_could_be_take
     let good = parsed(&[(5, GOOD)]);
     let unknown = |partition| BankInput {
         partition,
-        met: Met::Undecided(&why),
+        met: BankContent::Undecided(&why),
         has_state: true,
     };
     let banks = [inputs(&good).remove(0), unknown(6)];
@@ -425,7 +425,7 @@ fn what_stops_a_chosen_bank_or_starts_it_empty_is_a_warning() {
         let cfg = BootCfg::parse(text.as_bytes());
         let input = [BankInput {
             partition: 5,
-            met: Met::BootCfg(&cfg),
+            met: BankContent::BootCfg(&cfg),
             has_state,
         }];
         let choice = choose(Generation::NEWEST, &input);

@@ -12,7 +12,7 @@ fn file(content: &[u8]) -> FileAt {
     }
 }
 
-fn check(content: &[u8], generation: Generation) -> Content {
+fn check(content: &[u8], generation: Generation) -> ContentVerdict {
     let medium = content.to_vec();
     check_content(&medium, &file(content), generation, &UnpackLimit::default())
 }
@@ -156,11 +156,11 @@ fn a_module_must_unpack_to_its_trailer() {
         ] {
             let content = check(&bytes, generation);
             let shown = match &content {
-                Content::Unpacked { len } => len.to_string(),
-                Content::AsItIs => as_it_is.to_owned(),
-                Content::Empty => "empty".to_owned(),
-                Content::Damaged(fault) => fault.loader_error().to_owned(),
-                Content::Undecided(why) => why.to_string(),
+                ContentVerdict::Unpacked { len } => len.to_string(),
+                ContentVerdict::AsItIs => as_it_is.to_owned(),
+                ContentVerdict::Empty => "empty".to_owned(),
+                ContentVerdict::Damaged(fault) => fault.loader_error().to_owned(),
+                ContentVerdict::Undecided(why) => why.to_string(),
             };
             assert_eq!(shown, expected, "{what} {generation:?} {content:?}");
         }
@@ -172,9 +172,12 @@ fn a_header_that_ends_behind_the_file_is_none() {
     // Two bytes of FHCRC, of which the file has two, one or none.
     let header = [0x1f, 0x8b, 8, 2, 0, 0, 0, 0, 2, 3];
     let fault = |more: &[u8]| check(&with(header.to_vec(), more), Generation::NEWEST);
-    assert_eq!(fault(&[0, 0]), Content::Damaged(ContentFault::NoData));
-    assert_eq!(fault(&[0]), Content::Damaged(ContentFault::Header));
-    assert_eq!(fault(&[]), Content::Damaged(ContentFault::Header));
+    assert_eq!(
+        fault(&[0, 0]),
+        ContentVerdict::Damaged(ContentFault::NoData)
+    );
+    assert_eq!(fault(&[0]), ContentVerdict::Damaged(ContentFault::Header));
+    assert_eq!(fault(&[]), ContentVerdict::Damaged(ContentFault::Header));
 }
 
 #[test]
@@ -185,10 +188,10 @@ fn a_length_of_up_to_a_gibibyte_too_much_finds_its_memory() {
         bytes[at..].copy_from_slice(&length.to_le_bytes());
         check(&bytes, Generation::NEWEST)
     };
-    assert_eq!(with_length(1 << 30), Content::Unpacked { len: 7 });
+    assert_eq!(with_length(1 << 30), ContentVerdict::Unpacked { len: 7 });
     let more = with_length((1 << 30) + 1);
     assert!(
-        matches!(more, Content::Undecided(Undecided::Room { .. })),
+        matches!(more, ContentVerdict::Undecided(Undecided::Room { .. })),
         "{more:?}"
     );
     let asks_too_much = super::super::content::asks_too_much;
@@ -202,7 +205,10 @@ fn a_flipped_bit_anywhere_in_the_data_stops_the_loader() {
     for at in 10..good.len() - 8 {
         let bytes = changed(good.clone(), at, good[at] ^ 4);
         let content = check(&bytes, Generation::NEWEST);
-        assert!(matches!(content, Content::Damaged(_)), "{at} {content:?}");
+        assert!(
+            matches!(content, ContentVerdict::Damaged(_)),
+            "{at} {content:?}"
+        );
     }
 }
 
@@ -215,7 +221,7 @@ fn stored_blocks_and_large_files_are_read_in_pieces() {
         let packed = packed.finish().unwrap();
         assert_eq!(
             check(&packed, Generation::NEWEST),
-            Content::Unpacked { len: 3_000_001 }
+            ContentVerdict::Unpacked { len: 3_000_001 }
         );
     }
 }
@@ -226,12 +232,12 @@ fn what_a_bank_unpacks_to_is_bounded() {
     let limit = UnpackLimit::new(3 << 19);
     let file = file(&packed);
     let of = |limit| check_content(&packed, &file, Generation::NEWEST, limit);
-    assert_eq!(of(&limit), Content::Unpacked { len: 1 << 20 });
+    assert_eq!(of(&limit), ContentVerdict::Unpacked { len: 1 << 20 });
     let why = Undecided::Unpacked {
         name: "m.v00".to_owned(),
         limit: 3 << 19,
     };
-    assert_eq!(of(&limit), Content::Undecided(why));
+    assert_eq!(of(&limit), ContentVerdict::Undecided(why));
 }
 
 #[test]
@@ -241,7 +247,7 @@ fn files_are_checked_on_threads_and_put_down_afterwards() {
     let mut boot = loader.boot(5, Depth::Presence);
     assert!(boot.files.iter().all(|file| file.content.is_none()));
     let limit = UnpackLimit::default();
-    let checked: Vec<(usize, Content)> = std::thread::scope(|scope| {
+    let checked: Vec<(usize, ContentVerdict)> = std::thread::scope(|scope| {
         let files = boot.files.iter().enumerate();
         let threads = files.filter_map(|(index, file)| {
             let (file, bytes, limit) = (file.to_check()?, &bytes, &limit);

@@ -11,7 +11,7 @@ fn a_sound_bank_boots() {
     assert_eq!((stops(&boot).len(), boot.boots()), (0, Some(true)));
     assert_eq!(boot.notes(), []);
     let kernel = boot.kernel().unwrap();
-    assert_eq!(kernel.content, Some(Content::Unpacked { len: 2500 }));
+    assert_eq!(kernel.content, Some(ContentVerdict::Unpacked { len: 2500 }));
     let modules: Vec<_> = boot.modules().map(|file| file.name.as_str()).collect();
     assert_eq!(modules, ["A.b00", "useropts.gz", "state.tgz"]);
     let file = kernel.file.as_ref().unwrap();
@@ -248,7 +248,7 @@ fn fragments_in_any_order_are_one_file() {
     let boot = boot(&bank);
     assert_eq!(
         boot.kernel().unwrap().content,
-        Some(Content::Unpacked { len: 4000 })
+        Some(ContentVerdict::Unpacked { len: 4000 })
     );
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Address, Connection, NbdError, Server};
 use crate::medium::{
-    Access, Content, Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, check_range,
+    Access, Identity, ImageFormat, MediumError, ReadAt, ReadOnlyReason, TargetKind, check_range,
 };
 use std::fs::File;
 use std::io;
@@ -97,15 +97,15 @@ impl Export {
         if access == Access::Write && !facts.can_flush {
             return Err(failed(NbdError::NoFlush));
         }
-        let mut first = [0; Content::SNIFF_LEN];
+        let mut first = [0; ImageFormat::SNIFF_LEN];
         let len = usize::try_from(facts.size).map_or(first.len(), |size| size.min(first.len()));
         connection.read(&mut first[..len], 0).map_err(failed)?;
-        match Content::sniff(&first[..len]) {
-            Content::Raw => {}
-            content => {
+        match ImageFormat::sniff(&first[..len]) {
+            ImageFormat::Raw => {}
+            format => {
                 return Err(MediumError::Compressed {
                     path: place.path,
-                    content,
+                    format,
                 });
             }
         }

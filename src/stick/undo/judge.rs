@@ -16,13 +16,13 @@ pub struct PutBack {
     /// Number of the bank's partition.
     pub partition: u32,
     /// What.
-    pub thing: Thing,
+    pub thing: BankPart,
 }
 
 /// What bootbank changes, and so what an undo may be about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Thing {
+pub enum BankPart {
     /// A state, by the name of its file.
     State(String),
     /// The bank's `boot.cfg`.
@@ -207,18 +207,18 @@ fn things(
             let name = file.name();
             let is = |other: &str| name.eq_ignore_ascii_case(other);
             match (is(BOOT_CFG), states.iter().copied().any(is)) {
-                (true, _) => Thing::BootCfg,
-                (false, true) => Thing::State(name),
-                (false, false) => Thing::BankFile(name),
+                (true, _) => BankPart::BootCfg,
+                (false, true) => BankPart::State(name),
+                (false, false) => BankPart::BankFile(name),
             }
         };
         let of_files = files.iter().map(thing_of);
         let mut steps = set.steps().iter();
         let marks = steps.any(|step| step.partition == partition && step.phase == Phase::Mark);
-        let marks = marks.then_some(Thing::Marks);
-        let mut here: Vec<Thing> = of_files.chain(marks).collect();
+        let marks = marks.then_some(BankPart::Marks);
+        let mut here: Vec<BankPart> = of_files.chain(marks).collect();
         if here.is_empty() {
-            here.push(Thing::Leftovers);
+            here.push(BankPart::Leftovers);
         }
         things.extend(here.into_iter().map(|thing| PutBack { partition, thing }));
     }

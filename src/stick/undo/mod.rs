@@ -17,7 +17,7 @@ mod judge;
 mod standing;
 
 pub use identity::OtherMedium;
-pub use judge::{PutBack, Thing};
+pub use judge::{BankPart, PutBack};
 pub use standing::standing;
 
 use super::{Cause, Error, Outlook, Settings, Stick};
@@ -33,7 +33,7 @@ use std::ops::Range;
 /// What undoing comes to on a medium.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct WayBack {
+pub struct UndoPlan {
     /// The steps. Empty where the medium already is as it was before.
     pub set: WriteSet,
     /// What comes back, each thing by name.
@@ -52,9 +52,9 @@ pub struct WayBack {
     pub outlook: Option<Outlook>,
 }
 
-impl WayBack {
+impl UndoPlan {
     fn new(set: WriteSet, judged: Judged) -> Self {
-        WayBack {
+        UndoPlan {
             set,
             things: judged.things,
             files_only: None,
@@ -81,23 +81,23 @@ pub fn plan_undo(
     undo: &Undo,
     settings: Settings<'_>,
     force: bool,
-) -> Result<WayBack, Error> {
+) -> Result<UndoPlan, Error> {
     let settings = Settings {
         sector_size: Some(undo.set.sector_size()),
         ..settings
     };
     let undo = &on_this_medium(medium, undo, settings)?;
     let why = match undo.plan(medium, force) {
-        Ok(set) if set.is_empty() => return Ok(WayBack::new(set, Judged::default())),
+        Ok(set) if set.is_empty() => return Ok(UndoPlan::new(set, Judged::default())),
         Ok(set) => {
             let mut judged = judge(medium, undo, &set, settings)?;
             if force {
-                let mut way = WayBack::new(set, judged);
+                let mut way = UndoPlan::new(set, judged);
                 way.other_medium = identity::differences(medium, undo, settings);
                 return Ok(way);
             }
             match judged.damage.is_empty() {
-                true => return Ok(WayBack::new(set, judged)),
+                true => return Ok(UndoPlan::new(set, judged)),
                 false => Cause::Unsound(Box::new(judged.damage.swap_remove(0))).into(),
             }
         }
@@ -107,7 +107,7 @@ pub fn plan_undo(
         return Err(why);
     }
     match way_of_files(medium, undo, settings) {
-        Ok(way) => Ok(WayBack {
+        Ok(way) => Ok(UndoPlan {
             files_only: Some(why),
             ..way
         }),
@@ -124,11 +124,11 @@ fn way_of_files(
     medium: &dyn ReadAt,
     undo: &Undo,
     settings: Settings<'_>,
-) -> Result<WayBack, Error> {
+) -> Result<UndoPlan, Error> {
     let plan = Stick::open(medium, settings)?.plan_undo_of_files(undo)?;
     let mut judged = judge(medium, undo, &plan.set, settings)?;
     match judged.damage.is_empty() {
-        true => Ok(WayBack::new(plan.set, judged)),
+        true => Ok(UndoPlan::new(plan.set, judged)),
         false => Err(judged.damage.swap_remove(0)),
     }
 }

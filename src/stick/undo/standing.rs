@@ -2,15 +2,15 @@
 
 use super::super::{Cause, Error, Settings};
 use super::plan_undo;
-use crate::commit::{Standing, Undo, UndoError};
+use crate::commit::{ChangeState, Undo, UndoError};
 use crate::medium::ReadAt;
 
 /// How `medium` looks beside the change that `undo` takes back.
-pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Standing {
+pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> ChangeState {
     let way = plan_undo(medium, undo, settings, false);
     let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
     let exactly = undo.plan(medium, false);
-    Standing {
+    ChangeState {
         is_undone,
         is_undone_exactly: exactly.as_ref().is_ok_and(|set| set.is_empty()),
         is_mixed: exactly.is_ok() && !undo.may_be_cut(medium),

@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 use crate::cli::terminal::{plural, shown, size};
 use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, WriteSet};
 use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
-use crate::stick::{Error, OtherMedium, PutBack, Thing, WayBack, plan_undo};
+use crate::stick::{BankPart, Error, OtherMedium, PutBack, UndoPlan, plan_undo};
 use crate::target::Kind;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -225,7 +225,7 @@ fn way_back(
     target: &Target,
     medium: &dyn ReadAt,
     object: &mut ChangeObject,
-) -> Result<Option<WayBack>, Failure> {
+) -> Result<Option<UndoPlan>, Failure> {
     let ui = &session.ui;
     let medium = CachedReads::new(medium);
     check_sector_size(undo, target)?;
@@ -318,7 +318,7 @@ fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     }
 }
 
-fn describe(session: &Session, undo: &Undo, way: &WayBack, object: &mut ChangeObject) {
+fn describe(session: &Session, undo: &Undo, way: &UndoPlan, object: &mut ChangeObject) {
     let set: &WriteSet = &way.set;
     let ui = &session.ui;
     let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
@@ -361,10 +361,10 @@ fn things_in_words(things: &[PutBack]) -> Vec<String> {
     let mut banks: Vec<(u32, Vec<String>)> = Vec::new();
     for PutBack { partition, thing } in things {
         let text = match thing {
-            Thing::State(name) | Thing::BankFile(name) => shown(name),
-            Thing::BootCfg => "boot.cfg".to_owned(),
-            Thing::Marks => "the marks of an unclean unmount".to_owned(),
-            Thing::Leftovers => "leftovers".to_owned(),
+            BankPart::State(name) | BankPart::BankFile(name) => shown(name),
+            BankPart::BootCfg => "boot.cfg".to_owned(),
+            BankPart::Marks => "the marks of an unclean unmount".to_owned(),
+            BankPart::Leftovers => "leftovers".to_owned(),
         };
         match banks.last_mut() {
             Some((last, texts)) if last == partition => texts.push(text),
@@ -382,7 +382,7 @@ fn confirm_other(
     session: &Session,
     args: &UndoCommand,
     target: &Target,
-    way: &WayBack,
+    way: &UndoPlan,
     object: &mut ChangeObject,
 ) -> Result<(), Failure> {
     if way.other_medium.is_empty() {

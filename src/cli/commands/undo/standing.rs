@@ -5,7 +5,7 @@ use crate::cli::change::KeptUndo;
 use crate::cli::report::Failure;
 use crate::cli::session::Session;
 use crate::cli::terminal::{quoted_path, shown};
-use crate::commit::{self, AnyUndo, NextUndo, Standing};
+use crate::commit::{self, AnyUndo, ChangeState, NextUndo};
 use crate::medium::ReadAt;
 use crate::stick::standing;
 use std::path::Path;
@@ -28,9 +28,9 @@ pub fn next_to_undo<'k>(
     now: &Now<'_>,
     stick: &Path,
 ) -> Result<Option<&'k KeptUndo>, Failure> {
-    let looks: Vec<Result<Standing, Failure>> =
+    let looks: Vec<Result<ChangeState, Failure>> =
         kept.iter().map(|file| look(session, file, now)).collect();
-    let changes: Vec<Standing> = looks
+    let changes: Vec<ChangeState> = looks
         .iter()
         .map(|it| it.clone().unwrap_or_default())
         .collect();
@@ -79,12 +79,12 @@ pub fn next_to_undo<'k>(
 /// The change to undo next of those older than the one of an index, if that one is undone already.
 fn older<'k>(
     kept: &[&'k KeptUndo],
-    looks: &[Result<Standing, Failure>],
+    looks: &[Result<ChangeState, Failure>],
     index: usize,
 ) -> Option<&'k KeptUndo> {
     let older = kept.iter().zip(looks).skip(index + 1);
     let readable = older.filter_map(|(file, look)| Some((*file, look.clone().ok()?)));
-    let (files, changes): (Vec<&KeptUndo>, Vec<Standing>) = readable.unzip();
+    let (files, changes): (Vec<&KeptUndo>, Vec<ChangeState>) = readable.unzip();
     match commit::next_to_undo(&changes) {
         NextUndo::None => None,
         NextUndo::Change(index) | NextUndo::Unclear(index) | NextUndo::Mixed(index) => {
@@ -121,7 +121,7 @@ enum Fit {
 }
 
 impl Fit {
-    fn of(look: &Standing) -> Self {
+    fn of(look: &ChangeState) -> Self {
         match look {
             look if look.is_there => Fit::There,
             look if look.is_undone_exactly => Fit::Undone,
@@ -163,12 +163,12 @@ pub struct Spare {
 
 /// Which undo files are of use yet. What cannot be read is of use.
 pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
-    let looks: Vec<Option<Standing>> = kept
+    let looks: Vec<Option<ChangeState>> = kept
         .iter()
         .map(|file| look(session, file, now).ok())
         .collect();
-    let readable: Vec<Standing> = looks.iter().cloned().map_while(|it| it).collect();
-    let all: Vec<Standing> = looks.into_iter().map(Option::unwrap_or_default).collect();
+    let readable: Vec<ChangeState> = looks.iter().cloned().map_while(|it| it).collect();
+    let all: Vec<ChangeState> = looks.into_iter().map(Option::unwrap_or_default).collect();
     Spare {
         undone: commit::undone_together(&readable),
         needed: match commit::next_to_undo(&all) {
@@ -182,7 +182,7 @@ pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
 ///
 /// # Errors
 /// The undo file cannot be read, or is not for such a target.
-fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<Standing, Failure> {
+fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<ChangeState, Failure> {
     let bytes = file::read(&file.path)?;
     match (file::parse(&file.path, &bytes.into())?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
@@ -192,7 +192,7 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<Standing, F
         (AnyUndo::File(undo), Now::State(now)) => {
             let is_undone = undo.plan(now, false).is_ok_and(|old| old.is_none());
             let is_there = commit::digest(now) == undo.new;
-            Ok(Standing {
+            Ok(ChangeState {
                 is_undone,
                 is_undone_exactly: is_undone,
                 is_there,

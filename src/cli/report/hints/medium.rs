@@ -4,7 +4,7 @@ use crate::cli::terminal::quoted_path;
 use crate::host::{Unmounting, Use};
 use crate::medium::nbd::NbdError;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
-use crate::medium::{Access, Content, MediumError, NodePermissions, ReadOnlyReason};
+use crate::medium::{Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason};
 use crate::target::Kind;
 use std::io;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::PartitionNode { disk, .. } => {
             format!("name the whole disk: {}", disk.display())
         }
-        MediumError::Compressed { content, path } => compressed_hint(*content, path),
+        MediumError::Compressed { format, path } => compressed_hint(*format, path),
         MediumError::Described { extent, .. } => {
             format!("it is a raw image: name {} instead", quoted_path(extent))
         }
@@ -166,21 +166,21 @@ fn busy_hint(uses: &[Use]) -> String {
     }
 }
 
-fn compressed_hint(content: Content, path: &Path) -> String {
+fn compressed_hint(format: ImageFormat, path: &Path) -> String {
     let path = quoted_path(path);
-    match content {
-        Content::Gzip | Content::Zstd | Content::Xz => {
+    match format {
+        ImageFormat::Gzip | ImageFormat::Zstd | ImageFormat::Xz => {
             "a packed image is not changed in place; -o FILE writes a changed copy, packed again if FILE ends in .gz or .zst"
                 .to_owned()
         }
-        Content::Ova => {
+        ImageFormat::Ova => {
             format!(
                 "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
             )
         }
-        Content::Tar => format!("unpack the image in it: tar -xf {path}"),
-        Content::PackedTar => Kind::TAKEN.to_owned(),
-        _ => match DiskFormat::of(content) {
+        ImageFormat::Tar => format!("unpack the image in it: tar -xf {path}"),
+        ImageFormat::PackedTar => Kind::TAKEN.to_owned(),
+        _ => match DiskFormat::of(format) {
             Some(format) => convert_hint(format, &path),
             None => "unpack it first".to_owned(),
         },

@@ -7,7 +7,7 @@ use super::wire::{
 use super::*;
 use crate::error::ErrorKind;
 use crate::host::Host;
-use crate::medium::{Access, ClaimedTarget, Content, Target};
+use crate::medium::{Access, ClaimedTarget, ImageFormat, Target};
 use proptest::prelude::*;
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -448,7 +448,7 @@ fn an_export_is_had_for_writing_only_where_it_takes_writes_and_flushes() {
             .raw(GREETING)
             .and(option_reply(8, REP_ERR_UNSUP, b""));
         let facts = greeting.and(export_info(8192, flags)).and(ack(7));
-        let first = simple(0, 1, &[0; Content::SNIFF_LEN]);
+        let first = simple(0, 1, &[0; ImageFormat::SNIFF_LEN]);
         theirs.write_all(&facts.and(first).0).unwrap();
         Target::of_virtual_disk(ours, file.path(), access, &Host::default())
     };

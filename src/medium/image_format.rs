@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Containers and compressions that people have disk images in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Content {
+pub enum ImageFormat {
     /// None of the others: taken for the bytes of a disk.
     Raw,
     /// gzip.
@@ -39,19 +39,19 @@ pub enum Content {
 }
 
 /// Bytes, where they are, and what they mean. Each is the format's own published signature.
-const SIGNATURES: [(usize, &[u8], Content); 12] = [
-    (0, b"\x1f\x8b", Content::Gzip),
-    (0, b"\x28\xb5\x2f\xfd", Content::Zstd),
-    (0, b"\xfd7zXZ\0", Content::Xz),
-    (0, b"BZh", Content::Bzip2),
-    (0, b"PK\x03\x04", Content::Zip),
-    (0, b"QFI\xfb", Content::Qcow2),
-    (0, b"KDMV", Content::Vmdk),
-    (0, b"# Disk DescriptorFile", Content::Vmdk),
-    (0, b"vhdxfile", Content::Vhdx),
-    (0, b"conectix", Content::Vhd),
-    (64, b"\x7f\x10\xda\xbe", Content::Vdi),
-    (MAGIC_AT, b"ustar", Content::Tar),
+const SIGNATURES: [(usize, &[u8], ImageFormat); 12] = [
+    (0, b"\x1f\x8b", ImageFormat::Gzip),
+    (0, b"\x28\xb5\x2f\xfd", ImageFormat::Zstd),
+    (0, b"\xfd7zXZ\0", ImageFormat::Xz),
+    (0, b"BZh", ImageFormat::Bzip2),
+    (0, b"PK\x03\x04", ImageFormat::Zip),
+    (0, b"QFI\xfb", ImageFormat::Qcow2),
+    (0, b"KDMV", ImageFormat::Vmdk),
+    (0, b"# Disk DescriptorFile", ImageFormat::Vmdk),
+    (0, b"vhdxfile", ImageFormat::Vhdx),
+    (0, b"conectix", ImageFormat::Vhd),
+    (64, b"\x7f\x10\xda\xbe", ImageFormat::Vdi),
+    (MAGIC_AT, b"ustar", ImageFormat::Tar),
 ];
 
 /// Where the header of a tar member says that it is one (POSIX.1-1988).
@@ -66,29 +66,32 @@ const CHECKSUM: Range<usize> = 148..156;
 /// Most bytes of an archive of no members: two blocks of zeros, and more to fill a record.
 const MOST_OF_EMPTY: u64 = 1 << 16;
 
-impl Content {
-    /// Bytes from the start of a file that [`Content::sniff`] can use: enough for the text that
+impl ImageFormat {
+    /// Bytes from the start of a file that [`ImageFormat::sniff`] can use: enough for the text that
     /// describes a VMware virtual disk.
     pub const SNIFF_LEN: usize = 4096;
 
     /// Whether an image in this form is unpacked by this program.
     pub fn is_unpacked_here(self) -> bool {
-        matches!(self, Content::Gzip | Content::Zstd | Content::Xz)
+        matches!(
+            self,
+            ImageFormat::Gzip | ImageFormat::Zstd | ImageFormat::Xz
+        )
     }
 
-    /// Recognises a file by its first bytes; fewer than [`Content::SNIFF_LEN`] are looked at
+    /// Recognises a file by its first bytes; fewer than [`ImageFormat::SNIFF_LEN`] are looked at
     /// as far as they go.
-    pub fn sniff(first: &[u8]) -> Content {
+    pub fn sniff(first: &[u8]) -> ImageFormat {
         match by_signature(first) {
-            Some(Content::Gzip) if holds_tar(first) => Content::PackedTar,
-            Some(Content::Tar) if is_description(first) => Content::Ova,
-            found => found.unwrap_or(Content::Raw),
+            Some(ImageFormat::Gzip) if holds_tar(first) => ImageFormat::PackedTar,
+            Some(ImageFormat::Tar) if is_description(first) => ImageFormat::Ova,
+            found => found.unwrap_or(ImageFormat::Raw),
         }
     }
 }
 
 /// By the signature alone, whatever lies packed behind it.
-fn by_signature(first: &[u8]) -> Option<Content> {
+fn by_signature(first: &[u8]) -> Option<ImageFormat> {
     let mut known = SIGNATURES.iter();
     let found = known.find(|(at, signature, _)| {
         let there = first.get(*at..);
@@ -109,7 +112,7 @@ fn holds_tar(packed: &[u8]) -> bool {
         && (2 * HEADER_LEN..=MOST_OF_EMPTY).contains(&blocks)
         && blocks.is_multiple_of(HEADER_LEN)
         && first.iter().all(|byte| *byte == 0);
-    is_end || by_signature(&first) == Some(Content::Tar) || is_old_header(&first)
+    is_end || by_signature(&first) == Some(ImageFormat::Tar) || is_old_header(&first)
 }
 
 /// Whether these bytes begin with the header of a member as it was before it had a signature: its own
@@ -150,23 +153,23 @@ pub(super) fn flat_extent(first: &[u8]) -> Option<String> {
     (is_flat && other.is_none()).then(|| name.to_owned())
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Content::Raw => "raw",
-            Content::Gzip => "gzip-compressed",
-            Content::Zstd => "zstd-compressed",
-            Content::Xz => "xz-compressed",
-            Content::Bzip2 => "bzip2-compressed",
-            Content::Zip => "a zip archive",
-            Content::Qcow2 => "a QEMU copy-on-write image",
-            Content::Vmdk => "a VMware virtual disk",
-            Content::Vhdx => "a Hyper-V virtual disk (VHDX)",
-            Content::Vhd => "a Hyper-V virtual disk (VHD)",
-            Content::Vdi => "a VirtualBox virtual disk (VDI)",
-            Content::Tar => "a tar archive",
-            Content::Ova => "a virtual machine (OVA)",
-            Content::PackedTar => "an archive (gzip-compressed tar)",
+            ImageFormat::Raw => "raw",
+            ImageFormat::Gzip => "gzip-compressed",
+            ImageFormat::Zstd => "zstd-compressed",
+            ImageFormat::Xz => "xz-compressed",
+            ImageFormat::Bzip2 => "bzip2-compressed",
+            ImageFormat::Zip => "a zip archive",
+            ImageFormat::Qcow2 => "a QEMU copy-on-write image",
+            ImageFormat::Vmdk => "a VMware virtual disk",
+            ImageFormat::Vhdx => "a Hyper-V virtual disk (VHDX)",
+            ImageFormat::Vhd => "a Hyper-V virtual disk (VHD)",
+            ImageFormat::Vdi => "a VirtualBox virtual disk (VDI)",
+            ImageFormat::Tar => "a tar archive",
+            ImageFormat::Ova => "a virtual machine (OVA)",
+            ImageFormat::PackedTar => "an archive (gzip-compressed tar)",
         })
     }
 }
@@ -177,18 +180,18 @@ mod tests {
 
     #[test]
     fn files_are_recognised_by_their_first_bytes() {
-        let cases: [(&[u8], Content); 8] = [
-            (b"\x1f\x8b\x08\x00", Content::Gzip),
-            (b"\x28\xb5\x2f\xfd\x04", Content::Zstd),
-            (b"QFI\xfb\0\0\0\x03", Content::Qcow2),
-            (b"# Disk DescriptorFile\nversion=1\n", Content::Vmdk),
-            (b"conectix\0\0\0\x02", Content::Vhd),
-            (b"\xfa\xb8\x00\x10", Content::Raw),
-            (b"\x1f", Content::Raw),
-            (b"", Content::Raw),
+        let cases: [(&[u8], ImageFormat); 8] = [
+            (b"\x1f\x8b\x08\x00", ImageFormat::Gzip),
+            (b"\x28\xb5\x2f\xfd\x04", ImageFormat::Zstd),
+            (b"QFI\xfb\0\0\0\x03", ImageFormat::Qcow2),
+            (b"# Disk DescriptorFile\nversion=1\n", ImageFormat::Vmdk),
+            (b"conectix\0\0\0\x02", ImageFormat::Vhd),
+            (b"\xfa\xb8\x00\x10", ImageFormat::Raw),
+            (b"\x1f", ImageFormat::Raw),
+            (b"", ImageFormat::Raw),
         ];
         for (first, content) in cases {
-            assert_eq!(Content::sniff(first), content, "{first:02x?}");
+            assert_eq!(ImageFormat::sniff(first), content, "{first:02x?}");
         }
     }
 
@@ -196,18 +199,18 @@ mod tests {
     fn a_signature_counts_where_it_belongs() {
         let mut first = vec![0; 600];
         first[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
-        assert_eq!(Content::sniff(&first), Content::Vdi);
+        assert_eq!(ImageFormat::sniff(&first), ImageFormat::Vdi);
         let mut tar = vec![0; 512];
         tar[..8].copy_from_slice(b"etc/motd");
         tar[MAGIC_AT..MAGIC_AT + 5].copy_from_slice(b"ustar");
-        assert_eq!(Content::sniff(&tar), Content::Tar);
+        assert_eq!(ImageFormat::sniff(&tar), ImageFormat::Tar);
         tar[..8].copy_from_slice(b"esxi.OVF");
-        assert_eq!(Content::sniff(&tar), Content::Ova);
+        assert_eq!(ImageFormat::sniff(&tar), ImageFormat::Ova);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
         std::io::Write::write_all(&mut packed, &tar).unwrap();
         let packed = packed.finish().unwrap();
-        assert_eq!(Content::sniff(&packed), Content::PackedTar);
-        assert_eq!(Content::sniff(&packed[..40]), Content::Gzip);
+        assert_eq!(ImageFormat::sniff(&packed), ImageFormat::PackedTar);
+        assert_eq!(ImageFormat::sniff(&packed[..40]), ImageFormat::Gzip);
     }
 
     /// What unpacks to itself, so that there is always one more layer.
@@ -227,7 +230,7 @@ mod tests {
         let mut decoder = flate2::read::GzDecoder::new(&packed[..]);
         decoder.read_exact(&mut unpacked).unwrap();
         assert_eq!(unpacked, packed);
-        assert_eq!(Content::sniff(&packed), Content::Gzip);
+        assert_eq!(ImageFormat::sniff(&packed), ImageFormat::Gzip);
     }
 
     #[test]
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn every_signature_fits_into_what_is_sniffed() {
         for (at, signature, _) in SIGNATURES {
-            assert!(at + signature.len() <= Content::SNIFF_LEN);
+            assert!(at + signature.len() <= ImageFormat::SNIFF_LEN);
         }
     }
 }
