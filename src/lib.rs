@@ -26,7 +26,7 @@
 //! Give back every device that is passed through, on a bundled image in memory, and undo it:
 //!
 //! ```
-//! use bootbank::commit::{self, Undo};
+//! use bootbank::commit::{self, IfDifferent, Undo};
 //! use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 //! use bootbank::fat::Method;
 //! use bootbank::medium::Memory;
@@ -63,7 +63,7 @@
 //! let done = commit::run(&medium, &plan.set, &|| false)?;
 //! assert!(done.unfinished.is_none());
 //!
-//! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, settings, false)?;
+//! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, settings, IfDifferent::Refuse)?;
 //! commit::run(&medium, &back.set, &|| false)?;
 //! # let mut before = Vec::new();
 //! # let packed = std::fs::File::open("testimages/esxi67-fresh.img.gz")?;

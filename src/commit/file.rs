@@ -9,8 +9,8 @@
 //! SHA256SUMS         for both; `sha256sum -c` reads it
 //! ```
 
-use super::UndoError;
 use super::undo_file::{MANIFEST, Members, UndoFile, hex_digest, take};
+use super::{IfDifferent, UndoError};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,18 +98,18 @@ impl FileUndo {
     }
 
     /// What is to be put in place of the content a file has now; `None` where it has its old content
-    /// already. With `force` whatever it holds.
+    /// already. With [`IfDifferent::Overwrite`] whatever it holds.
     ///
     /// # Errors
     /// [`UndoError::FileChanged`] where the file holds neither.
-    pub fn plan(&self, now: &[u8], force: bool) -> Result<Option<&[u8]>, UndoError> {
+    pub fn plan(&self, now: &[u8], different: IfDifferent) -> Result<Option<&[u8]>, UndoError> {
         if now == self.old {
             return Ok(None);
         }
-        match digest(now) == self.new || force {
-            true => Ok(Some(&self.old)),
-            false => Err(UndoError::FileChanged),
+        if digest(now) == self.new || different == IfDifferent::Overwrite {
+            return Ok(Some(&self.old));
         }
+        Err(UndoError::FileChanged)
     }
 }
 
@@ -128,12 +128,18 @@ pub(super) mod tests {
     #[test]
     fn what_is_neither_old_nor_new_is_left_alone() {
         let undo = undo();
-        assert_eq!(undo.plan(b"old", false).unwrap(), None);
-        assert_eq!(undo.plan(b"new", false).unwrap(), Some(&b"old"[..]));
+        assert_eq!(undo.plan(b"old", IfDifferent::Refuse).unwrap(), None);
+        assert_eq!(
+            undo.plan(b"new", IfDifferent::Refuse).unwrap(),
+            Some(&b"old"[..])
+        );
         assert!(matches!(
-            undo.plan(b"other", false),
+            undo.plan(b"other", IfDifferent::Refuse),
             Err(UndoError::FileChanged)
         ));
-        assert_eq!(undo.plan(b"other", true).unwrap(), Some(&b"old"[..]));
+        assert_eq!(
+            undo.plan(b"other", IfDifferent::Overwrite).unwrap(),
+            Some(&b"old"[..])
+        );
     }
 }

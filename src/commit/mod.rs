@@ -24,7 +24,7 @@ pub use overlay::Overlay;
 pub use planner::Planner;
 pub use run::{run, run_watched};
 pub use trace::{ChangeState, NextUndo, Trace, next_to_undo, undone_together};
-pub use undo::{Undo, UndoError};
+pub use undo::{IfDifferent, Undo, UndoError};
 pub use undo_file::UndoFile;
 pub use write_set::{Phase, Preserved, SectorChange, Step, WriteSet};
 

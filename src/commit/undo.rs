@@ -148,6 +148,15 @@ impl UndoError {
     }
 }
 
+/// What an undo does where the target does not hold what the change left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfDifferent {
+    /// It is refused: something else was written since.
+    Refuse,
+    /// What is there is overwritten, whatever it is.
+    Overwrite,
+}
+
 impl Undo {
     /// Every step must begin with what the one before left in the same sector.
     pub(super) fn check_chain(&self) -> Result<(), UndoError> {
@@ -235,12 +244,12 @@ impl Undo {
 
     /// The steps that put `medium` back. Empty where it already is.
     ///
-    /// With `force` the content of the medium is not compared; its size still is.
+    /// With [`IfDifferent::Overwrite`] the content of the medium is not compared; its size still is.
     ///
     /// # Errors
     /// [`UndoError::OtherSize`] and [`UndoError::Mismatch`] where it is not the medium the
     /// file was made for, or was changed since.
-    pub fn plan(&self, medium: &dyn ReadAt, force: bool) -> Result<WriteSet, UndoError> {
+    pub fn plan(&self, medium: &dyn ReadAt, different: IfDifferent) -> Result<WriteSet, UndoError> {
         if medium.size() != self.medium_size {
             return Err(UndoError::OtherSize {
                 expected: self.medium_size,
@@ -248,14 +257,14 @@ impl Undo {
             });
         }
         let mut current = self.read_all(medium)?;
-        if !force {
+        if different == IfDifferent::Refuse {
             self.check_words(&current)?;
             self.check_preserved(&current)?;
         }
         // Where the content is not compared it is not known which steps were begun.
-        let begun = match force {
-            true => self.set.steps().len(),
-            false => self.last_step_begun(&current),
+        let begun = match different {
+            IfDifferent::Overwrite => self.set.steps().len(),
+            IfDifferent::Refuse => self.last_step_begun(&current),
         };
         let mut steps = Vec::new();
         let mut kept = self.set.preserved().clone();

@@ -15,6 +15,15 @@ use crate::loader::{Depth, ModuleVerdict};
 
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
+/// What is done where the loader would not get through the bank that is to boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfBroken {
+    /// It is refused.
+    Refuse,
+    /// The bank boots next all the same.
+    Use,
+}
+
 /// The kernel option that names the bank's own volume.
 const BOOT_UUID: &str = "bootUUID";
 
@@ -25,14 +34,19 @@ impl<'m> Stick<'m, '_> {
     ///
     /// # Errors
     /// [`Cause::NotLookedAt`]; [`Cause::WouldStop`] where the loader would not get through the bank, unless
-    /// `force`; [`Cause::NotTaken`] where it would take another one all the same.
-    pub fn plan_use(&self, partition: u32, request: Request, force: bool) -> Result<Plan, Error> {
+    /// [`IfBroken::Use`]; [`Cause::NotTaken`] where it would take another one all the same.
+    pub fn plan_use(
+        &self,
+        partition: u32,
+        request: Request,
+        broken: IfBroken,
+    ) -> Result<Plan, Error> {
         let banks = BankChoice::Partition(partition);
         let request = Request { banks, ..request };
         if let Some(limit) = self.slot(partition)?.not_looked_at() {
             return Err(Error::from(Cause::NotLookedAt(limit)).on(partition));
         }
-        if !force {
+        if broken == IfBroken::Refuse {
             self.check_content(partition)?;
         }
         let edits = match self.boots_next().map(|slot| slot.partition) == Some(partition) {
@@ -48,14 +62,14 @@ impl<'m> Stick<'m, '_> {
         match &plan.outlook.boot {
             NextBoot::Boots { partition: taken } if *taken == partition => Ok(plan),
             boot if boot.partition() != Some(partition) => {
-                if !force {
+                if broken == IfBroken::Refuse {
                     self.check_would_boot(partition)?;
                 }
                 let taken = boot.partition();
                 Err(Error::from(Cause::NotTaken { taken }).on(partition))
             }
             // What the edits cure does not count.
-            boot if !force => Err(would_stop(boot.why_not()).on(partition)),
+            boot if broken == IfBroken::Refuse => Err(would_stop(boot.why_not()).on(partition)),
             _ => Ok(plan),
         }
     }

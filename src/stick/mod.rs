@@ -32,6 +32,7 @@ mod unmatched;
 mod warning;
 mod work;
 
+pub use banks::IfBroken;
 pub use error::{Cause, Error};
 pub(crate) use expect::{check_conf, is_of_build};
 pub use firmware::{Firmware, Uefi};

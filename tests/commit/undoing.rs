@@ -3,7 +3,7 @@
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
 use crate::repair;
 use crate::{SECTOR, SECTOR_SIZE, medium, plan, undo};
-use bootbank::commit::{CommitError, Holds, Phase, Planner, Undo, UndoError, run};
+use bootbank::commit::{CommitError, Holds, IfDifferent, Phase, Planner, Undo, UndoError, run};
 use bootbank::medium::Lba;
 use sha2::{Digest as _, Sha256};
 
@@ -49,10 +49,10 @@ fn undo_restores_every_byte_after_a_whole_run() {
     run(&medium, &set, &|| false).unwrap();
     assert_ne!(medium.bytes(), bytes);
     let undo = undo(set);
-    let back = undo.plan(&medium, false).unwrap();
+    let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
     run(&medium, &back, &|| false).unwrap();
     assert_eq!(medium.bytes(), bytes);
-    assert!(undo.plan(&medium, false).unwrap().is_empty());
+    assert!(undo.plan(&medium, IfDifferent::Refuse).unwrap().is_empty());
 }
 
 /// The medium after the first `whole` writes and, of the next one, its first `words` words.
@@ -84,12 +84,12 @@ fn undo_restores_every_byte_from_every_cut_and_can_itself_be_cut() {
         for words in (0..=128).step_by(7) {
             let state = cut(&bytes, &recorder.log(), whole, words);
             let medium = Recorder::new(state.clone());
-            let back = undo.plan(&medium, false).unwrap();
+            let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
             run(&medium, &back, &|| false).unwrap();
             assert_eq!(medium.bytes(), bytes, "{whole} {words}");
             for whole in 0..medium.writes() {
                 let again = Recorder::new(cut(&state, &medium.log(), whole, 3));
-                let back = undo.plan(&again, false).unwrap();
+                let back = undo.plan(&again, IfDifferent::Refuse).unwrap();
                 run(&again, &back, &|| false).unwrap();
                 assert_eq!(again.bytes(), bytes);
             }
@@ -114,7 +114,12 @@ fn every_cut_of_a_change_in_place_and_of_its_undo_is_known_as_one() {
     run(&change, &set, &|| false).unwrap();
     let undo = undo(set);
     let back = Recorder::new(change.bytes());
-    run(&back, &undo.plan(&back, false).unwrap(), &|| false).unwrap();
+    run(
+        &back,
+        &undo.plan(&back, IfDifferent::Refuse).unwrap(),
+        &|| false,
+    )
+    .unwrap();
     assert_eq!(back.bytes(), bytes);
     for (from, run) in [(&bytes, &change), (&change.bytes(), &back)] {
         for whole in 0..run.writes() {
@@ -143,7 +148,7 @@ fn a_failed_undo_calls_old_what_was_old_before_the_change() {
     let set = plan(&bytes);
     let changed = Recorder::new(bytes.clone());
     run(&changed, &set, &|| false).unwrap();
-    let back = undo(set).plan(&changed, false).unwrap();
+    let back = undo(set).plan(&changed, IfDifferent::Refuse).unwrap();
     let faulty = Faulty::new(&changed, Counts::Writes, 0, Fault::Errno(5));
     let Err(CommitError::Failed(failure)) = run(&faulty, &back, &|| false) else {
         panic!("the fault was not reported");
@@ -161,22 +166,23 @@ fn undo_refuses_a_medium_that_is_another_one_or_changed_since() {
     let undo = undo(set);
     let longer = [recorder.bytes(), vec![0]].concat();
     assert!(matches!(
-        undo.plan(&longer, true),
+        undo.plan(&longer, IfDifferent::Overwrite),
         Err(UndoError::OtherSize { .. })
     ));
     for lba in [1usize, 2, 3, 8, 9] {
         let mut other = recorder.bytes();
         other[lba * SECTOR + 300] ^= 0x80;
-        let Err(UndoError::Mismatch { count: 1, first }) = undo.plan(&other, false) else {
+        let Err(UndoError::Mismatch { count: 1, first }) = undo.plan(&other, IfDifferent::Refuse)
+        else {
             panic!("sector {lba} was not noticed");
         };
         assert_eq!(first, [Lba(lba as u64)]);
-        assert!(undo.plan(&other, true).is_ok());
+        assert!(undo.plan(&other, IfDifferent::Overwrite).is_ok());
     }
     let mut old_file_rewritten = bytes.clone();
     old_file_rewritten[5 * SECTOR] ^= 1;
     assert!(matches!(
-        undo.plan(&old_file_rewritten, false),
+        undo.plan(&old_file_rewritten, IfDifferent::Refuse),
         Err(UndoError::Mismatch { .. })
     ));
 }
@@ -259,7 +265,7 @@ fn the_digest_of_an_undo_file_is_that_of_its_checksums() {
 fn a_medium_that_changed_since_says_in_how_many_sectors() {
     let mut bytes = medium();
     let undo = undo(plan(&bytes));
-    let said = |bytes: &Vec<u8>| match undo.plan(bytes, false) {
+    let said = |bytes: &Vec<u8>| match undo.plan(bytes, IfDifferent::Refuse) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was not noticed"),
     };
@@ -316,7 +322,7 @@ fn what_was_kept_of_a_file_goes_back_in_the_way_the_file_was_replaced() {
         after[4 * SECTOR..5 * SECTOR].fill(1);
         // Something else has written to what was kept.
         after[10 * SECTOR..11 * SECTOR].fill(7);
-        let set = undo.plan(&after, true).unwrap();
+        let set = undo.plan(&after, IfDifferent::Overwrite).unwrap();
         let kept = set
             .steps()
             .iter()
@@ -365,10 +371,10 @@ fn old_content_that_changed_matters_until_its_clusters_are_given_up() {
         released[copy * SECTOR + 20..][..4].copy_from_slice(b"free");
     }
     for (medium, is_given_up) in [(switched, false), (released, true)] {
-        assert!(undo.plan(&medium, false).is_ok());
+        assert!(undo.plan(&medium, IfDifferent::Refuse).is_ok());
         let mut other = medium.clone();
         other[5 * SECTOR] ^= 1;
-        assert_eq!(undo.plan(&other, false).is_ok(), is_given_up);
+        assert_eq!(undo.plan(&other, IfDifferent::Refuse).is_ok(), is_given_up);
     }
 }
 

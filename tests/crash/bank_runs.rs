@@ -9,7 +9,7 @@ use bootbank::commit::WriteSet;
 use bootbank::edit::Edit;
 use bootbank::fat::Method;
 use bootbank::medium::ReadAt;
-use bootbank::stick::{BankChoice, BankFile, Error, Plan, Request, Stick};
+use bootbank::stick::{BankChoice, BankFile, Error, IfBroken, Plan, Request, Stick};
 use std::process::Command;
 
 fn text(result: Result<Plan, Error>) -> Result<WriteSet, String> {
@@ -95,7 +95,9 @@ fn content(image: &Image, bank: u32, name: &str) -> Vec<u8> {
 fn a_cut_use_of_the_other_bank_boots_one_or_the_other() {
     let image = Image::bundled("esxi70u1-both");
     let row = "bank use, the other bank";
-    judged(&image, row, &|stick| stick.plan_use(6, on(6), false));
+    judged(&image, row, &|stick| {
+        stick.plan_use(6, on(6), IfBroken::Refuse)
+    });
 }
 
 /// What is wrong is `bootstate`: the bank may boot, and is not taken.
@@ -104,7 +106,9 @@ fn a_cut_use_of_an_invalid_bank_boots_one_or_the_other() {
     let image = Image::bundled("esxi67-two-sectors");
     let image = with_settings(&image, 6, &[("bootstate", "3")]);
     let row = "bank use, bootstate 3";
-    judged(&image, row, &|stick| stick.plan_use(6, on(6), false));
+    judged(&image, row, &|stick| {
+        stick.plan_use(6, on(6), IfBroken::Refuse)
+    });
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn a_copy_over_the_only_bank_that_is_taken_is_refused() {
     let says = refused.unwrap_err();
     assert!(says.contains("no bank would boot while"), "{says}");
     // The way out: the original is made the one that boots, then it can be copied.
-    let used = stick.plan_use(6, on(6), false).unwrap();
+    let used = stick.plan_use(6, on(6), IfBroken::Refuse).unwrap();
     let medium = Cow::new(&image.bytes, image.sector);
     bootbank::commit::run(&medium, &used.set, &|| false).unwrap();
     assert_eq!(booting(&image, &medium), Some(6));

@@ -8,7 +8,7 @@ use crate::replay::{Cow, Cut, each_state, epochs};
 use crate::runs::Act;
 use crate::sticks::{Image, Layout};
 use crate::{long, table};
-use bootbank::commit::{Undo, UndoError, WriteSet, run};
+use bootbank::commit::{IfDifferent, Undo, UndoError, WriteSet, run};
 use bootbank::fat::Volume;
 use bootbank::loader::Depth;
 use bootbank::medium::ReadAt;
@@ -228,7 +228,7 @@ impl<'r> Judge<'r> {
     /// The undo file gives back every byte.
     fn undone(&self, state: &Cow<'_>, cut: &Cut) {
         let medium = state.copy();
-        let back = self.run.undo.plan(&medium, false);
+        let back = self.run.undo.plan(&medium, IfDifferent::Refuse);
         let back = back.unwrap_or_else(|error| panic!("{error} at {cut:?}"));
         assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
         let wrong = medium.differences(&BTreeMap::new());
@@ -248,7 +248,7 @@ impl<'r> Judge<'r> {
                 .is_none()
         );
         assert!(self.run.is_complete(&medium), "carried on from {cut:?}");
-        match self.run.undo.plan(&medium, false) {
+        match self.run.undo.plan(&medium, IfDifferent::Refuse) {
             Ok(back) => {
                 let medium = medium.copy();
                 run(&medium, &back, &|| false).unwrap();

@@ -4,7 +4,7 @@
 use crate::judges::{Scratch, run};
 use crate::replay::Cow;
 use crate::sticks::{FIX, Image};
-use bootbank::commit::{Undo, UndoError};
+use bootbank::commit::{IfDifferent, Undo, UndoError};
 use bootbank::medium::ReadAt;
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -63,7 +63,7 @@ fn copy_in(scratch: &Scratch, name: &str, content: &[u8]) {
 #[test]
 fn clusters_given_to_another_file_are_not_taken_back_from_it() {
     let (reused, undo) = reused(|old| vec![7; old.len()]);
-    let refused = undo.plan(&reused.bytes, false);
+    let refused = undo.plan(&reused.bytes, IfDifferent::Refuse);
     assert!(
         matches!(refused, Err(UndoError::Mismatch { .. })),
         "{refused:?}"
@@ -118,15 +118,15 @@ fn undo_files_of_two_runs_take_them_back_one_by_one() {
     let second_undo = stick.undo_file(&second);
     bootbank::commit::run(&medium, &second, &|| false).unwrap();
 
-    let refused = first_undo.plan(&medium, false);
+    let refused = first_undo.plan(&medium, IfDifferent::Refuse);
     assert!(
         matches!(refused, Err(UndoError::Mismatch { .. })),
         "{refused:?}"
     );
-    let back = second_undo.plan(&medium, false).unwrap();
+    let back = second_undo.plan(&medium, IfDifferent::Refuse).unwrap();
     bootbank::commit::run(&medium, &back, &|| false).unwrap();
     assert_eq!(medium.differences(&between), [0u64; 0]);
-    let back = first_undo.plan(&medium, false).unwrap();
+    let back = first_undo.plan(&medium, IfDifferent::Refuse).unwrap();
     bootbank::commit::run(&medium, &back, &|| false).unwrap();
     assert_eq!(medium.differences(&BTreeMap::new()), [0u64; 0]);
 }

@@ -4,7 +4,7 @@ use crate::judges::Scratch;
 use crate::replay::Cow;
 use crate::runs::Run;
 use crate::sticks::{FIX, HOST_KEY, Image};
-use bootbank::commit::{Phase, UndoError, run};
+use bootbank::commit::{IfDifferent, Phase, UndoError, run};
 use bootbank::fat::Method;
 use bootbank::medium::ReadAt;
 
@@ -120,7 +120,7 @@ fn undo_of(name: &str, row: &str) {
     }
     let undo = image.undo_file(&set);
     let fixed = image.with(fixed.bytes(0..fixed.size()));
-    let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
+    let act = |medium: &dyn ReadAt| text(undo.plan(medium, IfDifferent::Refuse));
     let mut undoing = Run::new(&fixed, &act);
     assert!(
         undoing.recorder.bytes() == image.bytes,
@@ -156,7 +156,7 @@ fn a_cut_undo_of_files_leaves_old_or_new_and_keeps_what_another_system_wrote() {
     scratch.take(&fixed);
     let fixed = image.with(fixed.bytes(0..fixed.size()));
 
-    let refused = undo.plan(&fixed.bytes, false);
+    let refused = undo.plan(&fixed.bytes, IfDifferent::Refuse);
     assert!(
         matches!(refused, Err(UndoError::Mismatch { .. })),
         "{refused:?}"

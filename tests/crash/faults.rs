@@ -5,7 +5,7 @@ use crate::replay::Cow;
 use crate::runs::{Found, Run};
 use crate::sticks::{FIX, HOST_KEY, Image};
 use crate::table;
-use bootbank::commit::{CommitError, Failure, Holds, Phase, Undo, run};
+use bootbank::commit::{CommitError, Failure, Holds, IfDifferent, Phase, Undo, run};
 use bootbank::error::ErrorKind;
 use bootbank::fat::Method;
 use bootbank::medium::ReadAt;
@@ -168,7 +168,7 @@ fn heal(of: &Run<'_>, medium: &Cow<'_>, found: Found, context: &str) {
 }
 
 fn put_back(undo: &Undo, medium: &Cow<'_>, context: &str) {
-    let back = undo.plan(medium, false);
+    let back = undo.plan(medium, IfDifferent::Refuse);
     let back = back.unwrap_or_else(|error| panic!("{error}: {context}"));
     run(medium, &back, &|| false).unwrap();
     let wrong = medium.differences(&BTreeMap::new());
@@ -204,9 +204,9 @@ fn spoil_each(of: &Run<'_>, row: &str) {
         told += usize::from(!failure.holds.iter().any(unknown));
 
         let undo = of.undo.as_ref().unwrap();
-        let back = undo.plan(&medium, false).unwrap_or_else(|_| {
+        let back = undo.plan(&medium, IfDifferent::Refuse).unwrap_or_else(|_| {
             by_force += 1;
-            undo.plan(&medium, true).unwrap()
+            undo.plan(&medium, IfDifferent::Overwrite).unwrap()
         });
         run(&medium, &back, &|| false).unwrap();
         let wrong = medium.differences(&BTreeMap::new());
@@ -265,7 +265,7 @@ fn a_reclaim_reports_every_fault() {
 #[test]
 fn an_undo_reports_every_fault_and_can_be_run_again() {
     let (fixed, undo) = fixed(&Image::bundled("esxi67-fresh"), FIX);
-    let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
+    let act = |medium: &dyn ReadAt| text(undo.plan(medium, IfDifferent::Refuse));
     let mut undoing = Run::new(&fixed, &act);
     undoing.undo = None;
     fail_each(&undoing, "faults in undo, one bank");
@@ -284,7 +284,7 @@ fn a_fix_in_place_reports_every_fault_and_is_always_undone() {
 #[test]
 fn an_undo_of_a_change_in_place_reports_every_fault_and_can_be_run_again() {
     let (fixed, undo) = fixed(&Image::full("esxi67-fresh"), Method::InPlace);
-    let act = |medium: &dyn ReadAt| text(undo.plan(medium, false));
+    let act = |medium: &dyn ReadAt| text(undo.plan(medium, IfDifferent::Refuse));
     let mut undoing = Run::new(&fixed, &act);
     undoing.undo = None;
     undoing.in_place = true;

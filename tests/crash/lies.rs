@@ -6,7 +6,7 @@ use crate::replay::{Cow, Random, epochs};
 use crate::runs::{Found, Run};
 use crate::sticks::{FIX, Image};
 use crate::{long, table};
-use bootbank::commit::run;
+use bootbank::commit::{IfDifferent, run};
 use bootbank::fat::Method;
 use bootbank::medium::ReadAt;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ fn draw(name: &str, method: Method, row: &str) {
         if seed < DRAWN {
             *counts.entry(of.found(&medium)).or_insert(0) += 1;
         }
-        let back = undo.plan(&medium, false);
+        let back = undo.plan(&medium, IfDifferent::Refuse);
         let back = back.unwrap_or_else(|error| panic!("{error}, seed {seed}"));
         run(&medium, &back, &|| false).unwrap();
         let wrong = medium.differences(&BTreeMap::new());

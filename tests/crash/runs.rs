@@ -5,7 +5,7 @@ use crate::media::Recorder;
 use crate::replay::{Cow, Cut, each_state, epochs};
 use crate::sticks::{FileName, Image, Layout};
 use crate::{long, table};
-use bootbank::commit::{Undo, UndoError, WriteSet, run};
+use bootbank::commit::{IfDifferent, Undo, UndoError, WriteSet, run};
 use bootbank::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -199,7 +199,7 @@ impl<'r> Judge<'r> {
     fn undone(&self, state: &Cow<'_>, cut: &Cut) {
         let Some(undo) = &self.run.undo else { return };
         let medium = state.copy();
-        let back = undo.plan(&medium, false);
+        let back = undo.plan(&medium, IfDifferent::Refuse);
         let back = back.unwrap_or_else(|error| panic!("{error} at {cut:?}"));
         let done = run(&medium, &back, &|| false).unwrap();
         assert!(done.unfinished.is_none());
@@ -233,7 +233,7 @@ impl<'r> Judge<'r> {
         if self.carry_on(&medium, cut)
             && let Some(undo) = &self.run.undo
         {
-            match undo.plan(&medium, false) {
+            match undo.plan(&medium, IfDifferent::Refuse) {
                 Ok(back) => {
                     run(&medium, &back, &|| false).unwrap();
                     let wrong = medium.differences(&BTreeMap::new());

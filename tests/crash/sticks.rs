@@ -1,6 +1,6 @@
 //! Bundled images, and what each writing command makes of a medium in any state.
 
-use bootbank::commit::{Undo, WriteSet};
+use bootbank::commit::{IfDifferent, Undo, WriteSet};
 use bootbank::edit::{Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
@@ -153,7 +153,7 @@ impl Image {
 
     /// What `undo` comes to.
     pub fn undo(&self, medium: &dyn ReadAt, undo: &Undo) -> Result<UndoPlan, Error> {
-        plan_undo(medium, undo, self.settings(), false)
+        plan_undo(medium, undo, self.settings(), IfDifferent::Refuse)
     }
 
     /// What `reclaim` comes to.

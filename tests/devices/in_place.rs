@@ -4,7 +4,7 @@ use crate::crash::{Cut, apply, each_state};
 use crate::loops::Mounted;
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
 use crate::program::{Bench, Run, sha256, text};
-use bootbank::commit::{CommitError, Holds, Overlay, Phase, Undo, WriteSet, run};
+use bootbank::commit::{CommitError, Holds, IfDifferent, Overlay, Phase, Undo, WriteSet, run};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::medium::{Lba, ReadAt};
@@ -219,7 +219,7 @@ fn assert_undo_restores(
     cut: &Cut<'_>,
 ) {
     let back = undo
-        .plan(&state, false)
+        .plan(&state, IfDifferent::Refuse)
         .unwrap_or_else(|error| panic!("{cut:?}: {error}"));
     let overlay = Overlay::new(&state, &back);
     let size = undo.set.sector_size() as usize;
@@ -269,7 +269,7 @@ fn undo_restores_every_byte_wherever_a_change_in_place_is_cut() {
         whole += 1;
         if whole % 97 == 1 {
             let medium = Recorder::new(state.to_vec());
-            let back = undo.plan(&medium, false).unwrap();
+            let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
             run(&medium, &back, &|| false).unwrap();
             assert!(medium.bytes() == base, "{cut:?}");
         }
@@ -295,7 +295,7 @@ fn undoing_a_change_in_place_can_itself_be_cut_and_run_again() {
     let mut states = 0;
     for step in plan.set.steps() {
         apply(&mut after, step, plan.set.sector_size());
-        let back = undo.plan(&after, false).unwrap();
+        let back = undo.plan(&after, IfDifferent::Refuse).unwrap();
         states += each_state(&after, &back, 8, |state, cut| {
             assert_undo_restores(state, &base, &undo, &places, cut);
         });

@@ -2,7 +2,7 @@
 
 use crate::fat_volume::{FORMATS, Format, Made, open, pattern};
 use crate::{LIMIT, crash};
-use bootbank::commit::{Phase, Planner, WriteSet};
+use bootbank::commit::{IfDifferent, Phase, Planner, WriteSet};
 use bootbank::fat::{Action, FileChange, Method, judge, replace};
 
 /// Of so many states, one is also shown to mtools and fsck.fat, which are slow.
@@ -227,7 +227,7 @@ fn undo_takes_back_files_that_were_made_or_removed_from_every_cut() {
     let mut count = 0;
     crash::each_state(&base, &set, 12, |medium, cut| {
         let mut medium = medium.to_vec();
-        let back = undo.plan(&medium, false).unwrap();
+        let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
         crash::apply_all(&mut medium, &back);
         count += 1;
         assert_eq!(differing(&medium, &base, &set), 0, "{cut:?}");

@@ -2,7 +2,7 @@
 
 use super::super::repair;
 use super::settings;
-use bootbank::commit::{AnyUndo, FileUndo, digest, run};
+use bootbank::commit::{AnyUndo, FileUndo, IfDifferent, digest, run};
 use bootbank::diagnosis::{CheckOptions, ContentCheck, check};
 use bootbank::edit::seal::Operation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
@@ -77,9 +77,9 @@ pub fn undo(data: &[u8]) -> bool {
         Err(_) => return false,
     };
     let medium = CHANGED.to_vec();
-    let _ = undo.plan(&medium, true);
-    for force in [true, false] {
-        let Ok(back) = plan_undo(&medium, &undo, settings(), force) else {
+    let _ = undo.plan(&medium, IfDifferent::Overwrite);
+    for different in [IfDifferent::Overwrite, IfDifferent::Refuse] {
+        let Ok(back) = plan_undo(&medium, &undo, settings(), different) else {
             continue;
         };
         let after = Memory::new(medium.clone());
@@ -89,11 +89,12 @@ pub fn undo(data: &[u8]) -> bool {
             check_sound(&after, back.damaged_again.is_empty());
         }
         assert!(
-            force || back.damage.is_empty(),
+            different == IfDifferent::Overwrite || back.damage.is_empty(),
             "damage that was not asked for"
         );
     }
-    undo.plan(&medium, false).is_ok_and(|set| !set.is_empty())
+    undo.plan(&medium, IfDifferent::Refuse)
+        .is_ok_and(|set| !set.is_empty())
 }
 
 /// Only what the change left is given up for the old content, unless it is asked for.
@@ -104,11 +105,18 @@ fn undo_of_file(undo: &FileUndo) -> bool {
         panic!("it was for a file");
     };
     assert!(again == *undo, "the undo file does not come back as it was");
-    assert_eq!(undo.plan(&undo.old, false).expect("the old content"), None);
-    let other = [&undo.old, &b"x"[..]].concat();
-    assert_eq!(undo.plan(&other, false).is_ok(), digest(&other) == undo.new);
     assert_eq!(
-        undo.plan(&other, true).expect("by force"),
+        undo.plan(&undo.old, IfDifferent::Refuse)
+            .expect("the old content"),
+        None
+    );
+    let other = [&undo.old, &b"x"[..]].concat();
+    assert_eq!(
+        undo.plan(&other, IfDifferent::Refuse).is_ok(),
+        digest(&other) == undo.new
+    );
+    assert_eq!(
+        undo.plan(&other, IfDifferent::Overwrite).expect("by force"),
         Some(&undo.old[..])
     );
     true

@@ -316,10 +316,7 @@ impl One<'_> {
             }
             Work::Import(state) => stick.plan_import(state, request)?,
             Work::Files(files) => stick.plan_files(files, request)?,
-            Work::UseBank {
-                partition,
-                even_if_broken,
-            } => stick.plan_use(*partition, request, *even_if_broken)?,
+            Work::UseBank { partition, broken } => stick.plan_use(*partition, request, *broken)?,
             Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to)?,
             Work::MarkClean => stick.plan_mark_clean(request)?,
             Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request)?,

@@ -2,7 +2,7 @@
 
 use crate::edit::Edit;
 use crate::edit::plan_file::Expect;
-use crate::stick::BankFile;
+use crate::stick::{BankFile, IfBroken};
 
 /// What is to be done to a target.
 pub enum Work {
@@ -23,8 +23,8 @@ pub enum Work {
     UseBank {
         /// Number of its partition.
         partition: u32,
-        /// Even if the host would not start from it.
-        even_if_broken: bool,
+        /// What is done where the host would not start from it.
+        broken: IfBroken,
     },
     /// Make one bank a copy of another.
     CopyBank {
@@ -75,7 +75,7 @@ impl Work {
         matches!(
             self,
             Work::UseBank {
-                even_if_broken: true,
+                broken: IfBroken::Use,
                 ..
             }
         )

@@ -8,7 +8,7 @@ use crate::cli::session::{
 };
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
 use crate::diagnosis::{BankHealth, bank_health};
-use crate::stick::{BankChoice, Stick};
+use crate::stick::{BankChoice, IfBroken, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -153,7 +153,10 @@ impl Run for Use {
         let targets = &self.targets.sticks;
         let work = Work::UseBank {
             partition: self.number,
-            even_if_broken: self.even_if_broken,
+            broken: match self.even_if_broken {
+                true => IfBroken::Use,
+                false => IfBroken::Refuse,
+            },
         };
         let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
         Ok(job.run(targets, &work))

@@ -22,7 +22,7 @@ pub use standing::standing;
 
 use super::{Cause, Error, Outlook, Settings, Stick};
 use crate::bank::BOOT_CFG;
-use crate::commit::{SectorChange, Undo, UndoError, WriteSet};
+use crate::commit::{IfDifferent, SectorChange, Undo, UndoError, WriteSet};
 use crate::error::ErrorKind;
 use crate::fat::{MARK_AT, Volume, root_holds};
 use crate::medium::{Lba, ReadAt};
@@ -69,7 +69,7 @@ impl UndoPlan {
 /// Plans the way back on `medium`: every byte as it was; where other things were written to it
 /// since, the replaced files as they were.
 ///
-/// With `force` the sectors are put back whatever the medium holds in them now, as long as they
+/// With [`IfDifferent::Overwrite`] the sectors are put back whatever the medium holds in them now, as long as they
 /// are within what the volumes of the banks declare as theirs to change. Volumes and states may be
 /// damaged then; the partition table and the boot sectors, which no plan changes, must not be.
 ///
@@ -80,18 +80,18 @@ pub fn plan_undo(
     medium: &dyn ReadAt,
     undo: &Undo,
     settings: Settings<'_>,
-    force: bool,
+    different: IfDifferent,
 ) -> Result<UndoPlan, Error> {
     let settings = Settings {
         sector_size: Some(undo.set.sector_size()),
         ..settings
     };
     let undo = &on_this_medium(medium, undo, settings)?;
-    let why = match undo.plan(medium, force) {
+    let why = match undo.plan(medium, different) {
         Ok(set) if set.is_empty() => return Ok(UndoPlan::new(set, Judged::default())),
         Ok(set) => {
             let mut judged = judge(medium, undo, &set, settings)?;
-            if force {
+            if different == IfDifferent::Overwrite {
                 let mut way = UndoPlan::new(set, judged);
                 way.other_medium = identity::differences(medium, undo, settings);
                 return Ok(way);

@@ -2,14 +2,14 @@
 
 use super::super::{Cause, Error, Settings};
 use super::plan_undo;
-use crate::commit::{ChangeState, Undo, UndoError};
+use crate::commit::{ChangeState, IfDifferent, Undo, UndoError};
 use crate::medium::ReadAt;
 
 /// How `medium` looks beside the change that `undo` takes back.
 pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> ChangeState {
-    let way = plan_undo(medium, undo, settings, false);
+    let way = plan_undo(medium, undo, settings, IfDifferent::Refuse);
     let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
-    let exactly = undo.plan(medium, false);
+    let exactly = undo.plan(medium, IfDifferent::Refuse);
     ChangeState {
         is_undone,
         is_undone_exactly: exactly.as_ref().is_ok_and(|set| set.is_empty()),

@@ -17,7 +17,7 @@ use self::layout::{Bank, Image};
 use super::images::{output, profiles};
 use super::memory::{Medium, peak_of};
 use super::repair;
-use bootbank::commit::{Undo, run};
+use bootbank::commit::{IfDifferent, Undo, run};
 use bootbank::diagnosis::{CheckOptions, check};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
@@ -316,10 +316,11 @@ fn no_edit_of_an_undo_file_makes_the_program_panic_or_plan_outside_its_ranges() 
         let all = 0..file.len();
         let place = if random.below(4) == 0 { all } else { manifest };
         spoil(&mut random, &mut file, &place);
+        let different = [IfDifferent::Overwrite, IfDifferent::Refuse][random.below(2)];
         let driven = catch_unwind(AssertUnwindSafe(|| {
             peak_of(|| {
                 let undo = Undo::from_bytes(&repair::undo(&file)).ok()?;
-                let set = undo.plan(&medium, random.below(2) == 0).ok()?;
+                let set = undo.plan(&medium, different).ok()?;
                 let allowed = undo.set.allowed().to_vec();
                 let mut lbas = set.steps().iter().flat_map(|step| step.sectors.keys());
                 Some(lbas.all(|lba| allowed.iter().any(|range| range.contains(lba))))

@@ -13,6 +13,7 @@ use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
 use crate::cli::terminal::{quoted_path, shown};
+use crate::commit::IfDifferent;
 use crate::medium::CachedReads;
 use crate::target::Kind;
 use clap::Args;
@@ -79,6 +80,14 @@ pub struct UndoCommand {
 }
 
 impl UndoCommand {
+    /// What is done where a target does not hold what the change left.
+    fn if_different(&self) -> IfDifferent {
+        match self.force {
+            true => IfDifferent::Overwrite,
+            false => IfDifferent::Refuse,
+        }
+    }
+
     /// The paths as undo files and a medium: the last one is the medium, unless it begins as an undo
     /// file does.
     fn split(&self) -> Result<(&[PathBuf], Option<&Path>), Failure> {

@@ -97,7 +97,9 @@ fn put_back_file(
         false => session.claim_state_file(path)?,
     };
     object.bytes_read = file.bytes().len() as u64;
-    let old = undo.plan(file.bytes(), args.force).map_err(Error::from)?;
+    let old = undo
+        .plan(file.bytes(), args.if_different())
+        .map_err(Error::from)?;
     let Some(old) = old else {
         session.ui.text(&already_so(object));
         return Ok(Exit::Done);
@@ -230,7 +232,7 @@ fn way_back(
     let medium = CachedReads::new(medium);
     check_sector_size(undo, target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
-    let way = plan_undo(&medium, undo, settings, args.force)?;
+    let way = plan_undo(&medium, undo, settings, args.if_different())?;
     if way.set.is_empty() {
         ui.text(&already_so(object));
         return Ok(None);

@@ -5,7 +5,7 @@ use crate::cli::change::KeptUndo;
 use crate::cli::report::Failure;
 use crate::cli::session::Session;
 use crate::cli::terminal::{quoted_path, shown};
-use crate::commit::{self, AnyUndo, ChangeState, NextUndo};
+use crate::commit::{self, AnyUndo, ChangeState, IfDifferent, NextUndo};
 use crate::medium::ReadAt;
 use crate::stick::standing;
 use std::path::Path;
@@ -190,7 +190,9 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<ChangeState
             Ok(standing(*medium, &undo, settings))
         }
         (AnyUndo::File(undo), Now::State(now)) => {
-            let is_undone = undo.plan(now, false).is_ok_and(|old| old.is_none());
+            let is_undone = undo
+                .plan(now, IfDifferent::Refuse)
+                .is_ok_and(|old| old.is_none());
             let is_there = commit::digest(now) == undo.new;
             Ok(ChangeState {
                 is_undone,
