@@ -43,9 +43,10 @@ impl KerneloptEdit {
         let delete = delete.iter().map(|option| {
             let kept = append.iter().filter(|it| is_named(it.as_bytes(), option));
             let (option, kept): (String, Vec<String>) = (option.clone(), kept.cloned().collect());
-            match kept.is_empty() {
-                true => KerneloptEdit::Delete(option),
-                false => KerneloptEdit::DeleteOthers { option, kept },
+            if kept.is_empty() {
+                KerneloptEdit::Delete(option)
+            } else {
+                KerneloptEdit::DeleteOthers { option, kept }
             }
         });
         let append = append.iter().cloned().map(KerneloptEdit::Append);

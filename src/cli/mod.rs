@@ -165,9 +165,10 @@ fn say_usage(error: &clap::Error) {
         Gate::new(false),
     );
     let text = Guarded::of(error.render().to_string());
-    match text.is_secret() {
-        true => ui.lines(text.veiled().trim_end()),
-        false => drop(error.print()),
+    if text.is_secret() {
+        ui.lines(text.veiled().trim_end())
+    } else {
+        drop(error.print())
     }
     let text = text.veiled();
     let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -270,10 +271,7 @@ fn prepare(
     }
     // A command without a target opens nothing.
     let opens = command.first_target().is_some() || command.targets_mut().is_some();
-    let keys = match opens {
-        true => keys(typed)?,
-        false => KeyCache::new(),
-    };
+    let keys = if opens { keys(typed)? } else { KeyCache::new() };
     common.key_store = key_store(typed)?;
     command.prepare()?;
     Ok((common, keys, interrupt))

@@ -273,9 +273,10 @@ impl Undo {
                 let kept = kept.iter().map(|(&lba, old)| (lba, old));
                 let why = "old content of the replaced files".to_owned();
                 // Files that were overwritten are still in these clusters.
-                let phase = match self.is_in_place(step.partition) {
-                    true => Phase::Overwrite,
-                    false => Phase::Data,
+                let phase = if self.is_in_place(step.partition) {
+                    Phase::Overwrite
+                } else {
+                    Phase::Data
                 };
                 let partition = step.partition;
                 steps.extend(put_back(&mut current, kept, phase, partition, why));
@@ -326,9 +327,10 @@ impl Undo {
         steps.any(|step| {
             let found = is_cut(&differing, step);
             for (&lba, change) in step.sectors.iter().filter(|(lba, _)| counts(lba)) {
-                match differs(&lba, &change.new) {
-                    true => differing.insert(lba),
-                    false => differing.remove(&lba),
+                if differs(&lba, &change.new) {
+                    differing.insert(lba)
+                } else {
+                    differing.remove(&lba)
                 };
             }
             found || differing.is_empty()

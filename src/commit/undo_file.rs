@@ -356,9 +356,12 @@ fn read_tar(bytes: &Bytes) -> Result<Members, UndoError> {
     let mut members = Members::new();
     let mut archive = tar::Archive::new(&bytes[..]);
     for entry in archive.entries().map_err(not_one)? {
-        let entry = entry.map_err(|error| match members.is_empty() {
-            true => other_file(),
-            false => not_one(error),
+        let entry = entry.map_err(|error| {
+            if members.is_empty() {
+                other_file()
+            } else {
+                not_one(error)
+            }
         })?;
         // A sparse member takes more room in memory than in the file.
         if !entry.header().entry_type().is_file() {

@@ -200,9 +200,10 @@ fn add_findings(
     let is_binary = |note: &Note| matches!(note, Note::Binary { .. });
     let rubbish = !bootable && boot.notes().iter().any(is_binary);
     let mut add = |layer, text: String, cure: Option<Cure>| {
-        let finding = match bootable || rubbish {
-            true => Finding::stops(layer, on, text),
-            false => Finding::new(Severity::Note, layer, on, text),
+        let finding = if bootable || rubbish {
+            Finding::stops(layer, on, text)
+        } else {
+            Finding::new(Severity::Note, layer, on, text)
         };
         findings.push(finding.cured_by(cure));
     };
@@ -316,9 +317,10 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> (Str
 fn whole_in(name: &str, others: &[&Boot]) -> String {
     let whole = others.iter().filter(|other| is_whole(other, name));
     let whole: Vec<u32> = whole.map(|other| other.partition).collect();
-    match whole.is_empty() {
-        true => String::new(),
-        false => format!("; bank {} has it whole", numbers(whole.into_iter())),
+    if whole.is_empty() {
+        String::new()
+    } else {
+        format!("; bank {} has it whole", numbers(whole.into_iter()))
     }
 }
 

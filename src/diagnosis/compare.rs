@@ -23,9 +23,10 @@ impl Scope {
     /// What two targets of these kinds have in common. Against a state file only the configuration
     /// of one bank can be compared.
     pub fn of_both(a: Kind, b: Kind) -> Self {
-        match [a, b].contains(&Kind::State) {
-            true => Scope::State,
-            false => Scope::Banks,
+        if [a, b].contains(&Kind::State) {
+            Scope::State
+        } else {
+            Scope::Banks
         }
     }
 }

@@ -216,9 +216,10 @@ fn of_unread(error: Error) -> Found {
             Cause::NoBank(_)
                 | Cause::Table(TableError::Empty | TableError::SmallerThanASector { .. })
         );
-    match is_none {
-        true => Found::Other(error.to_string()),
-        false => Found::Damaged(error),
+    if is_none {
+        Found::Other(error.to_string())
+    } else {
+        Found::Damaged(error)
     }
 }
 

@@ -416,9 +416,10 @@ fn shared_ports(machine: &Machine, controller: PciAddress) -> Vec<PciAddress> {
             .map(|function| function.address)
             .collect::<Vec<_>>()
     };
-    match kind(Class::is_xhci).contains(&controller) {
-        true => kind(Class::is_ehci),
-        false => Vec::new(),
+    if kind(Class::is_xhci).contains(&controller) {
+        kind(Class::is_ehci)
+    } else {
+        Vec::new()
     }
 }
 

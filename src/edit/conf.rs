@@ -57,9 +57,10 @@ impl ConfEdit {
                     }
                 )
             };
-            return match edits.iter().all(may_be_absent) {
-                true => Ok(()),
-                false => Err(EditError::Missing { path: ESX_CONF }),
+            return if edits.iter().all(may_be_absent) {
+                Ok(())
+            } else {
+                Err(EditError::Missing { path: ESX_CONF })
             };
         };
         let seen = Seen::of(conf, &edits);
@@ -95,9 +96,12 @@ impl ConfEdit {
             changes.push(SettingChange::new(ChangeSource::EsxConf, key, from, to));
         }
         let changed = conf.set_all(&set);
-        let changed = changed.and_then(|conf| match unset.is_empty() {
-            true => Ok(conf),
-            false => conf.unset_all(&unset),
+        let changed = changed.and_then(|conf| {
+            if unset.is_empty() {
+                Ok(conf)
+            } else {
+                conf.unset_all(&unset)
+            }
         });
         let changed: EsxConf = changed.map_err(inside(ESX_CONF))?;
         edited.changes.extend(changes);

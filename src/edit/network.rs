@@ -32,9 +32,10 @@ impl Network {
     /// Whether the management network goes through the physical adapter of this name, as far as is known:
     /// where no switch is, through the first one.
     pub fn carries_management(&self, adapter: &str) -> bool {
-        match self.uplinks.is_empty() {
-            true => adapter == FIRST_PHYSICAL,
-            false => self.uplinks.iter().any(|uplink| uplink == adapter),
+        if self.uplinks.is_empty() {
+            adapter == FIRST_PHYSICAL
+        } else {
+            self.uplinks.iter().any(|uplink| uplink == adapter)
         }
     }
 }

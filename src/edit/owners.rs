@@ -257,15 +257,12 @@ impl OwnerEdit {
             return Vec::new();
         }
         let alone = if release.is_some() { "" } else { " alone" };
-        let (read, unread, words) = match configuration.reads_store(release) {
-            true => {
-                let words = ("esx.conf", format!("the ConfigStore{alone}"));
-                (Source::ConfigStore, Source::EsxConf, words)
-            }
-            false => {
-                let words = ("the ConfigStore", "esx.conf".to_owned());
-                (Source::EsxConf, Source::ConfigStore, words)
-            }
+        let (read, unread, words) = if configuration.reads_store(release) {
+            let words = ("esx.conf", format!("the ConfigStore{alone}"));
+            (Source::ConfigStore, Source::EsxConf, words)
+        } else {
+            let words = ("the ConfigStore", "esx.conf".to_owned());
+            (Source::EsxConf, Source::ConfigStore, words)
         };
         let host = release.map_or("a host that".to_owned(), |release| format!("{release}"));
         let may_add = matches!(self.devices, Devices::NamedOrNew(_));
@@ -313,9 +310,10 @@ pub(super) fn check_kept(
     let left = after.devices()?;
     let left: HashSet<(Source, &str)> = left.iter().map(|it| (it.source, &*it.key)).collect();
     let is_left = |device: &DeviceOwner| left.contains(&(device.source, &*device.key));
-    let read = match after.reads_store(release) {
-        true => Source::ConfigStore,
-        false => Source::EsxConf,
+    let read = if after.reads_store(release) {
+        Source::ConfigStore
+    } else {
+        Source::EsxConf
     };
     let is_needed = |device: &&DeviceOwner| {
         let mut kept = passed.iter().filter(|other| is_left(other));

@@ -172,9 +172,10 @@ impl DeclaredPlan {
                 let selector: Selector = address.parse().map_err(|error: super::SelectError| {
                     self.error(entry.address.span(), error.to_string())
                 })?;
-                match entry.new {
-                    true => Devices::NamedOrNew(vec![selector]),
-                    false => Devices::Named(vec![selector]),
+                if entry.new {
+                    Devices::NamedOrNew(vec![selector])
+                } else {
+                    Devices::Named(vec![selector])
                 }
             };
             let owner = match entry.owner {

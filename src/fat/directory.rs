@@ -210,9 +210,10 @@ pub(super) fn free_slots(bytes: &[u8]) -> Vec<usize> {
     let end = slots.iter().position(|slot| slot[0] == 0);
     let end = end.unwrap_or(slots.len());
     let is_free = |slot: &&[u8]| matches!(slot[0], 0 | DELETED);
-    let usable = match slots[end..].iter().all(is_free) {
-        true => slots.len(),
-        false => end,
+    let usable = if slots[end..].iter().all(is_free) {
+        slots.len()
+    } else {
+        end
     };
     let free = slots.iter().take(usable).enumerate();
     let free = free.filter(|(_, slot)| is_free(slot));

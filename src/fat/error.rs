@@ -271,10 +271,7 @@ pub enum FatError {
         fits_in_place: bool,
     },
     /// A file that is there is overwritten in place, and this one is new or goes.
-    #[error("{file} {}, and in place files that are there are written over", match is_new {
-        true => "is new",
-        false => "is to go",
-    })]
+    #[error("{file} {}, and in place files that are there are written over", if *is_new { "is new" } else { "is to go" })]
     NotOver {
         /// Path of the file.
         file: String,

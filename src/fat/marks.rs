@@ -68,12 +68,13 @@ pub fn judge_marks(volume: &Volume<'_>, set: &WriteSet) -> Result<(), FatError> 
     let same = boot_but_for_mark(volume) == boot_but_for_mark(&after)
         && volume.root() == after.root()
         && volume.check()? == after.check()?;
-    match cleared && same {
-        true => Ok(()),
-        false => Err(FatError::Rejected {
+    if cleared && same {
+        Ok(())
+    } else {
+        Err(FatError::Rejected {
             what: "clearing the marks changes something else".to_owned(),
             offset: MARK_AT,
-        }),
+        })
     }
 }
 

@@ -217,12 +217,15 @@ impl<'m> Volume<'m> {
     pub fn chain(&self, entry: &Entry) -> Result<Vec<ClusterId>, FatError> {
         let name = || entry.name();
         let mut seen = ClusterSet::default();
-        self.follow(entry, &name, &mut |cluster| match seen.insert(cluster) {
-            true => Ok(()),
-            false => Err(FatError::ChainLoop {
-                file: name(),
-                cluster: cluster.get(),
-            }),
+        self.follow(entry, &name, &mut |cluster| {
+            if seen.insert(cluster) {
+                Ok(())
+            } else {
+                Err(FatError::ChainLoop {
+                    file: name(),
+                    cluster: cluster.get(),
+                })
+            }
         })
     }
 
@@ -266,9 +269,10 @@ impl<'m> Volume<'m> {
             let entry = entry.ok_or_else(|| FatError::NotAShortName {
                 file: (*name).to_owned(),
             })?;
-            match taken.insert(entry.raw_name()) {
-                true => Ok(entry),
-                false => Err(FatError::NameTaken { file: entry.name() }),
+            if taken.insert(entry.raw_name()) {
+                Ok(entry)
+            } else {
+                Err(FatError::NameTaken { file: entry.name() })
             }
         });
         new.collect()

@@ -153,12 +153,13 @@ impl Host {
     /// to drop the `fcntl(2)` locks that this process has on it: nothing of `files` may be claimed
     /// yet.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
-        let noted = match files.iter().any(|file| may_be_in_use(file)) {
-            true => self.open_files_where(|path| {
+        let noted = if files.iter().any(|file| may_be_in_use(file)) {
+            self.open_files_where(|path| {
                 path.starts_with("/dev") && !path.starts_with("/dev/pts")
                     || files.iter().any(|file| file == path)
-            }),
-            false => Vec::new(),
+            })
+        } else {
+            Vec::new()
         };
         self.open_files = Some(Arc::new(noted));
     }

@@ -273,13 +273,14 @@ fn unpack(
                 Ok(Status::StreamEnd) => {
                     let len = inflate.total_out();
                     let computed = hasher.finalize();
-                    return match computed == crc {
-                        true => Ok(len),
-                        false => Err(ContentFault::Crc {
+                    return if computed == crc {
+                        Ok(len)
+                    } else {
+                        Err(ContentFault::Crc {
                             stored: crc,
                             computed,
                         }
-                        .into()),
+                        .into())
                     };
                 }
                 Ok(Status::Ok | Status::BufError) if took == 0 && gave == 0 => break,
@@ -304,9 +305,12 @@ fn header_len(head: &[u8], whole: bool) -> Result<Option<usize>, ContentFault> {
     const FEXTRA: u8 = 4;
     const FNAME: u8 = 8;
     const FCOMMENT: u8 = 16;
-    let beyond = || match whole {
-        true => Err(ContentFault::Header),
-        false => Ok(None),
+    let beyond = || {
+        if whole {
+            Err(ContentFault::Header)
+        } else {
+            Ok(None)
+        }
     };
     let Some([_, _, method, flags]) = array(head, 0) else {
         return Err(ContentFault::Header);

@@ -407,9 +407,10 @@ fn named_files(cfg: &BootCfg, generation: Generation, unknown: &mut Vec<Undecide
         };
         list.iter().map(of).collect::<Vec<_>>()
     };
-    let tables = match generation >= Generation::From80U1 {
-        true => cfg.acpi_tables.as_slice(),
-        false => &[],
+    let tables = if generation >= Generation::From80U1 {
+        cfg.acpi_tables.as_slice()
+    } else {
+        &[]
     };
     let mut files = Vec::new();
     let mut known = HashSet::new();

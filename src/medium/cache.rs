@@ -158,9 +158,10 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
             target.copy_from_slice(piece);
             rest = later;
         })?;
-        match remembered {
-            true => Ok(()),
-            false => self.read_counted(state, buf, offset),
+        if remembered {
+            Ok(())
+        } else {
+            self.read_counted(state, buf, offset)
         }
     }
 
@@ -171,9 +172,10 @@ impl<M: ReadAt> ReadAt for CachedReads<M> {
             return self.read_vec_counted(state, offset, len);
         }
         let mut bytes = room_for(len)?;
-        match self.recall(state, (offset, len), |piece| bytes.extend_from_slice(piece))? {
-            true => Ok(bytes),
-            false => self.read_vec_counted(state, offset, len),
+        if self.recall(state, (offset, len), |piece| bytes.extend_from_slice(piece))? {
+            Ok(bytes)
+        } else {
+            self.read_vec_counted(state, offset, len)
         }
     }
 }
@@ -256,10 +258,7 @@ mod tests {
             for (offset, len, into_a_vector) in reads {
                 let len = len.min(bytes.len() - offset);
                 let mut buf = vec![0; len];
-                match into_a_vector {
-                    true => buf = cached.read_vec(offset as u64, len).unwrap(),
-                    false => cached.read_at(&mut buf, offset as u64).unwrap(),
-                }
+                if into_a_vector { buf = cached.read_vec(offset as u64, len).unwrap() } else { cached.read_at(&mut buf, offset as u64).unwrap() }
                 prop_assert_eq!(&buf[..], &bytes[offset..offset + len]);
                 prop_assert!(cached.state().blocks.len() * BLOCK <= limit);
             }

@@ -23,9 +23,10 @@ pub(super) fn final_place(
     }
     let Ok(metadata) = path.metadata() else {
         // A link that leads nowhere.
-        return match force {
-            true => Ok((path.to_owned(), None)),
-            false => Err(MediumError::Exists { path: path.into() }),
+        return if force {
+            Ok((path.to_owned(), None))
+        } else {
+            Err(MediumError::Exists { path: path.into() })
         };
     };
     if metadata.is_dir() {

@@ -85,14 +85,15 @@ pub(super) fn next_data(
 /// It is shorter.
 pub(super) fn check_length(file: &File, size: u64) -> io::Result<()> {
     let metadata = file.metadata()?;
-    match metadata.is_file() && metadata.len() < size {
-        false => Ok(()),
-        true => Err(io::Error::new(
+    if metadata.is_file() && metadata.len() < size {
+        Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             format!(
                 "it was cut off meanwhile, from {size} bytes to {}",
                 metadata.len()
             ),
-        )),
+        ))
+    } else {
+        Ok(())
     }
 }

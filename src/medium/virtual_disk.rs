@@ -334,12 +334,13 @@ fn elsewhere(file: &Path, why: &'static str) -> VirtualDiskError {
 fn check_beside(extent: &Path, file: &Path) -> Result<(), VirtualDiskError> {
     let directory = |path: &Path| Some(path.canonicalize().ok()?.parent()?.to_owned());
     let beside = directory(extent).is_some_and(|place| Some(place) == directory(file));
-    match beside && is_plain_file(extent) {
-        true => Ok(()),
-        false => Err(elsewhere(
+    if beside && is_plain_file(extent) {
+        Ok(())
+    } else {
+        Err(elsewhere(
             extent,
             "as a part of it, which is not a regular file beside it",
-        )),
+        ))
     }
 }
 

@@ -175,9 +175,10 @@ impl OutputFile {
             .and_then(|old| of(&old))
             .map_err(not_kept)?;
         let new = OutputFile::create(path, true, old.0)?;
-        match of(new.file()).map_err(not_kept)? == old {
-            true => Ok(new),
-            false => Err(not_kept(io::Error::other("the sandbox does not allow it"))),
+        if of(new.file()).map_err(not_kept)? == old {
+            Ok(new)
+        } else {
+            Err(not_kept(io::Error::other("the sandbox does not allow it")))
         }
     }
 }

@@ -73,9 +73,10 @@ impl Owner {
             Source::EsxConf if virtual_function => raw != Owner::Vmkernel.spelled(source),
             Source::EsxConf | Source::ConfigStore => raw == Owner::Passthru.spelled(source),
         };
-        match passed_through {
-            true => Owner::Passthru,
-            false => Owner::Vmkernel,
+        if passed_through {
+            Owner::Passthru
+        } else {
+            Owner::Vmkernel
         }
     }
 }

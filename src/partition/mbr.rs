@@ -46,9 +46,10 @@ impl Entry {
     fn check_length(self, number: u32) -> Result<(), TableError> {
         let type_byte = self.type_byte;
         let is_read = self.is_extended() || PartitionType::Mbr(type_byte).may_hold_bank();
-        match is_read && self.sectors == 0 {
-            true => Err(TableError::WithoutLength { number, type_byte }),
-            false => Ok(()),
+        if is_read && self.sectors == 0 {
+            Err(TableError::WithoutLength { number, type_byte })
+        } else {
+            Ok(())
         }
     }
 

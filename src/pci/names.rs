@@ -83,9 +83,10 @@ impl PciNames {
         // Ids of four digits come first in a line only of vendors; classes have `C` before them.
         let wanted = format!("\n{id:04x}  ");
         let begins = self.text.starts_with(wanted.trim_start().as_bytes());
-        let end = match begins {
-            true => wanted.len().checked_sub(1)?,
-            false => memmem::find(&self.text, wanted.as_bytes())?.checked_add(wanted.len())?,
+        let end = if begins {
+            wanted.len().checked_sub(1)?
+        } else {
+            memmem::find(&self.text, wanted.as_bytes())?.checked_add(wanted.len())?
         };
         Some(first_line(self.text.get(end..)?))
     }

@@ -66,9 +66,10 @@ impl Guarded {
     /// blanks or brackets.
     pub fn named(name: &str, value: impl Into<String>) -> Self {
         let value = value.into();
-        match is_secret_name(name) && !names::says_nothing(&value) {
-            true => Guarded::secret(value),
-            false => Guarded::of(value),
+        if is_secret_name(name) && !names::says_nothing(&value) {
+            Guarded::secret(value)
+        } else {
+            Guarded::of(value)
         }
     }
 
@@ -103,9 +104,10 @@ impl Guarded {
     /// What is told of a file instead of its content, such as its size and digest: a secret
     /// where the file holds one as a whole.
     pub fn about_file(path: &str, content: &[u8], told: impl Into<String>) -> Self {
-        match is_secret_path(path) || forms::holds_private_key(content) {
-            true => Guarded::secret(told),
-            false => Guarded::of(told),
+        if is_secret_path(path) || forms::holds_private_key(content) {
+            Guarded::secret(told)
+        } else {
+            Guarded::of(told)
         }
     }
 

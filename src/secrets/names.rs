@@ -263,9 +263,10 @@ fn of_word(word: &str, before: Option<&str>, next: Option<&str>) -> Veil {
         Some(joined) => JOINED_KEYS.contains(&joined),
         None => false,
     };
-    match is_key && next.is_none_or(|next| KEY_CONTENT.contains(&next)) {
-        true => Veil::Keys,
-        false => Veil::Open,
+    if is_key && next.is_none_or(|next| KEY_CONTENT.contains(&next)) {
+        Veil::Keys
+    } else {
+        Veil::Open
     }
 }
 

@@ -66,9 +66,10 @@ fn setting(line: &str) -> Option<Range<usize>> {
     let begin = line.len() - line.trim_start_matches(is_mark).len();
     let is_comment = !line[..begin].trim().is_empty();
     let rest = &line[begin..];
-    let separator = match rest.starts_with('/') {
-        true => rest.find('=')?,
-        false => rest.find(|c: char| matches!(c, '=' | ':') || c.is_whitespace())?,
+    let separator = if rest.starts_with('/') {
+        rest.find('=')?
+    } else {
+        rest.find(|c: char| matches!(c, '=' | ':') || c.is_whitespace())?
     };
     let name = rest[..separator].trim().trim_matches(['"', '\'']);
     if name.contains(['<', '>']) || !is_secret_name(name) {

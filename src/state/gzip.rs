@@ -174,9 +174,10 @@ pub(super) fn holds(bytes: &[u8], data: &Pieces) -> Result<bool, GzipError> {
         same = same && data.range(from..at).is(piece);
         Ok(())
     })?;
-    match same && at == data.len() {
-        true => check_end(bytes, end, crc32(data), data.len() as u64).map(|()| true),
-        false => Ok(false),
+    if same && at == data.len() {
+        check_end(bytes, end, crc32(data), data.len() as u64).map(|()| true)
+    } else {
+        Ok(false)
     }
 }
 

@@ -139,14 +139,16 @@ impl RecoveryKey {
         orders.into_iter().map(|(from_last, low_first)| {
             let mut bytes = Zeroizing::new([0; 32]);
             for (index, pair) in bytes.chunks_exact_mut(2).enumerate() {
-                let at = match from_last {
-                    true => GROUPS.saturating_sub(index).saturating_sub(1),
-                    false => index,
+                let at = if from_last {
+                    GROUPS.saturating_sub(index).saturating_sub(1)
+                } else {
+                    index
                 };
                 let word = self.words.get(at).copied().unwrap_or_default();
-                pair.copy_from_slice(&match low_first {
-                    true => word.to_le_bytes(),
-                    false => word.to_be_bytes(),
+                pair.copy_from_slice(&if low_first {
+                    word.to_le_bytes()
+                } else {
+                    word.to_be_bytes()
                 });
             }
             Key::new(bytes)

@@ -139,9 +139,10 @@ fn a_sealed_state_opens_with_its_recovery_key_and_is_changed_like_any_other() {
     let bytes = encrypted_with("encryption.info", store, &fixtures::envelope(&local_tgz()));
     let word = |low_first: bool, index: usize| {
         let pair = [fixtures::KEY[2 * index], fixtures::KEY[2 * index + 1]];
-        match low_first {
-            true => u16::from_le_bytes(pair),
-            false => u16::from_be_bytes(pair),
+        if low_first {
+            u16::from_le_bytes(pair)
+        } else {
+            u16::from_be_bytes(pair)
         }
     };
     for (from_last, low_first) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -419,9 +420,10 @@ fn while_a_state_is_packed_only_what_comes_out_is_held_beside_it() {
             ..Limits::default()
         };
         let edited = open(&limits).edit(&[give_back()], Effort::Usual);
-        match fits {
-            true => assert!(edited.is_ok()),
-            false => assert_eq!(edited.unwrap_err().kind(), ErrorKind::Refused),
+        if fits {
+            assert!(edited.is_ok())
+        } else {
+            assert_eq!(edited.unwrap_err().kind(), ErrorKind::Refused)
         }
     }
 }

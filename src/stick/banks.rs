@@ -49,14 +49,16 @@ impl<'m> Stick<'m, '_> {
         if broken == IfBroken::Refuse {
             self.check_content(partition)?;
         }
-        let edits = match self.boots_next().map(|slot| slot.partition) == Some(partition) {
-            true => Vec::new(),
-            false => self.edits_to_use(partition)?,
+        let edits = if self.boots_next().map(|slot| slot.partition) == Some(partition) {
+            Vec::new()
+        } else {
+            self.edits_to_use(partition)?
         };
         let edits: Vec<Edit> = edits.into_iter().map(Edit::BootCfg).collect();
-        let mut plan = match edits.is_empty() {
-            true => self.nothing_to_do(partition)?,
-            false => self.plan_task(Task::Edits(&edits), request)?,
+        let mut plan = if edits.is_empty() {
+            self.nothing_to_do(partition)?
+        } else {
+            self.plan_task(Task::Edits(&edits), request)?
         };
         self.note_harm_of_use(partition, &mut plan);
         match &plan.outlook.boot {
@@ -235,9 +237,10 @@ impl<'m> Stick<'m, '_> {
         }
         let overlay = Overlay::new(self.medium(), set);
         let meanwhile = self.open_beside(&overlay)?;
-        match meanwhile.next_boot().boots() {
-            true => Ok(()),
-            false => Err(Error::from(Cause::NoneMeanwhile { from, to }).on(from)),
+        if meanwhile.next_boot().boots() {
+            Ok(())
+        } else {
+            Err(Error::from(Cause::NoneMeanwhile { from, to }).on(from))
         }
     }
 
@@ -253,9 +256,10 @@ impl<'m> Stick<'m, '_> {
         let own_uuid = self.target_volume(self.medium(), to)?.vmware_uuid();
         let boots_next = self.boots_next().map(|slot| slot.partition) == Some(to);
         let kept = self.loader().boot_cfg(to).map_or(0, |cfg| cfg.updated);
-        let updated = match boots_next {
-            true => kept,
-            false => bank.boot_cfg().updated.saturating_sub(1).max(1),
+        let updated = if boots_next {
+            kept
+        } else {
+            bank.boot_cfg().updated.saturating_sub(1).max(1)
         };
         let mut edits = vec![
             BootCfgEdit::set("updated", updated.to_string()),

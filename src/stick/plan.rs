@@ -267,9 +267,10 @@ impl Stick<'_, '_> {
         let warnings = warnings.filter(|warning| said.insert(warning.clone()));
         let warnings = warnings.collect();
         drop(work);
-        let outlook = match set.is_empty() {
-            true => self.outlook(),
-            false => self.verify(&set, &banks, task, request)?,
+        let outlook = if set.is_empty() {
+            self.outlook()
+        } else {
+            self.verify(&set, &banks, task, request)?
         };
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
@@ -353,9 +354,10 @@ impl Stick<'_, '_> {
         let after = self.open_beside(&overlay)?;
         let fails = |what: String| Error::from(Cause::Verification(what));
         if after.choice() != self.choice() && !task.decides_the_bank() {
-            return Err(match task.puts_boot_cfg_back() {
-                true => Cause::OtherBankThen.into(),
-                false => fails("another bank would boot".to_owned()),
+            return Err(if task.puts_boot_cfg_back() {
+                Cause::OtherBankThen.into()
+            } else {
+                fails("another bank would boot".to_owned())
             });
         }
         for bank in banks {

@@ -139,9 +139,10 @@ impl Stick<'_, '_> {
 
     /// What the file that the bank's host loads holds with this state in it.
     fn as_loaded(&self, slot: &Slot<'_>, state: &State) -> Result<Bytes, Error> {
-        let content = match self.loads_bare(slot)? {
-            true => state.as_bare_file()?,
-            false => state.as_state_file()?,
+        let content = if self.loads_bare(slot)? {
+            state.as_bare_file()?
+        } else {
+            state.as_state_file()?
         };
         content.ok_or_else(|| {
             let form = state.form().as_str();
@@ -202,9 +203,10 @@ impl Stick<'_, '_> {
     pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
         let slot = self.slot(partition)?;
         check_takes_empty(slot)?;
-        let content = match self.loads_bare(slot)? {
-            true => State::empty_bare()?,
-            false => State::empty()?,
+        let content = if self.loads_bare(slot)? {
+            State::empty_bare()?
+        } else {
+            State::empty()?
         };
         self.plan_state(slot, content, request)
     }

@@ -190,18 +190,17 @@ impl<'k> SavedState<'k> {
         let mut warnings = state.warnings();
         warnings.append(&mut edited.warnings);
         warnings.append(&mut gone);
-        let content = match edited.members.is_empty() {
-            true => None,
-            false => {
-                let (content, new) = self.changed(&mut edited)?;
-                let again = apply(&new)?;
-                check_agreement(&again, edits).map_err(|error| inside(error.into()))?;
-                if !again.members.is_empty() {
-                    let what = format!("{} would still need the change", state.file_name());
-                    return Err(Cause::Verification(what).into());
-                }
-                Some((content, new))
+        let content = if edited.members.is_empty() {
+            None
+        } else {
+            let (content, new) = self.changed(&mut edited)?;
+            let again = apply(&new)?;
+            check_agreement(&again, edits).map_err(|error| inside(error.into()))?;
+            if !again.members.is_empty() {
+                let what = format!("{} would still need the change", state.file_name());
+                return Err(Cause::Verification(what).into());
             }
+            Some((content, new))
         };
         let after = content.as_ref().map_or(state, |(_, new)| new);
         let outlook = Outlook {

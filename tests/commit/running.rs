@@ -365,9 +365,10 @@ impl ReadAt for Lost {
         self.0.size()
     }
     fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
-        match self.failed() {
-            true => self.1.read_at(buf, offset),
-            false => self.0.read_at(buf, offset),
+        if self.failed() {
+            self.1.read_at(buf, offset)
+        } else {
+            self.0.read_at(buf, offset)
         }
     }
 }
@@ -375,9 +376,10 @@ impl ReadAt for Lost {
 impl WriteAt for Lost {
     fn write_at(&self, data: &[u8], offset: u64) -> std::io::Result<()> {
         self.0.write_at(data, offset)?;
-        match self.failed() {
-            true => Err(std::io::Error::other("it is worn out")),
-            false => Ok(()),
+        if self.failed() {
+            Err(std::io::Error::other("it is worn out"))
+        } else {
+            Ok(())
         }
     }
     fn sync(&self) -> std::io::Result<()> {

@@ -179,9 +179,10 @@ impl<'r> Judge<'r> {
         let mut commitments = (0..steps.len()).filter(is_commitment);
         let first = commitments.next();
         // The chain of a file that was overwritten is cut short behind the last of them.
-        let last = match self.run.in_place {
-            true => steps.len().checked_sub(1),
-            false => commitments.next_back().or(first),
+        let last = if self.run.in_place {
+            steps.len().checked_sub(1)
+        } else {
+            commitments.next_back().or(first)
         };
         let changes = self.run.old != self.run.new;
         if first.is_none_or(|first| cut.epoch < first) {

@@ -62,9 +62,10 @@ impl WriteAt for Medium<'_> {
     }
 
     fn sync(&self) -> io::Result<()> {
-        match self.worn == Worn::FailsLate && self.touched.replace(false) {
-            true => Err(io::Error::from_raw_os_error(5)),
-            false => Ok(()),
+        if self.worn == Worn::FailsLate && self.touched.replace(false) {
+            Err(io::Error::from_raw_os_error(5))
+        } else {
+            Ok(())
         }
     }
 

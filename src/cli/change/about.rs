@@ -69,9 +69,10 @@ impl About {
 
     /// Of a change of a file that is about to be made.
     pub fn of_file(plan: &Plan, path: &Path, command: &str) -> Self {
-        let path = match Address::is_one(path) {
-            true => path.to_owned(),
-            false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        let path = if Address::is_one(path) {
+            path.to_owned()
+        } else {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
         };
         let in_state = plan.state.iter().flat_map(|file| {
             let name = |key: &str| format!("{}: {}", file.file, shown(key));
@@ -80,9 +81,12 @@ impl About {
         let names = plan.banks.iter().flat_map(|bank| {
             let files = bank.files.iter();
             files.flat_map(move |file| {
-                let name = move |key: &str| match key == file.file {
-                    true => format!("bank {}: {}", bank.partition, shown(key)),
-                    false => format!("bank {}: {}: {}", bank.partition, file.file, shown(key)),
+                let name = move |key: &str| {
+                    if key == file.file {
+                        format!("bank {}: {}", bank.partition, shown(key))
+                    } else {
+                        format!("bank {}: {}: {}", bank.partition, file.file, shown(key))
+                    }
                 };
                 file.changes.iter().map(move |change| name(&change.key))
             })

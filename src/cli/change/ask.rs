@@ -76,9 +76,10 @@ impl One<'_> {
             return;
         };
         let is_carried_out = matches!(self.job.way.mode, Mode::Commit | Mode::Output { .. });
-        match is_carried_out && !self.job.way.yes {
-            true => object.warnings.push(text),
-            false => self.job.warn(object, text),
+        if is_carried_out && !self.job.way.yes {
+            object.warnings.push(text)
+        } else {
+            self.job.warn(object, text)
         }
     }
 
@@ -104,9 +105,10 @@ impl One<'_> {
         }
         let ui = &self.job.session.ui;
         // What is asked about has gone to standard output, which may be a file.
-        let about = match ui.shows_text() {
-            true => String::new(),
-            false => show::plan_in_words(plan, ui.gate()),
+        let about = if ui.shows_text() {
+            String::new()
+        } else {
+            show::plan_in_words(plan, ui.gate())
         };
         let interrupted = || self.job.session.interrupt.requested();
         ui.ask(&format!("{about}{question}"), &interrupted)

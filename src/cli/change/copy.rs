@@ -71,12 +71,11 @@ impl One<'_> {
             _ => "written; there was nothing to change",
         };
         let line = format!("{}: {done}", output::name_of(place));
-        match ui.is_brief() {
-            true => ui.text(&format!("{}\n", shown(&line))),
-            false => {
-                ui.say(&line);
-                explained.iter().for_each(|text| ui.say(text));
-            }
+        if ui.is_brief() {
+            ui.text(&format!("{}\n", shown(&line)))
+        } else {
+            ui.say(&line);
+            explained.iter().for_each(|text| ui.say(text));
         }
         Ok(Exit::Done)
     }
@@ -264,9 +263,10 @@ impl One<'_> {
 
     /// What is to be said of a copy with this change in it.
     pub(super) fn explained(&self, plan: &Plan, copy: &str) -> Vec<String> {
-        match plan.is_empty() {
-            true => Vec::new(),
-            false => self.job.afterwards(plan, Path::new(copy), true),
+        if plan.is_empty() {
+            Vec::new()
+        } else {
+            self.job.afterwards(plan, Path::new(copy), true)
         }
     }
 

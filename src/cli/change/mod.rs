@@ -164,9 +164,10 @@ impl<'s> Job<'s> {
         // With several targets a signal must leave time to say what became of each.
         let _held = (targets.len() > 1).then(|| session.interrupt.working());
         // Questions come one at a time, each after what leads to it.
-        let jobs = match self.may_ask() {
-            true => 1,
-            false => session.common.jobs.unwrap_or_else(|| usual_jobs(&paths)),
+        let jobs = if self.may_ask() {
+            1
+        } else {
+            session.common.jobs.unwrap_or_else(|| usual_jobs(&paths))
         };
         let verdicts = for_each(session, targets, jobs, |(target, work)| {
             self.report(target, *work)

@@ -125,17 +125,18 @@ impl One<'_> {
         object.outcome = Outcome::WouldChange;
         self.show_steps(plan);
         let ui = &self.job.session.ui;
-        match ui.is_brief() && !self.job.way.diff {
-            true => ui.text(&format!(
+        if ui.is_brief() && !self.job.way.diff {
+            ui.text(&format!(
                 "{}: would change, {}\n",
                 object.target,
                 show::extent(plan)
-            )),
-            false => ui.say(&format!(
+            ))
+        } else {
+            ui.say(&format!(
                 "{}: nothing was written; the change would write {}",
                 object.target,
                 size(plan.bytes_to_write())
-            )),
+            ))
         }
         match self.job.way.mode {
             Mode::Check => Exit::Differs,
@@ -230,11 +231,12 @@ impl One<'_> {
                     _ => String::new(),
                 };
                 let failure = Failure::from(crate::stick::Error::from(error));
-                Err(match worn.is_empty() {
-                    true => failure,
-                    false => failure.and_hint(&format!(
+                Err(if worn.is_empty() {
+                    failure
+                } else {
+                    failure.and_hint(&format!(
                         "if it fails here again, add --avoid {worn}: the new content then goes elsewhere"
-                    )),
+                    ))
                 })
             }
         }
@@ -269,9 +271,10 @@ impl One<'_> {
     pub(super) fn unplanned(&self, error: crate::stick::Error) -> Failure {
         let may_be_new = self.may_be_new(&error);
         let failure = Failure::from(error);
-        match may_be_new {
-            true => failure.and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)"),
-            false => failure,
+        if may_be_new {
+            failure.and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)")
+        } else {
+            failure
         }
     }
 

@@ -98,9 +98,10 @@ impl Place {
             source.extension().and_then(|extension| extension.to_str()),
             Some("gz" | "zst" | "xz")
         );
-        let name = match packed {
-            true => source.file_stem(),
-            false => source.file_name(),
+        let name = if packed {
+            source.file_stem()
+        } else {
+            source.file_name()
         };
         let name =
             name.ok_or_else(|| Failure::usage(format!("{} has no file name", source.display())))?;

@@ -164,10 +164,7 @@ pub fn kept_for<'k>(
         .copied()
         .filter(|it| it.names(target))
         .collect();
-    match named.is_empty() {
-        true => candidates,
-        false => named,
-    }
+    if named.is_empty() { candidates } else { named }
 }
 
 /// Those of `kept` that are for a state file of this name.

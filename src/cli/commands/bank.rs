@@ -153,9 +153,10 @@ impl Run for Use {
         let targets = &self.targets.sticks;
         let work = Work::UseBank {
             partition: self.number,
-            broken: match self.even_if_broken {
-                true => IfBroken::Use,
-                false => IfBroken::Refuse,
+            broken: if self.even_if_broken {
+                IfBroken::Use
+            } else {
+                IfBroken::Refuse
             },
         };
         let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);

@@ -294,9 +294,10 @@ enum Wanted<'k> {
 
 impl<'k> Wanted<'k> {
     fn new(text: &'k str) -> Self {
-        match text.contains(['*', '?']) {
-            true => Wanted::Like(WildMatch::new(text)),
-            false => Wanted::At(text.trim_end_matches('/')),
+        if text.contains(['*', '?']) {
+            Wanted::Like(WildMatch::new(text))
+        } else {
+            Wanted::At(text.trim_end_matches('/'))
         }
     }
 

@@ -103,9 +103,10 @@ impl Run for Diff {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let target = self.a.display().to_string();
         let other = self.other().display().to_string();
-        let compared = match self.banks {
-            true => banks(session, self),
-            false => targets(session, self),
+        let compared = if self.banks {
+            banks(session, self)
+        } else {
+            targets(session, self)
         };
         match compared {
             Ok(Compared {
@@ -171,9 +172,10 @@ fn targets(session: &Session, args: &Diff) -> Result<Compared, OneSided> {
     let side = |path: &Path, own: Kind, other: Kind| {
         let side = |opened: &Opened<'_, '_>| Ok(Side::of(opened, session.common.bank, scope)?);
         // Of one state file, options about banks are for the other target.
-        match own == Kind::State && other != Kind::State {
-            true => session.look_into_state_file(path, side),
-            false => session.look_into(path, |opened, _| side(opened)),
+        if own == Kind::State && other != Kind::State {
+            session.look_into_state_file(path, side)
+        } else {
+            session.look_into(path, |opened, _| side(opened))
         }
     };
     let first = side(&args.a, a, b).map_err(of(&args.a))?;

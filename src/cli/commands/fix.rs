@@ -92,16 +92,15 @@ impl Fix {
                         whose_in_words(&situation.whose)
                     )));
                 }
-                let (addresses, warnings) = match self.boot_device {
-                    true => {
-                        opened.stick()?;
-                        let target = target.ok_or_else(|| {
-                            Failure::usage("a packed image hangs on no controller")
-                                .hint("name the device: bootbank fix -d ADDR")
-                        })?;
-                        (boot_device(&situation, target)?, Vec::new())
-                    }
-                    false => usb_controllers(session, opened, &situation, &path)?,
+                let (addresses, warnings) = if self.boot_device {
+                    opened.stick()?;
+                    let target = target.ok_or_else(|| {
+                        Failure::usage("a packed image hangs on no controller")
+                            .hint("name the device: bootbank fix -d ADDR")
+                    })?;
+                    (boot_device(&situation, target)?, Vec::new())
+                } else {
+                    usb_controllers(session, opened, &situation, &path)?
                 };
                 let edit = Edit::Owner(OwnerEdit {
                     devices: Devices::PassedThroughAt(addresses),

@@ -104,9 +104,10 @@ fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<V
     let wrong = |it: &&diagnosis::Finding| !quiet || it.severity != Severity::Note;
     let lines: String = findings.iter().filter(wrong).map(in_words).collect();
     Answer {
-        text: match quiet && lines.is_empty() {
-            true => String::new(),
-            false => format!("{}: {verdict}\n{lines}", shown(&name)),
+        text: if quiet && lines.is_empty() {
+            String::new()
+        } else {
+            format!("{}: {verdict}\n{lines}", shown(&name))
         },
         as_it_is: None,
         object: Verified {

@@ -199,9 +199,10 @@ impl Way<'_> {
         let held = self.session.interrupt.working();
         let exit = self.again.run(arguments)?;
         drop(held);
-        match self.session.interrupt.requested() || exit == Exit::Interrupted {
-            true => Err(interrupted()),
-            false => Ok(exit),
+        if self.session.interrupt.requested() || exit == Exit::Interrupted {
+            Err(interrupted())
+        } else {
+            Ok(exit)
         }
     }
 

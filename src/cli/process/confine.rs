@@ -200,9 +200,10 @@ fn rule(
 ) -> Option<Result<PathBeneath<PathFd>, RulesetError>> {
     let opened = PathFd::new(path).ok()?;
     // Rights to what is in a directory mean nothing for a file, and the kernel says so.
-    let access = match path.is_dir() {
-        true => access,
-        false => access & AccessFs::from_file(ABI::V6),
+    let access = if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(ABI::V6)
     };
     Some(Ok(PathBeneath::new(opened, access)))
 }

@@ -20,23 +20,25 @@ static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// It was taken already.
 pub fn take_stdin() -> Result<Stdin, Failure> {
-    match STDIN_TAKEN.swap(true, Ordering::Relaxed) {
-        false => readable_stdin(),
-        true => Err(Failure::usage(
+    if STDIN_TAKEN.swap(true, Ordering::Relaxed) {
+        Err(Failure::usage(
             "- stands for standard input twice; name a file for one of the two",
-        )),
+        ))
+    } else {
+        readable_stdin()
     }
 }
 
 fn readable_stdin() -> Result<Stdin, Failure> {
     let failed = |error| Failure::io(format!("cannot read standard input: {error}"));
     let stdin = standard::stdin().map_err(failed)?;
-    match standard::may_be_missing(&stdin).map_err(failed)? {
-        false => Ok(stdin),
-        true => Err(Failure::io(
+    if standard::may_be_missing(&stdin).map_err(failed)? {
+        Err(Failure::io(
             "cannot read standard input: it is closed, or /dev/null opened for reading and writing, which looks the same",
         )
-        .hint("if it is to be empty, open it for reading alone: </dev/null, or name the file /dev/null instead of -")),
+        .hint("if it is to be empty, open it for reading alone: </dev/null, or name the file /dev/null instead of -"))
+    } else {
+        Ok(stdin)
     }
 }
 
@@ -46,13 +48,14 @@ fn readable_stdin() -> Result<Stdin, Failure> {
 /// As [`first_bytes`]; an input larger than any state.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let content = first_bytes(path, LIMIT + 1)?;
-    match content.len() as u64 > LIMIT {
-        true => Err(Failure::usage(format!(
+    if content.len() as u64 > LIMIT {
+        Err(Failure::usage(format!(
             "{} is larger than {} MiB",
             path.display(),
             LIMIT >> 20
-        ))),
-        false => Ok(content),
+        )))
+    } else {
+        Ok(content)
     }
 }
 

@@ -93,9 +93,10 @@ impl Links {
                 }
             )
         };
-        match self.by_name.values().filter(served).count() < MOST_DISKS {
-            true => Ok(()),
-            false => Err(VirtualDiskError::TooMany { most: MOST_DISKS }),
+        if self.by_name.values().filter(served).count() < MOST_DISKS {
+            Ok(())
+        } else {
+            Err(VirtualDiskError::TooMany { most: MOST_DISKS })
         }
     }
 
@@ -216,9 +217,10 @@ fn not_connected(path: &Path) -> MediumError {
 
 /// An error of QEMU; where it says that another process has the file, with that.
 fn explained(error: VirtualDiskError, path: &Path, host: &Host) -> MediumError {
-    match is_locked(&error) {
-        true => MediumError::locked_by_users(path, host),
-        false => error.in_file(path),
+    if is_locked(&error) {
+        MediumError::locked_by_users(path, host)
+    } else {
+        error.in_file(path)
     }
 }
 

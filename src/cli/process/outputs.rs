@@ -65,9 +65,10 @@ impl Outputs {
             let file = is_free.then(|| OutputFile::create(&path, force, mode));
             match file {
                 Some(Ok(file)) if file.has_no_name() => {
-                    let named = match file.replaces_a_file() {
-                        true => &mut needs.replaces_in,
-                        false => &mut needs.names_in,
+                    let named = if file.replaces_a_file() {
+                        &mut needs.replaces_in
+                    } else {
+                        &mut needs.names_in
                     };
                     named.push(directory);
                     opened.insert(path, file);

@@ -126,9 +126,10 @@ impl Qemu {
             .arg(file);
         let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
         let output = output.map_err(not_started)?;
-        match output.status.success() {
-            true => DiskInfo::from_json(&output.stdout),
-            false => Err(unopened(&output.stderr)),
+        if output.status.success() {
+            DiskInfo::from_json(&output.stdout)
+        } else {
+            Err(unopened(&output.stderr))
         }
     }
 

@@ -183,10 +183,7 @@ fn consequences_in_words(devices: &[PassedDevice], situation: &Situation<'_>) ->
                     Certainty::Known => ("is", ""),
                     Certainty::Probable => ("is probably", "then "),
                 };
-                let bridge = match part.is_bridge {
-                    true => "the bridge above ",
-                    false => "",
-                };
+                let bridge = if part.is_bridge { "the bridge above " } else { "" };
                 let (what, follows) = match part.role {
                     Role::BootController => (
                         THIS_MEDIUM,

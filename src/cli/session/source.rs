@@ -71,9 +71,12 @@ impl Session {
             path.display(),
             directory.display()
         ));
-        let proceed = &mut |_| match self.interrupt.requested() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        let proceed = &mut |_| {
+            if self.interrupt.requested() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let bounds = self.common.bounds();
         let scratch = self.outputs.take_scratch(&directory);

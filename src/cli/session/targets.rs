@@ -177,9 +177,10 @@ pub fn usual_jobs<P: AsRef<Path>>(targets: &[P]) -> usize {
             .metadata()
             .is_ok_and(|found| found.is_file())
     };
-    match targets.iter().all(is_file) {
-        true => thread::available_parallelism().map_or(1, usize::from),
-        false => 1,
+    if targets.iter().all(is_file) {
+        thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        1
     }
 }
 

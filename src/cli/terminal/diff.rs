@@ -222,9 +222,10 @@ mod tests {
                         .map(|index| format!(" {}\n", index + 1))
                         .collect()
                 };
-                let no_end = match end.is_empty() && last == lines - 1 {
-                    true => "\n\\ No newline at end of file",
-                    false => "",
+                let no_end = if end.is_empty() && last == lines - 1 {
+                    "\n\\ No newline at end of file"
+                } else {
+                    ""
                 };
                 let expected = format!(
                     "--- a\n+++ b\n@@ -{range} +{range} @@\n{}-old{no_end}\n+new{no_end}\n{}",
@@ -285,9 +286,10 @@ mod tests {
             let [first, last] = [false, true].map(|from_behind| {
                 [middle.before, middle.after].map(|part| {
                     let lines = part.lines();
-                    match from_behind {
-                        false => lines.take(AROUND).collect::<Vec<_>>(),
-                        true => lines.rev().take(AROUND).collect(),
+                    if from_behind {
+                        lines.rev().take(AROUND).collect()
+                    } else {
+                        lines.take(AROUND).collect::<Vec<_>>()
                     }
                 })
             });

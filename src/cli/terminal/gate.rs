@@ -37,9 +37,10 @@ impl Gate {
     // The only place where secrets become text.
     #[allow(clippy::disallowed_methods)]
     pub fn text<'g>(&self, guarded: &'g Guarded) -> Cow<'g, str> {
-        match self.shows_secrets {
-            true => Cow::Borrowed(guarded.exposed()),
-            false => guarded.veiled(),
+        if self.shows_secrets {
+            Cow::Borrowed(guarded.exposed())
+        } else {
+            guarded.veiled()
         }
     }
 
@@ -55,9 +56,10 @@ impl Gate {
             return Cow::Borrowed(text);
         }
         let guarded = Guarded::of(text);
-        match guarded.is_secret() {
-            true => Cow::Owned(guarded.veiled().into_owned()),
-            false => Cow::Borrowed(text),
+        if guarded.is_secret() {
+            Cow::Owned(guarded.veiled().into_owned())
+        } else {
+            Cow::Borrowed(text)
         }
     }
 

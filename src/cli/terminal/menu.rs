@@ -36,9 +36,10 @@ impl Ui {
         });
         let numbered: Vec<String> = numbered.collect();
         let question = &shown(&self.gate().last(question));
-        match moves_the_cursor() {
-            true => self.pick(question, numbered, interrupted),
-            false => self.read_number(question, &numbered, interrupted),
+        if moves_the_cursor() {
+            self.pick(question, numbered, interrupted)
+        } else {
+            self.read_number(question, &numbered, interrupted)
         }
     }
 

@@ -72,9 +72,10 @@ impl Ui {
 
     /// That is done.
     pub fn done(&self) {
-        match self.brief.load(Ordering::Relaxed) {
-            true => self.on_bar(|bar| bar.set_message("")),
-            false => self.end_progress(),
+        if self.brief.load(Ordering::Relaxed) {
+            self.on_bar(|bar| bar.set_message(""))
+        } else {
+            self.end_progress()
         }
     }
 

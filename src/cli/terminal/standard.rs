@@ -44,8 +44,9 @@ pub fn may_be_missing(stdin: &Stdin) -> io::Result<bool> {
 /// Refuses a file that is open in this way, or only as a place.
 fn open_without(file: &impl AsFd, unfit: OFlags) -> io::Result<()> {
     let flags = fcntl_getfl(file)?;
-    match flags & OFlags::ACCMODE == unfit || flags.contains(OFlags::PATH) {
-        true => Err(Errno::BADF.into()),
-        false => Ok(()),
+    if flags & OFlags::ACCMODE == unfit || flags.contains(OFlags::PATH) {
+        Err(Errno::BADF.into())
+    } else {
+        Ok(())
     }
 }

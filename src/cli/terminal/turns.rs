@@ -51,9 +51,10 @@ impl Turns {
             return say(said);
         };
         let mut state = self.state();
-        match state.now == own {
-            true => say(said),
-            false => state.kept.entry(own).or_default().said.push(said),
+        if state.now == own {
+            say(said)
+        } else {
+            state.kept.entry(own).or_default().said.push(said)
         }
     }
 

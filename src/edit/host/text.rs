@@ -27,17 +27,21 @@ fn line_renamed(line: &[u8], old: &str, whole: &str, short: &str) -> Vec<u8> {
         label.is_some_and(|label| label.eq_ignore_ascii_case(old_short.as_bytes()))
     };
     // Of a host whose domain was not known the line may know it.
-    let is_whole = |name: &[u8]| match old.contains('.') {
-        true => name.eq_ignore_ascii_case(old.as_bytes()),
-        false => in_a_domain(name),
+    let is_whole = |name: &[u8]| {
+        if old.contains('.') {
+            name.eq_ignore_ascii_case(old.as_bytes())
+        } else {
+            in_a_domain(name)
+        }
     };
     let is_short = |name: &[u8]| name.eq_ignore_ascii_case(old_short.as_bytes());
     let has_whole = names.iter().any(|name| is_whole(name));
     let has_short = names.iter().any(|name| is_short(name));
     // With another domain it is another host's, and so may be one whose domain was not known.
-    let is_own = match old.contains('.') {
-        true => has_whole || (has_short && !names.iter().any(|name| in_a_domain(name))),
-        false => has_short,
+    let is_own = if old.contains('.') {
+        has_whole || (has_short && !names.iter().any(|name| in_a_domain(name)))
+    } else {
+        has_short
     };
     let is_loopback = address.starts_with(b"127.") || address == b"::1";
     if !is_own || is_loopback {

@@ -63,9 +63,10 @@ impl BlockSizes {
             && preferred >= minimum.max(512)
             && maximum >= preferred
             && (maximum == u32::MAX || maximum.is_multiple_of(minimum));
-        match possible {
-            true => Ok(sizes),
-            false => Err(NbdError::Protocol("its block sizes cannot be")),
+        if possible {
+            Ok(sizes)
+        } else {
+            Err(NbdError::Protocol("its block sizes cannot be"))
         }
     }
 }

@@ -103,9 +103,10 @@ impl<S: Read> Chunks<'_, S> {
             return Err(error);
         }
         let got: usize = self.filled.iter().map(|(start, end)| end - start).sum();
-        match got == self.buf.len() {
-            true => Ok(()),
-            false => Err(NbdError::Protocol("less data than was asked for")),
+        if got == self.buf.len() {
+            Ok(())
+        } else {
+            Err(NbdError::Protocol("less data than was asked for"))
         }
     }
 

@@ -157,9 +157,10 @@ impl SecretTypes {
             Value::Object(members) => members.contains_key("value"),
             _ => true,
         });
-        let name = match names_value {
-            true => key.to_string(),
-            false => format!("{}/{}/{}", key.component, key.group, key.name),
+        let name = if names_value {
+            key.to_string()
+        } else {
+            format!("{}/{}/{}", key.component, key.group, key.name)
         };
         Guarded::json(&name, json, schema)
     }

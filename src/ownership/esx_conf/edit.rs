@@ -117,9 +117,10 @@ impl EsxConf {
                 .map_or(self.as_bytes().len(), |line| line.end);
             // One that was put here before has ended the line.
             let ended = begun.insert(at, ()).is_some();
-            let lead = match ended || before.is_empty() || before.ends_with(b"\n") {
-                true => "",
-                false => ending,
+            let lead = if ended || before.is_empty() || before.ends_with(b"\n") {
+                ""
+            } else {
+                ending
             };
             (at..at, format!("{lead}{key} = \"{value}\"{ending}"))
         };

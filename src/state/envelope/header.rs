@@ -87,11 +87,12 @@ impl Header {
                 held: key_id.to_owned(),
             });
         }
-        match self.is_key(key) {
-            true => Ok(()),
-            false => Err(EnvelopeError::KeyHash {
+        if self.is_key(key) {
+            Ok(())
+        } else {
+            Err(EnvelopeError::KeyHash {
                 key_id: key_id.to_owned(),
-            }),
+            })
         }
     }
 

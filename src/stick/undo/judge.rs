@@ -126,9 +126,10 @@ impl Judged {
         earlier: &Earlier<'_, '_, '_>,
     ) -> Result<(), Error> {
         if let Err(error) = slot.opened() {
-            return match earlier.was_damaged(slot.partition, BOOT_CFG, |_, it| it.bank.is_ok()) {
-                true => self.note_again(error),
-                false => self.note(error),
+            return if earlier.was_damaged(slot.partition, BOOT_CFG, |_, it| it.bank.is_ok()) {
+                self.note_again(error)
+            } else {
+                self.note(error)
             };
         }
         for file in &slot.states {

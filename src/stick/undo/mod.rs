@@ -96,9 +96,10 @@ pub fn plan_undo(
                 way.other_medium = identity::differences(medium, undo, settings);
                 return Ok(way);
             }
-            match judged.damage.is_empty() {
-                true => return Ok(UndoPlan::new(set, judged)),
-                false => Cause::Unsound(Box::new(judged.damage.swap_remove(0))).into(),
+            if judged.damage.is_empty() {
+                return Ok(UndoPlan::new(set, judged));
+            } else {
+                Cause::Unsound(Box::new(judged.damage.swap_remove(0))).into()
             }
         }
         Err(error) => error.into(),
@@ -127,9 +128,10 @@ fn way_of_files(
 ) -> Result<UndoPlan, Error> {
     let plan = Stick::open(medium, settings)?.plan_undo_of_files(undo)?;
     let mut judged = judge(medium, undo, &plan.set, settings)?;
-    match judged.damage.is_empty() {
-        true => Ok(UndoPlan::new(plan.set, judged)),
-        false => Err(judged.damage.swap_remove(0)),
+    if judged.damage.is_empty() {
+        Ok(UndoPlan::new(plan.set, judged))
+    } else {
+        Err(judged.damage.swap_remove(0))
     }
 }
 

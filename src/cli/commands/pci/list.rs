@@ -313,9 +313,10 @@ fn in_words(object: &Pci, is_verbose: bool) -> String {
         if let Some(error) = &bank.error {
             let why = error.message.strip_prefix(&place);
             let why = shown(why.unwrap_or(&error.message));
-            let how = match bank.devices.is_empty() {
-                true => "cannot be read:",
-                false => "not all could be read:",
+            let how = if bank.devices.is_empty() {
+                "cannot be read:"
+            } else {
+                "not all could be read:"
             };
             text.push_str(&format!("    {} {why}\n", styled(how, ERROR)));
         } else if bank.devices.is_empty() {

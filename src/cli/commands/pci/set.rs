@@ -46,16 +46,18 @@ impl Run for Set {
             Owner::Vmkernel
         };
         let named = selectors(&self.device)?;
-        let devices = match self.new {
-            true => Devices::NamedOrNew(named),
-            false => Devices::Named(named),
+        let devices = if self.new {
+            Devices::NamedOrNew(named)
+        } else {
+            Devices::Named(named)
         };
         let edit = OwnerEdit { devices, owner };
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets.len())?
-            .closing(match self.enable {
-                true => Closing::Always,
-                false => Closing::AfterGivingBack,
+            .closing(if self.enable {
+                Closing::Always
+            } else {
+                Closing::AfterGivingBack
             })
             .explaining(caution);
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))

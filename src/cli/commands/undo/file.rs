@@ -50,9 +50,10 @@ pub fn check_is_file(path: &Path) -> Result<(), Failure> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
         let failure = Failure::usage(format!("{} is not a file", path.display()));
-        return Err(match metadata.file_type().is_block_device() {
-            true => of_target(failure, path, "a disk"),
-            false => failure,
+        return Err(if metadata.file_type().is_block_device() {
+            of_target(failure, path, "a disk")
+        } else {
+            failure
         });
     }
     Ok(())

@@ -82,9 +82,10 @@ pub struct UndoCommand {
 impl UndoCommand {
     /// What is done where a target does not hold what the change left.
     fn if_different(&self) -> IfDifferent {
-        match self.force {
-            true => IfDifferent::Overwrite,
-            false => IfDifferent::Refuse,
+        if self.force {
+            IfDifferent::Overwrite
+        } else {
+            IfDifferent::Refuse
         }
     }
 
@@ -256,9 +257,10 @@ impl UndoCommand {
             }
             let medium = CachedReads::new(&target);
             let now = Now::Medium(&medium);
-            match named.is_none() || of_it.iter().any(|it| it.names(&target)) {
-                true => next_to_undo(session, &of_it, &now, stick)?,
-                false => next_of_unnamed(session, &of_it, &now, stick)?,
+            if named.is_none() || of_it.iter().any(|it| it.names(&target)) {
+                next_to_undo(session, &of_it, &now, stick)?
+            } else {
+                next_of_unnamed(session, &of_it, &now, stick)?
             }
         };
         if of_it.is_empty() {

@@ -181,9 +181,10 @@ fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Fa
     }
     let interrupted = || session.interrupt.requested();
     let question = format!("Remove {count} file{}?", plural(count));
-    let answer = match args.may_ask() && Ui::can_ask() {
-        true => session.ui.ask(&question, &interrupted),
-        false => None,
+    let answer = if args.may_ask() && Ui::can_ask() {
+        session.ui.ask(&question, &interrupted)
+    } else {
+        None
     };
     match answer {
         Some(true) => Ok(()),

@@ -92,9 +92,10 @@ fn put_back_file(
             path.display()
         )));
     }
-    let file = match args.dry_run {
-        true => session.read_state_file(path)?,
-        false => session.claim_state_file(path)?,
+    let file = if args.dry_run {
+        session.read_state_file(path)?
+    } else {
+        session.claim_state_file(path)?
     };
     object.bytes_read = file.bytes().len() as u64;
     let old = undo
@@ -158,12 +159,11 @@ pub fn check_same_disk(about: &About, path: &Path, found: Option<&str>) -> Resul
 }
 
 fn check_named(undo: &Undo, target: &Target, is_named: bool) -> Result<(), Failure> {
-    match is_named {
-        true => Ok(()),
-        false => {
-            let about = About::from_map(&undo.about);
-            check_same_disk(&about, target.path(), target.serial())
-        }
+    if is_named {
+        Ok(())
+    } else {
+        let about = About::from_map(&undo.about);
+        check_same_disk(&about, target.path(), target.serial())
     }
 }
 
@@ -398,15 +398,16 @@ fn confirm_other(
     let disk = target.device().and_then(|device| device.disk());
     let which = disk.map_or_else(|| size(target.size()), disk_in_words);
     let interrupted = || session.interrupt.requested();
-    let answer = match args.may_ask() {
-        true => session.ui.ask(
+    let answer = if args.may_ask() {
+        session.ui.ask(
             &format!(
                 "{}: {text}\nPut the old sectors back on {} ({which}) all the same?",
                 object.target, object.target
             ),
             &interrupted,
-        ),
-        false => None,
+        )
+    } else {
+        None
     };
     match answer {
         Some(false) => Err(Failure::refused(format!(

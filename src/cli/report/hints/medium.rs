@@ -109,13 +109,14 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
     let is_device = path.starts_with("/dev");
     let path = quoted_path(path);
     if is_root() {
-        return match is_device {
-            true => format!(
+        return if is_device {
+            format!(
                 "you are root, and may not: a container keeps its devices to itself; pass this one in, for example with --device {path}, or run bootbank outside"
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "you are root, and may not: a container or a network file system takes that right away; run bootbank as the owner of {path}, or outside"
-            ),
+            )
         };
     }
     let right = match access {
@@ -132,11 +133,10 @@ fn permission_hint(path: &Path, access: Access, node: Option<&NodePermissions>) 
         .and_then(|node| node.group_name.as_deref())
         .map(|group| format!("join the group `{group}`, or "))
         .unwrap_or_default();
-    let rule = match is_device {
-        true => {
-            "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
-        }
-        false => "",
+    let rule = if is_device {
+        "; for every USB disk, add a udev rule: SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", TAG+=\"uaccess\""
+    } else {
+        ""
     };
     format!("you need permission, not root: {group}sudo setfacl -m u:$USER:{right} {path}{rule}")
 }

@@ -92,9 +92,10 @@ fn ack(option: u32) -> Bytes {
 
 /// A handshake for an export of 8192 bytes that takes writes and flushes.
 fn welcome(structured: bool) -> Bytes {
-    let first = match structured {
-        true => ack(8),
-        false => option_reply(8, REP_ERR_UNSUP, b""),
+    let first = if structured {
+        ack(8)
+    } else {
+        option_reply(8, REP_ERR_UNSUP, b"")
     };
     let greeting = bytes().raw(GREETING).and(first);
     greeting.and(export_info(8192, 0b101)).and(ack(7))

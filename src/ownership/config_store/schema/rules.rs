@@ -21,10 +21,13 @@ pub(super) fn check_pattern(schema: &Value, value: &Value) -> Result<(), String>
     let whole = format!("^(?:{pattern})$");
     let compiled = RegexBuilder::new(&whole).size_limit(MAX_COMPILED).build();
     match compiled {
-        Ok(compiled) if pattern.len() <= MAX_PATTERN => match compiled.is_match(text) {
-            true => Ok(()),
-            false => Err(format!("does not match the schema's pattern {pattern}")),
-        },
+        Ok(compiled) if pattern.len() <= MAX_PATTERN => {
+            if compiled.is_match(text) {
+                Ok(())
+            } else {
+                Err(format!("does not match the schema's pattern {pattern}"))
+            }
+        }
         _ => Err("has a pattern in the schema that cannot be checked".to_owned()),
     }
 }
