@@ -20,6 +20,7 @@ mod opened;
 mod outlook;
 mod path;
 mod plan;
+mod planning;
 mod reading;
 mod settings_state;
 mod slot;
