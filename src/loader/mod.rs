@@ -21,6 +21,7 @@
 //! refused under secure boot only), the room in memory, and what 6.7 does with a gzipped boot.cfg.
 //! Where each fact is from is told in `docs/loader.md`.
 
+mod boot;
 pub(crate) mod boot_cfg;
 mod choice;
 mod content;
@@ -35,11 +36,11 @@ mod undecided;
 mod verdict;
 mod volume;
 
+pub use boot::{Boot, ModuleVerdict, Note, Role, Stop};
 pub use boot_cfg::{BootCfg, BootCfgProblem, Module};
 pub use choice::{BankContent, BankInput, choose, generation_of, warnings_about};
 pub use content::{ContentFault, ContentVerdict, FileAt, UnpackLimit, check_content};
 pub use generation::Generation;
-pub use load::{Boot, ModuleVerdict, Note, Role, Stop};
 pub use undecided::Undecided;
 pub use verdict::{BankVerdict, Choice, ChoiceWarning, Chosen, WhyNot};
 pub use volume::{ChainFault, Ignored};
