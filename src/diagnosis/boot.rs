@@ -41,30 +41,7 @@ pub(super) fn check_boot(
     contents: Option<ContentCheck<'_>>,
     findings: &mut Vec<Finding>,
 ) {
-    for warning in stick.choice_warnings() {
-        match warning {
-            ChoiceWarning::NothingBoots => {
-                let whole = stick.whole_banks().next().map(|bank| {
-                    let text = format!("the files of bank {bank} are whole");
-                    (text, Cure::UseBank(bank))
-                });
-                let (text, cure) = match whole.or_else(|| not_looked_at(stick)) {
-                    Some((whole, cure)) => (format!("{warning}; {whole}"), Some(cure)),
-                    None => (warning.to_string(), None),
-                };
-                findings.push(Finding::stops("boot.cfg", None, text).cured_by(cure));
-            }
-            // What stops a bank is found below, with all the rest that does.
-            ChoiceWarning::BuildNotANumber { .. }
-            | ChoiceWarning::Fatal { .. }
-            | ChoiceWarning::NoKernel { .. }
-            | ChoiceWarning::StateMissing { .. } => {}
-            other => {
-                let text = other.to_string();
-                findings.push(Finding::new(Severity::Warning, "boot.cfg", None, text));
-            }
-        }
-    }
+    check_choice(stick, findings);
     let loader = stick.loader();
     let mut boots: Vec<(bool, Boot)> = chosen
         .iter()
@@ -96,6 +73,33 @@ pub(super) fn check_boot(
             of_same_build: &of_same_build,
         };
         add_findings((boot, *bootable), &sources, findings);
+    }
+}
+/// Finds what is to be said of the loader's choice of a bank.
+fn check_choice(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
+    for warning in stick.choice_warnings() {
+        match warning {
+            ChoiceWarning::NothingBoots => {
+                let whole = stick.whole_banks().next().map(|bank| {
+                    let text = format!("the files of bank {bank} are whole");
+                    (text, Cure::UseBank(bank))
+                });
+                let (text, cure) = match whole.or_else(|| not_looked_at(stick)) {
+                    Some((whole, cure)) => (format!("{warning}; {whole}"), Some(cure)),
+                    None => (warning.to_string(), None),
+                };
+                findings.push(Finding::stops("boot.cfg", None, text).cured_by(cure));
+            }
+            // What stops a bank is found below, with all the rest that does.
+            ChoiceWarning::BuildNotANumber { .. }
+            | ChoiceWarning::Fatal { .. }
+            | ChoiceWarning::NoKernel { .. }
+            | ChoiceWarning::StateMissing { .. } => {}
+            other => {
+                let text = other.to_string();
+                findings.push(Finding::new(Severity::Warning, "boot.cfg", None, text));
+            }
+        }
     }
 }
 

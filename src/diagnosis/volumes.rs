@@ -22,6 +22,12 @@ pub(super) fn check_volume(
     what: As,
     findings: &mut Vec<Finding>,
 ) {
+    check_marks(volume, partition, what, findings);
+    check_clusters(volume, partition, what, findings);
+}
+
+/// What the volume is marked as.
+fn check_marks(volume: &Volume<'_>, partition: u32, what: As, findings: &mut Vec<Finding>) {
     let on = Some(partition);
     let marks = volume.dirty_marks();
     let mark_clean = (what == As::Bank).then_some(Cure::MarkClean(partition));
@@ -61,6 +67,14 @@ pub(super) fn check_volume(
             None,
         );
     }
+}
+
+/// Which clusters are in use, and which should not be.
+fn check_clusters(volume: &Volume<'_>, partition: u32, what: As, findings: &mut Vec<Finding>) {
+    let on = Some(partition);
+    let mut add = |severity, text: String, cure: Option<Cure>| {
+        findings.push(Finding::new(severity, "fat", on, text).cured_by(cure));
+    };
     match volume.check() {
         Ok(reach) => {
             let leftovers = reach.leftovers().len();
