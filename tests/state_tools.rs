@@ -7,6 +7,7 @@ mod state_judges;
 
 use bootbank::state::archive::Archive;
 use bootbank::state::{Effort, Form, KeyCache, Limits, MemberEdit, State};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -99,6 +100,46 @@ fn an_edit_in_each_format_of_gnu_tar_changes_one_member() {
         assert_eq!(before, after, "{format}");
         let local = directory.path().join("extracted.tgz");
         assert_eq!(state_judges::extract(&local, &conf), content);
+    }
+}
+
+/// Of a file with many holes the map goes on behind the header: GNU tar's own format, and the older one of pax.
+#[test]
+fn files_with_holes_are_kept_beside_an_edit_whatever_the_length_of_their_map() {
+    // Four pieces fit the header, 21 more each block behind it.
+    for (format, pieces) in [
+        ("oldgnu", 1),
+        ("gnu", 4),
+        ("gnu", 5),
+        ("gnu", 26),
+        ("gnu", 60),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        std::fs::create_dir_all(root.join("etc/vmware")).unwrap();
+        std::fs::write(root.join(CONF), "old").unwrap();
+        let mut holes = std::fs::File::create(root.join("etc/holes")).unwrap();
+        for piece in 0..pieces {
+            holes.seek(SeekFrom::Start(piece * 65_536)).unwrap();
+            holes.write_all(&[b'h'; 512]).unwrap();
+        }
+        drop(holes);
+        let mut tar = Command::new("tar");
+        tar.args(["--sparse", "--sort=name", &format!("--format={format}")]);
+        tar.args(["-cf", "-", "-C"]).arg(&root).arg("etc");
+        let bytes = state_judges::run(&mut tar).stdout;
+        let archive = Archive::parse(bytes).unwrap();
+        assert_eq!(archive.content(CONF).unwrap(), Some(&b"old"[..]));
+        let edited = archive.edit(&[set_conf(b"new")]).unwrap();
+        let path = directory.path().join("edited.tar");
+        std::fs::write(&path, Vec::from(edited.bytes().clone())).unwrap();
+        let extracted = |name: &str| {
+            let mut tar = Command::new("tar");
+            state_judges::run(tar.arg("-xOf").arg(&path).arg(name)).stdout
+        };
+        assert_eq!(extracted("etc/vmware/esx.conf"), b"new");
+        let original = std::fs::read(root.join("etc/holes")).unwrap();
+        assert!(extracted("etc/holes") == original, "{format}, {pieces}");
     }
 }
 

@@ -198,6 +198,32 @@ fn what_is_left_of_an_archive_that_is_cut_off_is_told_from_what_is_not() {
 }
 
 #[test]
+fn of_what_is_no_archive_at_all_nothing_is_left() {
+    assert!(Archive::salvage(vec![b'x'; 2048], 1 << 20).is_err());
+    // An archive without members is whole.
+    let empty = Archive::salvage(vec![0; 1024], 1 << 20).unwrap();
+    assert!(empty.fault().is_none() && empty.archive().members().is_empty());
+}
+
+/// Readers differ on which of the two wins; one alone is fine.
+#[test]
+fn a_name_that_a_pax_record_and_a_long_name_give_is_refused_and_one_alone_is_read() {
+    let long = format!("{}\0", "n".repeat(120));
+    let kinds = [("path", b'L', b'0'), ("linkpath", b'K', b'2')];
+    for (key, by_gnu, kind) in kinds {
+        let record = || pax(b'x', &[(key, "etc/by-pax")]);
+        let long_name = || member("././@LongLink", by_gnu, long.as_bytes());
+        let named = || member("etc/a", kind, b"");
+        let found = |parts: &[Vec<u8>]| Archive::parse(archive(parts));
+        assert!(found(&[record(), named()]).is_ok(), "{key}");
+        assert!(found(&[long_name(), named()]).is_ok(), "{key}");
+        let both = found(&[record(), long_name(), named()]);
+        let refused = matches!(&both, Err(ArchiveError::PaxAmbiguous { key: it, .. }) if it == key);
+        assert!(refused, "{key}: {both:?}");
+    }
+}
+
+#[test]
 fn links_are_followed_for_reading_and_refused_for_writing() {
     let link = |name, kind, to: &str| {
         altered(name, kind, 0, |header| {
@@ -449,6 +475,14 @@ fn an_added_member_comes_last_in_the_style_of_the_host() {
 fn edits_that_cannot_be_meant_are_refused_one_by_one() {
     let archive = parse(&[file("etc/a", b"1"), member("dir/", b'5', b"")]);
     let long = "x".repeat(5000);
+    let most = MemberEdit::Add {
+        path: "b".to_owned(),
+        content: Bytes::new(),
+        mode: 0o7777,
+        mtime: 0,
+    };
+    let with = parse(&[file("a", b"")]).edit(&[most]).unwrap();
+    assert_eq!(with.find("b").unwrap().mode, 0o7777);
     let mode = MemberEdit::Add {
         path: "b".to_owned(),
         content: Bytes::new(),
