@@ -5,6 +5,7 @@ mod list;
 mod prune;
 mod put_back;
 mod standing;
+mod words;
 
 use crate::cli::change::{
     KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, undo_directory,

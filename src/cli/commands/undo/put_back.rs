@@ -1,17 +1,17 @@
 //! Putting back what one or several undo files hold.
 
+use super::words::{already_so, describe, describe_about, other_in_words, warnings_of};
 use super::{UndoCommand, file};
 use crate::cli::change::{
-    About, ChangeObject, ChangedBank, KeptUndo, Outcome, empty, of_outlook, outcome_of, write,
+    About, ChangeObject, KeptUndo, Outcome, empty, of_outlook, outcome_of, write,
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
-use crate::cli::terminal::{plural, shown, size};
-use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo, WriteSet};
+use crate::cli::terminal::{shown, size};
+use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo};
 use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
-use crate::stick::{BankPart, Error, OtherMedium, PutBack, UndoPlan, plan_undo};
+use crate::stick::{Error, UndoPlan, plan_undo};
 use crate::target::Kind;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Carries out undo files one after the other: on `stick`, or each on the medium that it names. Once
@@ -130,13 +130,6 @@ fn put_back_file(
     Ok(Exit::Done)
 }
 
-fn already_so(object: &ChangeObject) -> String {
-    format!(
-        "{}: already as it was before the change\n",
-        shown(&object.target)
-    )
-}
-
 /// Whether the disk that has a name now is the one that had it when it was changed. Whoever names the medium
 /// means the one that is there.
 pub fn check_same_disk(about: &About, path: &Path, found: Option<&str>) -> Result<(), Failure> {
@@ -180,8 +173,8 @@ fn put_back(
         let target = target.map_err(|error| unopened(error, is_named))?;
         check_named(undo, &target, is_named)?;
         let meter = Meter::new(&target);
-        let way = way_back(session, args, undo, &target, &meter, object)?;
-        if way.is_some() {
+        let plan = planned(session, args, undo, &target, &meter, object)?;
+        if plan.is_some() {
             let nothing = format!("{}: nothing was written", object.target);
             session.ui.say(&nothing);
         }
@@ -192,11 +185,11 @@ fn put_back(
     let target = target.map_err(|error| unopened(error, is_named))?;
     check_named(undo, &target, is_named)?;
     let meter = Meter::new(&target);
-    let Some(way) = way_back(session, args, undo, &target, &meter, object)? else {
+    let Some(plan) = planned(session, args, undo, &target, &meter, object)? else {
         object.bytes_read = meter.bytes_read();
         return Ok(Exit::Done);
     };
-    confirm_other(session, args, &target, &way, object)?;
+    confirm_other(session, args, &target, &plan, object)?;
     let working = session.interrupt.working();
     session.interrupt.begin_writing();
     let result = write(
@@ -204,7 +197,7 @@ fn put_back(
         &object.target,
         Some(target.kind()),
         &meter,
-        &way.set,
+        &plan.set,
     );
     match &result {
         Err(CommitError::Interrupted { .. }) => drop(working),
@@ -213,14 +206,14 @@ fn put_back(
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
     let exit = conclude(session, result, object)?;
-    if let Some(outlook) = &way.outlook {
+    if let Some(outlook) = &plan.outlook {
         session.ui.say(&of_outlook(outlook, path));
     }
     Ok(exit)
 }
 
 /// The sectors to be put back, told to who asked; `None` where there are none.
-fn way_back(
+fn planned(
     session: &Session,
     args: &UndoCommand,
     undo: &Undo,
@@ -232,31 +225,18 @@ fn way_back(
     let medium = CachedReads::new(medium);
     check_sector_size(undo, target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
-    let way = plan_undo(&medium, undo, settings, args.if_different())?;
-    if way.set.is_empty() {
+    let plan = plan_undo(&medium, undo, settings, args.if_different())?;
+    if plan.set.is_empty() {
         ui.text(&already_so(object));
         return Ok(None);
     }
-    let files_only = way.files_only.as_ref().map(|why| {
-        format!(
-            "{why}; so the replaced files get their old content back, and everything else stays as it is"
-        )
-    });
-    let damage = way.damage.iter();
-    let damage = damage.map(|damage| {
-        format!(
-            "putting every byte back damages the medium: {damage}; --force does it all the same"
-        )
-    });
-    let again = way.damaged_again.iter();
-    let again = again.map(|error| format!("{error}; it was so before the change too"));
-    for text in files_only.into_iter().chain(damage).chain(again) {
+    for text in warnings_of(&plan) {
         ui.warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);
     }
-    describe(session, undo, &way, object);
+    describe(session, undo, &plan, object);
     object.outcome = Outcome::WouldChange;
-    Ok(Some(way))
+    Ok(Some(plan))
 }
 
 fn conclude(
@@ -320,77 +300,18 @@ fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     }
 }
 
-fn describe(session: &Session, undo: &Undo, way: &UndoPlan, object: &mut ChangeObject) {
-    let set: &WriteSet = &way.set;
-    let ui = &session.ui;
-    let mut partitions: Vec<u32> = set.steps().iter().map(|step| step.partition).collect();
-    partitions.sort_unstable();
-    partitions.dedup();
-    ui.text(&format!(
-        "{}: {} to put back in {} step{}, on partition{} {}\n",
-        shown(&object.target),
-        size(set.bytes_to_write()),
-        set.steps().len(),
-        plural(set.steps().len()),
-        plural(partitions.len()),
-        crate::stick::numbers(partitions.iter().copied())
-    ));
-    for line in things_in_words(&way.things) {
-        ui.text(&format!("  {line}\n"));
-    }
-    describe_about(session, &undo.about);
-    object.banks = partitions
-        .into_iter()
-        .map(|partition| ChangedBank {
-            partition: Some(partition),
-            in_place: false,
-            leftovers: 0,
-            changes: Vec::new(),
-        })
-        .collect();
-}
-
-/// `-v`: what the undo file says of itself.
-fn describe_about(session: &Session, about: &BTreeMap<String, String>) {
-    for (name, value) in about {
-        let (name, value) = (shown(name), shown(value));
-        session.ui.detail(&format!("  {name}: {value}"));
-    }
-}
-
-/// What comes back, a line for each bank.
-fn things_in_words(things: &[PutBack]) -> Vec<String> {
-    let mut banks: Vec<(u32, Vec<String>)> = Vec::new();
-    for PutBack { partition, thing } in things {
-        let text = match thing {
-            BankPart::State(name) | BankPart::BankFile(name) => shown(name),
-            BankPart::BootCfg => "boot.cfg".to_owned(),
-            BankPart::Marks => "the marks of an unclean unmount".to_owned(),
-            BankPart::Leftovers => "leftovers".to_owned(),
-        };
-        match banks.last_mut() {
-            Some((last, texts)) if last == partition => texts.push(text),
-            _ => banks.push((*partition, vec![text])),
-        }
-    }
-    let line = |(partition, texts): (u32, Vec<String>)| {
-        format!("bank on partition {partition}: {}", texts.join(", "))
-    };
-    banks.into_iter().map(line).collect()
-}
-
 /// Asks before sectors are put back by force on a medium that is not the one in the undo file.
 fn confirm_other(
     session: &Session,
     args: &UndoCommand,
     target: &Target,
-    way: &UndoPlan,
+    plan: &UndoPlan,
     object: &mut ChangeObject,
 ) -> Result<(), Failure> {
-    if way.other_medium.is_empty() {
+    if plan.other_medium.is_empty() {
         return Ok(());
     }
-    let other: Vec<String> = way.other_medium.iter().map(other_in_words).collect();
+    let other: Vec<String> = plan.other_medium.iter().map(other_in_words).collect();
     let text = format!(
         "this is another medium than that of the undo file: {}",
         other.join("; ")
@@ -423,32 +344,6 @@ fn confirm_other(
             object.warnings.push(text);
             Ok(())
         }
-    }
-}
-
-fn other_in_words(other: &OtherMedium) -> String {
-    match other {
-        OtherMedium::Bank {
-            partition,
-            expected,
-            found: Some(found),
-        } => format!(
-            "the bank on partition {partition} has the UUID {found}, and not {}",
-            shown(expected)
-        ),
-        OtherMedium::Bank {
-            partition,
-            expected,
-            found: None,
-        } => format!(
-            "there is no bank on partition {partition}, but one with the UUID {} is expected",
-            shown(expected)
-        ),
-        OtherMedium::Host { expected, found } => format!(
-            "its state is that of the host {}, and not of {}",
-            shown(found),
-            shown(expected)
-        ),
     }
 }
 
