@@ -69,8 +69,8 @@ pub fn check_by(
         let finding = Finding::new(Severity::Warning, "table", None, warning.message);
         findings.push(finding.cured_by(warning.cure));
     }
-    if table == TableChoice::Loader {
-        check_firmware(&stick.firmware(), &mut findings);
+    if let Some(firmware) = stick.firmware() {
+        check_firmware(&firmware, &mut findings);
     }
     check_number(&stick, &mut findings);
     match stick.chosen(options.banks) {

@@ -2,7 +2,7 @@
 
 use crate::edit::{CONFIG_STORE, EditError};
 use crate::error::ErrorKind;
-use crate::stick::{Cause, Cure, Error};
+use crate::stick::{Cause, Cure, Error, OtherType};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +91,10 @@ pub(super) fn from_error(error: &Error) -> Finding {
     let (layer, on) = (layer_of(&error.cause), error.partition());
     Finding {
         kind: Some(error.kind()),
+        cure: match &error.cause {
+            Cause::OtherType(found) => OtherType::cure(found),
+            _ => None,
+        },
         ..Finding::new(Severity::Error, layer, on, error.without_partition())
     }
 }

@@ -3,43 +3,36 @@
 use super::finding::{Finding, Severity};
 use crate::stick::{Firmware, Uefi};
 
-/// Finds what kinds of firmware find nothing on the medium. A machine can start from it all the same, where ESXi's
-/// loader comes from elsewhere, so that none of this is an error.
+/// Finds what kinds of firmware find nothing on the medium. A machine can start ESXi from elsewhere, so that none
+/// of this is an error.
 pub(super) fn check_firmware(firmware: &Firmware, findings: &mut Vec<Finding>) {
-    let uefi = &firmware.uefi;
-    let mut add = |severity, text: String| {
-        let finding = Finding::new(severity, "table", uefi.partition(), text);
-        findings.push(finding);
-    };
     if let Some(warning) = firmware.warning() {
-        let on = uefi.partition();
-        let finding = Finding::new(Severity::Warning, "table", on, warning.message);
-        return findings.push(finding.cured_by(warning.cure));
+        let text = warning.message;
+        findings.push(Finding::new(Severity::Warning, "table", None, text));
+        return;
     }
-    match uefi {
-        Uefi::Program { .. } | Uefi::NoPartition => {}
-        Uefi::ByEntry { .. } => add(
-            Severity::Note,
-            format!(
-                "{uefi}: UEFI firmware starts that only on a machine that has a boot entry for it"
-            ),
-        ),
-        Uefi::NoProgram { .. } | Uefi::Blank { .. } => add(
-            Severity::Note,
-            format!("{uefi}: a BIOS finds code to start from, UEFI firmware nothing"),
-        ),
-        Uefi::Unknown { .. } => add(
-            Severity::Note,
-            format!("{uefi}, so it is not known whether UEFI firmware finds ESXi's loader"),
-        ),
+    let uefi = &firmware.uefi;
+    let then = match uefi {
+        // An MBR is what a BIOS starts from.
+        Uefi::Program { .. } | Uefi::Mbr => None,
+        Uefi::OtherType { .. } => Some(": not all firmware starts it"),
+        Uefi::Unknown { .. } => {
+            Some(", so it is not known whether UEFI firmware finds ESXi's loader")
+        }
+        Uefi::ByEntry { .. } => {
+            Some(": UEFI firmware starts those only on a machine that has a boot entry for them")
+        }
+        _ => Some(": a BIOS finds code to start from, UEFI firmware does not"),
+    };
+    let mut note = |on, text: String| {
+        findings.push(Finding::new(Severity::Note, "table", on, text));
+    };
+    if let Some(then) = then {
+        note(uefi.partition(), format!("{uefi}{then}"));
     }
-    let by_uefi = matches!(uefi, Uefi::Program { .. } | Uefi::ByEntry { .. });
-    if by_uefi && firmware.boot_code == Some(false) {
-        findings.push(Finding::new(
-            Severity::Note,
-            "table",
-            None,
-            "the first sector has no code for a BIOS: only UEFI firmware starts from the medium",
-        ));
+    if !uefi.is_nothing() && firmware.boot_code == Some(false) {
+        let text =
+            "the first sector has no code for a BIOS: only UEFI firmware starts from the medium";
+        note(None, text.to_owned());
     }
 }

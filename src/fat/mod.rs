@@ -21,6 +21,7 @@ mod replace;
 mod room;
 mod salvage;
 mod second_reader;
+mod subdirectory;
 mod table;
 mod volume;
 

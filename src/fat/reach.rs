@@ -17,7 +17,7 @@ use std::fmt;
 use std::slice::from_ref;
 
 /// Most bytes of one directory: 65536 slots, as in Microsoft's description.
-const MAX_DIRECTORY: u64 = 65536 * SLOT_BYTES;
+pub(super) const MAX_DIRECTORY: u64 = 65536 * SLOT_BYTES;
 
 /// Most bytes of all directories together. A bank has one directory of 16 KiB; the limit
 /// keeps the time and memory a hostile volume can take small.
@@ -207,15 +207,8 @@ impl Walk<'_, '_> {
         }
         let content = self.volume.read_chain(&chain, bytes)?;
         self.check_end(Some(at), &content)?;
-        let geometry = self.volume.geometry();
-        let offset_of = |byte: usize| {
-            let byte = byte as u64;
-            let within = usize::try_from(byte / cluster_bytes).unwrap_or(usize::MAX);
-            let start = chain
-                .get(within)
-                .map_or(0, |&it| geometry.cluster_offset(it));
-            start + byte % cluster_bytes
-        };
+        let volume = self.volume;
+        let offset_of = |byte| volume.offset_in(&chain, byte);
         for (position, entry) in entries(&content, offset_of).enumerate() {
             self.add(Some(at), position, entry)?;
         }

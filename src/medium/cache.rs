@@ -258,7 +258,11 @@ mod tests {
             for (offset, len, into_a_vector) in reads {
                 let len = len.min(bytes.len() - offset);
                 let mut buf = vec![0; len];
-                if into_a_vector { buf = cached.read_vec(offset as u64, len).unwrap() } else { cached.read_at(&mut buf, offset as u64).unwrap() }
+                if into_a_vector {
+                    buf = cached.read_vec(offset as u64, len).unwrap();
+                } else {
+                    cached.read_at(&mut buf, offset as u64).unwrap();
+                }
                 prop_assert_eq!(&buf[..], &bytes[offset..offset + len]);
                 prop_assert!(cached.state().blocks.len() * BLOCK <= limit);
             }

@@ -3,19 +3,22 @@
 //! Only what is there is looked at. What it does, whether it is signed, and what the machine's own boot entries say
 //! is not known here. Where each fact is from is told in `docs/loader.md`.
 
-use super::{Cure, Stick, Warning};
-use crate::fat::{FatError, Reach, Volume};
+use super::{Stick, Warning};
+use crate::error::ErrorKind;
+use crate::fat::{Entry, FatError, Volume};
 use crate::medium::ReadAt;
-use crate::partition::{Partition, PartitionTable, Role, TableChoice};
+use crate::partition::{Partition, Role, TableChoice, TableKind};
 use std::fmt;
 
 /// Bytes of the first sector that can hold code: the disk signature and the table follow.
 const BOOT_CODE: usize = 440;
-/// What the program that UEFI firmware starts on any medium is called: `BOOT`, the kind of processor, `.EFI`.
-const DEFAULT_PROGRAM: &str = "EFI/BOOT/BOOT";
+/// The programs that UEFI firmware starts from any medium, by kind of processor, and where they are.
+const DEFAULT_PROGRAMS: [&str; 3] = ["BOOTX64.EFI", "BOOTAA64.EFI", "BOOTIA32.EFI"];
+const DEFAULT_FOLDER: [&str; 2] = ["EFI", "BOOT"];
 /// Where the programs are that ESXi's installer makes boot entries for in a machine.
-const OWN_FOLDER: &str = "EFI/VMWARE/";
-const PROGRAM: &str = ".EFI";
+const OWN_FOLDER: [&str; 2] = ["EFI", "VMWARE"];
+/// What every FAT boot sector begins with: a jump.
+const JUMPS: [u8; 2] = [0xeb, 0xe9];
 
 /// What a machine's firmware finds on a medium to start ESXi's loader from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,32 +30,18 @@ pub struct Firmware {
     pub boot_code: Option<bool>,
 }
 
-/// What UEFI firmware finds, in the partition of this number.
+/// What UEFI firmware finds, in the partition of this number. Of several partitions the best counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Uefi {
-    /// A program where every machine looks for one.
+    /// A program where every machine of its kind of processor looks for one.
     Program {
         /// The EFI system partition.
         partition: u32,
-        /// Its path in 8.3 names, `EFI/BOOT/BOOTX64.EFI`.
-        path: String,
     },
-    /// Only one that a machine starts which has a boot entry for it: the machine that ESXi was installed on.
-    ByEntry {
-        /// The EFI system partition.
-        partition: u32,
-        /// Its path in 8.3 names.
-        path: String,
-    },
-    /// No program, or one without a byte.
-    NoProgram {
-        /// The EFI system partition.
-        partition: u32,
-    },
-    /// The EFI system partition is blank.
-    Blank {
-        /// The EFI system partition.
+    /// The same, in a FAT partition of another type, where not all firmware looks.
+    OtherType {
+        /// The partition.
         partition: u32,
     },
     /// It cannot be looked into.
@@ -62,76 +51,184 @@ pub enum Uefi {
         /// Why not, in words.
         why: String,
     },
-    /// The partition table names no EFI system partition.
+    /// Only programs that a machine starts which has a boot entry for them: the machine that ESXi was installed on.
+    ByEntry {
+        /// The EFI system partition.
+        partition: u32,
+    },
+    /// A program that is empty, or whose clusters are damaged.
+    Broken {
+        /// The EFI system partition.
+        partition: u32,
+        /// Its name in `EFI/BOOT`.
+        name: String,
+    },
+    /// No program.
+    NoProgram {
+        /// The EFI system partition.
+        partition: u32,
+    },
+    /// No FAT volume.
+    NoVolume {
+        /// The EFI system partition.
+        partition: u32,
+    },
+    /// The GPT names no EFI system partition.
     NoPartition,
+    /// The medium has an MBR, and UEFI firmware starts ESXi from a GPT only.
+    Mbr,
 }
 
 impl Firmware {
     /// Whether neither UEFI firmware nor a BIOS finds anything to start, for certain.
     pub fn finds_nothing(&self) -> bool {
-        let uefi_finds_nothing = matches!(
-            self.uefi,
-            Uefi::NoProgram { .. } | Uefi::Blank { .. } | Uefi::NoPartition
-        );
-        uefi_finds_nothing && self.boot_code == Some(false)
+        self.uefi.is_nothing() && self.boot_code == Some(false)
     }
-}
 
-impl Firmware {
     /// That it finds nothing, where that is certain.
     pub fn warning(&self) -> Option<Warning> {
         if !self.finds_nothing() {
             return None;
         }
-        let uefi = &self.uefi;
+        let on = self.uefi.partition();
+        let on = on.map_or(String::new(), |number| format!(" (partition {number})"));
         let message = format!(
-            "no firmware starts ESXi's loader from this medium: {uefi}, and the first sector has no code for a BIOS"
+            "no firmware finds ESXi's loader on this medium: {}{on}, and the first sector has no code for a BIOS. \
+             An earlier copy of the medium has both",
+            self.uefi
         );
-        Some(Warning {
-            message,
-            cure: uefi.partition().map(Cure::CopySystemPartition),
-        })
+        Some(message.into())
     }
 }
 
-/// As the start of a sentence.
+impl Uefi {
+    /// Whether there is nothing to start, for certain.
+    pub fn is_nothing(&self) -> bool {
+        matches!(
+            self,
+            Uefi::Broken { .. }
+                | Uefi::NoProgram { .. }
+                | Uefi::NoVolume { .. }
+                | Uefi::NoPartition
+                | Uefi::Mbr
+        )
+    }
+
+    /// The partition it is about.
+    pub fn partition(&self) -> Option<u32> {
+        match self {
+            Uefi::Program { partition }
+            | Uefi::OtherType { partition }
+            | Uefi::Unknown { partition, .. }
+            | Uefi::ByEntry { partition }
+            | Uefi::Broken { partition, .. }
+            | Uefi::NoProgram { partition }
+            | Uefi::NoVolume { partition } => Some(*partition),
+            Uefi::NoPartition | Uefi::Mbr => None,
+        }
+    }
+
+    /// Where several partitions tell something, the lowest counts.
+    fn rank(&self) -> u8 {
+        match self {
+            Uefi::Program { .. } => 0,
+            Uefi::OtherType { .. } => 1,
+            Uefi::Unknown { .. } => 2,
+            Uefi::ByEntry { .. } => 3,
+            Uefi::Broken { .. } => 4,
+            Uefi::NoProgram { .. } => 5,
+            Uefi::NoVolume { .. } => 6,
+            Uefi::NoPartition => 7,
+            Uefi::Mbr => 8,
+        }
+    }
+}
+
+/// Without the number of the partition.
 impl fmt::Display for Uefi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Uefi::NoPartition {
-            return f.write_str("there is no EFI system partition");
-        }
-        f.write_str("the EFI system partition ")?;
         match self {
-            Uefi::Program { path, .. } => write!(f, "holds {path}"),
-            Uefi::ByEntry { path, .. } => {
-                write!(f, "holds {path}, but no {DEFAULT_PROGRAM}X64.EFI")
+            Uefi::Program { .. } => f.write_str("the EFI system partition holds a program to start"),
+            Uefi::OtherType { .. } => {
+                f.write_str("a program for UEFI firmware is on a partition that is none of the type EFI system")
+            }
+            Uefi::Unknown { why, .. } => {
+                write!(f, "the EFI system partition cannot be looked into ({why})")
+            }
+            Uefi::ByEntry { .. } => {
+                f.write_str("the EFI system partition holds programs in EFI/VMware, but no EFI/BOOT/BOOTX64.EFI")
+            }
+            Uefi::Broken { name, .. } => {
+                write!(f, "in the EFI system partition EFI/BOOT/{name} is empty or damaged")
             }
             Uefi::NoProgram { .. } => {
-                write!(f, "holds no {DEFAULT_PROGRAM}X64.EFI, or an empty one")
+                f.write_str("the EFI system partition holds no EFI/BOOT/BOOTX64.EFI")
             }
-            Uefi::Blank { .. } => f.write_str("is blank"),
-            Uefi::Unknown { why, .. } => write!(f, "cannot be looked into ({why})"),
-            Uefi::NoPartition => Ok(()),
+            Uefi::NoVolume { .. } => f.write_str("the EFI system partition holds no FAT volume"),
+            Uefi::NoPartition => f.write_str("there is no EFI system partition"),
+            Uefi::Mbr => f.write_str("UEFI firmware starts ESXi from a GPT, and this medium has an MBR"),
         }
     }
 }
 
 impl Stick<'_, '_> {
-    /// What a machine's firmware finds on the medium to start from.
-    pub fn firmware(&self) -> Firmware {
-        Firmware {
-            uefi: Uefi::on(self.medium, &self.table),
+    /// What a machine's firmware finds on the medium to start from; `None` where the medium is cut off, or was
+    /// opened by another table than the loader's: then there is a graver reason why it does not start.
+    pub fn firmware(&self) -> Option<Firmware> {
+        self.may_be_started().then(|| Firmware {
+            uefi: self.uefi(),
             boot_code: has_boot_code(self.medium),
-        }
+        })
     }
 
     /// A warning where it finds nothing for certain. Where there is code for a BIOS, nothing more is read.
     pub(super) fn without_start(&self) -> Option<Warning> {
-        // By another table than the loader's there is another reason why it does not start.
-        if self.table.source != TableChoice::Loader || has_boot_code(self.medium) != Some(false) {
+        if has_boot_code(self.medium) != Some(false) {
             return None;
         }
-        self.firmware().warning()
+        self.firmware()?.warning()
+    }
+
+    fn may_be_started(&self) -> bool {
+        self.table.source == TableChoice::Loader && self.table.faults.is_empty()
+    }
+
+    /// The best that any partition has which is no bank.
+    fn uefi(&self) -> Uefi {
+        if self.table.kind == TableKind::Mbr {
+            return Uefi::Mbr;
+        }
+        let others = self.table.bank_candidates();
+        let others = others.filter(|partition| self.bank_on(partition.number).is_none());
+        let found = others.filter_map(|partition| match partition.role() {
+            Role::Efi => Some(self.uefi_in(partition)),
+            // Much firmware looks into every FAT volume.
+            _ => match self.uefi_in(partition) {
+                Uefi::Program { partition } => Some(Uefi::OtherType { partition }),
+                _ => None,
+            },
+        });
+        found.min_by_key(Uefi::rank).unwrap_or(Uefi::NoPartition)
+    }
+
+    fn uefi_in(&self, it: &Partition) -> Uefi {
+        let (partition, sector_size) = (it.number, self.table.sector_size);
+        let unknown = |why: String| Uefi::Unknown { partition, why };
+        let Some(range) = it.byte_range(sector_size) else {
+            return unknown("it is not on the medium".to_owned());
+        };
+        let jump = self.medium.read_vec(range.start, 1);
+        let has_jump = jump.map(|first| JUMPS.iter().any(|jump| first.starts_with(&[*jump])));
+        let volume = match Volume::open(self.medium, range, sector_size) {
+            Ok(volume) => volume,
+            Err(error)
+                if error.kind() == ErrorKind::Damaged && has_jump.is_ok_and(|jump| !jump) =>
+            {
+                return Uefi::NoVolume { partition };
+            }
+            Err(error) => return unknown(error.to_string()),
+        };
+        uefi_in(&volume, partition).unwrap_or_else(|error| unknown(error.to_string()))
     }
 }
 
@@ -140,77 +237,28 @@ fn has_boot_code(medium: &dyn ReadAt) -> Option<bool> {
     Some(code.iter().any(|byte| *byte != 0))
 }
 
-impl Uefi {
-    /// The best that any EFI system partition has.
-    fn on(medium: &dyn ReadAt, table: &PartitionTable) -> Uefi {
-        let partitions = table.partitions.iter();
-        let system = partitions.filter(|partition| partition.role() == Role::Efi);
-        let found = system.map(|partition| Uefi::in_partition(medium, table, partition));
-        found.min_by_key(Uefi::rank).unwrap_or(Uefi::NoPartition)
+fn uefi_in(volume: &Volume<'_>, partition: u32) -> Result<Uefi, FatError> {
+    let is_file = |entry: &Entry| !entry.is_directory();
+    let starts = |entry: &Entry| entry.size() > 0 && volume.chain(entry).is_ok();
+    let named = volume.directory(&DEFAULT_FOLDER)?.unwrap_or_default();
+    let is_default = |entry: &&Entry| {
+        is_file(entry) && DEFAULT_PROGRAMS.contains(&&*entry.name().to_ascii_uppercase())
+    };
+    let programs: Vec<&Entry> = named.iter().filter(is_default).collect();
+    if programs.iter().any(|entry| starts(entry)) {
+        return Ok(Uefi::Program { partition });
     }
-
-    /// The EFI system partition it is about.
-    pub fn partition(&self) -> Option<u32> {
-        match self {
-            Uefi::Program { partition, .. }
-            | Uefi::ByEntry { partition, .. }
-            | Uefi::NoProgram { partition }
-            | Uefi::Blank { partition }
-            | Uefi::Unknown { partition, .. } => Some(*partition),
-            Uefi::NoPartition => None,
-        }
+    let own = volume.directory(&OWN_FOLDER)?.unwrap_or_default();
+    let is_program =
+        |entry: &&Entry| is_file(entry) && entry.name().to_ascii_uppercase().ends_with(".EFI");
+    if own.iter().filter(is_program).any(starts) {
+        return Ok(Uefi::ByEntry { partition });
     }
-
-    /// Where several partitions tell something, the lowest counts.
-    fn rank(&self) -> u8 {
-        match self {
-            Uefi::Program { .. } => 0,
-            Uefi::ByEntry { .. } => 1,
-            Uefi::Unknown { .. } => 2,
-            Uefi::NoProgram { .. } => 3,
-            Uefi::Blank { .. } => 4,
-            Uefi::NoPartition => 5,
-        }
-    }
-
-    fn in_partition(medium: &dyn ReadAt, table: &PartitionTable, partition: &Partition) -> Uefi {
-        let number = partition.number;
-        let unknown = |why: String| Uefi::Unknown {
-            partition: number,
-            why,
-        };
-        let Some(range) = partition.byte_range(table.sector_size) else {
-            return unknown("it is not on the medium".to_owned());
-        };
-        let sector = usize::try_from(table.sector_size).unwrap_or_default();
-        let first = medium.read_vec(range.start, sector);
-        if first.is_ok_and(|first| first.iter().all(|byte| matches!(byte, 0 | 0xff))) {
-            return Uefi::Blank { partition: number };
-        }
-        let opened = Volume::open(medium, range, table.sector_size);
-        let read: Result<Reach, FatError> = opened.and_then(|volume| volume.check());
-        match read {
-            Ok(reach) => Uefi::among(&reach, number),
-            Err(error) => unknown(error.to_string()),
-        }
-    }
-
-    fn among(reach: &Reach, partition: u32) -> Uefi {
-        let nodes = reach.nodes().iter().enumerate();
-        let files = nodes.filter(|(_, node)| !node.entry().is_directory());
-        let filled = files.filter(|(_, node)| node.entry().size() > 0);
-        let paths = filled.map(|(index, _)| reach.path(index).to_ascii_uppercase());
-        let programs: Vec<String> = paths.filter(|path| path.ends_with(PROGRAM)).collect();
-        let first_in = |place: &str| {
-            programs
-                .iter()
-                .find(|path| path.starts_with(place))
-                .cloned()
-        };
-        match (first_in(DEFAULT_PROGRAM), first_in(OWN_FOLDER)) {
-            (Some(path), _) => Uefi::Program { partition, path },
-            (None, Some(path)) => Uefi::ByEntry { partition, path },
-            (None, None) => Uefi::NoProgram { partition },
-        }
-    }
+    Ok(match programs.first() {
+        Some(broken) => Uefi::Broken {
+            partition,
+            name: broken.name(),
+        },
+        None => Uefi::NoProgram { partition },
+    })
 }

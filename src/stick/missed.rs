@@ -18,12 +18,13 @@ pub struct OtherType {
 }
 
 impl OtherType {
-    /// What lets the loader find it.
-    pub fn cure(&self) -> Cure {
-        Cure::GiveType {
-            partition: self.partition,
-            kind: self.is.table(),
-        }
+    /// What lets the loader find them; `None` where there are none.
+    pub fn cure(all: &[OtherType]) -> Option<Cure> {
+        let first = all.first()?;
+        Some(Cure::GiveType {
+            partitions: all.iter().map(|it| it.partition).collect(),
+            kind: first.is.table(),
+        })
     }
 }
 
@@ -32,7 +33,7 @@ impl fmt::Display for OtherType {
         let OtherType { partition, is } = self;
         write!(
             f,
-            "partition {partition} holds a bank, but its type {is} is none in which ESXi's loader looks for one; it is left alone"
+            "partition {partition} holds a bank, but its type {is} is none in which ESXi's loader looks for one"
         )
     }
 }

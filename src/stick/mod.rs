@@ -263,8 +263,10 @@ impl<'m, 'k> Stick<'m, 'k> {
     pub fn left_alone(&self) -> Vec<Warning> {
         let without_mark = self.unmarked.iter();
         let without_mark = without_mark.map(|number| missed::without_mark(*number).into());
-        let other_types = self.other_types.iter();
-        let other_types = other_types.map(|found| Warning::cured_by(found, found.cure()));
+        let other_types = self.other_types.iter().map(|found| Warning {
+            message: format!("{found}, so it is left alone"),
+            cure: OtherType::cure(&[*found]),
+        });
         without_mark.chain(other_types).collect()
     }
 

@@ -80,15 +80,13 @@ pub enum Cure {
     MarkClean(u32),
     /// Free leftovers of an interrupted run, as the next change does too.
     Reclaim,
-    /// Give the partition of this number the type of a bank, in a table of this kind.
+    /// Give partitions the type of a bank.
     GiveType {
-        /// Number of the partition.
-        partition: u32,
+        /// Their numbers; at least one.
+        partitions: Vec<u32>,
         /// The kind of table.
         kind: TableKind,
     },
-    /// Make the EFI system partition of this number a copy of that of a medium of the same release.
-    CopySystemPartition(u32),
 }
 
 impl NextBoot {

@@ -22,16 +22,6 @@ impl From<String> for Warning {
     }
 }
 
-impl Warning {
-    /// Something that this puts right.
-    pub(super) fn cured_by(message: impl ToString, cure: Cure) -> Self {
-        Warning {
-            message: message.to_string(),
-            cure: Some(cure),
-        }
-    }
-}
-
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

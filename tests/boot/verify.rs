@@ -329,6 +329,13 @@ fn a_bank_in_a_partition_of_another_type_is_named_with_what_gives_it_back() {
         "{}",
         info.stderr
     );
+    assert!(
+        info.stderr.contains("`sgdisk -t 5:0700 -t 6:0700 COPY`"),
+        "{}",
+        info.stderr
+    );
+    let none = [named, "`sgdisk -t 5:0700 -t 6:0700 STICK` gives them"];
+    has(&stick.verify(4), "error", &none);
     type_of(5, "0700");
     type_of(6, "0700");
     assert_eq!(stick.verify(0), "stick.img: sound\n");

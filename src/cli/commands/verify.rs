@@ -23,8 +23,8 @@ Examples:
   bootbank verify --quick stick.img          without reading the modules
   bootbank verify -q images/*.img            only what is wrong
 
-Of what runs before the loader chooses a bank it is only checked that it is there: code in the first \
-sector for a BIOS, a program in the EFI system partition for UEFI firmware. Neither is read.")]
+Of what runs before the loader chooses a bank, only the presence is checked: code in the first sector \
+for a BIOS, a program in the EFI system partition for UEFI firmware. What they do is not.")]
 pub struct Verify {
     #[command(flatten)]
     targets: TargetArgs,

@@ -22,13 +22,11 @@ pub fn end_in_words(cure: &Cure) -> String {
         }
         Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} STICK`"),
         Cure::Reclaim => "; the next change or `bootbank reclaim` frees them".to_owned(),
-        Cure::GiveType { partition, kind } => {
-            let command = type_command(*partition, *kind, "STICK");
-            format!("; {command} gives it the type of a bank")
+        Cure::GiveType { partitions, kind } => {
+            let command = type_command(partitions, *kind, "STICK");
+            let it = if partitions.len() == 1 { "it" } else { "them" };
+            format!(": {command} gives {it} the type of a bank")
         }
-        Cure::CopySystemPartition(partition) => format!(
-            ". Copy partition {partition} of a medium of the same release over it, for example with dd"
-        ),
     }
 }
 
@@ -38,11 +36,18 @@ pub fn warning_in_words(warning: &Warning) -> String {
     format!("{}{}", warning.message, end.unwrap_or_default())
 }
 
-/// The command that gives a partition of `medium` the type of a bank.
-pub fn type_command(partition: u32, kind: TableKind, medium: &str) -> String {
+/// The command that gives partitions of `medium` the type of a bank.
+pub fn type_command(partitions: &[u32], kind: TableKind, medium: &str) -> String {
+    let each = partitions.iter();
     match kind {
-        TableKind::Gpt => format!("`sgdisk -t {partition}:0700 {medium}`"),
-        TableKind::Mbr => format!("`sfdisk --part-type {medium} {partition} 6`"),
+        TableKind::Gpt => {
+            let options: Vec<String> = each.map(|number| format!("-t {number}:0700")).collect();
+            format!("`sgdisk {} {medium}`", options.join(" "))
+        }
+        TableKind::Mbr => {
+            let commands = each.map(|number| format!("sfdisk --part-type {medium} {number} 6"));
+            format!("`{}`", commands.collect::<Vec<_>>().join(" && "))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
-use crate::stick::{Cause, Error, OtherType};
+use crate::stick::{Cause, Cure, Error, OtherType};
 use crate::target::Kind;
 use std::io;
 
@@ -43,7 +43,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Unopened(error) => return hint(error),
         Cause::NothingLeft { error, .. } => return hint(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
-        Cause::OtherType(found) => return Some(other_type_hint(found)),
+        Cause::OtherType(found) => return other_type_hint(found),
         Cause::Edit(error) => edit_hint(error)?,
         Cause::Undo(error) => undo_hint(error)?,
         Cause::Commit(error) => commit_hint(error)?,
@@ -53,15 +53,14 @@ pub(super) fn hint(error: &Error) -> Option<String> {
 }
 
 /// What to do about banks in partitions of another type.
-fn other_type_hint(found: &[OtherType]) -> String {
-    let commands = found
-        .iter()
-        .map(|it| type_command(it.partition, it.is.table(), "COPY"));
-    let commands: Vec<String> = commands.collect();
-    format!(
-        "bootbank does not change tables; on a copy of the medium {} makes a bank of it again",
-        commands.join(", ")
-    )
+fn other_type_hint(found: &[OtherType]) -> Option<String> {
+    let Some(Cure::GiveType { partitions, kind }) = OtherType::cure(found) else {
+        return None;
+    };
+    let command = type_command(&partitions, kind, "COPY");
+    Some(format!(
+        "bootbank does not change tables; on a copy of the medium {command} gives the type of a bank"
+    ))
 }
 
 /// What to do about an error that is of the banks, or of what was asked of them.
