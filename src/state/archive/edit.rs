@@ -58,7 +58,7 @@ const LONG_LINK_MODE: u32 = 0o644;
 /// The longest name that leaves the field its final NUL.
 const NAME_IN_HEADER: usize = 99;
 /// The host's own limit for a path.
-const MAX_PATH: usize = 4095;
+pub(super) const MAX_PATH: usize = 4095;
 
 impl Archive {
     /// The archive with `edits` made, verified against what they ask for. Everything they do
