@@ -259,6 +259,19 @@ fn each_lie_an_archive_tells_has_its_own_error() {
     }
 }
 
+/// The largest that is taken, next to what is refused above.
+#[test]
+fn what_is_just_within_a_limit_is_read() {
+    let empty = || member("x", b'0', b"");
+    let most = Archive::parse(archive(&vec![empty(); 65_536])).unwrap();
+    assert_eq!(most.members().len(), 65_536);
+    // A comment that fills its record up to the limit for what an extension may hold.
+    let rest = " comment=\n".len() + "1048576".len();
+    let comment = "c".repeat((1 << 20) - rest);
+    let largest = pax(b'x', &[("comment", &comment)]);
+    assert!(Archive::parse(archive(&[largest, empty()])).is_ok());
+}
+
 #[test]
 fn what_two_readers_understand_differently_is_refused() {
     // An extension type with a magic that only one of them takes for GNU's.
