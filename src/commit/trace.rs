@@ -10,6 +10,7 @@ use super::{FileUndo, Undo, digest};
 use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::SystemTime;
 
 /// What a change replaced by what, and what is there now, in short.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +80,25 @@ pub struct ChangeState {
     pub is_mixed: bool,
     /// What it replaced.
     pub trace: Trace,
+    /// When it was made, where that is known.
+    pub made: Option<SystemTime>,
+    /// When it was undone on this medium, where that was noted.
+    pub undone: Option<SystemTime>,
+}
+
+impl ChangeState {
+    /// Whether it is undone by what was noted; `last` is when any change of the medium was undone last. A medium
+    /// that holds all that the change put there may have been given it again since, as an image put back. That
+    /// counts for the change that was undone last: undoing another one can make the same of some sectors.
+    fn is_noted_as_undone(&self, last: Option<SystemTime>) -> bool {
+        self.undone.is_some() && !(self.is_there && self.undone == last)
+    }
+
+    /// Whether this one was undone before the other was made: then they have nothing to do with each other.
+    fn was_undone_before(&self, other: &ChangeState) -> bool {
+        let times = self.undone.zip(other.made);
+        times.is_some_and(|(undone, made)| undone <= made)
+    }
 }
 
 /// The change to undo next.
@@ -98,22 +118,26 @@ pub enum NextUndo {
 /// The newest change that is not gone, of the changes of one medium, the newest first.
 pub fn next_to_undo(changes: &[ChangeState]) -> NextUndo {
     // Each with whether that is exactly so.
-    let mut gone: Vec<(&Trace, bool)> = Vec::new();
+    let mut gone: Vec<(&ChangeState, bool)> = Vec::new();
+    let last_undone = changes.iter().filter_map(|change| change.undone).max();
     let mut next = NextUndo::None;
     for (index, change) in changes.iter().enumerate().rev() {
         let below = gone.iter();
-        let below = below.filter(|(earlier, _)| change.trace.is_on_top_of(earlier));
+        let below = below.filter(|(earlier, _)| {
+            !earlier.was_undone_before(change) && change.trace.is_on_top_of(&earlier.trace)
+        });
         let below: Vec<bool> = below.map(|(_, is_exact)| *is_exact).collect();
         let is_exact = below.contains(&true);
         // Sectors that are as before the change below say more than files do.
         let may_be_there = change.is_there || (!is_exact && change.may_be_there);
-        match (change.is_undone, below.is_empty(), may_be_there) {
-            (true, _, _) => gone.push((&change.trace, change.is_undone_exactly)),
+        let is_undone = change.is_undone || change.is_noted_as_undone(last_undone);
+        match (is_undone, below.is_empty(), may_be_there) {
+            (true, _, _) => gone.push((change, change.is_undone_exactly)),
             (false, false, true) if is_exact || !change.is_there => {
-                gone.push((&change.trace, is_exact));
+                gone.push((change, is_exact));
                 next = NextUndo::Unclear(index);
             }
-            (false, false, false) => gone.push((&change.trace, is_exact)),
+            (false, false, false) => gone.push((change, is_exact)),
             (false, true, _) if change.is_mixed => next = NextUndo::Mixed(index),
             // What it put there is there, and not all that was before the change below it.
             (false, _, _) => next = NextUndo::Change(index),
@@ -168,6 +192,7 @@ mod tests {
                 may_be_there: holds == new,
                 is_mixed: false,
                 trace: Trace(BTreeMap::from([(Lba::default(), mark(holds, old, new))])),
+                ..ChangeState::default()
             })
             .collect()
     }
@@ -192,6 +217,50 @@ mod tests {
         // Something else was written since, so that nothing can be told: no change is passed over.
         assert_eq!(next(9), NextUndo::Change(0));
         assert_eq!(next_to_undo(&[]), NextUndo::None);
+    }
+
+    /// The same with notes: when each was made, and when it was undone.
+    fn next_with_notes(
+        holds: u64,
+        changes: &[(u64, u64)],
+        notes: &[(u64, Option<u64>)],
+    ) -> NextUndo {
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let mut changes = beside(holds, changes);
+        for (change, (made, undone)) in changes.iter_mut().zip(notes) {
+            change.made = Some(at(*made));
+            change.undone = undone.map(at);
+        }
+        next_to_undo(&changes)
+    }
+
+    #[test]
+    fn what_was_noted_as_undone_is_passed_over_whatever_the_medium_holds() {
+        // Made and undone before the one that stands, and of the same sectors.
+        let both = [(1, 3), (1, 2)];
+        assert_eq!(
+            next_with_notes(3, &both, &[(3, None), (1, Some(2))]),
+            NextUndo::Change(0)
+        );
+        assert_eq!(
+            next_with_notes(1, &both, &[(3, Some(4)), (1, Some(2))]),
+            NextUndo::None
+        );
+        // Neither old nor new: of the newest that is not noted nothing can be told.
+        assert_eq!(
+            next_with_notes(9, &both, &[(3, Some(4)), (1, None)]),
+            NextUndo::Change(1)
+        );
+        // Undone, and there again by the undo of a later one; and because an image was put back.
+        let cancelled = [(2, 1), (1, 2)];
+        assert_eq!(
+            next_with_notes(1, &cancelled, &[(2, Some(3)), (1, Some(4))]),
+            NextUndo::None
+        );
+        assert_eq!(
+            next_with_notes(2, &[(1, 2)], &[(1, Some(2))]),
+            NextUndo::Change(0)
+        );
     }
 
     #[test]

@@ -29,7 +29,10 @@ pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use one::outcome_of;
 pub use undo_index::{KeptUndo, half_undos, kept_for, kept_for_state_file, kept_undos};
-pub use undo_store::{LARGEST as LARGEST_UNDO_FILE, directory as undo_directory};
+pub use undo_store::{
+    LARGEST as LARGEST_UNDO_FILE, directory as undo_directory, forget_undone, note_undone,
+    target_key,
+};
 pub use work::Work;
 pub use writing::write;
 

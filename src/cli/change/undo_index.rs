@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use std::fs::{self, DirEntry, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -29,6 +29,11 @@ pub struct KeptUndo {
     pub time: Option<Timestamp>,
     /// Size of its medium in bytes, and what it is for; or why it cannot be read.
     pub found: Result<(u64, About), Failure>,
+    /// When it was written, by the file system.
+    pub written: Option<SystemTime>,
+    /// On which targets its change was undone, and when, as far as that was noted
+    /// ([`undo_store::note_undone`]).
+    pub undone: Vec<(String, SystemTime)>,
 }
 
 /// Every undo file in the directory for them, the newest first. No directory means none.
@@ -36,13 +41,21 @@ pub struct KeptUndo {
 /// # Errors
 /// No place for undo files, or a directory that cannot be read.
 pub fn kept_undos() -> Result<Vec<KeptUndo>, Failure> {
-    let mut kept = Vec::new();
-    for entry in entries()? {
-        let path = entry.path();
-        if path.extension().is_some_and(|it| it == "undo")
-            && entry.file_type().is_ok_and(|it| it.is_file())
-        {
-            kept.push(KeptUndo::look_at(path));
+    let files = entries()?.into_iter();
+    let files = files.filter(|entry| entry.file_type().is_ok_and(|it| it.is_file()));
+    let (undos, others): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .map(|entry| entry.path())
+        .partition(|path| path.extension().is_some_and(|it| it == "undo"));
+    let mut kept: Vec<KeptUndo> = undos.into_iter().map(KeptUndo::look_at).collect();
+    for note in others
+        .iter()
+        .filter(|it| it.extension().is_some_and(|it| it == undo_store::NOTE))
+    {
+        let about = kept
+            .iter_mut()
+            .find(|it| undo_store::is_note_of(note, &it.path));
+        if let Some(kept) = about {
+            kept.undone.extend(read_note(note));
         }
     }
     kept.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.path.cmp(&a.path)));
@@ -95,9 +108,18 @@ impl KeptUndo {
             time: told
                 .or_else(|| in_name(&path))
                 .or_else(|| metadata.ok().as_ref().and_then(modified)),
-            path,
             found,
+            written: written(&path),
+            undone: Vec::new(),
+            path,
         }
+    }
+
+    /// When its change was undone on a target of this key, where that was noted after the file was written.
+    pub fn undone_on(&self, target: &str) -> Option<SystemTime> {
+        let mut notes = self.undone.iter();
+        let (_, at) = notes.find(|(on, _)| on == target)?;
+        Some(*at).filter(|at| self.written.is_none_or(|written| written <= *at))
     }
 
     /// What it is for, where it can be read.
@@ -175,6 +197,20 @@ pub fn kept_for_state_file<'k>(kept: &'k [KeptUndo], path: &Path) -> Vec<&'k Kep
         about.is_some_and(|about| about.target.as_ref() == Some(&path))
     };
     kept.iter().filter(names_it).collect()
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
+}
+
+/// On what and when a change was undone. A note that cannot be read tells nothing.
+fn read_note(path: &Path) -> Option<(String, SystemTime)> {
+    const LONGEST: u64 = 1 << 16;
+    let mut target = String::new();
+    let note = File::open(path).ok()?;
+    let at = note.metadata().ok()?.modified().ok()?;
+    note.take(LONGEST).read_to_string(&mut target).ok()?;
+    Some((target, at))
 }
 
 fn modified(metadata: &fs::Metadata) -> Option<Timestamp> {

@@ -7,13 +7,13 @@
 use super::about::About;
 use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
-use crate::commit::{AnyUndo, UndoFile};
+use crate::commit::{AnyUndo, UndoFile, digest};
 use crate::medium::directory_of;
 use jiff::Timestamp;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,7 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
         if !there.is_file() || !is_the_same(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));
         }
+        forget_undone(path);
         let synced = File::open(path).and_then(|file| file.sync_all());
         let synced = synced.and_then(|()| File::open(&parent)?.sync_all());
         return synced.map_err(failed);
@@ -127,6 +128,65 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
         synced.inspect_err(|_| drop(fs::remove_file(path)))
     });
     named.map_err(failed)
+}
+
+/// What a note that a change was undone is called, behind the name of its undo file without `.undo`.
+pub const NOTE: &str = "undone";
+
+/// Notes beside an undo file in the directory for them that its change was undone on this target, see
+/// [`target_key`]. What a medium holds does not always tell, for later changes use the same sectors.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn note_undone(undo: &Path, target: &str) -> io::Result<()> {
+    let own = directory()
+        .is_ok_and(|own| own.canonicalize().ok() == directory_of(undo).canonicalize().ok());
+    if !own {
+        return Ok(());
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(note_of(undo, target))?;
+    file.write_all(target.as_bytes())
+}
+
+/// Removes every note that the change of an undo file was undone.
+pub fn forget_undone(undo: &Path) {
+    let entries = fs::read_dir(directory_of(undo))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for entry in entries.filter(|entry| is_note_of(&entry.path(), undo)) {
+        // One that stays is older than an undo file of the same name, and does not count.
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+/// Whether a file is called as a note about this undo file.
+pub fn is_note_of(path: &Path, undo: &Path) -> bool {
+    let stem = path.file_stem().map(Path::new).and_then(Path::file_stem);
+    path.extension().is_some_and(|it| it == NOTE) && stem.is_some() && stem == undo.file_stem()
+}
+
+/// By what a target is told from others: its serial number, or else its path.
+pub fn target_key(path: &Path, serial: Option<&str>) -> String {
+    match serial {
+        Some(serial) => format!("serial number {serial}"),
+        None => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            path.display().to_string()
+        }
+    }
+}
+
+fn note_of(undo: &Path, target: &str) -> PathBuf {
+    let digest = digest(target.as_bytes());
+    let digits = digest.get(..DIGITS).unwrap_or_default();
+    undo.with_extension(format!("{digits}.{NOTE}"))
 }
 
 /// Whether a file is an undo file that does what this one would, for a target of the same name.

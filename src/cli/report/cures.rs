@@ -21,7 +21,9 @@ pub fn end_in_words(cure: &Cure) -> String {
             )
         }
         Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} STICK`"),
-        Cure::Reclaim => "; the next change or `bootbank reclaim` frees them".to_owned(),
+        Cure::Reclaim => {
+            "; the next change of this bank, or `bootbank reclaim`, frees them".to_owned()
+        }
         Cure::GiveType { partitions, kind } => {
             let command = type_command(partitions, *kind, "STICK");
             let it = if partitions.len() == 1 { "it" } else { "them" };

@@ -20,6 +20,7 @@ pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Cha
             Err(error) => !tells_that_it_is_not_there(error),
         },
         trace: undo.trace(medium),
+        ..ChangeState::default()
     }
 }
 

@@ -2,6 +2,7 @@
 //! not needed any more.
 
 mod last;
+mod noted;
 mod prune;
 
 use crate::run::{Place, Run};

@@ -8,7 +8,7 @@ mod standing;
 mod words;
 
 use crate::cli::change::{
-    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, undo_directory,
+    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, target_key, undo_directory,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
@@ -181,6 +181,12 @@ impl Run for UndoCommand {
         };
         match directory {
             Some(directory) if self.prune && !self.dry_run => needs.making_in(directory),
+            // What is undone is noted there.
+            Some(directory) if !self.list && !self.dry_run && directory.is_dir() => {
+                let files = self.files.iter();
+                let needs = files.fold(needs, |needs, file| needs.reading(&file.path));
+                needs.making_in(directory)
+            }
             _ => {
                 let files = self.files.iter();
                 files.fold(needs, |needs, file| needs.reading(&file.path))
@@ -250,7 +256,8 @@ impl UndoCommand {
         };
         let next = if is_state {
             let file = session.read_state_file(stick)?;
-            next_to_undo(session, &of_it, &Now::State(file.bytes()), stick)?
+            let key = target_key(stick, None);
+            next_to_undo(session, &of_it, &Now::State(file.bytes()), (stick, &key))?
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
             if let (None, Some(about)) = (named, newest.and_then(KeptUndo::about)) {
@@ -259,9 +266,11 @@ impl UndoCommand {
             let medium = CachedReads::new(&target);
             let now = Now::Medium(&medium);
             if named.is_none() || of_it.iter().any(|it| it.names(&target)) {
-                next_to_undo(session, &of_it, &now, stick)?
+                let key = target_key(stick, target.serial());
+                next_to_undo(session, &of_it, &now, (stick, &key))?
             } else {
-                next_of_unnamed(session, &of_it, &now, stick)?
+                let key = target_key(stick, target.serial());
+                next_of_unnamed(session, &of_it, &now, (stick, &key))?
             }
         };
         if of_it.is_empty() {
@@ -296,10 +305,10 @@ fn next_of_unnamed<'k>(
     session: &Session,
     candidates: &[&'k KeptUndo],
     now: &Now<'_>,
-    stick: &Path,
+    (stick, key): (&Path, &str),
 ) -> Result<Option<&'k KeptUndo>, Failure> {
     let of_it = fitting(session, candidates, now);
-    let next = next_to_undo(session, &of_it, now, stick)?;
+    let next = next_to_undo(session, &of_it, now, (stick, key))?;
     let fits = match next {
         Some(next) => !fitting(session, &[next], now).is_empty(),
         None => candidates.is_empty() || !of_it.is_empty(),

@@ -8,7 +8,7 @@
 use super::UndoCommand;
 use super::list::{self, Outcome};
 use super::standing::{self, Now, Spare};
-use crate::cli::change::{KeptUndo, half_undos};
+use crate::cli::change::{KeptUndo, forget_undone, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
@@ -199,5 +199,7 @@ fn confirm(session: &Session, args: &UndoCommand, count: usize) -> Result<(), Fa
 fn remove(path: &Path) -> Result<(), Failure> {
     fs::remove_file(path).map_err(|error| {
         Failure::io(format!("cannot remove {}: {error}", path.display())).path(path)
-    })
+    })?;
+    forget_undone(path);
+    Ok(())
 }

@@ -3,7 +3,8 @@
 use super::words::{already_so, describe, describe_about, other_in_words, warnings_of};
 use super::{UndoCommand, file};
 use crate::cli::change::{
-    About, ChangeObject, KeptUndo, Outcome, empty, of_outlook, outcome_of, write,
+    About, ChangeObject, KeptUndo, Outcome, empty, note_undone, of_outlook, outcome_of, target_key,
+    write,
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
@@ -70,9 +71,28 @@ fn one(
             ));
         }
     };
-    match &undo {
+    let (exit, key) = match &undo {
         AnyUndo::Medium(undo) => put_back(session, args, undo, &path, stick.is_some(), object),
-        AnyUndo::File(undo) => put_back_file(session, args, undo, &path, stick.is_some(), object),
+        AnyUndo::File(undo) => {
+            let exit = put_back_file(session, args, undo, &path, stick.is_some(), object)?;
+            Ok((exit, target_key(&path, None)))
+        }
+    }?;
+    if !args.dry_run && exit == Exit::Done {
+        note(session, file, &key, object);
+    }
+    Ok(exit)
+}
+
+/// Notes that a change is undone: `undo --last` passes over it from now on.
+fn note(session: &Session, file: &Path, key: &str, object: &mut ChangeObject) {
+    if let Err(error) = note_undone(file, key) {
+        let text = format!(
+            "the change is undone, but it could not be noted beside {}: {error}; `bootbank undo --last` goes by what the medium holds",
+            file.display()
+        );
+        session.ui.warn(&text);
+        object.warnings.push(text);
     }
 }
 
@@ -167,11 +187,12 @@ fn put_back(
     path: &Path,
     is_named: bool,
     object: &mut ChangeObject,
-) -> Result<Exit, Failure> {
+) -> Result<(Exit, String), Failure> {
     if args.dry_run {
         let target = session.open_read(path);
         let target = target.map_err(|error| unopened(error, is_named))?;
         check_named(undo, &target, is_named)?;
+        let key = target_key(path, target.serial());
         let meter = Meter::new(&target);
         let plan = planned(session, args, undo, &target, &meter, object)?;
         if plan.is_some() {
@@ -179,15 +200,16 @@ fn put_back(
             session.ui.say(&nothing);
         }
         object.bytes_read = meter.bytes_read();
-        return Ok(Exit::Done);
+        return Ok((Exit::Done, key));
     }
     let target = session.claim(path);
     let target = target.map_err(|error| unopened(error, is_named))?;
     check_named(undo, &target, is_named)?;
+    let key = target_key(path, target.serial());
     let meter = Meter::new(&target);
     let Some(plan) = planned(session, args, undo, &target, &meter, object)? else {
         object.bytes_read = meter.bytes_read();
-        return Ok(Exit::Done);
+        return Ok((Exit::Done, key));
     };
     confirm_other(session, args, &target, &plan, object)?;
     let working = session.interrupt.working();
@@ -209,7 +231,7 @@ fn put_back(
     if let Some(outlook) = &plan.outlook {
         session.ui.say(&of_outlook(outlook, path));
     }
-    Ok(exit)
+    Ok((exit, key))
 }
 
 /// The sectors to be put back, told to who asked; `None` where there are none.

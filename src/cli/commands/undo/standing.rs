@@ -18,7 +18,8 @@ pub enum Now<'n> {
     State(&'n [u8]),
 }
 
-/// The change to undo next, of those of one medium or state file, newest first.
+/// The change to undo next, of those of one medium or state file, newest first. `stick` is what the target is
+/// called, and its [key](crate::cli::change::target_key).
 ///
 /// # Errors
 /// Which one that is cannot be told.
@@ -26,14 +27,16 @@ pub fn next_to_undo<'k>(
     session: &Session,
     kept: &[&'k KeptUndo],
     now: &Now<'_>,
-    stick: &Path,
+    (stick, key): (&Path, &str),
 ) -> Result<Option<&'k KeptUndo>, Failure> {
     let looks: Vec<Result<ChangeState, Failure>> =
         kept.iter().map(|file| look(session, file, now)).collect();
-    let changes: Vec<ChangeState> = looks
-        .iter()
-        .map(|it| it.clone().unwrap_or_default())
-        .collect();
+    let with_note = |(file, look): (&&KeptUndo, &Result<ChangeState, Failure>)| ChangeState {
+        made: file.written,
+        undone: file.undone_on(key),
+        ..look.clone().unwrap_or_default()
+    };
+    let changes: Vec<ChangeState> = kept.iter().zip(&looks).map(with_note).collect();
     match commit::next_to_undo(&changes) {
         NextUndo::None => Ok(None),
         NextUndo::Change(index) => match looks.get(index) {
@@ -201,6 +204,7 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<ChangeState
                 may_be_there: is_there,
                 is_mixed: false,
                 trace: undo.trace(now),
+                ..ChangeState::default()
             })
         }
         (AnyUndo::Medium(_), Now::State(_)) => Err(of_another_kind(file, "a medium")),
