@@ -209,3 +209,29 @@ proptest::proptest! {
         }
     }
 }
+
+/// A minus makes no number before 8.0 U1, and an option that a release does not know stops nothing.
+#[test]
+fn a_number_with_a_minus_is_fatal_where_mboot_knows_the_option() {
+    let fatal = |text: &[u8], generation| BootCfg::parse(text).fatal_to(generation).is_some();
+    for (text, before, since) in [
+        (&b"timeout=-1\n"[..], true, false),
+        (b"skip=-1\n", false, false),
+        (b"bootstate=-1\n", false, false),
+        (b"timeout=x\n", true, true),
+        (b"skip=x\n", false, true),
+    ] {
+        assert_eq!(
+            fatal(text, Generation::From70),
+            before,
+            "{}",
+            text.escape_ascii()
+        );
+        assert_eq!(
+            fatal(text, Generation::From80U1),
+            since,
+            "{}",
+            text.escape_ascii()
+        );
+    }
+}

@@ -180,6 +180,16 @@ fn a_header_that_ends_behind_the_file_is_none() {
     assert_eq!(fault(&[]), ContentVerdict::Damaged(ContentFault::Header));
 }
 
+/// The loader asks for a byte behind the length of an extra field, be the field empty.
+#[test]
+fn behind_the_length_of_an_extra_field_there_must_be_something() {
+    let header = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 2, 3, 0, 0];
+    let fault = check(&header, Generation::NEWEST);
+    assert_eq!(fault, ContentVerdict::Damaged(ContentFault::Header));
+    let sound = check(&with_header(4, &[0, 0]), Generation::NEWEST);
+    assert_eq!(sound, ContentVerdict::Unpacked { len: 7 });
+}
+
 #[test]
 fn a_length_of_up_to_a_gibibyte_too_much_finds_its_memory() {
     let with_length = |length: u32| {
@@ -209,6 +219,10 @@ fn a_flipped_bit_anywhere_in_the_data_stops_the_loader() {
             matches!(content, ContentVerdict::Damaged(_)),
             "{at} {content:?}"
         );
+        // Where it goes wrong is told as a place in the file, behind the header.
+        if let ContentVerdict::Damaged(ContentFault::Deflate { at: place }) = content {
+            assert!((10..good.len() as u64).contains(&place), "{at} {place}");
+        }
     }
 }
 

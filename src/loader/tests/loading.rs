@@ -147,6 +147,48 @@ fn files_are_found_as_the_loader_finds_them() {
     }
 }
 
+/// Into the root directory a chain leads, and from its end nowhere.
+#[test]
+fn a_file_that_needs_more_than_the_root_directory_has_cannot_be_read() {
+    let root = DATA_AT - ROOT_AT;
+    let with_size = |size: usize| {
+        let bank = Bank::sound(1).change(|bank| {
+            bank.link(bank.first(KERNEL), 0);
+            bank.set_size(KERNEL, u32::try_from(size).unwrap());
+        });
+        stops(&boot(&bank))
+    };
+    let through = with_size(CLUSTER + root);
+    assert!(
+        through[0].contains("takes part of the root directory"),
+        "{through:?}"
+    );
+    let past = with_size(CLUSTER + root + 1);
+    assert!(
+        past[0].contains("its chain leads into free clusters"),
+        "{past:?}"
+    );
+}
+
+#[test]
+fn a_kernel_whose_name_is_broken_off_is_named_as_far_as_it_goes() {
+    let bank = Bank::with_boot_cfg("build=7\nupdated=1\nkernel=none.b\u{1}0\n");
+    let stop = boot(&bank).kernel().unwrap().stop.clone();
+    let (role, name) = (Role::Kernel, "none.b".to_owned());
+    assert_eq!(stop, Some(Stop::BrokenOff { role, name }));
+}
+
+/// The table of ACPI is a file as a module is, for the releases that know it.
+#[test]
+fn tables_of_acpi_are_loaded_from_8_0_u1_on() {
+    let bank = Bank::with_boot_cfg("build=7\nupdated=1\nkernel=b.b00\nacpitables=none.aml\n");
+    let (bytes, table) = medium(&[bank]);
+    let loader = Loader::new(&bytes, &table);
+    let boots = |generation| loader.boot_as(5, Depth::Presence, generation).boots();
+    assert_eq!(boots(Generation::From70), Some(true));
+    assert_eq!(boots(Generation::From80U1), Some(false));
+}
+
 #[test]
 fn a_chain_must_be_long_enough_and_may_be_longer() {
     let sound = || Bank::sound(1);
