@@ -94,7 +94,7 @@ impl Firmware {
         let on = on.map_or(String::new(), |number| format!(" (partition {number})"));
         let message = format!(
             "no firmware finds ESXi's loader on this medium: {}{on}, and the first sector has no code for a BIOS. \
-             An earlier copy of the medium has both",
+             An earlier copy of the medium may have what is missing",
             self.uefi
         );
         Some(message.into())
@@ -217,13 +217,11 @@ impl Stick<'_, '_> {
         let Some(range) = it.byte_range(sector_size) else {
             return unknown("it is not on the medium".to_owned());
         };
-        let jump = self.medium.read_vec(range.start, 1);
-        let has_jump = jump.map(|first| JUMPS.iter().any(|jump| first.starts_with(&[*jump])));
+        let first = self.medium.read_vec(range.start, 1);
+        let begins_otherwise = first.is_ok_and(|first| !first.iter().any(|it| JUMPS.contains(it)));
         let volume = match Volume::open(self.medium, range, sector_size) {
             Ok(volume) => volume,
-            Err(error)
-                if error.kind() == ErrorKind::Damaged && has_jump.is_ok_and(|jump| !jump) =>
-            {
+            Err(error) if error.kind() == ErrorKind::Damaged && begins_otherwise => {
                 return Uefi::NoVolume { partition };
             }
             Err(error) => return unknown(error.to_string()),

@@ -1,4 +1,4 @@
-//! What looks like a bank and is none for ESXi's loader, in words.
+//! What looks like a bank and is none for ESXi's loader.
 
 use super::{Cure, numbers};
 use crate::bank::{Bank, Probed};
@@ -38,7 +38,7 @@ impl fmt::Display for OtherType {
     }
 }
 
-/// Finds them.
+/// Finds banks in partitions of another type.
 pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec<OtherType> {
     let mut found = Vec::new();
     // VMware's own types are given for what is in them.

@@ -131,14 +131,13 @@ impl KeptUndo {
     /// number, anything else by its name. The UUIDs of the banks are not asked, for clones share them,
     /// and a disk of the same serial number may have been imaged anew.
     pub fn is_of_same_medium(&self, other: &KeptUndo) -> bool {
-        let (Some(own), Some(other)) = (self.about(), other.about()) else {
-            return false;
+        let key = |file: &KeptUndo| {
+            let about = file.about()?;
+            let (target, serial) = (about.target.as_deref(), about.serial.as_deref());
+            let is_named = target.is_some() || serial.is_some();
+            is_named.then(|| undo_store::target_key(target.unwrap_or(Path::new("")), serial))
         };
-        match (&own.serial, &other.serial) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => own.target.is_some() && own.target == other.target,
-            _ => false,
-        }
+        key(self).is_some_and(|own| key(other) == Some(own))
     }
 
     /// Whether it names a medium: by its serial number, or else its path.

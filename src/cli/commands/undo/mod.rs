@@ -265,11 +265,10 @@ impl UndoCommand {
             }
             let medium = CachedReads::new(&target);
             let now = Now::Medium(&medium);
+            let key = target_key(stick, target.serial());
             if named.is_none() || of_it.iter().any(|it| it.names(&target)) {
-                let key = target_key(stick, target.serial());
                 next_to_undo(session, &of_it, &now, (stick, &key))?
             } else {
-                let key = target_key(stick, target.serial());
                 next_of_unnamed(session, &of_it, &now, (stick, &key))?
             }
         };
@@ -279,7 +278,7 @@ impl UndoCommand {
         let Some(next) = next else {
             let object = empty(stick);
             session.ui.text(&format!(
-                "{}: no change is left to undo: every one that has an undo file is undone already; `bootbank undo --list` shows the undo files\n",
+                "{}: no change is left to undo: every one that has an undo file is undone, or was noted as undone; `bootbank undo --list` shows the undo files\n",
                 shown(&object.target)
             ));
             session.ui.json(&object);

@@ -91,7 +91,9 @@ fn note(session: &Session, file: &Path, key: &str, object: &mut ChangeObject) {
             "the change is undone, but it could not be noted beside {}: {error}; `bootbank undo --last` goes by what the medium holds",
             file.display()
         );
-        session.ui.warn(&text);
+        session
+            .ui
+            .warn(&format!("{}: {}", object.target, shown(&text)));
         object.warnings.push(text);
     }
 }
