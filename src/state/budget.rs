@@ -8,12 +8,15 @@
 //! always comes to its end.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// What is held unpacked, in bytes, and how much may be.
+/// What is held unpacked, in bytes, and how much may be. Clones are of the same budget.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Budget {
+struct Shared {
     limit: u64,
     holders: Mutex<Holders>,
     given_back: Condvar,
@@ -30,16 +33,16 @@ struct Holders {
 impl Budget {
     /// One of that many bytes.
     pub fn new(limit: u64) -> Self {
-        Budget {
+        Budget(Arc::new(Shared {
             limit,
             holders: Mutex::default(),
             given_back: Condvar::new(),
-        }
+        }))
     }
 
     /// How many bytes it is.
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.0.limit
     }
 
     /// Takes `bytes` for this thread, once others have given back enough; `false` where it would
@@ -48,10 +51,10 @@ impl Budget {
         let mut holders = self.holders();
         loop {
             let own = holders.held.get(&holder).copied().unwrap_or(0);
-            if own.saturating_add(bytes) > self.limit {
+            if own.saturating_add(bytes) > self.0.limit {
                 return false;
             }
-            let fits = holders.total.saturating_add(bytes) <= self.limit;
+            let fits = holders.total.saturating_add(bytes) <= self.0.limit;
             let may_go_on = own > 0 && holders.favoured.is_none_or(|it| it == holder);
             if fits || may_go_on {
                 if !fits {
@@ -61,7 +64,7 @@ impl Budget {
                 holders.total = holders.total.saturating_add(bytes);
                 return true;
             }
-            let waited = self.given_back.wait(holders);
+            let waited = self.0.given_back.wait(holders);
             holders = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -79,27 +82,30 @@ impl Budget {
                 holders.favoured = None;
             }
         }
-        self.given_back.notify_all();
+        self.0.given_back.notify_all();
     }
 
     fn holders(&self) -> MutexGuard<'_, Holders> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .holders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What one archive takes of a budget; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    budget: Option<&'static Budget>,
+    budget: Option<Budget>,
     holder: ThreadId,
     bytes: u64,
 }
 
 impl Held {
     /// Nothing yet of `budget`, where there is one.
-    pub(super) fn of(budget: Option<&'static Budget>) -> Self {
+    pub(super) fn of(budget: Option<&Budget>) -> Self {
         Held {
-            budget,
+            budget: budget.cloned(),
             holder: thread::current().id(),
             bytes: 0,
         }
@@ -111,7 +117,7 @@ impl Held {
     /// The whole budget in bytes, where that would be more than it.
     pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), u64> {
         let more = bytes.saturating_sub(self.bytes);
-        let Some(budget) = self.budget.filter(|_| more > 0) else {
+        let Some(budget) = self.budget.as_ref().filter(|_| more > 0) else {
             return Ok(());
         };
         if !budget.take(self.holder, more) {
@@ -124,7 +130,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(budget) = self.budget.filter(|_| self.bytes > 0) {
+        if let Some(budget) = self.budget.as_ref().filter(|_| self.bytes > 0) {
             budget.give_back(self.holder, self.bytes);
         }
     }
@@ -135,17 +141,13 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn budget(limit: u64) -> &'static Budget {
-        Box::leak(Box::new(Budget::new(limit)))
-    }
-
     #[test]
     fn what_is_dropped_is_given_back_and_more_than_all_is_refused() {
-        let budget = budget(10);
-        let mut one = Held::of(Some(budget));
+        let budget = Budget::new(10);
+        let mut one = Held::of(Some(&budget));
         one.grow_to(6).unwrap();
         one.grow_to(6).unwrap();
-        let mut two = Held::of(Some(budget));
+        let mut two = Held::of(Some(&budget));
         assert_eq!(two.grow_to(5), Err(10));
         drop(one);
         two.grow_to(10).unwrap();
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn threads_that_hold_some_and_want_more_all_come_to_their_end_within_twice_the_budget() {
-        let budget = budget(100);
+        let budget = Budget::new(100);
         let most = AtomicU64::new(0);
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -166,7 +168,7 @@ mod tests {
                     for _ in 0..200 {
                         let mut held: Vec<Held> = Vec::new();
                         for _ in 0..4 {
-                            let mut one = Held::of(Some(budget));
+                            let mut one = Held::of(Some(&budget));
                             one.grow_to(25).unwrap();
                             most.fetch_max(budget.holders().total, Ordering::Relaxed);
                             held.push(one);

@@ -78,12 +78,12 @@ impl Form {
 }
 
 /// Bounds on what a state may take in memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Length in bytes that each archive may have when unpacked.
     pub max_unpacked: u64,
     /// What all archives together may take that are held at a time, by everyone who shares it.
-    pub budget: Option<&'static Budget>,
+    pub budget: Option<Budget>,
 }
 
 impl Limits {
@@ -225,7 +225,7 @@ impl State {
         Ok(State {
             file_name: file_name.to_owned(),
             file: file.into_owned().into(),
-            limits: *limits,
+            limits: limits.clone(),
             outer,
             inner,
             beside: beside.map(<[u8]>::to_vec),
@@ -247,7 +247,7 @@ impl State {
         Ok(State {
             file_name: file_name.to_owned(),
             file: Bytes::copy_from_slice(bytes),
-            limits: *limits,
+            limits: limits.clone(),
             outer,
             inner,
             beside: None,

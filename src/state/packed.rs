@@ -30,7 +30,7 @@ impl Packed {
     }
 
     pub(super) fn open(at: &str, bytes: &[u8], limits: &Limits) -> Result<Self, StateError> {
-        let mut held = Held::of(limits.budget);
+        let mut held = Held::of(limits.budget.as_ref());
         let mut grow = |bytes| held.grow_to(bytes);
         let gzip = gzip::unpack_within(bytes, limits.max_unpacked, &mut grow);
         let gzip = gzip.map_err(|source| {
@@ -70,7 +70,7 @@ impl Packed {
             let limit = limits.max_unpacked;
             return Err(failed(GzipError::OverLimit { limit }));
         }
-        let mut held = Held::of(limits.budget);
+        let mut held = Held::of(limits.budget.as_ref());
         let mut grow = |bytes| held.grow_to(bytes);
         let file = gzip::pack_pieces(&self.header, bytes, effort, &mut grow).map_err(failed)?;
         if !gzip::holds(&file, bytes).map_err(failed)? {

@@ -268,7 +268,7 @@ impl Layer {
         damage: &mut Vec<StateError>,
     ) -> Result<Self, StateError> {
         let at = at.to_owned();
-        let mut held = Held::of(limits.budget);
+        let mut held = Held::of(limits.budget.as_ref());
         let mut grow = |bytes| held.grow_to(bytes);
         let gzip = gzip::salvage_within(bytes, limits.max_unpacked, &mut grow);
         let gzip = gzip.map_err(|source| {

@@ -416,7 +416,7 @@ fn while_a_state_is_packed_only_what_comes_out_is_held_beside_it() {
         let unpacked = open(&Limits::default()).unpacked_len();
         let budget = Budget::new(unpacked + (600 << 10));
         let limits = Limits {
-            budget: Some(Box::leak(Box::new(budget))),
+            budget: Some(budget),
             ..Limits::default()
         };
         let edited = open(&limits).edit(&[give_back()], Effort::Usual);

@@ -68,7 +68,7 @@ const STATE: &str = "state.tgz";
 const UNPACKED_TOGETHER: u64 = 4;
 
 /// How to open a stick.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings<'k> {
     /// Logical sector size in bytes where it is known; `None` to find it out.
     pub sector_size: Option<u32>,
@@ -357,7 +357,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     fn open_beside<'n>(&self, medium: &'n dyn ReadAt) -> Result<Stick<'n, 'k>, Error> {
         let settings = Settings {
             sector_size: Some(self.table.sector_size),
-            ..self.settings
+            ..self.settings.clone()
         };
         let beside = Stick::open(medium, settings)?;
         Ok(Stick {
@@ -367,8 +367,8 @@ impl<'m, 'k> Stick<'m, 'k> {
     }
 
     /// How it was opened.
-    pub fn settings(&self) -> Settings<'k> {
-        self.settings
+    pub fn settings(&self) -> &Settings<'k> {
+        &self.settings
     }
 
     fn why_none_boots(&self) -> String {

@@ -39,6 +39,7 @@ impl<'m, 'k> Stick<'m, 'k> {
         settings: Settings<'k>,
         look: Look,
     ) -> Result<Self, Error> {
+        let sector_size = settings.sector_size;
         Self::open_by(medium, settings, look).map_err(|error| {
             let of_table = matches!(
                 error.cause,
@@ -47,13 +48,13 @@ impl<'m, 'k> Stick<'m, 'k> {
             if !of_table || error.kind() == ErrorKind::Io || look.table != TableChoice::Loader {
                 return error;
             }
-            match other_table(medium, settings.sector_size) {
+            match other_table(medium, sector_size) {
                 Some(other) => {
                     let error = Box::new(error);
                     Cause::OtherTable { error, other }.into()
                 }
                 None => {
-                    let table = PartitionTable::read(medium, settings.sector_size).ok();
+                    let table = PartitionTable::read(medium, sector_size).ok();
                     let installer = Installer::on(medium, table.as_ref());
                     installer.map_or(error, |found| Cause::Installer(found).into())
                 }

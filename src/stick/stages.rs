@@ -192,7 +192,7 @@ impl Differences {
     pub(super) fn between(
         volume: &Volume<'_>,
         files: &Files,
-        settings: Settings<'_>,
+        settings: &Settings<'_>,
     ) -> Result<Self, Error> {
         let limit = settings.limits.max_file();
         let mut other = Vec::new();
@@ -227,7 +227,7 @@ fn is_boot_cfg(entry: &Entry) -> bool {
 }
 
 /// The files of a volume's root directory. Directories, which other systems make, are left alone.
-pub(super) fn read_files(volume: &Volume<'_>, settings: Settings<'_>) -> Result<Files, Error> {
+pub(super) fn read_files(volume: &Volume<'_>, settings: &Settings<'_>) -> Result<Files, Error> {
     let limit = settings.limits.max_file();
     let entries = || volume.files().filter(|entry| !entry.is_directory());
     // They are held at a time.

@@ -44,7 +44,7 @@ fn cut_everywhere(profile: &str, shared: bool) {
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&base, settings).unwrap();
+    let stick = Stick::open(&base, settings.clone()).unwrap();
     let edits = [
         Edit::Kernelopt(KerneloptEdit::Append("crash=1".to_owned())),
         Edit::Conf(ConfEdit::Set {
@@ -66,7 +66,7 @@ fn cut_everywhere(profile: &str, shared: bool) {
     let mut seen = std::collections::BTreeSet::new();
     let states = cuts::each_state(&base, &set, 6, |medium, cut| {
         buffer.copy_from_slice(medium);
-        let found = new_or_old(&buffer, settings);
+        let found = new_or_old(&buffer, settings.clone());
         seen.insert(found);
         let between = switches.first() < Some(&cut.step) && Some(&cut.step) <= switches.last();
         let torn = cut.phase == Phase::Switch && cut.written.contains("torn");

@@ -335,7 +335,7 @@ fn a_sealed_bank_is_changed_with_its_recovery_key_and_python_opens_the_result() 
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&medium, settings).unwrap();
+    let stick = Stick::open(&medium, settings.clone()).unwrap();
     let devices = Devices::Named(vec!["0000:00:14.0".parse().unwrap()]);
     let edits = [Edit::Owner(OwnerEdit {
         devices,

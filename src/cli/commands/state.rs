@@ -180,11 +180,11 @@ impl Run for Import {
 /// The state in a file, opened once so that what is wrong with it is said of the file.
 fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = process::bytes(file)?;
-    let limits = session.common.limits;
+    let limits = &session.common.limits;
     let inside = |error: state::StateError| {
         Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file)
     };
-    let saved = Saved::open(&bytes, None, &limits, &session.keys).map_err(inside)?;
+    let saved = Saved::open(&bytes, None, limits, &session.keys).map_err(inside)?;
     match saved.saved_as() {
         SavedAs::State | SavedAs::Local | SavedAs::Bundle => Ok(saved.state().as_bytes().to_vec()),
         SavedAs::Encrypted => Err(Failure::usage(format!(

@@ -148,7 +148,7 @@ impl Session {
     pub fn settings(&self, sector_size: Option<u32>) -> Settings<'_> {
         Settings {
             sector_size: sector_size.or(self.common.sector_size),
-            limits: self.common.limits,
+            limits: self.common.limits.clone(),
             keys: &self.keys,
         }
     }

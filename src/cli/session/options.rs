@@ -327,13 +327,12 @@ fn recovery_key(path: &Path) -> Result<RecoveryKey, Failure> {
         .map_err(|error| Failure::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// The limits of a run, for all its threads. There is one run to a process, so the budget lives as
-/// long as that.
+/// The limits of a run, with one budget for all its threads.
 fn limits(max_unpacked: u64) -> Limits {
     let budget = Budget::new(max_unpacked.saturating_mul(HELD_AT_A_TIME));
     Limits {
         max_unpacked,
-        budget: Some(Box::leak(Box::new(budget))),
+        budget: Some(budget),
     }
 }
 

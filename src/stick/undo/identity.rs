@@ -75,9 +75,9 @@ impl Stick<'_, '_> {
 pub(super) fn differences(
     medium: &dyn ReadAt,
     undo: &Undo,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
 ) -> Vec<OtherMedium> {
-    let Ok(stick) = Stick::open(medium, settings) else {
+    let Ok(stick) = Stick::open(medium, settings.clone()) else {
         return Vec::new();
     };
     let mut differences = Vec::new();

@@ -56,7 +56,7 @@ pub(super) fn judge(
     medium: &dyn ReadAt,
     undo: &Undo,
     set: &WriteSet,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
 ) -> Result<Judged, Error> {
     let overlay = Overlay::new(medium, set);
     let done = undo.after(medium);
@@ -78,7 +78,7 @@ pub(super) fn judge(
             Err(error) => judged.note(Error::from(error).on(*number))?,
         }
     }
-    let after = match Stick::open(&overlay, settings) {
+    let after = match Stick::open(&overlay, settings.clone()) {
         Ok(after) => Some(after),
         Err(error) => {
             judged.note(error)?;
@@ -88,7 +88,7 @@ pub(super) fn judge(
     if let Some(after) = &after {
         let earlier = Earlier {
             // A change that is cut in the middle may leave no bank at all for the moment.
-            sticks: [Stick::open(medium, settings), Stick::open(&done, settings)].map(Result::ok),
+            sticks: [medium, &done as &dyn ReadAt].map(|it| Stick::open(it, settings.clone()).ok()),
             undo,
         };
         for slot in after

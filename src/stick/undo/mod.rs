@@ -82,7 +82,7 @@ pub fn plan_undo(
     settings: Settings<'_>,
     different: IfDifferent,
 ) -> Result<UndoPlan, Error> {
-    let settings = Settings {
+    let settings = &Settings {
         sector_size: Some(undo.set.sector_size()),
         ..settings
     };
@@ -124,9 +124,9 @@ pub fn plan_undo(
 fn way_of_files(
     medium: &dyn ReadAt,
     undo: &Undo,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
 ) -> Result<UndoPlan, Error> {
-    let plan = Stick::open(medium, settings)?.plan_undo_of_files(undo)?;
+    let plan = Stick::open(medium, settings.clone())?.plan_undo_of_files(undo)?;
     let mut judged = judge(medium, undo, &plan.set, settings)?;
     if judged.damage.is_empty() {
         Ok(UndoPlan::new(plan.set, judged))
@@ -153,7 +153,11 @@ struct Place {
 
 /// An undo file says itself what it may change, and where; only what the banks of this medium
 /// declare counts, and only the numbers of its table do.
-fn on_this_medium(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> Result<Undo, Error> {
+fn on_this_medium(
+    medium: &dyn ReadAt,
+    undo: &Undo,
+    settings: &Settings<'_>,
+) -> Result<Undo, Error> {
     let table = PartitionTable::read(medium, settings.sector_size)?;
     table.writable()?;
     let mut places = Vec::new();

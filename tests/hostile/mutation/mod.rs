@@ -91,8 +91,8 @@ fn try_case(image: &Image, case: u64, keys: &KeyCache, tally: &Tally) -> Result<
                 banks: BankChoice::All,
                 contents: None,
             };
-            let findings = check(&medium, settings, options);
-            let plan = Stick::open(&medium, settings).and_then(|stick| {
+            let findings = check(&medium, settings.clone(), options);
+            let plan = Stick::open(&medium, settings.clone()).and_then(|stick| {
                 let _ = stick.plan_reclaim(REQUEST);
                 stick.plan(&fix(), REQUEST)
             });
