@@ -100,11 +100,11 @@ pub enum UndoError {
         /// The first few of them.
         first: Vec<Lba>,
     },
-    /// A file that was replaced holds something that is from neither before nor after.
+    /// A file of the change holds something that is from neither before nor after.
     #[error("it holds neither the old nor the new content")]
     FileChanged,
-    /// The change replaced no file, so there is none to put back.
-    #[error("the change replaced no file")]
+    /// The change was about no file, so there is none to put back.
+    #[error("the change was about no file")]
     NoFiles,
     /// A sector could not be read.
     #[error("cannot read sector {lba}: {source}")]

@@ -62,14 +62,14 @@ pub enum Cause {
     /// The undo file, or the medium it is for.
     #[error(transparent)]
     Undo(#[from] UndoError),
-    /// What an undo of the replaced files alone would lead to.
+    /// What an undo of its files alone would lead to.
     #[error("another bank would boot then")]
     OtherBankThen,
     /// What an undo would leave is damaged.
     #[error("putting every byte back would damage the medium, so it was changed since: {0}")]
     Unsound(Box<Error>),
     /// A medium that was written to since a change, in a way that leaves no way back.
-    #[error("{bytes}; the replaced files alone cannot be put back either: {files}")]
+    #[error("{bytes}; its files alone cannot be put back either: {files}")]
     ChangedSince {
         /// Why not every byte can be put back.
         bytes: Box<Error>,

@@ -67,6 +67,7 @@ impl Stick<'_, '_> {
         for slot in &chosen {
             let left_alone = in_use_only
                 && slot.states.is_empty()
+                && !task.names(slot)
                 && matches!(&slot.bank, Ok(bank) if !task.gives_state_to(bank));
             let files = if left_alone {
                 Vec::new()

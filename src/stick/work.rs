@@ -31,6 +31,12 @@ impl Task<'_> {
         matches!(self, Task::Import(_)) && STATE_FILES.into_iter().any(loads)
     }
 
+    /// Whether a file of this bank, and not of every bank, is to be changed.
+    pub(super) fn names(self, slot: &Slot<'_>) -> bool {
+        let is_of_it = |file: &BankFile| file.partition == Some(slot.partition);
+        matches!(self, Task::Files(files) if files.iter().any(is_of_it))
+    }
+
     /// Whether a boot.cfg is among the files, as none is but where an undo puts it back.
     pub(super) fn puts_boot_cfg_back(self) -> bool {
         let is_boot_cfg = |file: &BankFile| file.name.eq_ignore_ascii_case(BOOT_CFG);

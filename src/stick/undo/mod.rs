@@ -38,7 +38,7 @@ pub struct UndoPlan {
     pub set: WriteSet,
     /// What comes back, each thing by name.
     pub things: Vec<PutBack>,
-    /// Why not every byte can be put back, where only the replaced files can: something else was
+    /// Why not every byte can be put back, where only its files can: something else was
     /// written to the medium since, and stays.
     pub files_only: Option<Error>,
     /// What would be damaged afterwards, where it was asked for all the same.
@@ -67,7 +67,7 @@ impl UndoPlan {
 }
 
 /// Plans the way back on `medium`: every byte as it was; where other things were written to it
-/// since, the replaced files as they were.
+/// since, the files of the change as they were.
 ///
 /// With [`IfDifferent::Overwrite`] the sectors are put back whatever the medium holds in them now, as long as they
 /// are within what the volumes of the banks declare as theirs to change. Volumes and states may be
@@ -120,7 +120,7 @@ pub fn plan_undo(
     }
 }
 
-/// The replaced files alone as they were, in a plan that is verified as every other is.
+/// The files of the change alone as they were, in a plan that is verified as every other is.
 fn way_of_files(
     medium: &dyn ReadAt,
     undo: &Undo,

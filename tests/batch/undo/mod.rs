@@ -3,6 +3,7 @@
 
 mod last;
 mod noted;
+mod of_files;
 mod prune;
 
 use crate::run::{Place, Run};
