@@ -354,10 +354,11 @@ fn read_member(
         value if field::is_negative(value) => Ok(0),
         _ => number(field, range),
     };
+    let kind = kind_of(raw, &name)?;
     Ok(Member {
         path: normalise(&name),
         name,
-        kind: raw.kind,
+        kind,
         // Some writers keep the file type above the permission bits.
         mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
         uid: number_from_0("uid", at::UID)?,
@@ -378,6 +379,22 @@ fn read_member(
             },
         },
     })
+}
+
+/// Before directories had a type of their own they were files whose name ends in a slash: the whole name, of
+/// which the header holds but the beginning where it is a long one.
+fn kind_of(raw: &RawMember, name: &[u8]) -> Result<MemberKind, ArchiveError> {
+    match raw.kind {
+        MemberKind::Regular if name.ends_with(b"/") && raw.size > 0 => {
+            Err(ArchiveError::SizedSpecial {
+                offset: raw.header,
+                kind: MemberKind::Directory,
+                size: raw.size as u64,
+            })
+        }
+        MemberKind::Regular if name.ends_with(b"/") => Ok(MemberKind::Directory),
+        kind => Ok(kind),
+    }
 }
 
 #[cfg(test)]

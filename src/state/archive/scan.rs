@@ -310,8 +310,6 @@ fn check_global(pax: &Pax, offset: usize) -> Result<(), ArchiveError> {
 
 fn kind_of(header: &[u8; BLOCK]) -> MemberKind {
     match header[at::TYPE] {
-        // Before directories had a type of their own they were files with a trailing slash.
-        0 | b'0' if text(&header[at::NAME]).ends_with('/') => MemberKind::Directory,
         0 | b'0' => MemberKind::Regular,
         b'1' => MemberKind::HardLink,
         b'2' => MemberKind::Symlink,

@@ -46,6 +46,33 @@ fn long_names_and_pax_records_are_read_and_kept() {
     );
 }
 
+/// The header holds the beginning of a long name, which may end in a slash where the name does not.
+#[test]
+fn what_a_member_is_goes_by_its_whole_name() {
+    let kind = |parts: &[Vec<u8>]| parse(parts).members()[0].kind;
+    for cut in 97..103 {
+        let long = format!("etc/{}/file", "d".repeat(cut - 5));
+        let start = &long[..long.len().min(100)];
+        let gnu = member("././@LongLink", b'L', format!("{long}\0").as_bytes());
+        for (before, content) in [
+            (&gnu, "full"),
+            (&gnu, ""),
+            (&pax(b'x', &[("path", &long)]), ""),
+        ] {
+            let found = kind(&[before.clone(), file(start, content.as_bytes())]);
+            assert_eq!(found, MemberKind::Regular, "{cut}");
+        }
+    }
+    let old = member(
+        "././@LongLink",
+        b'L',
+        format!("etc/{}/\0", "d".repeat(120)).as_bytes(),
+    );
+    let beginning = format!("etc/{}", "d".repeat(96));
+    assert_eq!(kind(&[old, file(&beginning, b"")]), MemberKind::Directory);
+    assert_eq!(kind(&[file("etc/old/", b"")]), MemberKind::Directory);
+}
+
 #[test]
 fn records_that_contradict_a_change_refuse_it() {
     let refused = |parts: &[Vec<u8>], edit: MemberEdit| {
