@@ -247,6 +247,20 @@ fn unknown(what: &'static str) -> EditError {
     EditError::HostUnknown { what }
 }
 
+/// The edit that takes the lines of a host with one of these names out of `etc/hosts`, loopback lines kept;
+/// `None` where it has none.
+///
+/// # Errors
+/// What [`State::content`] meets.
+pub(super) fn without_own_lines(
+    state: &State,
+    names: &[String],
+) -> Result<Option<Edit>, EditError> {
+    let hosts = state.content(HOSTS)?.unwrap_or_default();
+    let without = text::without_lines_of(hosts, names);
+    Ok(without.map(|content| put(HOSTS, content, None)))
+}
+
 fn put(path: &str, content: Vec<u8>, mode: Option<u32>) -> Edit {
     Edit::File(FileEdit::Put {
         path: path.to_owned(),

@@ -168,10 +168,10 @@ impl Inventory {
         }
         for line in String::from_utf8_lossy(cfg.raw()).lines() {
             if let Some((key, value)) = line.split_once('=')
-                && !key.trim_start().starts_with('#')
-                && !key.eq_ignore_ascii_case("kernelopt")
+                && let key = key.trim_start().to_ascii_lowercase()
+                && !key.starts_with('#')
+                && key != "kernelopt"
             {
-                let key = key.trim_start().to_ascii_lowercase();
                 self.add(ItemKind::BootCfg, &key, Guarded::of(value.trim()));
             }
         }
@@ -265,4 +265,29 @@ fn spelled(name: &[u8]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The loader passes over spaces before a key, and takes none between it and `=`.
+    #[test]
+    fn a_line_of_boot_cfg_is_one_thing_however_it_is_written() {
+        let text = "build=1\n\tKernelOpt=a=1 b\n # x=y\nkernelopt =lost\n";
+        let mut inventory = Inventory::default();
+        inventory.add_boot_cfg(&BootCfg::parse(text.as_bytes()));
+        let found: Vec<(ItemKind, &str)> = inventory
+            .items
+            .keys()
+            .map(|(kind, key)| (*kind, key.as_str()))
+            .collect();
+        let expected = [
+            (ItemKind::Kernelopt, "a"),
+            (ItemKind::Kernelopt, "b"),
+            (ItemKind::BootCfg, "build"),
+            (ItemKind::BootCfg, "kernelopt "),
+        ];
+        assert_eq!(BTreeSet::from_iter(found), BTreeSet::from(expected));
+    }
 }

@@ -6,6 +6,7 @@
 //! out is not done: `left_alone` says what that is.
 
 use super::configuration::inside;
+use super::host;
 use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID, texts_at};
 use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
 use crate::bank::Release;
@@ -325,7 +326,7 @@ fn host_name(state: &State, configuration: &Configuration) -> Result<Vec<Edit>, 
         names.extend(texts_at(row, NAME));
         edits.extend(without(row, &[NAME])?);
     }
-    edits.extend(own_line_of_hosts(state, &names)?);
+    edits.extend(host::without_own_lines(state, &names)?);
     Ok(edits)
 }
 
@@ -344,35 +345,6 @@ fn advanced_options(configuration: &Configuration) -> Result<Vec<Edit>, EditErro
         edits.extend(without(row, &paths)?);
     }
     Ok(edits)
-}
-
-/// etc/hosts without the lines that name this host, loopback lines kept.
-fn own_line_of_hosts(state: &State, names: &[String]) -> Result<Option<Edit>, EditError> {
-    const HOSTS: &str = "etc/hosts";
-    let content = state.content(HOSTS)?.unwrap_or_default();
-    let is_own = |line: &str| {
-        let mut words = line.split_whitespace();
-        let address = words.next().unwrap_or_default();
-        let is_loopback = address.starts_with("127.") || address == "::1";
-        !is_loopback
-            && !address.starts_with('#')
-            && words.any(|word| names.iter().any(|n| n == word))
-    };
-    let Ok(text) = std::str::from_utf8(content) else {
-        return Ok(None);
-    };
-    let kept: String = text
-        .split_inclusive('\n')
-        .filter(|line| !is_own(line))
-        .collect();
-    let changes = kept.len() != text.len() && !names.iter().any(String::is_empty);
-    Ok(changes.then(|| {
-        Edit::File(FileEdit::Put {
-            path: HOSTS.to_owned(),
-            content: kept.into_bytes(),
-            mode: None,
-        })
-    }))
 }
 
 #[cfg(test)]
@@ -436,6 +408,25 @@ mod tests {
         }
         let again = apply(&after, &edits, Context::default(), None).unwrap();
         assert!(again.members.is_empty());
+    }
+
+    /// The rule that `host set` follows too.
+    #[test]
+    fn a_line_of_the_hosts_file_goes_that_gives_this_host_an_address_and_no_other() {
+        let own = b"192.0.2.7\tgolden\n192.0.2.8 GOLDEN.Lab\n";
+        let others = b"192.0.2.9 nas.lab # backup of golden.lab\n\
+            192.0.2.10 golden.example.org golden # of another domain\n127.0.0.1 golden # \xe9\n";
+        let hosts = [&own[..], others].concat();
+        let files: [(&str, &[u8]); 2] = [
+            (ESX_CONF, b"/adv/Misc/HostName = \"golden.lab\"\n"),
+            ("etc/hosts", &hosts),
+        ];
+        let host = state(&files);
+        let edits = [Edit::Seal(vec![Operation::HostName])];
+        let edited = apply(&host, &edits, Context::default(), None).unwrap();
+        let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
+        let kept = after.content("etc/hosts").unwrap();
+        assert_eq!(kept, Some(others.as_slice()));
     }
 
     /// Which column holds what is a matter of the release; all bytes around it stay in each.

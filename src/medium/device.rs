@@ -227,14 +227,15 @@ impl BlockDevice {
             Some(bounce) => self.write_direct(bounce, data, offset),
             None => self.file.write_all_at(data, offset),
         }
-        .map_err(|error| self.explain("writing", offset, error))
+        .map_err(|error| self.explain("writing", Some(offset), error))
     }
 
     /// [`super::WriteAt::sync`] of a claimed disk. Sends the device a flush where the kernel
     /// believes it has a write cache ([`BlockDevice::write_cache`]); a device that does not say
     /// so gets none.
     pub(super) fn sync(&self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file).map_err(|errno| self.explain("syncing", 0, errno.into()))
+        rustix::fs::fdatasync(&self.file)
+            .map_err(|errno| self.explain("syncing", None, errno.into()))
     }
 
     /// [`super::WriteAt::read_back`] of a claimed disk: past the page cache. What is returned
@@ -248,7 +249,7 @@ impl BlockDevice {
     }
 
     /// Says of an error whether the device is still there to try again with.
-    fn explain(&self, op: &'static str, offset: u64, source: io::Error) -> io::Error {
+    fn explain(&self, op: &'static str, offset: Option<u64>, source: io::Error) -> io::Error {
         // One that is pulled out has no sectors any more: a write finds no space, a read the end.
         let has_gone = || {
             let left = size_in_bytes(&self.file).unwrap_or(0);
@@ -294,7 +295,7 @@ impl ReadAt for BlockDevice {
             Some(bounce) => self.read_direct(bounce, buf, offset),
             None => self.file.read_exact_at(buf, offset),
         }
-        .map_err(|error| self.explain("reading", offset, error))
+        .map_err(|error| self.explain("reading", Some(offset), error))
     }
 }
 

@@ -218,14 +218,14 @@ pub enum MediumError {
         now: Option<PathBuf>,
     },
     /// The device is no longer there.
-    #[error("{} disappeared while {op} at byte {offset}: {source}", path.display())]
+    #[error("{} disappeared while {op}{}: {source}", path.display(), at(*offset))]
     Vanished {
         /// Which device.
         path: PathBuf,
         /// What was being done.
         op: &'static str,
-        /// Where.
-        offset: u64,
+        /// At which byte; `None` of a sync, which is about no place.
+        offset: Option<u64>,
         /// What the kernel reported.
         source: io::Error,
     },
@@ -372,6 +372,10 @@ fn called(now: Option<&Path>) -> String {
     now.map_or(String::new(), |now| {
         format!(", which is {} now", now.display())
     })
+}
+
+fn at(offset: Option<u64>) -> String {
+    offset.map_or(String::new(), |offset| format!(" at byte {offset}"))
 }
 
 fn holders(by: &[Process]) -> String {

@@ -75,7 +75,7 @@ pub(crate) fn check_conf(expect: &Expect, state: &State) -> Result<(), Error> {
     let conf = conf.ok_or(EditError::Missing { path: ESX_CONF })?;
     let conf = EsxConf::parse(conf.to_vec())?;
     for (key, expected) in &expect.conf {
-        let found = conf.get(key);
+        let (found, expected) = (conf.get(key), expected.get_ref());
         if found != Some(expected) {
             let guarded = |value: &str| Guarded::named(key, value);
             let found = found.map(|value| format!("{:?}", guarded(value)));

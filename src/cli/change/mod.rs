@@ -227,8 +227,7 @@ impl<'s> Job<'s> {
     fn failed(&self, target: &Path, failure: &Failure) -> Report {
         let mut object = empty(target);
         failure.say(&self.session.ui, &object.target);
-        object.outcome = Outcome::Failed;
-        object.error = Some(failure.object());
+        object.fail(failure);
         Report {
             exit: failure.exit(),
             object,

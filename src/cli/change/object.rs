@@ -1,6 +1,6 @@
 //! The JSON object of every writing command. Fields are added, never renamed.
 
-use crate::cli::report::ErrorObject;
+use crate::cli::report::{ErrorObject, Failure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -36,6 +36,21 @@ pub struct Change {
     #[serde(skip)]
     #[schemars(skip)]
     pub left: usize,
+}
+
+impl Change {
+    /// Records what failed. What is known to have become of the target stays: it may have been changed all the
+    /// same, as where another file took its name right after.
+    pub fn fail(&mut self, failure: &Failure) {
+        let is_known = matches!(
+            self.outcome,
+            Outcome::Changed | Outcome::Partial | Outcome::NotStarted
+        );
+        if !is_known {
+            self.outcome = Outcome::Failed;
+        }
+        self.error = Some(failure.object());
+    }
 }
 
 /// What became of a target.

@@ -71,10 +71,7 @@ impl One<'_> {
                 object.error = Some(failure.object());
                 return failure.exit();
             }
-            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
-                object.outcome = Outcome::Failed;
-            }
-            object.error = Some(failure.object());
+            object.fail(&failure);
             failure.exit()
         });
         Report { exit, object }

@@ -194,7 +194,7 @@ impl From<&MediumError> for Failure {
         let mut failure = Failure::new(error.kind(), error.to_string());
         failure.hint = medium_hint(error);
         if let MediumError::Vanished { offset, .. } = error {
-            failure.offset = Some(*offset);
+            failure.offset = *offset;
         }
         failure
     }

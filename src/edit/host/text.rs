@@ -8,49 +8,115 @@ use std::collections::HashMap;
 /// old name change, whole or without the domain. Other names, spaces and comments stay.
 pub(super) fn renamed(hosts: &[u8], old: &str, whole: &str, short: &str) -> Option<Vec<u8>> {
     let lines = hosts.split_inclusive(|byte| *byte == b'\n');
-    let lines = lines.map(|line| line_renamed(line, old, whole, short));
+    let lines = lines.map(|line| line_renamed(line, &HostName::of(old), whole, short));
     changed(hosts, lines.collect::<Vec<_>>().concat())
 }
 
-fn line_renamed(line: &[u8], old: &str, whole: &str, short: &str) -> Vec<u8> {
-    let comment = line.iter().position(|byte| *byte == b'#');
-    let (fields, comment) = line
-        .split_at_checked(comment.unwrap_or(line.len()))
-        .unwrap_or((line, b""));
-    let mut words = words(fields);
-    let address = words.next().unwrap_or_default();
-    let names: Vec<&[u8]> = words.collect();
-    let old_short = old.split('.').next().unwrap_or_default();
-    let in_a_domain = |name: &[u8]| {
+/// `etc/hosts` without the lines that name a host called one of `names`; loopback lines and comments stay.
+pub(super) fn without_lines_of(hosts: &[u8], names: &[String]) -> Option<Vec<u8>> {
+    let lines = hosts.split_inclusive(|byte| *byte == b'\n');
+    let is_of_it = |line: &&[u8]| {
+        let line = HostsLine::parse(line);
+        let mut names = names.iter().filter(|name| !name.is_empty());
+        names.any(|name| line.is_of(&HostName::of(name)))
+    };
+    let kept = lines.filter(|line| !is_of_it(line));
+    changed(hosts, kept.collect::<Vec<_>>().concat())
+}
+
+/// What a host is called, with its domain or without.
+struct HostName<'n> {
+    known: &'n str,
+    short: &'n str,
+}
+
+impl<'n> HostName<'n> {
+    fn of(known: &'n str) -> Self {
+        HostName {
+            known,
+            short: known.split('.').next().unwrap_or_default(),
+        }
+    }
+
+    fn has_domain(&self) -> bool {
+        self.known.len() > self.short.len()
+    }
+
+    /// Whether `name` is it in some domain.
+    fn is_in_a_domain(&self, name: &[u8]) -> bool {
         let mut labels = name.splitn(2, |byte| *byte == b'.');
         let label = labels.next().filter(|_| labels.next().is_some());
-        label.is_some_and(|label| label.eq_ignore_ascii_case(old_short.as_bytes()))
-    };
-    // Of a host whose domain was not known the line may know it.
-    let is_whole = |name: &[u8]| {
-        if old.contains('.') {
-            name.eq_ignore_ascii_case(old.as_bytes())
+        label.is_some_and(|label| label.eq_ignore_ascii_case(self.short.as_bytes()))
+    }
+
+    /// Whether `name` is it as a whole. Of a host whose domain is not known, a line may know it.
+    fn is_whole(&self, name: &[u8]) -> bool {
+        if self.has_domain() {
+            name.eq_ignore_ascii_case(self.known.as_bytes())
         } else {
-            in_a_domain(name)
+            self.is_in_a_domain(name)
         }
-    };
-    let is_short = |name: &[u8]| name.eq_ignore_ascii_case(old_short.as_bytes());
-    let has_whole = names.iter().any(|name| is_whole(name));
-    let has_short = names.iter().any(|name| is_short(name));
-    // With another domain it is another host's, and so may be one whose domain was not known.
-    let is_own = if old.contains('.') {
-        has_whole || (has_short && !names.iter().any(|name| in_a_domain(name)))
-    } else {
-        has_short
-    };
-    let is_loopback = address.starts_with(b"127.") || address == b"::1";
-    if !is_own || is_loopback {
+    }
+
+    fn is_short(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.short.as_bytes())
+    }
+}
+
+/// A line of `etc/hosts`.
+struct HostsLine<'l> {
+    /// Up to its comment.
+    fields: &'l [u8],
+    comment: &'l [u8],
+    address: &'l [u8],
+    names: Vec<&'l [u8]>,
+}
+
+impl<'l> HostsLine<'l> {
+    fn parse(line: &'l [u8]) -> Self {
+        let comment = line.iter().position(|byte| *byte == b'#');
+        let (fields, comment) = line
+            .split_at_checked(comment.unwrap_or(line.len()))
+            .unwrap_or((line, b""));
+        let mut words = words(fields);
+        HostsLine {
+            fields,
+            comment,
+            address: words.next().unwrap_or_default(),
+            names: words.collect(),
+        }
+    }
+
+    fn has(&self, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        self.names.iter().any(|name| is_it(name))
+    }
+
+    /// Whether it gives an address to this host, other than that of the loopback. With another domain it is
+    /// another host's, and so may be one whose domain is not known.
+    fn is_of(&self, host: &HostName<'_>) -> bool {
+        let is_loopback = self.address.starts_with(b"127.") || self.address == b"::1";
+        let has_short = self.has(|name| host.is_short(name));
+        let is_named = if host.has_domain() {
+            let in_other_domain = self.has(|name| host.is_in_a_domain(name));
+            self.has(|name| host.is_whole(name)) || (has_short && !in_other_domain)
+        } else {
+            has_short
+        };
+        is_named && !is_loopback
+    }
+}
+
+fn line_renamed(line: &[u8], old: &HostName<'_>, whole: &str, short: &str) -> Vec<u8> {
+    let parsed = HostsLine::parse(line);
+    if !parsed.is_of(old) {
         return line.to_owned();
     }
+    let has_whole = parsed.has(|name| old.is_whole(name));
     // A name that stood alone, and now has a domain, is found with it and without.
-    let stands_for_both = !has_whole && !old.contains('.') && whole != short;
+    let stands_for_both = !has_whole && !old.has_domain() && whole != short;
     let mut is_address = true;
-    let pieces = fields
+    let pieces = parsed
+        .fields
         .split_inclusive(u8::is_ascii_whitespace)
         .map(|piece| {
             let name = piece.trim_ascii_end();
@@ -59,18 +125,18 @@ fn line_renamed(line: &[u8], old: &str, whole: &str, short: &str) -> Vec<u8> {
             match name {
                 b"" => piece.to_owned(),
                 _ if std::mem::take(&mut is_address) => piece.to_owned(),
-                name if is_whole(name) => named(whole.to_owned()),
-                name if is_short(name) && stands_for_both => named(format!("{whole} {short}")),
+                name if old.is_whole(name) => named(whole.to_owned()),
+                name if old.is_short(name) && stands_for_both => named(format!("{whole} {short}")),
                 // Without a domain both are one name, and the end of the line is all that stays of the second.
-                name if is_short(name) && has_whole && whole == short => {
+                name if old.is_short(name) && has_whole && whole == short => {
                     let end = space.iter().filter(|byte| matches!(byte, b'\r' | b'\n'));
                     end.copied().collect()
                 }
-                name if is_short(name) => named(short.to_owned()),
+                name if old.is_short(name) => named(short.to_owned()),
                 _ => piece.to_owned(),
             }
         });
-    let pieces = pieces.chain(std::iter::once(comment.to_owned()));
+    let pieces = pieces.chain(std::iter::once(parsed.comment.to_owned()));
     pieces.collect::<Vec<_>>().concat()
 }
 

@@ -47,9 +47,6 @@ impl PlanFile {
         &mut self,
         mut visit: impl FnMut(&mut String, Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for value in self.expect.conf.values_mut() {
-            visit(value, 0..0)?;
-        }
         for row in &mut self.store.set {
             let span = row.span();
             let row = row.get_mut();
@@ -72,6 +69,7 @@ impl PlanFile {
         let options = &mut self.kernelopt;
         let host = &mut self.host;
         let values = devices
+            .chain(self.expect.conf.values_mut())
             .chain(self.conf.set.values_mut())
             .chain(options.append.iter_mut().chain(&mut options.delete))
             .chain(host.name.iter_mut().chain(&mut host.domain))
@@ -124,7 +122,8 @@ pub struct Expect {
     pub bank: Option<u32>,
     /// Values of esx.conf keys.
     #[serde(default)]
-    pub conf: BTreeMap<String, String>,
+    #[cfg_attr(feature = "cli", schemars(with = "BTreeMap<String, String>"))]
+    pub conf: BTreeMap<String, Spanned<String>>,
 }
 
 /// A device and its owner.

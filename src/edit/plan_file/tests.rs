@@ -64,7 +64,7 @@ fn a_plan_with_one_of_everything_becomes_edits_filled_in() {
     let (expect, edits) = plan.fill(&row(), &files).unwrap();
     assert_eq!(expect.build.as_deref(), Some("6.7.0"));
     assert_eq!(expect.bank, Some(5));
-    assert_eq!(expect.conf["/system/uuid"], "5fb27665");
+    assert_eq!(expect.conf["/system/uuid"].get_ref(), "5fb27665");
     let key = |parts: [&str; 4]| RowKey::new(parts[0], parts[1], parts[2], parts[3]);
     let expected = vec![
         Edit::Owner(OwnerEdit {
@@ -228,6 +228,11 @@ fn what_only_the_filled_in_value_shows_is_said_with_its_line_too() {
             "[[device]]\naddress = \"0000:00:1a.7\"\nowner = \"vmkernel\"\n[[device]]\naddress = \"00:1a.7\"\nowner = \"passthru\"\n",
             (5, 11),
             "another entry gives",
+        ),
+        (
+            "[expect]\nbank = 5\n[expect.conf]\n\"/a\" = \"{other}\"\n",
+            (4, 8),
+            "with a column `other`",
         ),
     ];
     for (text, (line, column), message) in cases {

@@ -91,11 +91,23 @@ fn an_error_of_a_device_that_has_gone_says_so() {
     let io = || io::Error::from(Errno::IO);
     let gone = |error: &io::Error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        matches!(inner, Some(MediumError::Vanished { offset: 512, .. }))
+        matches!(
+            inner,
+            Some(MediumError::Vanished {
+                offset: Some(512),
+                ..
+            })
+        )
     };
-    assert!(!gone(&device.explain("reading", 512, io())));
-    assert!(gone(&device.explain("reading", 512, Errno::NODEV.into())));
+    assert!(!gone(&device.explain("reading", Some(512), io())));
+    assert!(gone(&device.explain(
+        "reading",
+        Some(512),
+        Errno::NODEV.into()
+    )));
     // The same machine with the device pulled out of it.
     device.host = Host::new(dir.path());
-    assert!(gone(&device.explain("writing", 512, io())));
+    assert!(gone(&device.explain("writing", Some(512), io())));
+    let synced = device.explain("syncing", None, io()).to_string();
+    assert!(synced.contains("disappeared while syncing: "), "{synced}");
 }

@@ -141,13 +141,13 @@ impl Export {
     pub(in crate::medium) fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         check_range(offset, data.len(), self.size)?;
         let written = self.connection().write(data, offset);
-        written.map_err(|error| self.explain("writing", offset, error))
+        written.map_err(|error| self.explain("writing", Some(offset), error))
     }
 
     /// [`crate::medium::WriteAt::sync`] of a claimed export: `NBD_CMD_FLUSH`.
     pub(in crate::medium) fn sync(&self) -> io::Result<()> {
         let flushed = self.connection().flush();
-        flushed.map_err(|error| self.explain("syncing", 0, error))
+        flushed.map_err(|error| self.explain("syncing", None, error))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection<File>> {
@@ -156,7 +156,7 @@ impl Export {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn explain(&self, op: &'static str, offset: u64, error: NbdError) -> io::Error {
+    fn explain(&self, op: &'static str, offset: Option<u64>, error: NbdError) -> io::Error {
         match error {
             NbdError::Request(error) => error,
             error @ NbdError::Lost(_) => io::Error::other(MediumError::Vanished {
@@ -178,7 +178,7 @@ impl ReadAt for Export {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(offset, buf.len(), self.size)?;
         let read = self.connection().read(buf, offset);
-        read.map_err(|error| self.explain("reading", offset, error))
+        read.map_err(|error| self.explain("reading", Some(offset), error))
     }
 }
 

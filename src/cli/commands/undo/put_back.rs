@@ -41,10 +41,7 @@ pub fn each(
         };
         let exit = result.unwrap_or_else(|failure| {
             failure.say(&session.ui, &object.target);
-            if !matches!(object.outcome, Outcome::Partial | Outcome::NotStarted) {
-                object.outcome = Outcome::Failed;
-            }
-            object.error = Some(failure.object());
+            object.fail(&failure);
             failed.push(medium.to_owned());
             failure.exit()
         });
