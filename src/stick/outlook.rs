@@ -14,8 +14,9 @@ pub struct Outlook {
     /// Devices that the configuration of that bank passes through; `None` where that cannot be
     /// told.
     pub passed_through: Option<usize>,
-    /// Whether that bank loads a state; where it loads none the host starts with default settings.
-    pub loads_state: bool,
+    /// Whether that bank loads a state that is not empty; where it loads none the host starts with default
+    /// settings.
+    pub has_settings: bool,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
 }
@@ -131,16 +132,16 @@ impl Stick<'_, '_> {
         let slot = self.slot_of(&boot);
         Outlook {
             passed_through: slot.and_then(|slot| self.passed_through(slot).ok().flatten()),
-            loads_state: self.loads_state(&boot),
+            has_settings: self.has_settings(&boot),
             cure: self.cure(&boot),
             boot,
         }
     }
 
-    /// Whether the bank of this boot loads a state.
-    pub(super) fn loads_state(&self, boot: &NextBoot) -> bool {
-        let slot = self.slot_of(boot);
-        slot.is_some_and(|slot| slot.states.iter().any(|file| file.listed))
+    /// Whether the bank of this boot loads a state that is not empty.
+    pub(super) fn has_settings(&self, boot: &NextBoot) -> bool {
+        let filled = self.slot_of(boot).and_then(|slot| self.filled_state(slot));
+        filled.is_some_and(|file| file.listed)
     }
 
     fn slot_of(&self, boot: &NextBoot) -> Option<&Slot<'_>> {

@@ -230,7 +230,7 @@ impl Stick<'_, '_> {
         banks: &[BankPlan],
         after: &Outlook,
     ) -> Option<Harm> {
-        let is_whole = after.boot.boots() && after.loads_state;
+        let is_whole = after.boot.boots() && after.has_settings;
         if set.is_empty() || is_whole {
             return None;
         }
@@ -238,7 +238,7 @@ impl Stick<'_, '_> {
         let now = self.next_boot_reading(&is_changed);
         match (now.boots(), after.boot.boots()) {
             (true, false) => Some(Harm::NoLongerStarts),
-            (true, true) if self.loads_state(&now) => Some(Harm::DefaultSettings),
+            (true, true) if self.has_settings(&now) => Some(Harm::DefaultSettings),
             _ => None,
         }
     }

@@ -208,7 +208,7 @@ impl<'k> SavedState<'k> {
             passed_through: Configuration::open_for(after, release.as_ref())
                 .ok()
                 .and_then(|configuration| configuration.passed_through_count().ok()?),
-            loads_state: true,
+            has_settings: true,
             cure: None,
         };
         Ok(Plan {

@@ -100,28 +100,34 @@ fn a_bank_is_used_whose_boot_cfg_is_put_right_by_that() {
 /// A change that makes the host start with default settings is asked about, whatever leads to it.
 #[test]
 fn nobody_loses_the_settings_unasked() {
+    let as_it_is = |_: &Stick| {};
     let without_state = |stick: &Stick| {
         stick.change(6, "boot.cfg", |content| {
             let text = String::from_utf8(std::mem::take(content)).unwrap();
             *content = text.replace(" --- state.tgz", "").into_bytes();
         });
     };
-    let ways: [(&[&str], bool); 4] = [
-        (&["bootcfg", "set", "STICK", "modules", "k.b00"], false),
-        (&["bank", "use", "6", "STICK"], true),
-        (&["bank", "copy", "6", "5", "STICK"], true),
+    let with_an_empty_one = |stick: &Stick| {
+        let ran = stick.run(&["state", "reset", "6", "STICK"]);
+        assert_eq!(ran.code, 0, "{}", ran.all());
+    };
+    let ways: [(&[&str], &dyn Fn(&Stick)); 7] = [
+        (&["bootcfg", "set", "STICK", "modules", "k.b00"], &as_it_is),
+        (&["bank", "use", "6", "STICK"], &without_state),
+        (&["bank", "copy", "6", "5", "STICK"], &without_state),
         (
             &[
                 "bootcfg", "set", "--bank", "next", "STICK", "modules", "k.b00",
             ],
-            false,
+            &as_it_is,
         ),
+        (&["bank", "use", "6", "STICK"], &with_an_empty_one),
+        (&["bank", "copy", "6", "5", "STICK"], &with_an_empty_one),
+        (&["state", "copy", "6", "5", "STICK"], &with_an_empty_one),
     ];
-    for (way, other_lists_none) in ways {
+    for (way, prepare) in ways {
         let stick = Stick::new(GPT);
-        if other_lists_none {
-            without_state(&stick);
-        }
+        prepare(&stick);
         let before = stick.bytes();
         let ran = stick.run(way);
         assert_eq!(ran.code, 2, "{way:?}: {}", ran.all());
@@ -131,6 +137,17 @@ fn nobody_loses_the_settings_unasked() {
         let meant = stick.run(&[way, &["-y"]].concat());
         assert_eq!(meant.code, 0, "{way:?}: {}", meant.all());
     }
+}
+
+/// That is what `state reset` is for: it is said, and not asked about.
+#[test]
+fn a_state_that_is_reset_is_said_to_be_gone() {
+    let stick = Stick::new(GPT);
+    let ran = stick.run(&["state", "reset", "5", "STICK"]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let said =
+        "Bank 5 boots next and holds no saved settings: the host starts with default settings.";
+    assert!(ran.all().contains(said), "{}", ran.all());
 }
 
 /// Of a volume that nothing can be changed in no command says that a change would help.

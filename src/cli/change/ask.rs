@@ -86,9 +86,7 @@ impl One<'_> {
     /// What a change costs the host; `None` where it costs nothing, or what it was insisted on.
     fn harm_in_words(&self, plan: &Plan) -> Option<String> {
         let mut harms = plan.harms();
-        if self.work.insists_on_a_broken_bank() {
-            harms.remove(&Harm::NoLongerStarts);
-        }
+        harms.retain(|harm, _| !self.work.insists_on(*harm));
         let texts = harms.iter().map(|(harm, names)| match harm {
             Harm::NoLongerStarts => no_start_in_words(&plan.outlook.boot),
             Harm::DefaultSettings => defaults_in_words(&plan.outlook.boot),
@@ -172,7 +170,7 @@ fn defaults_in_words(boot: &NextBoot) -> String {
         .partition()
         .map_or(String::new(), |number| format!(" {number}"));
     format!(
-        "the host starts with its settings now, and will start with default settings after this change: bank{bank} loads no state"
+        "the host starts with its settings now, and will start with default settings after this change: bank{bank} holds none"
     )
 }
 

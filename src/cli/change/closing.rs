@@ -42,6 +42,13 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
 
 /// The next boot in words, with what is passed through then.
 pub fn of_outlook(outlook: &Outlook, target: &Path) -> String {
+    if let NextBoot::Boots { partition } = outlook.boot
+        && !outlook.has_settings
+    {
+        return format!(
+            "Bank {partition} boots next and holds no saved settings: the host starts with default settings."
+        );
+    }
     next_boot(
         &outlook.boot,
         outlook.passed_through,

@@ -1,7 +1,7 @@
 //! What a writing command is to do to a target.
 
-use crate::edit::Edit;
 use crate::edit::plan_file::Expect;
+use crate::edit::{Edit, Harm};
 use crate::stick::{BankFile, IfBroken};
 
 /// What is to be done to a target.
@@ -70,15 +70,15 @@ impl Work {
         matches!(self, Work::Edits { edits, .. } if edits.iter().any(Edit::gives_all_back))
     }
 
-    /// Whether it was insisted on that the medium need not boot.
-    pub(super) fn insists_on_a_broken_bank(&self) -> bool {
-        matches!(
-            self,
-            Work::UseBank {
-                broken: IfBroken::Use,
-                ..
+    /// Whether this harm is what was asked for.
+    pub(super) fn insists_on(&self, harm: Harm) -> bool {
+        match self {
+            Work::UseBank { broken, .. } => {
+                harm == Harm::NoLongerStarts && *broken == IfBroken::Use
             }
-        )
+            Work::ResetState { .. } => harm == Harm::DefaultSettings,
+            _ => false,
+        }
     }
 
     /// Changes the configuration, whatever it is.
