@@ -149,9 +149,7 @@ impl Host {
     ///
     /// Where all of them are ordinary files that nobody has alone, and of which nobody has locked bytes,
     /// the open files of all processes are not looked through: who else has a lock is in
-    /// `/proc/locks`. To find that out each is opened and closed, which the kernel takes for a reason
-    /// to drop the `fcntl(2)` locks that this process has on it: nothing of `files` may be claimed
-    /// yet.
+    /// `/proc/locks`.
     pub fn note_open_files(&mut self, files: &[PathBuf]) {
         let noted = if files.iter().any(|file| may_be_in_use(file)) {
             self.open_files_where(|path| {
@@ -229,19 +227,46 @@ pub(crate) fn byte_lock_on(file: &File, which: ByteLock, bytes: Range<u64>) -> O
         ByteLock::Any => libc::F_WRLCK,
         ByteLock::Exclusive => libc::F_RDLCK,
     };
-    let number = |value: c_int| c_short::try_from(value).unwrap_or_default();
-    let mut lock = libc::flock {
-        l_type: number(against),
-        l_whence: number(libc::SEEK_SET),
+    let mut lock = byte_lock(against, bytes);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+    let shared = lock.l_type == short(libc::F_RDLCK);
+    (lock.l_type != short(libc::F_UNLCK)).then_some(FoundLock {
+        is_a_readers: shared && lock.l_start == 0 && lock.l_len == 0,
+    })
+}
+
+/// Takes the exclusive `fcntl(2)` lock on all bytes of a file. It belongs to this open file, as QEMU's do, so that
+/// another one of this process, opened and closed, does not take it away.
+///
+/// # Errors
+/// `EAGAIN` or `EACCES` where somebody has a lock on any of them.
+pub(crate) fn take_byte_lock(file: &File) -> nix::Result<()> {
+    let lock = byte_lock(libc::F_WRLCK, 0..0);
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
+}
+
+/// Lets go what [`take_byte_lock`] took.
+///
+/// # Errors
+/// What the file system reported.
+pub(crate) fn drop_byte_lock(file: &File) -> nix::Result<()> {
+    let lock = byte_lock(libc::F_UNLCK, 0..0);
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
+}
+
+/// A lock of this kind on these bytes, on all where the range is empty.
+fn byte_lock(kind: c_int, bytes: Range<u64>) -> libc::flock {
+    libc::flock {
+        l_type: short(kind),
+        l_whence: short(libc::SEEK_SET),
         l_start: i64::try_from(bytes.start).unwrap_or(i64::MAX),
         l_len: i64::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(0),
         l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-    let shared = lock.l_type == number(libc::F_RDLCK);
-    (lock.l_type != number(libc::F_UNLCK)).then_some(FoundLock {
-        is_a_readers: shared && lock.l_start == 0 && lock.l_len == 0,
-    })
+    }
+}
+
+fn short(value: c_int) -> c_short {
+    c_short::try_from(value).unwrap_or_default()
 }
 
 /// A process and what of interest it has open.

@@ -18,7 +18,7 @@ mod uses;
 
 pub use arrivals::Arrivals;
 pub use disks::{BY_ID, Bus, Disk, Partition, WriteCache};
-pub(crate) use locks::{ByteLock, byte_lock_on};
+pub(crate) use locks::{ByteLock, byte_lock_on, drop_byte_lock, take_byte_lock};
 pub use locks::{FileLock, LockClass, Process};
 pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};
 pub use mounts::Mount;

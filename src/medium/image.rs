@@ -14,7 +14,8 @@
 use super::node::Node;
 use super::{Access, Identity, MediumError, ReadAt, check_range, room_for};
 use crate::host::{
-    ByteLock, FileLock, LockClass, Process, ask_again_while, byte_lock_on, seen_twice,
+    ByteLock, FileLock, LockClass, Process, ask_again_while, byte_lock_on, drop_byte_lock,
+    seen_twice, take_byte_lock,
 };
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FlockOperation};
@@ -40,8 +41,7 @@ pub struct ImageFile {
 impl ImageFile {
     /// Opens an image to be changed and claims it until this value is dropped: no other run of
     /// this program, no QEMU and no loop device has it. Of these only a loop device, which asks
-    /// for no lock, can still be set up on it. The lock that keeps QEMU out is lost earlier where
-    /// this process opens and closes the file a second time: the kernel has it so.
+    /// for no lock, can still be set up on it.
     pub(super) fn open_write(node: &Node<'_>) -> Result<Self, MediumError> {
         let file = node.open_file(Access::Write)?;
         refuse_attached(node)?;
@@ -167,8 +167,8 @@ fn check_size(file: &File, path: &Path, was: u64) -> io::Result<()> {
 /// Takes the shared lock of a reader. Where the file system has no locks there is nothing to
 /// take.
 pub(super) fn lock_shared(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    let of_a_writer = byte_lock_on(file, ByteLock::Exclusive, 0..0).is_some();
-    if of_a_writer
+    let of_a_writer = || byte_lock_on(file, ByteLock::Exclusive, 0..0).is_some();
+    if ask_again_while(|locked| *locked, of_a_writer)
         || QEMU_BYTES_AGAINST_READERS
             .into_iter()
             .any(|byte| qemu_has(node, file, byte))
@@ -203,7 +203,7 @@ pub(super) fn claim(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
     let exclusive = FlockOperation::NonBlockingLockExclusive;
     let first = rustix::fs::flock(file, exclusive);
     if first == Err(Errno::WOULDBLOCK) && may_make_byte_locks_of_flock(file) {
-        rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock).map_err(failed)?;
+        drop_byte_lock(file).map_err(|errno| node.io_error("lock", errno.into()))?;
     }
     first
         .or_else(|_| lock_whole(file, exclusive))
@@ -229,12 +229,14 @@ pub(super) fn lock_whole(file: &File, lock: FlockOperation) -> Result<(), Errno>
 
 /// Takes the byte-range lock that conflicts with any of QEMU's.
 pub(super) fn lock_bytes(node: &Node<'_>, file: &File) -> Result<(), MediumError> {
-    let record = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+    let is_refused =
+        |lock: &nix::Result<()>| matches!(lock, Err(nix::Error::EAGAIN | nix::Error::EACCES));
+    let lock = ask_again_while(is_refused, || take_byte_lock(file));
     // Any other error: a file system without such locks, where nobody else has one.
-    match record {
-        Err(Errno::AGAIN | Errno::ACCESS) => Err(locked(node, LockClass::OpenFile)),
-        _ => Ok(()),
+    if is_refused(&lock) {
+        return Err(locked(node, LockClass::OpenFile));
     }
+    Ok(())
 }
 
 fn refuse_attached(node: &Node<'_>) -> Result<(), MediumError> {
@@ -261,9 +263,13 @@ fn locks_on(node: &Node<'_>) -> Vec<FileLock> {
 /// lock; for the others everybody who has the file open is named.
 pub(super) fn locked(node: &Node<'_>, class: LockClass) -> MediumError {
     let host = node.host();
-    let of_class =
-        |lock: &FileLock| (lock.class == LockClass::Flock) == (class == LockClass::Flock);
-    let locks = locks_on(node).into_iter().filter(of_class);
+    // Another run of this program has locked the bytes too, and the whole file alone: that lock tells who.
+    let may_be_it = |lock: &FileLock| match (lock.class, class) {
+        (LockClass::Flock, LockClass::Flock) => true,
+        (LockClass::Flock, _) => lock.exclusive,
+        (_, class) => class != LockClass::Flock,
+    };
+    let locks = locks_on(node).into_iter().filter(may_be_it);
     let pids: std::collections::BTreeSet<u32> = locks.filter_map(|lock| lock.pid).collect();
     let mut by: Vec<Process> = pids.into_iter().map(|pid| host.process(pid)).collect();
     if by.is_empty()

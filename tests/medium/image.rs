@@ -222,6 +222,9 @@ fn the_byte_locks_of_a_reading_qemu_keep_out_writers_only() {
 fn a_claimed_image_is_refused_to_whoever_asks_as_qemu_does() {
     let (_dir, path, _) = image();
     let _claim = open_write(&path).unwrap();
+    // What this process opens and closes besides takes nothing from the claim.
+    assert!(open_write(&path).is_err());
+    fs::read(&path).unwrap();
     let script = "import sys, os, fcntl, struct\n\
                   f = os.open(sys.argv[1], os.O_RDWR)\n\
                   lock = struct.pack('hhqqi', fcntl.F_WRLCK, 0, 101, 1, 0)\n\
