@@ -38,7 +38,7 @@ fn settings(keys: &KeyCache) -> Settings<'_> {
 /// What `info` does: the table, the banks, each state opened and its devices counted.
 fn look(medium: &dyn ReadAt, keys: &KeyCache) -> usize {
     let cached = CachedReads::new(medium);
-    let stick = Stick::open(&cached, settings(keys)).unwrap();
+    let stick = Stick::open(&cached, &settings(keys)).unwrap();
     let mut devices = 0;
     for slot in stick.slots() {
         for file in &slot.states {
@@ -53,7 +53,7 @@ fn look(medium: &dyn ReadAt, keys: &KeyCache) -> usize {
 /// What `fix` does: a verified plan, and its way onto the medium.
 fn fix(medium: &Memory, keys: &KeyCache) -> u64 {
     let cached = CachedReads::new(medium);
-    let stick = Stick::open(&cached, settings(keys)).unwrap();
+    let stick = Stick::open(&cached, &settings(keys)).unwrap();
     let edit = Edit::Owner(OwnerEdit {
         devices: Devices::PassedThrough,
         owner: Owner::Vmkernel,
@@ -99,7 +99,7 @@ fn encrypted(c: &mut Criterion) {
 /// encryption.info of the bank that boots next.
 fn key_store(image: &[u8]) -> EncryptionInfo {
     let keys = KeyCache::new();
-    let stick = Stick::open(&image, settings(&keys)).unwrap();
+    let stick = Stick::open(&image, &settings(&keys)).unwrap();
     let slot = stick.boots_next().unwrap();
     let state = stick.open_state(slot, &slot.states[0]).unwrap();
     let info = state.outer_content("encryption.info").unwrap().unwrap();

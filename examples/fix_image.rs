@@ -7,13 +7,12 @@ use bootbank::commit;
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::host::Host;
-use bootbank::medium::{CachedReads, ClaimedTarget};
+use bootbank::medium::{CachedReads, ClaimedTarget, OutputFile};
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
 use std::error::Error;
-use std::fs::File;
-use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&medium, settings)?;
+    let stick = Stick::open(&medium, &settings)?;
     let edit = Edit::Owner(OwnerEdit {
         devices: Devices::PassedThrough,
         owner: Owner::Vmkernel,
@@ -54,9 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let undo = stick.undo_of(&plan, Default::default());
-    let mut file = File::create_new(&undo_path)?;
-    file.write_all(&undo.to_bytes()?)?;
-    file.sync_all()?;
+    // It holds the old configuration, which is nobody else's business, and is on the disk with its name
+    // before the first write.
+    let mut file = OutputFile::create(Path::new(&undo_path), false, 0o600)?;
+    file.fill_from_reader(&mut undo.to_bytes()?.as_slice(), &mut |_| {
+        ControlFlow::Continue(())
+    })?;
+    file.publish()?;
 
     let done = commit::run(&target, &plan.set, &|| false)?;
     println!("{} bytes written", done.bytes_written);

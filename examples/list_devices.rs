@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&medium, settings)?;
+    let stick = Stick::open(&medium, &settings)?;
 
     for slot in stick.slots() {
         for file in &slot.states {

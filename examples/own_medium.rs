@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&medium, settings)?;
+    let stick = Stick::open(&medium, &settings)?;
     match stick.boots_next() {
         Some(bank) => println!("partition {} boots next", bank.partition),
         None => println!("no bank boots"),

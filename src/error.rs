@@ -9,8 +9,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Declined for safety: in use, sealed, no room, undo file does not match.
-    /// The medium is sound and nothing was written.
+    /// Declined for safety: in use, sealed, no room, undo file does not match. Nothing was written, but
+    /// where a commit was stopped by its caller: each bank is old then, and clusters may be left over.
     Refused,
     /// The bytes contradict the format; nothing was written.
     Damaged,

@@ -42,7 +42,7 @@
 //!
 //! let keys = KeyCache::new();
 //! let settings = Settings { sector_size: None, limits: Limits::default(), keys: &keys };
-//! let stick = Stick::open(&medium, settings)?;
+//! let stick = Stick::open(&medium, &settings)?;
 //! assert_eq!(stick.boots_next().map(|bank| bank.partition), Some(5));
 //!
 //! let edit = Edit::Owner(OwnerEdit { devices: Devices::PassedThrough, owner: Owner::Vmkernel });
@@ -63,7 +63,7 @@
 //! let done = commit::run(&medium, &plan.set, &|| false)?;
 //! assert!(done.unfinished.is_none());
 //!
-//! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, settings, IfDifferent::Refuse)?;
+//! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, &settings, IfDifferent::Refuse)?;
 //! commit::run(&medium, &back.set, &|| false)?;
 //! # let mut before = Vec::new();
 //! # let packed = std::fs::File::open("testimages/esxi67-fresh.img.gz")?;

@@ -67,6 +67,7 @@ impl FileUndo {
 
 /// A change, and how the medium looks beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangeState {
     /// The medium is as it was before the change: its files are, or every sector.
     pub is_undone: bool,

@@ -91,6 +91,7 @@ pub struct NewerState<'b> {
 
 /// What tells which of two states is newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ToldBy {
     /// How often the host had saved its configuration, in the newer one and in the older.
     Saves {

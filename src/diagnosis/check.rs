@@ -26,7 +26,7 @@ pub struct CheckOptions<'c> {
 /// writes nothing.
 pub fn check(
     medium: &dyn ReadAt,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
     options: CheckOptions<'_>,
 ) -> Vec<Finding> {
     check_by(medium, settings, options, TableChoice::Loader)
@@ -35,7 +35,7 @@ pub fn check(
 /// The same by a table that ESXi's loader may not use.
 pub fn check_by(
     medium: &dyn ReadAt,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
     options: CheckOptions<'_>,
     table: TableChoice,
 ) -> Vec<Finding> {
@@ -137,7 +137,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
 pub fn check_state_file(
     bytes: &[u8],
     key_store: Option<&[u8]>,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     match SavedState::open(bytes, key_store, settings, Look::default()) {

@@ -84,7 +84,7 @@ pub struct Comparison {
 /// let settings = Settings { sector_size: None, limits: Limits::default(), keys: &keys };
 /// let side = |name: &str| -> Result<Side, Box<dyn Error>> {
 ///     let medium = Memory::new(image(name)?);
-///     let opened = Opened::Medium(Stick::open(&medium, settings)?);
+///     let opened = Opened::Medium(Stick::open(&medium, &settings)?);
 ///     Ok(Side::of(&opened, BankChoice::All, Scope::Banks)?)
 /// };
 /// let found = compare(side("esxi67-fresh")?, side("esxi67-usb-passthru")?);
@@ -277,7 +277,7 @@ mod tests {
             ..Look::default()
         };
         look(&Opened::Medium(
-            Stick::open_to_look(image, settings, how).unwrap(),
+            Stick::open_to_look(image, &settings, how).unwrap(),
         ))
     }
 

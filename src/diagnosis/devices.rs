@@ -9,6 +9,7 @@ use crate::target::Opened;
 
 /// The devices of one bank, or of a state file.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BankDevices {
     /// Number of its partition; `None` for a state file.
     pub partition: Option<u32>,

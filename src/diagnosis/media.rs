@@ -189,7 +189,7 @@ pub fn look_at<'k>(
     };
     medium.size = Some(target.size());
     let cached = CachedReads::new(&target);
-    medium.found = match Stick::open(&cached, settings(target.logical_sector_size())) {
+    medium.found = match Stick::open(&cached, &settings(target.logical_sector_size())) {
         Ok(stick) => {
             let disk = medium.disk.as_ref();
             let situation = Situation::of(&stick, disk, host, local);
@@ -324,7 +324,7 @@ mod tests {
             limits: Limits::default(),
             keys: &keys,
         };
-        let stick = Stick::open(&medium, settings).unwrap();
+        let stick = Stick::open(&medium, &settings).unwrap();
         let situation = Situation::of(&stick, disk, &host, &local);
         Summary::of(&Survey::of(&stick), &situation)
     }

@@ -63,6 +63,7 @@ impl Symptom {
 
 /// A symptom, and the device it follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Consequence {
     /// What the host shows.
     pub symptom: Symptom,

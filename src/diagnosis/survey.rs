@@ -12,6 +12,7 @@ use crate::target::SavedState;
 
 /// What was found on a medium.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Survey {
     /// The banks, by partition number.
     pub banks: Vec<BankSurvey>,
@@ -34,6 +35,7 @@ pub struct Survey {
 
 /// One bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BankSurvey {
     /// Number of its partition.
     pub partition: u32,
@@ -61,6 +63,7 @@ pub struct BankSurvey {
 
 /// One state file of a bank.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StateSurvey {
     /// Its name.
     pub file: String,
@@ -88,6 +91,7 @@ pub struct StateSurvey {
 
 /// A device that a state passes through.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct PassedDevice {
     /// Where it is; `None` where its key is no address.
     pub address: Option<PciAddress>,
@@ -123,6 +127,7 @@ impl From<DeviceOwner> for PassedDevice {
 
 /// How things stand in the bank that boots next.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Standing {
     /// No bank boots.
     NoneBoots,

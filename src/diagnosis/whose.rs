@@ -21,6 +21,7 @@ pub enum Certainty {
 
 /// Whose a medium is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OwnedBy {
     /// The machine at hand boots from it.
     ThisMachine(Certainty),

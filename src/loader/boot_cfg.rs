@@ -131,6 +131,7 @@ impl BootCfgProblem {
 
 /// A boot.cfg: its bytes, and what the loader makes of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BootCfg {
     raw: Vec<u8>,
     /// `build`, such as `6.7.0-8169922`; `None` where missing or empty.

@@ -5,6 +5,7 @@ use std::io;
 
 /// Something that had to be known and is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Undecided {
     /// Part of the medium cannot be read.
     #[error("byte {offset} of the medium and what follows it cannot be read: {why}")]

@@ -15,6 +15,7 @@ pub struct Choice {
 
 /// The bank that a loader takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Chosen {
     /// The bank on the partition of this number.
     Bank(u32),
@@ -43,6 +44,7 @@ impl Chosen {
 
 /// What becomes of one bank at the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BankVerdict {
     /// Partition number.
     pub partition: u32,
@@ -62,6 +64,7 @@ pub struct BankVerdict {
 
 /// Why a bank is not the one that boots next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WhyNot {
     /// The loader sees no bank there.
     #[error("{0}")]
@@ -129,6 +132,7 @@ pub enum WhyNot {
 
 /// What a user should know beyond the choice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChoiceWarning {
     /// No bank is valid.
     #[error("no bank is bootable: the loader stops with \"No hypervisor found\"")]

@@ -22,7 +22,8 @@ const DEFAULT_LIMIT: usize = 64 << 20;
 /// A medium whose blocks are read once.
 ///
 /// Neighbouring blocks that are missing are read together. What is read a megabyte at a time is read
-/// each time. Nothing is written through it.
+/// each time. Nothing is written through it, and what is written to the medium behind it is not noticed:
+/// after a commit make a new one.
 #[derive(Debug)]
 pub struct CachedReads<M> {
     medium: M,

@@ -359,7 +359,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             sector_size: Some(self.table.sector_size),
             ..self.settings.clone()
         };
-        let beside = Stick::open(medium, settings)?;
+        let beside = Stick::open(medium, &settings)?;
         Ok(Stick {
             opened: Arc::clone(&self.opened),
             ..beside

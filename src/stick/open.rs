@@ -25,7 +25,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// # Errors
     /// A table that is damaged or none; [`Cause::NoBank`], [`Cause::Installer`],
     /// [`Cause::TooManyBanks`].
-    pub fn open(medium: &'m dyn ReadAt, settings: Settings<'k>) -> Result<Self, Error> {
+    pub fn open(medium: &'m dyn ReadAt, settings: &Settings<'k>) -> Result<Self, Error> {
         Self::open_to_look(medium, settings, Look::default())
     }
 
@@ -36,7 +36,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     /// As [`Stick::open`].
     pub fn open_to_look(
         medium: &'m dyn ReadAt,
-        settings: Settings<'k>,
+        settings: &Settings<'k>,
         look: Look,
     ) -> Result<Self, Error> {
         let sector_size = settings.sector_size;
@@ -62,17 +62,17 @@ impl<'m, 'k> Stick<'m, 'k> {
         })
     }
 
-    fn open_by(medium: &'m dyn ReadAt, settings: Settings<'k>, look: Look) -> Result<Self, Error> {
+    fn open_by(medium: &'m dyn ReadAt, settings: &Settings<'k>, look: Look) -> Result<Self, Error> {
         let table = PartitionTable::read_as(medium, settings.sector_size, look.table)?;
         let loader = Loader::new(medium, &table);
         let other_types = missed::of_other_types(medium, &table);
         let found = Found::on(medium, &table, &loader)?;
         found.check_any(&table, &other_types)?;
         let choice = loader.choice();
-        let slots = slots(found.banks, &choice.banks, &settings);
+        let slots = slots(found.banks, &choice.banks, settings);
         Ok(Stick {
             medium,
-            settings,
+            settings: settings.clone(),
             look,
             table,
             choice_warnings: choice_warnings(&loader, &slots),

@@ -106,7 +106,7 @@ impl Plan {
         }
     }
 
-    /// Whether anything has to be written.
+    /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.new_file().is_none()
     }

@@ -45,7 +45,7 @@ fn open<'m>(bytes: &'m dyn ReadAt, keys: &'m KeyCache) -> Stick<'m, 'm> {
         limits,
         keys,
     };
-    Stick::open(bytes, settings).unwrap()
+    Stick::open(bytes, &settings).unwrap()
 }
 
 fn give_all_back(stick: &Stick<'_, '_>, banks: BankChoice) -> Result<Plan, Error> {

@@ -38,7 +38,7 @@ impl<'k> SavedState<'k> {
     pub fn open(
         bytes: &[u8],
         key_store: Option<&[u8]>,
-        settings: Settings<'k>,
+        settings: &Settings<'k>,
         look: Look,
     ) -> Result<Self, Error> {
         let (limits, keys) = (&settings.limits, settings.keys);
@@ -53,7 +53,7 @@ impl<'k> SavedState<'k> {
                     saved: None,
                     reading: Reading::Rescued(Box::new(rescued)),
                     key_store: None,
-                    settings,
+                    settings: settings.clone(),
                 });
             }
             Err(error) => return Err(error.into()),
@@ -62,7 +62,7 @@ impl<'k> SavedState<'k> {
             reading: Reading::Whole(Arc::clone(saved.state())),
             saved: Some(saved),
             key_store: key_store.map(<[u8]>::to_vec),
-            settings,
+            settings: settings.clone(),
         })
     }
 

@@ -111,7 +111,8 @@ fn nobody_loses_the_settings_unasked() {
         let ran = stick.run(&["state", "reset", "6", "STICK"]);
         assert_eq!(ran.code, 0, "{}", ran.all());
     };
-    let ways: [(&[&str], &dyn Fn(&Stick)); 7] = [
+    type Prepare<'p> = &'p dyn Fn(&Stick);
+    let ways: [(&[&str], Prepare<'_>); 7] = [
         (&["bootcfg", "set", "STICK", "modules", "k.b00"], &as_it_is),
         (&["bank", "use", "6", "STICK"], &without_state),
         (&["bank", "copy", "6", "5", "STICK"], &without_state),

@@ -16,7 +16,7 @@ const KEY: &str = "/system/uuid";
 
 /// Whether the bank's boot.cfg and its state are the new ones.
 fn new_or_old(medium: &dyn ReadAt, settings: Settings<'_>) -> (bool, bool) {
-    let stick = Stick::open(medium, settings).unwrap();
+    let stick = Stick::open(medium, &settings).unwrap();
     let slot = stick
         .slots()
         .iter()
@@ -44,7 +44,7 @@ fn cut_everywhere(profile: &str, shared: bool) {
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&base, settings.clone()).unwrap();
+    let stick = Stick::open(&base, &settings).unwrap();
     let edits = [
         Edit::Kernelopt(KerneloptEdit::Append("crash=1".to_owned())),
         Edit::Conf(ConfEdit::Set {

@@ -74,7 +74,7 @@ impl Image {
     }
 
     pub fn open<'m>(&self, medium: &'m dyn ReadAt) -> Result<Stick<'m, '_>, Error> {
-        Stick::open(medium, self.settings())
+        Stick::open(medium, &self.settings())
     }
 
     fn settings(&self) -> Settings<'_> {
@@ -153,7 +153,7 @@ impl Image {
 
     /// What `undo` comes to.
     pub fn undo(&self, medium: &dyn ReadAt, undo: &Undo) -> Result<UndoPlan, Error> {
-        plan_undo(medium, undo, self.settings(), IfDifferent::Refuse)
+        plan_undo(medium, undo, &self.settings(), IfDifferent::Refuse)
     }
 
     /// What `reclaim` comes to.

@@ -34,7 +34,7 @@ fn plan(medium: &dyn ReadAt, method: Method, banks: BankChoice) -> Plan {
         method,
         context: Context { time: None },
     };
-    let stick = Stick::open(medium, settings).unwrap();
+    let stick = Stick::open(medium, &settings).unwrap();
     stick.plan(&[edit], request).unwrap()
 }
 

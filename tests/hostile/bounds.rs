@@ -63,13 +63,13 @@ fn more_banks_than_any_layout_has_are_refused_before_they_fill_the_memory() {
     let keys = KeyCache::new();
     let limit = 1 << 20;
     assert_eq!(
-        Stick::open(&banks(16), settings(&keys, limit))
+        Stick::open(&banks(16), &settings(&keys, limit))
             .map(|stick| stick.slots().len())
             .ok(),
         Some(16)
     );
     let many = banks(17);
-    let error = Stick::open(&many, settings(&keys, limit)).err().unwrap();
+    let error = Stick::open(&many, &settings(&keys, limit)).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("more than 16 banks"), "{error}");
 }
@@ -78,7 +78,7 @@ fn more_banks_than_any_layout_has_are_refused_before_they_fill_the_memory() {
 fn states_within_the_limit_one_by_one_have_a_limit_together() {
     let keys = KeyCache::new();
     let image = banks(3);
-    let stick = Stick::open(&image, settings(&keys, 4200)).unwrap();
+    let stick = Stick::open(&image, &settings(&keys, 4200)).unwrap();
     let edits = [Edit::Owner(OwnerEdit {
         devices: Devices::PassedThrough,
         owner: Owner::Vmkernel,

@@ -51,9 +51,9 @@ fn one_in_a_file_costs_that_sector_and_one_in_a_state_what_follows() {
     let name = "imgdb.tgz";
     let medium = bad(name, 1500);
     let path = Path::parse(&format!("bank5:{name}"));
-    let stick = Stick::open(&medium, settings.clone()).unwrap();
+    let stick = Stick::open(&medium, &settings).unwrap();
     assert!(stick.content(&path, five).is_err());
-    let stick = Stick::open_to_look(&medium, settings.clone(), rescue).unwrap();
+    let stick = Stick::open_to_look(&medium, &settings, rescue).unwrap();
     let found = stick.content(&path, five).unwrap().unwrap();
     let mut expected = host.bank_file(5, "IMGDB.TGZ");
     expected[1024..1536].fill(0);
@@ -66,7 +66,7 @@ fn one_in_a_file_costs_that_sector_and_one_in_a_state_what_follows() {
 
     let tree = host.unpacked(5, "tree");
     let medium = bad("state.tgz", host.bank_file(5, "STATE.TGZ").len() / 2);
-    let stick = Stick::open_to_look(&medium, settings, rescue).unwrap();
+    let stick = Stick::open_to_look(&medium, &settings, rescue).unwrap();
     let (_, state) = stick.state(five).unwrap();
     let rescued = state.rescued().unwrap();
     let mut whole = 0;

@@ -51,7 +51,7 @@ fn a_fix_reads_little_and_syncs_four_times_a_bank() {
         let keys = KeyCache::new();
         let recorder = Meter::new(Recorder::new(std::fs::read(&image.path).unwrap()));
         let medium = CachedReads::new(&recorder);
-        let stick = Stick::open(&medium, settings(&keys)).unwrap();
+        let stick = Stick::open(&medium, &settings(&keys)).unwrap();
         let plan = stick.plan(&give_back(), EVERYTHING).unwrap();
         let banks = plan
             .banks
@@ -113,7 +113,7 @@ fn the_key_of_a_hundred_clones_is_derived_once() {
     let bytes = std::fs::read(&image.path).unwrap();
     let keys = KeyCache::new();
     for _ in 0..100 {
-        let stick = Stick::open(&bytes, settings(&keys)).unwrap();
+        let stick = Stick::open(&bytes, &settings(&keys)).unwrap();
         let slot = stick.boots_next().unwrap();
         stick.open_state(slot, &slot.states[0]).unwrap();
     }
@@ -126,7 +126,7 @@ fn the_undo_file_is_made_of_the_plan_alone() {
     let bytes = std::fs::read(&image.path).unwrap();
     let undo = || {
         let keys = KeyCache::new();
-        let stick = Stick::open(&bytes, settings(&keys)).unwrap();
+        let stick = Stick::open(&bytes, &settings(&keys)).unwrap();
         let undo = Undo {
             set: stick.plan(&give_back(), EVERYTHING).unwrap().set,
             medium_size: bytes.len() as u64,

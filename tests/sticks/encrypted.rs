@@ -335,7 +335,7 @@ fn a_sealed_bank_is_changed_with_its_recovery_key_and_python_opens_the_result() 
         limits: Limits::default(),
         keys: &keys,
     };
-    let stick = Stick::open(&medium, settings.clone()).unwrap();
+    let stick = Stick::open(&medium, &settings).unwrap();
     let devices = Devices::Named(vec!["0000:00:14.0".parse().unwrap()]);
     let edits = [Edit::Owner(OwnerEdit {
         devices,
@@ -360,7 +360,7 @@ fn a_sealed_bank_is_changed_with_its_recovery_key_and_python_opens_the_result() 
 
     let directory = tempfile::tempdir().unwrap();
     let after = Overlay::new(&medium, &plan.set);
-    let changed = Stick::open(&after, settings).unwrap();
+    let changed = Stick::open(&after, &settings).unwrap();
     let members = |name: &str, stick: &Stick<'_, '_>| -> Vec<String> {
         let slot = stick
             .slots()

@@ -133,8 +133,8 @@ pub fn saved(data: &[u8]) -> bool {
         rescue: true,
         ..Look::default()
     };
-    let _ = SavedState::open(&file, None, settings(), look);
-    let Ok(saved) = SavedState::open(&file, None, settings(), Look::default()) else {
+    let _ = SavedState::open(&file, None, &settings(), look);
+    let Ok(saved) = SavedState::open(&file, None, &settings(), Look::default()) else {
         return false;
     };
     let _ = (
@@ -155,7 +155,7 @@ pub fn saved(data: &[u8]) -> bool {
         let Some(content) = plan.state.and_then(|state| state.content) else {
             continue;
         };
-        let after = SavedState::open(&content, None, settings(), Look::default())
+        let after = SavedState::open(&content, None, &settings(), Look::default())
             .expect("what was planned");
         assert_eq!(after.saved_as(), saved.saved_as());
         let again = after.plan(&edits, context).expect("what was planned");

@@ -24,8 +24,8 @@ pub fn image(data: &[u8]) -> bool {
         banks: BankChoice::All,
         contents: Some(contents),
     };
-    let _ = check(&bytes, settings(), options);
-    let Ok(stick) = Stick::open(&bytes, settings()) else {
+    let _ = check(&bytes, &settings(), options);
+    let Ok(stick) = Stick::open(&bytes, &settings()) else {
         return false;
     };
     let edits = [Edit::Owner(OwnerEdit {
@@ -57,7 +57,7 @@ pub fn image(data: &[u8]) -> bool {
     };
     let medium = Memory::new(bytes.clone());
     run(&medium, &plan.set, &|| false).expect("a medium in memory");
-    let after = Stick::open(&medium, settings()).expect("what a verified plan leaves");
+    let after = Stick::open(&medium, &settings()).expect("what a verified plan leaves");
     let again = after
         .plan(&edits, request)
         .expect("what a verified plan leaves");
@@ -79,7 +79,7 @@ pub fn undo(data: &[u8]) -> bool {
     let medium = CHANGED.to_vec();
     let _ = undo.plan(&medium, IfDifferent::Overwrite);
     for different in [IfDifferent::Overwrite, IfDifferent::Refuse] {
-        let Ok(back) = plan_undo(&medium, &undo, settings(), different) else {
+        let Ok(back) = plan_undo(&medium, &undo, &settings(), different) else {
             continue;
         };
         let after = Memory::new(medium.clone());
@@ -125,7 +125,7 @@ fn undo_of_file(undo: &FileUndo) -> bool {
 /// What an undo leaves is sound: the volumes, and down to their archives the states, but for those
 /// that the undo file says were damaged before.
 fn check_sound(medium: &Memory, all: bool) {
-    let stick = Stick::open(medium, settings()).expect("what an undo leaves");
+    let stick = Stick::open(medium, &settings()).expect("what an undo leaves");
     for slot in stick.slots() {
         let bank = slot.opened().expect("a bank that an undo leaves");
         bank.volume().check().expect("a volume that an undo leaves");

@@ -69,7 +69,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         let file = session.read_state_file(path)?;
         let key_store = session.key_store_for(path, file.bytes())?;
         let settings = session.settings(None);
-        let findings = check_state_file(file.bytes(), key_store.as_deref(), settings);
+        let findings = check_state_file(file.bytes(), key_store.as_deref(), &settings);
         return Ok(answer(path, &findings, session.ui.is_quiet()));
     }
     let target = session.open_source(path)?;
@@ -86,7 +86,7 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
         contents: (!quick).then_some(contents),
     };
     let table = session.common.look.table;
-    let findings = check_by(&medium, settings, options, table);
+    let findings = check_by(&medium, &settings, options, table);
     session.ui.end_bytes();
     Ok(answer(path, &findings, session.ui.is_quiet()))
 }

@@ -391,7 +391,7 @@ mod tests {
             limits: Limits::default(),
             keys: &keys,
         };
-        let stick = Stick::open(&medium, settings).unwrap();
+        let stick = Stick::open(&medium, &settings).unwrap();
         let recorded = Recorded::open("desktop");
         recorded.file("/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address", mac);
         let host = recorded.host();

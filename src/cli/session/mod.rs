@@ -186,7 +186,7 @@ impl Session {
         let medium = CachedReads::new(&source);
         let sector_size = source.logical_sector_size();
         let settings = self.settings(sector_size);
-        let stick = Stick::open_to_look(&medium, settings, self.common.look)
+        let stick = Stick::open_to_look(&medium, &settings, self.common.look)
             .map_err(|error| Failure::of_medium(&error, sector_size))?;
         let found = look(&Opened::Medium(stick), source.target())?;
         self.ui.detail(&format!(
@@ -220,7 +220,7 @@ impl Session {
         medium: &'m dyn ReadAt,
         sector_size: Option<u32>,
     ) -> Result<Stick<'m, '_>, Failure> {
-        Stick::open(medium, self.settings(sector_size))
+        Stick::open(medium, &self.settings(sector_size))
             .map_err(|error| Failure::of_medium(&error, sector_size))
     }
 

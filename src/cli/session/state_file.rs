@@ -43,7 +43,7 @@ impl Session {
     pub fn open_saved(&self, path: &Path, bytes: &[u8]) -> Result<SavedState<'_>, Failure> {
         let key_store = self.key_store_for(path, bytes)?;
         let settings = self.settings(None);
-        let saved = SavedState::open(bytes, key_store.as_deref(), settings, self.common.look);
+        let saved = SavedState::open(bytes, key_store.as_deref(), &settings, self.common.look);
         Ok(saved?)
     }
 

@@ -77,7 +77,7 @@ pub(super) fn differences(
     undo: &Undo,
     settings: &Settings<'_>,
 ) -> Vec<OtherMedium> {
-    let Ok(stick) = Stick::open(medium, settings.clone()) else {
+    let Ok(stick) = Stick::open(medium, settings) else {
         return Vec::new();
     };
     let mut differences = Vec::new();

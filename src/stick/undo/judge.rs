@@ -78,7 +78,7 @@ pub(super) fn judge(
             Err(error) => judged.note(Error::from(error).on(*number))?,
         }
     }
-    let after = match Stick::open(&overlay, settings.clone()) {
+    let after = match Stick::open(&overlay, settings) {
         Ok(after) => Some(after),
         Err(error) => {
             judged.note(error)?;
@@ -88,7 +88,7 @@ pub(super) fn judge(
     if let Some(after) = &after {
         let earlier = Earlier {
             // A change that is cut in the middle may leave no bank at all for the moment.
-            sticks: [medium, &done as &dyn ReadAt].map(|it| Stick::open(it, settings.clone()).ok()),
+            sticks: [medium, &done as &dyn ReadAt].map(|it| Stick::open(it, settings).ok()),
             undo,
         };
         for slot in after

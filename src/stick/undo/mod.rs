@@ -79,12 +79,12 @@ impl UndoPlan {
 pub fn plan_undo(
     medium: &dyn ReadAt,
     undo: &Undo,
-    settings: Settings<'_>,
+    settings: &Settings<'_>,
     different: IfDifferent,
 ) -> Result<UndoPlan, Error> {
     let settings = &Settings {
         sector_size: Some(undo.set.sector_size()),
-        ..settings
+        ..settings.clone()
     };
     let undo = &on_this_medium(medium, undo, settings)?;
     let why = match undo.plan(medium, different) {
@@ -126,7 +126,7 @@ fn way_of_files(
     undo: &Undo,
     settings: &Settings<'_>,
 ) -> Result<UndoPlan, Error> {
-    let plan = Stick::open(medium, settings.clone())?.plan_undo_of_files(undo)?;
+    let plan = Stick::open(medium, settings)?.plan_undo_of_files(undo)?;
     let mut judged = judge(medium, undo, &plan.set, settings)?;
     if judged.damage.is_empty() {
         Ok(UndoPlan::new(plan.set, judged))

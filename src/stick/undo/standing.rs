@@ -6,7 +6,7 @@ use crate::commit::{ChangeState, IfDifferent, Undo, UndoError};
 use crate::medium::ReadAt;
 
 /// How `medium` looks beside the change that `undo` takes back.
-pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: Settings<'_>) -> ChangeState {
+pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: &Settings<'_>) -> ChangeState {
     let way = plan_undo(medium, undo, settings, IfDifferent::Refuse);
     let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
     let exactly = undo.plan(medium, IfDifferent::Refuse);

@@ -91,8 +91,8 @@ fn try_case(image: &Image, case: u64, keys: &KeyCache, tally: &Tally) -> Result<
                 banks: BankChoice::All,
                 contents: None,
             };
-            let findings = check(&medium, settings.clone(), options);
-            let plan = Stick::open(&medium, settings.clone()).and_then(|stick| {
+            let findings = check(&medium, &settings, options);
+            let plan = Stick::open(&medium, &settings).and_then(|stick| {
                 let _ = stick.plan_reclaim(REQUEST);
                 stick.plan(&fix(), REQUEST)
             });
@@ -154,7 +154,7 @@ fn carry_out(
         .map(|bank| judged && fsck(medium, bank) && mtools_takes(medium, bank))
         .collect();
     run(medium, &plan.set, &|| false).map_err(|error| error.to_string())?;
-    let after = Stick::open(medium, settings).map_err(|error| format!("afterwards: {error}"))?;
+    let after = Stick::open(medium, &settings).map_err(|error| format!("afterwards: {error}"))?;
     let again = after
         .plan(&fix(), REQUEST)
         .map_err(|error| format!("afterwards: {error}"))?;
@@ -293,7 +293,7 @@ fn no_edit_of_an_undo_file_makes_the_program_panic_or_plan_outside_its_ranges() 
         keys: &keys,
     };
     let medium = Medium::new(&image.bytes);
-    let stick = Stick::open(&medium, settings).unwrap();
+    let stick = Stick::open(&medium, &settings).unwrap();
     let plan = stick.plan(&fix(), REQUEST).unwrap();
     let about = [("target".to_owned(), "stick.img".to_owned())].into();
     let medium_size = image.bytes.len() as u64;

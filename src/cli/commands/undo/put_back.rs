@@ -246,7 +246,7 @@ fn planned(
     let medium = CachedReads::new(medium);
     check_sector_size(undo, target)?;
     let settings = session.settings(Some(undo.set.sector_size()));
-    let plan = plan_undo(&medium, undo, settings, args.if_different())?;
+    let plan = plan_undo(&medium, undo, &settings, args.if_different())?;
     if plan.set.is_empty() {
         ui.text(&already_so(object));
         return Ok(None);

@@ -190,7 +190,7 @@ fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<ChangeState
     match (file::parse(&file.path, &bytes.into())?, now) {
         (AnyUndo::Medium(undo), Now::Medium(medium)) => {
             let settings = session.settings(Some(undo.set.sector_size()));
-            Ok(standing(*medium, &undo, settings))
+            Ok(standing(*medium, &undo, &settings))
         }
         (AnyUndo::File(undo), Now::State(now)) => {
             let is_undone = undo
