@@ -1,6 +1,5 @@
 //! The banks side by side: which one boots, which ones could, and whose state is newer.
 
-use crate::loader::Depth;
 use crate::state::Form;
 use crate::stick::{BankChoice, Error, Slot, StateFile, Stick};
 use std::cmp::Ordering;
@@ -24,7 +23,8 @@ pub struct BankHealth {
     pub boots_next: bool,
     /// Why it does not, in words.
     pub why_not: Option<String>,
-    /// Whether the loader gets through it, by presence and sizes; `None` where that cannot be told.
+    /// Whether the loader gets through it, by presence and sizes, and by the
+    /// content of a state that was found damaged; `None` where that cannot be told.
     pub starts: Option<bool>,
     /// What stops the loader, in words.
     pub stops: Vec<String>,
@@ -50,7 +50,7 @@ pub fn bank_health(stick: &Stick<'_, '_>, banks: BankChoice) -> Result<Vec<BankH
 
 fn health_of(stick: &Stick<'_, '_>, slot: &Slot<'_>) -> BankHealth {
     let boot_cfg = stick.loader().boot_cfg(slot.partition);
-    let boot = stick.loader().boot(slot.partition, Depth::Presence);
+    let boot = stick.boot_of(slot.partition);
     let state = stick.shown_state(slot).ok();
     BankHealth {
         partition: slot.partition,

@@ -2,7 +2,8 @@
 //! passed through there, and what would help. The closing words of every change rest on it.
 
 use super::{Error, Slot, Stick};
-use crate::loader::{Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
+use crate::error::ErrorKind;
+use crate::loader::{Boot, Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
 use crate::partition::TableKind;
 
 /// The next boot, as far as it can be told without reading the content of modules.
@@ -166,7 +167,35 @@ impl Stick<'_, '_> {
         self.next_boot_reading(&|_, _| false)
     }
 
-    /// The same, where the content of some files of the bank that is taken is looked at too: of
+    /// What the loader does with a bank, by presence and sizes; the content is looked at of a state that was
+    /// found damaged, which may stop it or not.
+    pub(crate) fn boot_of(&self, partition: u32) -> Boot {
+        self.boot_reading(partition, &|_, _| false)
+    }
+
+    /// The same, where the content is looked at of those files too that `reads` says so of, by partition number
+    /// and name.
+    fn boot_reading(&self, partition: u32, reads: &dyn Fn(u32, &str) -> bool) -> Boot {
+        let is_damaged = |name: &str| {
+            let slot = self.bank_on(partition);
+            let state = slot.and_then(|slot| Some((slot, slot.state_called(name)?)));
+            let opened = state.map(|(slot, file)| self.open_state(slot, file));
+            opened.is_some_and(|it| it.is_err_and(|error| error.kind() == ErrorKind::Damaged))
+        };
+        let mut boot = self.loader().boot(partition, Depth::Presence);
+        let limit = UnpackLimit::default();
+        for index in 0..boot.files.len() {
+            let file = boot.files.get(index).and_then(ModuleVerdict::to_check);
+            let file = file.filter(|file| reads(partition, &file.name) || is_damaged(&file.name));
+            if let Some(file) = file {
+                let content = check_content(self.medium(), file, boot.generation, &limit);
+                boot.record(index, content);
+            }
+        }
+        boot
+    }
+
+    /// As [`Stick::next_boot`], where the content of some files of the bank that is taken is looked at too: of
     /// those that `reads` says so of, by partition number and name.
     pub(super) fn next_boot_reading(&self, reads: &dyn Fn(u32, &str) -> bool) -> NextBoot {
         if let Some(why) = self.not_by_loader() {
@@ -186,15 +215,7 @@ impl Stick<'_, '_> {
                 };
             }
         };
-        let mut boot = self.loader().boot(partition, Depth::Presence);
-        let limit = UnpackLimit::default();
-        for index in 0..boot.files.len() {
-            let file = boot.files.get(index).and_then(ModuleVerdict::to_check);
-            if let Some(file) = file.filter(|file| reads(partition, &file.name)) {
-                let content = check_content(self.medium(), file, boot.generation, &limit);
-                boot.record(index, content);
-            }
-        }
+        let boot = self.boot_reading(partition, reads);
         let stops: Vec<Stop> = boot.stops().cloned().collect();
         if !stops.is_empty() {
             return NextBoot::Stops { partition, stops };

@@ -80,6 +80,35 @@ fn no_advice_leads_to_a_bank_with_damage_inside_its_files() {
     }
 }
 
+/// What shows that a state is damaged does not say that the host starts with it.
+#[test]
+fn a_bank_whose_state_is_found_damaged_is_not_said_to_start() {
+    let cut = |stick: &Stick| stick.change(5, "state.tgz", |content| content.truncate(9000));
+    let spoils: [(&str, &dyn Fn(&Stick)); 2] = [
+        ("flipped", &|stick| flipped_in(stick, 5, "state.tgz")),
+        ("cut off", &cut),
+    ];
+    for (what, spoil) in spoils {
+        let stick = Stick::new(GPT);
+        spoil(&stick);
+        let info = stick.run(&["info", "STICK"]).all();
+        let says = "Bank 5 boots next, but the host will not start: module state.tgz is ";
+        assert!(info.contains(says), "{what}: {info}");
+        let told = stick.run(&["info", "--json", "STICK"]).stdout;
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["next_boot"]["starts"], false, "{what}: {told}");
+        let listed = stick.run(&["bank", "list", "--json", "STICK"]).stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let starts = |at: usize| &listed["banks"][at]["starts"];
+        assert_eq!(
+            (starts(0), starts(1)),
+            (&false.into(), &true.into()),
+            "{what}"
+        );
+        assert_eq!(stick.run(&["verify", "STICK"]).code, 4);
+    }
+}
+
 /// What `bank use` itself puts right is no reason to refuse.
 #[test]
 fn a_bank_is_used_whose_boot_cfg_is_put_right_by_that() {
