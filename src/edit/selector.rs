@@ -342,7 +342,7 @@ fn shown(device: &DeviceOwner) -> String {
 }
 
 /// Devices whose keys are written like it, else those that differ only in the function, else those
-/// of the same bus, else those before and after its address; of what is no address those passed
+/// of the same bus, else the same device of another bus, else those before and after its address; of what is no address those passed
 /// through.
 fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
     let asked = selector.address();
@@ -354,9 +354,20 @@ fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
     let same_device =
         |d: &DeviceOwner| any(d, |a, b| (a.bus(), a.device()) == (b.bus(), b.device()));
     let same_bus = |d: &DeviceOwner| any(d, |a, b| a.bus() == b.bus());
+    // Most devices behind a bridge are device 0, function 0, which says nothing.
+    let other_bus = |d: &DeviceOwner| {
+        any(d, |a, b| {
+            (a.device(), a.function()) == (b.device(), b.function()) && a.device() > 0
+        })
+    };
     let passed_through = |d: &DeviceOwner| d.passthrough && asked.is_none();
-    let tests: [&dyn Fn(&DeviceOwner) -> bool; 4] =
-        [&same_text, &same_device, &same_bus, &passed_through];
+    let tests: [&dyn Fn(&DeviceOwner) -> bool; 5] = [
+        &same_text,
+        &same_device,
+        &same_bus,
+        &other_bus,
+        &passed_through,
+    ];
     for test in tests {
         let found: Vec<String> = devices
             .iter()

@@ -126,7 +126,11 @@ impl PartitionTable {
             TableChoice::Loader | TableChoice::Gpt => read_gpt(medium, sector_size, &head)?,
             TableChoice::Backup => read_backup(medium, sector_size)?,
         };
-        table.source = choice;
+        // Where the MBR leads to the GPT, it is the loader's.
+        table.source = match choice {
+            TableChoice::Gpt if first.is_protective() => TableChoice::Loader,
+            choice => choice,
+        };
         let partial = medium.size() % u64::from(table.sector_size);
         if partial != 0 {
             let bytes = partial;

@@ -161,8 +161,13 @@ pub enum Cause {
         range: Range<u64>,
     },
     /// There are banks, and none of those chosen holds a state.
-    #[error("there is no configuration to change: no state on partition{} {}", if .0.contains(',') { "s" } else { "" }, .0)]
-    NoState(String),
+    #[error("there is no configuration: no state on partition{} {chosen}", if chosen.contains(',') { "s" } else { "" })]
+    NoState {
+        /// Partition numbers of those chosen.
+        chosen: String,
+        /// Whether another bank holds one.
+        elsewhere: bool,
+    },
     /// `--bank N` names no bank.
     #[error("partition {asked} is not a bank; the banks are on partitions {banks}")]
     NoSuchBank {
@@ -253,14 +258,20 @@ impl Error {
             Cause::OnlyLoader
             | Cause::NoBank(_)
             | Cause::OtherType(_)
-            | Cause::NoState(_)
+            | Cause::NoState {
+                elsewhere: false, ..
+            }
             | Cause::Cut(_)
             | Cause::StandIn { .. }
             | Cause::NotWhole { .. } => ErrorKind::Damaged,
             Cause::NotRead { .. } => ErrorKind::Io,
-            Cause::NoSuchBank { .. } | Cause::NoBanks | Cause::NoSuchFile | Cause::SameBank(_) => {
-                ErrorKind::Usage
+            Cause::NoSuchBank { .. }
+            | Cause::NoState {
+                elsewhere: true, ..
             }
+            | Cause::NoBanks
+            | Cause::NoSuchFile
+            | Cause::SameBank(_) => ErrorKind::Usage,
             Cause::NoneBoots(_)
             | Cause::Loaded
             | Cause::WouldStop(_)

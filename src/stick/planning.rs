@@ -8,7 +8,6 @@
 use super::work::{BankFile, FileWork, Task, file_changes, pack};
 use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, Outlook, Plan, Request, Slot, Stick, Warning,
-    numbers,
 };
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
@@ -84,8 +83,8 @@ impl Stick<'_, '_> {
         }
         let looked_into = |files: &Vec<FileWork>| !files.iter().all(FileWork::is_left_alone);
         if !work.iter().any(|(_, files)| looked_into(files)) {
-            let banks = numbers(work.iter().map(|(slot, _)| slot.partition));
-            return Err(Cause::NoState(banks).into());
+            let chosen = work.iter().map(|(slot, _)| slot.partition);
+            return Err(self.no_state(chosen));
         }
         let passed_over = self.check_unmatched(&work)?;
         let (set, banks) = self.lay_out(&mut work, request)?;

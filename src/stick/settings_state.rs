@@ -29,7 +29,15 @@ impl<'m> Stick<'m, '_> {
             [only] => Some(only),
             _ => self.filled_state(slot).or_else(|| slot.loaded_state()),
         };
-        counts.ok_or_else(|| Cause::NoState(slot.partition.to_string()).into())
+        counts.ok_or_else(|| self.no_state(std::iter::once(slot.partition)))
+    }
+
+    /// That the banks on these partitions hold no state.
+    pub(super) fn no_state(&self, chosen: impl Iterator<Item = u32>) -> Error {
+        let mut slots = self.slots().iter();
+        let elsewhere = slots.any(|slot| !slot.states.is_empty());
+        let chosen = super::numbers(chosen);
+        Cause::NoState { chosen, elsewhere }.into()
     }
 
     /// Whose state the bank that boots next holds, or else the first one that holds any; nothing where that

@@ -87,6 +87,14 @@ fn scan_takes_a_folder_and_info_without_a_target_is_scan() {
     std::fs::create_dir(place.path().join("empty")).unwrap();
     let text = place.run(&["scan", "empty"]).expect(0).stdout();
     assert_eq!(text, "There is no file to look at.\n");
+    for option in [&["--table", "gpt"][..], &["--rescue"]] {
+        let said = place.run(&[&["scan", "empty"], option].concat()).expect(2);
+        assert!(
+            said.stderr().contains("as ESXi's loader does"),
+            "{}",
+            said.stderr()
+        );
+    }
     // The disks are those of the machine the test runs on.
     let names = |arguments: &[&str]| -> Vec<Value> {
         let objects = place.run(arguments).expect(0).objects();

@@ -179,3 +179,17 @@ fn where_there_is_no_gpt_none_is_called_damaged() {
         assert!(hint.contains("leave --table out"), "{hint}");
     }
 }
+
+#[test]
+fn a_gpt_that_the_mbr_leads_to_is_the_loaders_own() {
+    let host = Host::new("esxi67-usb-passthru");
+    for command in [
+        &["verify", "STICK"][..],
+        &["info", "STICK"],
+        &["bank", "list", "STICK"],
+    ] {
+        let usual = look(&host, command);
+        let asked = look(&host, &[command, &["--table", "gpt"]].concat());
+        assert_eq!((usual.code, &usual.stdout), (asked.code, &asked.stdout));
+    }
+}

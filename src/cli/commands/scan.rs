@@ -154,6 +154,7 @@ impl Run for Scan {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         session.common.check_without_bank()?;
+        session.common.check_for_scan()?;
         let paths = match &self.folder {
             // Each disk that is attached is shown, whatever it is over.
             None => self.paths.clone(),

@@ -104,6 +104,9 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
             "`bootbank state copy FROM TO STICK` gives the bank the state of another; `bootbank bank use` goes on all the same with --even-if-broken"
         }
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
+        Cause::NoState {
+            elsewhere: true, ..
+        } => "another bank holds one: `bootbank info` shows which, and --bank N chooses it",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { .. } => {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"

@@ -255,17 +255,38 @@ impl Common {
     /// # Errors
     /// An option that would have a change made from what is damaged.
     pub fn check_for_change(&self) -> Result<(), Failure> {
-        let option = match self.look {
-            Look { rescue: true, .. } => "--rescue",
+        self.look_option().map_or(Ok(()), |option| {
+            Err(Failure::usage(format!(
+                "{option} is for commands that only look: nothing is changed on a damaged medium"
+            )))
+        })
+    }
+
+    /// Refuses the options that say how one medium is read, for a command that looks at many as the loader does.
+    ///
+    /// # Errors
+    /// One of them was given.
+    pub fn check_for_scan(&self) -> Result<(), Failure> {
+        self.look_option().map_or(Ok(()), |option| {
+            let failure = Failure::usage(format!(
+                "{option} is about one medium, and scan looks at each as ESXi's loader does"
+            ));
+            Err(failure.hint(format!(
+                "`bootbank info STICK`, with {option}, looks at one"
+            )))
+        })
+    }
+
+    /// The option by which a medium is read in another way than the loader reads it.
+    fn look_option(&self) -> Option<&'static str> {
+        match self.look {
+            Look { rescue: true, .. } => Some("--rescue"),
             Look {
                 table: TableChoice::Loader,
                 ..
-            } => return Ok(()),
-            _ => "--table",
-        };
-        Err(Failure::usage(format!(
-            "{option} is for commands that only look: nothing is changed on a damaged medium"
-        )))
+            } => None,
+            _ => Some("--table"),
+        }
     }
 }
 

@@ -244,6 +244,10 @@ fn a_device_that_is_not_there_is_answered_with_its_neighbours() {
         "no device matches `01:00.0`; nearest: /device/000:29.7/owner (0000:00:1d.7), \
          /device/003:00.0/owner (0000:03:00.0)"
     );
+    assert_eq!(
+        answer("55:1d.7"),
+        "no device matches `55:1d.7`; nearest: /device/000:29.7/owner (0000:00:1d.7)"
+    );
     assert!(answer("raw:nothing").contains("/device/000:29.7/owner"));
 }
 
