@@ -115,6 +115,12 @@ impl<'m> Bank<'m> {
         &self.boot_cfg
     }
 
+    /// Whether `modules=` of its `boot.cfg` names a state, which may be missing.
+    pub fn lists_state(&self) -> bool {
+        let mut names = STATE_FILES.into_iter();
+        names.any(|name| self.boot_cfg.lists_module(name))
+    }
+
     /// The file of that name in the bank's root, as ESXi's loader would find it.
     ///
     /// # Errors

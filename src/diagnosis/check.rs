@@ -5,7 +5,7 @@ use super::boot::{ContentCheck, check_boot};
 use super::finding::{Finding, Severity, from_error};
 use super::firmware::check_firmware;
 use super::volumes::{As, check_number, check_others, check_volume};
-use crate::bank::{Bank, Release, STATE_FILES};
+use crate::bank::{Bank, Release};
 use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
@@ -105,12 +105,8 @@ fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding
 
 fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding>) {
     let on = Some(slot.partition);
-    let loads_state = |bank: &Bank<'_>| {
-        let mut names = STATE_FILES.into_iter();
-        names.any(|name| bank.boot_cfg().lists_module(name))
-    };
     // Where it is loaded, its absence is told with all that stops the loader.
-    if slot.states.is_empty() && !slot.bank.as_ref().is_ok_and(loads_state) {
+    if slot.states.is_empty() && !slot.bank.as_ref().is_ok_and(Bank::lists_state) {
         let text = "the bank holds no state; that is normal for the second bank of a fresh install";
         findings.push(Finding::new(Severity::Note, "fat", on, text));
     }
@@ -124,6 +120,7 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
             Err(error) if file.listed => findings.push(from_error(&error)),
             // The host does not load it.
             Err(error) => {
+                let error = error.without_partition();
                 let text =
                     format!("{error}; modules= does not list it, so the host does not load it");
                 findings.push(Finding::new(Severity::Warning, "gzip", on, text));

@@ -2,6 +2,7 @@
 
 use crate::edit::{CONFIG_STORE, EditError};
 use crate::error::ErrorKind;
+use crate::state::StateError;
 use crate::stick::{Cause, Cure, Error, OtherType};
 
 /// How bad a finding is.
@@ -89,13 +90,18 @@ pub(super) fn from_error(error: &Error) -> Finding {
         return from_error(inner);
     }
     let (layer, on) = (layer_of(&error.cause), error.partition());
+    // A key that opens nothing says nothing of the medium.
+    let severity = match &error.cause {
+        Cause::State(StateError::RecoveryKey { .. }) => Severity::Warning,
+        _ => Severity::Error,
+    };
     Finding {
-        kind: Some(error.kind()),
+        kind: (severity == Severity::Error).then(|| error.kind()),
         cure: match &error.cause {
             Cause::OtherType(found) => OtherType::cure(found),
             _ => None,
         },
-        ..Finding::new(Severity::Error, layer, on, error.without_partition())
+        ..Finding::new(severity, layer, on, error.without_partition())
     }
 }
 

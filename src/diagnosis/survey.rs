@@ -57,6 +57,8 @@ pub struct BankSurvey {
     pub why_not: Option<String>,
     /// The states in it, the one that the host loads last.
     pub states: Vec<StateSurvey>,
+    /// Whether it holds none, though `modules=` names one.
+    pub lacks_state: bool,
     /// Why it cannot be opened.
     pub error: Option<Error>,
 }
@@ -224,6 +226,7 @@ impl BankSurvey {
             bootable: slot.verdict.bootable && stick.not_by_loader().is_none(),
             boots_next: stick.takes(slot),
             why_not: stick.why_not(slot),
+            lacks_state: states.is_empty() && bank.is_some_and(Bank::lists_state),
             states,
             error: slot.opened().err(),
         }

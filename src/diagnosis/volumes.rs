@@ -3,8 +3,7 @@
 use super::finding::{Finding, Severity, from_error};
 use crate::error::counted;
 use crate::fat::{FatError, Volume};
-use crate::partition::{Partition, Role};
-use crate::stick::{Cure, Error, Slot, Stick};
+use crate::stick::{Cure, Error, MissedBank, Stick, WhyMissed};
 
 /// What a volume is checked as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,6 +106,7 @@ fn check_clusters(volume: &Volume<'_>, partition: u32, what: As, findings: &mut 
 /// Looks at the volumes that are no banks, and at what a bank of the usual layout should be.
 pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
     let table = stick.table();
+    let missed = stick.missed_banks();
     let is_bank = |number: u32| stick.slots().iter().any(|slot| slot.partition == number);
     for partition in table.bank_candidates().filter(|it| !is_bank(it.number)) {
         let Some(range) = partition.byte_range(table.sector_size) else {
@@ -114,25 +114,11 @@ pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
         };
         match Volume::open(stick.medium(), range, table.sector_size) {
             Ok(volume) => {
-                let missed =
-                    stick.is_marked(partition.number) && looks_like_a_bank(stick, partition);
+                let missed = missed.iter().find(|it| it.partition == partition.number);
+                findings.extend(missed.map(|missed| of_missed(stick, missed)));
                 // A directory that begins elsewhere says nothing of what is on it.
-                if missed && volume.geometry().fat_ranges().len() == 1 {
-                    findings.push(Finding::new(
-                        Severity::Warning,
-                        "fat",
-                        Some(partition.number),
-                        "the volume carries VMware's mark and is where a bank belongs, but its boot sector tells of one copy of the FAT, and ESXi makes two: the loader finds no boot.cfg and passes over it",
-                    ));
+                if missed.is_some_and(|it| it.why == WhyMissed::OneFat) {
                     continue;
-                }
-                if missed {
-                    findings.push(Finding::new(
-                        Severity::Warning,
-                        "boot.cfg",
-                        Some(partition.number),
-                        "the volume carries VMware's mark and is where a bank belongs, but it has no boot.cfg: the loader passes over it",
-                    ));
                 }
                 check_volume(&volume, partition.number, As::Other, findings);
             }
@@ -145,16 +131,19 @@ pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a partition is one of a bank by the usual layouts: number 5 or 6, or the size of a bank.
-fn looks_like_a_bank(stick: &Stick<'_, '_>, partition: &Partition) -> bool {
-    let sectors = |it: &Partition| it.last_lba.0.saturating_sub(it.first_lba.0);
-    let of_slot = |slot: &Slot<'_>| stick.table().partition(slot.partition);
-    // Where there are two banks, the others are not missed.
-    let twin = match stick.slots() {
-        [only] => of_slot(only).is_some_and(|bank| sectors(bank) == sectors(partition)),
-        _ => false,
+/// A bank that the loader passes over.
+fn of_missed(stick: &Stick<'_, '_>, missed: &MissedBank) -> Finding {
+    let (layer, to) = match missed.why {
+        WhyMissed::OneFat => ("fat", None),
+        WhyMissed::NoBootCfg => ("boot.cfg", Some(missed.partition)),
     };
-    partition.role() == Role::Fat && (matches!(partition.number, 5 | 6) || twin)
+    let on = Some(missed.partition);
+    let finding = Finding::new(Severity::Warning, layer, on, missed.why.to_string());
+    let copy = |to| {
+        let from = stick.whole_banks().next()?;
+        Some(Cure::CopyBank { from, to })
+    };
+    finding.cured_by(to.and_then(copy))
 }
 
 /// What there is too much of.

@@ -1,9 +1,10 @@
 //! What looks like a bank and is none for ESXi's loader.
 
-use super::{Cure, numbers};
+use super::{Cure, Slot, Stick, numbers};
 use crate::bank::{Bank, Probed};
+use crate::fat::Volume;
 use crate::medium::ReadAt;
-use crate::partition::{PartitionTable, PartitionType, Role};
+use crate::partition::{Partition, PartitionTable, PartitionType, Role};
 use std::fmt;
 
 /// A bank in a partition of a type in which ESXi's loader looks for none, as an editor of partitions gives it to
@@ -56,6 +57,72 @@ pub(super) fn of_other_types(medium: &dyn ReadAt, table: &PartitionTable) -> Vec
         }
     }
     found
+}
+
+/// A volume that should be a bank by its mark and its place, and that ESXi's loader passes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissedBank {
+    /// Number of the partition.
+    pub partition: u32,
+    /// What keeps the loader from seeing it.
+    pub why: WhyMissed,
+}
+
+/// Why the loader passes over a volume that carries VMware's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyMissed {
+    /// It has no boot.cfg, as after an upgrade that was cut.
+    NoBootCfg,
+    /// Its boot sector tells of one copy of the FAT, so that its directory is looked for in another place.
+    OneFat,
+}
+
+impl fmt::Display for WhyMissed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the volume carries VMware's mark and is where a bank belongs, but ")?;
+        f.write_str(match self {
+            WhyMissed::NoBootCfg => "it has no boot.cfg: the loader passes over it",
+            WhyMissed::OneFat => {
+                "its boot sector tells of one copy of the FAT, and ESXi makes two: the loader finds no boot.cfg and passes over it"
+            }
+        })
+    }
+}
+
+impl Stick<'_, '_> {
+    /// The volumes that are where a bank belongs and carry VMware's mark, and are none.
+    pub fn missed_banks(&self) -> Vec<MissedBank> {
+        let others = self.table().bank_candidates();
+        let others = others.filter(|it| self.bank_on(it.number).is_none());
+        let marked =
+            others.filter(|it| self.is_marked(it.number) && self.is_where_a_bank_belongs(it));
+        let missed = marked.filter_map(|partition| {
+            let range = partition.byte_range(self.table().sector_size)?;
+            let volume = Volume::open(self.medium(), range, self.table().sector_size).ok()?;
+            Some(MissedBank {
+                partition: partition.number,
+                why: match volume.geometry().fat_ranges().len() {
+                    1 => WhyMissed::OneFat,
+                    _ => WhyMissed::NoBootCfg,
+                },
+            })
+        });
+        missed.collect()
+    }
+
+    /// Whether a partition is one of a bank by the usual layouts: number 5 or 6, or the size of a bank.
+    fn is_where_a_bank_belongs(&self, partition: &Partition) -> bool {
+        let sectors = |it: &Partition| it.last_lba.0.saturating_sub(it.first_lba.0);
+        let of_slot = |slot: &Slot<'_>| self.table().partition(slot.partition);
+        // Where there are two banks, the others are not missed.
+        let twin = match self.slots() {
+            [only] => of_slot(only).is_some_and(|bank| sectors(bank) == sectors(partition)),
+            _ => false,
+        };
+        partition.role() == Role::Fat && (matches!(partition.number, 5 | 6) || twin)
+    }
 }
 
 /// What is to be said of a volume that lacks VMware's mark.

@@ -38,7 +38,7 @@ pub use error::{Cause, Error};
 pub(crate) use expect::{check_conf, is_of_build};
 pub use firmware::{Firmware, Uefi};
 pub use installer::Installer;
-pub use missed::OtherType;
+pub use missed::{MissedBank, OtherType, WhyMissed};
 pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
@@ -250,7 +250,7 @@ impl<'m, 'k> Stick<'m, 'k> {
             Some(format!("a bank cannot be opened: {error}"))
         });
         let all = table.chain(choice).chain(problems).chain(damaged);
-        let all = all.map(Warning::from).chain(self.left_alone());
+        let all = all.map(Warning::from).chain(self.passed_over());
         all.chain(self.without_start()).collect()
     }
 
@@ -268,6 +268,15 @@ impl<'m, 'k> Stick<'m, 'k> {
             cure: OtherType::cure(&[*found]),
         });
         without_mark.chain(other_types).collect()
+    }
+
+    /// Those, and the banks that the loader misses: nothing of them is changed either.
+    pub(crate) fn passed_over(&self) -> Vec<Warning> {
+        let missed = self.missed_banks().into_iter().map(|it| {
+            let message = format!("partition {}: {}; it is left alone", it.partition, it.why);
+            Warning::from(message)
+        });
+        self.left_alone().into_iter().chain(missed).collect()
     }
 
     /// The banks a choice means, in the order they are to be changed: the one that boots next

@@ -92,7 +92,7 @@ impl Stick<'_, '_> {
         let files = work.iter().flat_map(|(_, files)| files);
         let of_files = files.flat_map(FileWork::warnings).cloned();
         let of_edits = passed_over.into_iter().chain(of_files);
-        let warnings = self.left_alone().into_iter();
+        let warnings = self.passed_over().into_iter();
         let warnings = warnings.chain(of_edits.map(Warning::from));
         let warnings = warnings.filter(|warning| said.insert(warning.clone()));
         let warnings = warnings.collect();

@@ -1,7 +1,7 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
 use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
-use crate::bank::{BOOT_CFG, Bank, STATE_FILES};
+use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{
     self, ChangeSource, Context, Edit, EditError, Edited, SettingChange, TextChange, Unmatched,
@@ -27,8 +27,7 @@ pub(super) enum Task<'t> {
 impl Task<'_> {
     /// Whether it gives a state to a bank that loads one and holds none: it stops without.
     pub(super) fn gives_state_to(self, bank: &Bank<'_>) -> bool {
-        let loads = |name: &str| bank.boot_cfg().lists_module(name);
-        matches!(self, Task::Import(_)) && STATE_FILES.into_iter().any(loads)
+        matches!(self, Task::Import(_)) && bank.lists_state()
     }
 
     /// Whether a file of this bank, and not of every bank, is to be changed.

@@ -161,6 +161,12 @@ fn a_half_copied_bank_that_is_taken_is_one_verdict() {
         &["k.b00, state.tgz", "bank 5 has them", cure],
     );
     assert!(!report.contains("that is normal"), "{report}");
+    let info = stick.run(&["info", "STICK"]).all();
+    assert!(
+        info.contains("no state, though modules= lists one"),
+        "{info}"
+    );
+    assert!(!info.contains("normal for the second bank"), "{info}");
     let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK"]);
     assert_eq!(copied.code, 0, "{}", copied.all());
     stick.verify(0);
@@ -173,8 +179,18 @@ fn a_bank_without_boot_cfg_is_a_warning_and_can_be_made_anew() {
     has(
         &stick.verify(0),
         "warning",
-        &["partition 6", "no boot.cfg", "passes over it"],
+        &[
+            "partition 6",
+            "no boot.cfg",
+            "passes over it",
+            "`bootbank bank copy 5 6 STICK`",
+        ],
     );
+    for command in [&["info", "STICK"][..], &["fix", "-n", "STICK"]] {
+        let told = stick.run(command).all();
+        let missed = "partition 6: the volume carries VMware's mark and is where a bank belongs";
+        assert!(told.contains(missed), "{told}");
+    }
     let copied = stick.run(&["bank", "copy", "5", "6", "-y", "STICK"]);
     assert_eq!(copied.code, 0, "{}", copied.all());
     assert_eq!(stick.verify(0), "stick.img: sound\n");

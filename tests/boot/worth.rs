@@ -16,6 +16,9 @@ const DAMAGED: [Damage; 3] = [
     }),
 ];
 
+/// What is done to a stick beforehand.
+type Spoil<'s> = &'s dyn Fn(&Stick);
+
 /// Nothing was written, and it is said why.
 fn refused(what: &str, ran: &Ran, stick: &Stick, before: &[u8]) {
     assert_eq!(ran.code, 3, "{what}: {}", ran.all());
@@ -84,7 +87,7 @@ fn no_advice_leads_to_a_bank_with_damage_inside_its_files() {
 #[test]
 fn a_bank_whose_state_is_found_damaged_is_not_said_to_start() {
     let cut = |stick: &Stick| stick.change(5, "state.tgz", |content| content.truncate(9000));
-    let spoils: [(&str, &dyn Fn(&Stick)); 2] = [
+    let spoils: [(&str, Spoil<'_>); 2] = [
         ("flipped", &|stick| flipped_in(stick, 5, "state.tgz")),
         ("cut off", &cut),
     ];
@@ -140,8 +143,7 @@ fn nobody_loses_the_settings_unasked() {
         let ran = stick.run(&["state", "reset", "6", "STICK"]);
         assert_eq!(ran.code, 0, "{}", ran.all());
     };
-    type Prepare<'p> = &'p dyn Fn(&Stick);
-    let ways: [(&[&str], Prepare<'_>); 7] = [
+    let ways: [(&[&str], Spoil<'_>); 7] = [
         (&["bootcfg", "set", "STICK", "modules", "k.b00"], &as_it_is),
         (&["bank", "use", "6", "STICK"], &without_state),
         (&["bank", "copy", "6", "5", "STICK"], &without_state),

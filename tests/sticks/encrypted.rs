@@ -544,6 +544,19 @@ fn a_recovery_key_that_is_none_or_of_another_host_opens_nothing() {
             .any(|group| group.len() == 6 && ran.stderr.contains(group));
         assert!(!shown, "{}", ran.stderr);
     }
+    // A key that opens nothing says nothing of the medium.
+    std::fs::write(bench.file("key"), of_bank(1)).unwrap();
+    let verified = bench.run(&args![
+        "verify",
+        stick,
+        "--bank",
+        "5",
+        "--recovery-key",
+        "key"
+    ]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let warns = verified.stdout.contains("warning [envelope] partition 5");
+    assert!(warns, "{}", verified.stdout);
     let missing = bench.run(&args!["info", stick, "--recovery-key", "nowhere"]);
     assert_eq!(missing.code, 2, "{}", missing.stderr);
     assert!(missing.stderr.contains("nowhere does not exist"));

@@ -68,6 +68,8 @@ struct Failed {
     schema: &'static str,
     target: String,
     other: String,
+    /// The one of the two that the error is of.
+    failed: String,
     error: ErrorObject,
 }
 
@@ -147,6 +149,7 @@ impl Run for Diff {
                     schema: SCHEMA,
                     target,
                     other,
+                    failed: of,
                     error: failure.object(),
                 });
                 Ok(failure.exit())

@@ -89,6 +89,9 @@ struct Bank {
     boots_next: bool,
     why_not: Option<String>,
     states: Vec<State>,
+    /// Whether it holds none, though `modules=` names one.
+    #[serde(skip)]
+    lacks_state: bool,
     /// Why the bank cannot be opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorObject>,
@@ -342,6 +345,7 @@ fn bank_object(bank: &BankSurvey) -> Bank {
         boots_next: bank.boots_next,
         why_not: bank.why_not.clone(),
         states: bank.states.iter().map(listed_state).collect(),
+        lacks_state: bank.lacks_state,
         error: bank.error.as_ref().map(Failure::object_of),
     }
 }

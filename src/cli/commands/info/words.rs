@@ -2,7 +2,7 @@
 
 use super::{Bank, Found, Host, State, StateFile};
 use crate::cli::change::next_boot;
-use crate::cli::report::{list_in_words, standing_in_words, whose_in_words};
+use crate::cli::report::{ErrorObject, list_in_words, standing_in_words, whose_in_words};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
 };
@@ -148,9 +148,7 @@ fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
 fn bank_in_words(bank: &Bank, filled: Option<&str>, is_verbose: bool) -> String {
     let partition = bank.partition;
     if let Some(error) = &bank.error {
-        let place = format!("partition {partition}: ");
-        let why = error.message.strip_prefix(&place);
-        let why = shown(why.unwrap_or(&error.message));
+        let why = shown(without_place(error, ""));
         return format!(
             "bank on partition {partition}: {}: {why}\n",
             styled("cannot be opened", ERROR)
@@ -169,7 +167,9 @@ fn bank_in_words(bank: &Bank, filled: Option<&str>, is_verbose: bool) -> String 
     if is_verbose && let Some(uuid) = &bank.uuid {
         let _ = writeln!(text, "  uuid {uuid}");
     }
-    if bank.states.is_empty() {
+    if bank.lacks_state {
+        text.push_str("  no state, though modules= lists one\n");
+    } else if bank.states.is_empty() {
         text.push_str("  no state (normal for the second bank of a fresh install)\n");
     }
     for state in &bank.states {
@@ -256,11 +256,26 @@ fn form_in_words(state: &State, filled: Option<&str>) -> String {
         }
         (Some(form), _, None) => format!("{form}{passed}"),
         (Some(form), _, Some(error)) => {
-            format!("{form}, but not understood: {}", shown(&error.message))
+            let why = without_place(error, &state.file);
+            format!("{form}, but not understood: {}", shown(why))
         }
-        (None, _, Some(error)) => format!("cannot be opened: {}", shown(&error.message)),
+        (None, _, Some(error)) => {
+            let why = without_place(error, &state.file);
+            format!("cannot be opened: {}", shown(why))
+        }
         (None, _, None) => "unknown".to_owned(),
     }
+}
+
+/// The message of an error without the partition and the file that it begins with, which are told already.
+fn without_place<'e>(error: &'e ErrorObject, file: &str) -> &'e str {
+    let partition = error
+        .partition
+        .map(|number| format!("partition {number}: "));
+    let places = partition.into_iter().chain([format!("{file}: ")]);
+    places.fold(&error.message, |message, place| {
+        message.strip_prefix(&place).unwrap_or(message)
+    })
 }
 
 /// With a capital letter in front.
