@@ -1,6 +1,7 @@
 //! From bytes at offsets to a [`WriteSet`]: steps of whole sectors, each with its old content.
 
 use super::{Phase, PlanError, SectorChange, Step, WriteSet};
+use crate::bytes::in_parts;
 use crate::medium::{Lba, ReadAt};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ impl<'m> Planner<'m> {
         let mut after = before.clone();
         let within = usize::try_from(offset % size).unwrap_or(0);
         after[within..within + bytes.len()].copy_from_slice(bytes);
-        self.change_each(lbas, before, sectors(after.into(), self.sector_len()))
+        self.change_each(lbas, before, in_parts(after.into(), self.sector_len()))
     }
 
     /// Puts whole sectors at byte `offset` of the medium as part of the current step. Nothing of them is
@@ -116,7 +117,7 @@ impl<'m> Planner<'m> {
         let before = self.read_so_far(&lbas)?;
         let len = self.sector_len();
         let new = pieces.iter().cloned();
-        self.change_each(lbas, before, new.flat_map(|piece| sectors(piece, len)))
+        self.change_each(lbas, before, new.flat_map(|piece| in_parts(piece, len)))
     }
 
     /// Changes each of `lbas` from what is in `before` to what `new` yields.
@@ -126,7 +127,7 @@ impl<'m> Planner<'m> {
         before: Vec<u8>,
         new: impl Iterator<Item = Bytes>,
     ) -> Result<(), PlanError> {
-        let pairs = sectors(before.into(), self.sector_len()).zip(new);
+        let pairs = in_parts(before.into(), self.sector_len()).zip(new);
         for (lba, (old, new)) in Lba::each(lbas).zip(pairs) {
             self.change(lba, old, new)?;
         }
@@ -141,7 +142,7 @@ impl<'m> Planner<'m> {
     pub fn preserve(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
         let lbas = self.lbas_of(bytes.start, bytes.end.saturating_sub(bytes.start))?;
         let partition = self.set.steps.last().map_or(0, |step| step.partition);
-        let old = sectors(self.read(&lbas)?.into(), self.sector_len());
+        let old = in_parts(self.read(&lbas)?.into(), self.sector_len());
         let kept = self.set.preserved.entry(partition).or_default();
         kept.extend(Lba::each(lbas).zip(old));
         Ok(())
@@ -230,12 +231,6 @@ impl<'m> Planner<'m> {
         self.after.insert(lba, new);
         Ok(())
     }
-}
-
-/// Whole sectors of `len` bytes each: parts of one piece of memory.
-fn sectors(bytes: Bytes, len: usize) -> impl Iterator<Item = Bytes> {
-    let starts = (0..bytes.len()).step_by(len);
-    starts.map(move |start| bytes.slice(start..start + len))
 }
 
 #[cfg(test)]

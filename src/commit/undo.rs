@@ -11,6 +11,7 @@
 
 use super::write_set::{is_mix_of, runs};
 use super::{Overlay, Phase, PlanError, Preserved, SectorChange, Step, WriteSet};
+use crate::bytes::in_parts;
 use crate::error::ErrorKind;
 use crate::medium::{Lba, ReadAt};
 use bytes::Bytes;
@@ -395,9 +396,7 @@ impl Undo {
             medium
                 .read_at(&mut run, offset)
                 .map_err(|source| UndoError::Read { lba: first, source })?;
-            let run = Bytes::from(run);
-            let starts = (0..run.len()).step_by(sector_size);
-            let sectors = starts.map(|at| run.slice(at..at + sector_size));
+            let sectors = in_parts(run.into(), sector_size);
             current.extend(Lba::each(first..first.saturating_add(count)).zip(sectors));
         }
         Ok(current)

@@ -18,6 +18,7 @@
 use super::undo::FORMAT;
 use super::write_set::runs;
 use super::{Phase, Preserved, SectorChange, Step, Undo, UndoError, WriteSet};
+use crate::bytes::{hex, in_parts};
 use crate::medium::Lba;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -228,18 +229,13 @@ impl UndoFile {
     }
 
     /// Its length in bytes.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         const BLOCK: u64 = 512;
         let members = self.members.iter().map(|(_, content)| {
             let len: usize = content.iter().map(Bytes::len).sum();
             BLOCK.saturating_add((len as u64).next_multiple_of(BLOCK))
         });
         members.sum::<u64>().saturating_add(2 * BLOCK)
-    }
-
-    /// Whether it has no member, which never is.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     /// Writes it.
@@ -263,7 +259,7 @@ impl UndoFile {
     /// # Errors
     /// [`UndoError::Inconsistent`] where a member is too long for a tar.
     pub fn to_bytes(&self) -> Result<Vec<u8>, UndoError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(self.len()).unwrap_or(0));
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size()).unwrap_or(0));
         self.write_to(&mut bytes)
             .map_err(|error| UndoError::Inconsistent(error.to_string()))?;
         Ok(bytes)
@@ -322,8 +318,7 @@ fn sectors(
     let lbas = runs
         .iter()
         .flat_map(|&(first, count)| Lba::each(first..first.saturating_add(count)));
-    let starts = (0..bytes.len()).step_by(sector_size);
-    let sectors = starts.map(|at| bytes.slice(at..at + sector_size));
+    let sectors = in_parts(bytes.clone(), sector_size);
     let map: BTreeMap<Lba, Bytes> = lbas.zip(sectors).collect();
     if map.len() != held {
         return Err(UndoError::Inconsistent(
@@ -339,11 +334,7 @@ pub(super) fn hex_digest(pieces: &[impl AsRef<[u8]>]) -> String {
     for piece in pieces {
         digest.update(piece);
     }
-    let mut text = String::new();
-    for byte in digest.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(&digest.finalize())
 }
 
 /// A file of another kind: what a tar reader says of its header means nothing to anybody.

@@ -89,6 +89,10 @@ pub(crate) fn apply_to(
     harm::note(before, &after, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
+    // What changes and comes to nothing was changed back.
+    if edited.members.is_empty() {
+        check_agreement(&edited, edits)?;
+    }
     Ok(edited)
 }
 

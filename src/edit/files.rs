@@ -6,13 +6,13 @@ use super::{
     CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
 };
 use super::{Edited, TextChange, Unmatched};
+use crate::bytes::hex;
 use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::secrets::Guarded;
 use crate::state::{MemberEdit, MemberKind, State};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// Permission bits of a file that is new in a state.
 const NEW_FILE_MODE: u32 = 0o644;
@@ -243,11 +243,8 @@ fn as_text(path: &str, bytes: &[u8]) -> Guarded {
 
 /// Size and digest of a file's content: `12 bytes, sha256 1f2e...`.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
-    let mut text = format!("{}, sha256 ", counted(&bytes.len(), "byte"));
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let digest = hex(&Sha256::digest(bytes));
+    format!("{}, sha256 {digest}", counted(&bytes.len(), "byte"))
 }
 
 /// The time an added file gets: the one given, else that of the newest member.

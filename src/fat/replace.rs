@@ -89,7 +89,8 @@ pub enum Method {
 /// one directory sector at a time, the sector with the last of `files` last.
 ///
 /// `reach` comes from [`Volume::check`] of this `volume`, as the medium of the planner has it
-/// now: call this once per volume and planner. `partition` is only recorded in the steps.
+/// now: call this once per volume and planner, but for further tries where there was no room, which
+/// adds at most the freeing of leftovers. `partition` is only recorded in the steps.
 ///
 /// # Errors
 /// [`FatError::NoRoom`] counts all files together, and leaves open whether they would fit in place; [`FatError::ContentSize`],

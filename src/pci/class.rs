@@ -62,11 +62,6 @@ impl Class {
         self.base == 0x03
     }
 
-    /// A PCI-to-PCI bridge: what is behind it is passed through with it.
-    pub fn is_pci_bridge(self) -> bool {
-        (self.base, self.sub) == (0x06, 0x04)
-    }
-
     /// The class in words, the more exact the better it is known.
     pub fn name(self) -> &'static str {
         match (self.base, self.sub, self.interface) {
@@ -113,7 +108,6 @@ mod tests {
         let class = |text| Class::from_hex(text).unwrap();
         assert!(class("0c0330").is_usb() && !class("0c0330").is_storage());
         assert!(class("010601").is_storage());
-        assert!(class("060400").is_pci_bridge() && !class("060000").is_pci_bridge());
         assert_eq!(class("0C0320").name(), "USB 2 controller (EHCI)");
         assert_eq!(class("0C0320").to_string(), "0c0320");
         assert_eq!(class("ff0000").name(), "device");

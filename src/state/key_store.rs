@@ -202,11 +202,6 @@ impl EncryptionInfo {
         &self.mode
     }
 
-    /// Whether the key is sealed elsewhere, so that the configuration cannot be opened offline.
-    pub fn is_sealed(&self) -> bool {
-        self.parts.is_none()
-    }
-
     /// The key's name as a UUID, `7e62cec5-6aef-4d7e-838b-cae32eefd251`; `None` where sealed.
     pub fn key_id(&self) -> Option<String> {
         let id = u128::from_be_bytes(self.parts.as_ref()?.key_id);

@@ -7,6 +7,7 @@ use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick, Warning,
 };
 use crate::bank::{BootCfg, BootCfgEdit};
+use crate::bytes::hex;
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
 use crate::error::ErrorKind;
@@ -102,8 +103,8 @@ impl<'m> Stick<'m, '_> {
 
     /// What making the bank on `to` a copy of the one on `from` comes to. The volume keeps its
     /// identity and label, and boot.cfg the role of the bank: one that booted next boots next, any
-    /// other ranks below the original, or is alike where no lower rank is left. Before anything else the target is told not to boot, so that
-    /// at every cut the original does.
+    /// other ranks below the original, or is alike where no lower rank is left. Before anything else
+    /// the target is told not to boot, so that at every cut the original does.
     ///
     /// # Errors
     /// [`Cause::WouldStop`] where the original does not boot; [`Cause::NotLookedAt`] where no bank boots
@@ -162,15 +163,6 @@ impl<'m> Stick<'m, '_> {
         Ok(Plan::new(set, banks, self.outlook()))
     }
 
-    /// The bank on this partition.
-    pub(super) fn slot(&self, partition: u32) -> Result<&Slot<'m>, Error> {
-        let chosen = self.chosen(BankChoice::Partition(partition))?;
-        chosen
-            .into_iter()
-            .next()
-            .ok_or_else(|| Cause::NoSuchFile.into())
-    }
-
     /// The volume a copy goes to: a bank, or one that lost its boot.cfg.
     pub(super) fn target_volume<'o>(
         &self,
@@ -181,9 +173,7 @@ impl<'m> Stick<'m, '_> {
         let range = self.table().partition(to).filter(|_| known);
         let range = range.and_then(|it| it.byte_range(self.table().sector_size));
         let Some(range) = range else {
-            // Says which banks there are.
-            self.slot(to)?;
-            return Err(Cause::NoSuchFile.into());
+            return Err(self.no_such_bank(to));
         };
         let volume = Volume::open(medium, range, self.table().sector_size);
         let volume = volume.map_err(|error| Error::from(error).on(to))?;
@@ -337,13 +327,11 @@ fn would_stop(why: Vec<String>) -> Error {
 /// Kernel options with the identity of one bank's volume in place of the other's: the raw sixteen
 /// bytes in hexadecimal.
 fn with_uuid(options: &str, original: VolumeUuid, own: VolumeUuid) -> String {
-    let hex =
-        |uuid: VolumeUuid| -> String { uuid.0.iter().map(|byte| format!("{byte:02x}")).collect() };
     let changed = options
         .split(' ')
         .map(|option| match option.split_once('=') {
-            Some((BOOT_UUID, value)) if value.eq_ignore_ascii_case(&hex(original)) => {
-                format!("{BOOT_UUID}={}", hex(own))
+            Some((BOOT_UUID, value)) if value.eq_ignore_ascii_case(&hex(&original.0)) => {
+                format!("{BOOT_UUID}={}", hex(&own.0))
             }
             _ => option.to_owned(),
         });

@@ -291,16 +291,24 @@ impl<'m, 'k> Stick<'m, 'k> {
                 Some(slot) => vec![slot],
                 None => return Err(Cause::NoneBoots(self.why_none_boots()).into()),
             },
-            BankChoice::Partition(asked) => match self.bank_on(asked) {
-                Some(slot) => vec![slot],
-                None => {
-                    let banks = numbers(self.slots.iter().map(|slot| slot.partition));
-                    return Err(Cause::NoSuchBank { asked, banks }.into());
-                }
-            },
+            BankChoice::Partition(asked) => vec![self.slot(asked)?],
         };
         chosen.sort_by_key(|slot| slot.verdict.boots_next);
         Ok(chosen)
+    }
+
+    /// The bank on this partition.
+    ///
+    /// # Errors
+    /// [`Cause::NoSuchBank`].
+    fn slot(&self, asked: u32) -> Result<&Slot<'m>, Error> {
+        let slot = self.bank_on(asked);
+        slot.ok_or_else(|| self.no_such_bank(asked))
+    }
+
+    fn no_such_bank(&self, asked: u32) -> Error {
+        let banks = numbers(self.slots.iter().map(|slot| slot.partition));
+        Cause::NoSuchBank { asked, banks }.into()
     }
 
     /// The bank on this partition, where there is one.

@@ -49,7 +49,7 @@ pub enum TransferError {
     OtherFiles {
         /// Which file.
         path: &'static str,
-        /// `only the first` or `only the second`.
+        /// `only in the state to import` or `only in the state of the bank`.
         only: &'static str,
     },
     /// The bank is of a release that keeps states of another form.

@@ -179,13 +179,6 @@ impl Stick<'_, '_> {
         let edited = self
             .configuration(slot, &state)
             .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
-        let edited = edited.and_then(|edited| {
-            // What changes and comes to nothing was changed back.
-            if edited.members.is_empty() {
-                edit::check_agreement(&edited, edits)?;
-            }
-            Ok(edited)
-        });
         let mut edited =
             edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
         edited.warnings.splice(0..0, state.warnings());

@@ -176,13 +176,6 @@ impl<'k> SavedState<'k> {
         let inside = |error: Error| error.in_file(state.file_name());
         let apply = |state: &State| {
             let edited = edit::apply(state, edits, context, release.as_ref());
-            let edited = edited.and_then(|edited| {
-                // What changes and comes to nothing was changed back.
-                if edited.members.is_empty() {
-                    check_agreement(&edited, edits)?;
-                }
-                Ok(edited)
-            });
             edited.map_err(|error| inside(error.into()))
         };
         let mut edited = apply(state)?;

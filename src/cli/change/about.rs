@@ -3,6 +3,7 @@
 //!
 //! [`Stick::undo_of`]: crate::stick::Stick::undo_of
 
+use crate::bytes::hex;
 use crate::cli::terminal::shown;
 use crate::medium::Target;
 use crate::medium::nbd::Address;
@@ -10,7 +11,6 @@ use crate::stick::Plan;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -110,7 +110,10 @@ impl About {
         let bytes = self.target.as_ref().filter(|path| path.to_str().is_none());
         let entries = [
             (TARGET, self.target.as_ref().map(text)),
-            (TARGET_BYTES, bytes.map(|path| to_hex(path))),
+            (
+                TARGET_BYTES,
+                bytes.map(|path| hex(path.as_os_str().as_bytes())),
+            ),
             (TIME, self.time.map(|time| time.to_string())),
             (PROGRAM, Some(THIS_PROGRAM.to_owned())),
             (COMMAND, self.command.clone()),
@@ -147,14 +150,6 @@ impl About {
             banks: about.iter().filter_map(bank).collect(),
         }
     }
-}
-
-fn to_hex(path: &Path) -> String {
-    let mut hex = String::new();
-    for byte in path.as_os_str().as_bytes() {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 fn from_hex(hex: &str) -> Option<PathBuf> {

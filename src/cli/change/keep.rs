@@ -56,10 +56,10 @@ impl One<'_> {
             return Ok(None);
         }
         let file = file().map_err(crate::stick::Error::from)?;
-        if file.len() > undo_store::LARGEST {
+        if file.size() > undo_store::LARGEST {
             let text = format!(
                 "the undo file would be {}, more than the limit of {}; nothing was written",
-                size(file.len()),
+                size(file.size()),
                 size(undo_store::LARGEST)
             );
             return Err(Failure::refused(text)
