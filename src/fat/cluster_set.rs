@@ -172,6 +172,7 @@ mod tests {
             rest.remove(*id);
         }
         assert!(rest.is_empty() && rest == ClusterSet::default());
+        assert!(one != two && one != rest);
         rest.remove(all[4000]);
         assert!(rest.insert(all[4000]));
     }

@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn entries_that_differ_are_told_once_each_the_lowest_first() {
+        for kind in [FatKind::Fat12, FatKind::Fat16] {
+            let (one, ids) = table(kind);
+            let mut other = one.clone();
+            let changed = [ids[0], ids[3], ids[200], ids[201], ids[ids.len() - 1]];
+            changed.iter().for_each(|id| other.set_bad(*id));
+            let found: Vec<u16> = one.differing(&other).collect();
+            assert_eq!(found, changed.map(|id| id.get()));
+            assert_eq!(one.differing(&one).count(), 0);
+        }
+    }
+
+    #[test]
     fn a_fat12_entry_never_touches_its_neighbours() {
         let (mut table, ids) = table(FatKind::Fat12);
         table.set_chain(&ids);

@@ -210,6 +210,20 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn a_name_that_the_text_ends_behind_is_broken_off() {
+    let binary = b"kernel=b.b00\0\nmodules=a.v00 --- b.v00\0 --- c.v00\nacpitables=d.aml\0x\n";
+    let cfg = BootCfg::parse(binary);
+    assert_eq!(cfg.kernel_broken_off().as_deref(), Some("b.b00"));
+    let last = |list: &[Module]| list.last().and_then(Module::broken_off);
+    assert_eq!(last(&cfg.modules).as_deref(), Some("b.v00"));
+    assert_eq!(cfg.modules[0].broken_off(), None);
+    assert_eq!(last(&cfg.acpi_tables).as_deref(), Some("d.aml"));
+    let whole = BootCfg::parse(b"kernel=old\0\nkernel=b.b00\nmodules=a.v00 --- b.v00\n");
+    assert_eq!(whole.kernel_broken_off(), None);
+    assert_eq!(last(&whole.modules), None);
+}
+
 /// A minus makes no number before 8.0 U1, and an option that a release does not know stops nothing.
 #[test]
 fn a_number_with_a_minus_is_fatal_where_mboot_knows_the_option() {

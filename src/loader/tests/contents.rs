@@ -280,12 +280,14 @@ fn files_are_checked_on_threads_and_put_down_afterwards() {
 
 #[test]
 fn what_is_not_compressed_or_empty_is_noted() {
-    let bank =
-        Bank::with_boot_cfg("build=7\nupdated=1\nkernel=b.b00\nmodules=plain.v00 --- none.v00\n")
-            .change(|bank| {
-                bank.put("PLAIN   V00", b"plain text");
-                bank.put("NONE    V00", b"");
-            });
+    let bank = Bank::with_boot_cfg(
+        "build=7\nupdated=1\nkernel=b.b00\nmodules=plain.v00 --- none.v00 --- zip.v00\n",
+    )
+    .change(|bank| {
+        bank.put("PLAIN   V00", b"plain text");
+        bank.put("NONE    V00", b"");
+        bank.put("ZIP     V00", &gzip(b""));
+    });
     let boot = boot(&bank);
     assert_eq!(boot.boots(), Some(true));
     let notes: Vec<_> = boot.notes().iter().map(ToString::to_string).collect();
@@ -294,6 +296,7 @@ fn what_is_not_compressed_or_empty_is_noted() {
         [
             "module plain.v00 is not compressed: the loader warns and loads it as it is",
             "module none.v00 is loaded empty",
+            "module zip.v00 is loaded empty",
         ]
     );
     let rubbish = Bank::with_boot_cfg("build=7\nupdated=1\nkernel=b.b00\n\u{8}");
