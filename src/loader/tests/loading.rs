@@ -189,6 +189,32 @@ fn tables_of_acpi_are_loaded_from_8_0_u1_on() {
     assert_eq!(boots(Generation::From80U1), Some(false));
 }
 
+/// Of a table of ACPI the content is not looked at, nor of any file twice.
+#[test]
+fn what_is_left_to_check_of_a_file_is_its_content() {
+    let bank = Bank::with_boot_cfg(
+        "build=8.0.3\nupdated=1\nkernel=b.b00\nacpitables=t.aml --- none.aml\n",
+    )
+    .change(|bank| bank.put("T       AML", b"table"));
+    let (bytes, table) = medium(&[bank]);
+    let loader = Loader::new(&bytes, &table);
+    let of = |depth| loader.boot_as(5, depth, Generation::From80U1).files;
+    let by_presence = of(Depth::Presence);
+    let to_check: Vec<_> = by_presence
+        .iter()
+        .map(|file| file.to_check().is_some())
+        .collect();
+    assert_eq!(to_check, [true, false, false]);
+    assert!(
+        of(Depth::Content)
+            .iter()
+            .all(|file| file.to_check().is_none())
+    );
+    let why: Vec<_> = by_presence.iter().map(ModuleVerdict::why_not).collect();
+    assert_eq!(why[..2], [None, None]);
+    assert!(why[2].as_ref().is_some_and(|why| why.contains("none.aml")));
+}
+
 #[test]
 fn a_chain_must_be_long_enough_and_may_be_longer() {
     let sound = || Bank::sound(1);

@@ -29,6 +29,33 @@ fn a_volume_with_as_many_clusters_as_fat32_is_none() {
 }
 
 #[test]
+fn the_fat_must_have_an_entry_for_each_cluster_and_two_more() {
+    let parse = |clusters: u32| {
+        let mut boot = boot_sector(clusters);
+        boot[22..24].copy_from_slice(&20_u16.to_le_bytes());
+        let sectors = 2 + 2 * 20 + 32 + clusters * 2;
+        boot[32..36].copy_from_slice(&sectors.to_le_bytes());
+        Volume::parse(&NONE, 0, 512, &boot).map(drop)
+    };
+    let entries = 20 * 512 / 2;
+    assert_eq!(parse(entries - 2), Ok(()));
+    let small = "its FAT is too small for its clusters";
+    assert_eq!(parse(entries - 1), Err(small));
+}
+
+#[test]
+fn no_sectors_per_cluster_are_256() {
+    let mut boot = boot_sector(4200);
+    boot[13] = 0;
+    let sectors = 2 + 2 * 300 + 32 + 5000_u32 * 256;
+    boot[32..36].copy_from_slice(&sectors.to_le_bytes());
+    let volume = Volume::parse(&NONE, 0, 512, &boot).unwrap();
+    assert_eq!(volume.data_bytes(), 5000 * 256 * 512);
+    boot[13] = 3;
+    assert!(Volume::parse(&NONE, 0, 512, &boot).is_err());
+}
+
+#[test]
 fn the_one_cluster_by_which_the_loader_says_no_is_no_file() {
     let volume = Volume::parse(&NONE, 0, 512, &boot_sector(4200)).unwrap();
     let found = |cluster| {
