@@ -248,3 +248,35 @@ fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {
     let passed_over = [Bank::sound(2), without(1)];
     assert_eq!(build_of(&passed_over, 6), [None, None]);
 }
+
+#[test]
+fn a_state_that_is_listed_or_there_but_not_both_is_warned_of() {
+    let listed = "build=7\nupdated=1\nkernel=b.b00\nmodules=state.tgz\n";
+    let not_listed = "build=7\nupdated=1\nkernel=b.b00\n";
+    let warned = |text: &str, is_there: bool| {
+        let mut bank = Bank::with_boot_cfg(text);
+        if !is_there {
+            let at = bank.slot("STATE   TGZ");
+            bank.bytes[at] = 0xe5;
+        }
+        let (bytes, table) = medium(&[bank]);
+        Loader::new(&bytes, &table).warnings()
+    };
+    let partition = 5;
+    let missing = ChoiceWarning::StateMissing { partition };
+    let idle = ChoiceWarning::StateNotListed { partition };
+    for (text, is_there, missed, unlisted) in [
+        (listed, false, true, false),
+        (listed, true, false, false),
+        (not_listed, true, false, true),
+        (not_listed, false, false, false),
+    ] {
+        let warnings = warned(text, is_there);
+        let told = (warnings.contains(&missing), warnings.contains(&idle));
+        assert_eq!(
+            told,
+            (missed, unlisted),
+            "{text:?}, {is_there}: {warnings:?}"
+        );
+    }
+}
