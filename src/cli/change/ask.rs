@@ -3,6 +3,7 @@
 use super::args::Mode;
 use super::closing::stops_in_words;
 use super::keep::PlacedUndo;
+use super::work::Work;
 use super::{ChangeObject, One, show};
 use crate::cli::report::{Failure, disk_in_words};
 use crate::cli::terminal::{name, shown, size};
@@ -52,7 +53,10 @@ impl One<'_> {
                     _ => "a block device",
                 }
             ))
-            .hint("-y goes ahead without asking; bootbank does not ask if you name what to change (fix -d ADDR, seal --only NAME)")),
+            .hint(match self.work {
+                Work::Edits { .. } => "-y goes ahead without asking; bootbank does not ask if you name what to change (fix -d ADDR, seal --only NAME)",
+                _ => "-y goes ahead without asking",
+            })),
         }
     }
 

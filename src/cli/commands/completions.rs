@@ -38,11 +38,20 @@ impl Run for Completions {
     }
 }
 
+/// The command line without the commands that its help does not show.
+fn without_hidden(command: &Command) -> Command {
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    Command::new("bootbank")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments())
+        .subcommands(shown)
+}
+
 /// The command line with the words that its free values often are. Only for the shells to offer: a bank may
 /// also be a number, and a schema that does not exist has its own message.
 fn offering(command: Command, schemas: impl Iterator<Item = &'static str>) -> Command {
     let schemas: Vec<&str> = schemas.collect();
-    command
+    without_hidden(&command)
         .mut_arg("bank", |bank| {
             bank.value_parser(PossibleValuesParser::new(["all", "next"]))
         })

@@ -52,7 +52,8 @@ pub struct UndoCommand {
     #[arg(long, conflicts_with = "prune")]
     last: bool,
     /// Remove undo files from the default directory: those whose change has been undone on its medium,
-    /// and old ones. One of each medium always stays: the newest whose change is not undone. Asks first
+    /// and old ones. One of each medium always stays: the newest whose change is not undone, or else the
+    /// oldest. Asks first
     #[arg(long, conflicts_with_all = ["paths", "force"])]
     prune: bool,
     /// With --prune: how many days old a file must be to be removed although its change was not undone
