@@ -104,6 +104,11 @@ pub enum UndoError {
     /// A file of the change holds something that is from neither before nor after.
     #[error("it holds neither the old nor the new content")]
     FileChanged,
+    /// Several files of the bank that boots next would be put back one after the other.
+    #[error(
+        "its files would be put back one after the other, and the bank boots next: a cut in between could keep the host from starting"
+    )]
+    InPieces,
     /// The change was about no file, so there is none to put back.
     #[error("the change was about no file")]
     NoFiles,
@@ -142,6 +147,7 @@ impl UndoError {
             | UndoError::SeveralPartitions { .. }
             | UndoError::Mismatch { .. }
             | UndoError::FileChanged
+            | UndoError::InPieces
             | UndoError::NoFiles
             | UndoError::TooManyParts { .. } => ErrorKind::Refused,
             UndoError::Read { .. } => ErrorKind::Io,

@@ -114,7 +114,7 @@ fn layer_of(cause: &Cause) -> &'static str {
         | Cause::Installer(_)
         | Cause::Cut(_)
         | Cause::StandIn { .. } => "table",
-        Cause::State(error) | Cause::Edit(EditError::State(error)) => error.layer(),
+        Cause::State(error) => error.layer(),
         Cause::Edit(EditError::Ownership { path, .. }) if *path == CONFIG_STORE => "configstore",
         Cause::Edit(EditError::Sidecar { .. }) => "configstore",
         Cause::Edit(_) | Cause::Ownership(_) => "esx.conf",

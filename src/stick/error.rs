@@ -49,7 +49,7 @@ pub enum Cause {
     Ownership(#[from] OwnershipError),
     /// What was asked for.
     #[error(transparent)]
-    Edit(#[from] EditError),
+    Edit(EditError),
     /// A state that is to take the place of another.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -69,7 +69,7 @@ pub enum Cause {
     #[error("putting every byte back would damage the medium, so it was changed since: {0}")]
     Unsound(Box<Error>),
     /// A medium that was written to since a change, in a way that leaves no way back.
-    #[error("{bytes}; its files alone cannot be put back either: {files}")]
+    #[error("{bytes}; the files of the change cannot be put back alone either: {files}")]
     ChangedSince {
         /// Why not every byte can be put back.
         bytes: Box<Error>,
@@ -342,6 +342,16 @@ impl Error {
     pub fn in_file(mut self, path: impl Into<String>) -> Self {
         self.path.get_or_insert_with(|| path.into());
         self
+    }
+}
+
+impl From<EditError> for Cause {
+    /// A state that cannot be opened is that, whatever was to be done with it.
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::State(error) => Cause::State(error),
+            error => Cause::Edit(error),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
     if is_copy
         || wrong
         || !is_medium
+        || !outlook.has_settings
         || closing != Closing::AfterGivingBack
         || outlook.passed_through != Some(0)
     {

@@ -37,9 +37,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         }
         Cause::NoWholeBank(error) => return table_hint(error),
         Cause::Fat(error) | Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
-        Cause::State(error) | Cause::Edit(EditError::State(error)) => {
-            return state_hint(error, on_medium);
-        }
+        Cause::State(error) => return state_hint(error, on_medium),
         Cause::Unopened(error) => return hint(error),
         Cause::NothingLeft { error, .. } => return hint(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
@@ -108,6 +106,11 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
             elsewhere: true, ..
         } => "another bank holds one: `bootbank info` shows which, and --bank N chooses it",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
+        Cause::ChangedSince { files, .. }
+            if matches!(files.cause, Cause::Undo(UndoError::InPieces)) =>
+        {
+            "let the other bank boot next, with `bootbank bank use`, and run the same undo then"
+        }
         Cause::ChangedSince { .. } => {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
         }

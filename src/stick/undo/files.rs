@@ -3,12 +3,12 @@
 use super::super::plan::{Plan, Request};
 use super::super::work::{BankFile, Task};
 use super::super::{BankChoice, Error, Slot, Stick};
-use crate::bank::BOOT_CFG;
+use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Undo, UndoError};
 use crate::edit::Context;
-use crate::fat::{Entry, Method, Volume};
+use crate::fat::{Entry, FatError, Method, Volume};
 use crate::medium::Lba;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Stick<'_, '_> {
     /// The plan that makes the files which the change of `undo` replaced, removed or made what they
@@ -17,17 +17,24 @@ impl Stick<'_, '_> {
         let steps = undo.set.steps().iter().map(|step| step.partition);
         let changed: BTreeSet<u32> = steps.collect();
         let mut files = Vec::new();
-        for slot in self.slots() {
-            if changed.contains(&slot.partition) {
-                let old = old_files(self, slot, undo);
-                files.extend(old.map_err(|error| error.on(slot.partition))?);
+        for partition in changed {
+            let slot = self.slot(partition)?;
+            let old = old_files(self, slot, undo).map_err(|error| error.on(partition))?;
+            // Of several files some are old and others new at a cut, and that starts no host.
+            if slot.verdict.boots_next && !are_settings(&old) {
+                return Err(Error::from(UndoError::InPieces).on(partition));
             }
+            files.extend(old);
         }
         if files.is_empty() {
             return Err(UndoError::NoFiles.into());
         }
-        // What boot.cfg names is there before it is.
-        files.sort_by_key(|file| file.name.eq_ignore_ascii_case(BOOT_CFG));
+        // What boot.cfg names comes before it, and what it does not name goes after it.
+        files.sort_by_key(|file| match &file.content {
+            Some(_) if !file.name.eq_ignore_ascii_case(BOOT_CFG) => 0,
+            Some(_) => 1,
+            None => 2,
+        });
         let request = Request {
             banks: BankChoice::All,
             method: Method::SecondCopy,
@@ -35,6 +42,15 @@ impl Stick<'_, '_> {
         };
         self.plan_task(Task::Files(&files), request)
     }
+}
+
+/// Whether these are files of which each is good by itself: a state, boot.cfg, or one file alone.
+fn are_settings(files: &[BankFile]) -> bool {
+    let is_one = |file: &BankFile| {
+        let mut known = STATE_FILES.into_iter().chain([BOOT_CFG]);
+        known.any(|name| name.eq_ignore_ascii_case(&file.name))
+    };
+    files.len() == 1 || files.iter().all(is_one)
 }
 
 /// The files of a bank that the change was about, as they were before it.
@@ -49,45 +65,88 @@ fn old_files(stick: &Stick<'_, '_>, slot: &Slot<'_>, undo: &Undo) -> Result<Vec<
     let (before, after) = (undo.before(stick.medium()), undo.after(stick.medium()));
     let open = |overlay| Volume::open(overlay, range.clone(), sector_size);
     let (before, after) = (open(&before)?, open(&after)?);
+    let traces = Traces::of(undo);
+    let (was, became) = (traces.files_of(&before), traces.files_of(&after));
     let mut files = Vec::new();
-    for name in changed_names(&before, &after, undo) {
-        let content = |volume: &Volume<'_>| match volume.find(&name)? {
-            Some(entry) => volume.read_file(&entry, limit).map(Some),
-            None => Ok(None),
+    for name in was.keys().chain(became.keys()).collect::<BTreeSet<_>>() {
+        let (was, became) = (was.get(name), became.get(name));
+        if was
+            .zip(became)
+            .is_some_and(|(was, became)| traces.are_one(&before, was, became))
+        {
+            continue;
+        }
+        let read = |volume: &Volume<'_>, entry: Option<&Entry>| {
+            let content = entry.map(|entry| volume.read_file(entry, limit));
+            let content: Result<Option<Vec<u8>>, FatError> = content.transpose();
+            content.map_err(|error| Error::from(error).in_file(name.as_str()))
         };
-        let in_file = |error: Error| error.in_file(name.as_str());
-        let read = |volume| content(volume).map_err(|error| in_file(error.into()));
-        let (old, new, now) = (read(&before)?, read(&after)?, read(volume)?);
+        let now = volume.find(name);
+        let now = now.map_err(|error| Error::from(error).in_file(name.as_str()))?;
+        let (old, new) = (read(&before, was)?, read(&after, became)?);
+        let now = read(volume, now.as_ref())?;
+        if old == new {
+            continue;
+        }
         if now != new && now != old {
-            return Err(in_file(UndoError::FileChanged.into()));
+            return Err(Error::from(UndoError::FileChanged).in_file(name.as_str()));
         }
         files.push(BankFile {
             partition: Some(slot.partition),
-            name,
+            name: name.clone(),
             content: old,
         });
     }
     Ok(files)
 }
 
-/// The names of the files that a change was about: they are elsewhere than before, or in one place only.
-///
-/// A file that another system put into the old clusters is not one of them, though what the undo file
-/// knows of those shows through it.
-fn changed_names(before: &Volume<'_>, after: &Volume<'_>, undo: &Undo) -> BTreeSet<String> {
-    let placed = |volume: &Volume<'_>| -> BTreeSet<(String, u16, u32)> {
-        let place = |it: Entry| (it.name(), it.first_cluster(), it.size());
-        volume.files().map(place).collect()
-    };
-    let overwritten = |entry: &Entry| {
-        let first = before.geometry().cluster(entry.first_cluster());
-        let at = first.map(|first| before.start() + before.geometry().cluster_offset(first));
-        let lba = at.map(|at| Lba::holding(at, before.geometry().sector_size()));
-        lba.is_some_and(|lba| undo.overwrites(lba))
-    };
-    let (old, new) = (placed(before), placed(after));
-    let moved = old.symmetric_difference(&new);
-    let moved = moved.map(|(name, ..)| name.clone());
-    let overwritten = before.files().filter(overwritten);
-    moved.chain(overwritten.map(|entry| entry.name())).collect()
+/// Where a change wrote to.
+struct Traces<'u> {
+    undo: &'u Undo,
+    written: BTreeSet<Lba>,
+}
+
+impl<'u> Traces<'u> {
+    fn of(undo: &'u Undo) -> Self {
+        let steps = undo.set.steps().iter();
+        let written = steps.flat_map(|step| step.sectors.keys().copied());
+        let written = written.collect();
+        Traces { undo, written }
+    }
+
+    /// The files whose directory slot the change wrote to, or that it wrote over where they lie, by name. Any
+    /// other slot, and what another system put into it since, shows through on both sides; but what ended the
+    /// directory before the change can hide it on one.
+    fn files_of(&self, volume: &Volume<'_>) -> BTreeMap<String, Entry> {
+        let sector = |at: u64| {
+            let at = volume.start() + at;
+            Lba::holding(at, volume.geometry().sector_size())
+        };
+        let is_of_it = |entry: &Entry| {
+            let first = volume.geometry().cluster(entry.first_cluster());
+            let first = first.map(|first| sector(volume.geometry().cluster_offset(first)));
+            self.written.contains(&sector(entry.offset()))
+                || first.is_some_and(|first| self.undo.overwrites(first))
+        };
+        let files = volume.files().filter(|entry| !entry.is_directory());
+        files
+            .filter(is_of_it)
+            .map(|entry| (entry.name(), entry))
+            .collect()
+    }
+
+    /// Whether a file is where it was and nothing was written to where its content is.
+    fn are_one(&self, before: &Volume<'_>, was: &Entry, became: &Entry) -> bool {
+        let place = |entry: &Entry| (entry.first_cluster(), entry.size());
+        let is_written = |entry: &Entry| {
+            let geometry = before.geometry();
+            let chain = before.chain(entry).unwrap_or_default();
+            chain.into_iter().any(|cluster| {
+                let at = before.start() + geometry.cluster_offset(cluster);
+                self.written
+                    .contains(&Lba::holding(at, geometry.sector_size()))
+            })
+        };
+        place(was) == place(became) && !is_written(was)
+    }
 }

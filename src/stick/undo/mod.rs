@@ -38,7 +38,7 @@ pub struct UndoPlan {
     pub set: WriteSet,
     /// What comes back, each thing by name.
     pub things: Vec<PutBack>,
-    /// Why not every byte can be put back, where only its files can: something else was
+    /// Why not every byte can be put back, where only the files of the change can: something else was
     /// written to the medium since, and stays.
     pub files_only: Option<Error>,
     /// What would be damaged afterwards, where it was asked for all the same.

@@ -272,10 +272,11 @@ fn without_place<'e>(error: &'e ErrorObject, file: &str) -> &'e str {
     let partition = error
         .partition
         .map(|number| format!("partition {number}: "));
-    let places = partition.into_iter().chain([format!("{file}: ")]);
-    places.fold(&error.message, |message, place| {
+    let places = partition.into_iter().chain([format!("{file}:")]);
+    let rest = places.fold(error.message.as_str(), |message, place| {
         message.strip_prefix(&place).unwrap_or(message)
-    })
+    });
+    rest.trim_start()
 }
 
 /// With a capital letter in front.

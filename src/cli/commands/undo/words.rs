@@ -106,7 +106,7 @@ pub(super) fn other_in_words(other: &OtherMedium) -> String {
 pub(super) fn warnings_of(plan: &UndoPlan) -> Vec<String> {
     let files_only = plan.files_only.as_ref().map(|why| {
         format!(
-            "{why}; so the files that it changed become what they were, and everything else stays as it is"
+            "{why}; so the files of that change become what they were, and everything else stays as it is"
         )
     });
     let damage = plan.damage.iter();
