@@ -48,7 +48,7 @@ pub enum EditError {
     },
     /// There is nothing to change in a state without any file.
     #[error(
-        "the state is empty, so the host starts with default settings and there is none to change"
+        "the state is empty: a host that loads it starts with default settings, and there is none to change"
     )]
     Empty,
     /// A value that no host can have.

@@ -104,7 +104,7 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
         Cause::NoSuchBank { .. } => "`bootbank info` lists the banks",
         Cause::NoState {
             elsewhere: true, ..
-        } => "another bank holds one: `bootbank info` shows which, and --bank N chooses it",
+        } => "another bank holds one: `bootbank info` shows which",
         Cause::NoneBoots(_) => "name a bank by its partition number: --bank N",
         Cause::ChangedSince { files, .. }
             if matches!(files.cause, Cause::Undo(UndoError::InPieces)) =>
