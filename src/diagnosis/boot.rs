@@ -1,6 +1,7 @@
 //! Will it boot? What the loader stops at, in the bank that boots next and in those that could.
 
 use super::finding::{Finding, Severity};
+use crate::bank::STATE_FILES;
 use crate::error::ErrorKind;
 use crate::loader::{
     Boot, ChoiceWarning, ContentVerdict, Depth, FileAt, Note, Stop, Undecided, UnpackLimit,
@@ -226,10 +227,10 @@ fn add_findings(
             Stop::Content { .. } => "gzip",
             _ => "boot.cfg",
         };
-        let whole = stop
+        let (whole, cure) = stop
             .file()
-            .map_or(String::new(), |file| whole_in(file, sources.boots));
-        add(layer, format!("{stop}{whole}"), None);
+            .map_or_else(Default::default, |file| whole_in(file, boot, sources));
+        add(layer, format!("{stop}{whole}"), cure);
     }
     add_notes(boot, bootable, rubbish, findings);
     for why in boot.undecided() {
@@ -318,14 +319,31 @@ fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> (Str
     (text, cure)
 }
 
-fn whole_in(name: &str, others: &[&Boot]) -> String {
-    let whole = others.iter().filter(|other| is_whole(other, name));
+/// Which other banks have a damaged file whole, in words, and what brings it over. A bank keeps its own state
+/// where single files of another fit; whose settings are to be kept where the state is damaged is for a person to
+/// say.
+fn whole_in(name: &str, boot: &Boot, sources: &Sources<'_>) -> (String, Option<Cure>) {
+    let whole = sources.boots.iter().filter(|other| is_whole(other, name));
     let whole: Vec<u32> = whole.map(|other| other.partition).collect();
     if whole.is_empty() {
-        String::new()
-    } else {
-        format!("; bank {} has it whole", numbers(whole.into_iter()))
+        return (String::new(), None);
     }
+    let text = format!("; bank {} has it whole", numbers(whole.iter().copied()));
+    let to = boot.partition;
+    let fitting = whole.iter().find(|from| (sources.of_same_build)(**from));
+    let cure = match fitting {
+        _ if STATE_FILES.iter().any(|it| it.eq_ignore_ascii_case(name)) => None,
+        Some(from) => Some(Cure::TakeFiles {
+            from: *from,
+            to,
+            names: vec![name.to_owned()],
+        }),
+        None => {
+            let worth = whole.iter().find(|from| (sources.is_worth)(**from));
+            worth.map(|from| Cure::CopyBank { from: *from, to })
+        }
+    };
+    (text, cure)
 }
 
 fn is_whole(boot: &Boot, name: &str) -> bool {

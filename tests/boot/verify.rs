@@ -85,6 +85,38 @@ fn a_module_cut_short_is_an_error() {
     );
 }
 
+/// Its own state stays, which is newer than that of the other bank.
+#[test]
+fn a_damaged_module_is_brought_over_from_a_bank_of_the_same_build() {
+    let stick = Stick::new(GPT);
+    spoils::flipped(&stick);
+    let state = stick.read(5, "state.tgz");
+    let report = stick.verify(4);
+    let [get, put] = [
+        "`bootbank get STICK bank6:s.v00 FILE`",
+        "`bootbank put STICK FILE bank5:s.v00`",
+    ];
+    has(&report, "error", &["s.v00 is damaged", get, put]);
+    for command in [
+        &["get", "STICK", "bank6:s.v00", "file"][..],
+        &["put", "STICK", "file", "bank5:s.v00"],
+    ] {
+        let ran = stick.run(command);
+        assert_eq!(ran.code, 0, "{}", ran.all());
+    }
+    stick.verify(0);
+    assert!(stick.read(5, "state.tgz") == state);
+    // Of a state it is for a person to say whose settings are wanted.
+    spoils::flipped_in(&stick, 5, "state.tgz");
+    let report = stick.verify(4);
+    has(
+        &report,
+        "error",
+        &["state.tgz is damaged", "bank 6 has it whole"],
+    );
+    assert!(!report.contains("bootbank get"), "{report}");
+}
+
 #[test]
 fn damage_in_several_modules_is_told_at_once() {
     let stick = Stick::new(GPT);
