@@ -218,7 +218,11 @@ fn a_bank_without_boot_cfg_is_a_warning_and_can_be_made_anew() {
             "`bootbank bank copy 5 6 STICK`",
         ],
     );
-    for command in [&["info", "STICK"][..], &["fix", "-n", "STICK"]] {
+    for command in [
+        &["info", "STICK"][..],
+        &["bank", "list", "STICK"],
+        &["fix", "-n", "STICK"],
+    ] {
         let told = stick.run(command).all();
         let missed = "partition 6: the volume carries VMware's mark and is where a bank belongs";
         assert!(told.contains(missed), "{told}");

@@ -8,7 +8,7 @@ use crate::cli::session::{
 };
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
 use crate::diagnosis::{BankHealth, bank_health};
-use crate::stick::{BankChoice, IfBroken, Stick};
+use crate::stick::{BankChoice, IfBroken, MissedBank, Stick};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -108,6 +108,14 @@ struct Banks {
     schema: &'static str,
     target: String,
     banks: Vec<Listed>,
+    /// The volumes that should be banks, and that the loader passes over.
+    missed: Vec<Missed>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Missed {
+    partition: u32,
+    why: String,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -198,8 +206,11 @@ fn list(session: &Session, stick: &Stick<'_, '_>, target: &str) -> Result<Answer
         schema: SCHEMA,
         target: target.to_owned(),
         banks: banks.iter().map(listed).collect(),
+        missed: stick.missed_banks().iter().map(missed).collect(),
     };
-    let lines: String = object.banks.iter().map(in_words).collect();
+    let lines = object.banks.iter().map(in_words);
+    let missed = object.missed.iter().map(missed_in_words);
+    let lines: String = lines.chain(missed).collect();
     Ok(Answer {
         exit: match stick.not_by_loader() {
             None => Exit::Done,
@@ -222,6 +233,17 @@ fn listed(bank: &BankHealth) -> Listed {
         state_counter: bank.state_counter,
         state_time: bank.state_time.clone(),
     }
+}
+
+fn missed(bank: &MissedBank) -> Missed {
+    Missed {
+        partition: bank.partition,
+        why: bank.why.to_string(),
+    }
+}
+
+fn missed_in_words(bank: &Missed) -> String {
+    format!("  no bank on partition {}: {}\n", bank.partition, bank.why)
 }
 
 fn in_words(bank: &Listed) -> String {
