@@ -1,6 +1,6 @@
 //! The files of a change as they were before it, planned like any other change.
 
-use super::super::plan::{Plan, Request};
+use super::super::plan::{BankPlan, FilePlan, Plan, Request};
 use super::super::work::{BankFile, Task};
 use super::super::{BankChoice, Error, Slot, Stick};
 use crate::bank::{BOOT_CFG, STATE_FILES};
@@ -20,10 +20,6 @@ impl Stick<'_, '_> {
         for partition in changed {
             let slot = self.slot(partition)?;
             let old = old_files(self, slot, undo).map_err(|error| error.on(partition))?;
-            // Of several files some are old and others new at a cut, and that starts no host.
-            if slot.verdict.boots_next && !are_settings(&old) {
-                return Err(Error::from(UndoError::InPieces).on(partition));
-            }
             files.extend(old);
         }
         if files.is_empty() {
@@ -40,17 +36,25 @@ impl Stick<'_, '_> {
             method: Method::SecondCopy,
             context: Context { time: None },
         };
-        self.plan_task(Task::Files(&files), request)
+        let plan = self.plan_task(Task::Files(&files), request)?;
+        // Of several files some are old and others new at a cut, and that starts no host.
+        let next = plan.banks.iter().find(|bank| bank.boots_next);
+        match next.filter(|bank| !is_good_at_every_cut(bank)) {
+            Some(bank) => Err(Error::from(UndoError::InPieces).on(bank.partition)),
+            None => Ok(plan),
+        }
     }
 }
 
-/// Whether these are files of which each is good by itself: a state, boot.cfg, or one file alone.
-fn are_settings(files: &[BankFile]) -> bool {
-    let is_one = |file: &BankFile| {
+/// Whether a bank boots with some of the files that change old and others new: one file alone, or a state and
+/// boot.cfg, each of which is good by itself.
+fn is_good_at_every_cut(bank: &BankPlan) -> bool {
+    let is_good = |file: &FilePlan| {
         let mut known = STATE_FILES.into_iter().chain([BOOT_CFG]);
-        known.any(|name| name.eq_ignore_ascii_case(&file.name))
+        known.any(|name| name.eq_ignore_ascii_case(&file.file))
     };
-    files.len() == 1 || files.iter().all(is_one)
+    let mut changing = bank.files.iter().filter(|file| file.changes());
+    changing.clone().count() < 2 || changing.all(is_good)
 }
 
 /// The files of a bank that the change was about, as they were before it.

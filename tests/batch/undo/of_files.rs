@@ -115,6 +115,12 @@ fn a_bank_that_boots_next_is_not_put_back_file_by_file() {
     let mut now = held(&place, "a.img", 5);
     assert_eq!(now.remove("junk.bin").as_deref(), Some(&b"junk"[..]));
     assert!(now == before);
+    // What is undone already is, whichever bank boots.
+    let back = ["bank", "use", "5", "a.img", "-q", "-y", "--no-undo"];
+    place.run(&back).expect(0);
+    let undone = place.read("a.img");
+    place.run(&["undo", "the.undo", "a.img", "-y"]).expect(0);
+    assert!(place.read("a.img") == undone);
 }
 
 /// The directory ended where the change put its file; what came behind it since is no part of it.
