@@ -342,8 +342,8 @@ fn shown(device: &DeviceOwner) -> String {
 }
 
 /// Devices whose keys are written like it, else those that differ only in the function, else those
-/// of the same bus, else the same device of another bus, else those before and after its address; of what is no address those passed
-/// through.
+/// of the same bus, else the same device of another bus, else those before and after its address; of
+/// what is no address those passed through.
 fn near(devices: &[DeviceOwner], selector: &Selector) -> Vec<String> {
     let asked = selector.address();
     let any = |device: &DeviceOwner, test: fn(PciAddress, PciAddress) -> bool| {
