@@ -109,7 +109,7 @@ fn bank_hint(cause: &Cause) -> Option<&'static str> {
         Cause::ChangedSince { files, .. }
             if matches!(files.cause, Cause::Undo(UndoError::InPieces)) =>
         {
-            "let the other bank boot next, with `bootbank bank use`, and run the same undo then"
+            "let the other bank boot next, with `bootbank bank use`; then name the undo file of this change: `bootbank undo FILE STICK`"
         }
         Cause::ChangedSince { .. } => {
             "if there was a later change, undo that first, with its own undo file; if you are sure that this is the right medium and that newer data on it may be lost, use --force, then check the volume with fsck.fat"
