@@ -173,6 +173,19 @@ impl State {
         }
     }
 
+    /// The configuration of another state, encrypted with the key of this one as its own is; `None` where one of
+    /// them is not encrypted.
+    ///
+    /// # Errors
+    /// [`StateError::Envelope`].
+    pub(crate) fn encrypted_like_it(&self, other: &State) -> Result<Option<Bytes>, StateError> {
+        let (Inner::Encrypted(own), Inner::Encrypted(new)) = (&self.inner, &other.inner) else {
+            return Ok(None);
+        };
+        let content = self.encrypt(own, new.plaintext.content())?;
+        Ok(Some(content.into()))
+    }
+
     /// Opens the file `file_name` of a bank, `state.tgz` or a bare `local.tgz`, whose content is
     /// `bytes`, which it keeps: those of a `Vec` without a copy. A sealed state opens too; its inner
     /// archive is out of reach unless `keys` carries the recovery key.

@@ -167,12 +167,41 @@ impl Saved {
         edits: &[MemberEdit],
         uuid: Option<&str>,
         effort: Effort,
-    ) -> Result<Vec<u8>, StateError> {
-        let content = self.state.edit(edits, effort)?;
+    ) -> Result<Bytes, StateError> {
+        self.around(self.state.edit(edits, effort)?, uuid, effort)
+    }
+
+    /// The file with another state in place of its own; `None` where a file of this kind cannot hold it.
+    /// `uuid` is as in [`Saved::edit`].
+    ///
+    /// # Errors
+    /// [`StateError::Manifest`] for a bundle whose manifest is not understood.
+    pub fn with_state(
+        &self,
+        state: &State,
+        uuid: Option<&str>,
+        effort: Effort,
+    ) -> Result<Option<Bytes>, StateError> {
+        let content = match self.saved_as {
+            SavedAs::State | SavedAs::Bundle => state.as_state_file()?,
+            SavedAs::Local => state.as_bare_file()?,
+            SavedAs::Encrypted => self.state.encrypted_like_it(state)?,
+        };
+        let file = content.map(|content| self.around(content, uuid, effort));
+        file.transpose()
+    }
+
+    /// The file with this content in place of that of its state.
+    fn around(
+        &self,
+        content: Bytes,
+        uuid: Option<&str>,
+        effort: Effort,
+    ) -> Result<Bytes, StateError> {
         match &self.bundle {
-            None => Ok(content.into()),
-            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.to_vec()),
-            Some(bundle) => bundle.with_state(content.into(), uuid, effort),
+            None => Ok(content),
+            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.clone()),
+            Some(bundle) => Ok(bundle.with_state(content.into(), uuid, effort)?.into()),
         }
     }
 }

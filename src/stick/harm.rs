@@ -100,8 +100,9 @@ fn in_state(error: EditError, slot: &Slot<'_>, name: &str) -> Error {
     Error::from(error).on(slot.partition).in_file(name)
 }
 
-/// Notes what it costs the host to start with the configuration `new` instead of `old`.
-fn note_harm_between(
+/// Notes what it costs the host to start with the configuration `new` instead of `old`; `inside` says where an
+/// error is.
+pub(crate) fn note_harm_between(
     old: impl FnOnce() -> Result<Configuration, Error>,
     new: Result<Configuration, Error>,
     inside: impl Fn(EditError) -> Error,

@@ -41,6 +41,15 @@ impl<'m> Slot<'m> {
         Release::parse(bank.boot_cfg().build.as_deref()?)
     }
 
+    /// What its boot.cfg says that it is of; nothing where it does not say.
+    ///
+    /// # Errors
+    /// Why the bank could not be opened.
+    pub(super) fn build(&self) -> Result<String, Error> {
+        let build = &self.opened()?.boot_cfg().build;
+        Ok(build.clone().unwrap_or_default())
+    }
+
     /// The bank.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::state::{Form, Saved, State};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Why a state may not take the place of a bank's own.
+/// Why a state may not take the place of another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferError {
@@ -26,9 +26,9 @@ pub enum TransferError {
         /// Where the key is kept.
         mode: String,
     },
-    /// The bank's own state is sealed.
+    /// The state to be replaced is sealed.
     #[error(
-        "the state in the bank is sealed (mode {mode}): its host expects a state that its TPM can open"
+        "the state to be replaced is sealed (mode {mode}): its host expects a state that its TPM can open"
     )]
     TargetSealed {
         /// Where the key is kept.
@@ -36,10 +36,10 @@ pub enum TransferError {
     },
     /// One is encrypted, the other is not.
     #[error(
-        "the state to import is {new}, but the one in the bank is {old}: they come from different generations of ESXi"
+        "the state to import is {new}, but the one that it would replace is {old}: they come from different generations of ESXi"
     )]
     OtherForm {
-        /// Form of the bank's own.
+        /// Form of the one to be replaced.
         old: &'static str,
         /// Form of the one to import.
         new: &'static str,
@@ -49,20 +49,18 @@ pub enum TransferError {
     OtherFiles {
         /// Which file.
         path: &'static str,
-        /// `only in the state to import` or `only in the state of the bank`.
+        /// `only in the state to import` or `only in the state that it would replace`.
         only: &'static str,
     },
-    /// The bank is of a release that keeps states of another form.
-    #[error(
-        "the state to import is {form}, and the bank is of build {build}, whose hosts keep another kind"
-    )]
+    /// The host is of a release that keeps states of another form.
+    #[error("the state to import is {form}, but hosts of build {build} keep another kind")]
     OtherBuild {
         /// `build` of the bank.
         build: String,
         /// Form of the one to import.
         form: &'static str,
     },
-    /// The file that the bank's host loads keeps states in another way.
+    /// The file that the host loads, or that is to be changed, keeps states in another way.
     #[error("this file cannot hold a state that is {form}")]
     Unfit {
         /// Form of the state.
@@ -70,15 +68,16 @@ pub enum TransferError {
     },
     /// What an empty state of this release looks like is not known.
     #[error(
-        "what a state without configuration looks like on a host of build {build:?} is not known"
+        "what a state without configuration looks like on {} is not known",
+        host_of(build)
     )]
     NoDefault {
-        /// `build` of the bank.
+        /// `build` of the bank; empty where it is not known.
         build: String,
     },
-    /// A host of a later release than that of the bank wrote it.
+    /// A host of a later release than that of the host that is to read it wrote it.
     #[error(
-        "the state to put in is of ESXi {new}, but the bank is of ESXi {old}: of a later release's settings its host reads only some"
+        "ESXi {new} wrote the state to put in, but a host of ESXi {old} is to read it: of a later release's settings it reads only some"
     )]
     LaterRelease {
         /// Version of the bank.
@@ -87,13 +86,22 @@ pub enum TransferError {
         new: String,
     },
     /// They were written by hosts of different versions.
-    #[error("ESXi {new} wrote the state to import, but ESXi {old} wrote the one in the bank")]
+    #[error(
+        "ESXi {new} wrote the state to import, but ESXi {old} wrote the one that it would replace"
+    )]
     OtherVersion {
-        /// Version of the bank's own.
+        /// Version of the one to be replaced.
         old: String,
         /// Version of the one to import.
         new: String,
     },
+}
+
+fn host_of(build: &str) -> String {
+    match build {
+        "" => "a host of an unknown release".to_owned(),
+        build => format!("a host of build {build:?}"),
+    }
 }
 
 impl TransferError {
@@ -120,19 +128,11 @@ impl Stick<'_, '_> {
         // What is replaced need not be sound, or be there at all: then the build of the bank tells
         // which states its host reads.
         let own = slot.state_called(name);
-        let mut warnings = new.warnings();
-        match own.map(|file| self.open_state(slot, file)) {
-            Some(Ok(old)) if !is_empty_state(&old) && !is_empty_state(&new) => {
-                check_same_generation(&old, &new).map_err(on)?;
-                check_same_version(slot, &old, &new).map_err(on)?;
-            }
-            _ if is_empty_state(&new) => check_takes_empty(slot)?,
-            _ => {
-                check_fits_build(slot, &new).map_err(on)?;
-                check_writer(slot, &new).map_err(on)?;
-                warnings.extend(warning_of_earlier(slot, &new).map_err(on)?);
-            }
-        }
+        let old = own.and_then(|file| self.open_state(slot, file).ok());
+        let build = slot.build()?;
+        let odd = check_replaces(old.as_deref(), &new, &build).map_err(on)?;
+        let odd = odd.map(|text| format!("partition {}: {text}", slot.partition));
+        let warnings = new.warnings().into_iter().chain(odd).collect();
         let content = self.as_loaded(slot, &new)?;
         Ok((new, content, warnings))
     }
@@ -177,7 +177,8 @@ impl Stick<'_, '_> {
         let (from_slot, to_slot) = (self.slot(from)?, self.slot(to)?);
         from_slot.opened()?;
         to_slot.opened()?;
-        check_not_later(from_slot.release(), to_slot).map_err(|error| error.on(to))?;
+        let (new, own) = (from_slot.release(), to_slot.release());
+        check_not_later(new.as_ref(), own.as_ref()).map_err(|error| error.on(to))?;
         let copied = self.shown_state(from_slot)?;
         let state = self.open_state(from_slot, copied)?;
         let content = self.as_loaded(to_slot, &state)?;
@@ -202,7 +203,7 @@ impl Stick<'_, '_> {
     /// [`TransferError::NoDefault`] for 7.0 U2 and later; as [`Stick::plan`].
     pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
         let slot = self.slot(partition)?;
-        check_takes_empty(slot)?;
+        check_takes_empty(&slot.build()?).map_err(|error| error.on(partition))?;
         let content = if self.loads_bare(slot)? {
             State::empty_bare()?
         } else {
@@ -232,25 +233,52 @@ impl Stick<'_, '_> {
     }
 }
 
-/// Whether it is known that a bank's host starts with an empty state.
-fn check_takes_empty(slot: &Slot<'_>) -> Result<(), Error> {
-    let build = slot.opened()?.boot_cfg().build.clone();
-    let encrypts = slot.release().and_then(|release| release.encrypts_state());
+/// Whether a state may take the place of another, or of one that is damaged or missing, of which the `build`
+/// of its bank, where that is known, tells which states its host reads. Returns what a person should know.
+///
+/// # Errors
+/// [`TransferError`], and what reading one of the states met.
+pub(crate) fn check_replaces(
+    old: Option<&State>,
+    new: &State,
+    build: &str,
+) -> Result<Option<String>, Error> {
+    let own = Release::parse(build);
+    if is_empty_state(new) {
+        return check_takes_empty(build).map(|()| None);
+    }
+    match old {
+        Some(old) if !is_empty_state(old) => {
+            check_same_generation(old, new)?;
+            check_same_version(old, new, own.as_ref())?;
+            Ok(None)
+        }
+        _ => {
+            check_fits_build(new, build)?;
+            let writer = Release::parse(&written_by(new)?.unwrap_or_default());
+            check_not_later(writer.as_ref(), own.as_ref())?;
+            Ok(warning_of_earlier(writer.as_ref(), own.as_ref()))
+        }
+    }
+}
+
+/// Whether it is known that a host of this build starts with an empty state.
+fn check_takes_empty(build: &str) -> Result<(), Error> {
+    let encrypts = Release::parse(build).and_then(|release| release.encrypts_state());
     if encrypts == Some(false) {
         return Ok(());
     }
-    let build = build.unwrap_or_default();
-    Err(Error::from(TransferError::NoDefault { build }).on(slot.partition))
+    let build = build.to_owned();
+    Err(TransferError::NoDefault { build }.into())
 }
 
-/// Whether a bank's host reads a state of this form, by the build of the bank.
-fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
+/// Whether a host of this build reads a state of this form.
+fn check_fits_build(new: &State, build: &str) -> Result<(), Error> {
     if let Some(mode) = new.seal_mode() {
         let mode = mode.to_owned();
         return Err(TransferError::Sealed { mode }.into());
     }
-    let build = slot.opened()?.boot_cfg().build.clone();
-    let Some(encrypts) = slot.release().and_then(|release| release.encrypts_state()) else {
+    let Some(encrypts) = Release::parse(build).and_then(|release| release.encrypts_state()) else {
         return Ok(());
     };
     let has_store = new.find(CONFIG_STORE)?.is_some();
@@ -261,8 +289,7 @@ fn check_fits_build(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    let build = build.unwrap_or_default();
-    let form = new.form().as_str();
+    let (build, form) = (build.to_owned(), new.form().as_str());
     Err(TransferError::OtherBuild { build, form }.into())
 }
 
@@ -283,7 +310,7 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
     for path in [ESX_CONF, CONFIG_STORE] {
         let only = match (new.find(path)?.is_some(), old.find(path)?.is_some()) {
             (true, false) => "only in the state to import",
-            (false, true) => "only in the state of the bank",
+            (false, true) => "only in the state that it would replace",
             _ => continue,
         };
         return Err(TransferError::OtherFiles { path, only }.into());
@@ -291,45 +318,35 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether hosts of the same version wrote both states; where the bank's own does not tell, whether the
-/// host of the bank reads the new one.
-fn check_same_version(slot: &Slot<'_>, old: &State, new: &State) -> Result<(), Error> {
+/// Whether hosts of the same version wrote both states; where the one to be replaced does not tell, whether
+/// its host reads the new one.
+fn check_same_version(old: &State, new: &State, own: Option<&Release>) -> Result<(), Error> {
     match (written_by(old)?, written_by(new)?) {
         (Some(old), Some(new)) if old != new => {
             Err(TransferError::OtherVersion { old, new }.into())
         }
-        (None, Some(_)) => check_writer(slot, new),
+        (None, Some(new)) => check_not_later(Release::parse(&new).as_ref(), own),
         _ => Ok(()),
     }
 }
 
-/// Whether the host that wrote a state is not of a later release than the bank.
-fn check_writer(slot: &Slot<'_>, new: &State) -> Result<(), Error> {
-    let writer = written_by(new)?;
-    check_not_later(writer.as_deref().and_then(Release::parse), slot)
-}
-
 /// What is to be said where the host that wrote a state is of an earlier release than the bank, as it is
 /// before an upgraded host has saved its settings for the first time.
-fn warning_of_earlier(slot: &Slot<'_>, new: &State) -> Result<Option<String>, Error> {
-    let writer = written_by(new)?;
-    let writer = writer.as_deref().and_then(Release::parse);
-    let earlier = writer.zip(slot.release());
-    let earlier = earlier.filter(|(writer, own)| own.is_later_than(writer));
-    Ok(earlier.map(|(writer, own)| {
+fn warning_of_earlier(writer: Option<&Release>, own: Option<&Release>) -> Option<String> {
+    let (writer, own) = writer.zip(own)?;
+    own.is_later_than(writer).then(|| {
         format!(
-            "partition {}: ESXi {} wrote the state to put in, and the bank is of ESXi {}: its host starts with defaults for what it does not read of it",
-            slot.partition,
+            "ESXi {} wrote the state to put in, and a host of ESXi {} is to read it: it starts with defaults for what it does not read of it",
             writer.version(),
             own.version()
         )
-    }))
+    })
 }
 
 /// Whether a state of the release `new` is not of a later one than the bank, as far as both are known.
-fn check_not_later(new: Option<Release>, slot: &Slot<'_>) -> Result<(), Error> {
-    match (slot.release(), new) {
-        (Some(old), Some(new)) if new.is_later_than(&old) => {
+fn check_not_later(new: Option<&Release>, own: Option<&Release>) -> Result<(), Error> {
+    match (own, new) {
+        (Some(old), Some(new)) if new.is_later_than(old) => {
             let (old, new) = (old.version().to_owned(), new.version().to_owned());
             Err(TransferError::LaterRelease { old, new }.into())
         }

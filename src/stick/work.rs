@@ -368,7 +368,10 @@ impl FileWork {
 }
 
 /// The settings in which two states differ, as texts before and after.
-fn settings_that_differ(old: Option<&State>, new: &State) -> Result<Option<TextChange>, Error> {
+pub(crate) fn settings_that_differ(
+    old: Option<&State>,
+    new: &State,
+) -> Result<Option<TextChange>, Error> {
     let inventory = |state: Option<&State>| -> Result<Inventory, Error> {
         let mut inventory = Inventory::default();
         if let Some(state) = state {

@@ -9,6 +9,7 @@ mod bounded;
 mod kind;
 mod opened;
 mod packed;
+mod planning;
 mod saved;
 
 pub use bounded::{Bounded, TooMuch};

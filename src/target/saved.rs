@@ -1,21 +1,14 @@
-//! A state that is a file of its own, opened as a target.
+//! A state that is a file of its own, opened as a target: what is in it.
 
 use crate::bank::Release;
-use crate::commit::WriteSet;
 use crate::edit::host_map::Names;
 use crate::edit::identity::{system_uuid_of, written_by};
 use crate::edit::plan_file::Expect;
-use crate::edit::{
-    self, ChangeSource, Configuration, Context, ESX_CONF, Edit, Edited, Identity, SettingChange,
-    check_agreement, check_unmatched,
-};
+use crate::edit::{Configuration, Identity};
 use crate::error::ErrorKind;
-use crate::ownership::EsxConf;
-use crate::secrets::Guarded;
-use crate::state::{Effort, MemberEdit, Saved, SavedAs, State};
+use crate::state::{Saved, SavedAs, State};
 use crate::stick::{
-    Cause, Error, FilePlan, FoundFile, Look, NextBoot, Outlook, Path, Plan, Reading, Settings,
-    Warning, check_conf, is_of_build,
+    Cause, Error, FoundFile, Look, Path, Reading, Settings, check_conf, is_of_build,
 };
 use std::sync::Arc;
 
@@ -23,10 +16,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct SavedState<'k> {
     /// `None` where only what is left of a damaged one was read.
-    saved: Option<Saved>,
+    pub(super) saved: Option<Saved>,
     reading: Reading,
-    key_store: Option<Vec<u8>>,
-    settings: Settings<'k>,
+    pub(super) key_store: Option<Vec<u8>>,
+    pub(super) settings: Settings<'k>,
 }
 
 impl<'k> SavedState<'k> {
@@ -163,101 +156,8 @@ impl<'k> SavedState<'k> {
         check_conf(expect, state).map_err(|error| error.in_file(state.file_name()))
     }
 
-    /// What `edits` come to in it. Reads, computes and verifies; writes nothing.
-    ///
-    /// # Errors
-    /// [`Cause::NoBanks`] for an edit of `boot.cfg`; as [`edit::apply`]; a bundle that cannot be
-    /// kept true.
-    pub fn plan(&self, edits: &[Edit], context: Context) -> Result<Plan, Error> {
-        if edits.iter().any(Edit::is_of_boot_cfg) {
-            return Err(Cause::NoBanks.into());
-        }
-        let (state, release) = (self.whole()?, self.release());
-        let inside = |error: Error| error.in_file(state.file_name());
-        let apply = |state: &State| {
-            let edited = edit::apply(state, edits, context, release.as_ref());
-            edited.map_err(|error| inside(error.into()))
-        };
-        let mut edited = apply(state)?;
-        let mut gone = check_unmatched(&[edited.unmatched.as_slice()])?;
-        let mut warnings = state.warnings();
-        warnings.append(&mut edited.warnings);
-        warnings.append(&mut gone);
-        let content = if edited.members.is_empty() {
-            None
-        } else {
-            let (content, new) = self.changed(&mut edited)?;
-            let again = apply(&new)?;
-            check_agreement(&again, edits).map_err(|error| inside(error.into()))?;
-            if !again.members.is_empty() {
-                let what = format!("{} would still need the change", state.file_name());
-                return Err(Cause::Verification(what).into());
-            }
-            Some((content, new))
-        };
-        let after = content.as_ref().map_or(state, |(_, new)| new);
-        let outlook = Outlook {
-            boot: NextBoot::NoMedium,
-            passed_through: Configuration::open_for(after, release.as_ref())
-                .ok()
-                .and_then(|configuration| configuration.passed_through_count().ok()?),
-            has_settings: true,
-            cure: None,
-        };
-        Ok(Plan {
-            warnings: warnings.into_iter().map(Warning::from).collect(),
-            state: Some(FilePlan {
-                file: state.file_name().to_owned(),
-                listed: true,
-                form: Some(state.form()),
-                searched: edited.searched,
-                doubtful: edited.doubtful,
-                changes: edited.changes,
-                texts: edited.texts,
-                content: content.map(|(content, _)| content.into()),
-                removed: false,
-            }),
-            ..Plan::new(WriteSet::default(), Vec::new(), outlook)
-        })
-    }
-
-    /// The file with the members that were edited, and the state in it, opened again.
-    fn changed(&self, edited: &mut Edited) -> Result<(Vec<u8>, Arc<State>), Error> {
-        let saved = self.saved.as_ref().ok_or(Cause::NoSuchFile)?;
-        let uuid = self.new_uuid(&edited.members);
-        if let Some((from, to)) = &uuid {
-            let [from, to] = [from, to].map(|uuid| Some(Guarded::named("UUID", uuid.as_str())));
-            let change = SettingChange::new(ChangeSource::File, "UUID in Manifest.txt", from, to);
-            edited.changes.push(change);
-        }
-        let uuid = uuid.as_ref().map(|(_, to)| to.as_str());
-        let content = saved.edit(&edited.members, uuid, Effort::Usual)?;
-        let Settings { limits, keys, .. } = &self.settings;
-        let again = Saved::open(&content, self.key_store.as_deref(), limits, keys)?;
-        if again.saved_as() != saved.saved_as() {
-            let what = "the file would be of another kind".to_owned();
-            return Err(Cause::Verification(what).into());
-        }
-        Ok((content, Arc::clone(again.state())))
-    }
-
-    /// The host's UUID before and after, where the manifest of a bundle has the old one and the
-    /// edits change it.
-    fn new_uuid(&self, members: &[MemberEdit]) -> Option<(String, String)> {
-        let old = self.saved.as_ref()?.manifest()?.uuid()?.to_owned();
-        let in_state = system_uuid_of(self.state()?)?;
-        let content = members.iter().find_map(|member| match member {
-            MemberEdit::Replace { path, content } if path == ESX_CONF => Some(content),
-            _ => None,
-        })?;
-        let new = EsxConf::parse(content.to_vec()).ok()?;
-        let new = new.get(edit::identity::SYSTEM_UUID).unwrap_or_default();
-        let changes = old.eq_ignore_ascii_case(&in_state) && new != in_state;
-        changes.then(|| (old, new.to_owned()))
-    }
-
     /// The state, to be changed.
-    fn whole(&self) -> Result<&State, Error> {
+    pub(super) fn whole(&self) -> Result<&State, Error> {
         let damaged = || {
             let error = self.reading.missing(None);
             error.unwrap_or_else(|| Cause::NoSuchFile.into())

@@ -96,7 +96,7 @@ fn a_state_of_an_earlier_release_is_named_where_there_is_none_to_compare_it_with
         let import = ["state", "import", "STICK", state, "--bank", "5", "-n"];
         host.run(&[&import[..], &["--json"]].concat())
     };
-    let says = "ESXi 5.5.0 wrote the state to put in, and the bank is of ESXi 6.7.0";
+    let says = "ESXi 5.5.0 wrote the state to put in, and a host of ESXi 6.7.0 is to read it";
     let ran = import("55.tgz");
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
@@ -195,7 +195,9 @@ fn a_state_of_a_later_release_stays_out_of_a_bank_whose_own_is_empty_missing_or_
         assert!(host.bytes() != image, "{number}");
         for (state, version) in [("67.tgz", "6.7.0"), ("70.tgz", "7.0.1")] {
             let import = ["state", "import", "STICK", state, "--bank", "5", "-n"];
-            let says = format!("is of ESXi {version}, but the bank is of ESXi 4.0.0");
+            let says = format!(
+                "ESXi {version} wrote the state to put in, but a host of ESXi 4.0.0 is to read it"
+            );
             host.refuses(&import, 3, &says);
         }
         let back = ["state", "import", "STICK", "own.tgz", "--bank", "5", "-y"];

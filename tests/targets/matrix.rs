@@ -56,7 +56,7 @@ const COMMANDS: [(&str, About); 36] = [
     ("kernelopt modify X -a matrix", ChangeBanks),
     ("bootcfg set -y X title matrix", ChangeBanks),
     ("bank mark-clean 5 X", ChangeBanks),
-    ("state import X state", ChangeBanks),
+    ("state import X state", Change),
     ("state copy 5 6 X", ChangeBanks),
     ("reclaim X", ChangeBanks),
 ];
@@ -93,6 +93,7 @@ fn add_inputs(host: &Host) {
     let plan = "[conf]\nset = { \"/matrix\" = \"1\" }\n";
     fs::write(host.path("plan.toml"), plan).unwrap();
     fs::write(host.path("state"), host.bank_file(5, "STATE.TGZ")).unwrap();
+    host.done(&["conf", "set", "state", "/matrix", "of another", "--no-undo"]);
 }
 
 /// Refused for what the target is, with these words and nothing written.

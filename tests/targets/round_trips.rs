@@ -168,6 +168,104 @@ fn a_bundle_keeps_its_manifest_true_and_gzip_and_tar_read_it() {
     );
 }
 
+/// What goes in is what outside programs find there; the file stays of its kind, and an undo brings every byte back.
+#[test]
+fn a_state_is_imported_into_a_state_file_of_every_kind() {
+    for (kind, profile) in KINDS {
+        let (host, file) = make(kind, profile);
+        let before = fs::read(&file).unwrap();
+        fs::write(host.path("other.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+        for edit in [
+            &["conf", "set", "other.tgz", "/from", "a test", "--no-undo"][..],
+            &["fix", "other.tgz", "--no-undo"],
+        ] {
+            ok(&host.run(edit));
+        }
+        let import = ["state", "import", "backup", "other.tgz"];
+        let shown = host.run(&[&import[..], &["-n", "--diff"]].concat());
+        assert!(
+            shown.stdout.contains("+conf /from = a test"),
+            "{kind}: {}",
+            shown.stdout
+        );
+        assert_eq!(
+            host.run(&[&import[..], &["--check"]].concat()).code,
+            1,
+            "{kind}"
+        );
+        ok(&host.run(&[&import[..], &["-o", "copy"]].concat()));
+        assert!(fs::read(&file).unwrap() == before, "{kind}");
+        ok(&host.run(&[&import[..], &["-z", "undo"]].concat()));
+        assert!(fs::read(&file).unwrap() == fs::read(host.path("copy")).unwrap());
+        let found = unpacked(&host, kind, "found");
+        let conf = fs::read_to_string(found.join("etc/vmware/esx.conf")).unwrap();
+        assert!(conf.contains("/from = \"a test\""), "{kind}: {conf}");
+        ok(&host.run(&["diff", "backup", "other.tgz"]));
+        ok(&host.run(&["verify", "backup"]));
+        assert_eq!(
+            host.run(&[&import[..], &["--check"]].concat()).code,
+            0,
+            "{kind}"
+        );
+        ok(&host.run(&["undo", "undo", "backup"]));
+        assert!(fs::read(&file).unwrap() == before, "{kind}");
+    }
+}
+
+/// The manifest names the host whose state is in the bundle, as its restore asks.
+#[test]
+fn a_bundle_gets_the_state_of_another_host_with_its_uuid() {
+    let (host, _) = make("configBundle.tgz", "esxi67-usb-passthru");
+    let uuid = "11111111-2222-3333-4444-555555555555";
+    fs::write(host.path("other.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+    ok(&host.run(&[
+        "conf",
+        "set",
+        "other.tgz",
+        "/system/uuid",
+        uuid,
+        "--no-undo",
+    ]));
+    let ran = host.run(&["state", "import", "backup", "other.tgz", "--json"]);
+    ok(&ran);
+    let manifest = sh(&host.path(""), "tar xzOf backup Manifest.txt");
+    assert!(manifest.contains(&format!("UUID={uuid}\n")), "{manifest}");
+    let changes = ran.json()["banks"][0]["changes"].to_string();
+    assert!(changes.contains("UUID in Manifest.txt"), "{changes}");
+}
+
+/// A state file holds a state of its own generation and release, and takes no device from the host unasked.
+#[test]
+fn a_state_that_does_not_fit_a_state_file_is_refused() {
+    let (host, file) = make("configBundle.tgz", "esxi67-usb-passthru");
+    let before = fs::read(&file).unwrap();
+    let bank_file = |profile| Host::new(profile).bank_file(5, "STATE.TGZ");
+    fs::write(host.path("702.tgz"), bank_file("esxi702-encrypted")).unwrap();
+    fs::write(host.path("55.tgz"), bank_file("esxi55-gpt")).unwrap();
+    fs::write(host.path("sealed.tgz"), bank_file("esxi702-sealed")).unwrap();
+    for (state, code, says) in [
+        ("702.tgz", 3, "they come from different generations of ESXi"),
+        (
+            "55.tgz",
+            3,
+            "ESXi 5.5.0 wrote the state to import, but ESXi 6.7.0 wrote",
+        ),
+        ("sealed.tgz", 3, "the state to import is sealed"),
+        ("nothing.tgz", 2, "nothing.tgz"),
+    ] {
+        let ran = host.run(&["state", "import", "backup", state]);
+        assert_eq!(ran.code, code, "{state}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{state}: {}", ran.stderr);
+    }
+    assert!(fs::read(&file).unwrap() == before);
+    fs::write(host.path("old.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+    ok(&host.run(&["fix", "backup", "--no-undo"]));
+    let ran = host.run(&["state", "import", "backup", "old.tgz"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("storage adapter"), "{}", ran.stderr);
+    ok(&host.run(&["state", "import", "backup", "old.tgz", "-y", "--no-undo"]));
+}
+
 #[test]
 fn a_key_is_found_beside_the_archive_or_named() {
     let (host, _) = make("local.tgz.ve", "esxi702-encrypted");

@@ -133,6 +133,7 @@ impl One<'_> {
             Work::Edits { expect, edits, .. } => saved
                 .check_expectations(expect)
                 .and_then(|()| saved.plan(edits, context())),
+            Work::Import(content) => saved.plan_import(content),
             _ => Err(Error::from(Cause::NoBanks)),
         };
         let plan = plan.map_err(|error| self.unplanned(error))?;

@@ -108,15 +108,16 @@ pub struct Export {
     force: bool,
 }
 
-/// Replace the states of the banks with this one, which must be of the same generation of ESXi and
-/// is checked first
+/// Replace the states of the banks, or that in a state file, with this one, which must be of the same
+/// generation of ESXi and is checked first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bootbank state import stick.img state.tgz
-  bootbank state import -n stick.img configBundle.tgz")]
+  bootbank state import -n stick.img configBundle.tgz
+  bootbank state import configBundle.tgz state.tgz        the bundle gets this state")]
 pub struct Import {
-    /// Image file or block device
+    /// Image file, block device or state file
     stick: PathBuf,
     /// A state.tgz, local.tgz or configBundle.tgz; - is standard input
     #[arg(value_name = "FILE|-")]

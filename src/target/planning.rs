@@ -1,0 +1,222 @@
+//! What a change comes to in a state that is a file of its own.
+
+use super::SavedState;
+use crate::commit::WriteSet;
+use crate::edit::identity::{SYSTEM_UUID, system_uuid_of};
+use crate::edit::{
+    self, ChangeSource, Configuration, Context, ESX_CONF, Edit, EditError, Edited, SettingChange,
+    check_agreement, check_unmatched, fingerprint,
+};
+use crate::ownership::EsxConf;
+use crate::secrets::Guarded;
+use crate::state::{Effort, MemberEdit, Saved, State};
+use crate::stick::{
+    Cause, Error, FilePlan, NextBoot, Outlook, Plan, Settings, TransferError, Warning,
+    check_replaces, note_harm_between, settings_that_differ,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl SavedState<'_> {
+    /// What `edits` come to in it. Reads, computes and verifies; writes nothing.
+    ///
+    /// # Errors
+    /// [`Cause::NoBanks`] for an edit of `boot.cfg`; as [`edit::apply`]; a bundle that cannot be
+    /// kept true.
+    pub fn plan(&self, edits: &[Edit], context: Context) -> Result<Plan, Error> {
+        if edits.iter().any(Edit::is_of_boot_cfg) {
+            return Err(Cause::NoBanks.into());
+        }
+        let (state, release) = (self.whole()?, self.release());
+        let inside = |error: Error| error.in_file(state.file_name());
+        let apply = |state: &State| {
+            let edited = edit::apply(state, edits, context, release.as_ref());
+            edited.map_err(|error| inside(error.into()))
+        };
+        let mut edited = apply(state)?;
+        let mut warnings = state.warnings();
+        warnings.append(&mut edited.warnings);
+        warnings.append(&mut check_unmatched(&[edited.unmatched.as_slice()])?);
+        let mut plan = FilePlan {
+            searched: edited.searched,
+            doubtful: edited.doubtful,
+            changes: edited.changes,
+            texts: edited.texts,
+            ..self.unchanged(state)
+        };
+        let new = if edited.members.is_empty() {
+            None
+        } else {
+            let uuid = self.new_uuid(uuid_after(&edited.members));
+            let content =
+                self.saved()?
+                    .edit(&edited.members, uuid_in(uuid.as_ref()), Effort::Usual)?;
+            plan.changes.extend(uuid.map(NewUuid::change));
+            let new = self.opened_again(&content)?;
+            let again = apply(&new)?;
+            check_agreement(&again, edits).map_err(|error| inside(error.into()))?;
+            if !again.members.is_empty() {
+                let what = format!("{} would still need the change", state.file_name());
+                return Err(Cause::Verification(what).into());
+            }
+            Some((content, new))
+        };
+        Ok(self.planned(plan, new, warnings))
+    }
+
+    /// What putting another state in place of its own comes to: `content` is a `state.tgz`, `local.tgz` or
+    /// `configBundle.tgz`. The file stays of its kind.
+    ///
+    /// # Errors
+    /// [`TransferError`] for a state of another generation or release, and for a file that cannot hold it; what
+    /// opening it met; a bundle that cannot be kept true.
+    pub fn plan_import(&self, content: &[u8]) -> Result<Plan, Error> {
+        let old = self.whole()?;
+        let inside = |error: Error| error.in_file(old.file_name());
+        let plan = FilePlan {
+            searched: vec![old.file_name().to_owned()],
+            ..self.unchanged(old)
+        };
+        let Settings { limits, keys, .. } = &self.settings;
+        let import = Saved::open(content, None, limits, keys)
+            .map_err(|error| Error::from(error).in_file("the state to import"))?;
+        let import = import.state();
+        if import.as_bytes() == old.as_bytes() {
+            return Ok(self.planned(plan, None, Vec::new()));
+        }
+        let build = self.release().map(|release| release.to_string());
+        let odd = check_replaces(Some(old), import, &build.unwrap_or_default()).map_err(inside)?;
+        let mut warnings: Vec<String> = import.warnings().into_iter().chain(odd).collect();
+        let uuid = self.new_uuid(system_uuid_of(import));
+        let form = import.form().as_str();
+        let content = self
+            .saved()?
+            .with_state(import, uuid_in(uuid.as_ref()), Effort::Usual)?
+            .ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
+        let new = self.opened_again(&content)?;
+        if new.as_bytes() == old.as_bytes() {
+            return Ok(self.planned(plan, None, warnings));
+        }
+        let mut edited = self.replaced(old, &new);
+        edited.changes.extend(uuid.map(NewUuid::change));
+        warnings.append(&mut edited.warnings);
+        let plan = FilePlan {
+            changes: edited.changes,
+            texts: settings_that_differ(Some(old), &new)?.into_iter().collect(),
+            ..plan
+        };
+        Ok(self.planned(plan, Some((content, new)), warnings))
+    }
+
+    /// That one state takes the place of another, with what that costs the host.
+    fn replaced(&self, old: &State, new: &State) -> Edited {
+        let told = |state: &State| Some(Guarded::of(fingerprint(state.as_bytes())));
+        let change = SettingChange::new(ChangeSource::File, old.file_name(), told(old), told(new));
+        let mut edited = Edited {
+            changes: vec![change],
+            ..Edited::default()
+        };
+        let release = self.release();
+        let inside = |error: EditError| Error::from(error).in_file(old.file_name());
+        let open = |state| Configuration::open_for(state, release.as_ref()).map_err(inside);
+        note_harm_between(|| open(old), open(new), inside, &mut edited);
+        edited
+    }
+
+    fn saved(&self) -> Result<&Saved, Error> {
+        self.saved.as_ref().ok_or_else(|| Cause::NoSuchFile.into())
+    }
+
+    /// The plan for a file that stays as it is.
+    fn unchanged(&self, state: &State) -> FilePlan {
+        FilePlan {
+            file: state.file_name().to_owned(),
+            listed: true,
+            form: Some(state.form()),
+            searched: Vec::new(),
+            doubtful: 0,
+            changes: Vec::new(),
+            texts: Vec::new(),
+            content: None,
+            removed: false,
+        }
+    }
+
+    /// The plan as a whole; `new` is the content of the file and the state in it, where it changes.
+    fn planned(
+        &self,
+        mut file: FilePlan,
+        new: Option<(Bytes, Arc<State>)>,
+        warnings: Vec<String>,
+    ) -> Plan {
+        let release = self.release();
+        let after = new.as_ref().map(|(_, state)| state.as_ref());
+        let count = |state| {
+            let configuration = Configuration::open_for(state, release.as_ref()).ok()?;
+            configuration.passed_through_count().ok()?
+        };
+        let outlook = Outlook {
+            boot: NextBoot::NoMedium,
+            passed_through: after.or(self.state()).and_then(count),
+            has_settings: true,
+            cure: None,
+        };
+        file.content = new.map(|(content, _)| content);
+        Plan {
+            warnings: warnings.into_iter().map(Warning::from).collect(),
+            state: Some(file),
+            ..Plan::new(WriteSet::default(), Vec::new(), outlook)
+        }
+    }
+
+    /// The state in the new content of the file, which must be of the same kind.
+    fn opened_again(&self, content: &[u8]) -> Result<Arc<State>, Error> {
+        let Settings { limits, keys, .. } = &self.settings;
+        let again = Saved::open(content, self.key_store.as_deref(), limits, keys)?;
+        if Some(again.saved_as()) != self.saved_as() {
+            let what = "the file would be of another kind".to_owned();
+            return Err(Cause::Verification(what).into());
+        }
+        Ok(Arc::clone(again.state()))
+    }
+
+    /// What becomes of the host's UUID in the manifest of a bundle, given that in the state from then on. A
+    /// manifest that has another than the state has now stays.
+    fn new_uuid(&self, after: Option<String>) -> Option<NewUuid> {
+        let from = self.saved.as_ref()?.manifest()?.uuid()?.to_owned();
+        let in_state = system_uuid_of(self.state()?)?;
+        let to = after?;
+        let changes = from.eq_ignore_ascii_case(&in_state) && to != in_state;
+        changes.then_some(NewUuid { from, to })
+    }
+}
+
+/// The UUID in the manifest of a bundle before and after.
+struct NewUuid {
+    from: String,
+    to: String,
+}
+
+impl NewUuid {
+    /// The change as it is shown.
+    fn change(self) -> SettingChange {
+        let guarded = |uuid| Some(Guarded::named("UUID", uuid));
+        let (from, to) = (guarded(self.from), guarded(self.to));
+        SettingChange::new(ChangeSource::File, "UUID in Manifest.txt", from, to)
+    }
+}
+
+fn uuid_in(new: Option<&NewUuid>) -> Option<&str> {
+    new.map(|new| new.to.as_str())
+}
+
+/// The host's UUID once these members are edited; `None` where esx.conf is not among them. It is empty where
+/// esx.conf has none from then on.
+fn uuid_after(members: &[MemberEdit]) -> Option<String> {
+    let content = members.iter().find_map(|member| match member {
+        MemberEdit::Replace { path, content } if path == ESX_CONF => Some(content),
+        _ => None,
+    })?;
+    let conf = EsxConf::parse(content.to_vec()).ok()?;
+    Some(conf.get(SYSTEM_UUID).unwrap_or_default().to_owned())
+}
