@@ -23,7 +23,7 @@ fn absent_modules_are_named_all_at_once_with_the_bank_that_has_them() {
     let stick = Stick::new(GPT);
     spoils::absent(&stick);
     let report = stick.verify(4);
-    let cure = "`bootbank bank copy 6 5 STICK`";
+    let cure = "`bootbank bank copy 6 5 stick.img`";
     has(
         &report,
         "error",
@@ -93,8 +93,8 @@ fn a_damaged_module_is_brought_over_from_a_bank_of_the_same_build() {
     let state = stick.read(5, "state.tgz");
     let report = stick.verify(4);
     let [get, put] = [
-        "`bootbank get STICK bank6:s.v00 FILE`",
-        "`bootbank put STICK FILE bank5:s.v00`",
+        "`bootbank get stick.img bank6:s.v00 FILE`",
+        "`bootbank put stick.img FILE bank5:s.v00`",
     ];
     has(&report, "error", &["s.v00 is damaged", get, put]);
     for command in [
@@ -175,7 +175,7 @@ fn no_bank_that_may_boot_is_an_error_with_its_cure() {
     has(
         &stick.verify(4),
         "error",
-        &["no bank is bootable", "`bootbank bank use 5 STICK`"],
+        &["no bank is bootable", "`bootbank bank use 5 stick.img`"],
     );
     assert_eq!(stick.run(&["bank", "use", "5", "STICK"]).code, 0);
     stick.verify(0);
@@ -186,7 +186,7 @@ fn a_half_copied_bank_that_is_taken_is_one_verdict() {
     let stick = Stick::new(GPT);
     spoils::half_copied(&stick);
     let report = stick.verify(4);
-    let cure = "`bootbank bank copy 5 6 STICK`";
+    let cure = "`bootbank bank copy 5 6 stick.img`";
     has(
         &report,
         "error",
@@ -215,7 +215,7 @@ fn a_bank_without_boot_cfg_is_a_warning_and_can_be_made_anew() {
             "partition 6",
             "no boot.cfg",
             "passes over it",
-            "`bootbank bank copy 5 6 STICK`",
+            "`bootbank bank copy 5 6 stick.img`",
         ],
     );
     for command in [
@@ -309,7 +309,7 @@ fn the_mark_of_an_unclean_unmount_is_a_warning_with_its_cure() {
     let stick = Stick::new("esxi80-encrypted-1g");
     let flag = stick.peek(5, 0x25, 1)[0];
     stick.poke(5, 0x25, &[flag | 1]);
-    let cure = "`bootbank bank mark-clean 5 STICK`";
+    let cure = "`bootbank bank mark-clean 5 stick.img`";
     has(&stick.verify(0), "warning", &["KB 345227", cure]);
     assert_eq!(stick.run(&["bank", "mark-clean", "5", "STICK"]).code, 0);
     assert_eq!(stick.peek(5, 0x25, 1), [flag]);
@@ -368,7 +368,7 @@ fn a_bank_in_a_partition_of_another_type_is_named_with_what_gives_it_back() {
     has(
         &stick.verify(0),
         "warning",
-        &[named, "`sgdisk -t 5:0700 STICK`"],
+        &[named, "`sgdisk -t 5:0700 stick.img`"],
     );
     let info = stick.run(&["info", "STICK"]);
     assert!(info.all().contains(named), "{}", info.all());
@@ -386,7 +386,7 @@ fn a_bank_in_a_partition_of_another_type_is_named_with_what_gives_it_back() {
         "{}",
         info.stderr
     );
-    let none = [named, "`sgdisk -t 5:0700 -t 6:0700 STICK` gives them"];
+    let none = [named, "`sgdisk -t 5:0700 -t 6:0700 stick.img` gives them"];
     has(&stick.verify(4), "error", &none);
     type_of(5, "0700");
     type_of(6, "0700");

@@ -72,8 +72,7 @@ fn no_advice_leads_to_a_bank_with_damage_inside_its_files() {
         assert!(!report.contains("bootbank bank copy"), "{what}: {report}");
         let info = stick.run(&["info", "STICK"]).all();
         assert!(!info.contains("which is whole"), "{what}: {info}");
-        let advice =
-            "`bootbank get STICK bank6:k.b00 FILE` and `bootbank put STICK FILE bank5:k.b00`";
+        let advice = "`bootbank get stick.img bank6:k.b00 FILE` and `bootbank put stick.img FILE bank5:k.b00`";
         assert!(report.contains(advice), "{what}: {report}");
         let got = stick.run(&["get", "STICK", "bank6:k.b00", "k"]);
         assert_eq!(got.code, 0, "{}", got.all());
@@ -253,7 +252,7 @@ fn single_files_are_advised_only_of_a_bank_of_the_same_build() {
     assert!(
         stick
             .verify(4)
-            .contains("bootbank put STICK FILE bank5:k.b00")
+            .contains("bootbank put stick.img FILE bank5:k.b00")
     );
     stick.set(6, "build", Some("6.5.0-7526125"));
     let report = stick.verify(4);

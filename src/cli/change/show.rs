@@ -6,7 +6,7 @@ use super::keep::undo_line;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
 use crate::cli::report::{Exit, Failure, warning_in_words};
-use crate::cli::terminal::{Gate, plural, shown, table, unified};
+use crate::cli::terminal::{Gate, plural, quoted_path, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -25,7 +25,9 @@ impl One<'_> {
         object.searched = plan.searched();
         let gate = ui.gate();
         object.banks = changed_banks(plan, gate);
-        let of_plan = plan.warnings.iter().map(warning_in_words);
+        let target = quoted_path(&object.path);
+        let of_plan = plan.warnings.iter();
+        let of_plan = of_plan.map(|warning| warning_in_words(warning, &target));
         for warning in self.work.warnings().iter().cloned().chain(of_plan) {
             self.job.warn(object, warning);
         }

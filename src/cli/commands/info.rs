@@ -8,7 +8,7 @@ use crate::cli::report::{
     BelongsTo, ErrorObject, Exit, Failure, SymptomObject, passed_in_words, warning_in_words,
 };
 use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
-use crate::cli::terminal::{WARNING, shown, styled};
+use crate::cli::terminal::{WARNING, quoted_path, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
@@ -232,6 +232,9 @@ fn answer(
         Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
         _ => Vec::new(),
     };
+    let in_shell = quoted_path(path);
+    let warnings = survey.warnings.iter();
+    let warnings = warnings.map(|warning| warning_in_words(warning, &in_shell));
     let found = Found {
         belongs_to: BelongsTo::from(&situation.whose),
         symptoms: symptoms.iter().map(SymptomObject::from).collect(),
@@ -246,7 +249,7 @@ fn answer(
         next_boot: Some(next_object(&survey.next_boot)),
         state: None,
         write_cache: write_cache.map(WriteCache::as_str),
-        warnings: survey.warnings.iter().map(warning_in_words).collect(),
+        warnings: warnings.collect(),
     };
     let words = Words {
         found: &found,

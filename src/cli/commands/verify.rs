@@ -3,7 +3,7 @@
 
 use crate::cli::report::{Exit, Failure, end_in_words};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{quoted_path, shown};
 use crate::diagnosis::{self, CheckOptions, ContentCheck, Severity, check_by, check_state_file};
 use crate::error::ErrorKind;
 use crate::medium::CachedReads;
@@ -101,8 +101,11 @@ fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<V
         Some(ErrorKind::Unsupported) => "not understood",
         Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
-    let wrong = |it: &&diagnosis::Finding| !quiet || it.severity != Severity::Note;
-    let lines: String = findings.iter().filter(wrong).map(in_words).collect();
+    let target = quoted_path(path);
+    let told = findings.iter().map(|finding| object(finding, &target));
+    let told: Vec<Finding> = told.collect();
+    let wrong = |it: &&Finding| !quiet || it.severity != Severity::Note.as_str();
+    let lines: String = told.iter().filter(wrong).map(in_words).collect();
     Answer {
         text: if quiet && lines.is_empty() {
             String::new()
@@ -114,7 +117,7 @@ fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<V
             schema: SCHEMA,
             target: name,
             ok: exit == Exit::Done,
-            findings: findings.iter().map(object).collect(),
+            findings: told,
         },
         exit,
         damage: Vec::new(),
@@ -140,30 +143,27 @@ fn exit_of(findings: &[diagnosis::Finding]) -> Exit {
     }
 }
 
-fn object(finding: &diagnosis::Finding) -> Finding {
+/// What was found, and what puts it right.
+fn object(finding: &diagnosis::Finding, target: &str) -> Finding {
+    let cure = finding.cure.as_ref();
+    let cure = cure.map(|cure| end_in_words(cure, target));
     Finding {
         severity: finding.severity.as_str(),
         layer: finding.layer,
         partition: finding.partition,
-        message: message(finding),
+        message: format!("{}{}", finding.message, cure.unwrap_or_default()),
     }
 }
 
-/// What was found, and what puts it right.
-fn message(finding: &diagnosis::Finding) -> String {
-    let cure = finding.cure.as_ref().map(end_in_words);
-    format!("{}{}", finding.message, cure.unwrap_or_default())
-}
-
-fn in_words(finding: &diagnosis::Finding) -> String {
+fn in_words(finding: &Finding) -> String {
     let place = match finding.partition {
         Some(partition) => format!("partition {partition}: "),
         None => String::new(),
     };
     format!(
         "  {} [{}] {place}{}\n",
-        finding.severity.as_str(),
+        finding.severity,
         finding.layer,
-        shown(&message(finding))
+        shown(&finding.message)
     )
 }

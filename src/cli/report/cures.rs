@@ -3,12 +3,12 @@
 use crate::partition::TableKind;
 use crate::stick::{Cure, Warning};
 
-/// As the end of the sentence that says what is wrong; `STICK` stands for the medium.
-pub fn end_in_words(cure: &Cure) -> String {
+/// As the end of the sentence that says what is wrong; `target` is the medium as a shell takes it.
+pub fn end_in_words(cure: &Cure, target: &str) -> String {
     match cure {
-        Cure::UseBank(bank) => format!(": `bootbank bank use {bank} STICK` lets it boot"),
+        Cure::UseBank(bank) => format!(": `bootbank bank use {bank} {target}` lets it boot"),
         Cure::Renumber(_) => ": their partitions were probably given other numbers".to_owned(),
-        Cure::CopyBank { from, to } => format!(": `bootbank bank copy {from} {to} STICK`"),
+        Cure::CopyBank { from, to } => format!(": `bootbank bank copy {from} {to} {target}`"),
         Cure::TakeFiles { from, to, names } => {
             let others = if names.len() == 1 {
                 ""
@@ -17,24 +17,24 @@ pub fn end_in_words(cure: &Cure) -> String {
             };
             let first = names.first().map_or("", String::as_str);
             format!(
-                ": `bootbank get STICK bank{from}:{first} FILE` and `bootbank put STICK FILE bank{to}:{first}` bring one file over{others}"
+                ": `bootbank get {target} bank{from}:{first} FILE` and `bootbank put {target} FILE bank{to}:{first}` bring one file over{others}"
             )
         }
-        Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} STICK`"),
+        Cure::MarkClean(bank) => format!(": `bootbank bank mark-clean {bank} {target}`"),
         Cure::Reclaim => {
-            "; the next change of this bank, or `bootbank reclaim`, frees them".to_owned()
+            format!("; the next change of this bank, or `bootbank reclaim {target}`, frees them")
         }
         Cure::GiveType { partitions, kind } => {
-            let command = type_command(partitions, *kind, "STICK");
+            let command = type_command(partitions, *kind, target);
             let it = if partitions.len() == 1 { "it" } else { "them" };
             format!(": {command} gives {it} the type of a bank")
         }
     }
 }
 
-/// A warning with what puts it right; `STICK` stands for the medium.
-pub fn warning_in_words(warning: &Warning) -> String {
-    let end = warning.cure.as_ref().map(end_in_words);
+/// A warning with what puts it right; `target` is as in [`end_in_words`].
+pub fn warning_in_words(warning: &Warning, target: &str) -> String {
+    let end = warning.cure.as_ref().map(|cure| end_in_words(cure, target));
     format!("{}{}", warning.message, end.unwrap_or_default())
 }
 
