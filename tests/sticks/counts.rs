@@ -120,6 +120,28 @@ fn the_key_of_a_hundred_clones_is_derived_once() {
     assert_eq!(keys.derivations(), 1);
 }
 
+/// The key of each bank is another one on this image, so that the banks that are opened can be counted.
+#[test]
+fn a_change_of_one_bank_opens_the_state_of_no_other() {
+    let image = images::small("esxi702-encrypted");
+    let bytes = std::fs::read(&image.path).unwrap();
+    for (banks, opened) in [(BankChoice::Next, 1), (BankChoice::All, 2)] {
+        let keys = KeyCache::new();
+        let stick = Stick::open(&bytes, &settings(&keys)).unwrap();
+        let plan = stick
+            .plan(
+                &give_back(),
+                Request {
+                    banks,
+                    ..EVERYTHING
+                },
+            )
+            .unwrap();
+        stick.undo_of(&plan, BTreeMap::new());
+        assert_eq!(keys.derivations(), opened, "{banks:?}");
+    }
+}
+
 #[test]
 fn the_undo_file_is_made_of_the_plan_alone() {
     let image = images::small("esxi67-fresh");

@@ -1,6 +1,6 @@
 //! Whose medium an undo file is for: what it keeps of that, and how a medium differs from it.
 
-use super::super::{Plan, Settings, Stick};
+use super::super::{Plan, Settings, Slot, Stick};
 use crate::bank::BOOT_CFG;
 use crate::commit::Undo;
 use crate::edit::identity::Identity;
@@ -38,26 +38,18 @@ impl Stick<'_, '_> {
     /// The undo file of a plan. Into `about`, which tells a person what the file is for, go the UUIDs
     /// of the banks and the name and UUID of the host.
     pub fn undo_of(&self, plan: &Plan, mut about: BTreeMap<String, String>) -> Undo {
+        let steps = plan.set.steps().iter();
+        let changed: BTreeSet<u32> = steps.map(|step| step.partition).collect();
         let mut damaged = BTreeSet::new();
         for slot in self.slots() {
             let partition = slot.partition;
-            match &slot.bank {
-                Ok(bank) => {
-                    about.insert(format!("bank{partition}"), bank.uuid().to_string());
-                }
-                Err(_) => {
-                    damaged.insert((partition, BOOT_CFG.to_owned()));
-                }
+            if let Ok(bank) = &slot.bank {
+                about.insert(format!("bank{partition}"), bank.uuid().to_string());
             }
-            for file in &slot.states {
-                if self.open_state(slot, file).is_err() {
-                    damaged.insert((partition, file.name.clone()));
-                }
+            if changed.contains(&partition) {
+                damaged.extend(self.damaged_in(slot));
             }
         }
-        let steps = plan.set.steps().iter();
-        let changed: BTreeSet<u32> = steps.map(|step| step.partition).collect();
-        damaged.retain(|(partition, _)| changed.contains(partition));
         let host = self.host().unwrap_or_default();
         about.extend(host.name.map(|name| (HOST.to_owned(), name)));
         let uuid = host.system_uuid;
@@ -68,6 +60,17 @@ impl Stick<'_, '_> {
             damaged,
             about,
         }
+    }
+
+    /// Those files of a bank that a host could not read as they are.
+    fn damaged_in(&self, slot: &Slot<'_>) -> BTreeSet<(u32, String)> {
+        let boot_cfg = slot.bank.is_err().then(|| BOOT_CFG.to_owned());
+        let states = slot.states.iter();
+        let states = states.filter(|file| self.open_state(slot, file).is_err());
+        let names = boot_cfg
+            .into_iter()
+            .chain(states.map(|file| file.name.clone()));
+        names.map(|name| (slot.partition, name)).collect()
     }
 }
 
