@@ -139,7 +139,7 @@ pub(crate) fn elements(text: &str) -> Vec<&str> {
 fn span(text: &str, name: &str) -> Result<Option<Range<usize>>, SpanError> {
     let mut found = None;
     for (key, span) in members(text)? {
-        if unquoted(text, &key).as_deref() != Some(name) {
+        if !is_string(text, &key, name) {
             continue;
         }
         if found.is_some() {
@@ -172,7 +172,7 @@ fn with_value(
 /// `text` without the member `name`; `None` where it has none.
 fn without(text: &str, name: &str) -> Result<Option<String>, SpanError> {
     let members = members(text)?;
-    let is_it = |(key, _): &Member| unquoted(text, key).as_deref() == Some(name);
+    let is_it = |(key, _): &Member| is_string(text, key, name);
     let Some(index) = members.iter().position(is_it) else {
         return Ok(None);
     };
@@ -214,6 +214,15 @@ fn members(text: &str) -> Result<Vec<Member>, SpanError> {
         tokens.next(); // the comma, or the closing brace
     }
     Ok(found)
+}
+
+/// Whether the string at `span` is this one, its escapes resolved.
+fn is_string(text: &str, span: &Range<usize>, wanted: &str) -> bool {
+    match text.get(span.clone()) {
+        Some(json) if json.contains('\\') => unquoted(text, span).as_deref() == Some(wanted),
+        Some(json) => json.strip_prefix('"').and_then(|it| it.strip_suffix('"')) == Some(wanted),
+        None => false,
+    }
 }
 
 /// The string at `span`, its escapes resolved; `None` when it is no string.
