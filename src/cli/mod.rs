@@ -226,11 +226,15 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
     };
     let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));
+    close(session, exit)
+}
+
+/// Puts away what a run used; `exit` is how it went until then.
+fn close(session: Session, mut exit: Exit) -> Exit {
     let Session {
         ui, links, outputs, ..
     } = session;
     outputs.close();
-    let mut exit = exit;
     for error in links.close() {
         Failure::from(error).say(&ui, "");
         exit = exit.or_io();

@@ -63,50 +63,66 @@ impl ConfEdit {
                 Err(EditError::Missing { path: ESX_CONF })
             };
         };
-        let seen = Seen::of(conf, &edits);
-        let (mut set, mut unset) = (Vec::new(), Vec::new());
-        let mut changes = Vec::new();
+        let due = Due::of(conf, &edits);
+        let unset = |conf: EsxConf| match due.unset.as_slice() {
+            [] => Ok(conf),
+            keys => conf.unset_all(keys),
+        };
+        let changed = conf.set_all(&due.set).and_then(unset);
+        let is_new = |change: &&SettingChange| change.from.is_none() && change.to.is_some();
+        let new = due.changes.iter().filter(is_new).filter(|_| moved_on);
+        edited
+            .warnings
+            .extend(new.map(|change| new_key(&change.key)));
+        edited.unmatched.extend(due.unmatched);
+        edited.changes.extend(due.changes);
+        *conf = changed.map_err(inside(ESX_CONF))?.into();
+        Ok(())
+    }
+}
+
+/// What edits come to in esx.conf.
+#[derive(Default)]
+struct Due<'e> {
+    /// Keys with the values that they are to have, also where they have them.
+    set: Vec<(&'e str, &'e str)>,
+    unset: Vec<&'e str>,
+    changes: Vec<SettingChange>,
+    unmatched: Vec<Unmatched>,
+}
+
+impl<'e> Due<'e> {
+    fn of(conf: &EsxConf, edits: &[&'e ConfEdit]) -> Self {
+        let seen = Seen::of(conf, edits);
+        let mut due = Due::default();
         for edit in edits {
             let key = edit.key();
-            let (from, to) = match edit {
+            let to = match edit {
                 ConfEdit::Set { value, .. } => {
-                    set.push((key, value.as_str()));
+                    due.set.push((key, value.as_str()));
                     if seen.is_as_wanted(key) {
                         continue;
                     }
-                    (seen.contrary.get(key), Some(value))
+                    Some(value)
                 }
                 ConfEdit::Unset { absent_ok, .. } => {
                     if !seen.present.contains(key) && !conf.has_odd_line(key) {
                         if !absent_ok {
-                            edited.unmatched.push(Unmatched::Key(key.to_owned()));
+                            due.unmatched.push(Unmatched::Key(key.to_owned()));
                         }
                         continue;
                     }
-                    unset.push(key);
-                    (seen.contrary.get(key), None)
+                    due.unset.push(key);
+                    None
                 }
             };
-            if from.is_none() && moved_on {
-                edited.warnings.push(new_key(key));
-            }
             let guarded = |value: &str| Guarded::named(key, value);
-            let from = from.map(|value| guarded(value));
+            let from = seen.contrary.get(key).map(|value| guarded(value));
             let to = to.map(|value| guarded(value));
-            changes.push(SettingChange::new(ChangeSource::EsxConf, key, from, to));
+            let change = SettingChange::new(ChangeSource::EsxConf, key, from, to);
+            due.changes.push(change);
         }
-        let changed = conf.set_all(&set);
-        let changed = changed.and_then(|conf| {
-            if unset.is_empty() {
-                Ok(conf)
-            } else {
-                conf.unset_all(&unset)
-            }
-        });
-        let changed: EsxConf = changed.map_err(inside(ESX_CONF))?;
-        edited.changes.extend(changes);
-        *conf = changed.into();
-        Ok(())
+        due
     }
 }
 

@@ -218,38 +218,15 @@ fn answer(
     let chosen = stick.chosen(session.common.bank)?;
     let is_chosen = |bank: &&BankSurvey| chosen.iter().any(|slot| slot.partition == bank.partition);
     let survey = Survey::of(stick);
-    let banks = survey.banks.iter().filter(is_chosen).map(bank_object);
-    let table = stick.table();
-    let partitions = table.partitions.iter().map(|partition| Partition {
-        number: partition.number,
-        type_id: partition.partition_type.to_string(),
-        name: partition.name.clone(),
-        first_lba: partition.first_lba.0,
-        last_lba: partition.last_lba.0,
-        kind: stick.kind_of(partition),
-    });
-    let symptoms = match survey.standing() {
-        Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
-        _ => Vec::new(),
-    };
-    let in_shell = quoted_path(path);
-    let warnings = survey.warnings.iter();
-    let warnings = warnings.map(|warning| warning_in_words(warning, &in_shell));
     let found = Found {
-        belongs_to: BelongsTo::from(&situation.whose),
-        symptoms: symptoms.iter().map(SymptomObject::from).collect(),
-        schema: SCHEMA,
-        target: path.display().to_string(),
-        kind: kind.word(),
-        size: stick.medium().size(),
-        sector_size: Some(table.sector_size),
-        table: Some(table.kind.as_str()),
-        partitions: partitions.collect(),
-        banks: banks.collect(),
-        next_boot: Some(next_object(&survey.next_boot)),
-        state: None,
+        banks: survey
+            .banks
+            .iter()
+            .filter(is_chosen)
+            .map(bank_object)
+            .collect(),
         write_cache: write_cache.map(WriteCache::as_str),
-        warnings: warnings.collect(),
+        ..found_on(stick, (path, kind), &survey, situation)
     };
     let words = Words {
         found: &found,
@@ -275,6 +252,47 @@ fn answer(
         object: found,
         gate: None,
     })
+}
+
+/// The object for a medium, but for its banks and how its device treats a flush.
+fn found_on(
+    stick: &Stick<'_, '_>,
+    (path, kind): (&Path, Kind),
+    survey: &Survey,
+    situation: &Situation<'_>,
+) -> Found {
+    let table = stick.table();
+    let partitions = table.partitions.iter().map(|partition| Partition {
+        number: partition.number,
+        type_id: partition.partition_type.to_string(),
+        name: partition.name.clone(),
+        first_lba: partition.first_lba.0,
+        last_lba: partition.last_lba.0,
+        kind: stick.kind_of(partition),
+    });
+    let symptoms = match survey.standing() {
+        Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
+        _ => Vec::new(),
+    };
+    let in_shell = quoted_path(path);
+    let warnings = survey.warnings.iter();
+    let warnings = warnings.map(|warning| warning_in_words(warning, &in_shell));
+    Found {
+        belongs_to: BelongsTo::from(&situation.whose),
+        symptoms: symptoms.iter().map(SymptomObject::from).collect(),
+        schema: SCHEMA,
+        target: path.display().to_string(),
+        kind: kind.word(),
+        size: stick.medium().size(),
+        sector_size: Some(table.sector_size),
+        table: Some(table.kind.as_str()),
+        partitions: partitions.collect(),
+        banks: Vec::new(),
+        next_boot: Some(next_object(&survey.next_boot)),
+        state: None,
+        write_cache: None,
+        warnings: warnings.collect(),
+    }
 }
 
 /// What there is in a state that is a file of its own.

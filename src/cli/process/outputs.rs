@@ -29,51 +29,28 @@ impl Outputs {
     /// goes wrong again then, and is said then.
     pub fn open(needs: &mut Needs) -> Self {
         let kept = open_directories(needs);
-        let mut opened = BTreeMap::new();
-        let mut like = BTreeMap::new();
-        let mut most = most_open_files(needs.files.len() + needs.scratch_in.len());
-        let mut scratch = Vec::new();
-        for directory in std::mem::take(&mut needs.scratch_in) {
-            let file = (scratch.len() < most).then(|| OutputFile::scratch(&directory));
-            match file {
-                Some(Ok(file)) => scratch.push((directory, file)),
-                _ => needs.makes_in.push(directory),
-            }
-        }
-        most -= scratch.len();
-        for NewFile {
-            path,
-            force,
-            making,
-        } in std::mem::take(&mut needs.files)
-        {
-            let directory = OutputFile::directory_for(&path);
-            let is_free = opened.len() + like.len() < most;
-            let Making::Mode(mode) = making else {
-                match is_free.then(|| OutputFile::create_like(&path)) {
-                    Some(Ok(file)) if file.has_no_name() => {
-                        needs.replaces_in.push(directory);
-                        like.insert(path, Ok(file));
-                    }
-                    Some(Err(error)) => {
-                        like.insert(path, Err(error));
-                    }
-                    _ => needs.makes_in.push(directory),
-                }
-                continue;
-            };
-            let file = is_free.then(|| OutputFile::create(&path, force, mode));
-            match file {
-                Some(Ok(file)) if file.has_no_name() => {
-                    let named = if file.replaces_a_file() {
+        let most = most_open_files(needs.files.len() + needs.scratch_in.len());
+        let scratch = open_scratch(needs, most);
+        let (mut named, mut like) = (BTreeMap::new(), BTreeMap::new());
+        for file in std::mem::take(&mut needs.files) {
+            let is_free = scratch.len() + named.len() + like.len() < most;
+            let directory = OutputFile::directory_for(&file.path);
+            let opened = if is_free { file.open() } else { Opened::Later };
+            match opened {
+                Opened::New(new) => {
+                    let of_directory = if new.replaces_a_file() {
                         &mut needs.replaces_in
                     } else {
                         &mut needs.names_in
                     };
-                    named.push(directory);
-                    opened.insert(path, file);
+                    of_directory.push(directory);
+                    named.insert(file.path, new);
                 }
-                _ => needs.makes_in.push(directory),
+                Opened::Like(new) => {
+                    needs.replaces_in.extend(new.is_ok().then_some(directory));
+                    like.insert(file.path, new);
+                }
+                Opened::Later => needs.makes_in.push(directory),
             }
         }
         for directories in [
@@ -85,7 +62,7 @@ impl Outputs {
             directories.dedup();
         }
         Outputs {
-            named: Mutex::new(opened),
+            named: Mutex::new(named),
             like: Mutex::new(like),
             scratch: Mutex::new(scratch),
             kept,
@@ -137,6 +114,44 @@ impl Outputs {
             None => OutputFile::scratch(directory),
         }
     }
+}
+
+/// What became of a file that is to be made.
+enum Opened {
+    /// It is open, without a name.
+    New(OutputFile),
+    /// It is, and like the file whose place it takes; or it cannot be.
+    Like(Result<OutputFile, MediumError>),
+    /// It is made when it is needed.
+    Later,
+}
+
+impl NewFile {
+    fn open(&self) -> Opened {
+        match self.making {
+            Making::Mode(mode) => match OutputFile::create(&self.path, self.force, mode) {
+                Ok(file) if file.has_no_name() => Opened::New(file),
+                _ => Opened::Later,
+            },
+            Making::LikeTheOld => match OutputFile::create_like(&self.path) {
+                Ok(file) if !file.has_no_name() => Opened::Later,
+                opened => Opened::Like(opened),
+            },
+        }
+    }
+}
+
+/// Opens the files that never get a name, `most` of them; of the others the directories are needed.
+fn open_scratch(needs: &mut Needs, most: usize) -> Vec<(PathBuf, OutputFile)> {
+    let mut scratch = Vec::new();
+    for directory in std::mem::take(&mut needs.scratch_in) {
+        let file = (scratch.len() < most).then(|| OutputFile::scratch(&directory));
+        match file {
+            Some(Ok(file)) => scratch.push((directory, file)),
+            _ => needs.makes_in.push(directory),
+        }
+    }
+    scratch
 }
 
 /// Makes and holds the directories in which a file may be kept.

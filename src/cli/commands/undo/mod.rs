@@ -232,6 +232,41 @@ impl UndoCommand {
         Ok(kept_for(&self.files, &target, opened.ok().as_ref()))
     }
 
+    /// The newest change of a target that is not undone yet; `None` where all are.
+    fn next_of(&self, session: &Session, stick: &Path) -> Result<Option<&KeptUndo>, Failure> {
+        let is_named = self.stick().is_some();
+        let unopened = |error| put_back::unopened(error, is_named);
+        let is_state = Kind::of(stick, &session.host).map_err(unopened)? == Kind::State;
+        let of_it = if is_named {
+            self.files_of(session, stick)?
+        } else {
+            self.files.iter().collect()
+        };
+        let next = if is_state {
+            let file = session.read_state_file(stick)?;
+            let key = target_key(stick, None);
+            next_to_undo(session, &of_it, &Now::State(file.bytes()), (stick, &key))?
+        } else {
+            let target = session.open_read(stick).map_err(unopened)?;
+            let newest = self.files.first().filter(|_| !is_named);
+            if let Some(about) = newest.and_then(KeptUndo::about) {
+                put_back::check_same_disk(about, stick, target.serial())?;
+            }
+            let medium = CachedReads::new(&target);
+            let now = Now::Medium(&medium);
+            let key = target_key(stick, target.serial());
+            if !is_named || of_it.iter().any(|it| it.names(&target)) {
+                next_to_undo(session, &of_it, &now, (stick, &key))?
+            } else {
+                next_of_unnamed(session, &of_it, &now, (stick, &key))?
+            }
+        };
+        if of_it.is_empty() {
+            return Err(none_kept(Some(stick)));
+        }
+        Ok(next)
+    }
+
     /// Undoes the newest change of a medium that is not undone yet.
     fn undo_last(&self, session: &Session) -> Result<Exit, Failure> {
         let named = self.stick();
@@ -249,34 +284,7 @@ impl UndoCommand {
                 None => Err(none_kept(None)),
             };
         };
-        let unopened = |error| put_back::unopened(error, named.is_some());
-        let is_state = Kind::of(stick, &session.host).map_err(unopened)? == Kind::State;
-        let of_it = match named {
-            Some(_) => self.files_of(session, stick)?,
-            None => self.files.iter().collect(),
-        };
-        let next = if is_state {
-            let file = session.read_state_file(stick)?;
-            let key = target_key(stick, None);
-            next_to_undo(session, &of_it, &Now::State(file.bytes()), (stick, &key))?
-        } else {
-            let target = session.open_read(stick).map_err(unopened)?;
-            if let (None, Some(about)) = (named, newest.and_then(KeptUndo::about)) {
-                put_back::check_same_disk(about, stick, target.serial())?;
-            }
-            let medium = CachedReads::new(&target);
-            let now = Now::Medium(&medium);
-            let key = target_key(stick, target.serial());
-            if named.is_none() || of_it.iter().any(|it| it.names(&target)) {
-                next_to_undo(session, &of_it, &now, (stick, &key))?
-            } else {
-                next_of_unnamed(session, &of_it, &now, (stick, &key))?
-            }
-        };
-        if of_it.is_empty() {
-            return Err(none_kept(Some(stick)));
-        }
-        let Some(next) = next else {
+        let Some(next) = self.next_of(session, stick)? else {
             let object = empty(stick);
             session.ui.text(&format!(
                 "{}: no change is left to undo: every one that has an undo file is undone, or was noted as undone; `bootbank undo --list` shows the undo files\n",
