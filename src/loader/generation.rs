@@ -56,16 +56,6 @@ impl Generation {
     /// The latest.
     pub const NEWEST: Generation = Generation::From80U1;
 
-    /// The releases, for a sentence: `6.7 U1 or earlier`.
-    pub fn releases(self) -> &'static str {
-        match self {
-            Generation::UpTo67U1 => "6.7 U1 or earlier",
-            Generation::From67U2 => "6.7 U3",
-            Generation::From70 => "7.0 to 8.0",
-            Generation::From80U1 => "8.0 U1 or later",
-        }
-    }
-
     /// The loader of a release.
     pub(super) fn of(release: Release) -> Generation {
         let early = |number| number < BUILD_OF_67_U2;

@@ -12,7 +12,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn line(&mut self, line: usize, bytes: &[u8]) {
         let text = merge_spaces(bytes);
-        if text.is_empty() || text.starts_with(b"#") {
+        if text.starts_with(b"#") {
             return;
         }
         let Some(equals) = text.iter().position(|&byte| byte == b'=') else {

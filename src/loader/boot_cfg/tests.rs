@@ -136,6 +136,24 @@ fn each_trap_is_a_problem_with_its_line() {
 }
 
 #[test]
+fn only_a_line_that_is_not_seen_hides_its_option() {
+    let problems = parse("updated =1\nbuild=1\nbuild=2").problems;
+    let hides = |option: &str| problems.iter().filter(|it| it.hides(option)).count();
+    assert_eq!((hides("UPDATED"), hides("build"), hides("")), (1, 0, 0));
+}
+
+#[test]
+fn a_number_of_32_bits_fits_with_a_sign_and_without() {
+    let fits = |text: &str| parse(&format!("updated={text}")).problems.is_empty();
+    for text in ["4294967295", "2147483648", "-2147483648", "-1", "0"] {
+        assert!(fits(text), "{text}");
+    }
+    for text in ["4294967296", "-2147483649"] {
+        assert!(!fits(text), "{text}");
+    }
+}
+
+#[test]
 fn modules_are_split_as_the_loader_splits_them() {
     let cases: [(&str, &[(&str, &str)]); 7] = [
         ("", &[]),

@@ -225,6 +225,31 @@ fn what_cannot_be_read_leaves_open_only_what_hangs_on_it() {
     }
 }
 
+/// Where the root directory cannot be read as a whole it is read sector by sector, up to the one that is bad.
+#[test]
+fn the_part_of_a_root_directory_before_a_bad_sector_counts() {
+    let bank = Bank::empty().change(|bank| {
+        for _ in 0..2 * SECTOR / 32 {
+            bank.add_slot("\u{5}OTHER  TXT", 0, 0);
+        }
+        bank.put("BOOT    CFG", boot_cfg(1).as_bytes());
+        bank.put("B       B00", &gzip(&noise(2500)));
+    });
+    let (bytes, table) = medium(&[bank]);
+    let bad = ROOT_AT + 3 * SECTOR..ROOT_AT + 4 * SECTOR;
+    let loader_of = |bad| Bad {
+        bytes: bytes.clone(),
+        bad,
+    };
+    let medium = loader_of(bad);
+    let boot = Loader::new(&medium, &table).boot(5, Depth::Content);
+    let kernel = boot.kernel().unwrap();
+    assert_eq!(kernel.content, Some(ContentVerdict::Unpacked { len: 2500 }));
+    let medium = loader_of(ROOT_AT + 2 * SECTOR..ROOT_AT + 3 * SECTOR);
+    let boot = Loader::new(&medium, &table).boot(5, Depth::Content);
+    assert!(boot.kernel().is_none());
+}
+
 /// 6.7 keeps what it read in the bank before, where the bank it takes has no `build` of its own.
 #[test]
 fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {

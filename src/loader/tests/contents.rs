@@ -180,6 +180,49 @@ fn a_header_that_ends_behind_the_file_is_none() {
     assert_eq!(fault(&[]), ContentVerdict::Damaged(ContentFault::Header));
 }
 
+/// Ten bytes are the least of a header, be all that they say sound.
+#[test]
+fn a_header_of_nine_bytes_is_none() {
+    let fault = |len: usize| check(&gzip(b"x")[..len], Generation::NEWEST);
+    for len in 4..10 {
+        assert_eq!(fault(len), ContentVerdict::Damaged(ContentFault::Header));
+    }
+    assert_eq!(fault(10), ContentVerdict::Damaged(ContentFault::NoData));
+}
+
+/// The loader hands one byte of the trailer to what unpacks, so data that end there are whole to it.
+#[test]
+fn data_may_end_with_the_first_byte_of_the_trailer_and_no_later() {
+    for (borrowed, whole) in [(1, true), (2, false)] {
+        let packed = ending_in_the_trailer(borrowed);
+        let content = check(&packed, Generation::NEWEST);
+        let unpacked = matches!(content, ContentVerdict::Unpacked { len: 40 });
+        assert_eq!(unpacked, whole, "{borrowed} {content:?}");
+    }
+}
+
+/// A file of one stored block whose last bytes are the first ones of its CRC.
+fn ending_in_the_trailer(borrowed: usize) -> Vec<u8> {
+    const LEN: u16 = 40;
+    for attempt in 0_u32.. {
+        let mut data = vec![0; usize::from(LEN)];
+        data[..4].copy_from_slice(&attempt.to_le_bytes());
+        let at = data.len() - borrowed;
+        data[at..].fill(0x55);
+        let crc = crc32fast::hash(&data).to_le_bytes();
+        if crc[..borrowed] == data[at..] {
+            let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 1];
+            file.extend(LEN.to_le_bytes());
+            file.extend((!LEN).to_le_bytes());
+            file.extend(&data[..at]);
+            file.extend(crc);
+            file.extend(u32::from(LEN).to_le_bytes());
+            return file;
+        }
+    }
+    unreachable!("one attempt in 65,536 fits")
+}
+
 /// The loader asks for a byte behind the length of an extra field, be the field empty.
 #[test]
 fn behind_the_length_of_an_extra_field_there_must_be_something() {

@@ -16,6 +16,41 @@ fn a_sound_bank_boots() {
     assert_eq!(modules, ["A.b00", "useropts.gz", "state.tgz"]);
     let file = kernel.file.as_ref().unwrap();
     assert_eq!(file.name, "b.b00");
+    let at = at_cluster(Bank::sound(1).first(KERNEL)) as u64;
+    let runs: Vec<_> = file.runs().iter().map(|run| (run.start, run.end)).collect();
+    assert_eq!(runs, [(at, at + 5 * SECTOR as u64)]);
+    assert_eq!(boot.why_not(), [""; 0]);
+}
+
+/// A root directory without a free slot ends where its sectors do; the file behind it is no part of it.
+#[test]
+fn a_full_root_directory_ends_with_its_sectors() {
+    let text = "build=7.0\nupdated=1\nkernel=b.b00\nmodules=fake.v00\n";
+    let mut slot = [0; 32];
+    slot[..11].copy_from_slice(b"FAKE    V00");
+    let bank = Bank::empty().change(|bank| {
+        bank.put("FIRST   BIN", &slot);
+        bank.put("BOOT    CFG", text.as_bytes());
+        bank.put(KERNEL, &gzip(b"kernel"));
+        for _ in 3..512 {
+            bank.add_slot("OTHER   TXT", 0, 0);
+        }
+    });
+    let why = boot(&bank).why_not();
+    assert_eq!(why.len(), 1, "{why:?}");
+    assert!(
+        why[0].starts_with("module fake.v00 is not in the bank"),
+        "{why:?}"
+    );
+}
+
+/// An empty file is loaded empty, whatever its slot says of a first cluster.
+#[test]
+fn an_empty_file_needs_no_cluster() {
+    let text = "build=7.0\nupdated=1\nkernel=b.b00\nmodules=none.v00\n";
+    let bank = Bank::with_boot_cfg(text).change(|bank| bank.add_slot("NONE    V00", 0x7000, 0));
+    let boot = boot(&bank);
+    assert_eq!((stops(&boot).len(), boot.boots()), (0, Some(true)));
 }
 
 #[test]
