@@ -9,7 +9,7 @@ use crate::secrets::{Guarded, quotable};
 use std::ops::Range;
 
 /// The setting that holds the options.
-const KERNELOPT: &str = "kernelopt";
+pub(crate) const KERNELOPT: &str = "kernelopt";
 
 /// One change to the kernel options. An option is one word: `name` or `name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]

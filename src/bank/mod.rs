@@ -14,6 +14,7 @@ mod settings;
 
 pub use crate::loader::{BankVerdict, BootCfg, BootCfgProblem, ChoiceWarning, Module, WhyNot};
 pub use error::BankError;
+pub(crate) use kernelopt::KERNELOPT;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
 pub use release::Release;
 pub use settings::{BootCfgEdit, BootCfgError};

@@ -30,7 +30,9 @@ pub struct Undo {
     /// Files that were damaged before the change, by partition number and name: they need not be
     /// sound once it is undone.
     pub damaged: BTreeSet<(u32, String)>,
-    /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive.
+    /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive for what is
+    /// written. [`Stick::undo_of`](crate::stick::Stick::undo_of) adds `host`, `system uuid` and `bank5`, `bank6`
+    /// ... with the UUIDs of the banks, by which another medium is told; the other keys are its caller's.
     pub about: BTreeMap<String, String>,
 }
 

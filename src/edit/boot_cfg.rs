@@ -1,13 +1,10 @@
 //! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
 
 use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
-use crate::bank::{BOOT_CFG, BootCfg, KerneloptError};
+use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
 use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
 use std::collections::BTreeSet;
-
-/// The setting that holds the kernel options.
-const KERNELOPT: &str = "kernelopt";
 
 /// The kernel option that gives a sealed host its recovery key.
 const RECOVERY_KEY_OPTION: &str = "encryptionRecoveryKey";

@@ -6,7 +6,7 @@
 use super::files::fingerprint;
 use super::surroundings::secret_types;
 use super::{CONFIG_STORE, Configuration, ESX_CONF, EditError};
-use crate::bank::BootCfg;
+use crate::bank::{BootCfg, KERNELOPT};
 use crate::ownership::{EsxConf, Row, SecretTypes, ValueColumn};
 use crate::secrets::Guarded;
 use crate::state::{Member, MemberKind, ReadState, Rescued, State};
@@ -41,7 +41,7 @@ impl ItemKind {
             ItemKind::Owner => "owner",
             ItemKind::Conf => "conf",
             ItemKind::Store => "store",
-            ItemKind::Kernelopt => "kernelopt",
+            ItemKind::Kernelopt => KERNELOPT,
             ItemKind::BootCfg => "boot.cfg",
             ItemKind::File => "file",
             ItemKind::BankFile => "bank-file",
@@ -170,7 +170,7 @@ impl Inventory {
             if let Some((key, value)) = line.split_once('=')
                 && let key = key.trim_start().to_ascii_lowercase()
                 && !key.starts_with('#')
-                && key != "kernelopt"
+                && key != KERNELOPT
             {
                 self.add(ItemKind::BootCfg, &key, Guarded::of(value.trim()));
             }

@@ -336,7 +336,7 @@ fn new_row(
     address: PciAddress,
 ) -> Result<StoreChange, EditError> {
     let no_schema = || OwnershipError::CannotAddRow {
-        row: RowKey::new("esx", "hardware", "pci_devices", &address.to_string()).to_string(),
+        row: RowKey::of_pci_device(&address.to_string()).to_string(),
         why: format!("the state holds no {SCHEMA_STORE} to tell what it must hold"),
     };
     let store = configuration.store.as_ref();

@@ -10,7 +10,7 @@
 
 use super::generation::{Generation, Release};
 use super::verdict::{BankVerdict, Choice, ChoiceWarning, Chosen, WhyNot};
-use super::{BootCfg, Ignored, Undecided};
+use super::{BootCfg, Ignored, STATE, Undecided};
 
 const VALID: i32 = 0;
 const UPGRADING: i32 = 1;
@@ -377,7 +377,7 @@ fn warn_of_bank(
         warnings.push(ChoiceWarning::Prefix { partition, prefix });
         return;
     }
-    match (cfg.lists_module("state.tgz"), has_state) {
+    match (cfg.lists_module(STATE), has_state) {
         (true, false) => warnings.push(ChoiceWarning::StateMissing { partition }),
         (false, true) => warnings.push(ChoiceWarning::StateNotListed { partition }),
         (true, true) | (false, false) => {}

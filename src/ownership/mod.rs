@@ -173,7 +173,7 @@ impl DeviceOwner {
     /// The device whose owner this row of the ConfigStore tells.
     pub(crate) fn of_row(key: &RowKey) -> Option<DeviceOwner> {
         let device = &key.identifier;
-        let is_one = *key == RowKey::new("esx", "hardware", "pci_devices", device);
+        let is_one = *key == RowKey::of_pci_device(device);
         is_one.then(|| DeviceOwner::new(Source::ConfigStore, device.clone(), device))
     }
 

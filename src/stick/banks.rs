@@ -6,7 +6,7 @@ use super::work::Task;
 use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick, Warning,
 };
-use crate::bank::{BootCfg, BootCfgEdit};
+use crate::bank::{BootCfg, BootCfgEdit, KERNELOPT};
 use crate::bytes::hex;
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
@@ -260,7 +260,7 @@ impl<'m> Stick<'m, '_> {
         }
         if let (Some(options), Some(own)) = (&bank.boot_cfg().kernelopt, own_uuid) {
             edits.push(BootCfgEdit::set(
-                "kernelopt",
+                KERNELOPT,
                 with_uuid(options, bank.uuid(), own),
             ));
         }

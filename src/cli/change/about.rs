@@ -7,7 +7,7 @@ use crate::bytes::hex;
 use crate::cli::terminal::shown;
 use crate::medium::Target;
 use crate::medium::nbd::Address;
-use crate::stick::Plan;
+use crate::stick::{ABOUT_BANK, ABOUT_HOST, Plan};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,10 +22,8 @@ const PROGRAM: &str = "program";
 const COMMAND: &str = "command";
 const MODEL: &str = "model";
 const SERIAL: &str = "serial";
-const HOST: &str = "host";
 const CHANGES: &str = "changes";
 const CHANGED: &str = "changed";
-const BANK: &str = "bank";
 
 /// Most changes that are named.
 const MOST_NAMED: usize = 20;
@@ -134,7 +132,7 @@ impl About {
         let text = |name: &str| about.get(name).cloned();
         let bytes = about.get(TARGET_BYTES).and_then(|hex| from_hex(hex));
         let bank = |(name, uuid): (&String, &String)| {
-            let number = name.strip_prefix(BANK)?.parse().ok()?;
+            let number = name.strip_prefix(ABOUT_BANK)?.parse().ok()?;
             Some((number, uuid.clone()))
         };
         let changed = about.get(CHANGED).map(String::as_str).unwrap_or_default();
@@ -144,7 +142,7 @@ impl About {
             command: text(COMMAND),
             model: text(MODEL),
             serial: text(SERIAL),
-            host: text(HOST),
+            host: text(ABOUT_HOST),
             changes: about.get(CHANGES).and_then(|count| count.parse().ok()),
             changed: changed.lines().map(str::to_owned).collect(),
             banks: about.iter().filter_map(bank).collect(),

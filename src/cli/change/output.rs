@@ -9,7 +9,7 @@ use crate::cli::report::Failure;
 use crate::host::Host;
 use crate::medium::nbd::Address;
 use crate::medium::virtual_disk::DiskFormat;
-use crate::medium::{Identity, MediumError};
+use crate::medium::{Identity, MediumError, directory_of};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -260,10 +260,7 @@ pub fn needs_scratch(source: &Path, place: &Place) -> bool {
 pub fn scratch_directory(place: &Place) -> PathBuf {
     match place {
         Place::Stream => std::env::temp_dir(),
-        Place::File { path, .. } => match path.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        },
+        Place::File { path, .. } => directory_of(path),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
 use crate::cli::terminal::{plural, quoted, shown};
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
-use crate::medium::Target;
+use crate::medium::{Target, directory_of};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -71,10 +71,7 @@ impl Apply {
     /// with every link followed, unless others are allowed. A plan can come from elsewhere, and what
     /// it names ends up in an image.
     fn place_of(&self, name: &str) -> Result<PathBuf, Failure> {
-        let directory = match self.plan.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let directory = directory_of(&self.plan);
         let path = directory.join(name);
         let (Ok(full), Ok(allowed)) = (path.canonicalize(), directory.canonicalize()) else {
             // Reading it says why not.

@@ -1,7 +1,7 @@
 //! `bootbank kernelopt`: the kernel options in `boot.cfg`. Works on sealed states as well:
 //! `boot.cfg` is not part of them.
 
-use crate::bank::{BootCfg, KerneloptEdit};
+use crate::bank::{BootCfg, KERNELOPT, KerneloptEdit};
 use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
@@ -83,7 +83,7 @@ impl Run for Show {
             let mut banks = Vec::new();
             for slot in chosen {
                 let boot_cfg = slot.opened()?.boot_cfg();
-                session.warn_of_hidden(slot.partition, boot_cfg, "kernelopt");
+                session.warn_of_hidden(slot.partition, boot_cfg, KERNELOPT);
                 let kernelopt = boot_cfg.kernelopt.as_deref();
                 let gate = session.ui.gate();
                 let kernelopt =

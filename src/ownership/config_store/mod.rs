@@ -401,7 +401,7 @@ fn make(
     };
     match change {
         StoreChange::SetOwner { identifier, owner } => {
-            let key = pci_devices::key(identifier);
+            let key = RowKey::of_pci_device(identifier);
             let row = rows.get_mut(&key).ok_or_else(|| missing(&key))?;
             pci_devices::set_owner(row, *owner)
         }

@@ -10,13 +10,15 @@ use crate::ownership::{
 use crate::pci::PciAddress;
 use crate::secrets::quotable;
 
-/// The key of the row that says who owns the device `identifier`.
-pub(super) fn key(identifier: &str) -> RowKey {
-    RowKey::new("esx", "hardware", "pci_devices", identifier)
+impl RowKey {
+    /// The key of the row that says who owns the device `identifier`.
+    pub(crate) fn of_pci_device(identifier: &str) -> RowKey {
+        RowKey::new("esx", "hardware", "pci_devices", identifier)
+    }
 }
 
 fn is_pci_device(row: &Row) -> bool {
-    row.key == key(&row.key.identifier)
+    row.key == RowKey::of_pci_device(&row.key.identifier)
 }
 
 fn is_device_data(row: &Row) -> bool {
@@ -86,7 +88,7 @@ impl ConfigStore {
         address: PciAddress,
     ) -> Result<Row, OwnershipError> {
         let identifier = address.to_string();
-        let key = key(&identifier);
+        let key = RowKey::of_pci_device(&identifier);
         let mut datas = self.rows().iter().filter_map(DeviceData::read);
         let data = datas.find(|data| {
             let place = BusAddress::parse(&data.bus_address);

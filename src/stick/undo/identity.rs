@@ -8,7 +8,9 @@ use crate::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// In [`Undo::about`], the name of the host whose state the medium held.
-const HOST: &str = "host";
+pub(crate) const ABOUT_HOST: &str = "host";
+/// In [`Undo::about`], before the number of a partition: the UUID of its bank.
+pub(crate) const ABOUT_BANK: &str = "bank";
 /// In [`Undo::about`], the host's UUID.
 const SYSTEM_UUID: &str = "system uuid";
 
@@ -44,14 +46,14 @@ impl Stick<'_, '_> {
         for slot in self.slots() {
             let partition = slot.partition;
             if let Ok(bank) = &slot.bank {
-                about.insert(format!("bank{partition}"), bank.uuid().to_string());
+                about.insert(format!("{ABOUT_BANK}{partition}"), bank.uuid().to_string());
             }
             if changed.contains(&partition) {
                 damaged.extend(self.damaged_in(slot));
             }
         }
         let host = self.host().unwrap_or_default();
-        about.extend(host.name.map(|name| (HOST.to_owned(), name)));
+        about.extend(host.name.map(|name| (ABOUT_HOST.to_owned(), name)));
         let uuid = host.system_uuid;
         about.extend(uuid.map(|uuid| (SYSTEM_UUID.to_owned(), uuid)));
         Undo {
@@ -85,7 +87,7 @@ pub(super) fn differences(
     };
     let mut differences = Vec::new();
     for (name, expected) in &undo.about {
-        let number = name.strip_prefix("bank").and_then(|it| it.parse().ok());
+        let number = name.strip_prefix(ABOUT_BANK).and_then(|it| it.parse().ok());
         let Some(partition): Option<u32> = number else {
             continue;
         };
@@ -108,7 +110,7 @@ pub(super) fn differences(
 fn other_host(host: &Identity, undo: &Undo) -> Option<OtherMedium> {
     let about = |name: &str| undo.about.get(name);
     let by_uuid = about(SYSTEM_UUID).zip(host.system_uuid.as_ref());
-    let name = about(HOST).zip(host.name.as_ref());
+    let name = about(ABOUT_HOST).zip(host.name.as_ref());
     let same = match (by_uuid, name) {
         (Some((expected, found)), _) => expected == found,
         (None, Some((expected, found))) => expected == found,

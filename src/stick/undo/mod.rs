@@ -17,6 +17,7 @@ mod judge;
 mod standing;
 
 pub use identity::OtherMedium;
+pub(crate) use identity::{ABOUT_BANK, ABOUT_HOST};
 pub use judge::{BankPart, PutBack};
 pub use standing::standing;
 

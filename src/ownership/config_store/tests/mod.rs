@@ -217,7 +217,7 @@ fn several_devices_are_one_transaction_and_one_revision_each() {
     let counter = |s: &ConfigStore| u32::from_be_bytes(s.as_bytes()[24..28].try_into().unwrap());
     assert_eq!(counter(&after), counter(&before) + 1);
     let revision =
-        |s: &ConfigStore, id: &str| s.row(&pci_devices::key(id)).unwrap().revision.clone();
+        |s: &ConfigStore, id: &str| s.row(&RowKey::of_pci_device(id)).unwrap().revision.clone();
     assert_eq!(revision(&after, USB), Cell::Integer(104));
     assert_eq!(revision(&after, "0000:00:1b.7"), Cell::Integer(108));
 }
@@ -227,7 +227,7 @@ fn a_row_without_an_owner_gets_one_in_its_user_value() {
     let before = store("");
     let user = |store: &ConfigStore, id: &str| {
         store
-            .row(&pci_devices::key(id))
+            .row(&RowKey::of_pci_device(id))
             .unwrap()
             .value(ValueColumn::User)
             .clone()
@@ -294,12 +294,12 @@ fn every_column_that_holds_an_owner_is_set_and_json_is_kept_to_the_byte() {
 fn a_change_of_the_desired_value_alone_is_no_revision() {
     let before = store("");
     let change = StoreChange::SetValue {
-        key: pci_devices::key(USB),
+        key: RowKey::of_pci_device(USB),
         column: ValueColumn::Desired,
         json: Some("{}".to_owned()),
     };
     let after = before.edit(&[change], None).unwrap();
-    let row = after.row(&pci_devices::key(USB)).unwrap();
+    let row = after.row(&RowKey::of_pci_device(USB)).unwrap();
     assert_eq!(
         (row.value(ValueColumn::Desired), &row.revision),
         (&Cell::Text("{}".into()), &Cell::Integer(103))
