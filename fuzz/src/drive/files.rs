@@ -112,7 +112,8 @@ fn host_map(bytes: &[u8]) -> bool {
 }
 
 /// First byte: 0 the bytes of a file, 1 the archive of a bundle, 2 that of a bare state. A change that is
-/// planned is there afterwards, and wants nothing more; the file stays what it was.
+/// planned is there afterwards, and wants nothing more; the file stays what it was. So does one whose state
+/// is that of another file from then on.
 pub fn saved(data: &[u8]) -> bool {
     let Some((&how, rest)) = data.split_first() else {
         return false;
@@ -165,7 +166,33 @@ pub fn saved(data: &[u8]) -> bool {
         );
         deep = true;
     }
-    deep
+    let fixed = SavedState::open(STATE, None, &settings(), Look::default()).expect("the template");
+    import(&saved, STATE) | import(&fixed, &file) | deep
+}
+
+/// Whether the state in a file can take the place of that of another, where it then is.
+fn import(into: &SavedState<'_>, file: &[u8]) -> bool {
+    let Ok(plan) = into.plan_import(file) else {
+        return false;
+    };
+    let Some(content) = plan.state.and_then(|state| state.content) else {
+        return false;
+    };
+    let after =
+        SavedState::open(&content, None, &settings(), Look::default()).expect("what was planned");
+    assert_eq!(after.saved_as(), into.saved_as());
+    let from = SavedState::open(file, None, &settings(), Look::default()).expect("what was taken");
+    let members = |saved: &SavedState<'_>| {
+        let state = saved.state().expect("a state that is whole");
+        state.members().expect("an open one").to_vec()
+    };
+    assert_eq!(members(&after), members(&from));
+    let again = after.plan_import(file).expect("what was planned");
+    assert!(
+        again.state.is_none_or(|state| state.content.is_none()),
+        "the plan left something to do"
+    );
+    true
 }
 
 fn edits() -> [Edit; 4] {
