@@ -279,7 +279,7 @@ impl<'m> Volume<'m> {
         let mut at = file.sector;
         let mut held = 0;
         while need > 0 {
-            let left = self.sectors_left(at);
+            let left = self.sectors_from(at);
             let take = left.min(need);
             match budget.checked_sub(take * self.sector) {
                 Some(rest) => *budget = rest,
@@ -326,11 +326,12 @@ impl<'m> Volume<'m> {
         (index < self.clusters).then(|| self.data + index * self.per_cluster)
     }
 
-    /// Sectors from `at` to the end of its cluster, or of the root directory.
-    fn sectors_left(&self, at: u64) -> u64 {
-        match at.checked_sub(self.data) {
-            Some(within) => self.per_cluster - within % self.per_cluster,
-            None => self.data - at,
+    /// Sectors of the cluster, or of the root directory, that begins at `at`.
+    fn sectors_from(&self, at: u64) -> u64 {
+        if at < self.data {
+            self.data - at
+        } else {
+            self.per_cluster
         }
     }
 
