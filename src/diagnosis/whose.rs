@@ -113,7 +113,7 @@ impl Whose {
         if let Some(mac) = adapter_of(uuid).filter(|mac| has(&mac)) {
             return this(Evidence::InstalledHere(mac));
         }
-        if is_same_uuid(uuid, machine.firmware.uuid.as_deref().unwrap_or_default()) {
+        if is_same_uuid(uuid, machine.smbios.uuid.as_deref().unwrap_or_default()) {
             return this(Evidence::SameUuid);
         }
         // A UUID alone speaks against nobody: clones keep that of the host they were made on.

@@ -27,7 +27,7 @@ pub enum Edit {
     /// What a pipeline sets on a host, each where its release keeps it.
     Host(HostEdit),
     /// What makes an image that of one host is taken out.
-    Seal(Vec<seal::Operation>),
+    Seal(Vec<seal::SealOperation>),
 }
 
 impl Edit {

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// One thing that belongs to a host, not to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Operation {
+pub enum SealOperation {
     /// The host's UUID.
     SystemUuid,
     /// MAC addresses of VMkernel adapters.
@@ -60,94 +60,94 @@ const FOLLOW_KEY: &str = "/adv/Net/FollowHardwareMac";
 const SCRATCH_KEY: &str = "/adv/ScratchConfig/ConfiguredScratchLocation";
 const CURRENT_SCRATCH_KEY: &str = "/adv/ScratchConfig/CurrentScratchLocation";
 
-impl Operation {
+impl SealOperation {
     /// All of them, in the order they are done.
-    pub const ALL: [Operation; 10] = [
-        Operation::SystemUuid,
-        Operation::VmkernelMac,
-        Operation::FollowHardwareMac,
-        Operation::DhcpLeases,
-        Operation::SshHostKeys,
-        Operation::Certificate,
-        Operation::HostName,
-        Operation::Vcenter,
-        Operation::Licence,
-        Operation::Scratch,
+    pub const ALL: [SealOperation; 10] = [
+        SealOperation::SystemUuid,
+        SealOperation::VmkernelMac,
+        SealOperation::FollowHardwareMac,
+        SealOperation::DhcpLeases,
+        SealOperation::SshHostKeys,
+        SealOperation::Certificate,
+        SealOperation::HostName,
+        SealOperation::Vcenter,
+        SealOperation::Licence,
+        SealOperation::Scratch,
     ];
 
     /// The operation of that name.
-    pub fn named(name: &str) -> Option<Operation> {
-        let mut all = Operation::ALL.into_iter();
+    pub fn named(name: &str) -> Option<SealOperation> {
+        let mut all = SealOperation::ALL.into_iter();
         all.find(|operation| operation.about().name == name)
     }
 
     /// What it is, in words.
     pub fn about(self) -> About {
         match self {
-            Operation::SystemUuid => About {
+            SealOperation::SystemUuid => About {
                 name: "system-uuid",
                 default: true,
                 removes: "/system/uuid of esx.conf",
                 esx_conf: "makes a new one (a common step for templates of nested hosts)",
                 config_store: "makes a new one (seen in esx.conf on 7.0.2; inferred for later releases)",
             },
-            Operation::VmkernelMac => About {
+            SealOperation::VmkernelMac => About {
                 name: "vmkernel-mac",
                 default: true,
                 removes: "the MAC address of each VMkernel adapter: /net/vmkernelnic/.../mac, vmknics rows of the ConfigStore",
                 esx_conf: "gives each adapter a new MAC address (inferred)",
                 config_store: "gives each adapter a new MAC address (inferred; the schema does not require one)",
             },
-            Operation::FollowHardwareMac => About {
+            SealOperation::FollowHardwareMac => About {
                 name: "follow-hardware-mac",
                 default: false,
                 removes: "nothing; sets /adv/Net/FollowHardwareMac to 1, so that vmk0 takes the MAC address of its physical adapter",
                 esx_conf: "takes the MAC address of the physical adapter at every boot",
                 config_store: "not changed: it is not known where the ConfigStore keeps this setting",
             },
-            Operation::DhcpLeases => About {
+            SealOperation::DhcpLeases => About {
                 name: "dhcp-leases",
                 default: true,
                 removes: "etc/dhclient*.leases",
                 esx_conf: "asks for a new lease",
                 config_store: "asks for a new lease",
             },
-            Operation::SshHostKeys => About {
+            SealOperation::SshHostKeys => About {
                 name: "ssh-host-keys",
                 default: true,
                 removes: "etc/ssh/ssh_host_*",
                 esx_conf: "makes new keys when SSH starts",
                 config_store: "makes new keys when SSH starts",
             },
-            Operation::Certificate => About {
+            SealOperation::Certificate => About {
                 name: "certificate",
                 default: true,
                 removes: "etc/vmware/ssl/rui.crt and rui.key",
                 esx_conf: "makes a new self-signed certificate",
                 config_store: "makes a new self-signed certificate (inferred)",
             },
-            Operation::HostName => About {
+            SealOperation::HostName => About {
                 name: "host-name",
                 default: true,
                 removes: "/adv/Misc/HostName, HostIPAddr and /adv/Net/ManagementAddr of esx.conf; host_name, host_IP_addr and management_addr of the advanced_options rows (8.0 and later); host_name of the net_stacks rows; the host's own line in etc/hosts",
                 esx_conf: "takes its name from DHCP, otherwise localhost",
                 config_store: "takes its name from DHCP, otherwise localhost (inferred)",
             },
-            Operation::Vcenter => About {
+            SealOperation::Vcenter => About {
                 name: "vcenter",
                 default: true,
                 removes: "vpxa.cfg, which holds the address of the vCenter and this host's key for it",
                 esx_conf: "is managed by no vCenter; the account vpxuser stays, unused",
                 config_store: "not changed: it is not known which rows hold the membership; remove the host from its vCenter before you take the image",
             },
-            Operation::Licence => About {
+            SealOperation::Licence => About {
                 name: "licence",
                 default: false,
                 removes: "etc/vmware/license.cfg",
                 esx_conf: "has no licence key; enter a valid one",
                 config_store: "has no licence key; enter a valid one",
             },
-            Operation::Scratch => About {
+            SealOperation::Scratch => About {
                 name: "scratch",
                 default: true,
                 removes: "the scratch location and locker on a particular datastore: /adv/ScratchConfig/..., etc/vmware/locker.conf",
@@ -168,7 +168,7 @@ impl Operation {
         let conf = configuration.esx_conf.as_deref();
         let has_store = configuration.reads_store(release);
         Ok(match self {
-            Operation::SystemUuid => {
+            SealOperation::SystemUuid => {
                 let edits = unset(conf, |key| key == SYSTEM_UUID)?;
                 if !edits.is_empty() {
                     edited.warnings.push(
@@ -178,7 +178,7 @@ impl Operation {
                 }
                 edits
             }
-            Operation::VmkernelMac => {
+            SealOperation::VmkernelMac => {
                 let mut edits = unset(conf, |key| {
                     key.starts_with("/net/vmkernelnic/") && key.ends_with("/mac")
                 })?;
@@ -191,29 +191,31 @@ impl Operation {
                 }
                 edits
             }
-            Operation::FollowHardwareMac if has_store => {
+            SealOperation::FollowHardwareMac if has_store => {
                 edited.warnings.push(cannot(self));
                 Vec::new()
             }
-            Operation::FollowHardwareMac => vec![Edit::Conf(ConfEdit::Set {
+            SealOperation::FollowHardwareMac => vec![Edit::Conf(ConfEdit::Set {
                 key: FOLLOW_KEY.to_owned(),
                 value: "1".to_owned(),
             })],
-            Operation::DhcpLeases => remove(state, |path| {
+            SealOperation::DhcpLeases => remove(state, |path| {
                 path.starts_with("etc/dhclient") && path.ends_with(".leases")
             })?,
-            Operation::SshHostKeys => remove(state, |path| path.starts_with("etc/ssh/ssh_host_"))?,
-            Operation::Certificate => remove(state, |path| {
+            SealOperation::SshHostKeys => {
+                remove(state, |path| path.starts_with("etc/ssh/ssh_host_"))?
+            }
+            SealOperation::Certificate => remove(state, |path| {
                 matches!(path, "etc/vmware/ssl/rui.crt" | "etc/vmware/ssl/rui.key")
             })?,
-            Operation::HostName => host_name(state, configuration)?,
-            Operation::Vcenter if has_store => {
+            SealOperation::HostName => host_name(state, configuration)?,
+            SealOperation::Vcenter if has_store => {
                 edited.warnings.push(cannot(self));
                 Vec::new()
             }
-            Operation::Vcenter => remove(state, |path| path.ends_with("/vpxa.cfg"))?,
-            Operation::Licence => remove(state, |path| path == "etc/vmware/license.cfg")?,
-            Operation::Scratch => {
+            SealOperation::Vcenter => remove(state, |path| path.ends_with("/vpxa.cfg"))?,
+            SealOperation::Licence => remove(state, |path| path == "etc/vmware/license.cfg")?,
+            SealOperation::Scratch => {
                 let mut edits =
                     unset(conf, |key| matches!(key, SCRATCH_KEY | CURRENT_SCRATCH_KEY))?;
                 edits.extend(remove(state, |path| path == "etc/vmware/locker.conf")?);
@@ -234,7 +236,7 @@ pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
     }
 }
 
-fn cannot(operation: Operation) -> String {
+fn cannot(operation: SealOperation) -> String {
     let about = operation.about();
     format!("{}: {}", about.name, about.config_store)
 }
@@ -356,13 +358,13 @@ mod tests {
 
     #[test]
     fn every_operation_is_found_by_its_own_name() {
-        let names: BTreeSet<&str> = Operation::ALL.map(|op| op.about().name).into();
-        assert_eq!(names.len(), Operation::ALL.len());
-        for operation in Operation::ALL {
-            let named = Operation::named(operation.about().name);
+        let names: BTreeSet<&str> = SealOperation::ALL.map(|op| op.about().name).into();
+        assert_eq!(names.len(), SealOperation::ALL.len());
+        for operation in SealOperation::ALL {
+            let named = SealOperation::named(operation.about().name);
             assert_eq!(named, Some(operation));
         }
-        assert_eq!(Operation::named("uuid"), None);
+        assert_eq!(SealOperation::named("uuid"), None);
     }
 
     /// Up to 7.x esx.conf has them, from 8.0 on rows; both lose them.
@@ -383,7 +385,7 @@ mod tests {
             ("etc/hosts", hosts),
         ];
         let host = state(&files);
-        let edits = [Edit::Seal(vec![Operation::HostName])];
+        let edits = [Edit::Seal(vec![SealOperation::HostName])];
         let edited = apply(&host, &edits, Context::default(), None).unwrap();
         let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
         let text = |path| after.content(path).unwrap().unwrap();
@@ -422,7 +424,7 @@ mod tests {
             ("etc/hosts", &hosts),
         ];
         let host = state(&files);
-        let edits = [Edit::Seal(vec![Operation::HostName])];
+        let edits = [Edit::Seal(vec![SealOperation::HostName])];
         let edited = apply(&host, &edits, Context::default(), None).unwrap();
         let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
         let kept = after.content("etc/hosts").unwrap();
@@ -448,8 +450,8 @@ mod tests {
         ];
         let host = state(&files);
         let edits = [Edit::Seal(vec![
-            Operation::HostName,
-            Operation::VmkernelMac,
+            SealOperation::HostName,
+            SealOperation::VmkernelMac,
         ])];
         let edited = apply(&host, &edits, Context::default(), None).unwrap();
         let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());

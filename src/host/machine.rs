@@ -19,7 +19,7 @@ const KEYS: u64 = 0xffff_fffe;
 #[non_exhaustive]
 pub struct Machine {
     /// What its firmware says of it.
-    pub firmware: Firmware,
+    pub smbios: Smbios,
     /// Its PCI functions, in order of the addresses.
     pub functions: Vec<PciFunction>,
     /// The PCI functions that keyboards hang on, each once. One at a PS/2 port hangs on none.
@@ -31,7 +31,7 @@ pub struct Machine {
 /// What the firmware says of the machine (SMBIOS).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Firmware {
+pub struct Smbios {
     /// Who made it.
     pub vendor: Option<String>,
     /// What it is called.
@@ -104,7 +104,7 @@ impl Host {
     /// Looks at the machine.
     pub fn machine(&self) -> Machine {
         Machine {
-            firmware: self.firmware(),
+            smbios: self.smbios(),
             functions: self.pci_functions(),
             keyboards: self.keyboards(),
             nics: self.nics(),
@@ -117,10 +117,10 @@ impl Host {
         PciNames::new(text.unwrap_or_default())
     }
 
-    fn firmware(&self) -> Firmware {
+    fn smbios(&self) -> Smbios {
         let dir = self.below_root("/sys/class/dmi/id");
         let field = |name: &str| value_of(&dir.join(name));
-        Firmware {
+        Smbios {
             vendor: field("sys_vendor"),
             product: field("product_name"),
             serial: field("product_serial"),

@@ -20,7 +20,7 @@ pub use arrivals::Arrivals;
 pub use disks::{BY_ID, Bus, Disk, Partition, WriteCache};
 pub(crate) use locks::{ByteLock, byte_lock_on, drop_byte_lock, take_byte_lock};
 pub use locks::{FileLock, LockClass, Process};
-pub use machine::{Firmware, Mac, Machine, Nic, PCI_IDS};
+pub use machine::{Mac, Machine, Nic, PCI_IDS, Smbios};
 pub use mounts::Mount;
 pub use pci::{Attachment, PciFunction};
 pub use uses::{Unmounting, Use};

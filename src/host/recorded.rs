@@ -215,10 +215,10 @@ mod tests {
         assert!(hba.class.unwrap().is_storage());
         assert_eq!(hba.driver.as_deref(), Some("mpt3sas"));
         assert_eq!(texts(&hba.bridges), ["80:02.0", "82:00.0", "83:08.0"]);
-        let firmware = Recorded::open("desktop").host().machine().firmware;
-        assert_eq!(firmware.product.as_deref(), Some("Z87-PRO"));
+        let smbios = Recorded::open("desktop").host().machine().smbios;
+        assert_eq!(smbios.product.as_deref(), Some("Z87-PRO"));
         assert_eq!(
-            firmware.uuid.as_deref(),
+            smbios.uuid.as_deref(),
             Some("4c4c4544-0051-3010-8052-b4c04f4e3132")
         );
     }

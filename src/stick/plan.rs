@@ -87,7 +87,7 @@ pub struct FilePlan {
 
 impl FilePlan {
     /// Whether the file changes.
-    pub fn changes(&self) -> bool {
+    pub fn is_changed(&self) -> bool {
         self.removed || self.content.is_some()
     }
 }

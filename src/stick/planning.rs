@@ -145,7 +145,7 @@ impl Stick<'_, '_> {
         for (slot, files) in work.iter_mut() {
             let volume = slot.opened()?.volume();
             let on = |error: FatError| Error::from(error).on(slot.partition);
-            if !files.iter().any(FileWork::changes) {
+            if !files.iter().any(FileWork::is_changed) {
                 banks.push((BankPlan::unchanged(slot, files), None));
                 files.iter_mut().for_each(FileWork::let_go);
                 continue;
@@ -193,7 +193,7 @@ impl Stick<'_, '_> {
         for bank in banks {
             let slot = after.bank_on(bank.partition);
             let slot = slot.ok_or_else(|| fails("a bank is gone".to_owned()))?;
-            for planned in bank.files.iter().filter(|file| file.changes()) {
+            for planned in bank.files.iter().filter(|file| file.is_changed()) {
                 let found = slot.opened()?.find(&planned.file)?;
                 if planned.removed {
                     match found {
@@ -206,12 +206,12 @@ impl Stick<'_, '_> {
                     return Err(fails(format!("{} would not read as planned", planned.file)));
                 }
             }
-            if !bank.files.iter().any(FilePlan::changes) {
+            if !bank.files.iter().any(FilePlan::is_changed) {
                 continue;
             }
             for again in after.work_on(slot, task, request.context)? {
                 again.check_agreement(task, slot)?;
-                if again.changes() {
+                if again.is_changed() {
                     return Err(fails(format!("{} would still need the change", again.name)));
                 }
             }

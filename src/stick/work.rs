@@ -202,12 +202,12 @@ impl Stick<'_, '_> {
             })
         };
         let as_it_is = self.whole_file(slot, &file(content)?)?;
-        if !as_it_is.changes() {
+        if !as_it_is.is_changed() {
             return Ok(vec![as_it_is]);
         }
         let (new, content, warnings) = self.imported(slot, content)?;
         let mut work = self.whole_file(slot, &file(&content)?)?;
-        if work.changes() {
+        if work.is_changed() {
             work.edited.warnings = warnings;
             work.edited
                 .warnings
@@ -227,7 +227,7 @@ impl Stick<'_, '_> {
         let files = files.iter().filter(|file| file.is_of(slot));
         let work = |file| {
             let mut work = self.whole_file(slot, file)?;
-            if let Some(content) = file.content.as_deref().filter(|_| work.changes()) {
+            if let Some(content) = file.content.as_deref().filter(|_| work.is_changed()) {
                 self.note_harm(slot, &work.name, content, &mut work.edited);
             }
             Ok(work)
@@ -305,7 +305,7 @@ impl FileWork {
     }
 
     /// Whether the file gets new content.
-    pub(super) fn changes(&self) -> bool {
+    pub(super) fn is_changed(&self) -> bool {
         match &self.result {
             Outcome::State(_) => !self.edited.members.is_empty(),
             Outcome::LetGo { changes } => *changes,
@@ -326,7 +326,7 @@ impl FileWork {
     /// Lets go of a state that nobody packs any more: it is not held beside those that are packed after it.
     pub(super) fn let_go(&mut self) {
         if matches!(self.result, Outcome::State(_)) {
-            let changes = self.changes();
+            let changes = self.is_changed();
             self.result = Outcome::LetGo { changes };
             self.edited.members.clear();
         }
@@ -412,7 +412,7 @@ pub(super) fn pack(
     let pack = |file: &FileWork| match &file.result {
         Outcome::Whole(content) => Ok(content.clone()),
         Outcome::Removed | Outcome::LeftAlone | Outcome::LetGo { .. } => Ok(None),
-        Outcome::State(_) if !file.changes() => Ok(None),
+        Outcome::State(_) if !file.is_changed() => Ok(None),
         Outcome::State(state) => {
             let packed = state.edit(&file.edited.members, effort);
             packed.map(Some).map_err(|error| {
@@ -438,7 +438,7 @@ pub(super) fn file_changes(
     let on = |error: FatError| Error::from(error).on(slot.partition);
     let missing = files
         .iter()
-        .filter(|file| file.entry.is_none() && file.changes());
+        .filter(|file| file.entry.is_none() && file.is_changed());
     let names: Vec<&str> = missing.map(|file| file.name.as_str()).collect();
     // There is no clock here: a new file has the times of the bank's boot.cfg.
     let like = bank
@@ -456,7 +456,7 @@ pub(super) fn file_changes(
     for (file, content) in files
         .iter()
         .zip(contents)
-        .filter(|(file, _)| file.changes())
+        .filter(|(file, _)| file.is_changed())
     {
         let is_removed = matches!(file.result, Outcome::Removed);
         let (entry, action, what) = match (&file.entry, content) {

@@ -4,7 +4,7 @@ use super::memory::{peak_of, taken_by};
 use super::repair;
 use bootbank::bank::BootCfg;
 use bootbank::edit::inventory::Inventory;
-use bootbank::edit::seal::Operation;
+use bootbank::edit::seal::SealOperation;
 use bootbank::edit::{self, ConfEdit};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::error::ErrorKind;
@@ -141,7 +141,7 @@ fn sealing_a_large_configuration_copies_it_as_often_for_many_adapters_as_for_one
         });
         copies_made(
             &filled(lines.collect(), 2 << 20),
-            &[Edit::Seal(Operation::ALL.to_vec())],
+            &[Edit::Seal(SealOperation::ALL.to_vec())],
         )
     };
     let (one, many) = (with(1), with(505));

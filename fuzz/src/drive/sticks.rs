@@ -4,7 +4,7 @@ use super::super::repair;
 use super::settings;
 use bootbank::commit::{AnyUndo, FileUndo, IfDifferent, digest, run};
 use bootbank::diagnosis::{CheckOptions, ContentCheck, check};
-use bootbank::edit::seal::Operation;
+use bootbank::edit::seal::SealOperation;
 use bootbank::edit::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::medium::Memory;
@@ -39,7 +39,7 @@ pub fn image(data: &[u8]) -> bool {
     };
     let _ = stick.plan_reclaim(request);
     for other in [
-        Edit::Seal(Operation::ALL.to_vec()),
+        Edit::Seal(SealOperation::ALL.to_vec()),
         Edit::Conf(ConfEdit::Set {
             key: "/adv/Misc/HostName".to_owned(),
             value: "fuzz".to_owned(),

@@ -232,7 +232,7 @@ pub(super) fn extent(plan: &Plan) -> String {
     let banks = plan
         .banks
         .iter()
-        .filter(|bank| bank.leftovers > 0 || bank.files.iter().any(FilePlan::changes));
+        .filter(|bank| bank.leftovers > 0 || bank.files.iter().any(FilePlan::is_changed));
     let banks: Vec<String> = banks.map(|bank| bank.partition.to_string()).collect();
     let settings = match plan.change_count() {
         0 => "leftovers freed".to_owned(),

@@ -4,7 +4,7 @@ use crate::cli::change::{ChangeArgs, Job, Work};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, changes_many};
 use crate::edit::Edit;
-use crate::edit::seal::Operation;
+use crate::edit::seal::SealOperation;
 use crate::stick::Plan;
 use clap::Args;
 use schemars::JsonSchema;
@@ -84,10 +84,10 @@ impl Run for Seal {
 }
 
 /// The operations meant, in the order they are done.
-fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
-    let parse = |names: &[String]| -> Result<Vec<Operation>, Failure> {
+fn operations(args: &Seal) -> Result<Vec<SealOperation>, Failure> {
+    let parse = |names: &[String]| -> Result<Vec<SealOperation>, Failure> {
         let named = |name: &String| {
-            Operation::named(name).ok_or_else(|| {
+            SealOperation::named(name).ok_or_else(|| {
                 Failure::usage(format!("there is no operation `{name}`"))
                     .hint("`bootbank seal --list-operations` lists every operation")
             })
@@ -99,7 +99,7 @@ fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
         parse(&args.with)?,
         parse(&args.without)?,
     );
-    let is_meant = |operation: &Operation| {
+    let is_meant = |operation: &SealOperation| {
         let wanted = if only.is_empty() {
             operation.about().default || with.contains(operation)
         } else {
@@ -107,7 +107,7 @@ fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
         };
         wanted && !without.contains(operation)
     };
-    let meant: Vec<Operation> = Operation::ALL.into_iter().filter(is_meant).collect();
+    let meant: Vec<SealOperation> = SealOperation::ALL.into_iter().filter(is_meant).collect();
     if meant.is_empty() {
         return Err(Failure::usage("no operation is left to do"));
     }
@@ -116,7 +116,7 @@ fn operations(args: &Seal) -> Result<Vec<Operation>, Failure> {
 
 fn list(session: &Session) {
     let mut text = String::new();
-    for operation in Operation::ALL {
+    for operation in SealOperation::ALL {
         let about = operation.about();
         let default = if about.default { "on" } else { "off" };
         text.push_str(&format!(
@@ -125,7 +125,7 @@ fn list(session: &Session) {
         ));
     }
     session.ui.text(&text);
-    let operations = Operation::ALL.map(|operation| {
+    let operations = SealOperation::ALL.map(|operation| {
         let about = operation.about();
         Listed {
             name: about.name,

@@ -1,5 +1,5 @@
 use super::super::fixtures::{state, store};
-use super::super::seal::Operation;
+use super::super::seal::SealOperation;
 use super::super::{ConfEdit, Context, Edit, FileEdit, Harm, StoreEdit, apply};
 use super::*;
 use crate::error::ErrorKind;
@@ -105,7 +105,7 @@ fn a_store_of_another_shape_does_not_hide_esx_conf_from_hosts_that_read_that() {
             });
             let error = on(&[set], build).unwrap_err();
             assert_ne!(error.kind(), ErrorKind::Usage, "{error}");
-            let sealed = on(&[Edit::Seal(vec![Operation::SshHostKeys])], build);
+            let sealed = on(&[Edit::Seal(vec![SealOperation::SshHostKeys])], build);
             assert!(sealed.is_err(), "what is in the store would stay");
         }
         for release in ["7.0.2-0.0.17867351", "8.0.1-0.0.1", "no release"] {

@@ -53,7 +53,7 @@ fn is_good_at_every_cut(bank: &BankPlan) -> bool {
         let mut known = STATE_FILES.into_iter().chain([BOOT_CFG]);
         known.any(|name| name.eq_ignore_ascii_case(&file.file))
     };
-    let mut changing = bank.files.iter().filter(|file| file.changes());
+    let mut changing = bank.files.iter().filter(|file| file.is_changed());
     changing.clone().count() < 2 || changing.all(is_good)
 }
 
