@@ -31,8 +31,8 @@ pub struct Undo {
     /// sound once it is undone.
     pub damaged: BTreeSet<(u32, String)>,
     /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive for what is
-    /// written. [`Stick::undo_of`](crate::stick::Stick::undo_of) adds `host`, `system uuid` and `bank5`, `bank6`
-    /// ... with the UUIDs of the banks, by which another medium is told; the other keys are its caller's.
+    /// written. [`Stick::undo_of`](crate::stick::Stick::undo_of) adds what tells another medium, under
+    /// [`ABOUT_HOST`](crate::stick::ABOUT_HOST) and the like; the other keys are its caller's.
     pub about: BTreeMap<String, String>,
 }
 

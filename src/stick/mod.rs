@@ -47,8 +47,10 @@ pub use reading::{FoundFile, Look, Reading};
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
 pub(crate) use transfer::check_replaces;
-pub(crate) use undo::{ABOUT_BANK, ABOUT_HOST};
-pub use undo::{BankPart, OtherMedium, PutBack, UndoPlan, plan_undo, standing};
+pub use undo::{
+    ABOUT_BANK, ABOUT_HOST, ABOUT_SYSTEM_UUID, BankPart, OtherMedium, PutBack, UndoPlan, plan_undo,
+    standing,
+};
 pub use warning::Warning;
 pub use work::BankFile;
 pub(crate) use work::settings_that_differ;

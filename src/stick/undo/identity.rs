@@ -8,11 +8,11 @@ use crate::medium::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// In [`Undo::about`], the name of the host whose state the medium held.
-pub(crate) const ABOUT_HOST: &str = "host";
+pub const ABOUT_HOST: &str = "host";
 /// In [`Undo::about`], before the number of a partition: the UUID of its bank.
-pub(crate) const ABOUT_BANK: &str = "bank";
+pub const ABOUT_BANK: &str = "bank";
 /// In [`Undo::about`], the host's UUID.
-const SYSTEM_UUID: &str = "system uuid";
+pub const ABOUT_SYSTEM_UUID: &str = "system uuid";
 
 /// In which way a medium is another one than that of an undo file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Stick<'_, '_> {
         let host = self.host().unwrap_or_default();
         about.extend(host.name.map(|name| (ABOUT_HOST.to_owned(), name)));
         let uuid = host.system_uuid;
-        about.extend(uuid.map(|uuid| (SYSTEM_UUID.to_owned(), uuid)));
+        about.extend(uuid.map(|uuid| (ABOUT_SYSTEM_UUID.to_owned(), uuid)));
         Undo {
             set: plan.set.clone(),
             medium_size: self.medium().size(),
@@ -109,7 +109,7 @@ pub(super) fn differences(
 
 fn other_host(host: &Identity, undo: &Undo) -> Option<OtherMedium> {
     let about = |name: &str| undo.about.get(name);
-    let by_uuid = about(SYSTEM_UUID).zip(host.system_uuid.as_ref());
+    let by_uuid = about(ABOUT_SYSTEM_UUID).zip(host.system_uuid.as_ref());
     let name = about(ABOUT_HOST).zip(host.name.as_ref());
     let same = match (by_uuid, name) {
         (Some((expected, found)), _) => expected == found,

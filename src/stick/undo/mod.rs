@@ -16,8 +16,8 @@ mod identity;
 mod judge;
 mod standing;
 
-pub use identity::OtherMedium;
-pub(crate) use identity::{ABOUT_BANK, ABOUT_HOST};
+pub use identity::{ABOUT_BANK, ABOUT_HOST, ABOUT_SYSTEM_UUID, OtherMedium};
+
 pub use judge::{BankPart, PutBack};
 pub use standing::standing;
 
