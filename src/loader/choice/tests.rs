@@ -287,7 +287,7 @@ fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() 
     let u3 = "build=6.7.0-14320388\nupdated=3";
     // Banks, the one that boots, warnings.
     type Case<'a> = (&'a [(u32, &'a str)], Option<u32>, &'a [&'a str]);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
         (
             &[(5, old), (6, GOOD), (7, newer)],
             Some(6),
@@ -351,6 +351,22 @@ fn the_loader_that_came_with_the_newest_bank_decides_and_others_are_warned_of() 
             &[],
         ),
         (&[(5, "build=9.0.0-1\nupdated=-1")], Some(5), &[]),
+        // Three loaders take three banks.
+        (
+            &[
+                (1, old),
+                (5, u3),
+                (6, "build=6.7.0-14320388\nupdated=-1"),
+                (7, "build=6.7.0-14320388\nupdated=9"),
+            ],
+            Some(5),
+            &[
+                "a loader of 7.0 to 8.0 would boot bank 7 instead, because it looks at the first three banks, knows \
+                 quickboot and takes nothing over from one boot.cfg to the next",
+                "a loader of 8.0 U1 or later would boot bank 6 instead, because it knows negative numbers and takes -1 \
+                 as the highest of all",
+            ],
+        ),
     ];
     for (banks, boots, expected) in cases {
         let (choice, warnings) = usual_choice_of(banks);
