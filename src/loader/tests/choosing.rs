@@ -225,6 +225,22 @@ fn what_cannot_be_read_leaves_open_only_what_hangs_on_it() {
     }
 }
 
+/// The loader reads a boot.cfg of any length; of one that no host has it is not told what it says.
+#[test]
+fn a_boot_cfg_of_a_mebibyte_is_read_and_a_longer_one_leaves_the_choice_open() {
+    for (size, chosen) in [(1 << 20, Some(6)), ((1 << 20) + 1, None)] {
+        let bank = Bank::sound(2).change(|bank| {
+            let at = bank.slot("BOOT    CFG");
+            bank.bytes[at] = 0xe5;
+            let mut text = boot_cfg(2).into_bytes();
+            text.resize(size, b'\n');
+            bank.put("BOOT    CFG", &text);
+        });
+        let (choice, _) = chosen_beside_a_sound_bank(bank);
+        assert_eq!(choice.chosen.bank(), chosen, "{size}");
+    }
+}
+
 /// Where the root directory cannot be read as a whole it is read sector by sector, up to the one that is bad.
 #[test]
 fn the_part_of_a_root_directory_before_a_bad_sector_counts() {
