@@ -69,6 +69,13 @@ fn the_one_cluster_by_which_the_loader_says_no_is_no_file() {
     }
 }
 
+#[test]
+fn all_files_together_may_lie_in_the_root_directory_and_the_clusters() {
+    let volume = Volume::parse(&NONE, 0, 512, &boot_sector(4200)).unwrap();
+    assert_eq!(volume.data_bytes(), 4200 * 1024);
+    assert_eq!(volume.budget(), 512 * 32 + volume.data_bytes());
+}
+
 /// Where what all files together may lie in is used up, only a file that no volume of this size can hold is
 /// at fault by itself.
 #[test]
