@@ -42,6 +42,11 @@ impl Manifest {
         self.value(UUID).filter(|uuid| !uuid.is_empty())
     }
 
+    /// The same as it is written, which may be nothing; `None` where no line tells it.
+    pub(crate) fn uuid_as_written(&self) -> Option<&str> {
+        self.value(UUID)
+    }
+
     /// The first line that is none of the known ones, so that it is not known what it says of the
     /// state; `None` where all are known.
     pub fn unknown(&self) -> Option<&str> {

@@ -44,6 +44,7 @@ pub use outlook::{Cure, NextBoot, Outlook};
 pub use path::Path;
 pub use plan::{BankPlan, FilePlan, Plan, Request};
 pub use reading::{FoundFile, Look, Reading};
+pub(crate) use settings_state::is_empty_state;
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
 pub(crate) use transfer::check_replaces;

@@ -66,6 +66,6 @@ impl<'m> Stick<'m, '_> {
 }
 
 /// Whether a state holds nothing, as far as it can be looked into.
-pub(super) fn is_empty_state(state: &State) -> bool {
+pub(crate) fn is_empty_state(state: &State) -> bool {
     is_empty(state).unwrap_or_default()
 }

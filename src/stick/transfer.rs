@@ -77,7 +77,7 @@ pub enum TransferError {
     },
     /// A host of a later release than that of the host that is to read it wrote it.
     #[error(
-        "ESXi {new} wrote the state to put in, but a host of ESXi {old} is to read it: of a later release's settings it reads only some"
+        "the state to put in is of ESXi {new}, but a host of ESXi {old} is to read it: of a later release's settings it reads only some"
     )]
     LaterRelease {
         /// Version of the bank.
@@ -252,6 +252,11 @@ pub(crate) fn check_replaces(
             check_same_generation(old, new)?;
             check_same_version(old, new, own.as_ref())?;
             Ok(None)
+        }
+        // Only hosts that keep a plain state are known to have an empty one.
+        Some(old) if own.is_none() && old.form() != new.form() => {
+            let (old, new) = (old.form().as_str(), new.form().as_str());
+            Err(TransferError::OtherForm { old, new }.into())
         }
         _ => {
             check_fits_build(new, build)?;

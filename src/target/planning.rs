@@ -4,15 +4,15 @@ use super::SavedState;
 use crate::commit::WriteSet;
 use crate::edit::identity::{SYSTEM_UUID, system_uuid_of};
 use crate::edit::{
-    self, ChangeSource, Configuration, Context, ESX_CONF, Edit, EditError, Edited, SettingChange,
-    check_agreement, check_unmatched, fingerprint,
+    self, ChangeSource, Configuration, Context, ESX_CONF, Edit, EditError, Edited, Harm,
+    SettingChange, check_agreement, check_unmatched, fingerprint,
 };
 use crate::ownership::EsxConf;
 use crate::secrets::Guarded;
 use crate::state::{Effort, MemberEdit, Saved, State};
 use crate::stick::{
     Cause, Error, FilePlan, NextBoot, Outlook, Plan, Settings, TransferError, Warning,
-    check_replaces, note_harm_between, settings_that_differ,
+    check_replaces, is_empty_state, note_harm_between, settings_that_differ,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -81,22 +81,19 @@ impl SavedState<'_> {
         let import = Saved::open(content, None, limits, keys)
             .map_err(|error| Error::from(error).in_file("the state to import"))?;
         let import = import.state();
-        if import.as_bytes() == old.as_bytes() {
+        let uuid = self.uuid_of_import(import);
+        let content = self
+            .saved()?
+            .with_state(import, uuid_in(uuid.as_ref()), Effort::Usual)?;
+        if content.as_deref() == Some(self.saved()?.as_bytes()) {
             return Ok(self.planned(plan, None, Vec::new()));
         }
         let build = self.release().map(|release| release.to_string());
         let odd = check_replaces(Some(old), import, &build.unwrap_or_default()).map_err(inside)?;
         let mut warnings: Vec<String> = import.warnings().into_iter().chain(odd).collect();
-        let uuid = self.new_uuid(system_uuid_of(import));
         let form = import.form().as_str();
-        let content = self
-            .saved()?
-            .with_state(import, uuid_in(uuid.as_ref()), Effort::Usual)?
-            .ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
+        let content = content.ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
         let new = self.opened_again(&content)?;
-        if new.as_bytes() == old.as_bytes() {
-            return Ok(self.planned(plan, None, warnings));
-        }
         let mut edited = self.replaced(old, &new);
         edited.changes.extend(uuid.map(NewUuid::change));
         warnings.append(&mut edited.warnings);
@@ -105,15 +102,20 @@ impl SavedState<'_> {
             texts: settings_that_differ(Some(old), &new)?.into_iter().collect(),
             ..plan
         };
-        Ok(self.planned(plan, Some((content, new)), warnings))
+        let harm = is_empty_state(&new) && !is_empty_state(old);
+        Ok(Plan {
+            harm_at_boot: harm.then_some(Harm::DefaultSettings),
+            ..self.planned(plan, Some((content, new)), warnings)
+        })
     }
 
     /// That one state takes the place of another, with what that costs the host.
     fn replaced(&self, old: &State, new: &State) -> Edited {
         let told = |state: &State| Some(Guarded::of(fingerprint(state.as_bytes())));
         let change = SettingChange::new(ChangeSource::File, old.file_name(), told(old), told(new));
+        let is_other = old.as_bytes() != new.as_bytes();
         let mut edited = Edited {
-            changes: vec![change],
+            changes: is_other.then_some(change).into_iter().collect(),
             ..Edited::default()
         };
         let release = self.release();
@@ -158,7 +160,7 @@ impl SavedState<'_> {
         let outlook = Outlook {
             boot: NextBoot::NoMedium,
             passed_through: after.or(self.state()).and_then(count),
-            has_settings: true,
+            has_settings: !after.or(self.state()).is_some_and(is_empty_state),
             cure: None,
         };
         file.content = new.map(|(content, _)| content);
@@ -178,6 +180,20 @@ impl SavedState<'_> {
             return Err(Cause::Verification(what).into());
         }
         Ok(Arc::clone(again.state()))
+    }
+
+    /// What becomes of the host's UUID in the manifest of a bundle where another state takes the place of its own:
+    /// from then on it is that of the new one, and empty where that has none. Where neither state tells one, the
+    /// manifest may know better.
+    fn uuid_of_import(&self, import: &State) -> Option<NewUuid> {
+        let manifest = self.saved.as_ref()?.manifest()?;
+        let from = manifest.uuid_as_written()?.to_owned();
+        let in_state = self.state().and_then(system_uuid_of);
+        let to = match system_uuid_of(import) {
+            Some(uuid) => uuid,
+            None => in_state.map(|_| String::new())?,
+        };
+        (!from.eq_ignore_ascii_case(&to)).then_some(NewUuid { from, to })
     }
 
     /// What becomes of the host's UUID in the manifest of a bundle, given that in the state from then on. A

@@ -311,6 +311,18 @@ fn the_mark_of_an_unclean_unmount_is_a_warning_with_its_cure() {
     stick.poke(5, 0x25, &[flag | 1]);
     let cure = "`bootbank bank mark-clean 5 stick.img`";
     has(&stick.verify(0), "warning", &["KB 345227", cure]);
+    // A packed image has to be unpacked or copied first.
+    let gzip = std::process::Command::new("gzip")
+        .arg("-kf")
+        .arg(stick.path("stick.img"))
+        .status();
+    assert!(gzip.unwrap().success());
+    let packed = stick.run(&["verify", "stick.img.gz"]);
+    assert!(
+        packed.stdout.contains("`bootbank bank mark-clean 5 STICK`"),
+        "{}",
+        packed.stdout
+    );
     assert_eq!(stick.run(&["bank", "mark-clean", "5", "STICK"]).code, 0);
     assert_eq!(stick.peek(5, 0x25, 1), [flag]);
     assert_eq!(stick.verify(0), "stick.img: sound\n");

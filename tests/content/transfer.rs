@@ -196,7 +196,7 @@ fn a_state_of_a_later_release_stays_out_of_a_bank_whose_own_is_empty_missing_or_
         for (state, version) in [("67.tgz", "6.7.0"), ("70.tgz", "7.0.1")] {
             let import = ["state", "import", "STICK", state, "--bank", "5", "-n"];
             let says = format!(
-                "ESXi {version} wrote the state to put in, but a host of ESXi 4.0.0 is to read it"
+                "the state to put in is of ESXi {version}, but a host of ESXi 4.0.0 is to read it"
             );
             host.refuses(&import, 3, &says);
         }

@@ -1,7 +1,7 @@
 //! State files read and changed, and what other programs make of the result.
 
 use crate::host::{Host, Ran, run};
-use crate::state_files::{KINDS, make, sh};
+use crate::state_files::{KINDS, MANIFEST, make, sh};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -232,6 +232,60 @@ fn a_bundle_gets_the_state_of_another_host_with_its_uuid() {
     assert!(manifest.contains(&format!("UUID={uuid}\n")), "{manifest}");
     let changes = ran.json()["banks"][0]["changes"].to_string();
     assert!(changes.contains("UUID in Manifest.txt"), "{changes}");
+
+    // Whatever the manifest said before: nothing, or the UUID of a third host.
+    let uuid_after = |before: &str| {
+        let parts = host.path("parts");
+        fs::write(parts.join("Manifest.txt"), MANIFEST.replace('@', before)).unwrap();
+        sh(&parts, "tar czf ../backup Manifest.txt state.tgz");
+        ok(&host.run(&["state", "import", "backup", "other.tgz", "--no-undo"]));
+        sh(&host.path(""), "tar xzOf backup Manifest.txt | grep UUID=")
+    };
+    for before in ["", "22222222-2222-3333-4444-555555555555"] {
+        assert_eq!(uuid_after(before), format!("UUID={uuid}\n"), "{before}");
+    }
+    ok(&host.run(&["conf", "unset", "other.tgz", "/system/uuid", "--no-undo"]));
+    assert_eq!(uuid_after(uuid), "UUID=\n");
+}
+
+/// An empty state is some thirty bytes, and takes every setting away.
+#[test]
+fn an_empty_state_goes_into_a_state_file_when_asked_twice_and_another_follows_it() {
+    for kind in ["local.tgz", "state.tgz", "configBundle.tgz"] {
+        let (host, file) = make(kind, "esxi67-usb-passthru");
+        let before = fs::read(&file).unwrap();
+        fs::write(host.path("own.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+        ok(&host.run(&["state", "reset", "5", "STICK", "-y", "--no-undo"]));
+        fs::write(host.path("empty.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+        let import = ["state", "import", "backup", "empty.tgz"];
+        let ran = host.run(&import);
+        assert_eq!(ran.code, 2, "{kind}: {}", ran.stderr);
+        assert!(ran.stderr.contains("the state is empty"), "{}", ran.stderr);
+        assert!(fs::read(&file).unwrap() == before, "{kind}");
+        let ran = host.run(&[&import[..], &["-y", "-z", "undo"]].concat());
+        ok(&ran);
+        assert!(
+            ran.stderr.contains("starts with default settings"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(
+            host.run(&[&import[..], &["--check"]].concat()).code,
+            0,
+            "{kind}"
+        );
+        let empty = fs::read(&file).unwrap();
+        ok(&host.run(&["undo", "undo", "backup"]));
+        assert!(fs::read(&file).unwrap() == before, "{kind}");
+
+        fs::write(&file, &empty).unwrap();
+        let sealed = Host::new("esxi702-encrypted").bank_file(5, "STATE.TGZ");
+        fs::write(host.path("702.tgz"), sealed).unwrap();
+        let ran = host.run(&["state", "import", "backup", "702.tgz"]);
+        assert_eq!(ran.code, 3, "{kind}: {}", ran.stderr);
+        ok(&host.run(&["state", "import", "backup", "own.tgz", "-y", "--no-undo"]));
+        ok(&host.run(&["diff", "backup", "own.tgz"]));
+    }
 }
 
 /// A state file holds a state of its own generation and release, and takes no device from the host unasked.

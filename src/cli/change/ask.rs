@@ -170,12 +170,11 @@ fn no_start_in_words(boot: &NextBoot) -> String {
 
 /// A change after which the host starts without its settings.
 fn defaults_in_words(boot: &NextBoot) -> String {
-    let bank = boot
-        .partition()
-        .map_or(String::new(), |number| format!(" {number}"));
-    format!(
-        "the host starts with its settings now, and will start with default settings after this change: bank{bank} holds none"
-    )
+    let now = "the host starts with its settings now, and will start with default settings after this change";
+    match boot.partition() {
+        Some(number) => format!("{now}: bank {number} holds none"),
+        None => format!("{now}: the state is empty"),
+    }
 }
 
 /// Devices that the host would miss.

@@ -43,12 +43,17 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
 
 /// The next boot in words, with what is passed through then.
 pub fn of_outlook(outlook: &Outlook, target: &Path) -> String {
-    if let NextBoot::Boots { partition } = outlook.boot
-        && !outlook.has_settings
-    {
-        return format!(
-            "Bank {partition} boots next and holds no saved settings: the host starts with default settings."
-        );
+    match outlook.boot {
+        NextBoot::Boots { partition } if !outlook.has_settings => {
+            return format!(
+                "Bank {partition} boots next and holds no saved settings: the host starts with default settings."
+            );
+        }
+        NextBoot::NoMedium if !outlook.has_settings => {
+            return "The state is empty: a host that loads it starts with default settings."
+                .to_owned();
+        }
+        _ => {}
     }
     next_boot(
         &outlook.boot,

@@ -5,13 +5,14 @@ use super::closing::{Closing, closing};
 use super::keep::undo_line;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
-use crate::cli::report::{Exit, Failure, warning_in_words};
-use crate::cli::terminal::{Gate, plural, quoted_path, shown, table, unified};
+use crate::cli::report::{Exit, Failure, name_to_cure, warning_in_words};
+use crate::cli::terminal::{Gate, plural, shown, table, unified};
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
 use crate::secrets::Guarded;
 use crate::stick::{BankPlan, FilePlan, Plan};
+use crate::target::Kind;
 use std::path::Path;
 
 impl One<'_> {
@@ -25,7 +26,13 @@ impl One<'_> {
         object.searched = plan.searched();
         let gate = ui.gate();
         object.banks = changed_banks(plan, gate);
-        let target = quoted_path(&object.path);
+        // Of a copy it is said of the source, and to be done to the copy.
+        let kind = match self.job.way.mode {
+            Mode::Output { .. } => None,
+            _ => Kind::of(&object.path, &self.job.session.host).ok(),
+        };
+        let target = kind.map(|kind| name_to_cure(&object.path, kind));
+        let target = target.unwrap_or_else(|| "STICK".to_owned());
         let of_plan = plan.warnings.iter();
         let of_plan = of_plan.map(|warning| warning_in_words(warning, &target));
         for warning in self.work.warnings().iter().cloned().chain(of_plan) {

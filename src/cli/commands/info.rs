@@ -5,10 +5,11 @@ mod words;
 use super::scan::Scan;
 use crate::cli::process::Needs;
 use crate::cli::report::{
-    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, passed_in_words, warning_in_words,
+    BelongsTo, ErrorObject, Exit, Failure, SymptomObject, name_to_cure, passed_in_words,
+    warning_in_words,
 };
 use crate::cli::session::{Answer, MaybeTargets, Run, Schema, Session, TargetArgs, look_at_each};
-use crate::cli::terminal::{WARNING, quoted_path, shown, styled};
+use crate::cli::terminal::{WARNING, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
@@ -274,7 +275,7 @@ fn found_on(
         Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
         _ => Vec::new(),
     };
-    let in_shell = quoted_path(path);
+    let in_shell = name_to_cure(path, kind);
     let warnings = survey.warnings.iter();
     let warnings = warnings.map(|warning| warning_in_words(warning, &in_shell));
     Found {

@@ -1,9 +1,9 @@
 //! `bootbank verify`: every layer checked, from the partition table to the last member of the
 //! archive.
 
-use crate::cli::report::{Exit, Failure, end_in_words};
+use crate::cli::report::{Exit, Failure, end_in_words, name_to_cure};
 use crate::cli::session::{Answer, Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
-use crate::cli::terminal::{quoted_path, shown};
+use crate::cli::terminal::shown;
 use crate::diagnosis::{self, CheckOptions, ContentCheck, Severity, check_by, check_state_file};
 use crate::error::ErrorKind;
 use crate::medium::CachedReads;
@@ -65,12 +65,13 @@ impl Run for Verify {
 }
 
 fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified>, Failure> {
-    if Kind::of(path, &session.host)? == Kind::State {
+    let kind = Kind::of(path, &session.host)?;
+    if kind == Kind::State {
         let file = session.read_state_file(path)?;
         let key_store = session.key_store_for(path, file.bytes())?;
         let settings = session.settings(None);
         let findings = check_state_file(file.bytes(), key_store.as_deref(), &settings);
-        return Ok(answer(path, &findings, session.ui.is_quiet()));
+        return Ok(answer((path, kind), &findings, session.ui.is_quiet()));
     }
     let target = session.open_source(path)?;
     let medium = CachedReads::new(&target);
@@ -88,10 +89,14 @@ fn verify(session: &Session, path: &Path, quick: bool) -> Result<Answer<Verified
     let table = session.common.look.table;
     let findings = check_by(&medium, &settings, options, table);
     session.ui.end_bytes();
-    Ok(answer(path, &findings, session.ui.is_quiet()))
+    Ok(answer((path, kind), &findings, session.ui.is_quiet()))
 }
 
-fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<Verified> {
+fn answer(
+    (path, kind): (&Path, Kind),
+    findings: &[diagnosis::Finding],
+    quiet: bool,
+) -> Answer<Verified> {
     let exit = exit_of(findings);
     let name = path.display().to_string();
     let verdict = match worst(findings) {
@@ -101,7 +106,7 @@ fn answer(path: &Path, findings: &[diagnosis::Finding], quiet: bool) -> Answer<V
         Some(ErrorKind::Unsupported) => "not understood",
         Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
-    let target = quoted_path(path);
+    let target = name_to_cure(path, kind);
     let told = findings.iter().map(|finding| object(finding, &target));
     let told: Vec<Finding> = told.collect();
     let wrong = |it: &&Finding| !quiet || it.severity != Severity::Note.as_str();

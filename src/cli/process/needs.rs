@@ -200,7 +200,9 @@ impl Needs {
 /// the process is confined.
 fn may_be_state_file(path: &Path) -> bool {
     let is_one = |first: Vec<u8>| {
-        Envelope::is_one(&first) || ImageFormat::sniff(&first) == ImageFormat::Gzip
+        // An archive that is short enough is told apart from other packed files at once.
+        let packed = [ImageFormat::Gzip, ImageFormat::PackedTar];
+        Envelope::is_one(&first) || packed.contains(&ImageFormat::sniff(&first))
     };
     first_bytes(path).is_some_and(is_one)
 }

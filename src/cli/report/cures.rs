@@ -1,9 +1,21 @@
 //! What puts something right on a medium, in words and commands.
 
+use crate::cli::terminal::quoted_path;
 use crate::partition::TableKind;
 use crate::stick::{Cure, Warning};
+use crate::target::Kind;
+use std::path::Path;
 
-/// As the end of the sentence that says what is wrong; `target` is the medium as a shell takes it.
+/// What commands call a medium that are to put something right: its name where it can be changed as it lies
+/// there, else `STICK`, which is for whatever it is unpacked or copied to.
+pub fn name_to_cure(path: &Path, kind: Kind) -> String {
+    match kind {
+        Kind::Disk | Kind::Image => quoted_path(path),
+        _ => "STICK".to_owned(),
+    }
+}
+
+/// As the end of the sentence that says what is wrong; `target` is the medium, as by [`name_to_cure`].
 pub fn end_in_words(cure: &Cure, target: &str) -> String {
     match cure {
         Cure::UseBank(bank) => format!(": `bootbank bank use {bank} {target}` lets it boot"),

@@ -8,7 +8,7 @@ mod hints;
 mod object;
 mod situation;
 
-pub use cures::{end_in_words, next_in_words, warning_in_words};
+pub use cures::{end_in_words, name_to_cure, next_in_words, warning_in_words};
 pub use exit::Exit;
 pub use failure::Failure;
 pub use hints::FILE_TOO_LARGE;
