@@ -1,4 +1,5 @@
 use super::*;
+use crate::medium::Meter;
 
 static NONE: Vec<u8> = Vec::new();
 
@@ -91,4 +92,30 @@ fn a_file_as_long_as_all_clusters_is_not_too_long() {
     assert_eq!(follow(all), Some(None));
     let size = all + 1;
     assert_eq!(follow(size), Some(Some(Some(ChainFault::Larger { size }))));
+}
+
+/// A FAT in which the entry of each cluster is its number and one more.
+fn fat_of(sectors: usize) -> Vec<u8> {
+    let entries = (0..sectors * 256).map(|cluster| u16::try_from(cluster + 1).unwrap());
+    entries.flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn every_entry_is_found_and_the_fat_is_read_page_by_page() {
+    for (sector, together) in [(512, 8), (4096, 1)] {
+        let medium = Meter::new(fat_of(128));
+        let mut fat = FatCopy::new(&medium, Some(0), sector, true);
+        for cluster in 0..128 * 256 {
+            let next = fat.entry(cluster).unwrap();
+            assert_eq!(u64::from(next), cluster + 1, "sectors of {sector}");
+        }
+        assert_eq!(medium.bytes_read(), 128 * 512);
+        // Entries of any order: a page that was read is not read again.
+        let medium = Meter::new(fat_of(128));
+        let mut fat = FatCopy::new(&medium, Some(0), sector, true);
+        for cluster in [0x7fff, 0x4001, 0x7ffe, 0x4000, 0x7800] {
+            assert_eq!(u64::from(fat.entry(cluster).unwrap()), cluster + 1);
+        }
+        assert_eq!(medium.bytes_read(), 2 * sector * together);
+    }
 }
