@@ -200,7 +200,9 @@ impl Saved {
     ) -> Result<Bytes, StateError> {
         match &self.bundle {
             None => Ok(content),
-            Some(_) if *content == *self.state.as_bytes() => Ok(self.file.clone()),
+            Some(_) if uuid.is_none() && *content == *self.state.as_bytes() => {
+                Ok(self.file.clone())
+            }
             Some(bundle) => Ok(bundle.with_state(content.into(), uuid, effort)?.into()),
         }
     }

@@ -75,7 +75,7 @@ pub enum TransferError {
         /// `build` of the bank; empty where it is not known.
         build: String,
     },
-    /// A host of a later release than that of the host that is to read it wrote it.
+    /// It is of a later release than the host that is to read it.
     #[error(
         "the state to put in is of ESXi {new}, but a host of ESXi {old} is to read it: of a later release's settings it reads only some"
     )]
@@ -233,8 +233,8 @@ impl Stick<'_, '_> {
     }
 }
 
-/// Whether a state may take the place of another, or of one that is damaged or missing, of which the `build`
-/// of its bank, where that is known, tells which states its host reads. Returns what a person should know.
+/// Whether a state may take the place of another. Where that is damaged, missing or empty, the `build` of its
+/// host tells which states are read there; it is empty where it is not known. Returns what a person should know.
 ///
 /// # Errors
 /// [`TransferError`], and what reading one of the states met.

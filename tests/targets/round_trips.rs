@@ -246,6 +246,10 @@ fn a_bundle_gets_the_state_of_another_host_with_its_uuid() {
     }
     ok(&host.run(&["conf", "unset", "other.tgz", "/system/uuid", "--no-undo"]));
     assert_eq!(uuid_after(uuid), "UUID=\n");
+    // Also by the state that is in it.
+    let own = host.done(&["conf", "get", "parts/state.tgz", "/system/uuid"]);
+    fs::copy(host.path("parts/state.tgz"), host.path("other.tgz")).unwrap();
+    assert_eq!(uuid_after(uuid), format!("UUID={own}"));
 }
 
 /// An empty state is some thirty bytes, and takes every setting away.

@@ -278,6 +278,7 @@ pub fn empty(target: &Path) -> ChangeObject {
         schema: SCHEMA,
         target: target.display().to_string(),
         path: target.to_owned(),
+        kind: None,
         outcome: Outcome::Unchanged,
         searched: Vec::new(),
         banks: Vec::new(),

@@ -1,6 +1,7 @@
 //! The JSON object of every writing command. Fields are added, never renamed.
 
 use crate::cli::report::{ErrorObject, Failure};
+use crate::target::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -15,6 +16,10 @@ pub struct Change {
     /// The target as a path, which need not be text.
     #[serde(skip)]
     pub path: PathBuf,
+    /// What it is, where that can be told.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub kind: Option<Kind>,
     pub outcome: Outcome,
     pub searched: Vec<String>,
     pub banks: Vec<ChangedBank>,

@@ -50,8 +50,8 @@ impl One<'_> {
     pub(super) fn treat(&self, target: &Path) -> Report {
         let mut object = empty(target);
         // What cannot be told is said by what opens it.
-        let kind = Kind::of(target, &self.job.session.host);
-        let is_state = kind.is_ok_and(|kind| kind == Kind::State);
+        object.kind = Kind::of(target, &self.job.session.host).ok();
+        let is_state = object.kind == Some(Kind::State);
         let result = match &self.job.way.mode {
             Mode::Commit if is_state => self.change_state_file(target, &mut object),
             Mode::DryRun | Mode::Check if is_state => self.preview_state_file(target, &mut object),

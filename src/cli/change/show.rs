@@ -12,7 +12,6 @@ use crate::error::ErrorKind;
 use crate::fat::Method;
 use crate::secrets::Guarded;
 use crate::stick::{BankPlan, FilePlan, Plan};
-use crate::target::Kind;
 use std::path::Path;
 
 impl One<'_> {
@@ -27,12 +26,9 @@ impl One<'_> {
         let gate = ui.gate();
         object.banks = changed_banks(plan, gate);
         // Of a copy it is said of the source, and to be done to the copy.
-        let kind = match self.job.way.mode {
-            Mode::Output { .. } => None,
-            _ => Kind::of(&object.path, &self.job.session.host).ok(),
-        };
-        let target = kind.map(|kind| name_to_cure(&object.path, kind));
-        let target = target.unwrap_or_else(|| "STICK".to_owned());
+        let is_copy = matches!(self.job.way.mode, Mode::Output { .. });
+        let kind = object.kind.filter(|_| !is_copy);
+        let target = name_to_cure(&object.path, kind);
         let of_plan = plan.warnings.iter();
         let of_plan = of_plan.map(|warning| warning_in_words(warning, &target));
         for warning in self.work.warnings().iter().cloned().chain(of_plan) {
@@ -45,7 +41,7 @@ impl One<'_> {
         if self.work.gives_all_back() {
             object.left = plan.doubtful();
         }
-        if plan.is_empty() && ui.is_brief() && matches!(self.job.way.mode, Mode::Output { .. }) {
+        if plan.is_empty() && ui.is_brief() && is_copy {
             return Ok(());
         }
         if plan.is_empty() {
@@ -55,7 +51,6 @@ impl One<'_> {
                 self.nothing_to_do(plan)
             ));
             // A copy says so itself.
-            let is_copy = matches!(self.job.way.mode, Mode::Output { .. });
             let wrong = closing(plan, Closing::IfWrong, &object.path, is_copy);
             if let Some(text) = wrong.filter(|_| !ui.is_brief() && !is_copy) {
                 ui.say(&text);

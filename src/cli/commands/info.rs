@@ -275,7 +275,7 @@ fn found_on(
         Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
         _ => Vec::new(),
     };
-    let in_shell = name_to_cure(path, kind);
+    let in_shell = name_to_cure(path, Some(kind));
     let warnings = survey.warnings.iter();
     let warnings = warnings.map(|warning| warning_in_words(warning, &in_shell));
     Found {

@@ -106,7 +106,7 @@ fn answer(
         Some(ErrorKind::Unsupported) => "not understood",
         Some(ErrorKind::Refused | ErrorKind::Usage) => "not fully checked",
     };
-    let target = name_to_cure(path, kind);
+    let target = name_to_cure(path, Some(kind));
     let told = findings.iter().map(|finding| object(finding, &target));
     let told: Vec<Finding> = told.collect();
     let wrong = |it: &&Finding| !quiet || it.severity != Severity::Note.as_str();

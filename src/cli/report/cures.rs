@@ -6,11 +6,11 @@ use crate::stick::{Cure, Warning};
 use crate::target::Kind;
 use std::path::Path;
 
-/// What commands call a medium that are to put something right: its name where it can be changed as it lies
-/// there, else `STICK`, which is for whatever it is unpacked or copied to.
-pub fn name_to_cure(path: &Path, kind: Kind) -> String {
+/// What commands call a medium that are to put something right: its name where it is a disk or a plain image, else
+/// `STICK`. A packed image has to be unpacked first, and not every program takes a virtual disk or an NBD export.
+pub fn name_to_cure(path: &Path, kind: Option<Kind>) -> String {
     match kind {
-        Kind::Disk | Kind::Image => quoted_path(path),
+        Some(Kind::Disk | Kind::Image) => quoted_path(path),
         _ => "STICK".to_owned(),
     }
 }

@@ -148,7 +148,7 @@ fn edit_hint(error: &EditError) -> Option<&'static str> {
         }
         EditError::Unmatched(Unmatched::Row(_)) => "`bootbank store list` lists every row",
         EditError::Empty => {
-            "`bootbank state copy` and `bootbank state import` put a configuration in; --bank N chooses another bank"
+            "`bootbank state import` puts a configuration in; on a medium `bootbank state copy` does too, and --bank N chooses another bank"
         }
         EditError::HostUnknown { .. } => {
             "nothing was written; set it once on a host of this release, and make the image from that one; or leave it out"
