@@ -17,7 +17,9 @@ use crate::host::Host;
 use crate::secrets::Guarded;
 use crate::state::KeyCache;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
+use clap::{
+    ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _,
+};
 use commands::Command;
 use guided::Guide;
 use process::{Interrupt, Links, Outputs, check_means, confine_to, is_stream, take_stdin};
@@ -74,7 +76,10 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let parsed = described().try_get_matches();
+    let parsed = match parsed_alone() {
+        Some(matches) => Ok(matches),
+        None => described().try_get_matches(),
+    };
     let parsed = parsed.and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         let command: Box<dyn Run> = match (cli.command, Guide::for_person(&cli.common)) {
@@ -96,6 +101,21 @@ pub fn main() -> ExitCode {
         }
     };
     run(command, &common, words).into()
+}
+
+/// What was typed, by the description of the one command that it names; `None` where it makes no sense by
+/// that alone. What is parsed so is parsed alike by the whole description: the program has no arguments
+/// of its own but options, so a word that is no command fails here.
+fn parsed_alone() -> Option<ArgMatches> {
+    let words = options_typed().map(|word| word.to_string_lossy().into_owned());
+    let program = described_alone(&words.collect::<Vec<_>>())?;
+    program.try_get_matches().ok()
+}
+
+/// The program with the one command that is among `words`.
+fn described_alone(words: &[String]) -> Option<clap::Command> {
+    let program = CommonArgs::augment_args(clap::Command::new("bootbank"));
+    Command::add_alone(program, words)
 }
 
 /// The program as it is described to whoever asks, or mistyped something: in colour or not, as `--color`
@@ -288,4 +308,71 @@ fn schemas() -> Vec<Schema> {
     all.push(Schema::of::<report::FailedObject>("error"));
     all.sort_by_key(|schema| schema.name);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, described_alone};
+    use clap::CommandFactory as _;
+
+    /// The leaves below `command`, as they are typed, with what each takes.
+    fn leaves(command: &clap::Command, typed: &[String]) -> Vec<(Vec<String>, String)> {
+        let below: Vec<_> = command.get_subcommands().collect();
+        if below.is_empty() {
+            // Where help lists them says nothing of how they are parsed.
+            let arguments = command
+                .get_arguments()
+                .map(|it| it.clone().display_order(0));
+            let arguments: Vec<_> = arguments.collect();
+            return vec![(typed.to_vec(), format!("{arguments:?}"))];
+        }
+        let further = |command: &clap::Command| {
+            let typed = [typed, &[command.get_name().to_owned()]].concat();
+            leaves(command, &typed)
+        };
+        let below = below.into_iter().filter(|it| it.get_name() != "help");
+        below.flat_map(further).collect()
+    }
+
+    #[test]
+    fn a_command_described_alone_takes_what_it_takes_among_the_others() {
+        let mut all = Cli::command();
+        all.build();
+        let all = leaves(&all, &[]);
+        assert!(all.len() > 40, "{}", all.len());
+        for (typed, arguments) in all {
+            let mut alone = described_alone(&typed).unwrap();
+            alone.build();
+            assert_eq!(leaves(&alone, &[]), [(typed, arguments)]);
+        }
+    }
+
+    #[test]
+    fn what_names_no_command_is_left_to_the_whole_description() {
+        let alone = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(ToString::to_string).collect();
+            let parsed = described_alone(&words)?
+                .try_get_matches_from([&["bootbank".into()], &*words].concat());
+            parsed
+                .ok()
+                .map(|matches| matches.subcommand_name().map(ToOwned::to_owned))
+        };
+        let info = Some(Some("info".to_owned()));
+        assert_eq!(alone(&["info", "fix"]), info);
+        assert_eq!(alone(&["--json", "info", "x"]), info);
+        for other in [
+            &["--recovery-key", "info", "fix", "x"][..],
+            &["inf", "x"],
+            &["x", "info"],
+            &["conf"],
+            &["info", "--help"],
+            &["help", "info"],
+            &["conf", "x"],
+            &["conf", "info", "x"],
+            &["--version", "info", "x"],
+            &[],
+        ] {
+            assert_eq!(alone(other), None, "{other:?}");
+        }
+    }
 }

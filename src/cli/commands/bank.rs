@@ -20,10 +20,10 @@ const SCHEMA: &str = "bootbank.banks/1";
 command_list! {
     /// Show the banks, choose the one that boots, copy one over the other
     Bank {
-        List(List),
-        Use(Use),
-        Copy(Copy),
-        MarkClean(MarkClean),
+        "list" => List(List),
+        "use" => Use(Use),
+        "copy" => Copy(Copy),
+        "mark-clean" => MarkClean(MarkClean),
     }
 }
 

@@ -19,9 +19,9 @@ const SCHEMA: &str = "bootbank.bootcfg/1";
 command_list! {
     /// Show and change the settings of boot.cfg
     Bootcfg {
-        Get(Get),
-        Set(Set),
-        Unset(Unset),
+        "get" => Get(Get),
+        "set" => Set(Set),
+        "unset" => Unset(Unset),
     }
 }
 

@@ -22,10 +22,10 @@ const SCHEMA: &str = "bootbank.conf/1";
 command_list! {
     /// Show and change the settings of esx.conf
     Conf {
-        List(List),
-        Get(Get),
-        Set(Set),
-        Unset(Unset),
+        "list" => List(List),
+        "get" => Get(Get),
+        "set" => Set(Set),
+        "unset" => Unset(Unset),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 command_list! {
     /// Set the name, the NTP servers and the SSH keys of a host
     Host {
-        Set(Set),
+        "set" => Set(Set),
     }
 }
 

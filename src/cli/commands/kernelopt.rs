@@ -18,8 +18,8 @@ const SCHEMA: &str = "bootbank.kernelopt/1";
 command_list! {
     /// Show and change the kernel options of the banks
     Kernelopt {
-        Show(Show),
-        Modify(Modify),
+        "show" => Show(Show),
+        "modify" => Modify(Modify),
     }
 }
 

@@ -34,40 +34,40 @@ use crate::cli::session::command_list;
 command_list! {
     /// The commands.
     Command {
-        Scan(scan::Scan),
-        Info(info::Info),
-        Verify(verify::Verify),
-        Fix(fix::Fix),
+        "scan" => Scan(scan::Scan),
+        "info" => Info(info::Info),
+        "verify" => Verify(verify::Verify),
+        "fix" => Fix(fix::Fix),
         #[command(subcommand)]
-        Pci(pci::Pci),
-        Ls(ls::Ls),
-        Cat(cat::Cat),
-        Get(get::Get),
-        Put(put::Put),
-        Rm(rm::Rm),
+        "pci" => Pci(pci::Pci),
+        "ls" => Ls(ls::Ls),
+        "cat" => Cat(cat::Cat),
+        "get" => Get(get::Get),
+        "put" => Put(put::Put),
+        "rm" => Rm(rm::Rm),
         #[command(subcommand)]
-        Conf(conf::Conf),
+        "conf" => Conf(conf::Conf),
         #[command(subcommand)]
-        Store(store::Store),
+        "store" => Store(store::Store),
         #[command(subcommand)]
-        Kernelopt(kernelopt::Kernelopt),
+        "kernelopt" => Kernelopt(kernelopt::Kernelopt),
         #[command(subcommand)]
-        Bootcfg(bootcfg::Bootcfg),
+        "bootcfg" => Bootcfg(bootcfg::Bootcfg),
         #[command(subcommand)]
-        Host(host::Host),
-        Diff(diff::Diff),
+        "host" => Host(host::Host),
+        "diff" => Diff(diff::Diff),
         #[command(subcommand)]
-        State(state::State),
+        "state" => State(state::State),
         #[command(subcommand)]
-        Bank(bank::Bank),
-        Apply(apply::Apply),
-        Seal(seal::Seal),
-        Station(station::Station),
-        Undo(undo::UndoCommand),
-        Reclaim(reclaim::Reclaim),
-        Man(man::Man),
-        Completions(completions::Completions),
-        Schema(schema::SchemaCommand),
-        Reference(reference::Reference),
+        "bank" => Bank(bank::Bank),
+        "apply" => Apply(apply::Apply),
+        "seal" => Seal(seal::Seal),
+        "station" => Station(station::Station),
+        "undo" => Undo(undo::UndoCommand),
+        "reclaim" => Reclaim(reclaim::Reclaim),
+        "man" => Man(man::Man),
+        "completions" => Completions(completions::Completions),
+        "schema" => Schema(schema::SchemaCommand),
+        "reference" => Reference(reference::Reference),
     }
 }

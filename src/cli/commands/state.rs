@@ -18,10 +18,10 @@ const SCHEMA: &str = "bootbank.state/1";
 command_list! {
     /// Export the state of a bank to a file, or import one
     State {
-        Export(Export),
-        Import(Import),
-        Copy(Copy),
-        Reset(Reset),
+        "export" => Export(Export),
+        "import" => Import(Import),
+        "copy" => Copy(Copy),
+        "reset" => Reset(Reset),
     }
 }
 

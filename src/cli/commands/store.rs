@@ -22,10 +22,10 @@ const SCHEMA: &str = "bootbank.store/1";
 command_list! {
     /// Show and change the rows of the ConfigStore
     Store {
-        List(List),
-        Get(Get),
-        Set(Set),
-        Delete(Delete),
+        "list" => List(List),
+        "get" => Get(Get),
+        "set" => Set(Set),
+        "delete" => Delete(Delete),
     }
 }
 

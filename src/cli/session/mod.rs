@@ -9,7 +9,9 @@ mod targets;
 
 pub use options::{Common, CommonArgs, bank_number, check_no_key_on_stdin, key_store, keys};
 pub use run::{Program, Run, Schema};
-pub(crate) use run::{changes_many, changes_one, command_list, looks_at_many, looks_at_one};
+pub(crate) use run::{
+    changes_many, changes_one, command_list, described, looks_at_many, looks_at_one,
+};
 pub use source::unpack_failure;
 pub use targets::{
     MaybeTargets, TargetArgs, about_banks, distinct, for_each, look_at_each, once_each, usual_jobs,

@@ -180,13 +180,33 @@ macro_rules! changes_many {
 
 pub(crate) use {changes_many, changes_one, looks_at_many, looks_at_one};
 
-/// Makes an enum of commands that passes every question on to the one that was typed.
+/// Makes an enum of commands that passes every question on to the one that was typed. A command that has
+/// commands of its own is marked as clap marks it.
 macro_rules! command_list {
-    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $command:ident($args:path),)* }) => {
+    ($(#[$outer:meta])* $name:ident {
+        $($(#[$($inner:tt)*])? $word:literal => $command:ident($args:path),)*
+    }) => {
         $(#[$outer])*
         #[derive(Debug, clap::Subcommand)]
         pub enum $name {
-            $($(#[$inner])* $command($args),)*
+            $($(#[$($inner)*])? #[command(name = $word)] $command($args),)*
+        }
+
+        impl $name {
+            /// Adds to `program` the first of `words` that is one of these commands, and none beside it: to
+            /// describe all of them takes longer than many a command runs.
+            pub fn add_alone(program: clap::Command, words: &[String]) -> Option<clap::Command> {
+                let named = words.iter().enumerate().find_map(|(at, word)| {
+                    let further = words.get(at.saturating_add(1)..).unwrap_or_default();
+                    match word.as_str() {
+                        $($word => $crate::cli::session::described!(
+                            $args, clap::Command::new($word), further $(, $($inner)*)?
+                        ),)*
+                        _ => None,
+                    }
+                });
+                Some(program.subcommand(named?))
+            }
         }
 
         impl $crate::cli::session::Run for $name {
@@ -230,4 +250,15 @@ macro_rules! command_list {
     };
 }
 
-pub(crate) use command_list;
+/// A command with its arguments, or with the one of the commands below it that is among `$words`.
+macro_rules! described {
+    ($args:path, $command:expr, $words:expr) => {{
+        let _: &[String] = $words;
+        Some(<$args as clap::Args>::augment_args($command))
+    }};
+    ($args:path, $command:expr, $words:expr, command(subcommand)) => {
+        <$args>::add_alone($command, $words)
+    };
+}
+
+pub(crate) use {command_list, described};

@@ -10,7 +10,7 @@ use crate::cli::session::command_list;
 command_list! {
     /// List PCI devices, and set who owns them
     Pci {
-        List(list::List),
-        Set(set::Set),
+        "list" => List(list::List),
+        "set" => Set(set::Set),
     }
 }
