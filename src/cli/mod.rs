@@ -30,7 +30,6 @@ use session::{
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use terminal::{ColorChoice, Gate, Ui, standard};
 
 /// Edit VMware ESXi boot media at block level, without mounting them.
@@ -228,6 +227,7 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
         // A build that counts which lines run (`scripts/coverage`) writes them to a file at its end.
         false => confine_to(needs, !typed.no_sandbox && !cfg!(coverage), &ui),
     };
+    let local = host.machine();
     let session = Session {
         host,
         outputs,
@@ -242,7 +242,7 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
             command_words,
             options: typed.typed_again(),
         },
-        local: OnceLock::new(),
+        local,
     };
     let exit = command.run(&session);
     let exit = exit.unwrap_or_else(|failure| say(&session.ui, failure));

@@ -3,11 +3,11 @@
 //! Each is looked at on its own, and what keeps one from being read says nothing of the others.
 
 use super::role::{Consequence, Role};
-use super::situation::{LocalMachine, Situation};
+use super::situation::Situation;
 use super::survey::{PassedDevice, Standing, Survey};
 use super::whose::{Certainty, Whose};
 use crate::error::ErrorKind;
-use crate::host::{Disk, Host, Use};
+use crate::host::{Disk, Host, Machine, Use};
 use crate::medium::{CachedReads, Identity, MediumError, ReadAt as _, Target};
 use crate::partition::TableError;
 use crate::pci::PciAddress;
@@ -157,7 +157,7 @@ pub fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 pub fn look_at<'k>(
     path: &Path,
     host: &Host,
-    local: &LocalMachine,
+    local: &Machine,
     settings: impl FnOnce(Option<u32>) -> Settings<'k>,
 ) -> FoundMedium {
     let disk = match Identity::of(path, host) {
@@ -315,7 +315,7 @@ mod tests {
         let nic = "/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address";
         recorded.file(nic, mac);
         let host = recorded.host();
-        let local = LocalMachine::of(&host);
+        let local = host.machine();
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
         let (medium, keys) = (Memory::new(image), KeyCache::new());
@@ -405,7 +405,7 @@ mod tests {
             std::fs::write(dir.path().join(name), content).unwrap();
         }
         std::fs::create_dir(dir.path().join("folder.img")).unwrap();
-        let (host, local, keys) = (Host::default(), LocalMachine::default(), KeyCache::new());
+        let (host, local, keys) = (Host::default(), Machine::default(), KeyCache::new());
         let found = files_in(dir.path()).unwrap();
         let found = found.iter().map(|path| {
             let settings = |sector_size| Settings {

@@ -12,12 +12,11 @@ use crate::bank::Release;
 use crate::edit::{Configuration, Network};
 use crate::host::{Attachment, Bus, Disk, Host, Machine, PciFunction};
 use crate::ownership::{DeviceKind, DeviceOwner};
-use crate::pci::{Class, PciAddress, PciNames};
+use crate::pci::{Class, PciAddress};
 use crate::stick::Stick;
 use crate::target::SavedState;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 /// ESXi numbers USB storage, and what else is no PCI storage adapter, from vmhba32 on (seen: all
 /// public listings of hosts that boot from USB).
@@ -44,39 +43,12 @@ pub struct Model {
     pub device: Option<String>,
 }
 
-/// A machine, and the names of its devices: looked at once for all media.
-#[derive(Clone, Debug, Default)]
-pub struct LocalMachine {
-    /// The machine.
-    pub machine: Machine,
-    /// Where the names of its devices are read, once one is asked for: the list is long.
-    host: Option<Host>,
-    names: OnceLock<PciNames>,
-}
-
-impl LocalMachine {
-    /// Looks at the machine that `host` is.
-    pub fn of(host: &Host) -> Self {
-        LocalMachine {
-            machine: host.machine(),
-            host: Some(host.clone()),
-            names: OnceLock::new(),
-        }
-    }
-
-    /// What its devices are called.
-    pub fn names(&self) -> &PciNames {
-        let read = || self.host.as_ref().map(Host::pci_names).unwrap_or_default();
-        self.names.get_or_init(read)
-    }
-}
-
 /// A medium and the machine it is looked at on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Situation<'b> {
     /// The machine.
-    pub local: &'b LocalMachine,
+    pub local: &'b Machine,
     /// Whose the medium is.
     pub whose: Whose,
     /// What the medium hangs on, on this machine; `None` for an image file.
@@ -88,12 +60,7 @@ pub struct Situation<'b> {
 
 impl<'b> Situation<'b> {
     /// Looks at a medium; `disk` is what it is on, unless it is an image file.
-    pub fn of(
-        stick: &Stick<'_, '_>,
-        disk: Option<&Disk>,
-        host: &Host,
-        local: &'b LocalMachine,
-    ) -> Self {
+    pub fn of(stick: &Stick<'_, '_>, disk: Option<&Disk>, host: &Host, local: &'b Machine) -> Self {
         let situation = Situation::of_disk(disk, host, local);
         match stick.host_configuration() {
             Some((slot, configuration)) => situation.with(&configuration, slot.release().as_ref()),
@@ -102,7 +69,7 @@ impl<'b> Situation<'b> {
     }
 
     /// Looks at a state file, which hangs on nothing.
-    pub fn of_file(saved: &SavedState<'_>, host: &Host, local: &'b LocalMachine) -> Self {
+    pub fn of_file(saved: &SavedState<'_>, host: &Host, local: &'b Machine) -> Self {
         let situation = Situation::of_disk(None, host, local);
         let release = saved.release();
         let open = |state| Configuration::open_for(state, release.as_ref());
@@ -112,7 +79,7 @@ impl<'b> Situation<'b> {
         }
     }
 
-    fn of_disk(disk: Option<&Disk>, host: &Host, local: &'b LocalMachine) -> Self {
+    fn of_disk(disk: Option<&Disk>, host: &Host, local: &'b Machine) -> Self {
         Situation {
             local,
             whose: Whose::UNKNOWN,
@@ -126,7 +93,7 @@ impl<'b> Situation<'b> {
     fn with(mut self, configuration: &Configuration, release: Option<&Release>) -> Self {
         let identity = configuration.identity(release);
         let devices = configuration.devices().unwrap_or_default();
-        let machine = &self.local.machine;
+        let machine = self.local;
         self.network = configuration.network();
         self.whose = Whose::of(&identity, &self.network, &devices, machine);
         self
@@ -135,7 +102,7 @@ impl<'b> Situation<'b> {
     /// This machine, where the medium is its own, and how sure that is.
     pub fn machine(&self) -> Option<(&'b Machine, Certainty)> {
         match self.whose.owned {
-            super::whose::OwnedBy::ThisMachine(certainty) => Some((&self.local.machine, certainty)),
+            super::whose::OwnedBy::ThisMachine(certainty) => Some((self.local, certainty)),
             _ => None,
         }
     }
@@ -222,7 +189,7 @@ impl<'b> Situation<'b> {
         let boot = self.attachment.iter().map(|it| it.controller);
         let holders = boot
             .map(|at| (Role::BootController, at))
-            .chain(machine.keyboards.iter().map(|at| (Role::Keyboard, *at)))
+            .chain(machine.keyboards().iter().map(|at| (Role::Keyboard, *at)))
             .chain(machine.display().map(|at| (Role::Display, at)))
             .chain(
                 self.management_functions(machine)
@@ -252,7 +219,7 @@ impl<'b> Situation<'b> {
     ) -> impl Iterator<Item = PciAddress> + 'm {
         let first = self.network.first;
         let nics = machine
-            .nics
+            .nics()
             .iter()
             .filter(move |nic| Some(nic.mac) == first);
         nics.map(|nic| nic.function)
@@ -331,7 +298,7 @@ impl<'b> Situation<'b> {
             (it.segment(), it.bus(), it.device())
                 == (controller.segment(), controller.bus(), controller.device())
         };
-        let all = machine.functions.iter().map(|function| function.address);
+        let all = machine.functions().iter().map(|function| function.address);
         if !attachment.bridges.is_empty() {
             addresses.extend(all.filter(is_same_slot).filter(|at| *at != controller));
         }
@@ -364,7 +331,7 @@ impl<'b> Situation<'b> {
         }
         if let Some((machine, _)) = self.machine() {
             let is_usb = |function: &&PciFunction| function.class.is_some_and(Class::is_usb);
-            for function in machine.functions.iter().filter(is_usb) {
+            for function in machine.functions().iter().filter(is_usb) {
                 addresses.insert(function.address);
                 addresses.extend(&function.bridges);
             }
@@ -409,7 +376,7 @@ fn shared_ports(machine: &Machine, controller: PciAddress) -> Vec<PciAddress> {
             && function.bridges.is_empty()
             && (at.segment(), at.bus()) == (controller.segment(), controller.bus())
     };
-    let of_chipset = || machine.functions.iter().filter(is_of_chipset);
+    let of_chipset = || machine.functions().iter().filter(is_of_chipset);
     let kind = |is_it: fn(Class) -> bool| {
         let functions = of_chipset().filter(move |it| it.class.is_some_and(is_it));
         functions

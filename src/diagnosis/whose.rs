@@ -8,7 +8,7 @@ use crate::edit::{Identity, Network};
 use crate::host::{Mac, Machine};
 use crate::ownership::DeviceOwner;
 use crate::pci::{Class, PciAddress};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How sure a statement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,7 +104,7 @@ impl Whose {
             owned: OwnedBy::ThisMachine(Certainty::Known),
             evidence,
         };
-        let has = |mac: &&Mac| machine.nics.iter().any(|nic| nic.mac == **mac);
+        let has = |mac: &&Mac| machine.nics().iter().any(|nic| nic.mac == **mac);
         let mut named = network.physical.iter().chain(&network.first);
         if let Some(mac) = named.find(has) {
             return this(Evidence::SameAdapter(*mac));
@@ -113,11 +113,11 @@ impl Whose {
         if let Some(mac) = adapter_of(uuid).filter(|mac| has(&mac)) {
             return this(Evidence::InstalledHere(mac));
         }
-        if is_same_uuid(uuid, machine.smbios.uuid.as_deref().unwrap_or_default()) {
+        if is_same_uuid(uuid, machine.smbios().uuid.as_deref().unwrap_or_default()) {
             return this(Evidence::SameUuid);
         }
         // A UUID alone speaks against nobody: clones keep that of the host they were made on.
-        if let (Some(mac), false) = (network.physical.first(), machine.nics.is_empty()) {
+        if let (Some(mac), false) = (network.physical.first(), machine.nics().is_empty()) {
             return Whose {
                 owned: OwnedBy::Another(Certainty::Known),
                 evidence: Evidence::OtherAdapters(*mac),
@@ -168,9 +168,14 @@ fn is_of_kind(device: &DeviceOwner, class: Class) -> Option<bool> {
 }
 
 fn by_devices(devices: &[DeviceOwner], machine: &Machine) -> Whose {
+    let of_host = || devices.iter().filter(|device| !device.virtual_function);
+    let named: BTreeSet<PciAddress> = of_host().filter_map(|device| device.address).collect();
+    if named.len() < FEWEST || machine.functions().is_empty() {
+        return Whose::UNKNOWN;
+    }
     let mut kinds: BTreeMap<PciAddress, Option<bool>> = BTreeMap::new();
     let (mut missing, mut other) = (Vec::new(), 0usize);
-    for device in devices.iter().filter(|device| !device.virtual_function) {
+    for device in of_host() {
         let Some(address) = device.address else {
             continue;
         };
@@ -196,9 +201,6 @@ fn by_devices(devices: &[DeviceOwner], machine: &Machine) -> Whose {
         }
         () => OwnedBy::Unknown,
     };
-    if machine.functions.is_empty() || kinds.len().saturating_add(missing) < FEWEST {
-        return Whose::UNKNOWN;
-    }
     let evidence = Evidence::Devices {
         present,
         missing,
@@ -214,6 +216,11 @@ mod tests {
     use crate::ownership::EsxConf;
 
     fn whose(machine: &str, uuid: &str, macs: &[&str], conf: &str) -> Whose {
+        let recorded = Recorded::open(machine);
+        whose_on(&recorded.host().machine(), uuid, macs, conf)
+    }
+
+    fn whose_on(machine: &Machine, uuid: &str, macs: &[&str], conf: &str) -> Whose {
         let identity = Identity {
             system_uuid: Some(uuid.to_owned()),
             ..Identity::default()
@@ -223,8 +230,7 @@ mod tests {
             ..Network::default()
         };
         let devices = EsxConf::parse(conf.as_bytes().to_vec()).unwrap().devices();
-        let machine = Recorded::open(machine).host().machine();
-        Whose::of(&identity, &network, &devices, &machine)
+        Whose::of(&identity, &network, &devices, machine)
     }
 
     const THIS: OwnedBy = OwnedBy::ThisMachine(Certainty::Known);
@@ -232,6 +238,20 @@ mod tests {
     /// What the desktop has: SATA, network and three USB controllers.
     const DESKTOP: &str = "/device/0000:00:31.2/vmkname = \"vmhba0\"\n/device/0000:00:25.0/vmkname = \"vmnic0\"\n\
         /device/0000:00:20.0/owner = \"passthru\"\n/device/0000:00:29.0/owner = \"passthru\"\n";
+
+    #[test]
+    fn no_pci_function_is_read_where_an_adapter_tells_or_too_few_devices_are_named() {
+        let recorded = Recorded::open("desktop");
+        let machine = recorded.host().machine();
+        let two: String = DESKTOP.split_inclusive('\n').take(2).collect();
+        for (macs, conf) in [(&["00:0c:29:80:16:86"][..], DESKTOP), (&[], &two)] {
+            let found = whose_on(&machine, FOREIGN, macs, conf);
+            assert!(!found.is_this_machine(), "{found:?}");
+        }
+        recorded.remove("/sys/bus/pci/devices");
+        assert_eq!(machine.functions(), []);
+        assert_eq!(machine.nics().len(), 1);
+    }
 
     #[test]
     fn an_adapter_or_a_uuid_of_this_machine_tells_that_it_is_this_machines() {

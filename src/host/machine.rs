@@ -7,6 +7,7 @@ use crate::pci::{PciAddress, PciNames};
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Where distributions keep the list of PCI ids.
 pub const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
@@ -14,18 +15,18 @@ pub const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pc
 /// Escape to the letter S.
 const KEYS: u64 = 0xffff_fffe;
 
-/// This machine, looked at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+/// A machine. Each part of it is read when it is first asked for, and once: a server has hundreds of PCI
+/// functions, and most of what is looked at is told by a UUID or by a network adapter.
+///
+/// The one by default is of nothing: it has no devices, and its firmware says nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Machine {
-    /// What its firmware says of it.
-    pub smbios: Smbios,
-    /// Its PCI functions, in order of the addresses.
-    pub functions: Vec<PciFunction>,
-    /// The PCI functions that keyboards hang on, each once. One at a PS/2 port hangs on none.
-    pub keyboards: Vec<PciAddress>,
-    /// Its network adapters.
-    pub nics: Vec<Nic>,
+    host: Option<Host>,
+    smbios: OnceLock<Smbios>,
+    functions: OnceLock<Vec<PciFunction>>,
+    keyboards: OnceLock<Vec<PciAddress>>,
+    nics: OnceLock<Vec<Nic>>,
+    names: OnceLock<PciNames>,
 }
 
 /// What the firmware says of the machine (SMBIOS).
@@ -80,17 +81,45 @@ impl fmt::Display for Mac {
 }
 
 impl Machine {
+    /// What its firmware says of it.
+    pub fn smbios(&self) -> &Smbios {
+        self.part(&self.smbios, Host::smbios)
+    }
+
+    /// Its PCI functions, in order of the addresses.
+    pub fn functions(&self) -> &[PciFunction] {
+        let all = self.part(&self.functions, Host::pci_functions);
+        all
+    }
+
+    /// The PCI functions that keyboards hang on, each once. One at a PS/2 port hangs on none.
+    pub fn keyboards(&self) -> &[PciAddress] {
+        let all = self.part(&self.keyboards, Host::keyboards);
+        all
+    }
+
+    /// Its network adapters.
+    pub fn nics(&self) -> &[Nic] {
+        let all = self.part(&self.nics, Host::nics);
+        all
+    }
+
+    /// Names of PCI vendors and devices, from the list the system has, or the few that are built in.
+    pub fn names(&self) -> &PciNames {
+        self.part(&self.names, Host::pci_names)
+    }
+
     /// The PCI function at an address.
     pub fn function(&self, address: PciAddress) -> Option<&PciFunction> {
-        let mut functions = self.functions.iter();
+        let mut functions = self.functions().iter();
         functions.find(|function| function.address == address)
     }
 
     /// The PCI function the screen hangs on: the one the firmware used, else the only one there is.
     pub fn display(&self) -> Option<PciAddress> {
         let is_display = |function: &&PciFunction| function.class.is_some_and(|it| it.is_display());
-        let mut boot = self.functions.iter().filter(|it| it.is_boot_display);
-        let mut all = self.functions.iter().filter(is_display);
+        let mut boot = self.functions().iter().filter(|it| it.is_boot_display);
+        let mut all = self.functions().iter().filter(is_display);
         let found = match (boot.next(), all.next(), all.next()) {
             (Some(boot), ..) => Some(boot),
             (None, Some(only), None) => Some(only),
@@ -98,21 +127,22 @@ impl Machine {
         };
         found.map(|function| function.address)
     }
+
+    fn part<'m, T: Default>(&'m self, part: &'m OnceLock<T>, read: fn(&Host) -> T) -> &'m T {
+        part.get_or_init(|| self.host.as_ref().map(read).unwrap_or_default())
+    }
 }
 
 impl Host {
-    /// Looks at the machine.
+    /// The machine, of which nothing is read yet.
     pub fn machine(&self) -> Machine {
         Machine {
-            smbios: self.smbios(),
-            functions: self.pci_functions(),
-            keyboards: self.keyboards(),
-            nics: self.nics(),
+            host: Some(self.clone()),
+            ..Machine::default()
         }
     }
 
-    /// Names of PCI vendors and devices, from the list the system has, or the few that are built in.
-    pub fn pci_names(&self) -> PciNames {
+    fn pci_names(&self) -> PciNames {
         let text = PCI_IDS.iter().find_map(|path| self.bytes(path));
         PciNames::new(text.unwrap_or_default())
     }

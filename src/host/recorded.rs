@@ -36,6 +36,11 @@ impl Recorded {
         fs::write(path, format!("{content}\n")).unwrap();
     }
 
+    /// Takes a directory away.
+    pub(crate) fn remove(&self, path: &str) {
+        std::fs::remove_dir_all(self.place(path)).unwrap();
+    }
+
     fn link(&self, path: &str, target: &str) {
         symlink(target, self.place(path)).unwrap();
     }
@@ -194,28 +199,32 @@ mod tests {
             ("idsdm", &["00:1d.0"], "0b:00.0", &["01:00.0", "01:00.1"]),
         ];
         for (name, keyboards, display, nics) in cases {
-            let machine = Recorded::open(name).host().machine();
-            assert_eq!(texts(&machine.keyboards), keyboards, "{name}");
+            let recorded = Recorded::open(name);
+            let machine = recorded.host().machine();
+            assert_eq!(texts(machine.keyboards()), keyboards, "{name}");
             let found = machine.display();
             assert_eq!(
                 found.map_or("none".to_owned(), PciAddress::lspci),
                 display,
                 "{name}"
             );
-            let found: Vec<PciAddress> = machine.nics.iter().map(|nic| nic.function).collect();
+            let found: Vec<PciAddress> = machine.nics().iter().map(|nic| nic.function).collect();
             assert_eq!(texts(&found), nics, "{name}");
         }
     }
 
     #[test]
     fn functions_have_ids_class_driver_and_the_bridges_above() {
-        let machine = Recorded::open("hba-switch").host().machine();
+        let recorded = Recorded::open("hba-switch");
+        let machine = recorded.host().machine();
         let hba = machine.function("0000:84:00.0".parse().unwrap()).unwrap();
         assert_eq!((hba.vendor, hba.device), (0x1000, 0x0097));
         assert!(hba.class.unwrap().is_storage());
         assert_eq!(hba.driver.as_deref(), Some("mpt3sas"));
         assert_eq!(texts(&hba.bridges), ["80:02.0", "82:00.0", "83:08.0"]);
-        let smbios = Recorded::open("desktop").host().machine().smbios;
+        let recorded = Recorded::open("desktop");
+        let machine = recorded.host().machine();
+        let smbios = machine.smbios();
         assert_eq!(smbios.product.as_deref(), Some("Z87-PRO"));
         assert_eq!(
             smbios.uuid.as_deref(),
@@ -226,12 +235,16 @@ mod tests {
     #[test]
     fn pci_names_come_from_the_list_of_the_system() {
         let recorded = Recorded::open("nvme");
-        assert_eq!(recorded.host().pci_names().device(0x144d, 0xa808), None);
+        assert_eq!(
+            recorded.host().machine().names().device(0x144d, 0xa808),
+            None
+        );
         recorded.file(
             "/usr/share/hwdata/pci.ids",
             "144d  Samsung\n\ta808  NVMe SSD Controller SM981",
         );
-        let names = recorded.host().pci_names();
+        let machine = recorded.host().machine();
+        let names = machine.names();
         assert_eq!(
             names.device(0x144d, 0xa808).as_deref(),
             Some("NVMe SSD Controller SM981")

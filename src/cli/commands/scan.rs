@@ -169,7 +169,7 @@ impl Run for Scan {
             }
         };
         let found = for_each(session, &paths, session.common.jobs.unwrap_or(1), |path| {
-            let medium = look_at(path, &session.host, session.local(), |size| {
+            let medium = look_at(path, &session.host, &session.local, |size| {
                 session.settings(size)
             });
             session.ui.target_done();

@@ -371,7 +371,7 @@ fn next_in_words(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::{LocalMachine, Survey};
+    use crate::diagnosis::Survey;
     use crate::host::recorded::Recorded;
     use crate::medium::Memory;
     use crate::state::{KeyCache, Limits};
@@ -395,7 +395,7 @@ mod tests {
         let recorded = Recorded::open("desktop");
         recorded.file("/sys/devices/pci0000:00/0000:00:19.0/net/eth0/address", mac);
         let host = recorded.host();
-        let local = LocalMachine::of(&host);
+        let local = host.machine();
         let disks = host.disks();
         let disk = disk.and_then(|name| disks.iter().find(|disk| disk.name == name));
         let situation = Situation::of(&stick, disk, &host, &local);

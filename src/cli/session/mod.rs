@@ -21,8 +21,8 @@ use crate::bank::BootCfg;
 use crate::cli::process::{Interrupt, Links, Outputs};
 use crate::cli::report::{ErrorObject, Exit, Failure};
 use crate::cli::terminal::{Gate, Ui};
-use crate::diagnosis::{LocalMachine, Situation};
-use crate::host::{Disk, Host};
+use crate::diagnosis::Situation;
+use crate::host::{Disk, Host, Machine};
 use crate::medium::{CachedReads, ClaimedTarget, MediumError, ReadAt, Target, WholeFile};
 use crate::state::KeyCache;
 use crate::stick::{Error, Settings, Stick};
@@ -30,7 +30,6 @@ use crate::target::{Kind, Opened};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// One run of the program.
 pub struct Session {
@@ -50,8 +49,8 @@ pub struct Session {
     pub interrupt: Interrupt,
     /// The program itself.
     pub program: Program,
-    /// This machine's devices, once they were asked for.
-    pub local: OnceLock<LocalMachine>,
+    /// This machine and its devices.
+    pub local: Machine,
 }
 
 /// What a command found in a target, ready to be shown.
@@ -126,24 +125,19 @@ impl Session {
         }
     }
 
-    /// This machine and its devices.
-    pub fn local(&self) -> &LocalMachine {
-        self.local.get_or_init(|| LocalMachine::of(&self.host))
-    }
-
     /// Which device of a medium is which.
     pub fn situation(&self, opened: &Opened<'_, '_>, target: Option<&Target>) -> Situation<'_> {
         let disk = target.and_then(Target::device);
         let disk = disk.and_then(|device| device.disk());
         match opened {
             Opened::Medium(stick) => self.situation_on(stick, disk),
-            Opened::State(saved) => Situation::of_file(saved, &self.host, self.local()),
+            Opened::State(saved) => Situation::of_file(saved, &self.host, &self.local),
         }
     }
 
     /// The same of a medium on this disk; `None` of an image file.
     pub fn situation_on(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Situation<'_> {
-        Situation::of(stick, disk, &self.host, self.local())
+        Situation::of(stick, disk, &self.host, &self.local)
     }
 
     /// How to open a stick whose medium has sectors of `sector_size` bytes, where it says so.

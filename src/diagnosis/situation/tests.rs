@@ -10,13 +10,13 @@ use crate::secrets::Guarded;
 /// A machine with a medium, and what the medium's state says.
 struct Case {
     recorded: Recorded,
-    local: LocalMachine,
+    local: Machine,
 }
 
 impl Case {
     fn new(machine: &str) -> Self {
         let recorded = Recorded::open(machine);
-        let local = LocalMachine::of(&recorded.host());
+        let local = recorded.host().machine();
         Case { recorded, local }
     }
 
@@ -37,7 +37,7 @@ impl Case {
 
     /// The medium of this machine itself: the state names the first of its adapters.
     fn own(&self, disk: &str, conf: &str) -> (Situation<'_>, Vec<DeviceOwner>) {
-        let nic = self.local.machine.nics.first().unwrap();
+        let nic = self.local.nics().first().unwrap();
         let mac = format!("/net/pnic/child[0000]/mac = \"{}\"\n", nic.mac);
         self.with(Some(disk), &(mac + conf))
     }
