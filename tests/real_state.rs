@@ -95,7 +95,7 @@ fn an_edit_of_a_real_state_changes_one_member_for_python_and_tar_too() {
     let old = State::open("state.tgz", state_tgz(&real), &limits, &keys).unwrap();
     assert_eq!(old.form(), Form::Encrypted);
     assert_eq!(old.members().unwrap().len(), 36);
-    assert_eq!(old.warnings(), Vec::<String>::new());
+    assert_eq!(old.warnings(), []);
     let mut conf = old.content(CONF).unwrap().unwrap().to_vec();
     conf.extend_from_slice(b"/device/0000:00:1a.7/owner = \"passthru\"\n");
     let edit = MemberEdit::Replace {

@@ -66,7 +66,8 @@ pub fn check_by(
         findings.push(Finding::new(Severity::Warning, "table", None, text));
     }
     for warning in stick.left_alone() {
-        let finding = Finding::new(Severity::Warning, "table", None, warning.message);
+        let text = warning.to_string();
+        let finding = Finding::new(Severity::Warning, "table", None, text);
         findings.push(finding.cured_by(warning.cure));
     }
     if let Some(firmware) = stick.firmware() {
@@ -140,7 +141,12 @@ pub fn check_state_file(
     match SavedState::open(bytes, key_store, settings, Look::default()) {
         Ok(saved) => {
             if let Some(odd) = saved.manifest_warning() {
-                findings.push(Finding::new(Severity::Warning, "tar", None, odd));
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    "tar",
+                    None,
+                    odd.to_string(),
+                ));
             }
             if let Some(state) = saved.state() {
                 check_state(state, (None, None), saved.release(), &mut findings);
@@ -160,7 +166,8 @@ fn check_state(
     findings: &mut Vec<Finding>,
 ) {
     for warning in state.warnings() {
-        findings.push(Finding::new(Severity::Warning, "tar", on, warning));
+        let text = warning.to_string();
+        findings.push(Finding::new(Severity::Warning, "tar", on, text));
     }
     if state.is_open() {
         return check_configuration(state, (on, filled), release, findings);
@@ -202,7 +209,7 @@ fn check_configuration(
     match opened.and_then(whole) {
         Ok(warnings) => {
             for warning in warnings {
-                let layer = warning.source.as_str();
+                let layer = warning.source().as_str();
                 let text = warning.to_string();
                 findings.push(Finding::new(Severity::Warning, layer, on, text));
             }

@@ -1,7 +1,7 @@
 //! Every device that the states of a target name, and who owns it.
 
 use crate::bank::Release;
-use crate::edit::EditError;
+use crate::edit::{ConfigurationWarning, EditError};
 use crate::ownership::DeviceOwner;
 use crate::state::ReadState as _;
 use crate::stick::{BankChoice, Error, Reading, Slot, StateFile, Stick};
@@ -15,8 +15,8 @@ pub struct BankDevices {
     pub partition: Option<u32>,
     /// The devices its states name.
     pub devices: Vec<ListedDevice>,
-    /// What a person should know, in words.
-    pub warnings: Vec<String>,
+    /// What is odd about what its states hold.
+    pub warnings: Vec<ConfigurationWarning>,
     /// Why the bank, or states of it, cannot be looked into.
     pub errors: Vec<Error>,
 }
@@ -90,8 +90,7 @@ impl BankDevices {
         self.errors.extend(damage);
         self.errors
             .extend(configuration.check_rows().map_err(inside).err());
-        self.warnings
-            .extend(warnings.iter().map(ToString::to_string));
+        self.warnings.extend(warnings);
         self.devices
             .extend(devices.into_iter().map(|device| ListedDevice {
                 file: name.to_owned(),

@@ -7,7 +7,7 @@ use crate::stick::{Firmware, Uefi};
 /// of this is an error.
 pub(super) fn check_firmware(firmware: &Firmware, findings: &mut Vec<Finding>) {
     if let Some(warning) = firmware.warning() {
-        let text = warning.message;
+        let text = warning.to_string();
         findings.push(Finding::new(Severity::Warning, "table", None, text));
         return;
     }

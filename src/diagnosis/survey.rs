@@ -7,7 +7,7 @@ use crate::ownership::{DeviceOwner, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Form, ReadState as _, State};
-use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick, Warning};
+use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick, Warning, WarningCause};
 use crate::target::SavedState;
 
 /// What was found on a medium.
@@ -255,7 +255,6 @@ fn look_into(
 ) -> StateSurvey {
     let size = u64::from(file.entry.size());
     let mut survey = StateSurvey::new(&file.name, size, file.listed);
-    let on_this = |text: String| Warning::from(format!("partition {}: {text}", slot.partition));
     let state = match stick.open_state(slot, file) {
         Ok(state) => state,
         Err(error) => {
@@ -264,8 +263,8 @@ fn look_into(
         }
     };
     let release = slot.release();
-    let odd = survey.fill(&state, stick.configuration(slot, &state), release.as_ref());
-    warnings.extend(odd.into_iter().map(on_this));
+    let (on, configuration) = (Some(slot.partition), stick.configuration(slot, &state));
+    warnings.extend(survey.fill(&state, on, configuration, release.as_ref()));
     survey.error = survey.error.map(|error| error.on(slot.partition));
     survey
 }
@@ -289,7 +288,7 @@ impl StateSurvey {
 
     /// What is in a state that is a file of its own, whole or not, and what a person should know
     /// about it; `size` is that of the file in bytes.
-    pub fn of_file(saved: &SavedState<'_>, size: u64) -> (Self, Vec<String>) {
+    pub fn of_file(saved: &SavedState<'_>, size: u64) -> (Self, Vec<Warning>) {
         let name = saved.saved_as().map(|saved_as| saved_as.as_str());
         let name = name.unwrap_or_else(|| saved.reading().file_name());
         let mut survey = StateSurvey::new(name, size, false);
@@ -297,7 +296,7 @@ impl StateSurvey {
         let warnings = match saved.state() {
             Some(state) => {
                 let configuration = Configuration::open_for(state, release.as_ref());
-                survey.fill(state, configuration, release.as_ref())
+                survey.fill(state, None, configuration, release.as_ref())
             }
             None => {
                 survey.form = saved.reading().form();
@@ -308,14 +307,17 @@ impl StateSurvey {
         (survey, warnings)
     }
 
-    /// Notes what is in the state, and returns what a person should know.
+    /// Notes what is in the state, of the bank on this partition, and returns what a person should know.
     fn fill(
         &mut self,
         state: &State,
+        partition: Option<u32>,
         configuration: Result<Configuration, EditError>,
         release: Option<&Release>,
-    ) -> Vec<String> {
-        let mut warnings = state.warnings();
+    ) -> Vec<Warning> {
+        let odd = state.warnings().into_iter();
+        let odd = odd.map(|warning| WarningCause::State { partition, warning });
+        let mut warnings: Vec<Warning> = odd.map(Warning::from).collect();
         self.form = Some(state.form());
         self.seal = state.seal_mode().map(str::to_owned);
         if state.form() == Form::Sealed {
@@ -338,7 +340,9 @@ impl StateSurvey {
                     .check_rows()
                     .and_then(|()| configuration.warnings())
                 {
-                    Ok(odd) => warnings.extend(odd.iter().map(ToString::to_string)),
+                    Ok(odd) => warnings.extend(odd.into_iter().map(|warning| {
+                        Warning::from(WarningCause::Configuration { partition, warning })
+                    })),
                     Err(error) => self.error = Some(inside(error)),
                 }
             }

@@ -6,6 +6,7 @@ use super::error::EditError;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::selector::SelectError;
 use super::surroundings::{Surroundings, secret_types};
+use super::warning::EditWarning;
 use super::{files, harm, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
@@ -45,7 +46,11 @@ pub(crate) fn apply_to(
             true if !edits.is_empty() => Vec::new(),
             _ => before.searched(),
         },
-        warnings: before.warnings()?.iter().map(ToString::to_string).collect(),
+        warnings: before
+            .warnings()?
+            .into_iter()
+            .map(EditWarning::Configuration)
+            .collect(),
         ..Edited::default()
     };
     let aliases = before.aliases();
@@ -234,7 +239,7 @@ pub(crate) fn check_agreement(again: &Edited, edits: &[Edit]) -> Result<(), Edit
 ///
 /// # Errors
 /// [`EditError::Unmatched`], as the first state put it.
-pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<Vec<String>, EditError> {
+pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<Vec<EditWarning>, EditError> {
     let Some((first, others)) = unmatched.split_first() else {
         return Ok(Vec::new());
     };
@@ -246,7 +251,7 @@ pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<Vec<String>,
         }
         match missing {
             Unmatched::Key(_) | Unmatched::Row(_) | Unmatched::File(_) => {
-                gone.push(format!("{missing}, so there is nothing to take out"));
+                gone.push(EditWarning::GoneAlready(missing.clone()));
             }
             _ => return Err(missing.clone().into()),
         }

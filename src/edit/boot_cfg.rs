@@ -1,13 +1,11 @@
 //! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
 
+use super::warning::{EditWarning, RECOVERY_KEY_OPTION};
 use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
 use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
 use std::collections::BTreeSet;
-
-/// The kernel option that gives a sealed host its recovery key.
-const RECOVERY_KEY_OPTION: &str = "encryptionRecoveryKey";
 
 /// What the edits of `boot.cfg` among `edits` make of one. `Edited::members` stays empty; the new
 /// file is the second value, `None` where nothing changes.
@@ -52,7 +50,7 @@ pub fn apply_to_boot_cfg(
     let hidden = before.problems.iter();
     let hidden = hidden.filter(|problem| asked.iter().any(|key| problem.hides(key)));
     edited.warnings = hidden
-        .map(|problem| format!("{BOOT_CFG}: {problem}; that line is kept as it is"))
+        .map(|problem| EditWarning::HiddenLine(problem.clone()))
         .chain(recovery_key_warnings(before, &after))
         .collect();
     edited.texts.push(TextChange {
@@ -66,26 +64,16 @@ pub fn apply_to_boot_cfg(
 
 /// What whoever changes the recovery key among the kernel options has to know. A key whose form is
 /// wrong is no reason to refuse: a later release may write it otherwise.
-fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<String> {
+fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> {
     let (old, new) = (recovery_keys(before), recovery_keys(after));
     let added = new.iter().filter(|key| !old.contains(key));
     let mistyped = added.filter_map(|key| RecoveryKey::parse(key).err());
-    let mut warnings: Vec<String> = mistyped
-        .map(|error| {
-            format!("{BOOT_CFG}: the host will hardly take this {RECOVERY_KEY_OPTION}: {error}")
-        })
-        .collect();
-    let takes_away = old.iter().any(|key| !new.contains(key));
-    let adds = new.iter().any(|key| !old.contains(key));
-    let which = match (takes_away, adds) {
-        (true, true) => "that it takes away and the one that it adds",
-        (true, false) => "that it takes away",
-        (false, true) => "that it adds",
-        (false, false) => return warnings,
-    };
-    warnings.push(format!(
-        "an undo file of this change holds the {RECOVERY_KEY_OPTION} {which}; delete that file once the host starts"
-    ));
+    let mut warnings: Vec<EditWarning> = mistyped.map(EditWarning::RecoveryKeyForm).collect();
+    let taken_away = old.iter().any(|key| !new.contains(key));
+    let added = new.iter().any(|key| !old.contains(key));
+    if taken_away || added {
+        warnings.push(EditWarning::RecoveryKeyInUndo { taken_away, added });
+    }
     warnings
 }
 

@@ -1,10 +1,10 @@
 //! Settings of esx.conf: one key set or taken out, every other byte kept.
 
 use super::configuration::inside;
-use super::identity::moved_to;
 use super::request::ConfEdit;
 use super::{
-    ChangeSource, Configuration, ESX_CONF, Edit, EditError, Edited, SettingChange, Unmatched,
+    ChangeSource, Configuration, ESX_CONF, Edit, EditError, EditWarning, Edited, SettingChange,
+    Unmatched,
 };
 use crate::bank::Release;
 use crate::ownership::EsxConf;
@@ -73,7 +73,7 @@ impl ConfEdit {
         let new = due.changes.iter().filter(is_new).filter(|_| moved_on);
         edited
             .warnings
-            .extend(new.map(|change| new_key(&change.key)));
+            .extend(new.map(|change| EditWarning::NewKey(change.key.clone())));
         edited.unmatched.extend(due.unmatched);
         edited.changes.extend(due.changes);
         *conf = changed.map_err(inside(ESX_CONF))?.into();
@@ -123,17 +123,6 @@ impl<'e> Due<'e> {
             due.changes.push(change);
         }
         due
-    }
-}
-
-fn new_key(key: &str) -> String {
-    match moved_to(key) {
-        Some((row, member)) => format!(
-            "{key} is new in esx.conf; from 8.0 on it is {member} of the ConfigStore row {row}"
-        ),
-        None => format!(
-            "{key} is new in esx.conf; from 7.0 U2 on most settings are kept in the ConfigStore, and a host ignores lines it does not know"
-        ),
     }
 }
 

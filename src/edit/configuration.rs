@@ -3,19 +3,16 @@
 use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
-    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, Source,
-    aliases_by_address, disagreements, sidecars, tie_aliases,
+    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, aliases_by_address,
+    sidecars, tie_aliases,
 };
 use crate::pci::PciAddress;
 use crate::state::{MemberKind, ReadState, Rescued, StateError};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
 const MAX_DEVICES: usize = 8192;
-/// Line numbers a sentence names at the most.
-const LINES_NAMED: usize = 5;
 /// Where esx.conf lies in the archive.
 pub const ESX_CONF: &str = "etc/vmware/esx.conf";
 /// Where the ConfigStore lies in the archive. Hosts keep their settings there from 7.0 U2 on.
@@ -37,21 +34,6 @@ pub struct Configuration {
     pub store: Option<Arc<ConfigStore>>,
     /// Why the ConfigStore is left closed, where the host takes the owners of devices from esx.conf.
     pub closed_store: Option<OwnershipError>,
-}
-
-/// Something odd about a configuration, that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConfigurationWarning {
-    /// Which of its files it is about; esx.conf, where the two disagree.
-    pub source: Source,
-    text: String,
-}
-
-impl fmt::Display for ConfigurationWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 impl Configuration {
@@ -266,62 +248,6 @@ impl Configuration {
         odd.next()
             .map_or(Ok(()), |row| Err(inside(CONFIG_STORE)(row)))
     }
-
-    /// What is odd: lines kept as they are, rows that contradict themselves, devices
-    /// the two files give to different owners.
-    ///
-    /// # Errors
-    /// As [`Configuration::devices`].
-    pub fn warnings(&self) -> Result<Vec<ConfigurationWarning>, EditError> {
-        let mut warnings = Vec::new();
-        let mut add = |source, text| warnings.push(ConfigurationWarning { source, text });
-        if let Some(conf) = &self.esx_conf {
-            let at = format!("{}:{ESX_CONF}", self.file);
-            let (plain, grave): (Vec<&Note>, Vec<&Note>) = conf
-                .notes()
-                .iter()
-                .partition(|note| note.kind.is_only_kept());
-            let grave = grave.iter().map(|note| format!("{at}: {note}"));
-            let kept = kept_lines(&at, &plain, conf.notes_left_out());
-            grave
-                .chain(kept)
-                .for_each(|text| add(Source::EsxConf, text));
-        }
-        if let Some(error) = &self.closed_store {
-            let text = format!(
-                "{}:{CONFIG_STORE} cannot be opened and stays as it is: {error}. A host of this release takes the owners of devices from esx.conf",
-                self.file
-            );
-            add(Source::ConfigStore, text);
-        }
-        if let Some(store) = &self.store {
-            for note in store.notes() {
-                let text = format!("{}:{CONFIG_STORE}: {note}", self.file);
-                add(Source::ConfigStore, text);
-            }
-        }
-        let devices = self.devices()?;
-        let of = |source| -> Vec<DeviceOwner> {
-            let here = devices.iter().filter(|device| device.source == source);
-            here.cloned().collect()
-        };
-        let (conf, store) = (of(Source::EsxConf), of(Source::ConfigStore));
-        for disagreement in disagreements(&conf, &store) {
-            let text = format!(
-                "{}: esx.conf and the ConfigStore disagree about the owner of {}: {} and {}",
-                self.file,
-                disagreement.address,
-                disagreement.esx_conf.owner.as_deref().unwrap_or("vmkernel"),
-                disagreement
-                    .config_store
-                    .owner
-                    .as_deref()
-                    .unwrap_or("OWNER_VMKERNEL"),
-            );
-            add(Source::EsxConf, text);
-        }
-        Ok(warnings)
-    }
 }
 
 /// Whether a state holds no file at all, as `bootbank state reset` and a fresh install leave it.
@@ -331,39 +257,6 @@ impl Configuration {
 pub(crate) fn is_empty(state: &impl ReadState) -> Result<bool, StateError> {
     let mut members = state.members()?.iter();
     Ok(members.all(|member| member.kind == MemberKind::Directory))
-}
-
-/// One sentence for all lines of one kind: there can be dozens, and they stay as they are.
-fn kept_lines(at: &str, notes: &[&Note], left_out: usize) -> Vec<String> {
-    let mut kinds: Vec<NoteKind> = notes.iter().map(|note| note.kind).collect();
-    kinds.dedup();
-    kinds.sort_by_key(|kind| kind.as_str());
-    kinds.dedup();
-    let of_kind = |kind: NoteKind| {
-        let lines = notes.iter().filter(|note| note.kind == kind);
-        let numbers: Vec<String> = lines.map(|note| note.line.to_string()).collect();
-        match numbers.as_slice() {
-            [line] => format!("{at}: line {line} {}", kind.as_str()),
-            many => {
-                let first = many
-                    .get(..many.len().min(LINES_NAMED))
-                    .unwrap_or_default()
-                    .join(", ");
-                let more = if many.len() > LINES_NAMED {
-                    ", ..."
-                } else {
-                    ""
-                };
-                let what = kind.as_str();
-                format!("{at}: each of {} lines ({first}{more}) {what}", many.len())
-            }
-        }
-    };
-    let mut sentences: Vec<String> = kinds.into_iter().map(of_kind).collect();
-    if left_out > 0 {
-        sentences.push(format!("{at}: {left_out} more like these"));
-    }
-    sentences
 }
 
 /// The ConfigStore of a state that holds one, or why it cannot be opened.

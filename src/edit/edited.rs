@@ -1,7 +1,7 @@
 //! What edits come to, as values: the members to be written, and what that means in words.
 
-use super::Harm;
 use super::selector::SelectError;
+use super::{EditWarning, Harm};
 use crate::error::ErrorKind;
 use crate::ownership::{Owner, Source, typed_address, virtual_function_number};
 use crate::pci::PciAddress;
@@ -91,7 +91,7 @@ pub struct Edited {
     /// What was looked into.
     pub searched: Vec<String>,
     /// What is odd about it.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<EditWarning>,
     /// Lines and rows that may pass a device through, but not of the form that can be changed; 0
     /// where no edit is about owners. Where there are any, neither "nothing to change" nor "every
     /// device given back" is the whole truth.

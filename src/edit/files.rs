@@ -5,7 +5,7 @@ use super::request::FileEdit;
 use super::{
     CONFIG_STORE, ChangeSource, Configuration, Context, ESX_CONF, EditError, SettingChange,
 };
-use super::{Edited, TextChange, Unmatched};
+use super::{EditWarning, Edited, TextChange, Unmatched};
 use crate::bytes::hex;
 use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
@@ -132,7 +132,8 @@ impl Files {
                 }
                 (None, Wanted::Content(content, mode)) => {
                     note_change(&path, None, Some(&content), edited);
-                    warn_of_added(&path, edited);
+                    let warning = EditWarning::NewFile { path: path.clone() };
+                    edited.warnings.push(warning);
                     edited.members.push(MemberEdit::Add {
                         path,
                         content: content.into(),
@@ -254,17 +255,6 @@ fn added_time(state: &State, context: Context) -> Result<u64, EditError> {
     }
     let times = state.members()?.iter().map(|member| member.mtime);
     Ok(times.max().unwrap_or(0))
-}
-
-/// From 4.1 on the host's backup.sh saves the files below /etc that it has a `.#` twin of, made
-/// for files it ships with the sticky bit; others are in the state until it is written again.
-fn warn_of_added(path: &str, edited: &mut Edited) {
-    let sentence = if path.starts_with("etc/") {
-        "the host unpacks it at boot, but may not save it again: it is known to save only the files under /etc that ESXi ships for that"
-    } else {
-        "the host is known to save only files under /etc and its ConfigStore, so this one may be gone once the host saves its state"
-    };
-    edited.warnings.push(format!("{path} is new: {sentence}"));
 }
 
 /// A path as the archive compares it.

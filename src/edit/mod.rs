@@ -20,6 +20,7 @@ pub mod host_map;
 pub mod identity;
 pub mod inventory;
 mod network;
+mod oddity;
 mod owners;
 pub mod plan_file;
 mod request;
@@ -27,14 +28,13 @@ pub mod seal;
 pub mod selector;
 mod store;
 mod surroundings;
+mod warning;
 
 pub use apply::apply;
 pub(crate) use apply::{apply_to, check_agreement, check_unmatched};
 pub use boot_cfg::apply_to_boot_cfg;
 pub(crate) use configuration::is_empty;
-pub use configuration::{
-    CONFIG_STORE, Configuration, ConfigurationWarning, ESX_CONF, SCHEMA_STORE,
-};
+pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
 pub(crate) use files::fingerprint;
@@ -43,6 +43,8 @@ pub(crate) use harm::note as note_harm;
 pub use host::HostEdit;
 pub use identity::Identity;
 pub use network::Network;
+pub use oddity::{ConfigurationWarning, Oddity};
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};
 pub use surroundings::secret_types;
+pub use warning::EditWarning;

@@ -8,8 +8,8 @@ use super::request::{Devices, OwnerEdit};
 use super::selector::{SelectError, Selector, select};
 use super::surroundings::Surroundings;
 use super::{
-    CONFIG_STORE, Configuration, ESX_CONF, EditError, Edited, SCHEMA_STORE, SettingChange,
-    TextChange, Unmatched,
+    CONFIG_STORE, Configuration, ESX_CONF, EditError, EditWarning, Edited, SCHEMA_STORE,
+    SettingChange, TextChange, Unmatched,
 };
 use crate::bank::Release;
 use crate::ownership::{
@@ -256,15 +256,10 @@ impl OwnerEdit {
         if self.owner != Owner::Passthru || !has_both {
             return Vec::new();
         }
-        let alone = if release.is_some() { "" } else { " alone" };
-        let (read, unread, words) = if configuration.reads_store(release) {
-            let words = ("esx.conf", format!("the ConfigStore{alone}"));
-            (Source::ConfigStore, Source::EsxConf, words)
-        } else {
-            let words = ("the ConfigStore", "esx.conf".to_owned());
-            (Source::EsxConf, Source::ConfigStore, words)
+        let (read, unread) = match configuration.reads_store(release) {
+            true => (Source::ConfigStore, Source::EsxConf),
+            false => (Source::EsxConf, Source::ConfigStore),
         };
-        let host = release.map_or("a host that".to_owned(), |release| format!("{release}"));
         let may_add = matches!(self.devices, Devices::NamedOrNew(_));
         let mut added = BTreeSet::new();
         for device in chosen.iter().filter(|device| device.source == unread) {
@@ -284,10 +279,12 @@ impl OwnerEdit {
                 Some(address) => {
                     added.insert(address);
                 }
-                None => edited.warnings.push(format!(
-                    "{}: only {} names {}; {host} reads {} and does not see this change",
-                    configuration.file, words.0, device.key, words.1
-                )),
+                None => edited.warnings.push(EditWarning::NotRead {
+                    file: configuration.file.clone(),
+                    device: device.key.clone(),
+                    read,
+                    release: release.cloned(),
+                }),
             }
         }
         added.into_iter().collect()

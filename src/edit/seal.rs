@@ -8,7 +8,10 @@
 use super::configuration::inside;
 use super::host;
 use super::identity::{self, MOVED, NAME_KEY, SYSTEM_UUID, texts_at};
-use super::{CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, Edited, FileEdit, StoreEdit};
+use super::{
+    CONFIG_STORE, ConfEdit, Configuration, Edit, EditError, EditWarning, Edited, FileEdit,
+    StoreEdit,
+};
 use crate::bank::Release;
 use crate::ownership::{EsxConf, OwnershipError, Row, ValueColumn, without_value_at};
 use crate::state::{MemberKind, State};
@@ -171,10 +174,7 @@ impl SealOperation {
             SealOperation::SystemUuid => {
                 let edits = unset(conf, |key| key == SYSTEM_UUID)?;
                 if !edits.is_empty() {
-                    edited.warnings.push(
-                        "virtual machines with passed-through devices hold the UUID of their host: assign their devices again"
-                            .to_owned(),
-                    );
+                    edited.warnings.push(EditWarning::AssignAgain);
                 }
                 edits
             }
@@ -192,7 +192,7 @@ impl SealOperation {
                 edits
             }
             SealOperation::FollowHardwareMac if has_store => {
-                edited.warnings.push(cannot(self));
+                edited.warnings.push(EditWarning::NotSealed(self));
                 Vec::new()
             }
             SealOperation::FollowHardwareMac => vec![Edit::Conf(ConfEdit::Set {
@@ -210,7 +210,7 @@ impl SealOperation {
             })?,
             SealOperation::HostName => host_name(state, configuration)?,
             SealOperation::Vcenter if has_store => {
-                edited.warnings.push(cannot(self));
+                edited.warnings.push(EditWarning::NotSealed(self));
                 Vec::new()
             }
             SealOperation::Vcenter => remove(state, |path| path.ends_with("/vpxa.cfg"))?,
@@ -229,16 +229,8 @@ impl SealOperation {
 pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
     let rows = rows(configuration, "software_adapter");
     let iscsi: BTreeSet<String> = rows.flat_map(|row| texts_at(row, &["iqn"])).collect();
-    for name in iscsi {
-        edited.warnings.push(format!(
-            "the iSCSI name {name} stays: two hosts with one name damage the data on a shared target; give each clone its own name"
-        ));
-    }
-}
-
-fn cannot(operation: SealOperation) -> String {
-    let about = operation.about();
-    format!("{}: {}", about.name, about.config_store)
+    let warnings = iscsi.into_iter().map(EditWarning::SharedIscsiName);
+    edited.warnings.extend(warnings);
 }
 
 /// Most keys, and most rows, an operation takes out: a host has at most some hundred VMkernel

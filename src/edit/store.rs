@@ -3,7 +3,10 @@
 use super::configuration::inside;
 use super::request::StoreEdit;
 use super::surroundings::Surroundings;
-use super::{CONFIG_STORE, ChangeSource, Configuration, Context, EditError, Edited, SettingChange};
+use super::{
+    CONFIG_STORE, ChangeSource, Configuration, Context, EditError, EditWarning, Edited,
+    SettingChange,
+};
 use super::{SCHEMA_STORE, Unmatched};
 use crate::ownership::{Cell, ConfigStore, Row, RowKey, SchemaStore, StoreChange, ValueColumn};
 use crate::secrets::Guarded;
@@ -151,10 +154,7 @@ fn set(
             .check(row, column, &value)
             .map_err(inside(SCHEMA_STORE))?,
         None => {
-            let warning = format!(
-                "the state holds no {SCHEMA_STORE}, so the value of {} was not checked against the host's schema",
-                row.key
-            );
+            let warning = EditWarning::Unchecked(row.key.clone());
             if !edited.warnings.contains(&warning) {
                 edited.warnings.push(warning);
             }

@@ -88,20 +88,17 @@ impl Machine {
 
     /// Its PCI functions, in order of the addresses.
     pub fn functions(&self) -> &[PciFunction] {
-        let all = self.part(&self.functions, Host::pci_functions);
-        all
+        self.part(&self.functions, Host::pci_functions).as_slice()
     }
 
     /// The PCI functions that keyboards hang on, each once. One at a PS/2 port hangs on none.
     pub fn keyboards(&self) -> &[PciAddress] {
-        let all = self.part(&self.keyboards, Host::keyboards);
-        all
+        self.part(&self.keyboards, Host::keyboards).as_slice()
     }
 
     /// Its network adapters.
     pub fn nics(&self) -> &[Nic] {
-        let all = self.part(&self.nics, Host::nics);
-        all
+        self.part(&self.nics, Host::nics).as_slice()
     }
 
     /// Names of PCI vendors and devices, from the list the system has, or the few that are built in.

@@ -17,7 +17,7 @@ pub use bus_address::{Alias, BusAddress};
 pub(crate) use bus_address::{aliases_by_address, tie_aliases};
 pub(crate) use config_store::sidecars;
 pub use config_store::{
-    Cell, ConfigStore, Row, RowKey, SchemaStore, SecretTypes, StoreChange, ValueColumn,
+    Cell, ConfigStore, Row, RowKey, RowNote, SchemaStore, SecretTypes, StoreChange, ValueColumn,
 };
 pub use error::OwnershipError;
 pub use esx_conf::{Entry, EsxConf, Note, NoteKind};

@@ -4,7 +4,10 @@ use super::envelope::{Envelope, Header, Plaintext};
 use super::key::Key;
 use super::key_store::EncryptionInfo;
 use super::packed::Packed;
-use super::{KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError};
+use super::{
+    KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError,
+    StateWarning,
+};
 use std::sync::Arc;
 
 /// How the inner archive lies in the outer one.
@@ -80,7 +83,7 @@ pub(super) fn open_inner(
     outer: &Packed,
     limits: &Limits,
     keys: &KeyCache,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StateWarning>,
 ) -> Result<Inner, StateError> {
     let at = || outer.at.clone();
     match (outer.content(LOCAL)?, outer.content(LOCAL_ENCRYPTED)?) {
@@ -145,14 +148,15 @@ pub(super) fn open_encrypted(
 
 fn find_key_store<'a>(
     outer: &'a Packed,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StateWarning>,
 ) -> Result<(&'static str, &'a [u8]), StateError> {
     let mut found = None;
     for name in KEY_STORES {
         match (outer.content(name)?, found) {
             (Some(store), None) => found = Some((name, store)),
             (Some(_), Some((used, _))) => {
-                warnings.push(format!("{}: holds {name} beside {used}", outer.at));
+                let at = outer.at.clone();
+                warnings.push(StateWarning::SecondKeyStore { at, name, used });
             }
             (None, _) => {}
         }

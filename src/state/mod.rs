@@ -25,6 +25,7 @@ mod pieces;
 mod recovery_key;
 mod rescue;
 mod saved;
+mod warning;
 
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use budget::Budget;
@@ -37,6 +38,7 @@ pub use pieces::Pieces;
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use rescue::{Condition, ReadState, Rescued};
 pub use saved::{Saved, SavedAs};
+pub use warning::StateWarning;
 
 use bytes::Bytes;
 use envelope::Envelope;
@@ -119,7 +121,7 @@ pub struct State {
     inner: Inner,
     /// The key store of an encrypted archive that is a file of its own.
     beside: Option<Vec<u8>>,
-    warnings: Vec<String>,
+    warnings: Vec<StateWarning>,
 }
 
 impl State {
@@ -331,7 +333,7 @@ impl State {
     }
 
     /// What is odd but does no harm, with the layer it was met in.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<StateWarning> {
         let outer = self.outer.iter().flat_map(Packed::warnings);
         let inner = self.packed().ok().into_iter().flat_map(Packed::warnings);
         outer
@@ -397,7 +399,7 @@ fn layers(
     packed: Packed,
     limits: &Limits,
     keys: &KeyCache,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StateWarning>,
 ) -> Result<(Option<Packed>, Inner), StateError> {
     let is = |name: &str| file_name.eq_ignore_ascii_case(name);
     let carrier = match () {

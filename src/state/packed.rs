@@ -3,7 +3,7 @@
 use super::archive::{Archive, ArchiveError};
 use super::budget::Held;
 use super::gzip::{self, Effort, GzipError};
-use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError};
+use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError, StateWarning};
 use std::sync::Arc;
 
 /// A compressed archive, opened.
@@ -95,9 +95,12 @@ impl Packed {
         }
     }
 
-    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+    pub(super) fn warnings(&self) -> impl Iterator<Item = StateWarning> {
         let warnings = self.archive.warnings().iter();
-        warnings.map(|warning| format!("{}: {warning}", self.at))
+        warnings.map(|warning| StateWarning::Archive {
+            at: self.at.clone(),
+            source: warning.clone(),
+        })
     }
 }
 

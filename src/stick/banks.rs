@@ -3,9 +3,7 @@
 
 use super::stages::{Differences, Files, Stages, change_of, read_files};
 use super::work::Task;
-use super::{
-    BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick, Warning,
-};
+use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick};
 use crate::bank::{BootCfg, BootCfgEdit, KERNELOPT};
 use crate::bytes::hex;
 use crate::commit::{Overlay, WriteSet};
@@ -310,11 +308,11 @@ impl<'m> Stick<'m, '_> {
             changes,
             ..Edited::default()
         };
-        self.note_harm_of_copy(&after, to, &mut edited);
+        let unknown = self.note_harm_of_copy(&after, to, &mut edited);
         let banks = vec![bank_plan(to, boots_next, edited.changes)];
         Ok(Plan {
             harm_at_boot: self.harm_at_boot(&set, &banks, &outlook),
-            warnings: edited.warnings.into_iter().map(Warning::from).collect(),
+            warnings: unknown.into_iter().collect(),
             ..Plan::new(set, banks, outlook)
         })
     }

@@ -3,7 +3,7 @@
 //! Only what is there is looked at. What it does, whether it is signed, and what the machine's own boot entries say
 //! is not known here. Where each fact is from is told in `docs/loader.md`.
 
-use super::{Stick, Warning};
+use super::{Stick, Warning, WarningCause};
 use crate::error::ErrorKind;
 use crate::fat::{Entry, FatError, Volume};
 use crate::medium::ReadAt;
@@ -87,17 +87,11 @@ impl Firmware {
 
     /// That it finds nothing, where that is certain.
     pub fn warning(&self) -> Option<Warning> {
-        if !self.finds_nothing() {
-            return None;
-        }
-        let on = self.uefi.partition();
-        let on = on.map_or(String::new(), |number| format!(" (partition {number})"));
-        let message = format!(
-            "no firmware finds ESXi's loader on this medium: {}{on}, and the first sector has no code for a BIOS. \
-             An earlier copy of the medium may have what is missing",
-            self.uefi
-        );
-        Some(message.into())
+        let warning = || {
+            let uefi = self.uefi.clone();
+            WarningCause::NoStart { uefi }.into()
+        };
+        self.finds_nothing().then(warning)
     }
 }
 

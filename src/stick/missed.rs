@@ -125,13 +125,6 @@ impl Stick<'_, '_> {
     }
 }
 
-/// What is to be said of a volume that lacks VMware's mark.
-pub(super) fn without_mark(partition: u32) -> String {
-    format!(
-        "partition {partition} has a boot.cfg but lacks VMware's mark, so ESXi's loader does not see it as a bank; it is left alone"
-    )
-}
-
 /// Why there may be no bank: what was met instead.
 pub(super) fn absence_in_words(table: &PartitionTable, marked: &[u32], unmarked: &[u32]) -> String {
     let candidates: Vec<u32> = table

@@ -52,17 +52,17 @@ pub use undo::{
     ABOUT_BANK, ABOUT_HOST, ABOUT_SYSTEM_UUID, BankPart, OtherMedium, PutBack, UndoPlan, plan_undo,
     standing,
 };
-pub use warning::Warning;
+pub use warning::{Warning, WarningCause};
 pub use work::BankFile;
 pub(crate) use work::settings_that_differ;
 
-use crate::bank::{BootCfgProblem, ChoiceWarning};
+use crate::bank::ChoiceWarning;
 use crate::commit::Planner;
 use crate::edit::{Configuration, EditError};
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::{Lba, ReadAt};
-use crate::partition::{Partition, PartitionFault, PartitionTable, TableChoice, TableWarning};
+use crate::partition::{Partition, PartitionTable, TableChoice};
 use crate::state::{KeyCache, Limits, State};
 use opened::OpenedStates;
 use std::fmt;
@@ -217,73 +217,9 @@ impl<'m, 'k> Stick<'m, 'k> {
         }
     }
 
-    /// What is odd about the table and the banks; what is missing, [`Stick::damage`] tells.
-    pub fn warnings(&self) -> Vec<Warning> {
-        let cut = self.table.cut(self.medium.size());
-        // [`Stick::damage`] names every partition that is missing.
-        let is_told = |warning: &&TableWarning| {
-            let past_end = matches!(
-                warning,
-                TableWarning::Partition {
-                    fault: PartitionFault::PastEnd { .. },
-                    ..
-                }
-            );
-            cut.is_some() && past_end
-        };
-        let table = self.table.warnings.iter().filter(|it| !is_told(it));
-        let source = other_source(self.table.source).map(str::to_owned);
-        let table = source.into_iter().chain(table.map(ToString::to_string));
-        let overlap = self.table.backup_overlap.iter().map(ToString::to_string);
-        let table = table.chain(overlap);
-        let choice = self.choice_warnings.iter().map(ToString::to_string);
-        let problems = self.slots.iter().flat_map(|slot| {
-            let bank = slot.bank.as_ref().ok();
-            let problems = bank.into_iter().flat_map(|bank| &bank.boot_cfg().problems);
-            // Those that decide the choice are told as part of it.
-            let others = problems.filter(|problem| {
-                !matches!(
-                    problem,
-                    BootCfgProblem::Rejected { .. } | BootCfgProblem::Fatal { .. }
-                )
-            });
-            others.map(|problem| format!("bank {}: boot.cfg {problem}", slot.partition))
-        });
-        let damaged = self.slots.iter().filter_map(|slot| {
-            let error = slot.bank.as_ref().err()?;
-            if self.table.fault_of(slot.partition).is_some() {
-                return None;
-            }
-            Some(format!("a bank cannot be opened: {error}"))
-        });
-        let all = table.chain(choice).chain(problems).chain(damaged);
-        let all = all.map(Warning::from).chain(self.passed_over());
-        all.chain(self.without_start()).collect()
-    }
-
     /// Whether a partition holds a volume with VMware's mark that is no bank.
     pub fn is_marked(&self, partition: u32) -> bool {
         self.marked.contains(&partition)
-    }
-
-    /// Volumes that look like banks and that no plan touches.
-    pub fn left_alone(&self) -> Vec<Warning> {
-        let without_mark = self.unmarked.iter();
-        let without_mark = without_mark.map(|number| missed::without_mark(*number).into());
-        let other_types = self.other_types.iter().map(|found| Warning {
-            message: format!("{found}, so it is left alone"),
-            cure: OtherType::cure(&[*found]),
-        });
-        without_mark.chain(other_types).collect()
-    }
-
-    /// Those, and the banks that the loader misses: nothing of them is changed either.
-    pub(crate) fn passed_over(&self) -> Vec<Warning> {
-        let missed = self.missed_banks().into_iter().map(|it| {
-            let message = format!("partition {}: {}; it is left alone", it.partition, it.why);
-            Warning::from(message)
-        });
-        self.left_alone().into_iter().chain(missed).collect()
     }
 
     /// The banks a choice means, in the order they are to be changed: the one that boots next
@@ -401,19 +337,6 @@ impl<'m, 'k> Stick<'m, 'k> {
             format!("partition {}: {}", slot.partition, why.unwrap_or_default())
         });
         reasons.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// What is to be said of a table that the loader does not use.
-fn other_source(source: TableChoice) -> Option<&'static str> {
-    match source {
-        TableChoice::Loader => None,
-        TableChoice::Gpt => Some(
-            "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so",
-        ),
-        TableChoice::Backup => Some(
-            "this is read by the backup GPT because it was asked for; ESXi's loader never uses it",
-        ),
     }
 }
 

@@ -6,9 +6,7 @@
 //! to do.
 
 use super::work::{BankFile, FileWork, Task, file_changes, pack};
-use super::{
-    BankChoice, BankPlan, Cause, Error, FilePlan, Outlook, Plan, Request, Slot, Stick, Warning,
-};
+use super::{BankChoice, BankPlan, Cause, Error, FilePlan, Outlook, Plan, Request, Slot, Stick};
 use crate::bank::{BOOT_CFG, STATE_FILES};
 use crate::commit::{Overlay, Planner, WriteSet};
 use crate::edit::{Edit, Harm};
@@ -90,11 +88,10 @@ impl Stick<'_, '_> {
         let (set, banks) = self.lay_out(&mut work, request)?;
         let mut said = BTreeSet::new();
         let files = work.iter().flat_map(|(_, files)| files);
-        let of_files = files.flat_map(FileWork::warnings).cloned();
-        let of_edits = passed_over.into_iter().chain(of_files);
-        let warnings = self.passed_over().into_iter();
-        let warnings = warnings.chain(of_edits.map(Warning::from));
-        let warnings = warnings.filter(|warning| said.insert(warning.clone()));
+        let warnings = self.passed_over().into_iter().chain(passed_over);
+        let warnings = warnings.chain(files.flat_map(FileWork::warnings));
+        // Both banks mostly have the same to say.
+        let warnings = warnings.filter(|warning| said.insert(warning.to_string()));
         let warnings = warnings.collect();
         drop(work);
         let outlook = if set.is_empty() {

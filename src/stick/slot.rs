@@ -1,6 +1,6 @@
 //! A bank in its place on the medium, and the state files in it.
 
-use super::{Cause, Error, Settings};
+use super::{Cause, Error, Settings, Warning, WarningCause};
 use crate::bank::{Bank, BankVerdict, Release, STATE_FILES, WhyNot};
 use crate::fat::Entry;
 use crate::state::holds_configuration;
@@ -79,24 +79,25 @@ impl<'m> Slot<'m> {
         states.find(|file| file.name.eq_ignore_ascii_case(name))
     }
 
-    /// What the host loads besides the state `name`, or instead of it, in words.
-    pub(super) fn loads_otherwise(&self, name: &str) -> Vec<String> {
-        let number = self.partition;
+    /// What the host loads besides the state `name`, or instead of it.
+    pub(super) fn loads_otherwise(&self, name: &str) -> Vec<Warning> {
+        let (partition, file) = (self.partition, || name.to_owned());
         let is_listed = |bank: &Bank<'_>| bank.boot_cfg().lists_module(name);
         if !self.bank.as_ref().is_ok_and(is_listed) {
-            return vec![format!(
-                "partition {number}: modules= in boot.cfg does not list {name}, so the host does not load it"
-            )];
+            let cause = WarningCause::NotListed {
+                partition,
+                file: file(),
+            };
+            return vec![cause.into()];
         }
         let others = self.states.iter().filter(|file| file.listed);
         let others = others.filter(|file| !file.name.eq_ignore_ascii_case(name));
-        let text = |file: &StateFile| {
-            let other = &file.name;
-            format!(
-                "partition {number}: modules= in boot.cfg lists {other} as well, which stays as it is: the host takes from it what {name} does not hold"
-            )
+        let listed_too = |other: &StateFile| WarningCause::ListedToo {
+            partition,
+            file: file(),
+            other: other.name.clone(),
         };
-        others.map(text).collect()
+        others.map(|other| listed_too(other).into()).collect()
     }
 
     /// The name of the file that a state has to be in for the host to start with it: that of the one

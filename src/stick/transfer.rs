@@ -5,7 +5,7 @@
 
 use super::settings_state::is_empty_state;
 use super::work::{BankFile, Task};
-use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick, Warning};
+use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick, Warning, WarningCause};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
 use crate::edit::{CONFIG_STORE, ESX_CONF};
@@ -118,7 +118,7 @@ impl Stick<'_, '_> {
         &self,
         slot: &Slot<'_>,
         content: &[u8],
-    ) -> Result<(Arc<State>, Bytes, Vec<String>), Error> {
+    ) -> Result<(Arc<State>, Bytes, Vec<Warning>), Error> {
         let settings = self.settings();
         let new = Saved::open(content, None, &settings.limits, settings.keys)
             .map_err(|error| Error::from(error).in_file("the state to import"))?;
@@ -131,8 +131,9 @@ impl Stick<'_, '_> {
         let old = own.and_then(|file| self.open_state(slot, file).ok());
         let build = slot.build()?;
         let odd = check_replaces(old.as_deref(), &new, &build).map_err(on)?;
-        let odd = odd.map(|text| format!("partition {}: {text}", slot.partition));
-        let warnings = new.warnings().into_iter().chain(odd).collect();
+        let odd = odd.map(|earlier| earlier.warning(Some(slot.partition)));
+        let warnings = new.warnings().into_iter().map(Warning::from);
+        let warnings = warnings.chain(odd).collect();
         let content = self.as_loaded(slot, &new)?;
         Ok((new, content, warnings))
     }
@@ -188,10 +189,9 @@ impl Stick<'_, '_> {
             .iter()
             .filter(|file| file.listed && file.name != copied.name);
         plan.warnings.extend(others.map(|other| {
-            let name = &other.name;
-            Warning::from(format!(
-                "partition {from}: modules= in boot.cfg lists {name} as well, which is not copied"
-            ))
+            let file = other.name.clone();
+            let partition = from;
+            Warning::from(WarningCause::NotCopied { partition, file })
         }));
         Ok(plan)
     }
@@ -227,8 +227,7 @@ impl Stick<'_, '_> {
         };
         let banks = BankChoice::Partition(slot.partition);
         let mut plan = self.plan_task(Task::Files(&[file]), Request { banks, ..request })?;
-        let otherwise = slot.loads_otherwise(name).into_iter();
-        plan.warnings.extend(otherwise.map(Warning::from));
+        plan.warnings.extend(slot.loads_otherwise(name));
         Ok(plan)
     }
 }
@@ -242,7 +241,7 @@ pub(crate) fn check_replaces(
     old: Option<&State>,
     new: &State,
     build: &str,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<EarlierRelease>, Error> {
     let own = Release::parse(build);
     if is_empty_state(new) {
         return check_takes_empty(build).map(|()| None);
@@ -262,7 +261,7 @@ pub(crate) fn check_replaces(
             check_fits_build(new, build)?;
             let writer = Release::parse(&written_by(new)?.unwrap_or_default());
             check_not_later(writer.as_ref(), own.as_ref())?;
-            Ok(warning_of_earlier(writer.as_ref(), own.as_ref()))
+            Ok(EarlierRelease::of(writer, own))
         }
     }
 }
@@ -335,17 +334,29 @@ fn check_same_version(old: &State, new: &State, own: Option<&Release>) -> Result
     }
 }
 
-/// What is to be said where the host that wrote a state is of an earlier release than the bank, as it is
-/// before an upgraded host has saved its settings for the first time.
-fn warning_of_earlier(writer: Option<&Release>, own: Option<&Release>) -> Option<String> {
-    let (writer, own) = writer.zip(own)?;
-    own.is_later_than(writer).then(|| {
-        format!(
-            "ESXi {} wrote the state to put in, and a host of ESXi {} is to read it: it starts with defaults for what it does not read of it",
-            writer.version(),
-            own.version()
-        )
-    })
+/// That the host which wrote a state is of an earlier release than the one that is to read it.
+pub(crate) struct EarlierRelease {
+    writer: Release,
+    reader: Release,
+}
+
+impl EarlierRelease {
+    fn of(writer: Option<Release>, reader: Option<Release>) -> Option<Self> {
+        let (writer, reader) = writer.zip(reader)?;
+        let is_earlier = reader.is_later_than(&writer);
+        is_earlier.then_some(EarlierRelease { writer, reader })
+    }
+
+    /// What a person should know of it; the host is that of the bank on `partition`, or a state file's.
+    pub(crate) fn warning(self, partition: Option<u32>) -> Warning {
+        let EarlierRelease { writer, reader } = self;
+        let cause = WarningCause::EarlierRelease {
+            partition,
+            writer,
+            reader,
+        };
+        cause.into()
+    }
 }
 
 /// Whether a state of the release `new` is not of a later one than the bank, as far as both are known.

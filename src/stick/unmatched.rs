@@ -1,7 +1,7 @@
 //! What edits name and banks do not hold: an error where it is to be set.
 
 use super::work::FileWork;
-use super::{Error, Slot, Stick};
+use super::{Error, Slot, Stick, Warning, WarningCause};
 use crate::bank::BOOT_CFG;
 use crate::edit::{self, EditError, Unmatched};
 
@@ -16,14 +16,15 @@ impl Stick<'_, '_> {
     pub(super) fn check_unmatched(
         &self,
         work: &[(&Slot<'_>, Vec<FileWork>)],
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<Warning>, Error> {
         let files = work.iter().flat_map(|(_, files)| files);
         let (boot_cfgs, states): (Vec<&FileWork>, Vec<&FileWork>) =
             files.partition(|file| file.name == BOOT_CFG);
         let mut warnings = Vec::new();
         for files in [boot_cfgs, states] {
             let unmatched: Vec<_> = files.iter().map(|file| file.unmatched()).collect();
-            warnings.extend(edit::check_unmatched(&unmatched)?);
+            let gone = edit::check_unmatched(&unmatched)?;
+            warnings.extend(gone.into_iter().map(Warning::from));
         }
         for (slot, files) in work {
             for file in files {
@@ -43,7 +44,7 @@ impl Stick<'_, '_> {
         slot: &Slot<'_>,
         file: &FileWork,
         missing: &Unmatched,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Warning>, Error> {
         let fails = |error: EditError| {
             let error = Error::from(error).on(slot.partition);
             Err(error.in_file(file.name.as_str()))
@@ -55,10 +56,10 @@ impl Stick<'_, '_> {
             Some(filled) if filled.name == file.name => fails(missing.clone().into()),
             Some(_) => Ok(None),
             None if self.choice().bank() == Some(slot.partition) => fails(EditError::Empty),
-            None => Ok(Some(format!(
-                "partition {}: the state is empty, so this bank stays with default settings: {missing}",
-                slot.partition
-            ))),
+            None => Ok(Some(Warning::from(WarningCause::StaysDefault {
+                partition: slot.partition,
+                missing: missing.clone(),
+            }))),
         }
     }
 }

@@ -1,29 +1,296 @@
 //! What a person should know of a medium, or of a change to it.
 
-use super::Cure;
+use super::firmware::Uefi;
+use super::missed::{MissedBank, OtherType};
+use super::{Cure, Stick};
+use crate::bank::{BootCfgProblem, ChoiceWarning, Release};
+use crate::edit::{ConfigurationWarning, EditWarning, Unmatched};
+use crate::partition::{BackupOverlap, PartitionFault, TableChoice, TableWarning};
+use crate::state::{StateError, StateWarning};
 use std::fmt;
 
 /// Something a person should know, and what puts it right. Shown, it is the message alone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
     /// What.
-    pub message: String,
+    pub cause: WarningCause,
     /// What puts it right, where that is known.
     pub cure: Option<Cure>,
 }
 
-impl From<String> for Warning {
-    fn from(message: String) -> Self {
-        Warning {
-            message,
-            cure: None,
-        }
+/// What there is to know, by room, and what only the whole shows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WarningCause {
+    /// The partitions are those of a table that was asked for.
+    #[error("{}", asked_in_words(*.0))]
+    AskedTable(TableChoice),
+    /// The partition table is odd.
+    #[error(transparent)]
+    Table(TableWarning),
+    /// A partition lies on the backup of the table.
+    #[error(transparent)]
+    BackupOverlap(BackupOverlap),
+    /// Which bank boots next.
+    #[error(transparent)]
+    Choice(ChoiceWarning),
+    /// A line of a `boot.cfg`.
+    #[error("bank {partition}: boot.cfg {problem}")]
+    BootCfg {
+        /// Number of the partition.
+        partition: u32,
+        /// What is odd about it.
+        problem: BootCfgProblem,
+    },
+    /// A bank that cannot be opened.
+    #[error("a bank cannot be opened: {why}")]
+    ClosedBank {
+        /// Why, in words.
+        why: String,
+    },
+    /// A volume with a `boot.cfg` that lacks VMware's mark.
+    #[error(
+        "partition {partition} has a boot.cfg but lacks VMware's mark, so ESXi's loader does not see it as a bank; it is left alone"
+    )]
+    WithoutMark {
+        /// Number of the partition.
+        partition: u32,
+    },
+    /// A bank in a partition of another type.
+    #[error("{0}, so it is left alone")]
+    OtherType(OtherType),
+    /// A bank that the loader passes over.
+    #[error("partition {}: {}; it is left alone", .0.partition, .0.why)]
+    Missed(MissedBank),
+    /// Neither UEFI firmware nor a BIOS finds anything to start from.
+    #[error(
+        "no firmware finds ESXi's loader on this medium: {uefi}{}, and the first sector has no code for a BIOS. \
+         An earlier copy of the medium may have what is missing",
+        uefi.partition().map_or(String::new(), |number| format!(" (partition {number})"))
+    )]
+    NoStart {
+        /// What UEFI firmware finds.
+        uefi: Uefi,
+    },
+    /// A state is odd.
+    #[error("{}{warning}", on(*.partition))]
+    State {
+        /// Number of the partition, of a state in a bank that is looked at.
+        partition: Option<u32>,
+        /// How.
+        warning: StateWarning,
+    },
+    /// What a state holds is odd.
+    #[error("{}{warning}", on(*.partition))]
+    Configuration {
+        /// Number of the partition, of a state in a bank.
+        partition: Option<u32>,
+        /// How.
+        warning: ConfigurationWarning,
+    },
+    /// The manifest of a bundle cannot be kept true, so that the bundle cannot be changed.
+    #[error(transparent)]
+    Manifest(StateError),
+    /// What edits come to is odd.
+    #[error(transparent)]
+    Edit(EditWarning),
+    /// A bank whose states are empty does not get what is to be set.
+    #[error(
+        "partition {partition}: the state is empty, so this bank stays with default settings: {missing}"
+    )]
+    StaysDefault {
+        /// Number of the partition.
+        partition: u32,
+        /// What was to be set.
+        missing: Unmatched,
+    },
+    /// A state that cannot be changed and that the host does not load.
+    #[error(
+        "{why}; modules= does not list the file, so the host does not load it: it is left alone"
+    )]
+    NotLoaded {
+        /// Why it cannot be changed, and where it lies, in words.
+        why: String,
+    },
+    /// An empty state beside the one that the host has its settings from.
+    #[error(
+        "partition {partition}: {file}: the state is empty, so the host takes its settings from {filled}: the empty one is left alone"
+    )]
+    EmptyBeside {
+        /// Number of the partition.
+        partition: u32,
+        /// The empty one.
+        file: String,
+        /// The other.
+        filled: String,
+    },
+    /// A state is put where the host does not load it from.
+    #[error(
+        "partition {partition}: modules= in boot.cfg does not list {file}, so the host does not load it"
+    )]
+    NotListed {
+        /// Number of the partition.
+        partition: u32,
+        /// The file.
+        file: String,
+    },
+    /// The host loads another state as well.
+    #[error(
+        "partition {partition}: modules= in boot.cfg lists {other} as well, which stays as it is: the host takes from it what {file} does not hold"
+    )]
+    ListedToo {
+        /// Number of the partition.
+        partition: u32,
+        /// The state that is put there.
+        file: String,
+        /// The other.
+        other: String,
+    },
+    /// A host loads a second state, which is not copied with the first.
+    #[error(
+        "partition {partition}: modules= in boot.cfg lists {file} as well, which is not copied"
+    )]
+    NotCopied {
+        /// Number of the partition.
+        partition: u32,
+        /// The second.
+        file: String,
+    },
+    /// The host that wrote a state is of an earlier release than the one that is to read it, as it is before an
+    /// upgraded host has saved its settings for the first time.
+    #[error(
+        "{}ESXi {} wrote the state to put in, and a host of ESXi {} is to read it: it starts with defaults for what it does not read of it",
+        on(*.partition),
+        writer.version(),
+        reader.version()
+    )]
+    EarlierRelease {
+        /// Number of the partition, of a bank.
+        partition: Option<u32>,
+        /// The release that wrote it.
+        writer: Release,
+        /// The one that is to read it.
+        reader: Release,
+    },
+    /// What a change costs the host cannot be told.
+    #[error("{why}; so it is not known whether devices are passed through that were not before")]
+    HarmUnknown {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+impl Stick<'_, '_> {
+    /// What is odd about the table and the banks; what is missing, [`Stick::damage`] tells.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let cut = self.table.cut(self.medium.size());
+        // [`Stick::damage`] names every partition that is missing.
+        let is_told = |warning: &&TableWarning| {
+            let past_end = matches!(
+                warning,
+                TableWarning::Partition {
+                    fault: PartitionFault::PastEnd { .. },
+                    ..
+                }
+            );
+            cut.is_some() && past_end
+        };
+        let table = self.table.warnings.iter().filter(|it| !is_told(it));
+        let asked = self.table.source;
+        let asked = (asked != TableChoice::Loader).then_some(WarningCause::AskedTable(asked));
+        let table = table.cloned().map(WarningCause::Table);
+        let overlap = self.table.backup_overlap.clone();
+        let overlap = overlap.map(WarningCause::BackupOverlap);
+        let choice = self.choice_warnings.iter().cloned();
+        let choice = choice.map(WarningCause::Choice);
+        let problems = self.slots.iter().flat_map(|slot| {
+            let bank = slot.bank.as_ref().ok();
+            let problems = bank.into_iter().flat_map(|bank| &bank.boot_cfg().problems);
+            // Those that decide the choice are told as part of it.
+            let others = problems.filter(|problem| {
+                !matches!(
+                    problem,
+                    BootCfgProblem::Rejected { .. } | BootCfgProblem::Fatal { .. }
+                )
+            });
+            others.map(|problem| WarningCause::BootCfg {
+                partition: slot.partition,
+                problem: problem.clone(),
+            })
+        });
+        let damaged = self.slots.iter().filter_map(|slot| {
+            let error = slot.bank.as_ref().err()?;
+            if self.table.fault_of(slot.partition).is_some() {
+                return None;
+            }
+            let why = error.to_string();
+            Some(WarningCause::ClosedBank { why })
+        });
+        let table = asked.into_iter().chain(table).chain(overlap);
+        let all = table.chain(choice).chain(problems).chain(damaged);
+        let all = all.map(Warning::from).chain(self.passed_over());
+        all.chain(self.without_start()).collect()
+    }
+
+    /// Volumes that look like banks and that no plan touches.
+    pub fn left_alone(&self) -> Vec<Warning> {
+        let without_mark = self.unmarked.iter().map(|&partition| {
+            let cause = WarningCause::WithoutMark { partition };
+            Warning::from(cause)
+        });
+        let other_types = self.other_types.iter().map(|found| Warning {
+            cause: WarningCause::OtherType(*found),
+            cure: OtherType::cure(&[*found]),
+        });
+        without_mark.chain(other_types).collect()
+    }
+
+    /// Those, and the banks that the loader misses: nothing of them is changed either.
+    pub(crate) fn passed_over(&self) -> Vec<Warning> {
+        let missed = self.missed_banks().into_iter();
+        let missed = missed.map(|it| Warning::from(WarningCause::Missed(it)));
+        self.left_alone().into_iter().chain(missed).collect()
+    }
+}
+
+impl From<WarningCause> for Warning {
+    fn from(cause: WarningCause) -> Self {
+        Warning { cause, cure: None }
+    }
+}
+
+impl From<StateWarning> for Warning {
+    fn from(warning: StateWarning) -> Self {
+        let partition = None;
+        WarningCause::State { partition, warning }.into()
+    }
+}
+
+impl From<EditWarning> for Warning {
+    fn from(warning: EditWarning) -> Self {
+        WarningCause::Edit(warning).into()
     }
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        self.cause.fmt(f)
+    }
+}
+
+fn on(partition: Option<u32>) -> String {
+    partition.map_or(String::new(), |number| format!("partition {number}: "))
+}
+
+fn asked_in_words(table: TableChoice) -> &'static str {
+    match table {
+        TableChoice::Loader => "this is read by the table that ESXi's loader uses",
+        TableChoice::Gpt => {
+            "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so"
+        }
+        TableChoice::Backup => {
+            "this is read by the backup GPT because it was asked for; ESXi's loader never uses it"
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a task makes of the files of one bank, before sectors are thought of.
 
-use super::{Cause, Error, FilePlan, Slot, StateFile, Stick};
+use super::{Cause, Error, FilePlan, Slot, StateFile, Stick, Warning, WarningCause};
 use crate::bank::{BOOT_CFG, Bank};
 use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{
@@ -75,6 +75,8 @@ pub(super) struct FileWork {
     /// Its entry; `None` where it is not there yet.
     entry: Option<Entry>,
     edited: Edited,
+    /// What a person should know beside what the edits warn of.
+    warnings: Vec<Warning>,
     /// The form of a state; `None` of any other file.
     form: Option<Form>,
     result: Outcome,
@@ -130,22 +132,27 @@ impl Stick<'_, '_> {
         Ok(files)
     }
 
-    /// Why a state that cannot be changed is in nobody's way, in words: the host does not load it, or has
-    /// its settings from another one.
-    fn why_left_alone(&self, slot: &Slot<'_>, file: &StateFile, error: &Error) -> Option<String> {
+    /// Why a state that cannot be changed is in nobody's way: the host does not load it, or has its
+    /// settings from another one.
+    fn why_left_alone(
+        &self,
+        slot: &Slot<'_>,
+        file: &StateFile,
+        error: &Error,
+    ) -> Option<WarningCause> {
         if is_harmless(slot, file, error) {
-            return Some(format!(
-                "{error}; modules= does not list the file, so the host does not load it: it is left alone"
-            ));
+            let why = error.to_string();
+            return Some(WarningCause::NotLoaded { why });
         }
         if !matches!(error.cause, Cause::Edit(EditError::Empty)) {
             return None;
         }
         let filled = self.filled_state(slot)?;
-        Some(format!(
-            "partition {}: {}: the state is empty, so the host takes its settings from {}: the empty one is left alone",
-            slot.partition, file.name, filled.name
-        ))
+        Some(WarningCause::EmptyBeside {
+            partition: slot.partition,
+            file: file.name.clone(),
+            filled: filled.name.clone(),
+        })
     }
 
     fn boot_cfg_work(&self, slot: &Slot<'_>, edits: &[Edit]) -> Result<Option<FileWork>, Error> {
@@ -162,6 +169,7 @@ impl Stick<'_, '_> {
             listed: false,
             entry: Some(entry),
             edited,
+            warnings: Vec::new(),
             form: None,
             result: Outcome::Whole(content.map(Bytes::from)),
         }))
@@ -179,14 +187,14 @@ impl Stick<'_, '_> {
         let edited = self
             .configuration(slot, &state)
             .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
-        let mut edited =
+        let edited =
             edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
-        edited.warnings.splice(0..0, state.warnings());
         Ok(FileWork {
             name: file.name.clone(),
             listed: file.listed,
             entry: Some(file.entry.clone()),
             edited,
+            warnings: state.warnings().into_iter().map(Warning::from).collect(),
             form: Some(state.form()),
             result: Outcome::State(state),
         })
@@ -208,11 +216,10 @@ impl Stick<'_, '_> {
         let (new, content, warnings) = self.imported(slot, content)?;
         let mut work = self.whole_file(slot, &file(&content)?)?;
         if work.is_changed() {
-            work.edited.warnings = warnings;
-            work.edited
-                .warnings
-                .extend(slot.loads_otherwise(&work.name));
-            self.note_harm(slot, &work.name, &content, &mut work.edited);
+            work.warnings = warnings;
+            work.warnings.extend(slot.loads_otherwise(&work.name));
+            let unknown = self.note_harm(slot, &work.name, &content, &mut work.edited);
+            work.warnings.extend(unknown);
             let own = slot.state_called(&work.name);
             let old = own.and_then(|file| self.open_state(slot, file).ok());
             work.edited
@@ -228,7 +235,8 @@ impl Stick<'_, '_> {
         let work = |file| {
             let mut work = self.whole_file(slot, file)?;
             if let Some(content) = file.content.as_deref().filter(|_| work.is_changed()) {
-                self.note_harm(slot, &work.name, content, &mut work.edited);
+                let unknown = self.note_harm(slot, &work.name, content, &mut work.edited);
+                work.warnings.extend(unknown);
             }
             Ok(work)
         };
@@ -269,6 +277,7 @@ impl Stick<'_, '_> {
             entry,
             name,
             edited,
+            warnings: Vec::new(),
             form: None,
             result,
         })
@@ -285,15 +294,13 @@ fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
 
 impl FileWork {
     /// A state that is not changed, and why.
-    fn left_alone(file: &StateFile, warning: String) -> Self {
+    fn left_alone(file: &StateFile, why: WarningCause) -> Self {
         FileWork {
             name: file.name.clone(),
             listed: false,
             entry: Some(file.entry.clone()),
-            edited: Edited {
-                warnings: vec![warning],
-                ..Edited::default()
-            },
+            edited: Edited::default(),
+            warnings: vec![why.into()],
             form: None,
             result: Outcome::LeftAlone,
         }
@@ -333,8 +340,9 @@ impl FileWork {
     }
 
     /// What a person should know.
-    pub(super) fn warnings(&self) -> &[String] {
-        &self.edited.warnings
+    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let of_edits = self.edited.warnings.iter().cloned().map(Warning::from);
+        self.warnings.iter().cloned().chain(of_edits)
     }
 
     /// The plan for the file, given its new content.

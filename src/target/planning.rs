@@ -33,10 +33,11 @@ impl SavedState<'_> {
             let edited = edit::apply(state, edits, context, release.as_ref());
             edited.map_err(|error| inside(error.into()))
         };
-        let mut edited = apply(state)?;
-        let mut warnings = state.warnings();
-        warnings.append(&mut edited.warnings);
-        warnings.append(&mut check_unmatched(&[edited.unmatched.as_slice()])?);
+        let edited = apply(state)?;
+        let gone = check_unmatched(&[edited.unmatched.as_slice()])?;
+        let of_edits = edited.warnings.into_iter().chain(gone);
+        let warnings = state.warnings().into_iter().map(Warning::from);
+        let warnings = warnings.chain(of_edits.map(Warning::from)).collect();
         let mut plan = FilePlan {
             searched: edited.searched,
             doubtful: edited.doubtful,
@@ -90,13 +91,14 @@ impl SavedState<'_> {
         }
         let build = self.release().map(|release| release.to_string());
         let odd = check_replaces(Some(old), import, &build.unwrap_or_default()).map_err(inside)?;
-        let mut warnings: Vec<String> = import.warnings().into_iter().chain(odd).collect();
+        let mut warnings: Vec<Warning> = import.warnings().into_iter().map(Warning::from).collect();
+        warnings.extend(odd.map(|earlier| earlier.warning(None)));
         let form = import.form().as_str();
         let content = content.ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
         let new = self.opened_again(&content)?;
-        let mut edited = self.replaced(old, &new);
+        let (mut edited, unknown) = self.replaced(old, &new);
         edited.changes.extend(uuid.map(NewUuid::change));
-        warnings.append(&mut edited.warnings);
+        warnings.extend(unknown);
         let plan = FilePlan {
             changes: edited.changes,
             texts: settings_that_differ(Some(old), &new)?.into_iter().collect(),
@@ -109,8 +111,9 @@ impl SavedState<'_> {
         })
     }
 
-    /// That one state takes the place of another, with what that costs the host.
-    fn replaced(&self, old: &State, new: &State) -> Edited {
+    /// That one state takes the place of another, with what that costs the host, or a warning where that
+    /// cannot be told.
+    fn replaced(&self, old: &State, new: &State) -> (Edited, Option<Warning>) {
         let told = |state: &State| Some(Guarded::of(fingerprint(state.as_bytes())));
         let change = SettingChange::new(ChangeSource::File, old.file_name(), told(old), told(new));
         let is_other = old.as_bytes() != new.as_bytes();
@@ -121,8 +124,8 @@ impl SavedState<'_> {
         let release = self.release();
         let inside = |error: EditError| Error::from(error).in_file(old.file_name());
         let open = |state| Configuration::open_for(state, release.as_ref()).map_err(inside);
-        note_harm_between(|| open(old), open(new), inside, &mut edited);
-        edited
+        let unknown = note_harm_between(|| open(old), open(new), inside, &mut edited);
+        (edited, unknown)
     }
 
     fn saved(&self) -> Result<&Saved, Error> {
@@ -149,7 +152,7 @@ impl SavedState<'_> {
         &self,
         mut file: FilePlan,
         new: Option<(Bytes, Arc<State>)>,
-        warnings: Vec<String>,
+        warnings: Vec<Warning>,
     ) -> Plan {
         let release = self.release();
         let after = new.as_ref().map(|(_, state)| state.as_ref());
@@ -165,7 +168,7 @@ impl SavedState<'_> {
         };
         file.content = new.map(|(content, _)| content);
         Plan {
-            warnings: warnings.into_iter().map(Warning::from).collect(),
+            warnings,
             state: Some(file),
             ..Plan::new(WriteSet::default(), Vec::new(), outlook)
         }

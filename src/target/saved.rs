@@ -8,7 +8,8 @@ use crate::edit::{Configuration, Identity};
 use crate::error::ErrorKind;
 use crate::state::{Saved, SavedAs, State};
 use crate::stick::{
-    Cause, Error, FoundFile, Look, Path, Reading, Settings, check_conf, is_of_build,
+    Cause, Error, FoundFile, Look, Path, Reading, Settings, Warning, WarningCause, check_conf,
+    is_of_build,
 };
 use std::sync::Arc;
 
@@ -95,10 +96,10 @@ impl<'k> SavedState<'k> {
         whole.unwrap_or_else(|| self.reading.as_bytes()).len() as u64
     }
 
-    /// Why the file can be read and not changed, in words; `None` where it can be changed.
-    pub fn manifest_warning(&self) -> Option<String> {
+    /// Why the file can be read and not changed; `None` where it can be changed.
+    pub fn manifest_warning(&self) -> Option<Warning> {
         let error = self.saved.as_ref()?.check_manifest().err()?;
-        Some(error.to_string())
+        Some(WarningCause::Manifest(error).into())
     }
 
     /// Whose state it is, where it can be told.

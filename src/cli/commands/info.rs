@@ -324,7 +324,7 @@ fn answer_of_state(
             content: state_object(&survey),
         }),
         write_cache: None,
-        warnings,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
     };
     let in_words = |state| state_file_in_words(&found.target, state);
     let mut text = found.state.as_ref().map(in_words).unwrap_or_default();

@@ -47,7 +47,7 @@ pub fn end_in_words(cure: &Cure, target: &str) -> String {
 /// A warning with what puts it right; `target` is as in [`end_in_words`].
 pub fn warning_in_words(warning: &Warning, target: &str) -> String {
     let end = warning.cure.as_ref().map(|cure| end_in_words(cure, target));
-    format!("{}{}", warning.message, end.unwrap_or_default())
+    format!("{warning}{}", end.unwrap_or_default())
 }
 
 /// The command that gives partitions of `medium` the type of a bank.

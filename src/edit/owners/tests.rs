@@ -1,6 +1,6 @@
 use super::super::fixtures::{state, store};
 use super::super::seal::SealOperation;
-use super::super::{ConfEdit, Context, Edit, FileEdit, Harm, StoreEdit, apply};
+use super::super::{ConfEdit, Context, Edit, FileEdit, Harm, Oddity, StoreEdit, apply};
 use super::*;
 use crate::error::ErrorKind;
 use crate::ownership::fixtures::sqlite3;
@@ -90,15 +90,11 @@ fn a_store_of_another_shape_does_not_hide_esx_conf_from_hosts_that_read_that() {
             let edited = on(&back, build).unwrap();
             assert_eq!(edited.changes.len(), 1, "{build}");
             assert_eq!(edited.members.len(), 1, "the store stays as it is");
-            let warning = edited
-                .warnings
-                .iter()
-                .find(|text| text.contains(CONFIG_STORE));
-            assert!(
-                warning.unwrap().contains("stays as it is"),
-                "{:?}",
-                edited.warnings
-            );
+            let [EditWarning::Configuration(warning)] = edited.warnings.as_slice() else {
+                panic!("{:?}", edited.warnings);
+            };
+            assert!(matches!(warning.oddity, Oddity::ClosedStore(_)));
+            assert!(warning.to_string().contains("stays as it is"), "{warning}");
             let set = Edit::Store(StoreEdit::Delete {
                 key: RowKey::new("esx", "hardware", "pci_devices", "0000:00:1a.0"),
                 absent_ok: false,
@@ -158,7 +154,7 @@ fn a_new_device_and_the_warning_go_by_the_release() {
     let in_conf = Devices::Named(named("00:1f.2"));
     assert!(made(in_conf.clone(), older).unwrap().warnings.is_empty());
     assert_eq!(
-        made(in_conf, newer).unwrap().warnings,
+        texts(&made(in_conf, newer).unwrap().warnings),
         [
             "local.tgz: only esx.conf names /device/0000:00:31.2/owner; \
           7.0.2-0.0.17867351 reads the ConfigStore and does not see this change"
@@ -167,7 +163,7 @@ fn a_new_device_and_the_warning_go_by_the_release() {
     let in_store = Devices::Named(named("01:00.0"));
     assert!(made(in_store.clone(), newer).unwrap().warnings.is_empty());
     assert_eq!(
-        made(in_store, older).unwrap().warnings,
+        texts(&made(in_store, older).unwrap().warnings),
         ["local.tgz: only the ConfigStore names 0000:01:00.0; \
           7.0.1-0.0.16850804 reads esx.conf and does not see this change"]
     );
@@ -426,6 +422,11 @@ fn an_owner_of_no_known_spelling_is_told_and_left_alone() {
     }
 }
 
+/// What is said of each.
+fn texts(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// Which file a warning is about is told by where it was found, and not by its words.
 #[test]
 fn a_warning_knows_its_file() {
@@ -439,7 +440,7 @@ fn a_warning_knows_its_file() {
     ];
     let state = state(&[(ESX_CONF, line.as_bytes()), (CONFIG_STORE, &store(&[row]))]);
     let warnings = Configuration::open(&state).unwrap().warnings().unwrap();
-    let sources: Vec<Source> = warnings.iter().map(|it| it.source).collect();
+    let sources: Vec<Source> = warnings.iter().map(|it| it.source()).collect();
     assert_eq!(
         sources,
         [Source::EsxConf, Source::ConfigStore],

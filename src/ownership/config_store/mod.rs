@@ -15,6 +15,7 @@ mod database;
 mod defaults;
 mod header;
 mod pci_devices;
+mod row_note;
 mod schema;
 mod schema_store;
 
@@ -23,6 +24,7 @@ use std::fmt;
 
 use super::{Alias, Owner, OwnershipError};
 use database::Database;
+pub use row_note::RowNote;
 pub use schema_store::{SchemaStore, SecretTypes};
 
 /// A ConfigStore that passed every check. Edits return a new one and leave this as it is.

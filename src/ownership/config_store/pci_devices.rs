@@ -1,14 +1,13 @@
 //! The rows that name PCI devices: `esx/hardware/pci_devices` for owners, `esx/system/device_data`
 //! for the names of adapters.
 
-use super::{Cell, ConfigStore, Row, RowKey, SchemaStore, ValueColumn};
+use super::{Cell, ConfigStore, Row, RowKey, RowNote, SchemaStore, ValueColumn};
 use crate::ownership::bus_address::Aliases;
 use crate::ownership::json_span::{string_member, with_string_member};
 use crate::ownership::{
     Alias, BusAddress, DeviceOwner, Owner, OwnershipError, Source, tie_aliases,
 };
 use crate::pci::PciAddress;
-use crate::secrets::quotable;
 
 impl RowKey {
     /// The key of the row that says who owns the device `identifier`.
@@ -106,51 +105,46 @@ impl ConfigStore {
         schemas.new_row(&key, &value)
     }
 
-    /// What is odd about the `pci_devices` rows, a sentence each.
-    pub fn notes(&self) -> Vec<String> {
+    /// What is odd about the `pci_devices` rows.
+    pub fn notes(&self) -> Vec<RowNote> {
         let mut notes = Vec::new();
         for row in self.pci_devices() {
             let device = match device(row) {
                 Ok(device) => device,
                 Err(error) => {
-                    notes.push(format!("{error}, so it is not known who owns the device"));
+                    notes.push(RowNote::Unreadable(error));
                     continue;
                 }
             };
-            let identifier = &row.key.identifier;
             if device.address.is_none() {
-                notes.push(format!("row {} names no PCI address", row.key));
+                notes.push(RowNote::NoAddress(row.key.clone()));
             }
             if !device.shadowed.is_empty() {
-                notes.push(format!(
-                    "the columns of row {} name different owners",
-                    row.key
-                ));
+                notes.push(RowNote::OwnersDiffer(row.key.clone()));
             }
-            for (column, owner) in doubtful_owners(row) {
-                notes.push(format!(
-                    "column {} of row {} has the owner {:?}, which is neither {} nor {}; \
-                     it is not known how ESXi reads it, and it is kept as it is",
-                    column.as_str(),
-                    row.key,
-                    quotable(&owner),
-                    Owner::Passthru.spelled(Source::ConfigStore),
-                    Owner::Vmkernel.spelled(Source::ConfigStore),
-                ));
-            }
-            for column in ValueColumn::ALL {
-                let sbdf = match row.value(column).text() {
-                    Some(json) => string_member(json, "sbdf").ok().flatten(),
-                    None => None,
-                };
-                if let Some(other) = sbdf.filter(|sbdf| sbdf.value != *identifier) {
-                    let (column, other) = (column.as_str(), other.value);
-                    notes.push(format!("column {column} of row {} names {other}", row.key));
-                }
-            }
+            notes.extend(
+                doubtful_owners(row).map(|(column, owner)| RowNote::OddOwner {
+                    row: row.key.clone(),
+                    column,
+                    owner,
+                }),
+            );
+            notes.extend(other_devices(row));
         }
         notes
     }
+}
+
+/// The columns of a row that name another device than its Identifier.
+fn other_devices(row: &Row) -> impl Iterator<Item = RowNote> {
+    ValueColumn::ALL.into_iter().filter_map(|column| {
+        let named = string_member(row.value(column).text()?, "sbdf").ok()??;
+        (named.value != row.key.identifier).then(|| RowNote::OtherDevice {
+            row: row.key.clone(),
+            column,
+            other: named.value,
+        })
+    })
 }
 
 /// The adapters that `device_data` rows tie to a place, as [`ConfigStore::aliases`] gives them.

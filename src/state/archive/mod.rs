@@ -13,10 +13,12 @@ mod field;
 mod salvage;
 mod scan;
 mod verify;
+mod warning;
 
 pub use edit::MemberEdit;
 pub use error::ArchiveError;
 pub use salvage::Salvaged;
+pub use warning::ArchiveWarning;
 
 use super::pieces::Pieces;
 use scan::{RawMember, at, block, text};
@@ -160,7 +162,7 @@ pub struct Archive {
     last: BTreeMap<Vec<u8>, usize>,
     end: usize,
     global_pax: bool,
-    warnings: Vec<String>,
+    warnings: Vec<ArchiveWarning>,
 }
 
 impl Archive {
@@ -199,16 +201,14 @@ impl Archive {
             if earlier.is_some() && member.kind != MemberKind::Directory {
                 again = again.saturating_add(1);
                 if again <= MAX_REPEATED {
-                    let path = member.path();
-                    warnings.push(format!(
-                        "{path} is in the archive more than once; the last copy counts"
-                    ));
+                    let path = member.path().into_owned();
+                    warnings.push(ArchiveWarning::Repeated { path });
                 }
             }
         }
         if again > MAX_REPEATED {
-            let more = again.saturating_sub(MAX_REPEATED);
-            warnings.push(format!("{more} more are repeated like this"));
+            let count = again.saturating_sub(MAX_REPEATED);
+            warnings.push(ArchiveWarning::MoreRepeated { count });
         }
         Ok(Archive {
             bytes,
@@ -231,7 +231,7 @@ impl Archive {
     }
 
     /// What is odd but does no harm: duplicates, bytes after the end.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[ArchiveWarning] {
         &self.warnings
     }
 

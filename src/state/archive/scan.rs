@@ -4,7 +4,7 @@
 //! length held against the archive's own. Names are left to the `tar` crate, which runs after
 //! this and must find the same headers.
 
-use super::{ArchiveError, MemberKind, Pieces, field};
+use super::{ArchiveError, ArchiveWarning, MemberKind, Pieces, field};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -65,7 +65,7 @@ pub(super) struct Scan {
     pub(super) members: Vec<RawMember>,
     /// Where the end-of-archive block begins.
     pub(super) end: usize,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<ArchiveWarning>,
 }
 
 /// Extension headers met, waiting for their member.
@@ -145,7 +145,7 @@ fn check_checksum(header: &[u8; BLOCK], offset: usize) -> Result<(), ArchiveErro
 
 /// Two zero blocks end an archive. A lone one at the very end is tolerated by every reader; in
 /// front of other data GNU tar stops at it and busybox, which the host uses, goes on.
-fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<String>, ArchiveError> {
+fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<ArchiveWarning>, ArchiveError> {
     let second = end.saturating_add(BLOCK);
     let third = second.saturating_add(BLOCK);
     let is_zero = |range: Range<usize>| {
@@ -154,9 +154,7 @@ fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<String>, ArchiveError> {
     };
     let after_first = bytes.len().saturating_sub(second);
     if after_first < BLOCK && is_zero(second..third) {
-        return Ok(vec![format!(
-            "the archive ends with one zero block at offset {end} instead of two"
-        )]);
+        return Ok(vec![ArchiveWarning::OneZeroBlock { offset: end }]);
     }
     if after_first < BLOCK || !is_zero(second..third) {
         return Err(ArchiveError::LoneZeroBlock { offset: end });
@@ -165,9 +163,7 @@ fn check_end(bytes: &Pieces, end: usize) -> Result<Vec<String>, ArchiveError> {
         return Ok(Vec::new());
     }
     let count = after_first.saturating_sub(BLOCK);
-    Ok(vec![format!(
-        "data follow the end of the archive: {count} bytes, not all zero"
-    )])
+    Ok(vec![ArchiveWarning::BehindEnd { count }])
 }
 
 /// Whether the header describes the member after it. Old archives without a magic may use the

@@ -110,9 +110,9 @@ fn the_last_of_several_members_counts_and_is_the_one_edited() {
     assert_eq!(archive.content(CONF), Ok(Some(b"new".as_slice())));
     assert_eq!(
         archive.warnings(),
-        [format!(
-            "{CONF} is in the archive more than once; the last copy counts"
-        )]
+        [ArchiveWarning::Repeated {
+            path: CONF.to_owned()
+        }]
     );
     let edited = archive.edit(&[replace(CONF, b"newest")]).unwrap();
     let want = [
@@ -134,8 +134,9 @@ fn members_that_are_there_again_are_named_up_to_a_number() {
         let parts: Vec<Vec<u8>> = (0..=again).map(|_| file("etc/hosts", b"x")).collect();
         parse(&parts).warnings().to_vec()
     };
-    let named = |warnings: &[String]| {
-        let is_named = |it: &&String| it.starts_with("etc/hosts is in the archive more than once");
+    let named = |warnings: &[ArchiveWarning]| {
+        let hosts = "etc/hosts is in the archive more than once; the last copy counts";
+        let is_named = |it: &&ArchiveWarning| it.to_string() == hosts;
         warnings.iter().filter(is_named).count()
     };
     assert_eq!(warnings(0).len(), 0);
@@ -149,7 +150,8 @@ fn members_that_are_there_again_are_named_up_to_a_number() {
         (beyond.len(), named(&beyond)),
         (MAX_REPEATED + 1, MAX_REPEATED)
     );
-    assert_eq!(beyond[MAX_REPEATED], "2 more are repeated like this");
+    let more = ArchiveWarning::MoreRepeated { count: 2 };
+    assert_eq!(beyond[MAX_REPEATED], more);
 }
 
 #[test]
@@ -277,7 +279,7 @@ fn every_field_but_size_and_checksum_of_an_edited_member_stays() {
     assert_eq!(archive.find("etc/x").unwrap().mode, 0o1644);
     assert_eq!(
         archive.warnings(),
-        ["data follow the end of the archive: 23 bytes, not all zero"]
+        [ArchiveWarning::BehindEnd { count: 23 }]
     );
     let edited = archive.edit(&[replace("etc/x", &[7; 600])]).unwrap();
     let new = edited.bytes().to_vec();
@@ -318,7 +320,7 @@ fn one_zero_block_at_the_very_end_is_enough_but_said() {
     let archive = Archive::parse(bytes[..1536].to_vec()).unwrap();
     assert_eq!(
         archive.warnings(),
-        ["the archive ends with one zero block at offset 1024 instead of two"]
+        [ArchiveWarning::OneZeroBlock { offset: 1024 }]
     );
     let edited = archive.edit(&[replace("a", b"2")]).unwrap();
     assert_eq!(edited.bytes().to_vec().len(), 1536);

@@ -6,6 +6,7 @@ use crate::cli::report::{
 use crate::cli::session::{Run, Schema, Session, TargetArgs, look_at_each, looks_at_many};
 use crate::cli::terminal::{ERROR, HEADING, WARNING, shown, styled, table};
 use crate::diagnosis::{BankDevices, ListedDevice, Situation, devices};
+use crate::edit::ConfigurationWarning;
 use crate::medium::Target;
 use crate::ownership::DeviceOwner;
 use crate::pci::{Class, Spelling};
@@ -157,9 +158,9 @@ fn list(session: &Session, path: &Path) -> Exit {
 }
 
 fn warnings(bank: &BankDevices) -> impl Iterator<Item = String> {
-    let on = |text: &String| match bank.partition {
-        Some(partition) => format!("partition {partition}: {text}"),
-        None => text.clone(),
+    let on = |warning: &ConfigurationWarning| match bank.partition {
+        Some(partition) => format!("partition {partition}: {warning}"),
+        None => warning.to_string(),
     };
     bank.warnings.iter().map(on)
 }
