@@ -75,18 +75,14 @@ struct Cli {
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let parsed = match parsed_alone() {
-        Some(matches) => Ok(matches),
-        None => described().try_get_matches(),
-    };
-    let parsed = parsed.and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
+    let parsed = parsed_alone().map_or_else(|| typed(&described().try_get_matches()?), Ok);
+    let parsed = parsed.and_then(|(cli, words)| {
         let command: Box<dyn Run> = match (cli.command, Guide::for_person(&cli.common)) {
             (Some(command), _) => Box::new(command),
             (None, Some(guide)) => Box::new(guide),
             (None, None) => return Err(no_command()),
         };
-        Ok((command, cli.common, command_words(&matches)))
+        Ok((command, cli.common, words))
     });
     let (command, common, words) = match parsed {
         Ok(parsed) => parsed,
@@ -105,10 +101,15 @@ pub fn main() -> ExitCode {
 /// What was typed, by the description of the one command that it names; `None` where it makes no sense by
 /// that alone. What is parsed so is parsed alike by the whole description: the program has no arguments
 /// of its own but options, so a word that is no command fails here.
-fn parsed_alone() -> Option<ArgMatches> {
+fn parsed_alone() -> Option<(Cli, String)> {
     let words = options_typed().map(|word| word.to_string_lossy().into_owned());
     let program = described_alone(&words.collect::<Vec<_>>())?;
-    program.try_get_matches().ok()
+    typed(&program.try_get_matches().ok()?).ok()
+}
+
+/// What was typed, and the command without its arguments.
+fn typed(matches: &ArgMatches) -> Result<(Cli, String), clap::Error> {
+    Ok((Cli::from_arg_matches(matches)?, command_words(matches)))
 }
 
 /// The program with the one command that is among `words`.
@@ -365,6 +366,7 @@ mod tests {
             &["inf", "x"],
             &["x", "info"],
             &["conf"],
+            &["conf", "--bank", "set"],
             &["info", "--help"],
             &["help", "info"],
             &["conf", "x"],

@@ -1,5 +1,6 @@
 //! Will it boot? What the loader stops at, in the bank that boots next and in those that could.
 
+use super::cause::FindingCause;
 use super::finding::{Finding, Severity};
 use crate::bank::STATE_FILES;
 use crate::error::ErrorKind;
@@ -8,7 +9,7 @@ use crate::loader::{
     check_content,
 };
 use crate::medium::ReadAt;
-use crate::stick::{Cure, Slot, Stick, numbers};
+use crate::stick::{Cure, Slot, Stick, WarningCause};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
@@ -81,15 +82,8 @@ fn check_choice(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
     for warning in stick.choice_warnings() {
         match warning {
             ChoiceWarning::NothingBoots => {
-                let whole = stick.whole_banks().next().map(|bank| {
-                    let text = format!("the files of bank {bank} are whole");
-                    (text, Cure::UseBank(bank))
-                });
-                let (text, cure) = match whole.or_else(|| not_looked_at(stick)) {
-                    Some((whole, cure)) => (format!("{warning}; {whole}"), Some(cure)),
-                    None => (warning.to_string(), None),
-                };
-                findings.push(Finding::stops("boot.cfg", None, text).cured_by(cure));
+                let (cause, cure) = whole_banks(stick);
+                findings.push(Finding::stops("boot.cfg", None, cause).cured_by(cure));
             }
             // What stops a bank is found below, with all the rest that does.
             ChoiceWarning::BuildNotANumber { .. }
@@ -97,8 +91,8 @@ fn check_choice(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
             | ChoiceWarning::NoKernel { .. }
             | ChoiceWarning::StateMissing { .. } => {}
             other => {
-                let text = other.to_string();
-                findings.push(Finding::new(Severity::Warning, "boot.cfg", None, text));
+                let cause = FindingCause::Warning(WarningCause::Choice(other.clone()));
+                findings.push(Finding::new(Severity::Warning, "boot.cfg", None, cause));
             }
         }
     }
@@ -114,16 +108,23 @@ struct Sources<'s> {
     of_same_build: &'s dyn Fn(u32) -> bool,
 }
 
-/// Whole banks that the loader never looks at, and why, in words, and what lets the first of them boot.
-fn not_looked_at(stick: &Stick<'_, '_>) -> Option<(String, Cure)> {
-    let whole: Vec<u32> = stick.whole_elsewhere().collect();
-    let first = *whole.first()?;
-    let slot = stick.bank_on(first)?;
-    let limit = slot.verdict.why_not.as_ref()?;
-    let banks = numbers(whole.iter().copied());
-    let s = if whole.len() == 1 { "" } else { "s" };
-    let text = format!("the files of bank{s} {banks} are whole, but {limit}");
-    Some((text, Cure::Renumber(first)))
+/// That no bank boots, with a bank whose files are whole, or such banks that the loader never looks at; and what
+/// lets the first of them boot.
+fn whole_banks(stick: &Stick<'_, '_>) -> (FindingCause, Option<Cure>) {
+    if let Some(bank) = stick.whole_banks().next() {
+        let (whole, but) = (vec![bank], None);
+        let cause = FindingCause::NothingBoots { whole, but };
+        return (cause, Some(Cure::UseBank(bank)));
+    }
+    let elsewhere: Vec<u32> = stick.whole_elsewhere().collect();
+    let limit = |number| stick.bank_on(number)?.verdict.why_not.clone();
+    let first = elsewhere.first().copied();
+    let but = first.and_then(limit);
+    let (whole, cure) = match &but {
+        Some(_) => (elsewhere, first.map(Cure::Renumber)),
+        None => (Vec::new(), None),
+    };
+    (FindingCause::NothingBoots { whole, but }, cure)
 }
 
 /// A medium that tells how much of the files was read from it.
@@ -204,11 +205,11 @@ fn add_findings(
     // A bank that is not to boot may be empty, but not half overwritten.
     let is_binary = |note: &Note| matches!(note, Note::Binary { .. });
     let rubbish = !bootable && boot.notes().iter().any(is_binary);
-    let mut add = |layer, text: String, cure: Option<Cure>| {
+    let mut add = |layer, cause: FindingCause, cure: Option<Cure>| {
         let finding = if bootable || rubbish {
-            Finding::stops(layer, on, text)
+            Finding::stops(layer, on, cause)
         } else {
-            Finding::new(Severity::Note, layer, on, text)
+            Finding::new(Severity::Note, layer, on, cause)
         };
         findings.push(finding.cured_by(cure));
     };
@@ -217,8 +218,8 @@ fn add_findings(
         .filter(|stop| matches!(stop, Stop::Absent { .. }))
         .collect();
     if !absent.is_empty() {
-        let (text, cure) = absent_in_words(boot, &absent, sources);
-        add("boot.cfg", text, cure);
+        let (cause, cure) = absent_from(boot, &absent, sources);
+        add("boot.cfg", cause, cure);
     }
     for stop in boot.stops() {
         let layer = match stop {
@@ -227,10 +228,11 @@ fn add_findings(
             Stop::Content { .. } => "gzip",
             _ => "boot.cfg",
         };
-        let (whole, cure) = stop
+        let (banks, cure) = stop
             .file()
             .map_or_else(Default::default, |file| whole_in(file, boot, sources));
-        add(layer, format!("{stop}{whole}"), cure);
+        let stop = stop.clone();
+        add(layer, FindingCause::Stop { stop, banks }, cure);
     }
     add_notes(boot, bootable, rubbish, findings);
     for why in boot.undecided() {
@@ -239,11 +241,7 @@ fn add_findings(
                 Undecided::Read { .. } => ErrorKind::Io,
                 _ => ErrorKind::Unsupported,
             }),
-            ..Finding::stops(
-                "fat",
-                on,
-                format!("whether the loader gets through cannot be told: {why}"),
-            )
+            ..Finding::stops("fat", on, FindingCause::Undecided(why.clone()))
         });
     }
 }
@@ -261,89 +259,70 @@ fn add_notes(boot: &Boot, bootable: bool, rubbish: bool, findings: &mut Vec<Find
         match note {
             Note::AsItIs { name, .. } => as_it_is.push(name),
             Note::Binary { .. } | Note::NotUpdated if rubbish => {
-                findings.push(Finding::stops("boot.cfg", on, note.to_string()));
+                findings.push(Finding::stops("boot.cfg", on, FindingCause::Note(note)));
             }
-            note => findings.push(Finding::new(severity, "boot.cfg", on, note.to_string())),
+            note => {
+                let cause = FindingCause::Note(note);
+                findings.push(Finding::new(severity, "boot.cfg", on, cause));
+            }
         }
     }
-    if let Some(first) = as_it_is.first() {
-        let text = match as_it_is.len() {
-            1 => format!("{first} is not compressed: the loader loads it as it is"),
-            many => format!(
-                "{many} files are not compressed, {first} the first: the loader loads them as they are"
-            ),
-        };
-        findings.push(Finding::new(Severity::Note, "gzip", on, text));
+    let count = as_it_is.len();
+    if let Some(first) = as_it_is.into_iter().next() {
+        let cause = FindingCause::Uncompressed { first, count };
+        findings.push(Finding::new(Severity::Note, "gzip", on, cause));
     }
 }
 
-/// Files that are not in the bank, in words, and from where they are to be had.
-fn absent_in_words(boot: &Boot, absent: &[&Stop], sources: &Sources<'_>) -> (String, Option<Cure>) {
-    let names: Vec<&str> = absent.iter().filter_map(|stop| stop.file()).collect();
-    let files = match names.as_slice() {
-        [only] => format!("{only} is"),
-        many => format!("{} files are", many.len()),
-    };
-    let list = match names.len() {
-        1 => String::new(),
-        _ => format!(": {}", names.join(", ")),
-    };
-    let it = if names.len() == 1 { "it" } else { "them" };
-    let has_all = |other: &&&Boot| names.iter().all(|name| is_whole(other, name));
-    let have_all = sources.boots.iter().filter(has_all).copied();
-    let have_all: Vec<&Boot> = have_all.collect();
-    let numbers_of = have_all.iter().map(|other| other.partition);
-    let whole: Vec<u32> = numbers_of
-        .filter(|other| (sources.is_worth)(*other))
+/// Files that are not in the bank, and from where they are to be had.
+fn absent_from(
+    boot: &Boot,
+    absent: &[&Stop],
+    sources: &Sources<'_>,
+) -> (FindingCause, Option<Cure>) {
+    let files: Vec<String> = absent
+        .iter()
+        .filter_map(|stop| stop.file().map(str::to_owned))
         .collect();
-    let mut fitting = have_all.iter();
-    let fitting = fitting.find(|other| (sources.of_same_build)(other.partition));
+    let has_all = |other: &&&Boot| files.iter().all(|name| is_whole(other, name));
+    let have_all = sources.boots.iter().filter(has_all);
+    let have_all: Vec<u32> = have_all.map(|other| other.partition).collect();
+    let worth = have_all.iter().copied();
+    let worth: Vec<u32> = worth.filter(|other| (sources.is_worth)(*other)).collect();
+    let mut fitting = have_all.into_iter();
+    let fitting = fitting.find(|other| (sources.of_same_build)(*other));
     let to = boot.partition;
-    let (has, cure) = match (whole.first(), fitting) {
-        (Some(from), _) => (
-            format!("; bank {} has {it}", numbers(whole.iter().copied())),
-            Some(Cure::CopyBank { from: *from, to }),
-        ),
+    let (banks, cure) = match (worth.first(), fitting) {
+        (Some(&from), _) => (worth, Some(Cure::CopyBank { from, to })),
         // Not all of such a bank is worth copying.
-        (None, Some(other)) => {
-            let from = other.partition;
-            let names = names.iter().map(ToString::to_string).collect();
-            (
-                format!("; bank {from} has {it}"),
-                Some(Cure::TakeFiles { from, to, names }),
-            )
+        (None, Some(from)) => {
+            let names = files.clone();
+            (vec![from], Some(Cure::TakeFiles { from, to, names }))
         }
-        (None, None) => (String::new(), None),
+        (None, None) => (Vec::new(), None),
     };
-    let text = format!("{files} in boot.cfg and not in the bank, so the loader stops{list}{has}");
-    (text, cure)
+    (FindingCause::Absent { files, banks }, cure)
 }
 
-/// Which other banks have a damaged file whole, in words, and what brings it over. A bank keeps its own state
-/// where single files of another fit; whose settings are to be kept where the state is damaged is for a person to
-/// say.
-fn whole_in(name: &str, boot: &Boot, sources: &Sources<'_>) -> (String, Option<Cure>) {
+/// Which other banks have a damaged file whole, and what brings it over. A bank keeps its own state where single
+/// files of another fit; whose settings are to be kept where the state is damaged is for a person to say.
+fn whole_in(name: &str, boot: &Boot, sources: &Sources<'_>) -> (Vec<u32>, Option<Cure>) {
     let whole = sources.boots.iter().filter(|other| is_whole(other, name));
     let whole: Vec<u32> = whole.map(|other| other.partition).collect();
-    if whole.is_empty() {
-        return (String::new(), None);
-    }
-    let text = format!("; bank {} has it whole", numbers(whole.iter().copied()));
     let to = boot.partition;
     let fitting = whole.iter().find(|from| (sources.of_same_build)(**from));
     let cure = match fitting {
         _ if STATE_FILES.iter().any(|it| it.eq_ignore_ascii_case(name)) => None,
-        Some(from) => Some(Cure::TakeFiles {
-            from: *from,
-            to,
-            names: vec![name.to_owned()],
-        }),
+        Some(&from) => {
+            let names = vec![name.to_owned()];
+            Some(Cure::TakeFiles { from, to, names })
+        }
         None => {
             let worth = whole.iter().find(|from| (sources.is_worth)(**from));
-            worth.map(|from| Cure::CopyBank { from: *from, to })
+            worth.map(|&from| Cure::CopyBank { from, to })
         }
     };
-    (text, cure)
+    (whole, cure)
 }
 
 fn is_whole(boot: &Boot, name: &str) -> bool {

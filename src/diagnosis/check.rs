@@ -2,6 +2,7 @@
 //! not stop the check where there is more to look at.
 
 use super::boot::{ContentCheck, check_boot};
+use super::cause::FindingCause;
 use super::finding::{Finding, Severity, from_error};
 use super::firmware::check_firmware;
 use super::volumes::{As, check_number, check_others, check_volume};
@@ -10,7 +11,7 @@ use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
 use crate::state::{Form, State};
-use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick};
+use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick, Warning, WarningCause};
 use crate::target::SavedState;
 
 /// How far a check goes.
@@ -54,20 +55,19 @@ pub fn check_by(
     for error in stick.damage() {
         findings.push(from_error(&error));
     }
-    if let Some(why) = stick.not_by_loader() {
-        let text = format!("{why}, so the medium does not boot");
-        findings.push(Finding::stops("table", None, text));
+    if stick.not_by_loader().is_some() {
+        findings.push(Finding::stops("table", None, FindingCause::OtherTable));
     }
     if let Some(overlap) = &stick.table().backup_overlap {
         findings.push(from_error(&Error::from(TableError::from(overlap.clone()))));
     }
     for warning in &stick.table().warnings {
-        let text = warning.to_string();
-        findings.push(Finding::new(Severity::Warning, "table", None, text));
+        let cause = FindingCause::Warning(WarningCause::Table(warning.clone()));
+        findings.push(Finding::new(Severity::Warning, "table", None, cause));
     }
     for warning in stick.left_alone() {
-        let text = warning.to_string();
-        let finding = Finding::new(Severity::Warning, "table", None, text);
+        let cause = FindingCause::Warning(warning.cause);
+        let finding = Finding::new(Severity::Warning, "table", None, cause);
         findings.push(finding.cured_by(warning.cure));
     }
     if let Some(firmware) = stick.firmware() {
@@ -97,8 +97,8 @@ fn check_bank(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Finding
     };
     for problem in &bank.boot_cfg().problems {
         let on = Some(slot.partition);
-        let text = problem.to_string();
-        findings.push(Finding::new(Severity::Warning, "boot.cfg", on, text));
+        let cause = FindingCause::BootCfg(problem.clone());
+        findings.push(Finding::new(Severity::Warning, "boot.cfg", on, cause));
     }
     check_volume(bank.volume(), slot.partition, As::Bank, findings);
     check_states(stick, slot, findings);
@@ -108,8 +108,12 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
     let on = Some(slot.partition);
     // Where it is loaded, its absence is told with all that stops the loader.
     if slot.states.is_empty() && !slot.bank.as_ref().is_ok_and(Bank::lists_state) {
-        let text = "the bank holds no state; that is normal for the second bank of a fresh install";
-        findings.push(Finding::new(Severity::Note, "fat", on, text));
+        findings.push(Finding::new(
+            Severity::Note,
+            "fat",
+            on,
+            FindingCause::NoState,
+        ));
     }
     for file in &slot.states {
         match stick.open_state(slot, file) {
@@ -121,10 +125,9 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
             Err(error) if file.listed => findings.push(from_error(&error)),
             // The host does not load it.
             Err(error) => {
-                let error = error.without_partition();
-                let text =
-                    format!("{error}; modules= does not list it, so the host does not load it");
-                findings.push(Finding::new(Severity::Warning, "gzip", on, text));
+                let why = error.without_partition();
+                let cause = FindingCause::NotLoaded { why };
+                findings.push(Finding::new(Severity::Warning, "gzip", on, cause));
             }
         }
     }
@@ -141,12 +144,8 @@ pub fn check_state_file(
     match SavedState::open(bytes, key_store, settings, Look::default()) {
         Ok(saved) => {
             if let Some(odd) = saved.manifest_warning() {
-                findings.push(Finding::new(
-                    Severity::Warning,
-                    "tar",
-                    None,
-                    odd.to_string(),
-                ));
+                let cause = FindingCause::Warning(odd.cause);
+                findings.push(Finding::new(Severity::Warning, "tar", None, cause));
             }
             if let Some(state) = saved.state() {
                 check_state(state, (None, None), saved.release(), &mut findings);
@@ -166,18 +165,17 @@ fn check_state(
     findings: &mut Vec<Finding>,
 ) {
     for warning in state.warnings() {
-        let text = warning.to_string();
-        findings.push(Finding::new(Severity::Warning, "tar", on, text));
+        let cause = FindingCause::Warning(Warning::from(warning).cause);
+        findings.push(Finding::new(Severity::Warning, "tar", on, cause));
     }
     if state.is_open() {
         return check_configuration(state, (on, filled), release, findings);
     }
-    let mode = state.seal_mode().unwrap_or_default();
-    let text = format!(
-        "{}: sealed (mode {mode}), so bootbank cannot check what is inside",
-        state.file_name()
-    );
-    findings.push(Finding::new(Severity::Note, "envelope", on, text));
+    let cause = FindingCause::Sealed {
+        file: state.file_name().to_owned(),
+        mode: state.seal_mode().unwrap_or_default().to_owned(),
+    };
+    findings.push(Finding::new(Severity::Note, "envelope", on, cause));
 }
 
 fn check_configuration(
@@ -188,16 +186,11 @@ fn check_configuration(
 ) {
     let opened = Configuration::open_for(state, release.as_ref());
     if opened.as_ref().is_ok_and(Configuration::is_default) {
-        let name = state.file_name();
-        let text = match filled {
-            Some(filled) => {
-                format!("{name}: the state is empty, so the host takes its settings from {filled}")
-            }
-            None => {
-                format!("{name}: the state is empty, so the host starts with default settings")
-            }
+        let cause = FindingCause::EmptyState {
+            file: state.file_name().to_owned(),
+            filled: filled.map(str::to_owned),
         };
-        findings.push(Finding::new(Severity::Note, "esx.conf", on, text));
+        findings.push(Finding::new(Severity::Note, "esx.conf", on, cause));
     } else if let Ok(configuration) = &opened {
         check_store(state, configuration, on, release, findings);
         check_editable(state, on, findings);
@@ -210,8 +203,10 @@ fn check_configuration(
         Ok(warnings) => {
             for warning in warnings {
                 let layer = warning.source().as_str();
-                let text = warning.to_string();
-                findings.push(Finding::new(Severity::Warning, layer, on, text));
+                let partition = None;
+                let cause = WarningCause::Configuration { partition, warning };
+                let cause = FindingCause::Warning(cause);
+                findings.push(Finding::new(Severity::Warning, layer, on, cause));
             }
         }
         Err(error) => {
@@ -225,8 +220,8 @@ fn check_configuration(
 fn check_editable(state: &State, on: Option<u32>, findings: &mut Vec<Finding>) {
     let mut checked = [ESX_CONF, CONFIG_STORE].into_iter();
     if let Some(error) = checked.find_map(|path| state.check_editable(path).err()) {
-        let text = format!("{error}; so bootbank cannot change the configuration");
-        findings.push(Finding::new(Severity::Warning, "tar", on, text));
+        let cause = FindingCause::NotEditable(error);
+        findings.push(Finding::new(Severity::Warning, "tar", on, cause));
     }
 }
 
@@ -241,11 +236,8 @@ fn check_store(
     let release = release.filter(|release| release.is_at_least(8, 0));
     let Some(release) = release else { return };
     if state.form() == Form::Plain && configuration.store.is_none() {
-        let text = format!(
-            "{}: holds no ConfigStore, and a host of {} keeps its whole configuration there: this state is of an older release",
-            state.file_name(),
-            release.version()
-        );
-        findings.push(Finding::stops("configstore", on, text));
+        let file = state.file_name().to_owned();
+        let cause = FindingCause::OlderState { file, release };
+        findings.push(Finding::stops("configstore", on, cause));
     }
 }

@@ -1,5 +1,6 @@
 //! One thing found on a medium, and how bad it is.
 
+use super::cause::FindingCause;
 use crate::edit::{CONFIG_STORE, EditError};
 use crate::error::ErrorKind;
 use crate::state::StateError;
@@ -38,8 +39,8 @@ pub struct Finding {
     pub layer: &'static str,
     /// On which partition.
     pub partition: Option<u32>,
-    /// What.
-    pub message: String,
+    /// What. Shown, it is a message without the partition.
+    pub cause: FindingCause,
     /// What it means to whoever has to act on it, of an error.
     pub kind: Option<ErrorKind>,
     /// What puts it right, where that is known.
@@ -52,27 +53,23 @@ impl Finding {
         severity: Severity,
         layer: &'static str,
         partition: Option<u32>,
-        message: impl Into<String>,
+        cause: FindingCause,
     ) -> Self {
         Finding {
             severity,
             layer,
             partition,
-            message: message.into(),
+            cause,
             kind: None,
             cure: None,
         }
     }
 
     /// Something that keeps the host from starting.
-    pub(super) fn stops(
-        layer: &'static str,
-        partition: Option<u32>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn stops(layer: &'static str, partition: Option<u32>, cause: FindingCause) -> Self {
         Finding {
             kind: Some(ErrorKind::Damaged),
-            ..Finding::new(Severity::Error, layer, partition, message)
+            ..Finding::new(Severity::Error, layer, partition, cause)
         }
     }
 
@@ -101,7 +98,12 @@ pub(super) fn from_error(error: &Error) -> Finding {
             Cause::OtherType(found) => OtherType::cure(found),
             _ => None,
         },
-        ..Finding::new(severity, layer, on, error.without_partition())
+        ..Finding::new(
+            severity,
+            layer,
+            on,
+            FindingCause::Error(error.without_partition()),
+        )
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod banks;
 mod boot;
+mod cause;
 mod check;
 mod compare;
 mod devices;
@@ -22,6 +23,7 @@ mod whose;
 
 pub use banks::{BankHealth, NewerState, ToldBy, bank_health, newer_state};
 pub use boot::ContentCheck;
+pub use cause::FindingCause;
 pub use check::{CheckOptions, check, check_by, check_state_file};
 pub use compare::{Comparison, Place, Scope, Side, compare, compare_banks};
 pub use devices::{BankDevices, ListedDevice, devices};

@@ -1,8 +1,8 @@
 //! The FAT volumes of a medium as volumes: those of the banks, and all others.
 
+use super::cause::FindingCause;
 use super::finding::{Finding, Severity, from_error};
-use crate::error::counted;
-use crate::fat::{FatError, Volume};
+use crate::fat::{FatError, Volume, VolumeUuid};
 use crate::stick::{Cure, Error, MissedBank, Stick, WhyMissed};
 
 /// What a volume is checked as.
@@ -30,75 +30,49 @@ fn check_marks(volume: &Volume<'_>, partition: u32, what: As, findings: &mut Vec
     let on = Some(partition);
     let marks = volume.dirty_marks();
     let mark_clean = (what == As::Bank).then_some(Cure::MarkClean(partition));
-    let mut add = |severity, text: String, cure: Option<Cure>| {
-        findings.push(Finding::new(severity, "fat", on, text).cured_by(cure));
+    let mut add = |severity, cause, cure: Option<Cure>| {
+        findings.push(Finding::new(severity, "fat", on, cause).cured_by(cure));
     };
     if marks.boot_sector || marks.fat {
-        add(
-            Severity::Warning,
-            "the volume is marked as not cleanly unmounted. ESXi's loader ignores the mark, but the check before an upgrade \
-             refuses such a host (VMware KB 345227)"
-                .to_owned(),
-            mark_clean.clone(),
-        );
+        let cause = FindingCause::NotUnmounted;
+        add(Severity::Warning, cause, mark_clean.clone());
     }
     if marks.io_error {
-        let then = match what {
-            As::Bank => "; if that succeeds, clear the mark",
-            As::Other => "",
-        };
-        add(
-            Severity::Warning,
-            format!(
-                "the volume is marked as having had an I/O error. ESXi's loader ignores the mark. Read the whole medium once, \
-                 for example with dd{then}"
-            ),
-            mark_clean,
-        );
+        let in_bank = what == As::Bank;
+        let cause = FindingCause::HadIoError { in_bank };
+        add(Severity::Warning, cause, mark_clean);
     }
     if !volume.has_usual_media_byte() {
-        add(
-            Severity::Note,
-            format!(
-                "the media byte of the boot sector is {:02X}: the host boots from it, but Linux and mtools refuse the volume",
-                volume.media_byte()
-            ),
-            None,
-        );
+        let cause = FindingCause::MediaByte(volume.media_byte());
+        add(Severity::Note, cause, None);
     }
 }
 
 /// Which clusters are in use, and which should not be.
 fn check_clusters(volume: &Volume<'_>, partition: u32, what: As, findings: &mut Vec<Finding>) {
     let on = Some(partition);
-    let mut add = |severity, text: String, cure: Option<Cure>| {
-        findings.push(Finding::new(severity, "fat", on, text).cured_by(cure));
+    let mut add = |severity, cause, cure: Option<Cure>| {
+        findings.push(Finding::new(severity, "fat", on, cause).cured_by(cure));
     };
     match volume.check() {
         Ok(reach) => {
-            let leftovers = reach.leftovers().len();
-            if leftovers > 0 && what == As::Bank {
-                add(
-                    Severity::Warning,
-                    format!(
-                        "{} from an interrupted run: harmless, because no file uses them",
-                        counted(&leftovers, "leftover cluster")
-                    ),
-                    Some(Cure::Reclaim),
-                );
+            let clusters = reach.leftovers().len();
+            if clusters > 0 && what == As::Bank {
+                let cause = FindingCause::Leftovers { clusters };
+                add(Severity::Warning, cause, Some(Cure::Reclaim));
             }
             if !reach.bad().is_empty() {
-                let text = format!("{} marked as bad", counted(&reach.bad().len(), "cluster"));
-                add(Severity::Note, text, None);
+                let clusters = reach.bad().len();
+                let cause = FindingCause::BadClusters { clusters };
+                add(Severity::Note, cause, None);
             }
         }
         Err(error) => match what {
             As::Bank => findings.push(from_error(&Error::from(error).on(partition))),
-            As::Other => add(
-                Severity::Warning,
-                format!("the volume is damaged: {error}"),
-                None,
-            ),
+            As::Other => {
+                let why = error.to_string();
+                add(Severity::Warning, FindingCause::DamagedVolume { why }, None);
+            }
         },
     }
 }
@@ -138,7 +112,8 @@ fn of_missed(stick: &Stick<'_, '_>, missed: &MissedBank) -> Finding {
         WhyMissed::NoBootCfg => ("boot.cfg", Some(missed.partition)),
     };
     let on = Some(missed.partition);
-    let finding = Finding::new(Severity::Warning, layer, on, missed.why.to_string());
+    let cause = FindingCause::Missed(missed.why);
+    let finding = Finding::new(Severity::Warning, layer, on, cause);
     let copy = |to| {
         let from = stick.whole_banks().next()?;
         Some(Cure::CopyBank { from, to })
@@ -150,23 +125,21 @@ fn of_missed(stick: &Stick<'_, '_>, missed: &MissedBank) -> Finding {
 pub(super) fn check_number(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
     let banks: Vec<u32> = stick.slots().iter().map(|slot| slot.partition).collect();
     if banks.len() > 2 {
-        let text = format!(
-            "there are {} banks (partitions {}); installations of ESXi have two",
-            banks.len(),
-            crate::stick::numbers(banks.iter().copied())
-        );
-        findings.push(Finding::new(Severity::Note, "table", None, text));
+        let cause = FindingCause::ManyBanks(banks);
+        findings.push(Finding::new(Severity::Note, "table", None, cause));
     }
-    let mut seen: Vec<(String, u32)> = Vec::new();
+    let mut seen: Vec<(VolumeUuid, u32)> = Vec::new();
     for slot in stick.slots() {
         let Ok(bank) = &slot.bank else { continue };
-        let uuid = bank.uuid().to_string();
-        if let Some((_, other)) = seen.iter().find(|(known, _)| *known == uuid) {
-            let text = format!(
-                "the banks on partitions {other} and {} have the same UUID {uuid}: one is a copy of the other, and the host can take the wrong one",
-                slot.partition
-            );
-            findings.push(Finding::new(Severity::Note, "fat", None, text));
+        let uuid = bank.uuid();
+        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == uuid) {
+            let (first, second) = (*first, slot.partition);
+            let cause = FindingCause::SameUuid {
+                first,
+                second,
+                uuid,
+            };
+            findings.push(Finding::new(Severity::Note, "fat", None, cause));
         }
         seen.push((uuid, slot.partition));
     }

@@ -1,6 +1,6 @@
 //! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
 
-use super::warning::{EditWarning, RECOVERY_KEY_OPTION};
+use super::warning::{EditWarning, KeysInUndo, RECOVERY_KEY_OPTION};
 use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
 use crate::secrets::Guarded;
@@ -71,9 +71,13 @@ fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> 
     let mut warnings: Vec<EditWarning> = mistyped.map(EditWarning::RecoveryKeyForm).collect();
     let taken_away = old.iter().any(|key| !new.contains(key));
     let added = new.iter().any(|key| !old.contains(key));
-    if taken_away || added {
-        warnings.push(EditWarning::RecoveryKeyInUndo { taken_away, added });
-    }
+    let keys = match (taken_away, added) {
+        (true, true) => Some(KeysInUndo::Both),
+        (true, false) => Some(KeysInUndo::TakenAway),
+        (false, true) => Some(KeysInUndo::Added),
+        (false, false) => None,
+    };
+    warnings.extend(keys.map(EditWarning::RecoveryKeyInUndo));
     warnings
 }
 

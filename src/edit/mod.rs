@@ -47,4 +47,4 @@ pub use oddity::{ConfigurationWarning, Oddity};
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};
 pub use surroundings::secret_types;
-pub use warning::EditWarning;
+pub use warning::{EditWarning, KeysInUndo};

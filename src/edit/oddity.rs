@@ -26,9 +26,9 @@ pub struct ConfigurationWarning {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Oddity {
-    /// A line of esx.conf that speaks of the owner of a device.
+    /// A line of esx.conf that may decide who owns a device.
     Line(Note),
-    /// Lines of esx.conf that have nothing to do with owners and are kept as they are; there can be dozens.
+    /// Lines of esx.conf that pass no device through and are kept as they are; there can be dozens.
     KeptLines {
         /// What all of them are.
         kind: NoteKind,

@@ -27,14 +27,9 @@ pub enum EditWarning {
     /// A recovery key among the kernel options changes, so that an undo file holds it.
     #[error(
         "an undo file of this change holds the {RECOVERY_KEY_OPTION} {}; delete that file once the host starts",
-        keys_in_words(*taken_away, *added)
+        keys_in_words(*.0)
     )]
-    RecoveryKeyInUndo {
-        /// Whether one is taken away.
-        taken_away: bool,
-        /// Whether one is added.
-        added: bool,
-    },
+    RecoveryKeyInUndo(KeysInUndo),
     /// A file that the state did not hold. From 4.1 on the host's backup.sh saves the files below /etc that it
     /// has a `.#` twin of, made for files it ships with the sticky bit; others are in the state until it is
     /// written again.
@@ -87,11 +82,22 @@ pub enum EditWarning {
     GoneAlready(Unmatched),
 }
 
-fn keys_in_words(taken_away: bool, added: bool) -> &'static str {
-    match (taken_away, added) {
-        (true, true) => "that it takes away and the one that it adds",
-        (true, false) => "that it takes away",
-        (false, _) => "that it adds",
+/// The recovery keys that an undo file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysInUndo {
+    /// One that the change takes away.
+    TakenAway,
+    /// One that the change adds.
+    Added,
+    /// Both.
+    Both,
+}
+
+fn keys_in_words(keys: KeysInUndo) -> &'static str {
+    match keys {
+        KeysInUndo::Both => "that it takes away and the one that it adds",
+        KeysInUndo::TakenAway => "that it takes away",
+        KeysInUndo::Added => "that it adds",
     }
 }
 

@@ -99,7 +99,7 @@ impl Packed {
         let warnings = self.archive.warnings().iter();
         warnings.map(|warning| StateWarning::Archive {
             at: self.at.clone(),
-            source: warning.clone(),
+            warning: warning.clone(),
         })
     }
 }

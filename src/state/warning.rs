@@ -7,12 +7,12 @@ use super::archive::ArchiveWarning;
 #[non_exhaustive]
 pub enum StateWarning {
     /// One of its archives is odd.
-    #[error("{at}: {source}")]
+    #[error("{at}: {warning}")]
     Archive {
         /// Which: `state.tgz:local.tgz`.
         at: String,
         /// How.
-        source: ArchiveWarning,
+        warning: ArchiveWarning,
     },
     /// It holds a second file that keeps keys.
     #[error("{at}: holds {name} beside {used}")]

@@ -109,6 +109,7 @@ pub(crate) fn note_harm_between(
         new.check_rows().map_err(&inside)?;
         note_harm(&old()?, &new, edited).map_err(&inside)
     });
-    let why = noted.err()?.to_string();
-    Some(WarningCause::HarmUnknown { why }.into())
+    let error = noted.err()?;
+    let (partition, why) = (error.partition(), error.to_string());
+    Some(WarningCause::HarmUnknown { partition, why }.into())
 }

@@ -130,8 +130,7 @@ impl Stick<'_, '_> {
         let own = slot.state_called(name);
         let old = own.and_then(|file| self.open_state(slot, file).ok());
         let build = slot.build()?;
-        let odd = check_replaces(old.as_deref(), &new, &build).map_err(on)?;
-        let odd = odd.map(|earlier| earlier.warning(Some(slot.partition)));
+        let odd = check_replaces(old.as_deref(), &new, &build, Some(slot.partition)).map_err(on)?;
         let warnings = new.warnings().into_iter().map(Warning::from);
         let warnings = warnings.chain(odd).collect();
         let content = self.as_loaded(slot, &new)?;
@@ -233,7 +232,8 @@ impl Stick<'_, '_> {
 }
 
 /// Whether a state may take the place of another. Where that is damaged, missing or empty, the `build` of its
-/// host tells which states are read there; it is empty where it is not known. Returns what a person should know.
+/// host tells which states are read there; it is empty where it is not known. `partition` is that of a bank. Returns
+/// what a person should know.
 ///
 /// # Errors
 /// [`TransferError`], and what reading one of the states met.
@@ -241,7 +241,8 @@ pub(crate) fn check_replaces(
     old: Option<&State>,
     new: &State,
     build: &str,
-) -> Result<Option<EarlierRelease>, Error> {
+    partition: Option<u32>,
+) -> Result<Option<Warning>, Error> {
     let own = Release::parse(build);
     if is_empty_state(new) {
         return check_takes_empty(build).map(|()| None);
@@ -261,7 +262,7 @@ pub(crate) fn check_replaces(
             check_fits_build(new, build)?;
             let writer = Release::parse(&written_by(new)?.unwrap_or_default());
             check_not_later(writer.as_ref(), own.as_ref())?;
-            Ok(EarlierRelease::of(writer, own))
+            Ok(warning_of_earlier(writer, own, partition))
         }
     }
 }
@@ -334,29 +335,21 @@ fn check_same_version(old: &State, new: &State, own: Option<&Release>) -> Result
     }
 }
 
-/// That the host which wrote a state is of an earlier release than the one that is to read it.
-pub(crate) struct EarlierRelease {
-    writer: Release,
-    reader: Release,
-}
-
-impl EarlierRelease {
-    fn of(writer: Option<Release>, reader: Option<Release>) -> Option<Self> {
-        let (writer, reader) = writer.zip(reader)?;
-        let is_earlier = reader.is_later_than(&writer);
-        is_earlier.then_some(EarlierRelease { writer, reader })
-    }
-
-    /// What a person should know of it; the host is that of the bank on `partition`, or a state file's.
-    pub(crate) fn warning(self, partition: Option<u32>) -> Warning {
-        let EarlierRelease { writer, reader } = self;
-        let cause = WarningCause::EarlierRelease {
-            partition,
-            writer,
-            reader,
-        };
-        cause.into()
-    }
+/// What a person should know where the host that wrote a state is of an earlier release than the one that is to
+/// read it, that of the bank on `partition` or of a state file.
+fn warning_of_earlier(
+    writer: Option<Release>,
+    reader: Option<Release>,
+    partition: Option<u32>,
+) -> Option<Warning> {
+    let (writer, reader) = writer.zip(reader)?;
+    let is_earlier = reader.is_later_than(&writer);
+    let cause = WarningCause::EarlierRelease {
+        partition,
+        writer,
+        reader,
+    };
+    is_earlier.then(|| cause.into())
 }
 
 /// Whether a state of the release `new` is not of a later one than the bank, as far as both are known.

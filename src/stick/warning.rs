@@ -9,7 +9,7 @@ use crate::partition::{BackupOverlap, PartitionFault, TableChoice, TableWarning}
 use crate::state::{StateError, StateWarning};
 use std::fmt;
 
-/// Something a person should know, and what puts it right. Shown, it is the message alone.
+/// Something a person should know, and what puts it right. Shown, it is the cause alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
@@ -23,9 +23,14 @@ pub struct Warning {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WarningCause {
-    /// The partitions are those of a table that was asked for.
-    #[error("{}", asked_in_words(*.0))]
-    AskedTable(TableChoice),
+    /// The partitions are those of the GPT, which was asked for.
+    #[error(
+        "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so"
+    )]
+    AskedGpt,
+    /// The partitions are those of the backup GPT, which was asked for.
+    #[error("this is read by the backup GPT because it was asked for; ESXi's loader never uses it")]
+    AskedBackup,
     /// The partition table is odd.
     #[error(transparent)]
     Table(TableWarning),
@@ -46,6 +51,8 @@ pub enum WarningCause {
     /// A bank that cannot be opened.
     #[error("a bank cannot be opened: {why}")]
     ClosedBank {
+        /// Number of the partition.
+        partition: u32,
         /// Why, in words.
         why: String,
     },
@@ -84,7 +91,7 @@ pub enum WarningCause {
     /// What a state holds is odd.
     #[error("{}{warning}", on(*.partition))]
     Configuration {
-        /// Number of the partition, of a state in a bank.
+        /// Number of the partition, of a state in a bank that is looked at.
         partition: Option<u32>,
         /// How.
         warning: ConfigurationWarning,
@@ -110,6 +117,10 @@ pub enum WarningCause {
         "{why}; modules= does not list the file, so the host does not load it: it is left alone"
     )]
     NotLoaded {
+        /// Number of the partition.
+        partition: u32,
+        /// The file.
+        file: String,
         /// Why it cannot be changed, and where it lies, in words.
         why: String,
     },
@@ -176,6 +187,8 @@ pub enum WarningCause {
     /// What a change costs the host cannot be told.
     #[error("{why}; so it is not known whether devices are passed through that were not before")]
     HarmUnknown {
+        /// Number of the partition, of a bank.
+        partition: Option<u32>,
         /// Why, in words.
         why: String,
     },
@@ -197,8 +210,11 @@ impl Stick<'_, '_> {
             cut.is_some() && past_end
         };
         let table = self.table.warnings.iter().filter(|it| !is_told(it));
-        let asked = self.table.source;
-        let asked = (asked != TableChoice::Loader).then_some(WarningCause::AskedTable(asked));
+        let asked = match self.table.source {
+            TableChoice::Loader => None,
+            TableChoice::Gpt => Some(WarningCause::AskedGpt),
+            TableChoice::Backup => Some(WarningCause::AskedBackup),
+        };
         let table = table.cloned().map(WarningCause::Table);
         let overlap = self.table.backup_overlap.clone();
         let overlap = overlap.map(WarningCause::BackupOverlap);
@@ -224,8 +240,10 @@ impl Stick<'_, '_> {
             if self.table.fault_of(slot.partition).is_some() {
                 return None;
             }
-            let why = error.to_string();
-            Some(WarningCause::ClosedBank { why })
+            Some(WarningCause::ClosedBank {
+                partition: slot.partition,
+                why: error.to_string(),
+            })
         });
         let table = asked.into_iter().chain(table).chain(overlap);
         let all = table.chain(choice).chain(problems).chain(damaged);
@@ -269,7 +287,14 @@ impl From<StateWarning> for Warning {
 
 impl From<EditWarning> for Warning {
     fn from(warning: EditWarning) -> Self {
-        WarningCause::Edit(warning).into()
+        let cause = match warning {
+            EditWarning::Configuration(warning) => {
+                let partition = None;
+                WarningCause::Configuration { partition, warning }
+            }
+            other => WarningCause::Edit(other),
+        };
+        cause.into()
     }
 }
 
@@ -281,16 +306,4 @@ impl fmt::Display for Warning {
 
 fn on(partition: Option<u32>) -> String {
     partition.map_or(String::new(), |number| format!("partition {number}: "))
-}
-
-fn asked_in_words(table: TableChoice) -> &'static str {
-    match table {
-        TableChoice::Loader => "this is read by the table that ESXi's loader uses",
-        TableChoice::Gpt => {
-            "this is read by the GPT because it was asked for; ESXi's loader does not use it unless the MBR says so"
-        }
-        TableChoice::Backup => {
-            "this is read by the backup GPT because it was asked for; ESXi's loader never uses it"
-        }
-    }
 }

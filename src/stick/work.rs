@@ -142,7 +142,11 @@ impl Stick<'_, '_> {
     ) -> Option<WarningCause> {
         if is_harmless(slot, file, error) {
             let why = error.to_string();
-            return Some(WarningCause::NotLoaded { why });
+            return Some(WarningCause::NotLoaded {
+                partition: slot.partition,
+                file: file.name.clone(),
+                why,
+            });
         }
         if !matches!(error.cause, Cause::Edit(EditError::Empty)) {
             return None;

@@ -90,9 +90,10 @@ impl SavedState<'_> {
             return Ok(self.planned(plan, None, Vec::new()));
         }
         let build = self.release().map(|release| release.to_string());
-        let odd = check_replaces(Some(old), import, &build.unwrap_or_default()).map_err(inside)?;
+        let odd =
+            check_replaces(Some(old), import, &build.unwrap_or_default(), None).map_err(inside)?;
         let mut warnings: Vec<Warning> = import.warnings().into_iter().map(Warning::from).collect();
-        warnings.extend(odd.map(|earlier| earlier.warning(None)));
+        warnings.extend(odd);
         let form = import.form().as_str();
         let content = content.ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
         let new = self.opened_again(&content)?;

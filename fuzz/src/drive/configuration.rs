@@ -91,7 +91,9 @@ fn drive_store(bytes: Vec<u8>) -> bool {
     let Ok(store) = ConfigStore::open(bytes) else {
         return false;
     };
-    let _ = (store.aliases(), store.notes());
+    let notes = store.notes();
+    let _: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    let _ = store.aliases();
     let devices = store.devices();
     if devices.is_empty() {
         return false;

@@ -11,7 +11,8 @@ fn drive_state(name: &str, file: &[u8]) -> bool {
     let Ok(state) = State::open(name, file, &LIMITS, &KEYS) else {
         return false;
     };
-    let _ = state.warnings();
+    let warnings = state.warnings();
+    let _: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let mut inventory = Inventory::default();
     let _ = inventory.add_state(&state);
     let path = "etc/vmware/esx.conf";

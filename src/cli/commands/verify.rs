@@ -156,7 +156,7 @@ fn object(finding: &diagnosis::Finding, target: &str) -> Finding {
         severity: finding.severity.as_str(),
         layer: finding.layer,
         partition: finding.partition,
-        message: format!("{}{}", finding.message, cure.unwrap_or_default()),
+        message: format!("{}{}", finding.cause, cure.unwrap_or_default()),
     }
 }
 

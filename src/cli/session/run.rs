@@ -257,7 +257,7 @@ macro_rules! described {
         Some(<$args as clap::Args>::augment_args($command))
     }};
     ($args:path, $command:expr, $words:expr, command(subcommand)) => {
-        <$args>::add_alone($command, $words)
+        <$args>::add_alone($command.subcommand_required(true), $words)
     };
 }
 

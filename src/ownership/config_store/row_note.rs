@@ -41,7 +41,7 @@ pub enum RowNote {
         row: RowKey,
         /// The column.
         column: ValueColumn,
-        /// The address that it names.
+        /// What it names, mostly an address.
         other: String,
     },
 }

@@ -45,7 +45,7 @@ impl NoteKind {
         )
     }
 
-    /// Whether such a line has nothing to do with owners: it is kept, and that is all.
+    /// Whether such a line passes no device through: it is kept, and that is all.
     pub(crate) fn is_only_kept(self) -> bool {
         !self.concerns_an_owner()
     }

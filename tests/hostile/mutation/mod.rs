@@ -111,7 +111,11 @@ fn try_case(image: &Image, case: u64, keys: &KeyCache, tally: &Tally) -> Result<
         return Err(format!("{what}: {read} bytes read, {memory} bytes held"));
     }
     let mut messages = tally.messages.lock().unwrap();
-    messages.extend(findings.iter().map(|finding| kind_of(&finding.message)));
+    messages.extend(
+        findings
+            .iter()
+            .map(|finding| kind_of(&finding.cause.to_string())),
+    );
     drop(messages);
     match plan {
         Ok(plan) if !plan.is_empty() => {
