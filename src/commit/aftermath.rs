@@ -5,7 +5,7 @@
 use super::outcome::{Failure, Holds, Operation};
 use super::write_set::{is_mix_of, runs};
 use super::{Phase, SectorChange, Step, WriteSet};
-use crate::medium::{Lba, WriteAt};
+use crate::medium::{Lba, MediumError, WriteAt};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
@@ -70,7 +70,8 @@ fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
         Errno::FBIG,
     ];
     let error = Errno::from_io_error(&fault.source);
-    let is_of_all = error.is_some_and(|error| OF_ALL.contains(&error));
+    let is_of_all = error.is_some_and(|error| OF_ALL.contains(&error))
+        || MediumError::has_vanished(&fault.source);
     if step.phase != Phase::Data || is_of_all {
         return Vec::new();
     }

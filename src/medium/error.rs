@@ -321,6 +321,13 @@ impl MediumError {
         }
     }
 
+    /// Whether what was reported of a read, a write or a sync is that the device is no longer there
+    /// ([`MediumError::Vanished`]).
+    pub fn has_vanished(error: &io::Error) -> bool {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        matches!(inner, Some(MediumError::Vanished { .. }))
+    }
+
     /// The error of a file that some other process has locked, as far as it can be seen which.
     pub fn locked_by_users(path: &Path, host: &Host) -> Self {
         match Node::look_up(path, host) {

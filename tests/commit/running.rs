@@ -3,7 +3,7 @@
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
 use crate::{SECTOR, SECTOR_SIZE, medium, plan};
 use bootbank::commit::{CommitError, Holds, Phase, Planner, WriteSet, run};
-use bootbank::medium::{Lba, ReadAt, WriteAt};
+use bootbank::medium::{Lba, MediumError, ReadAt, WriteAt};
 
 #[test]
 fn every_step_is_synced_before_the_next_begins() {
@@ -321,6 +321,50 @@ fn a_failed_write_of_new_content_names_its_sectors_and_a_sync_all_of_the_step() 
             panic!("the fault was not reported");
         };
         assert_eq!(failure.worn, [Lba(8)..Lba(10)], "{counts:?}");
+    }
+}
+
+/// Other sectors of a device that has been pulled out fare no better.
+#[test]
+fn a_device_that_is_gone_has_no_sectors_to_pass_over() {
+    let bytes = medium();
+    let gone = Gone(bytes.clone());
+    let Err(CommitError::Failed(failure)) = run(&gone, &plan(&bytes), &|| false) else {
+        panic!("the device was not missed");
+    };
+    assert_eq!(
+        (failure.worn.as_slice(), failure.lba),
+        (&[][..], Some(Lba(8)))
+    );
+    assert!(MediumError::has_vanished(&failure.source));
+}
+
+/// A device that is pulled out before the first write.
+struct Gone(Vec<u8>);
+
+impl ReadAt for Gone {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_at(buf, offset)
+    }
+}
+
+impl WriteAt for Gone {
+    fn write_at(&self, _: &[u8], offset: u64) -> std::io::Result<()> {
+        Err(std::io::Error::other(MediumError::Vanished {
+            path: "/dev/sdx".into(),
+            op: "writing",
+            offset: Some(offset),
+            source: std::io::Error::from_raw_os_error(28),
+        }))
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn read_back(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.read_at(buf, offset)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::commit::{CommitError, UndoError};
 use crate::edit::{CONFIG_STORE, ESX_CONF, EditError, SelectError, Unmatched};
 use crate::error::ErrorKind;
 use crate::fat::FatError;
+use crate::medium::MediumError;
 use crate::ownership::OwnershipError;
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
 use crate::state::StateError;
@@ -19,10 +20,13 @@ use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
 use crate::stick::{Cause, Cure, Error, OtherType};
 use crate::target::Kind;
-use std::io;
+use std::{io, iter};
 
 /// What to do about an error of a stick.
 pub(super) fn hint(error: &Error) -> Option<String> {
+    if has_vanished(error) {
+        return Some(GONE.to_owned());
+    }
     let on_medium = error.partition().is_some();
     let text = match &error.cause {
         Cause::Table(error) => return table_hint(error),
@@ -48,6 +52,21 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         cause => bank_hint(cause)?,
     };
     Some(text.to_owned())
+}
+
+/// What to do first where a device is no longer there.
+pub(super) const GONE: &str =
+    "the device is gone: connect it again, at another port if need be, or start its server again";
+
+/// Whether what an error comes from is that the device is no longer there.
+fn has_vanished(error: &Error) -> bool {
+    if let Cause::Commit(CommitError::Failed(failure)) = &error.cause {
+        return MediumError::has_vanished(&failure.source);
+    }
+    let causes = iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref())
+        .any(MediumError::has_vanished)
 }
 
 /// What to do about banks in partitions of another type.

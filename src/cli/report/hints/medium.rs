@@ -1,5 +1,6 @@
 //! What to do where a medium cannot be opened, or an output not be made.
 
+use super::GONE;
 use crate::cli::terminal::quoted_path;
 use crate::host::{Unmounting, Use};
 use crate::medium::nbd::NbdError;
@@ -62,6 +63,7 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::Unpack { source } if source.raw_os_error().is_none() => {
             "the packed image is cut off or damaged: copy or download it again; `gzip -t FILE` (`xz -t`, `zstd -t`) checks it".to_owned()
         }
+        MediumError::Vanished { .. } => GONE.to_owned(),
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
