@@ -185,6 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn the_zeros_are_those_of_the_table_and_none_behind_it() {
+        for kind in [FatKind::Fat12, FatKind::Fat16] {
+            let (mut table, ids) = table(kind);
+            let entries = table.bytes.len() * 8 / kind.bits() as usize;
+            assert_eq!(table.zeros().len(), entries, "{kind:?}");
+            for &id in [&ids[0], &ids[63], &ids[64], &ids[ids.len() - 1]] {
+                assert!(table.zeros().contains(id));
+                table.set_bad(id);
+                assert!(!table.zeros().contains(id), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_fat12_entry_never_touches_its_neighbours() {
         let (mut table, ids) = table(FatKind::Fat12);
         table.set_chain(&ids);

@@ -130,9 +130,11 @@ fn entries_in_one_directory_sector_are_switched_in_one_write() {
         .collect();
     assert_eq!(switches.len(), 1);
     assert_eq!(switches[0].sectors.len(), 1);
+    let both = "new content of local.tgz, new content of state.tgz";
+    assert_eq!(switches[0].why, both);
     assert_eq!(
-        switches[0].why,
-        "new content of local.tgz, new content of state.tgz"
+        (set.steps()[0].phase, set.steps()[0].why.as_str()),
+        (Phase::Data, both)
     );
     let judged_bytes = done(&bytes, &set);
     let judged = made.judge(&judged_bytes);
