@@ -17,9 +17,10 @@ pub enum FindingCause {
     /// Something odd that every command would warn of.
     #[error(transparent)]
     Warning(WarningCause),
-    /// The medium was read by a table that ESXi's loader does not use.
-    #[error("ESXi's loader does not use this table, so the medium does not boot")]
-    OtherTable,
+    /// The medium was read by a table that ESXi's loader does not use; why, as [`crate::stick::Stick::not_by_loader`]
+    /// says it.
+    #[error("{0}, so the medium does not boot")]
+    NotByLoader(&'static str),
 
     /// The firmware of some machines finds nothing to start from, or not where it should be.
     #[error("{uefi}{}", then_in_words(uefi))]

@@ -55,8 +55,9 @@ pub fn check_by(
     for error in stick.damage() {
         findings.push(from_error(&error));
     }
-    if stick.not_by_loader().is_some() {
-        findings.push(Finding::stops("table", None, FindingCause::OtherTable));
+    if let Some(why) = stick.not_by_loader() {
+        let cause = FindingCause::NotByLoader(why);
+        findings.push(Finding::stops("table", None, cause));
     }
     if let Some(overlap) = &stick.table().backup_overlap {
         findings.push(from_error(&Error::from(TableError::from(overlap.clone()))));
