@@ -17,6 +17,9 @@ use crate::medium::{Lba, ReadAt};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of a medium that are read at once, a multiple of every sector size.
+const READ_AT_ONCE: usize = 1 << 20;
+
 /// The undo file's format; a reader refuses any other.
 pub(super) const FORMAT: &str = "bootbank.undo/1";
 
@@ -391,21 +394,34 @@ impl Undo {
         begun
     }
 
+    /// What the sectors of the set hold on `medium`. Where that is what the set knows of them, it shares the
+    /// memory of the set: after a copy of a bank these are hundreds of megabytes.
     fn read_all(&self, medium: &dyn ReadAt) -> Result<BTreeMap<Lba, Bytes>, UndoError> {
         let sector_size = self.set.sector_size() as usize;
-        let changed = self.set.steps().iter().flat_map(|step| step.sectors.keys());
-        let kept = self.set.preserved().values().flat_map(BTreeMap::keys);
-        let lbas: BTreeSet<Lba> = changed.chain(kept).copied().collect();
+        let net = self.set.net_changes();
+        let kept = self.set.preserved().values().flatten();
+        let kept: BTreeMap<Lba, &Bytes> = kept.map(|(&lba, old)| (lba, old)).collect();
+        let shared = |lba: Lba, now: Bytes| {
+            let changed = net.get(&lba).into_iter();
+            let mut known = changed.flat_map(|(old, new)| [*new, *old]);
+            let known = known.find(|known| **known == now);
+            let known = known.or_else(|| kept.get(&lba).copied().filter(|known| **known == now));
+            (lba, known.cloned().unwrap_or(now))
+        };
+        let lbas: BTreeSet<Lba> = net.keys().chain(kept.keys()).copied().collect();
         let mut current = BTreeMap::new();
         for (first, count) in runs(lbas.iter()) {
-            let bytes = count.saturating_mul(sector_size as u64);
-            let mut run = vec![0; usize::try_from(bytes).unwrap_or(0)];
-            let offset = self.set.offset_of(first).unwrap_or(u64::MAX);
-            medium
-                .read_at(&mut run, offset)
-                .map_err(|source| UndoError::Read { lba: first, source })?;
-            let sectors = in_parts(run.into(), sector_size);
-            current.extend(Lba::each(first..first.saturating_add(count)).zip(sectors));
+            let lbas: Vec<Lba> = Lba::each(first..first.saturating_add(count)).collect();
+            for lbas in lbas.chunks(READ_AT_ONCE / sector_size) {
+                let Some(&first) = lbas.first() else { continue };
+                let mut read = vec![0; lbas.len() * sector_size];
+                let offset = self.set.offset_of(first).unwrap_or(u64::MAX);
+                medium
+                    .read_at(&mut read, offset)
+                    .map_err(|source| UndoError::Read { lba: first, source })?;
+                let sectors = in_parts(read.into(), sector_size);
+                current.extend(lbas.iter().zip(sectors).map(|(lba, now)| shared(*lba, now)));
+            }
         }
         Ok(current)
     }

@@ -13,6 +13,7 @@ use super::second_reader;
 use super::volume::Volume;
 use crate::commit::{Overlay, WriteSet};
 use crate::medium::ReadAt;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -38,7 +39,7 @@ pub fn judge(
     second_reader::agree(
         &Volume::open(&known, range.clone(), sector_size)?,
         reach,
-        &[],
+        &|_| Ok(None),
     )?;
 
     let after = Volume::open(&overlay, range, sector_size)?;
@@ -57,7 +58,10 @@ pub fn judge(
     case.check_directory_bytes()?;
     case.check_fats()?;
     case.check_sectors(set)?;
-    second_reader::agree(&after, &reached, &contents)
+    second_reader::agree(&after, &reached, &|index| {
+        let content = contents.iter().find(|(node, _)| *node == index);
+        Ok(content.map(|(_, content)| Cow::Borrowed(*content)))
+    })
 }
 
 fn rejected<T>(what: impl Into<String>, offset: u64) -> Result<T, FatError> {

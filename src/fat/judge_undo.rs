@@ -13,6 +13,7 @@ use super::volume::Volume;
 use crate::commit::{Overlay, WriteSet};
 use crate::error::ErrorKind;
 use crate::medium::ReadAt as _;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// A file of the root directory that an undo is about.
@@ -164,18 +165,15 @@ impl<'j> Case<'j> {
     }
 
     fn show_second_reader(&self, about: &BTreeSet<u64>) -> Result<(), FatError> {
-        let mut contents = Vec::new();
-        for (index, node) in self.reached.nodes().iter().enumerate() {
-            if about.contains(&node.entry().offset()) {
-                let size = u64::from(node.entry().size());
-                contents.push((index, self.after.read_chain(node.chain(), size)?));
+        second_reader::agree(self.after, self.reached, &|index| {
+            let node = &self.reached.nodes()[index];
+            if !about.contains(&node.entry().offset()) {
+                return Ok(None);
             }
-        }
-        let contents: Vec<(usize, &[u8])> = contents
-            .iter()
-            .map(|(index, content)| (*index, content.as_slice()))
-            .collect();
-        second_reader::agree(self.after, self.reached, &contents)
+            let size = u64::from(node.entry().size());
+            let content = self.after.read_chain(node.chain(), size)?;
+            Ok(Some(Cow::Owned(content)))
+        })
     }
 
     fn restored(&self, about: &BTreeSet<u64>) -> Vec<Restored> {

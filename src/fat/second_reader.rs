@@ -27,6 +27,7 @@ use super::reach::Reach;
 use super::volume::Volume;
 use crate::medium::{MediumError, ReadAt, Window};
 use fatfs::{DirEntry, FileSystem, FsOptions};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -37,12 +38,12 @@ const SECTOR: u64 = 512;
 type Dir<'f, 'm> = fatfs::Dir<'f, ReadOnly<'m>>;
 
 /// Holds what the crate finds in a checked volume against `reach`: every directory with the
-/// same entries in the same order, every file seekable to its full length, and the files of
-/// `contents` (by index among the nodes) byte for byte.
-pub(super) fn agree(
+/// same entries in the same order, every file seekable to its full length, and the files whose
+/// content is known (by index among the nodes) byte for byte. That is asked for one file at a time.
+pub(super) fn agree<'c>(
     volume: &Volume<'_>,
     reach: &Reach,
-    contents: &[(usize, &[u8])],
+    content_of: &dyn Fn(usize) -> Result<Option<Cow<'c, [u8]>>, FatError>,
 ) -> Result<(), FatError> {
     let disk = ReadOnly::new(*volume.window());
     let fs = FileSystem::new(disk, FsOptions::new()).map_err(|error| failed("opening", &error))?;
@@ -66,8 +67,7 @@ pub(super) fn agree(
                 directories.push_back((index + 1, entry.to_dir()));
             } else {
                 compare(&entry, reach, index)?;
-                let content = contents.iter().find(|(node, _)| *node == index);
-                read_through(&entry, reach, index, content.map(|(_, content)| *content))?;
+                read_through(&entry, reach, index, content_of(index)?.as_deref())?;
             }
         }
         if let Some(&index) = expected.next() {

@@ -1,8 +1,9 @@
 //! Lies that only the whole stick tells: each part is within its limit, and there are too many.
 
-use super::memory::{peak_of, taken_by};
+use super::memory::{Medium, peak_of, taken_by};
 use super::repair;
 use bootbank::bank::BootCfg;
+use bootbank::commit::{self, IfDifferent};
 use bootbank::edit::inventory::Inventory;
 use bootbank::edit::seal::SealOperation;
 use bootbank::edit::{self, ConfEdit};
@@ -11,7 +12,9 @@ use bootbank::error::ErrorKind;
 use bootbank::fat::Method;
 use bootbank::ownership::{ConfigStore, Owner, RowKey, StoreChange, ValueColumn};
 use bootbank::state::{KeyCache, Limits, State};
-use bootbank::stick::{BankChoice, Request, Settings, Stick};
+use bootbank::stick::{BankChoice, BankFile, Request, Settings, Stick, plan_undo};
+use flate2::read::GzDecoder;
+use std::io::Read as _;
 
 /// An image with one bank in sectors 3 to 42, and another without a state.
 const SEED: &[u8] = include_bytes!("../../fuzz/seeds/image/gpt");
@@ -199,4 +202,38 @@ fn a_row_of_many_small_values_takes_no_more_than_its_text_a_few_times() {
     });
     assert_eq!(told, (1, 0));
     assert!(memory < 4 * len, "{memory} bytes for {len}");
+}
+
+/// A copy of a bank is undone on the machine where it was made, which may have little memory: what the medium holds is
+/// held once, in the undo file, and files are compared one at a time.
+#[test]
+fn an_undo_of_large_files_holds_little_besides_the_undo_file() {
+    const NAMES: [&str; 4] = ["A.V00", "B.V00", "C.V00", "D.V00"];
+    const LEN: usize = 1 << 20;
+    let packed = include_bytes!("../../testimages/esxi67-usb-passthru.img.gz");
+    let mut image = Vec::new();
+    GzDecoder::new(&packed[..]).read_to_end(&mut image).unwrap();
+    let medium = Medium::new(&image);
+    let keys = KeyCache::new();
+    let settings = settings(&keys, 64 << 20);
+    let put = |byte: u8| {
+        let files = NAMES.map(|name| BankFile {
+            partition: Some(5),
+            name: name.to_owned(),
+            content: Some(vec![byte; LEN]),
+        });
+        let stick = Stick::open(&medium, &settings).unwrap();
+        let plan = stick.plan_files(&files, request(BankChoice::Partition(5)));
+        let plan = plan.unwrap();
+        let undo = stick.undo_of(&plan, Default::default());
+        commit::run(&medium, &plan.set, &|| false).unwrap();
+        undo
+    };
+    put(1);
+    let undo = put(2);
+    let whole = (NAMES.len() * LEN) as u64;
+    let (way, peak) = peak_of(|| plan_undo(&medium, &undo, &settings, IfDifferent::Refuse));
+    let written = way.unwrap().set.bytes_to_write();
+    assert!(written >= whole, "{written} bytes come back");
+    assert!(peak < 2 * whole, "{peak} bytes for {whole}");
 }
