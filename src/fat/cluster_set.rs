@@ -154,6 +154,7 @@ mod tests {
         assert!(!ClusterSet::default().contains(first));
         assert_eq!(set.iter().collect::<Vec<_>>(), some);
         assert_eq!(set.len(), some.len());
+        assert!(format!("{set:?}").contains(&format!("{last:?}")));
     }
 
     #[test]

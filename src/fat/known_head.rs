@@ -70,3 +70,30 @@ impl KnownHead<'_> {
         (None, unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_never_asked_of_the_medium_wherever_a_read_begins() {
+        let medium = vec![0; 60];
+        let (first, second) = ([1; 10], [2; 5]);
+        let head = KnownHead {
+            medium: &medium,
+            parts: vec![(10, &first), (30, &second)],
+        };
+        let mut whole = medium.clone();
+        whole[10..20].copy_from_slice(&first);
+        whole[30..35].copy_from_slice(&second);
+        for from in 0..whole.len() {
+            for to in from..=whole.len() {
+                let mut read = vec![9; to - from];
+                head.read_at(&mut read, from as u64).unwrap();
+                assert_eq!(read, whole[from..to]);
+                assert_eq!(head.read_vec(from as u64, to - from).unwrap(), read);
+            }
+        }
+        assert!(head.read_vec(50, 11).is_err());
+    }
+}

@@ -280,3 +280,49 @@ impl Write for ReadOnly<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A medium of which one sector cannot be read.
+    struct Worn {
+        bytes: Vec<u8>,
+        bad: std::ops::Range<u64>,
+    }
+
+    impl ReadAt for Worn {
+        fn size(&self) -> u64 {
+            self.bytes.size()
+        }
+
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+            let end = offset + buf.len() as u64;
+            if offset < self.bad.end && end > self.bad.start {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            self.bytes.read_at(buf, offset)
+        }
+    }
+
+    #[test]
+    fn a_sector_that_cannot_be_read_spoils_none_of_those_around_it() {
+        let bad = 9 * SECTOR..10 * SECTOR;
+        let bytes: Vec<u8> = (0..4 * BLOCK).map(|at| (at / 3) as u8).collect();
+        let worn = Worn {
+            bytes: bytes.clone(),
+            bad: bad.clone(),
+        };
+        let window = Window::new(&worn as &dyn ReadAt, 0, bytes.size());
+        let mut disk = ReadOnly::new(window.unwrap());
+        for at in (SECTOR..3 * BLOCK).step_by(5) {
+            let mut buf = [0];
+            disk.seek(SeekFrom::Start(at)).unwrap();
+            match disk.read_exact(&mut buf) {
+                Ok(()) => assert_eq!(buf[0], bytes[at as usize]),
+                Err(error) => assert!(bad.contains(&at), "byte {at}: {error}"),
+            }
+            assert!(!bad.contains(&at) || disk.read_exact(&mut buf).is_err());
+        }
+    }
+}
