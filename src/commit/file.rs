@@ -9,8 +9,8 @@
 //! SHA256SUMS         for both; `sha256sum -c` reads it
 //! ```
 
-use super::undo_file::{MANIFEST, Members, UndoFile, hex_digest, take};
-use super::{IfDifferent, UndoError};
+use super::undo::{MANIFEST, Members, hex_digest, take};
+use super::{IfDifferent, UndoError, UndoFile};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -6,7 +6,6 @@
 //! is replaced as a whole ([`replace`]).
 
 mod aftermath;
-mod any_undo;
 mod file;
 mod outcome;
 mod overlay;
@@ -14,18 +13,15 @@ mod planner;
 mod run;
 mod trace;
 mod undo;
-mod undo_file;
 mod write_set;
 
-pub use any_undo::{AnyUndo, UndoSummary};
 pub use file::{FileUndo, digest, replace};
 pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
 pub use planner::Planner;
 pub use run::{run, run_watched};
 pub use trace::{ChangeState, NextUndo, Trace, next_to_undo, undone_together};
-pub use undo::{IfDifferent, Undo, UndoError};
-pub use undo_file::UndoFile;
+pub use undo::{AnyUndo, IfDifferent, Undo, UndoError, UndoFile, UndoSummary};
 pub use write_set::{Phase, Preserved, SectorChange, Step, WriteSet};
 
 use crate::error::ErrorKind;

@@ -1,7 +1,9 @@
 //! An undo file of either kind, for a medium or for a file: the format in its manifest tells them apart.
 
-use super::undo_file::{MANIFEST, checked_members, manifest_at_head, take};
-use super::{FileUndo, Undo, UndoError, file, undo, undo_file};
+use super::file::{MANIFEST, checked_members, take};
+use super::manifest::{self, manifest_at_head};
+use super::{FORMAT, Undo, UndoError};
+use crate::commit::{FileUndo, file};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,7 +113,7 @@ impl UndoSummary {
 
 /// The manifest of an undo file.
 enum Manifest {
-    Medium(undo_file::Manifest),
+    Medium(manifest::Manifest),
     File(file::Manifest),
 }
 
@@ -127,7 +129,7 @@ impl Manifest {
             |error: serde_json::Error| UndoError::Inconsistent(format!("{MANIFEST}: {error}"));
         let Format { format } = serde_json::from_slice(json).map_err(inconsistent)?;
         match format.as_str() {
-            undo::FORMAT => serde_json::from_slice(json).map(Manifest::Medium),
+            FORMAT => serde_json::from_slice(json).map(Manifest::Medium),
             file::FORMAT => serde_json::from_slice(json).map(Manifest::File),
             _ => return Err(UndoError::Format(format)),
         }
