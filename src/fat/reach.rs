@@ -245,25 +245,13 @@ impl Walk<'_, '_> {
         let (owned, nodes, fats) = (&mut self.owned, &self.nodes, self.volume.fats());
         let file = || path(nodes, Some(index));
         let chain = self.volume.follow(&entry, &file, &mut |cluster| {
-            let number = cluster.get();
             if !owned.insert(cluster) {
-                // The chain of this one is not among them yet.
-                let other = nodes.iter().position(|it| it.chain.contains(&cluster));
-                return Err(match other {
-                    None => FatError::ChainLoop {
-                        file: file(),
-                        cluster: number,
-                    },
-                    Some(other) => FatError::ChainsCross {
-                        file: file(),
-                        other: path(nodes, Some(other)),
-                        cluster: number,
-                    },
-                });
+                return Err(met_before(nodes, index, cluster));
             }
             // There are eight marks that end a chain, and they mean the same.
             match fats {
                 [one, two, ..] if one.link(cluster) != two.link(cluster) => {
+                    let number = cluster.get();
                     Err(FatError::CopiesDiffer {
                         file: file(),
                         cluster: number,
@@ -340,6 +328,22 @@ impl Walk<'_, '_> {
             bad,
             free,
         }
+    }
+}
+
+/// A chain that comes to a cluster for the second time: its own, or that of another file.
+fn met_before(nodes: &[Node], index: usize, cluster: ClusterId) -> FatError {
+    let file = path(nodes, Some(index));
+    // The chain of this one is not among them yet.
+    let other = nodes.iter().position(|it| it.chain.contains(&cluster));
+    let cluster = cluster.get();
+    match other {
+        None => FatError::ChainLoop { file, cluster },
+        Some(other) => FatError::ChainsCross {
+            file,
+            other: path(nodes, Some(other)),
+            cluster,
+        },
     }
 }
 

@@ -340,6 +340,23 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
     if let Some(by_id) = by_id {
         line(name(by_id));
     }
+    found_in_words(medium, clones, is_verbose, &mut line);
+    if !medium.system.is_empty() {
+        line("this machine runs from it".to_owned());
+    } else if !medium.uses.is_empty() {
+        let uses: Vec<String> = medium.uses.iter().map(Use::to_string).collect();
+        line(format!("in use: {}", shown(&uses.join("; "))));
+    }
+    text
+}
+
+/// What is on a medium, line by line.
+fn found_in_words(
+    medium: &FoundMedium,
+    clones: &Clones<'_>,
+    is_verbose: bool,
+    line: &mut dyn FnMut(String),
+) {
     match &medium.found {
         Found::Medium(summary) => {
             line(host_in_words(summary));
@@ -378,13 +395,6 @@ fn in_words(medium: &FoundMedium, clones: &Clones<'_>, is_verbose: bool) -> Stri
         )),
         Found::Other(why) => line(format!("{}: {}", medium.found.as_str(), shown(why))),
     }
-    if !medium.system.is_empty() {
-        line("this machine runs from it".to_owned());
-    } else if !medium.uses.is_empty() {
-        let uses: Vec<String> = medium.uses.iter().map(Use::to_string).collect();
-        line(format!("in use: {}", shown(&uses.join("; "))));
-    }
-    text
 }
 
 /// Which others are clones; of many, how many more.

@@ -70,14 +70,27 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
         let filled = filled.map(|state| state.file.as_str());
         text.push_str(&bank_in_words(bank, filled, words.is_verbose));
     }
+    text.push_str(&outlook_in_words(words));
+    if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
+        let _ = writeln!(
+            text,
+            "{}.",
+            shown(&sentence(&whose_in_words(&words.situation.whose)))
+        );
+    }
+    for warning in &found.warnings {
+        let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
+    }
+    text
+}
+
+/// What the next boot comes to, what is passed through, and what to do about it.
+fn outlook_in_words(words: &Words<'_>) -> String {
+    let target = Path::new(&words.found.target);
+    let mut text = String::new();
     let survey = words.survey;
     if !survey.next_boot.boots() {
-        let next = next_boot(
-            &survey.next_boot,
-            None,
-            survey.cure.as_ref(),
-            Path::new(&found.target),
-        );
+        let next = next_boot(&survey.next_boot, None, survey.cure.as_ref(), target);
         let _ = writeln!(text, "{}", styled(&next, ERROR));
     }
     match survey.standing() {
@@ -88,7 +101,7 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
         }
         _ if !survey.next_boot.boots() => {}
         _ => {
-            let target = quoted_path(Path::new(&found.target));
+            let target = quoted_path(target);
             // What is packed is not changed in place.
             let changed = match words.kind {
                 Kind::Packed(_) => format!("-o FILE {target}"),
@@ -97,16 +110,6 @@ pub(super) fn in_words(words: &Words<'_>) -> String {
             let names = (target.as_str(), changed.as_str());
             text.push_str(&standing_in_words(survey, names, words.situation));
         }
-    }
-    if words.is_disk || words.is_verbose || words.situation.whose.is_this_machine() {
-        let _ = writeln!(
-            text,
-            "{}.",
-            shown(&sentence(&whose_in_words(&words.situation.whose)))
-        );
-    }
-    for warning in &found.warnings {
-        let _ = writeln!(text, "{} {}", styled("warning:", WARNING), shown(warning));
     }
     text
 }
