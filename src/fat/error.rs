@@ -2,6 +2,7 @@
 
 use crate::commit::PlanError;
 use crate::error::{ErrorKind, counted};
+use crate::medium::MediumError;
 use std::io;
 
 /// Why a volume could not be read or a change to it not be planned. Offsets are in bytes from
@@ -375,6 +376,11 @@ fn not_used(left_out: u64) -> String {
 }
 
 impl FatError {
+    /// Whether the device is no longer there.
+    pub(super) fn has_vanished(&self) -> bool {
+        matches!(self, FatError::Read { source, .. } if MediumError::has_vanished(source))
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         use FatError as E;

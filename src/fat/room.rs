@@ -70,23 +70,38 @@ impl<'v> Room<'v> {
             }
             match self.volume.read_chain(&chain, bytes) {
                 Ok(_) => return Ok(chain),
-                Err(error) if unreadable > MOST_UNREADABLE => return Err(error),
+                Err(error) if error.has_vanished() => return Err(error),
                 Err(_) => {}
             }
-            let is_readable = |cluster: &ClusterId| {
-                let whole = geometry.cluster_bytes();
-                self.volume.read_chain(&[*cluster], whole).is_ok()
-            };
             let all = chain.len();
-            let readable: Vec<ClusterId> = chain.into_iter().filter(is_readable).collect();
+            let readable = self.readable(chain, &mut unreadable)?;
             if readable.len() == all {
                 // It failed, and now it does not: nothing to tell the clusters apart by.
                 return Ok(readable);
             }
-            unreadable += all - readable.len();
             self.left_out += all - readable.len();
             self.free.extend(&readable);
         }
+    }
+
+    /// Those of a chain that can be read, each tried by itself. `unreadable` counts the others.
+    fn readable(
+        &self,
+        chain: Vec<ClusterId>,
+        unreadable: &mut usize,
+    ) -> Result<Vec<ClusterId>, FatError> {
+        let whole = self.volume.geometry().cluster_bytes();
+        let mut readable = Vec::with_capacity(chain.len());
+        for cluster in chain {
+            match self.volume.read_chain(&[cluster], whole) {
+                Ok(_) => readable.push(cluster),
+                Err(error) if *unreadable == MOST_UNREADABLE || error.has_vanished() => {
+                    return Err(error);
+                }
+                Err(_) => *unreadable += 1,
+            }
+        }
+        Ok(readable)
     }
 }
 

@@ -234,8 +234,8 @@ impl BlockDevice {
     /// believes it has a write cache ([`BlockDevice::write_cache`]); a device that does not say
     /// so gets none.
     pub(super) fn sync(&self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file)
-            .map_err(|errno| self.explain("syncing", None, errno.into()))
+        let synced = self.file.sync_data();
+        synced.map_err(|error| self.explain("syncing", None, error))
     }
 
     /// [`super::WriteAt::read_back`] of a claimed disk: past the page cache. What is returned

@@ -89,7 +89,7 @@ impl ImageFile {
     /// [`super::WriteAt::sync`] of a claimed image. Also finds out whether something else cut or
     /// extended the file meanwhile.
     pub(super) fn sync(&self) -> io::Result<()> {
-        rustix::fs::fdatasync(&self.file)?;
+        self.file.sync_data()?;
         check_size(&self.file, &self.path, self.size)
     }
 

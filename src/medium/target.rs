@@ -10,7 +10,6 @@ use crate::host::{Host, WriteCache};
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,38 +53,13 @@ impl Target {
     /// Each reason it cannot be read is its own variant of [`MediumError`].
     pub fn open_read(path: &Path, host: &Host) -> Result<Self, MediumError> {
         if Address::is_one(path) {
-            return Self::connect(path, Access::Read);
+            return Export::connect(path, Access::Read).map(Target::Export);
         }
         let node = Node::look_up(path, host)?;
         match node.block_device() {
             Some(number) => BlockDevice::open_read(&node, number).map(Target::from),
             None => ImageFile::open_read(&node).map(Target::Image),
         }
-    }
-
-    /// Connects to an NBD export, and finds out whether it can be had as `access` says. For a
-    /// program that may open no connection later: the connection serves any number of targets
-    /// made from it ([`Target::from`], [`ClaimedTarget::from_export`]).
-    ///
-    /// # Errors
-    /// [`MediumError::Nbd`], and [`MediumError::ReadOnly`] where the server takes no writes.
-    pub fn connect(path: &Path, access: Access) -> Result<Self, MediumError> {
-        Export::connect(path, access).map(Target::from)
-    }
-
-    /// Takes the virtual disk in the file `path`, which is served at the other end of a connected
-    /// socket as the export without a name. The socket's timeouts stay as they are.
-    ///
-    /// # Errors
-    /// As [`Target::connect`]; nothing by the name of `path`.
-    pub fn of_virtual_disk(
-        stream: UnixStream,
-        path: &Path,
-        access: Access,
-        host: &Host,
-    ) -> Result<Self, MediumError> {
-        let identity = Identity::of(path, host)?;
-        Export::of_virtual_disk(stream, path, identity, access).map(Target::from)
     }
 
     /// The name it was opened by.
@@ -153,12 +127,6 @@ impl From<BlockDevice> for Target {
     }
 }
 
-impl From<Export> for Target {
-    fn from(export: Export) -> Self {
-        Target::Export(Arc::new(export))
-    }
-}
-
 impl ReadAt for Target {
     fn size(&self) -> u64 {
         match self {
@@ -209,7 +177,7 @@ impl ClaimedTarget {
     /// Each reason it cannot be had is its own variant of [`MediumError`].
     pub fn open(path: &Path, host: &Host) -> Result<Self, MediumError> {
         if Address::is_one(path) {
-            return Target::connect(path, Access::Write).map(ClaimedTarget);
+            return Export::connect(path, Access::Write).and_then(Self::from_export);
         }
         let node = Node::look_up(path, host)?;
         let target = match node.block_device() {

@@ -108,6 +108,15 @@ pub enum VirtualDiskError {
         /// In its words.
         said: String,
     },
+    /// Another process has the lock that QEMU takes.
+    #[error("another process has it open")]
+    Locked,
+    /// QEMU ended badly after it had served the file: the last writes may be missing.
+    #[error("QEMU did not close it as it should: {said}")]
+    NotClosed {
+        /// In its words.
+        said: String,
+    },
     /// What QEMU says of it cannot be read.
     #[error("what QEMU says of it cannot be understood: {0}")]
     Unknown(String),
@@ -152,8 +161,11 @@ impl VirtualDiskError {
             VirtualDiskError::Corrupt | VirtualDiskError::Unopened { .. } => ErrorKind::Damaged,
             VirtualDiskError::NoQemu { .. } | VirtualDiskError::Encrypted => ErrorKind::Unsupported,
             VirtualDiskError::Name | VirtualDiskError::TooMany { .. } => ErrorKind::Usage,
-            VirtualDiskError::Unknown(_) | VirtualDiskError::NotStarted(_) => ErrorKind::Io,
-            VirtualDiskError::Snapshots { .. }
+            VirtualDiskError::Unknown(_)
+            | VirtualDiskError::NotStarted(_)
+            | VirtualDiskError::NotClosed { .. } => ErrorKind::Io,
+            VirtualDiskError::Locked
+            | VirtualDiskError::Snapshots { .. }
             | VirtualDiskError::StreamOptimised
             | VirtualDiskError::Elsewhere { .. }
             | VirtualDiskError::NotOneFile { .. } => ErrorKind::Refused,

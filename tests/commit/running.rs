@@ -314,13 +314,23 @@ fn an_overlay_reads_as_the_medium_will_after_the_steps() {
 #[test]
 fn a_failed_write_of_new_content_names_its_sectors_and_a_sync_all_of_the_step() {
     let bytes = medium();
-    for counts in [Counts::Writes, Counts::Syncs] {
+    let worn = |counts, errno| {
         let recorder = Recorder::new(bytes.clone());
-        let faulty = Faulty::new(&recorder, counts, 0, Fault::Errno(5));
+        let faulty = Faulty::new(&recorder, counts, 0, Fault::Errno(errno));
         let Err(CommitError::Failed(failure)) = run(&faulty, &plan(&bytes), &|| false) else {
             panic!("the fault was not reported");
         };
-        assert_eq!(failure.worn, [Lba(8)..Lba(10)], "{counts:?}");
+        failure.worn
+    };
+    for counts in [Counts::Writes, Counts::Syncs] {
+        // EIO, ENODATA, EREMOTEIO, EILSEQ, ETIMEDOUT: what the block layer says of sectors.
+        for errno in [5, 61, 121, 84, 110] {
+            assert_eq!(worn(counts, errno), [Lba(8)..Lba(10)], "{counts:?} {errno}");
+        }
+        // EPERM, EINTR, ENXIO, EBADF, ENOMEM, EACCES, ENODEV, EINVAL, EFBIG, ENOSPC, EROFS, EPIPE, EDQUOT.
+        for errno in [1, 4, 6, 9, 12, 13, 19, 22, 27, 28, 30, 32, 122] {
+            assert_eq!(worn(counts, errno), [], "{counts:?} {errno}");
+        }
     }
 }
 

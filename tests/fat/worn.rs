@@ -4,14 +4,17 @@ use crate::fat_victim::Victim;
 use crate::fat_volume::{FORMATS, Made, open};
 use bootbank::commit::{Phase, Planner};
 use bootbank::fat::{Action, ClusterId, FatError, FileChange, replace};
-use bootbank::medium::{Lba, ReadAt};
+use bootbank::medium::{Lba, MediumError, ReadAt};
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 
-/// A medium some parts of which cannot be read.
+/// A medium some parts of which cannot be read, or that is gone once they are asked for.
 struct Worn {
     bytes: Vec<u8>,
     bad: Vec<std::ops::Range<u64>>,
+    goes: bool,
+    failed: Cell<u32>,
 }
 
 impl ReadAt for Worn {
@@ -25,7 +28,17 @@ impl ReadAt for Worn {
             .iter()
             .any(|bad| bad.start < end && offset < bad.end)
         {
-            return Err(io::Error::from_raw_os_error(5));
+            self.failed.set(self.failed.get() + 1);
+            let source = io::Error::from_raw_os_error(5);
+            return Err(match self.goes {
+                false => source,
+                true => io::Error::other(MediumError::Vanished {
+                    path: "stick".into(),
+                    op: "reading",
+                    offset: Some(offset),
+                    source,
+                }),
+            });
         }
         self.bytes.read_at(buf, offset)
     }
@@ -43,31 +56,41 @@ fn free_clusters_that_cannot_be_read_are_left_out_and_a_medium_of_them_is_given_
     };
     let reach = volume.check().unwrap();
     let free: Vec<ClusterId> = reach.free().iter().collect();
-    let planned = |bad: usize| {
-        let medium = Worn {
-            bytes: bytes.clone(),
-            bad: free.iter().take(bad).map(place).collect(),
-        };
-        let volume = open(&medium, format);
+    let worn = |bad: usize, goes: bool| Worn {
+        bytes: bytes.clone(),
+        bad: free.iter().take(bad).map(place).collect(),
+        goes,
+        failed: Cell::new(0),
+    };
+    let planned = |medium: &Worn, len: usize| {
+        let volume = open(medium, format);
         let files = [FileChange {
             entry: volume.find("state.tgz").unwrap().unwrap(),
-            action: Action::Replace(vec![7; 1500].into()),
+            action: Action::Replace(vec![7; len].into()),
             why: "test".into(),
         }];
-        let mut planner = Planner::new(&medium, format.sector_size);
+        let mut planner = Planner::new(medium, format.sector_size);
         let reach = volume.check().unwrap();
         replace(&volume, &reach, &mut planner, 5, &files).map(|_| planner.finish())
     };
     for bad in [0, 1, 3] {
-        let set = planned(bad).unwrap();
+        let set = planned(&worn(bad, false), 1500).unwrap();
         let written = set.steps().iter().filter(|step| step.phase == Phase::Data);
         let first = written.flat_map(|step| step.sectors.keys()).min().unwrap();
         let expected = geometry.cluster_offset(free[bad]) / u64::from(format.sector_size);
         assert_eq!(first.0, expected, "{bad}");
     }
-    // There is room enough, and none of it can be had: that is a matter of the medium.
-    let error = planned(free.len()).map(drop).unwrap_err();
-    assert!(matches!(error, FatError::Read { .. }), "{error}");
+    // Most of what is free is wanted, and none of it can be had: that is a matter of the medium, whether the
+    // content fits a second time or not, and no reason to try every cluster.
+    let whole = free.len() * usize::try_from(geometry.cluster_bytes()).unwrap();
+    for len in [1500, whole / 3, whole / 3 * 2, whole] {
+        for (goes, most) in [(false, 64 + 3 + 64), (true, 1)] {
+            let medium = worn(free.len(), goes);
+            let error = planned(&medium, len).map(drop).unwrap_err();
+            assert!(matches!(error, FatError::Read { .. }), "{len}: {error}");
+            assert!(medium.failed.get() <= most, "{} reads", medium.failed.get());
+        }
+    }
 }
 
 #[test]
@@ -125,6 +148,8 @@ fn what_is_left_of_a_file_says_which_of_its_bytes_are_missing() {
             let medium = Worn {
                 bytes: victim.bytes.clone(),
                 bad,
+                goes: false,
+                failed: Cell::new(0),
             };
             let volume = open(&medium, format);
             let entry = volume.find("state.tgz").unwrap().unwrap();

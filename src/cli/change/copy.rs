@@ -12,10 +12,11 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::unpack_failure;
 use crate::cli::terminal::{shown, standard};
 use crate::commit::Overlay;
+use crate::medium::nbd::Export;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
     Access, CachedReads, ClaimedTarget, ImageFormat, MediumError, OutputFile, ReadAt, SparseReads,
-    Target, WriteAt,
+    WriteAt,
 };
 use crate::stick::Plan;
 use crate::target::{Kind, unpacked};
@@ -144,11 +145,8 @@ impl One<'_> {
             })?;
         let partial = copy.partial_path();
         let connection = server.serve(&partial).map_err(failed)?;
-        let opened = Target::of_virtual_disk(connection, &partial, Access::Write, &session.host)?;
+        let export = Export::of_virtual_disk(connection, &partial, Access::Write, &session.host)?;
         server.met().map_err(failed)?;
-        let Target::Export(export) = opened else {
-            return Err(Failure::usage("a virtual disk is served as an export"));
-        };
         let target = ClaimedTarget::from_export(export)?;
         let explained = self.planned(
             &target,

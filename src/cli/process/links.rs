@@ -2,7 +2,7 @@
 //! itself, which leaves it no way to open another; what is open serves until the end.
 
 use super::Needs;
-use super::qemu::{Cache, Qemu, Server, format_of, is_locked};
+use super::qemu::{Cache, Qemu, Server, format_of};
 use crate::host::Host;
 use crate::medium::nbd::{Address, Export, NbdError};
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
@@ -21,22 +21,19 @@ pub struct Links {
     by_name: BTreeMap<PathBuf, Link>,
 }
 
-/// What is opened: a medium, its server and the one of a copy, where they are of this process.
-type Opened = (
-    Target,
-    Option<Server>,
-    Option<Result<Server, VirtualDiskError>>,
-);
+/// A medium that is connected to.
+#[derive(Debug)]
+struct Open {
+    export: Arc<Export>,
+    /// The server, where it is one of this process.
+    server: Option<Server>,
+    /// A server that waits for a copy of a virtual disk, or why there can be no copy.
+    of_copy: Mutex<Option<Result<Server, VirtualDiskError>>>,
+}
 
 #[derive(Debug)]
 enum Link {
-    Open {
-        export: Arc<Export>,
-        /// The server, where it is one of this process.
-        server: Option<Server>,
-        /// A server that waits for a copy of a virtual disk, or why there can be no copy.
-        of_copy: Mutex<Option<Result<Server, VirtualDiskError>>>,
-    },
+    Open(Open),
     /// Why there is none, until somebody asks.
     Failed(Mutex<Option<MediumError>>),
 }
@@ -52,7 +49,11 @@ impl Links {
                 continue;
             }
             let link = if Address::is_one(&path) {
-                Target::connect(&path, access).map(|target| (target, None, None))
+                Export::connect(&path, access).map(|export| Open {
+                    export,
+                    server: None,
+                    of_copy: Mutex::default(),
+                })
             } else if needs.leaves_packed {
                 continue;
             } else if let Some(format) = format_of(&path) {
@@ -64,53 +65,43 @@ impl Links {
                     Ok((qemu, info))
                 });
                 match opened {
-                    Ok((qemu, info)) => serve(qemu, &path, format, access, host).map(|open| {
-                        let of_copy = needs.copies.then(|| {
-                            info.check(&path, Access::Write, true)?;
-                            info.check_one_file(&path)?;
-                            qemu.server(format, Access::Write, Cache::WriteThrough)
-                        });
-                        (open.0, Some(open.1), of_copy)
-                    }),
+                    Ok((qemu, info)) => {
+                        let served = serve(qemu, &path, format, access, host);
+                        served.map(|(export, server)| {
+                            let of_copy = needs.copies.then(|| {
+                                info.check(&path, Access::Write, true)?;
+                                info.check_one_file(&path)?;
+                                qemu.server(format, Access::Write, Cache::WriteThrough)
+                            });
+                            Open {
+                                export,
+                                server: Some(server),
+                                of_copy: Mutex::new(of_copy),
+                            }
+                        })
+                    }
                     Err(error) => Err(explained(error, &path, host)),
                 }
             } else {
                 continue;
             };
-            links.add(path, link);
+            let link = match link {
+                Ok(open) => Link::Open(open),
+                Err(error) => Link::Failed(Mutex::new(Some(error))),
+            };
+            links.by_name.insert(path, link);
         }
         links
     }
 
     /// Whether one more virtual disk can be opened.
     fn room(&self) -> Result<(), VirtualDiskError> {
-        let served = |link: &&Link| {
-            matches!(
-                link,
-                Link::Open {
-                    server: Some(_),
-                    ..
-                }
-            )
-        };
+        let served = |link: &&Link| matches!(link, Link::Open(open) if open.server.is_some());
         if self.by_name.values().filter(served).count() < MOST_DISKS {
             Ok(())
         } else {
             Err(VirtualDiskError::TooMany { most: MOST_DISKS })
         }
-    }
-
-    fn add(&mut self, path: PathBuf, opened: Result<Opened, MediumError>) {
-        let link = match opened {
-            Ok((Target::Export(export), server, of_copy)) => Link::Open {
-                export,
-                server,
-                of_copy: Mutex::new(of_copy),
-            },
-            Ok(_) => return,
-            Err(error) => Link::Failed(Mutex::new(Some(error))),
-        };
-        self.by_name.insert(path, link);
     }
 
     /// Opens a target to be read.
@@ -138,7 +129,7 @@ impl Links {
     /// The export of that name, where it is one; the reason why it is not connected is told once.
     fn export(&self, path: &Path) -> Result<Option<Arc<Export>>, MediumError> {
         match self.by_name.get(path) {
-            Some(Link::Open { export, .. }) => Ok(Some(Arc::clone(export))),
+            Some(Link::Open(open)) => Ok(Some(Arc::clone(&open.export))),
             Some(Link::Failed(why)) => {
                 let why = why.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(why.unwrap_or_else(|| not_connected(path)))
@@ -154,7 +145,7 @@ impl Links {
     /// # Errors
     /// Why a copy of the file would not be a copy of the disk, or could not be changed.
     pub fn server_of_copy(&self, path: &Path) -> Result<Option<Server>, MediumError> {
-        let Some(Link::Open { of_copy, .. }) = self.by_name.get(path) else {
+        let Some(Link::Open(Open { of_copy, .. })) = self.by_name.get(path) else {
             return Ok(None);
         };
         let waiting = of_copy
@@ -169,8 +160,8 @@ impl Links {
     pub fn close(self) -> Vec<MediumError> {
         let mut servers = Vec::new();
         for (path, link) in self.by_name {
-            if let Link::Open { server, .. } = link {
-                servers.extend(server.map(|server| (path, server)));
+            if let Link::Open(open) = link {
+                servers.extend(open.server.map(|server| (path, server)));
             }
         }
         let ended = servers.into_iter().map(|(path, server)| {
@@ -188,16 +179,16 @@ fn serve(
     format: DiskFormat,
     access: Access,
     host: &Host,
-) -> Result<(Target, Server), MediumError> {
+) -> Result<(Arc<Export>, Server), MediumError> {
     let failed = |error: VirtualDiskError| explained(error, path, host);
     let mut server = qemu
         .server(format, access, Cache::for_file(path))
         .map_err(failed)?;
     let connection = server.serve(path).map_err(failed)?;
-    match Target::of_virtual_disk(connection, path, access, host) {
-        Ok(target) => {
+    match Export::of_virtual_disk(connection, path, access, host) {
+        Ok(export) => {
             server.met().map_err(failed)?;
-            Ok((target, server))
+            Ok((export, server))
         }
         // A server that cannot open the file says why and ends.
         Err(error @ MediumError::Nbd { .. }) => Err(match server.end() {
@@ -217,10 +208,9 @@ fn not_connected(path: &Path) -> MediumError {
 
 /// An error of QEMU; where it says that another process has the file, with that.
 fn explained(error: VirtualDiskError, path: &Path, host: &Host) -> MediumError {
-    if is_locked(&error) {
-        MediumError::locked_by_users(path, host)
-    } else {
-        error.in_file(path)
+    match error {
+        VirtualDiskError::Locked => MediumError::locked_by_users(path, host),
+        error => error.in_file(path),
     }
 }
 

@@ -190,6 +190,8 @@ pub struct Server {
     leash: UnixStream,
     /// The connection to the server, until somebody takes it.
     connection: Option<UnixStream>,
+    /// Whether it has served its client.
+    has_met: bool,
 }
 
 impl Server {
@@ -211,6 +213,7 @@ impl Server {
             keeper,
             leash,
             connection: Some(connection),
+            has_met: false,
         })
     }
 
@@ -235,18 +238,21 @@ impl Server {
     /// # Errors
     /// What the operating system reported.
     pub fn met(&mut self) -> Result<(), VirtualDiskError> {
+        self.has_met = true;
         self.leash.write_all(b"met\n").map_err(not_started)
     }
 
     /// Waits until the server has closed its file. Whoever has the connection has let go of it.
     ///
     /// # Errors
-    /// What QEMU said, where it did not end well.
+    /// What QEMU said, where it did not end well: [`VirtualDiskError::NotClosed`] once it has met its client, and
+    /// before that why it could not open the file.
     pub fn end(self) -> Result<(), VirtualDiskError> {
         let Server {
             mut keeper,
             leash,
             connection,
+            has_met,
         } = self;
         drop((leash, connection));
         let mut status = None;
@@ -267,7 +273,12 @@ impl Server {
             }
             None => said.extend(b"it does not close the file"),
         }
-        Err(unopened(&said))
+        Err(match has_met {
+            true => VirtualDiskError::NotClosed {
+                said: in_its_words(&said),
+            },
+            false => unopened(&said),
+        })
     }
 }
 
@@ -310,41 +321,66 @@ fn not_started(error: io::Error) -> VirtualDiskError {
     VirtualDiskError::NotStarted(error.to_string())
 }
 
-/// QEMU's message without the name of its program, which begins every line of it.
+/// Why QEMU could not open a file.
 fn unopened(said: &[u8]) -> VirtualDiskError {
+    // The name of the file, which QEMU quotes, is never what such a line ends with.
+    let is_of_lock = |line: &str| line.contains("Failed to get ") && line.ends_with("\" lock");
+    if String::from_utf8_lossy(said).lines().any(is_of_lock) {
+        return VirtualDiskError::Locked;
+    }
+    VirtualDiskError::Unopened {
+        said: in_its_words(said),
+    }
+}
+
+/// QEMU's message without the name of its program, which begins every line of it.
+fn in_its_words(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
     let lines = text.lines().map(|line| match line.split_once(": ") {
         Some((program, rest)) if program.starts_with("qemu-") => rest,
         _ => line,
     });
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let said = match lines.as_slice() {
+    match lines.as_slice() {
         [] => "it says nothing".to_owned(),
         lines => lines.join("; "),
-    };
-    VirtualDiskError::Unopened { said }
-}
-
-/// Whether QEMU could not open a file because another process has its lock.
-pub fn is_locked(error: &VirtualDiskError) -> bool {
-    matches!(error, VirtualDiskError::Unopened { said } if said.contains(" lock"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_message_of_qemu_is_passed_on_without_its_name() {
         let said =
-            b"qemu-nbd: Failed to get \"write\" lock\nIs another process using the image [x]?\n";
-        let error = unopened(said);
-        assert!(is_locked(&error));
-        let VirtualDiskError::Unopened { said } = error else {
-            panic!("{error}");
+            b"qemu-img: Could not open 'my lock.qcow2': Unknown format\nqemu-img: and more\n";
+        let VirtualDiskError::Unopened { said } = unopened(said) else {
+            panic!("{}", unopened(said));
         };
-        assert!(said.starts_with("Failed to get"), "{said}");
-        assert_eq!(said.lines().count(), 1);
+        assert_eq!(
+            said,
+            "Could not open 'my lock.qcow2': Unknown format; and more"
+        );
+    }
+
+    #[test]
+    fn a_lock_of_another_process_is_told_by_the_message_and_not_by_the_name_of_a_file() {
+        for said in [
+            "qemu-nbd: Failed to get \"write\" lock\nIs another process using the image [x]?\n",
+            "qemu-img: Could not open 'x': Failed to get shared \"write\" lock\nIs another\n",
+        ] {
+            assert_eq!(unopened(said.as_bytes()), VirtualDiskError::Locked);
+        }
+        for name in ["Failed to get \"x\" lock", "a lock", "\" lock"] {
+            let said = format!("qemu-img: Could not open '{name}': Permission denied\n");
+            assert_ne!(
+                unopened(said.as_bytes()),
+                VirtualDiskError::Locked,
+                "{name}"
+            );
+        }
     }
 
     /// Serves nothing and says that it runs.
@@ -371,7 +407,20 @@ mod tests {
         server.end().unwrap();
         // It forgets them all, and nothing can have been written.
         let server = stand_in("trap '' TERM", &directory.path().join("c"));
-        assert!(server.end().is_err());
+        assert!(matches!(
+            server.end(),
+            Err(VirtualDiskError::Unopened { .. })
+        ));
+        // It has served its file, and fails when it closes it.
+        let full = "trap 'echo qemu-nbd: No space left >&2; exit 1' TERM";
+        let mut server = stand_in(full, &directory.path().join("d"));
+        server.met().unwrap();
+        let error = server.end().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "QEMU did not close it as it should: No space left"
+        );
+        assert_eq!(error.kind(), ErrorKind::Io);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A connection to an export: requests, one at a time.
 
 use super::handshake::{Facts, shake_hands};
+use super::patience::{LONGEST_REQUEST, Patient};
 use super::wire::{CMD_DISC, CMD_FLUSH, CMD_READ, CMD_WRITE, REQUEST_MAGIC};
 use super::{NbdError, reply};
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 /// Most bytes of one request: a multiple of every smallest block.
 const TRANSFER: u32 = 1 << 20;
@@ -14,7 +16,7 @@ const TRANSFER: u32 = 1 << 20;
 /// where the next reply begins is not known any more.
 #[derive(Debug)]
 pub struct Connection<S: Read + Write> {
-    stream: S,
+    stream: Patient<S>,
     facts: Facts,
     cookie: u64,
     broken: bool,
@@ -25,7 +27,17 @@ impl<S: Read + Write> Connection<S> {
     ///
     /// # Errors
     /// A server that has no such export, is too old, wants TLS or breaks the protocol.
-    pub fn negotiate(mut stream: S, export: &str) -> Result<Self, NbdError> {
+    pub fn negotiate(stream: S, export: &str) -> Result<Self, NbdError> {
+        Self::negotiate_within(stream, export, LONGEST_REQUEST)
+    }
+
+    /// The same, where the greeting and each request may take this long.
+    pub(super) fn negotiate_within(
+        stream: S,
+        export: &str,
+        patience: Duration,
+    ) -> Result<Self, NbdError> {
+        let mut stream = Patient::new(stream, patience);
         let facts = shake_hands(&mut stream, export)?;
         Ok(Connection {
             stream,
@@ -151,11 +163,12 @@ impl<S: Read + Write> Connection<S> {
         offset: u64,
         len: usize,
         data: &[u8],
-        answer: impl FnOnce(&mut S, u64) -> Result<(), NbdError>,
+        answer: impl FnOnce(&mut Patient<S>, u64) -> Result<(), NbdError>,
     ) -> Result<(), NbdError> {
         if self.broken {
             return Err(NbdError::from(io::Error::from(io::ErrorKind::BrokenPipe)));
         }
+        self.stream.begin();
         self.cookie += 1;
         let cookie = self.cookie;
         let result = self

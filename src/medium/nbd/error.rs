@@ -1,5 +1,6 @@
 //! What can be wrong with an NBD server, or with what it says.
 
+use super::patience::LONGEST_REQUEST;
 use crate::error::ErrorKind;
 use std::fmt;
 use std::io;
@@ -12,6 +13,8 @@ pub enum Disconnection {
     Closed,
     /// Nothing came within the time that is waited.
     Silent,
+    /// Something came now and then, but no whole answer within the time of a request.
+    Slow,
     /// The operating system gave it up, with this error.
     Failed(io::ErrorKind),
 }
@@ -24,6 +27,11 @@ impl fmt::Display for Disconnection {
                 f,
                 "the NBD server did not answer within {} seconds",
                 super::TIMEOUT.as_secs()
+            ),
+            Disconnection::Slow => write!(
+                f,
+                "the NBD server took longer than {} seconds for one answer",
+                LONGEST_REQUEST.as_secs()
             ),
             Disconnection::Failed(kind) => {
                 write!(f, "the connection to the NBD server failed: {kind}")
@@ -92,6 +100,11 @@ impl NbdError {
 /// An error of the connection below.
 impl From<io::Error> for NbdError {
     fn from(error: io::Error) -> Self {
+        // Why the stream gave up is said already.
+        let error = match error.downcast() {
+            Ok(given_up) => return given_up,
+            Err(error) => error,
+        };
         NbdError::Lost(match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::BrokenPipe

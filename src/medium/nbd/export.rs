@@ -4,6 +4,7 @@
 //! out (`qemu-nbd` serves one client unless told otherwise, and locks the image file below).
 
 use super::{Address, Connection, NbdError, Server};
+use crate::host::Host;
 use crate::medium::{
     Access, Identity, ImageFormat, MediumError, ReadAt, ReadOnlyReason, TargetKind, check_range,
 };
@@ -13,10 +14,11 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a server may take for an answer. A flush of a slow disk takes seconds.
+/// How long is waited for a server to say anything, or to take what is said to it. A flush of a slow disk takes
+/// seconds.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What an export is called here, which need not be the name it has at its server.
@@ -39,8 +41,14 @@ pub struct Export {
 }
 
 impl Export {
-    /// Connects to the server that a target's name is the address of.
-    pub(in crate::medium) fn connect(path: &Path, access: Access) -> Result<Self, MediumError> {
+    /// Connects to the server that `path` is the address of, and finds out whether the export can be had as
+    /// `access` says. For a program that may open no connection later: the connection serves any number of
+    /// targets made from it ([`Target::Export`](crate::medium::Target::Export),
+    /// [`ClaimedTarget::from_export`](crate::medium::ClaimedTarget::from_export)).
+    ///
+    /// # Errors
+    /// [`MediumError::Nbd`], and [`MediumError::ReadOnly`] where the server takes no writes.
+    pub fn connect(path: &Path, access: Access) -> Result<Arc<Self>, MediumError> {
         let failed = |source| MediumError::Nbd {
             path: path.to_owned(),
             source,
@@ -57,17 +65,20 @@ impl Export {
         Self::negotiate(socket, &address.export, place, access)
     }
 
-    /// Takes a connected socket at whose other end a server is about to serve the virtual disk in
-    /// a file; that has no name. How long is waited for it is up to whoever made the socket.
-    pub(in crate::medium) fn of_virtual_disk(
+    /// Takes a connected socket at whose other end a server is about to serve the virtual disk in the file `path`
+    /// as the export without a name. How long is waited for it is up to whoever made the socket.
+    ///
+    /// # Errors
+    /// As [`Export::connect`]; nothing by the name of `path`.
+    pub fn of_virtual_disk(
         stream: UnixStream,
         path: &Path,
-        identity: Identity,
         access: Access,
-    ) -> Result<Self, MediumError> {
+        host: &Host,
+    ) -> Result<Arc<Self>, MediumError> {
         let place = Place {
             path: path.to_owned(),
-            identity,
+            identity: Identity::of(path, host)?,
             kind: TargetKind::VirtualDisk,
         };
         Self::negotiate(stream.into(), "", place, access)
@@ -78,7 +89,7 @@ impl Export {
         export: &str,
         place: Place,
         access: Access,
-    ) -> Result<Self, MediumError> {
+    ) -> Result<Arc<Self>, MediumError> {
         let failed = |source| MediumError::Nbd {
             path: place.path.clone(),
             source,
@@ -109,12 +120,12 @@ impl Export {
                 });
             }
         }
-        Ok(Export {
+        Ok(Arc::new(Export {
             connection: Mutex::new(connection),
             place,
             access,
             size: facts.size,
-        })
+        }))
     }
 
     /// The name it was opened by: an address, or the file that holds a virtual disk.

@@ -19,6 +19,7 @@ mod connection;
 mod error;
 mod export;
 mod handshake;
+mod patience;
 mod reply;
 #[cfg(test)]
 mod tests;

@@ -223,6 +223,9 @@ fn virtual_disk_hint(path: &Path, error: &VirtualDiskError) -> Option<String> {
         VirtualDiskError::Unopened { .. } => {
             format!("`qemu-img check {path}` may say more")
         }
+        VirtualDiskError::NotClosed { .. } => {
+            format!("`qemu-img check {path}` and `bootbank verify {path}` say what state it is in")
+        }
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use super::wire::{
 use super::*;
 use crate::error::ErrorKind;
 use crate::host::Host;
-use crate::medium::{Access, ClaimedTarget, ImageFormat, Target};
+use crate::medium::{Access, ClaimedTarget, ImageFormat};
 use proptest::prelude::*;
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -440,6 +440,53 @@ fn silence_ends_after_a_while() {
     ));
 }
 
+/// Says one byte at a time, each within the time that is waited for one.
+struct Dripping {
+    script: Script,
+    pause: Duration,
+}
+
+impl Read for Dripping {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(self.pause);
+        let len = buf.len().min(1);
+        self.script.read(&mut buf[..len])
+    }
+}
+
+impl Write for Dripping {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.script.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_server_that_drips_is_given_up_and_each_request_has_its_own_time() {
+    let dripping = |answers: Bytes, pause: u64| Dripping {
+        script: Script {
+            says: Cursor::new(welcome(false).and(answers).0),
+            heard: Vec::new(),
+        },
+        pause: Duration::from_micros(pause),
+    };
+    let answers = (1..=3).fold(bytes(), |all, cookie| all.and(simple(0, cookie, &[1; 512])));
+    // With time enough every answer is had.
+    let mut drips = dripping(answers.clone(), 0);
+    let patience = Duration::from_secs(30);
+    let mut connection = Connection::negotiate_within(drips, "name", patience).unwrap();
+    for _ in 0..3 {
+        connection.read(&mut [0; 512], 0).unwrap();
+    }
+    drips = dripping(answers, 1000);
+    let patience = Duration::from_millis(300);
+    let slow = Connection::negotiate_within(drips, "name", patience)
+        .and_then(|mut connection| connection.read(&mut [0; 512], 0));
+    assert!(matches!(slow, Err(NbdError::Lost(Disconnection::Slow))));
+}
+
 #[test]
 fn an_export_is_had_for_writing_only_where_it_takes_writes_and_flushes() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -451,7 +498,7 @@ fn an_export_is_had_for_writing_only_where_it_takes_writes_and_flushes() {
         let facts = greeting.and(export_info(8192, flags)).and(ack(7));
         let first = simple(0, 1, &[0; ImageFormat::SNIFF_LEN]);
         theirs.write_all(&facts.and(first).0).unwrap();
-        Target::of_virtual_disk(ours, file.path(), access, &Host::default())
+        Export::of_virtual_disk(ours, file.path(), access, &Host::default())
     };
     for flags in [0b001, 0b011, 0b101, 0b111] {
         assert!(open(flags, Access::Read).is_ok(), "{flags:b}");
@@ -462,9 +509,7 @@ fn an_export_is_had_for_writing_only_where_it_takes_writes_and_flushes() {
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains(words), "{error}");
     }
-    let Target::Export(read) = open(0b101, Access::Read).unwrap() else {
-        panic!("no export");
-    };
+    let read = open(0b101, Access::Read).unwrap();
     assert!(
         ClaimedTarget::from_export(read).is_err(),
         "opened to be read"
