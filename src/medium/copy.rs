@@ -10,8 +10,8 @@
 
 use super::map::Mapping;
 use super::naming::{
-    create_error, directory_of, final_place, link, rename, rename_to_new, under_a_free_name,
-    without_a_name,
+    create_error, directory_of, final_place, link, rename, rename_to_new, sync_directory,
+    under_a_free_name, without_a_name,
 };
 use super::sparse::{check_length, next_data};
 use super::{Identity, MediumError, ReadAt, Target, WriteAt, check_range};
@@ -215,7 +215,7 @@ impl OutputFile {
     /// [`OutputFile::fill_from`]. Returns the number of bytes.
     ///
     /// # Errors
-    /// As [`OutputFile::fill_from`]; what the reader reported is a [`MediumError::Io`].
+    /// As [`OutputFile::fill_from`]; what the reader reported is a [`MediumError::Unpack`].
     pub fn fill_from_reader(
         &mut self,
         reader: &mut dyn Read,
@@ -240,11 +240,13 @@ impl OutputFile {
         Ok(position)
     }
 
-    /// Syncs the file and gives it its name.
+    /// Syncs the file, gives it its name, and syncs the directory. Not every file system can do that last one, and not
+    /// everyone who may make files in a directory may open it: then a cut leaves either the name or nothing.
     ///
     /// # Errors
     /// [`MediumError::Exists`] where a file of that name appeared meanwhile and there is no
-    /// `force`; what the operating system reported. The file is then gone.
+    /// `force`; what the operating system reported. The file is then gone. [`MediumError::NotDurable`] where it
+    /// has its name and the directory could not be synced.
     pub fn publish(mut self) -> Result<(), MediumError> {
         self.file
             .sync_all()
@@ -252,12 +254,16 @@ impl OutputFile {
         self.give_name()
             .map_err(|errno| create_error(&self.path, errno))?;
         self.name = Name::Final;
-        // Best effort: the file is whole and has its name; not every file system can sync the
-        // directory, and a cut now leaves either the name or the partial file.
-        if let Ok(directory) = File::open(directory_of(&self.path)) {
-            let _ = directory.sync_all();
+        match sync_directory(&directory_of(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                let path = self.path.clone();
+                Err(MediumError::NotDurable {
+                    path,
+                    source: error,
+                })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives the file the name it is to have.

@@ -287,6 +287,14 @@ pub enum MediumError {
         /// What the kernel reported.
         source: io::Error,
     },
+    /// A new file that is whole and has its name, in a directory that cannot be synced.
+    #[error("{} is there, but may be gone after a power cut: its directory cannot be synced: {source}", path.display())]
+    NotDurable {
+        /// Name of the output.
+        path: PathBuf,
+        /// What the kernel reported.
+        source: io::Error,
+    },
     /// A packed image that cannot be unpacked.
     #[error("cannot unpack it: {source}")]
     Unpack {
@@ -370,6 +378,7 @@ impl MediumError {
             | MediumError::Replaced { .. }
             | MediumError::Vanished { .. }
             | MediumError::NoSpace { .. }
+            | MediumError::NotDurable { .. }
             | MediumError::Io { .. } => ErrorKind::Io,
         }
     }

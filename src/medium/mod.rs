@@ -38,7 +38,7 @@ pub use lba::Lba;
 pub use memory::Memory;
 pub use meter::Meter;
 #[cfg(feature = "cli")]
-pub(crate) use naming::directory_of;
+pub(crate) use naming::{directory_of, is_partial, sync_directory};
 pub use node::Identity;
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};

@@ -5,13 +5,38 @@ use super::node::special;
 use super::{Identity, MediumError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 /// Other partial files of the same process that may be in the way.
 const MOST_NAMES: u32 = 1000;
+
+/// How the name of a file in the making begins and ends, where it has one.
+const PARTIAL: &str = ".bootbank-";
+const PARTIAL_END: &str = ".partial";
+
+/// Whether this is the name of a file in the making: a cut run left it.
+pub(crate) fn is_partial(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(PARTIAL.as_bytes()) && name.ends_with(PARTIAL_END.as_bytes())
+}
+
+/// Waits until the names in a directory are on the disk. File systems that cannot do that for a directory
+/// (FUSE, CIFS) are not asked for more.
+///
+/// # Errors
+/// What the operating system reported, of opening it or of the sync.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    let synced = File::open(directory)?.sync_all();
+    match synced.as_ref().map_err(Errno::from_io_error) {
+        Err(Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS)) => Ok(()),
+        _ => synced,
+    }
+}
 
 /// Where a file of this name goes, and what is there now.
 pub(super) fn final_place(
@@ -74,7 +99,7 @@ pub(super) fn under_a_free_name<T>(
     make: impl Fn(&Path) -> Result<T, Errno>,
 ) -> Result<(T, PathBuf), Errno> {
     for attempt in 0..MOST_NAMES {
-        let name = format!(".bootbank-{}-{attempt}.partial", std::process::id());
+        let name = format!("{PARTIAL}{}-{attempt}{PARTIAL_END}", std::process::id());
         let partial = directory_of(path).join(name);
         match make(&partial) {
             Err(Errno::EXIST) => {}

@@ -5,7 +5,7 @@ use super::about::About;
 use super::undo_store;
 use crate::cli::report::Failure;
 use crate::commit::UndoSummary;
-use crate::medium::{ReadAt as _, Target};
+use crate::medium::{ReadAt as _, Target, is_partial};
 use crate::stick::{Error, Stick};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -71,7 +71,7 @@ pub fn half_undos(before: Timestamp) -> Result<Vec<PathBuf>, Failure> {
         let old = entry.metadata().ok().and_then(|it| modified(&it));
         let is_file = entry.file_type().is_ok_and(|it| it.is_file());
         let name = entry.file_name();
-        is_file && undo_store::is_partial(Path::new(&name)) && old.is_some_and(|it| it < before)
+        is_file && is_partial(&name) && old.is_some_and(|it| it < before)
     };
     let entries = entries()?.into_iter().filter(is_half);
     Ok(entries.map(|entry| entry.path()).collect())

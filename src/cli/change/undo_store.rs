@@ -8,10 +8,9 @@ use super::about::About;
 use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
 use crate::commit::{AnyUndo, UndoFile, digest};
-use crate::medium::directory_of;
+use crate::medium::{MediumError, OutputFile, directory_of, sync_directory};
 use jiff::Timestamp;
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -87,7 +86,7 @@ const LONGEST_NAME: usize = 40;
 pub const LARGEST: u64 = 1 << 30;
 
 /// Writes the undo file and waits until it is on the disk under its name. Until it is whole it has
-/// another, so that a cut leaves nothing that looks like an undo file and is not one.
+/// none, or another, so that a cut leaves nothing that looks like an undo file and is not one.
 ///
 /// A file that is there already and does what this one would stays: the same run was cut before its first
 /// write.
@@ -99,35 +98,40 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_write(path, &error);
     let parent = directory_of(path);
     make_directory(&parent, &mut Vec::new()).map_err(failed)?;
+    // Who may not open it cannot wait for the name to be on the disk either.
+    File::open(&parent).map_err(failed)?;
     if let Ok(there) = path.symlink_metadata() {
         if !there.is_file() || !is_the_same(path, undo).map_err(failed)? {
             return Err(failed(rustix::io::Errno::EXIST.into()));
         }
         forget_undone(path);
         let synced = File::open(path).and_then(|file| file.sync_all());
-        let synced = synced.and_then(|()| File::open(&parent)?.sync_all());
-        return synced.map_err(failed);
+        return synced
+            .and_then(|()| sync_directory(&parent))
+            .map_err(failed);
     }
-    let partial = partial_name(path);
-    // What a run left that was cut here is no undo file of anything.
-    let _ = fs::remove_file(&partial);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-        .open(&partial)
-        .map_err(failed)?;
-    let written = undo
-        .write_to(&mut file)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| give_name(&partial, path));
-    let _ = fs::remove_file(&partial);
-    let named = written.and_then(|()| {
-        let synced = File::open(&parent).and_then(|directory| directory.sync_all());
-        synced.inspect_err(|_| drop(fs::remove_file(path)))
-    });
-    named.map_err(failed)
+    let failed = |error: MediumError| cannot_write(path, &errno_of(error));
+    let mut file = OutputFile::create(path, false, 0o600).map_err(failed)?;
+    let written = undo.write_to(&mut file);
+    written.map_err(|error| failed(file.write_error(error)))?;
+    file.publish().map_err(|error| {
+        if matches!(error, MediumError::NotDurable { .. }) {
+            let _ = fs::remove_file(path);
+        }
+        failed(error)
+    })
+}
+
+/// What the operating system reported of a new file.
+fn errno_of(error: MediumError) -> io::Error {
+    match error {
+        MediumError::Exists { .. } => rustix::io::Errno::EXIST.into(),
+        MediumError::IsDirectory { .. } => rustix::io::Errno::ISDIR.into(),
+        MediumError::NoSpace { source, .. }
+        | MediumError::NotDurable { source, .. }
+        | MediumError::Io { source, .. } => source,
+        error => io::Error::other(error),
+    }
 }
 
 /// What a note that a change was undone is called, behind the name of its undo file without `.undo`.
@@ -202,38 +206,6 @@ fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let new = new.map_err(io::Error::other)?;
     let target = |undo: &AnyUndo| About::from_map(undo.about()).target;
     Ok(there.does_the_same(&new) && target(&there) == target(&new))
-}
-
-/// Gives a file the name `to` as well, or instead, where nothing has that name.
-fn give_name(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    // A link never takes the place of another file.
-    match fs::hard_link(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
-        linked => return linked,
-    }
-    // On FAT there are no links; and there are file systems where a rename does not know that flag either.
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            File::create_new(to)?;
-            fs::rename(from, to).inspect_err(|_| drop(fs::remove_file(to)))
-        }
-        renamed => Ok(renamed?),
-    }
-}
-
-/// The name of an undo file that is not whole yet.
-fn partial_name(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    directory_of(path).join(name)
-}
-
-/// Whether a name is that of an undo file that is not whole.
-pub fn is_partial(name: &Path) -> bool {
-    let name = name.as_os_str().as_encoded_bytes();
-    name.starts_with(b".") && name.ends_with(b".undo.partial")
 }
 
 /// Without the way back there is no change: most reasons are for the user to remove, and

@@ -136,7 +136,7 @@ fn prune_removes_the_old_and_the_halves_of_runs_that_were_cut() {
     changed_twice(&place, "a.img");
     let all = files(&place);
     let directory = all[0].parent().unwrap();
-    for (name, age) in [(".old.undo.partial", 3), (".new.undo.partial", 0)] {
+    for (name, age) in [(".bootbank-1-0.partial", 3), (".bootbank-2-0.partial", 0)] {
         fs::write(directory.join(name), "half").unwrap();
         let file = File::options()
             .write(true)
@@ -153,11 +153,11 @@ fn prune_removes_the_old_and_the_halves_of_runs_that_were_cut() {
             .collect();
         assert_eq!(told, [["old", outcome], ["half", outcome]]);
         let name = objects[1]["file"].as_str().unwrap();
-        assert!(name.ends_with("/.old.undo.partial"), "{name}");
+        assert!(name.ends_with("/.bootbank-1-0.partial"), "{name}");
     }
     assert_eq!(files(&place), all[1..]);
-    assert!(directory.join(".new.undo.partial").exists());
-    assert!(!directory.join(".old.undo.partial").exists());
+    assert!(directory.join(".bootbank-2-0.partial").exists());
+    assert!(!directory.join(".bootbank-1-0.partial").exists());
 }
 
 #[test]
