@@ -2,6 +2,7 @@
 
 use super::cause::FindingCause;
 use super::finding::{Finding, Severity, from_error};
+use crate::error::ErrorKind;
 use crate::fat::{FatError, Volume, VolumeUuid};
 use crate::stick::{Cure, Error, MissedBank, Stick, WhyMissed};
 
@@ -98,6 +99,15 @@ pub(super) fn check_others(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
             }
             Err(error @ FatError::Read { .. }) => {
                 findings.push(from_error(&Error::from(error).on(partition.number)));
+            }
+            Err(error)
+                if stick.is_marked(partition.number) && error.kind() == ErrorKind::Damaged =>
+            {
+                let cause = FindingCause::DamagedVolume {
+                    why: error.to_string(),
+                };
+                let on = Some(partition.number);
+                findings.push(Finding::new(Severity::Warning, "fat", on, cause));
             }
             // What is no FAT volume is none of ours.
             Err(_) => {}

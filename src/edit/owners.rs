@@ -195,6 +195,14 @@ impl OwnerEdit {
         // What a new line or row would name is the function, which is not what was asked for.
         let can_be_made = self.owner == Owner::Vmkernel || !selector.is_virtual();
         let may_be_new = matches!(self.devices, Devices::NamedOrNew(_)) && can_be_made;
+        // An existing device shows what was meant. A new one would be whatever the digits happen to say.
+        if let Some(address) = selector.taken_for_decimal()
+            && may_be_new
+            && self.owner == Owner::Passthru
+        {
+            let selector = selector.clone();
+            return (SelectError::OnlyDecimal { selector, address }, None);
+        }
         (missing, address.filter(|_| may_be_new))
     }
 

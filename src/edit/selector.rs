@@ -40,6 +40,8 @@ enum Meaning {
     Address {
         address: PciAddress,
         any_segment: bool,
+        /// Whether it was read as decimal because it cannot be hexadecimal, and not because of a `dec:`.
+        taken_for_decimal: bool,
         virtual_function: Option<String>,
     },
     /// The adapter that has this name.
@@ -75,6 +77,16 @@ pub enum SelectError {
         /// What the device layer calls its place: `m01000300`.
         place: String,
     },
+    /// No device matches, and a new one is not made of an address that may be mistyped: it can only be decimal.
+    #[error(
+        "`{selector}` names no device of the state and is no hexadecimal address; read as decimal it would be {address}"
+    )]
+    OnlyDecimal {
+        /// What was asked for.
+        selector: Box<Selector>,
+        /// The address, were it decimal.
+        address: PciAddress,
+    },
     /// More than one device fits.
     #[error("`{selector}` matches more than one device{}", listing(":", .matches))]
     Ambiguous {
@@ -92,6 +104,7 @@ impl SelectError {
             SelectError::NotADevice { selector } => selector,
             SelectError::NoSuchDevice { selector, .. }
             | SelectError::NoAddress { selector, .. }
+            | SelectError::OnlyDecimal { selector, .. }
             | SelectError::Ambiguous { selector, .. } => &selector.text,
         }
     }
@@ -148,6 +161,7 @@ impl FromStr for Selector {
             meaning: Meaning::Address {
                 address: reading.address,
                 any_segment: reading.spelling.segment_digits == 0,
+                taken_for_decimal: radix.is_none() && reading.spelling.radix == Radix::Decimal,
                 virtual_function,
             },
         })
@@ -200,6 +214,18 @@ impl Selector {
         match &self.meaning {
             Meaning::Raw { .. } | Meaning::Alias(_) => None,
             Meaning::Address { address, .. } => Some(*address),
+        }
+    }
+
+    /// The address, where it was read as decimal only because it cannot be hexadecimal.
+    pub(super) fn taken_for_decimal(&self) -> Option<PciAddress> {
+        match &self.meaning {
+            Meaning::Address {
+                address,
+                taken_for_decimal: true,
+                ..
+            } => Some(*address),
+            _ => None,
         }
     }
 
@@ -260,6 +286,7 @@ impl Selector {
                 address,
                 any_segment,
                 virtual_function,
+                ..
             } => {
                 let place = |a: PciAddress| (a.bus(), a.device(), a.function());
                 let number = device.virtual_function_number();

@@ -11,6 +11,7 @@ use crate::edit::{Edit, EditError, Edited, SettingChange};
 use crate::error::ErrorKind;
 use crate::fat::{self, FatError, Method, Volume, VolumeUuid};
 use crate::loader::{Depth, ModuleVerdict};
+use crate::partition::{Partition, Role};
 
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
@@ -167,8 +168,10 @@ impl<'m> Stick<'m, '_> {
         medium: &'o dyn crate::medium::ReadAt,
         to: u32,
     ) -> Result<Volume<'o>, Error> {
-        let known = self.is_marked(to) || self.bank_on(to).is_some();
-        let range = self.table().partition(to).filter(|_| known);
+        let lost_boot_cfg = |it: &&Partition| self.is_marked(to) && it.role() == Role::Fat;
+        let is_bank = self.bank_on(to).is_some();
+        let range = self.table().partition(to);
+        let range = range.filter(|it| is_bank || lost_boot_cfg(it));
         let range = range.and_then(|it| it.byte_range(self.table().sector_size));
         let Some(range) = range else {
             return Err(self.no_such_bank(to));

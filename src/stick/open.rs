@@ -6,7 +6,7 @@ use crate::bank::{Bank, ChoiceWarning, Probed};
 use crate::error::ErrorKind;
 use crate::loader::Loader;
 use crate::medium::ReadAt;
-use crate::partition::{Partition, PartitionTable, TableChoice, other_table};
+use crate::partition::{Partition, PartitionTable, Role, TableChoice, other_table};
 use std::sync::Arc;
 
 /// Most banks that are opened. The loader looks at three, and two are what every layout has.
@@ -93,7 +93,7 @@ impl<'m, 'k> Stick<'m, 'k> {
 struct Found<'m> {
     /// Banks, and what is none that can be opened though it may be one, by partition number.
     banks: Vec<(u32, Result<Bank<'m>, Error>)>,
-    /// Volumes with VMware's mark and without a `boot.cfg`.
+    /// Volumes with VMware's mark and without a `boot.cfg`, and an EFI system partition that cannot be opened.
     marked: Vec<u32>,
     /// FAT volumes without that mark.
     unmarked: Vec<u32>,
@@ -143,6 +143,9 @@ impl<'m> Found<'m> {
             Ok(Probed::Volume(_)) => self.marked.push(number),
             Ok(Probed::Unmarked) => self.unmarked.push(number),
             Ok(Probed::Other) => {}
+            // The EFI system partition carries the mark and holds no boot.cfg. Whatever is wrong with it stands in
+            // the way of no bank.
+            Err(_) if partition.role() == Role::Efi && !for_loader() => self.marked.push(number),
             Err(error) => self
                 .banks
                 .push((number, Err(Error::from(error).on(number)))),

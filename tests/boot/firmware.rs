@@ -101,6 +101,50 @@ fn what_only_one_kind_of_firmware_starts_from_is_a_note() {
     }
 }
 
+/// It carries VMware's mark as the banks do; whatever is wrong with its volume is not wrong with them.
+#[test]
+fn an_efi_system_partition_that_cannot_be_read_stands_in_the_way_of_no_bank() {
+    let damages: [(u64, &[u8], &str, &str); 3] = [
+        // The whole of what the firmware reads first; more sectors than the partition has; no FAT16 but a FAT32.
+        (
+            0,
+            &[0; 90],
+            "warning",
+            "the volume is damaged: the boot sector is wrong",
+        ),
+        (
+            32,
+            &[0xff, 0xff, 0xff, 0],
+            "warning",
+            "the volume is damaged",
+        ),
+        (17, &[0; 8], "note", "cannot be looked into"),
+    ];
+    for (at, bytes, severity, words) in damages {
+        let stick = Stick::new(GPT);
+        let start = stick.partition(1);
+        if at == 32 {
+            stick.poke_at(start + 19, &[0, 0]);
+        }
+        stick.poke_at(start + at, bytes);
+        has(&stick.verify(0), severity, &["partition 1:", words]);
+        let info = stick.run(&["info", "STICK"]);
+        assert_eq!(info.code, 0, "{}", info.all());
+        let kinds: Vec<&str> = info.stdout.lines().skip(2).take(3).collect();
+        assert!(kinds[0].contains(" efi "), "{kinds:?}");
+        assert!(
+            kinds[1..].iter().all(|it| it.contains(" bank ")),
+            "{kinds:?}"
+        );
+        let fixed = stick.run(&["fix", "STICK"]);
+        assert_eq!(fixed.code, 0, "{}", fixed.all());
+        for bank in ["partition 5", "partition 6"] {
+            assert!(fixed.stdout.contains(bank), "{}", fixed.stdout);
+        }
+        assert_eq!(stick.run(&["bank", "copy", "5", "1", "STICK"]).code, 2);
+    }
+}
+
 /// An old program that was put aside, and what is called nearly so.
 #[test]
 fn names_that_no_firmware_looks_for_do_not_count() {

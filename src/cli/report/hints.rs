@@ -160,7 +160,9 @@ fn edit_hint(error: &EditError) -> Option<&'static str> {
         EditError::Select(SelectError::Ambiguous { .. }) => {
             "name one of them by its key, with `raw:` in front, or by its whole address; `bootbank pci list` lists every device"
         }
-
+        EditError::Unmatched(Unmatched::NewDevice(SelectError::OnlyDecimal { .. })) => {
+            "type the address as lspci and esxcli show it; `dec:` in front takes it as decimal"
+        }
         EditError::Select(_)
         | EditError::Unmatched(Unmatched::Device(_) | Unmatched::NewDevice(_)) => {
             "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"

@@ -125,6 +125,35 @@ fn a_mistyped_device_is_answered_with_the_nearest_and_makes_no_line() {
     assert_eq!(edited.changes[0].key, "/device/0000:85:31.2/owner");
 }
 
+/// Of a device that is there, decimal digits say which. A new one they would make up: of a mistyped address, or of the
+/// domain of a kind of controller that ESXi numbers otherwise.
+#[test]
+fn a_new_device_is_not_made_of_what_can_only_be_decimal_unless_that_is_said() {
+    let state = state(&[(ESX_CONF, b"/device/0000:85:31.1/owner = \"passthru\"\n")]);
+    let made = |device: &str| {
+        let edit = edit(Devices::NamedOrNew(named(device)), Owner::Passthru);
+        apply(&state, &[edit], Context::default(), None).unwrap()
+    };
+    for (device, decimal) in [
+        ("0000:00:28.0", "0000:00:1c.0"),
+        ("0000:160:00.0", "0000:a0:00.0"),
+        ("10000:00:01.0", "2710:00:01.0"),
+    ] {
+        let edited = made(device);
+        assert!(edited.members.is_empty(), "{device}");
+        assert_eq!(
+            edited.unmatched[0].to_string(),
+            format!(
+                "`{device}` names no device of the state and is no hexadecimal address; read as decimal it would be {decimal}"
+            )
+        );
+        let changes = made(&format!("dec:{device}")).changes;
+        assert_eq!(changes[0].address.unwrap().to_string(), decimal);
+    }
+    assert!(made("0000:85:31.1").unmatched.is_empty());
+    assert_eq!(made("0000:00:1c.0").changes.len(), 1);
+}
+
 /// 7.0 U1 has a store and reads esx.conf; 7.0 U2 reads the store.
 #[test]
 fn a_new_device_and_the_warning_go_by_the_release() {
