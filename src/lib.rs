@@ -64,7 +64,8 @@
 //! assert!(done.unfinished.is_none());
 //!
 //! let back = plan_undo(&medium, &Undo::from_bytes(&undo_file)?, &settings, IfDifferent::Refuse)?;
-//! commit::run(&medium, &back.set, &|| false)?;
+//! let undone = commit::run(&medium, &back.set, &|| false)?;
+//! assert!(undone.unfinished.is_none());
 //! # let mut before = Vec::new();
 //! # let packed = std::fs::File::open("testimages/esxi67-fresh.img.gz")?;
 //! # flate2::read::GzDecoder::new(packed).read_to_end(&mut before)?;

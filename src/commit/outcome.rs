@@ -9,6 +9,7 @@ use std::ops::Range;
 
 /// What a commit did.
 #[derive(Debug)]
+#[must_use = "the change may have left clusters allocated to nothing: `unfinished` says so"]
 #[non_exhaustive]
 pub struct Committed {
     /// Bytes written, counted as handed to the medium.

@@ -28,8 +28,8 @@ pub struct Survey {
     /// Why nothing may be written to the medium: it is cut off, or its table forbids it, or, where the bank that
     /// boots next passes devices through, the volume of that bank does.
     pub unwritable: Option<Error>,
-    /// Banks besides the one that boots next that pass devices through and in whose volumes nothing may be
-    /// written: a change of all banks is refused for them.
+    /// Banks besides the one that boots next for which a change of the configuration in all banks is refused: they
+    /// cannot be opened, a state in them cannot, or they pass devices through and nothing may be written to them.
     pub unwritable_others: Vec<u32>,
 }
 
@@ -133,7 +133,7 @@ impl From<DeviceOwner> for PassedDevice {
 pub enum Standing {
     /// No bank boots.
     NoneBoots,
-    /// It holds no state, or an empty one: the host starts with default settings.
+    /// It holds no state that the host loads, or an empty one: the host starts with default settings.
     NoState,
     /// Its state is sealed: nobody but the host can open it.
     Sealed,
@@ -165,6 +165,9 @@ impl Survey {
             let states = slot.states.iter();
             let states = states.map(|file| look_into(stick, slot, file, &mut survey.warnings));
             let bank = BankSurvey::new(stick, slot, states.collect());
+            if !bank.boots_next && bank.is_closed(slot) {
+                survey.unwritable_others.push(bank.partition);
+            }
             survey.banks.push(bank);
         }
         if survey.unwritable.is_none() {
@@ -172,6 +175,7 @@ impl Survey {
                 match stick.check_volume(bank.partition) {
                     Ok(()) => {}
                     Err(error) if bank.boots_next => survey.unwritable = Some(error),
+                    Err(_) if survey.unwritable_others.contains(&bank.partition) => {}
                     Err(_) => survey.unwritable_others.push(bank.partition),
                 }
             }
@@ -188,7 +192,8 @@ impl Survey {
         if bank.error.is_some() {
             return Standing::Unopened;
         }
-        match bank.filled_state() {
+        // One that modules= does not list is not loaded.
+        match bank.filled_state().filter(|state| state.listed) {
             None => Standing::NoState,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
@@ -232,6 +237,16 @@ impl BankSurvey {
         }
     }
 
+    /// Whether a change of the configuration in all banks is refused for it: it cannot be opened, or a state in it
+    /// cannot that the host may load.
+    fn is_closed(&self, slot: &Slot<'_>) -> bool {
+        let closed = |(state, file): (&StateSurvey, &StateFile)| match &state.error {
+            Some(error) => !slot.is_harmless(file, error),
+            None => state.form == Some(Form::Sealed) && state.passed_through.is_none(),
+        };
+        self.error.is_some() || self.states.iter().zip(&slot.states).any(closed)
+    }
+
     /// Whether a state of it passes a device through.
     fn passes_through(&self) -> bool {
         let mut devices = self.states.iter().flat_map(|state| &state.passed_through);
@@ -259,6 +274,8 @@ fn look_into(
         Ok(state) => state,
         Err(error) => {
             survey.error = Some(error);
+            // Without a byte it is loaded all the same, and leaves what others hold.
+            survey.is_empty = size == 0;
             return survey;
         }
     };

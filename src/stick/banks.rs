@@ -86,7 +86,8 @@ impl<'m> Stick<'m, '_> {
         let highest = highest.map(|cfg| cfg.updated).max().unwrap_or(0);
         let own = boot_cfg(partition).map_or(0, |cfg| cfg.updated);
         let mut edits = Vec::new();
-        if own <= highest {
+        // A loader before 8.0 U1 rejects a number with a minus, which is a large one for others.
+        if own <= highest || i32::try_from(own).is_err() {
             let next = highest
                 .checked_add(1)
                 .filter(|next| i32::try_from(*next).is_ok());

@@ -11,9 +11,10 @@ impl<'m> Stick<'m, '_> {
     /// empty. `None` where all are.
     pub(crate) fn filled_state<'s>(&self, slot: &'s Slot<'_>) -> Option<&'s StateFile> {
         let loaded = slot.loaded_state()?;
+        // The loader loads a file without a byte as well.
         let is_empty = |file: &StateFile| {
-            let state = self.open_state(slot, file);
-            state.is_ok_and(|state| is_empty_state(&state))
+            let state = || self.open_state(slot, file);
+            file.entry.size() == 0 || state().is_ok_and(|state| is_empty_state(&state))
         };
         let mut files = slot.states.iter().rev();
         files.find(|file| file.listed == loaded.listed && !is_empty(file))

@@ -2,6 +2,7 @@
 
 use super::{Cause, Error, Settings, Warning, WarningCause};
 use crate::bank::{Bank, BankVerdict, Release, STATE_FILES, WhyNot};
+use crate::error::ErrorKind;
 use crate::fat::Entry;
 use crate::state::holds_configuration;
 use std::sync::Arc;
@@ -71,6 +72,14 @@ impl<'m> Slot<'m> {
     /// it lists none, any could be meant, and it is the last there is.
     pub(crate) fn loaded_state(&self) -> Option<&StateFile> {
         self.states.last()
+    }
+
+    /// Whether a state that cannot be opened is one that the host does not load: beside one it does, or
+    /// without a byte in it.
+    pub(crate) fn is_harmless(&self, file: &StateFile, error: &Error) -> bool {
+        let loaded = self.states.iter().any(|state| state.listed);
+        let holds_nothing = file.entry.size() == 0;
+        !file.listed && (loaded || holds_nothing) && error.kind() == ErrorKind::Damaged
     }
 
     /// The state file of this name.

@@ -6,7 +6,6 @@ use crate::edit::inventory::{Difference, Inventory, Item, differences};
 use crate::edit::{
     self, ChangeSource, Context, Edit, EditError, Edited, SettingChange, TextChange, Unmatched,
 };
-use crate::error::ErrorKind;
 use crate::fat::{Action, Entry, FatError, FileChange};
 use crate::secrets::Guarded;
 use crate::state::{Effort, Form, State};
@@ -140,7 +139,7 @@ impl Stick<'_, '_> {
         file: &StateFile,
         error: &Error,
     ) -> Option<WarningCause> {
-        if is_harmless(slot, file, error) {
+        if slot.is_harmless(file, error) {
             let why = error.to_string();
             return Some(WarningCause::NotLoaded {
                 partition: slot.partition,
@@ -286,14 +285,6 @@ impl Stick<'_, '_> {
             result,
         })
     }
-}
-
-/// Whether a state that cannot be opened is one that the host does not load: beside one it does, or
-/// without a byte in it.
-fn is_harmless(slot: &Slot<'_>, file: &StateFile, error: &Error) -> bool {
-    let loaded = slot.states.iter().any(|state| state.listed);
-    let holds_nothing = file.entry.size() == 0;
-    !file.listed && (loaded || holds_nothing) && error.kind() == ErrorKind::Damaged
 }
 
 impl FileWork {

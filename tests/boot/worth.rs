@@ -197,17 +197,73 @@ fn no_fix_is_advised_where_the_volume_forbids_it() {
     );
 }
 
-/// Damage in a bank that does not boot next hides no way to repair the one that does.
+/// Damage in a bank that does not boot next hides no way to repair the one that does, whatever is damaged.
 #[test]
 fn a_fix_of_the_bank_that_boots_is_advised_where_the_other_forbids_it() {
-    let stick = Stick::new(GPT);
-    crate::spoils::set_entry(&stick, 6, b"IMGPAYLDTGZ", 28, &5_000_000u32.to_le_bytes());
-    let info = stick.run(&["info", "STICK"]).all();
-    let advice = "`bootbank fix --bank 5 stick.img`";
-    assert!(info.contains(advice), "{info}");
-    assert_ne!(stick.run(&["fix", "-y", "STICK"]).code, 0);
-    let fixed = stick.run(&["fix", "-y", "--bank", "5", "STICK"]);
-    assert_eq!(fixed.code, 0, "{}", fixed.all());
+    let in_the_way: [Damage; 4] = [
+        ("chain", |stick| {
+            let size = 5_000_000u32.to_le_bytes();
+            crate::spoils::set_entry(stick, 6, b"IMGPAYLDTGZ", 28, &size);
+        }),
+        ("state", |stick| flipped_in(stick, 6, "state.tgz")),
+        ("cut state", |stick| {
+            stick.change(6, "state.tgz", |it| it.truncate(it.len() / 2))
+        }),
+        ("boot sector", |stick| stick.poke(6, 11, &[0; 21])),
+    ];
+    for (what, spoil) in in_the_way {
+        let stick = Stick::new(GPT);
+        spoil(&stick);
+        let info = stick.run(&["info", "STICK"]).all();
+        let advice = "`bootbank fix --bank 5 stick.img`";
+        assert!(info.contains(advice), "{what}: {info}");
+        assert!(!info.contains("`bootbank fix stick.img`"), "{what}: {info}");
+        assert_ne!(stick.run(&["fix", "-y", "STICK"]).code, 0, "{what}");
+        let fixed = stick.run(&["fix", "-y", "--bank", "5", "STICK"]);
+        assert_eq!(fixed.code, 0, "{what}: {}", fixed.all());
+    }
+}
+
+/// What info says of the next boot is what the change says of it afterwards.
+#[test]
+fn a_state_that_the_host_does_not_load_passes_nothing_through() {
+    let defaults = "starts with default settings";
+    let unlisted = Stick::new(GPT);
+    let listed = unlisted.read(5, "boot.cfg");
+    let listed = String::from_utf8(listed).unwrap();
+    let without = listed.replace(" --- state.tgz", "");
+    assert_ne!(without, listed);
+    unlisted.write(5, "boot.cfg", without.as_bytes());
+    let empty = Stick::new(GPT);
+    empty.write(5, "state.tgz", b"");
+    for (stick, bank) in [(unlisted, "5"), (empty, "6")] {
+        let info = stick.run(&["info", "STICK"]).all();
+        assert!(info.contains(defaults), "{info}");
+        for not in [
+            "passed through in the bank",
+            "keyboard is dead",
+            "cannot be opened, so",
+        ] {
+            assert!(!info.contains(not), "{info}");
+        }
+        let fixed = stick.run(&["fix", "-y", "--bank", bank, "STICK"]);
+        assert_eq!(fixed.code, 0, "{}", fixed.all());
+        assert!(fixed.all().contains(defaults), "{}", fixed.all());
+    }
+}
+
+/// The loader before 8.0 U1 takes neither for a number.
+#[test]
+fn a_bank_is_used_whose_rank_the_loader_does_not_read() {
+    for rank in ["-1", "0x2", "-2147483648"] {
+        let stick = Stick::new(GPT);
+        stick.set(5, "updated", Some(rank));
+        stick.set(6, "bootstate", Some("3"));
+        let used = stick.run(&["bank", "use", "5", "STICK"]);
+        assert_eq!(used.code, 0, "{rank}: {}", used.all());
+        let boots = "Bank 5 boots next";
+        assert!(used.all().contains(boots), "{rank}: {}", used.all());
+    }
 }
 
 /// Whether a device is passed through by a changed state or by another bank is the same to the host.

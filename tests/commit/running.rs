@@ -129,7 +129,12 @@ fn neighbouring_sectors_are_written_together_a_mebibyte_at_a_time() {
     let content = vec![0xdd; 2 * MEBIBYTE + SECTOR];
     planner.put(SECTOR as u64, &content).unwrap();
     let medium = Recorder::new(bytes.clone());
-    run(&medium, &planner.finish(), &|| false).unwrap();
+    assert!(
+        run(&medium, &planner.finish(), &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let lengths: Vec<usize> = medium
         .log()
         .iter()
@@ -249,7 +254,12 @@ fn one_set_after_another_keeps_what_neither_writes() {
     };
     let first = planned(&bytes, 8, [4, 5]);
     let recorder = Recorder::new(bytes.clone());
-    run(&recorder, &first, &|| false).unwrap();
+    assert!(
+        run(&recorder, &first, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     // It writes over a sector that the first kept, and keeps one that the first wrote.
     let next = planned(&recorder.bytes(), 4, [6, 8]);
     let both = first.then(next);
@@ -293,7 +303,12 @@ fn an_overlay_reads_as_the_medium_will_after_the_steps() {
     let bytes = medium();
     let set = plan(&bytes);
     let recorder = Recorder::new(bytes.clone());
-    run(&recorder, &set, &|| false).unwrap();
+    assert!(
+        run(&recorder, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let after = recorder.bytes();
     let overlay = bootbank::commit::Overlay::new(&bytes, &set);
     for offset in (0..after.len()).step_by(101) {

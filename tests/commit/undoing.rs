@@ -46,11 +46,11 @@ fn undo_restores_every_byte_after_a_whole_run() {
     let bytes = medium();
     let set = plan(&bytes);
     let medium = Recorder::new(bytes.clone());
-    run(&medium, &set, &|| false).unwrap();
+    assert!(run(&medium, &set, &|| false).unwrap().unfinished.is_none());
     assert_ne!(medium.bytes(), bytes);
     let undo = undo(set);
     let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
-    run(&medium, &back, &|| false).unwrap();
+    assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
     assert_eq!(medium.bytes(), bytes);
     assert!(undo.plan(&medium, IfDifferent::Refuse).unwrap().is_empty());
 }
@@ -78,19 +78,24 @@ fn undo_restores_every_byte_from_every_cut_and_can_itself_be_cut() {
     let bytes = medium();
     let set = plan(&bytes);
     let recorder = Recorder::new(bytes.clone());
-    run(&recorder, &set, &|| false).unwrap();
+    assert!(
+        run(&recorder, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let undo = undo(set);
     for whole in 0..4 {
         for words in (0..=128).step_by(7) {
             let state = cut(&bytes, &recorder.log(), whole, words);
             let medium = Recorder::new(state.clone());
             let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
-            run(&medium, &back, &|| false).unwrap();
+            assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
             assert_eq!(medium.bytes(), bytes, "{whole} {words}");
             for whole in 0..medium.writes() {
                 let again = Recorder::new(cut(&state, &medium.log(), whole, 3));
                 let back = undo.plan(&again, IfDifferent::Refuse).unwrap();
-                run(&again, &back, &|| false).unwrap();
+                assert!(run(&again, &back, &|| false).unwrap().unfinished.is_none());
                 assert_eq!(again.bytes(), bytes);
             }
         }
@@ -111,15 +116,11 @@ fn every_cut_of_a_change_in_place_and_of_its_undo_is_known_as_one() {
     planner.put(sector(4), &[2; 40]).unwrap();
     let set = planner.finish();
     let change = Recorder::new(bytes.clone());
-    run(&change, &set, &|| false).unwrap();
+    assert!(run(&change, &set, &|| false).unwrap().unfinished.is_none());
     let undo = undo(set);
     let back = Recorder::new(change.bytes());
-    run(
-        &back,
-        &undo.plan(&back, IfDifferent::Refuse).unwrap(),
-        &|| false,
-    )
-    .unwrap();
+    let way = undo.plan(&back, IfDifferent::Refuse).unwrap();
+    assert!(run(&back, &way, &|| false).unwrap().unfinished.is_none());
     assert_eq!(back.bytes(), bytes);
     for (from, run) in [(&bytes, &change), (&change.bytes(), &back)] {
         for whole in 0..run.writes() {
@@ -147,7 +148,7 @@ fn a_failed_undo_calls_old_what_was_old_before_the_change() {
     let bytes = medium();
     let set = plan(&bytes);
     let changed = Recorder::new(bytes.clone());
-    run(&changed, &set, &|| false).unwrap();
+    assert!(run(&changed, &set, &|| false).unwrap().unfinished.is_none());
     let back = undo(set).plan(&changed, IfDifferent::Refuse).unwrap();
     let faulty = Faulty::new(&changed, Counts::Writes, 0, Fault::Errno(5));
     let Err(CommitError::Failed(failure)) = run(&faulty, &back, &|| false) else {
@@ -162,7 +163,12 @@ fn undo_refuses_a_medium_that_is_another_one_or_changed_since() {
     let bytes = medium();
     let set = plan(&bytes);
     let recorder = Recorder::new(bytes.clone());
-    run(&recorder, &set, &|| false).unwrap();
+    assert!(
+        run(&recorder, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let undo = undo(set);
     let longer = [recorder.bytes(), vec![0]].concat();
     assert!(matches!(

@@ -169,7 +169,12 @@ fn a_copy_over_the_only_bank_that_is_taken_is_refused() {
     // The way out: the original is made the one that boots, then it can be copied.
     let used = stick.plan_use(6, on(6), IfBroken::Refuse).unwrap();
     let medium = Cow::new(&image.bytes, image.sector);
-    bootbank::commit::run(&medium, &used.set, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &used.set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     assert_eq!(booting(&image, &medium), Some(6));
     let stick = image.open(&medium).unwrap();
     let copied = stick.plan_copy_bank(6, 5).unwrap();

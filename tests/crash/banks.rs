@@ -251,7 +251,7 @@ impl<'r> Judge<'r> {
         match self.run.undo.plan(&medium, IfDifferent::Refuse) {
             Ok(back) => {
                 let medium = medium.copy();
-                run(&medium, &back, &|| false).unwrap();
+                assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
                 let wrong = medium.differences(&BTreeMap::new());
                 assert_eq!(wrong, [0u64; 0], "first undo file, {cut:?}");
             }

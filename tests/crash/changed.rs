@@ -25,7 +25,12 @@ fn reused(content: impl Fn(&[u8]) -> Vec<u8>) -> (Image, Undo) {
     let set = full.fix(&full.bytes, FIX).unwrap();
     let undo = full.undo_file(&set);
     let fixed = Cow::new(&full.bytes, full.sector);
-    bootbank::commit::run(&fixed, &set, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&fixed, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     scratch.set(&fixed);
     let old = &full.states(&full.bytes).unwrap()[&(5, "state.tgz")];
     copy_in(&scratch, "other.tgz", &content(old));
@@ -71,7 +76,12 @@ fn clusters_given_to_another_file_are_not_taken_back_from_it() {
     let old = reused.undo(&reused.bytes, &undo).unwrap();
     assert!(old.files_only.is_some());
     let medium = Cow::new(&reused.bytes, reused.sector);
-    bootbank::commit::run(&medium, &old.set, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &old.set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let mut scratch = Scratch::new(&reused, reused.layout().volumes[&5].clone());
     let other = scratch.content("other.tgz").unwrap();
     scratch.set(&medium);
@@ -112,11 +122,21 @@ fn undo_files_of_two_runs_take_them_back_one_by_one() {
     let medium = Cow::new(&stick.bytes, stick.sector);
     let first = stick.fix(&medium, FIX).unwrap();
     let first_undo = stick.undo_file(&first);
-    bootbank::commit::run(&medium, &first, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &first, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let between = medium.kept();
     let second = stick.pci_set(&medium, "0000:03:00.0", true).unwrap();
     let second_undo = stick.undo_file(&second);
-    bootbank::commit::run(&medium, &second, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &second, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
 
     let refused = first_undo.plan(&medium, IfDifferent::Refuse);
     assert!(
@@ -124,9 +144,19 @@ fn undo_files_of_two_runs_take_them_back_one_by_one() {
         "{refused:?}"
     );
     let back = second_undo.plan(&medium, IfDifferent::Refuse).unwrap();
-    bootbank::commit::run(&medium, &back, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &back, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     assert_eq!(medium.differences(&between), [0u64; 0]);
     let back = first_undo.plan(&medium, IfDifferent::Refuse).unwrap();
-    bootbank::commit::run(&medium, &back, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&medium, &back, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     assert_eq!(medium.differences(&BTreeMap::new()), [0u64; 0]);
 }

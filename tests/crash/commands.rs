@@ -112,7 +112,7 @@ fn undo_of(name: &str, row: &str) {
     let image = Image::bundled(name);
     let set = image.fix(&image.bytes, FIX).unwrap();
     let fixed = Cow::new(&image.bytes, image.sector);
-    run(&fixed, &set, &|| false).unwrap();
+    assert!(run(&fixed, &set, &|| false).unwrap().unfinished.is_none());
     for (at, lba) in set.preserved().values().flatten().enumerate() {
         if at % 3 == 0 {
             fixed.put(lba.0.0, &vec![0xe5; image.sector]);
@@ -148,7 +148,7 @@ fn a_cut_undo_of_files_leaves_old_or_new_and_keeps_what_another_system_wrote() {
     let set = image.fix(&image.bytes, FIX).unwrap();
     let undo = image.undo_file(&set);
     let fixed = Cow::new(&image.bytes, image.sector);
-    run(&fixed, &set, &|| false).unwrap();
+    assert!(run(&fixed, &set, &|| false).unwrap().unfinished.is_none());
     let range = image.layout().volumes[&5].clone();
     let mut scratch = Scratch::new(&image, range);
     scratch.set(&fixed);

@@ -44,7 +44,12 @@ impl Disk {
         let image = Image::bundled("esxi67-fresh");
         let state = |image: &Image| image.states(&image.bytes).unwrap()[&(BANK, NAME)].clone();
         let medium = crate::replay::Cow::new(&image.bytes, image.sector);
-        commit(&medium, &image.fix(&image.bytes, FIX).unwrap(), &|| false).unwrap();
+        assert!(
+            commit(&medium, &image.fix(&image.bytes, FIX).unwrap(), &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         let changed = image.with(medium.bytes(0..image.bytes.len() as u64));
         let disk = Disk {
             directory: tempfile::tempdir().unwrap(),

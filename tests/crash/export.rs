@@ -58,7 +58,12 @@ fn compare(name: &str) {
     let image = Image::bundled(name);
     let set = image.fix(&image.bytes, FIX).unwrap();
     let recorder = Recorder::new(image.bytes.clone());
-    run(&recorder, &set, &|| false).unwrap();
+    assert!(
+        run(&recorder, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
 
     let directory = tempfile::tempdir().unwrap();
     let (file, log) = (directory.path().join("a.img"), directory.path().join("log"));

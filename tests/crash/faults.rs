@@ -159,7 +159,12 @@ fn heal(of: &Run<'_>, medium: &Cow<'_>, found: Found, context: &str) {
     } else {
         let healed = medium.copy();
         let again = (of.act)(&healed).unwrap_or_else(|error| panic!("{error}: {context}"));
-        run(&healed, &again, &|| false).unwrap();
+        assert!(
+            run(&healed, &again, &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         assert!(of.image.states(&healed).unwrap() == of.new, "{context}");
     }
     if let Some(undo) = &of.undo {
@@ -170,7 +175,7 @@ fn heal(of: &Run<'_>, medium: &Cow<'_>, found: Found, context: &str) {
 fn put_back(undo: &Undo, medium: &Cow<'_>, context: &str) {
     let back = undo.plan(medium, IfDifferent::Refuse);
     let back = back.unwrap_or_else(|error| panic!("{error}: {context}"));
-    run(medium, &back, &|| false).unwrap();
+    assert!(run(medium, &back, &|| false).unwrap().unfinished.is_none());
     let wrong = medium.differences(&BTreeMap::new());
     assert_eq!(wrong, [0u64; 0], "{context}");
 }
@@ -208,7 +213,7 @@ fn spoil_each(of: &Run<'_>, row: &str) {
             by_force += 1;
             undo.plan(&medium, IfDifferent::Overwrite).unwrap()
         });
-        run(&medium, &back, &|| false).unwrap();
+        assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
         let wrong = medium.differences(&BTreeMap::new());
         assert_eq!(wrong, [0u64; 0], "{context}");
     }
@@ -219,7 +224,7 @@ fn spoil_each(of: &Run<'_>, row: &str) {
 fn fixed(image: &Image, method: Method) -> (Image, Undo) {
     let set = image.fix(&image.bytes, method).unwrap();
     let medium = Cow::new(&image.bytes, image.sector);
-    run(&medium, &set, &|| false).unwrap();
+    assert!(run(&medium, &set, &|| false).unwrap().unfinished.is_none());
     let fixed = image.with(medium.bytes(0..medium.size()));
     (fixed, image.undo_file(&set))
 }

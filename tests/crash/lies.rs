@@ -37,7 +37,7 @@ fn draw(name: &str, method: Method, row: &str) {
         }
         let back = undo.plan(&medium, IfDifferent::Refuse);
         let back = back.unwrap_or_else(|error| panic!("{error}, seed {seed}"));
-        run(&medium, &back, &|| false).unwrap();
+        assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
         let wrong = medium.differences(&BTreeMap::new());
         assert_eq!(wrong, [0u64; 0], "seed {seed}");
     }

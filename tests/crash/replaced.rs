@@ -71,7 +71,7 @@ fn called_now(source: &io::Error) -> Option<&Path> {
 fn planned(image: &Image) -> (WriteSet, Vec<u8>) {
     let set = image.fix(&image.bytes, FIX).unwrap();
     let changed = crate::replay::Cow::new(&image.bytes, image.sector);
-    run(&changed, &set, &|| false).unwrap();
+    assert!(run(&changed, &set, &|| false).unwrap().unfinished.is_none());
     let after = changed.bytes(0..changed.size());
     (set, after)
 }
@@ -100,7 +100,7 @@ fn a_file_put_in_the_place_of_an_image_is_noticed_and_never_written() {
         }
         let result = run(&medium, &set, &|| false);
         if at > 0 && medium.left.get().is_some() {
-            result.unwrap();
+            assert!(result.unwrap().unfinished.is_none());
             break;
         }
         let error = result.unwrap_err();

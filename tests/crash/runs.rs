@@ -134,7 +134,12 @@ struct Judge<'r> {
 impl<'r> Judge<'r> {
     fn of(run: &'r Run<'r>) -> Self {
         let end = Cow::new(&run.image.bytes, run.image.sector);
-        bootbank::commit::run(&end, &run.set, &|| false).unwrap();
+        assert!(
+            bootbank::commit::run(&end, &run.set, &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         let volumes = run.layout.volumes.iter();
         let scratch: BTreeMap<u32, Scratch> = volumes
             .map(|(&number, range)| (number, Scratch::new(run.image, range.clone())))
@@ -236,7 +241,7 @@ impl<'r> Judge<'r> {
         {
             match undo.plan(&medium, IfDifferent::Refuse) {
                 Ok(back) => {
-                    run(&medium, &back, &|| false).unwrap();
+                    assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
                     let wrong = medium.differences(&BTreeMap::new());
                     assert_eq!(wrong, [0u64; 0], "first undo file, {cut:?}");
                 }
@@ -282,7 +287,12 @@ impl<'r> Judge<'r> {
             let again = (self.run.act)(&healed);
             // An undo may find that the repair changed more than it knows of.
             if let Ok(again) = again {
-                run(&healed, &again, &|| false).unwrap();
+                assert!(
+                    run(&healed, &again, &|| false)
+                        .unwrap()
+                        .unfinished
+                        .is_none()
+                );
                 let states = self.run.image.states(&healed).unwrap();
                 assert!(states == self.run.new, "healed after repair, {cut:?}");
                 self.is_clean(&healed, cut);
@@ -308,7 +318,12 @@ impl<'r> Judge<'r> {
         let Some(undo) = &run_.undo else { return };
         match run_.image.undo(medium, undo) {
             Ok(back) => {
-                run(medium, &back.set, &|| false).unwrap();
+                assert!(
+                    run(medium, &back.set, &|| false)
+                        .unwrap()
+                        .unfinished
+                        .is_none()
+                );
                 let states = run_.image.states(medium).unwrap();
                 assert!(states == run_.old, "undone after repair, {cut:?}");
             }

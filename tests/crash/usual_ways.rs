@@ -37,7 +37,12 @@ impl Bank {
         let range = stick.layout().volumes[&5].clone();
         let fixed = Cow::new(&stick.bytes, SECTOR);
         let set = stick.fix(&stick.bytes, FIX).unwrap();
-        bootbank::commit::run(&fixed, &set, &|| false).unwrap();
+        assert!(
+            bootbank::commit::run(&fixed, &set, &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         let image = stick.with(stick.bytes[range.start as usize..range.end as usize].to_vec());
         let volume = Volume::open(&image.bytes, 0..image.bytes.size(), SECTOR as u32).unwrap();
         let data = volume.geometry().data_range().start / SECTOR as u64;
@@ -229,7 +234,12 @@ fn this_program_by_the_same_judge_loses_none() {
     let start = stick.layout().volumes[&5].start;
     let set = stick.fix(&stick.bytes, FIX).unwrap();
     let recorder = crate::media::Recorder::new(stick.bytes.clone());
-    bootbank::commit::run(&recorder, &set, &|| false).unwrap();
+    assert!(
+        bootbank::commit::run(&recorder, &set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let on_volume = |event| match event {
         Event::Write { offset, data } => Event::Write {
             offset: offset - start,

@@ -241,7 +241,12 @@ fn undo_restores_every_byte_wherever_a_change_in_place_is_cut() {
 
     // The steps are what a run really does, sync by sync.
     let recorder = Recorder::new(base.clone());
-    run(&recorder, &plan.set, &|| false).unwrap();
+    assert!(
+        run(&recorder, &plan.set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     let mut replayed = base.clone();
     let log = recorder.log();
     let runs: Vec<&[Event]> = log.split(|event| *event == Event::Sync).collect();
@@ -270,7 +275,7 @@ fn undo_restores_every_byte_wherever_a_change_in_place_is_cut() {
         if whole % 97 == 1 {
             let medium = Recorder::new(state.to_vec());
             let back = undo.plan(&medium, IfDifferent::Refuse).unwrap();
-            run(&medium, &back, &|| false).unwrap();
+            assert!(run(&medium, &back, &|| false).unwrap().unfinished.is_none());
             assert!(medium.bytes() == base, "{cut:?}");
         }
     });

@@ -6,7 +6,8 @@ use crate::fat_volume::{FORMATS, Format, Made, open, pattern};
 use crate::{Lie, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::fat::{
-    Action, FileChange, Method, Volume, judge, judge_marks, judge_undo, mark_clean, replace,
+    Action, FileChange, Method, Restored, Volume, judge, judge_marks, judge_undo, mark_clean,
+    replace,
 };
 
 /// Ways a plan can go wrong, as changes to the bytes the last of its steps leaves.
@@ -252,6 +253,17 @@ fn an_undo_gives_back_files_of_the_root_directory_and_nothing_else() {
             size(&restored[0].afterwards),
             before.chain.len() as u32 * cluster_of(format)
         );
+        // Another file whose chain alone comes back, no byte of its clusters.
+        let free = volume.check().unwrap().free().iter().last().unwrap();
+        let mut longer = before.clone();
+        longer.link(*before.other.last().unwrap(), free.get());
+        longer.link(free.get(), 0xffff);
+        let names: Vec<String> = judged(&longer)
+            .unwrap()
+            .iter()
+            .map(Restored::name)
+            .collect();
+        assert_eq!(names.len(), 2, "{}: {names:?}", format.name);
         for (lie, tamper, words) in WRONG_UNDOS {
             let mut undone = before.clone();
             tamper(&mut undone);

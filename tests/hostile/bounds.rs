@@ -226,7 +226,12 @@ fn an_undo_of_large_files_holds_little_besides_the_undo_file() {
         let plan = stick.plan_files(&files, request(BankChoice::Partition(5)));
         let plan = plan.unwrap();
         let undo = stick.undo_of(&plan, Default::default());
-        commit::run(&medium, &plan.set, &|| false).unwrap();
+        assert!(
+            commit::run(&medium, &plan.set, &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         undo
     };
     put(1);

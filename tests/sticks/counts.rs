@@ -58,7 +58,12 @@ fn a_fix_reads_little_and_syncs_four_times_a_bank() {
             .iter()
             .filter(|bank| !bank.files.is_empty())
             .count();
-        commit::run(&recorder, &plan.set, &|| false).unwrap();
+        assert!(
+            commit::run(&recorder, &plan.set, &|| false)
+                .unwrap()
+                .unfinished
+                .is_none()
+        );
         assert_eq!(recorder.syncs(), 4 * banks as u64, "{name}");
 
         let states = stick.slots().iter().flat_map(|slot| &slot.states);

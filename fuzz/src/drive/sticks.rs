@@ -56,7 +56,8 @@ pub fn image(data: &[u8]) -> bool {
         return false;
     };
     let medium = Memory::new(bytes.clone());
-    run(&medium, &plan.set, &|| false).expect("a medium in memory");
+    let done = run(&medium, &plan.set, &|| false).expect("a medium in memory");
+    assert!(done.unfinished.is_none());
     let after = Stick::open(&medium, &settings()).expect("what a verified plan leaves");
     let again = after
         .plan(&edits, request)
@@ -83,7 +84,8 @@ pub fn undo(data: &[u8]) -> bool {
             continue;
         };
         let after = Memory::new(medium.clone());
-        run(&after, &back.set, &|| false).expect("a medium in memory");
+        let done = run(&after, &back.set, &|| false).expect("a medium in memory");
+        assert!(done.unfinished.is_none());
         // By force anything may be put back, if its name is told.
         if back.damage.is_empty() {
             check_sound(&after, back.damaged_again.is_empty());

@@ -3,7 +3,8 @@
 use crate::cli::report::next_in_words;
 use crate::cli::terminal::{plural, quoted_path, shown};
 use crate::loader::Stop;
-use crate::stick::{Cure, NextBoot, Outlook, Plan};
+use crate::state::Form;
+use crate::stick::{Cure, FilePlan, NextBoot, Outlook, Plan};
 use std::path::Path;
 
 /// When the next boot is spoken of.
@@ -39,6 +40,17 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
         "{first} Put the medium back into the powered-off host and start it: it saves its configuration again, \
          and the console keyboard and the VMware Tools images are back if these devices had taken them away."
     ))
+}
+
+/// What to mind after a change of an encrypted state.
+pub fn caution(plan: &Plan) -> Option<String> {
+    let mut changed = plan.files().filter(|file| file.content.is_some());
+    let is_encrypted = |file: &FilePlan| matches!(file.form, Some(Form::Encrypted | Form::Sealed));
+    changed.any(is_encrypted).then(|| {
+        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, \
+         until this host has started with it."
+            .to_owned()
+    })
 }
 
 /// The next boot in words, with what is passed through then.

@@ -40,7 +40,7 @@ use crate::cli::report::{ERROR, Exit, Failure};
 use crate::cli::session::{Session, distinct, for_each, usual_jobs};
 use crate::cli::terminal::{Ui, shown};
 use crate::edit::Edit;
-use crate::stick::{BankChoice, Plan};
+use crate::stick::BankChoice;
 use args::{Mode, Way};
 use folded::Folded;
 use one::One;
@@ -51,7 +51,7 @@ pub struct Job<'s> {
     session: &'s Session,
     way: Way,
     asks: bool,
-    explain: fn(&Plan) -> Option<String>,
+    explain: Option<&'static str>,
     closing: Closing,
     banks: BankChoice,
     warnings: Folded,
@@ -82,7 +82,7 @@ impl<'s> Job<'s> {
             session,
             way: Way::new(args, targets)?,
             asks: false,
-            explain: |_| None,
+            explain: None,
             closing: Closing::IfWrong,
             banks: session.common.bank,
             warnings: Folded::default(),
@@ -120,8 +120,8 @@ impl<'s> Job<'s> {
 
     /// What is said after a change: what it means and what to do next.
     #[must_use]
-    pub fn explaining(mut self, explain: fn(&Plan) -> Option<String>) -> Self {
-        self.explain = explain;
+    pub fn explaining(mut self, explain: &'static str) -> Self {
+        self.explain = Some(explain);
         self
     }
 

@@ -1,7 +1,7 @@
 //! What a person sees of a change: before it, after it, and of many targets at the end.
 
 use super::args::Mode;
-use super::closing::{Closing, closing};
+use super::closing::{Closing, caution, closing};
 use super::keep::undo_line;
 use super::object::ChangeItem;
 use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
@@ -145,7 +145,11 @@ impl Job<'_> {
     /// What is said after a change: what it means, and what happens at the next boot.
     pub(super) fn afterwards(&self, plan: &Plan, target: &Path, is_copy: bool) -> Vec<String> {
         let closing = closing(plan, self.closing, target, is_copy);
-        closing.into_iter().chain((self.explain)(plan)).collect()
+        let more = [caution(plan), self.explain.map(str::to_owned)];
+        closing
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .collect()
     }
 
     /// What became of several targets: how many of each, and which need looking at.

@@ -1,6 +1,6 @@
 //! `bootbank fix`: give passed-through devices back to the VMkernel.
 
-use super::pci::{caution, selectors};
+use super::pci::selectors;
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure, whose_in_words};
 use crate::cli::session::{Run, Session, TargetArgs, changes_many, distinct};
@@ -68,8 +68,7 @@ impl Run for Fix {
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets.len())?
             .asking(asks)
-            .closing(Closing::AfterGivingBack)
-            .explaining(caution);
+            .closing(Closing::AfterGivingBack);
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
     }
 }
@@ -80,8 +79,7 @@ impl Fix {
         let targets = distinct(&self.targets.sticks, &session.host, &session.ui);
         let job = Job::new(session, &self.change, targets.len())?
             .asking(true)
-            .closing(Closing::AfterGivingBack)
-            .explaining(caution);
+            .closing(Closing::AfterGivingBack);
         let work = targets.into_iter().map(|path| {
             let work = session.look_into(&path, |opened, target| {
                 let situation = session.situation(opened, target);

@@ -5,7 +5,6 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, changes_many};
 use crate::edit::Edit;
 use crate::edit::seal::SealOperation;
-use crate::stick::Plan;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -74,7 +73,7 @@ impl Run for Seal {
         let work = Work::edits(vec![Edit::Seal(operations(self)?)]);
         let job = Job::new(session, &self.change, targets.len())?
             .asking(self.only.is_empty())
-            .explaining(explain);
+            .explaining(LEFT);
         Ok(job.run(targets, &work))
     }
 
@@ -142,10 +141,6 @@ fn list(session: &Session) {
     });
 }
 
-fn explain(_: &Plan) -> Option<String> {
-    Some(
-        "Accounts, their passwords and the SSH keys that may log in, static addresses and datastores stay as they are. Any undo file holds what was removed: \
-         do not pass it on with the image. Free sectors of the image may still hold it too, even in a copy made with -o FILE."
-            .to_owned(),
-    )
-}
+/// What sealing leaves, and where what it removed still is.
+const LEFT: &str = "Accounts, their passwords and the SSH keys that may log in, static addresses and datastores stay as they are. Any undo file holds what was removed: \
+         do not pass it on with the image. Free sectors of the image may still hold it too, even in a copy made with -o FILE.";

@@ -20,7 +20,7 @@ pub enum Exit {
     Io = 5,
     /// Some of several targets failed, or a part of what was asked for could not be done.
     SomeFailed = 6,
-    /// Stopped by a signal before anything took effect.
+    /// Stopped by a signal: this target before anything took effect, or before all of several were treated.
     Interrupted = 130,
 }
 

@@ -295,6 +295,9 @@ fn fat_hint(error: &FatError) -> Option<String> {
         FatError::FileTooLarge { .. } => {
             "nothing was written; if that size is right, allow it with --max-unpacked SIZE"
         }
+        FatError::BootField { .. } | FatError::PastPartition { .. } => {
+            "nothing was written; fsck.fat does not repair a boot sector: it can be taken from an earlier copy of the medium"
+        }
         _ if error.kind() == ErrorKind::Damaged => {
             "nothing was written; repair the volume first, for example with fsck.fat on a copy"
         }
@@ -356,6 +359,12 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
             ..
         } => {
             "nothing was written; run it where there is more memory, or raise the limit (ulimit -v)"
+        }
+        StateError::Gzip {
+            source: GzipError::SecondMember { .. } | GzipError::TrailingBytes { .. },
+            ..
+        } if !on_medium => {
+            "a host writes one gzip member and nothing behind it; nothing may be lost: gzip -dc FILE | gzip -n > NEW makes one of all there is"
         }
         // A key file that is none is not what a backup cures.
         StateError::KeyStore { .. } if !on_medium => return None,

@@ -157,7 +157,8 @@ fn carry_out(
         .iter()
         .map(|bank| judged && fsck(medium, bank) && mtools_takes(medium, bank))
         .collect();
-    run(medium, &plan.set, &|| false).map_err(|error| error.to_string())?;
+    let done = run(medium, &plan.set, &|| false).map_err(|error| error.to_string())?;
+    assert!(done.unfinished.is_none());
     let after = Stick::open(medium, &settings).map_err(|error| format!("afterwards: {error}"))?;
     let again = after
         .plan(&fix(), REQUEST)
@@ -309,7 +310,12 @@ fn no_edit_of_an_undo_file_makes_the_program_panic_or_plan_outside_its_ranges() 
     }
     .to_bytes()
     .unwrap();
-    run(&medium, &plan.set, &|| false).unwrap();
+    assert!(
+        run(&medium, &plan.set, &|| false)
+            .unwrap()
+            .unfinished
+            .is_none()
+    );
     drop(stick);
     let mut planned = 0;
     for case in 0..cases() * 4 {

@@ -3,7 +3,7 @@
 mod list;
 mod set;
 
-pub use set::{caution, selectors};
+pub use set::selectors;
 
 use crate::cli::session::command_list;
 

@@ -5,8 +5,6 @@ use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs, changes_many};
 use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
 use crate::ownership::Owner;
-use crate::state::Form;
-use crate::stick::{FilePlan, Plan};
 use clap::Args;
 
 /// Set who owns devices, like `esxcli hardware pci pcipassthru set`
@@ -53,13 +51,11 @@ impl Run for Set {
         };
         let edit = OwnerEdit { devices, owner };
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?
-            .closing(if self.enable {
-                Closing::Always
-            } else {
-                Closing::AfterGivingBack
-            })
-            .explaining(caution);
+        let job = Job::new(session, &self.change, targets.len())?.closing(if self.enable {
+            Closing::Always
+        } else {
+            Closing::AfterGivingBack
+        });
         Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
     }
 }
@@ -77,15 +73,4 @@ pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
         })
     };
     texts.iter().map(parse).collect()
-}
-
-/// What to mind after a change of an encrypted state.
-pub fn caution(plan: &Plan) -> Option<String> {
-    let mut changed = plan.files().filter(|file| file.content.is_some());
-    let is_encrypted = |file: &FilePlan| matches!(file.form, Some(Form::Encrypted | Form::Sealed));
-    changed.any(is_encrypted).then(|| {
-        "The state was encrypted anew, in a form taken from a real host: keep the undo file, or the image from before, \
-         until this host has started with it."
-            .to_owned()
-    })
 }

@@ -180,7 +180,9 @@ fn compressed_hint(format: ImageFormat, path: &Path) -> String {
                 "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
             )
         }
-        ImageFormat::Tar => format!("unpack the image in it: tar -xf {path}"),
+        ImageFormat::Tar => {
+            format!("unpack the image in it: tar -xf {path}; if it is a state, pack it: gzip {path}")
+        }
         ImageFormat::PackedTar => Kind::TAKEN.to_owned(),
         _ => match DiskFormat::of(format) {
             Some(format) => convert_hint(format, &path),
