@@ -46,9 +46,9 @@ impl<'m> Slot<'m> {
     ///
     /// # Errors
     /// Why the bank could not be opened.
-    pub(super) fn build(&self) -> Result<String, Error> {
-        let build = &self.opened()?.boot_cfg().build;
-        Ok(build.clone().unwrap_or_default())
+    pub(super) fn build(&self) -> Result<Option<&str>, Error> {
+        let build = self.opened()?.boot_cfg().build.as_deref();
+        Ok(build.filter(|build| !build.is_empty()))
     }
 
     /// The bank.

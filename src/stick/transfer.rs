@@ -69,11 +69,11 @@ pub enum TransferError {
     /// What an empty state of this release looks like is not known.
     #[error(
         "what a state without configuration looks like on {} is not known",
-        host_of(build)
+        host_of(build.as_deref())
     )]
     NoDefault {
-        /// `build` of the bank; empty where it is not known.
-        build: String,
+        /// `build` of the bank, where it is known.
+        build: Option<String>,
     },
     /// It is of a later release than the host that is to read it.
     #[error(
@@ -97,10 +97,10 @@ pub enum TransferError {
     },
 }
 
-fn host_of(build: &str) -> String {
+fn host_of(build: Option<&str>) -> String {
     match build {
-        "" => "a host of an unknown release".to_owned(),
-        build => format!("a host of build {build:?}"),
+        None => "a host of an unknown release".to_owned(),
+        Some(build) => format!("a host of build {build:?}"),
     }
 }
 
@@ -130,7 +130,7 @@ impl Stick<'_, '_> {
         let own = slot.state_called(name);
         let old = own.and_then(|file| self.open_state(slot, file).ok());
         let build = slot.build()?;
-        let odd = check_replaces(old.as_deref(), &new, &build, Some(slot.partition)).map_err(on)?;
+        let odd = check_replaces(old.as_deref(), &new, build, Some(slot.partition)).map_err(on)?;
         let warnings = new.warnings().into_iter().map(Warning::from);
         let warnings = warnings.chain(odd).collect();
         let content = self.as_loaded(slot, &new)?;
@@ -202,7 +202,7 @@ impl Stick<'_, '_> {
     /// [`TransferError::NoDefault`] for 7.0 U2 and later; as [`Stick::plan`].
     pub fn plan_reset_state(&self, partition: u32, request: Request) -> Result<Plan, Error> {
         let slot = self.slot(partition)?;
-        check_takes_empty(&slot.build()?).map_err(|error| error.on(partition))?;
+        check_takes_empty(slot.build()?).map_err(|error| error.on(partition))?;
         let content = if self.loads_bare(slot)? {
             State::empty_bare()?
         } else {
@@ -232,7 +232,7 @@ impl Stick<'_, '_> {
 }
 
 /// Whether a state may take the place of another. Where that is damaged, missing or empty, the `build` of its
-/// host tells which states are read there; it is empty where it is not known. `partition` is that of a bank. Returns
+/// host, where it is known, tells which states are read there. `partition` is that of a bank. Returns
 /// what a person should know.
 ///
 /// # Errors
@@ -240,10 +240,10 @@ impl Stick<'_, '_> {
 pub(crate) fn check_replaces(
     old: Option<&State>,
     new: &State,
-    build: &str,
+    build: Option<&str>,
     partition: Option<u32>,
 ) -> Result<Option<Warning>, Error> {
-    let own = Release::parse(build);
+    let own = build.and_then(Release::parse);
     if is_empty_state(new) {
         return check_takes_empty(build).map(|()| None);
     }
@@ -260,7 +260,7 @@ pub(crate) fn check_replaces(
         }
         _ => {
             check_fits_build(new, build)?;
-            let writer = Release::parse(&written_by(new)?.unwrap_or_default());
+            let writer = written_by(new)?.and_then(|build| Release::parse(&build));
             check_not_later(writer.as_ref(), own.as_ref())?;
             Ok(warning_of_earlier(writer, own, partition))
         }
@@ -268,22 +268,25 @@ pub(crate) fn check_replaces(
 }
 
 /// Whether it is known that a host of this build starts with an empty state.
-fn check_takes_empty(build: &str) -> Result<(), Error> {
-    let encrypts = Release::parse(build).and_then(|release| release.encrypts_state());
+fn check_takes_empty(build: Option<&str>) -> Result<(), Error> {
+    let release = build.and_then(Release::parse);
+    let encrypts = release.and_then(|release| release.encrypts_state());
     if encrypts == Some(false) {
         return Ok(());
     }
-    let build = build.to_owned();
+    let build = build.map(str::to_owned);
     Err(TransferError::NoDefault { build }.into())
 }
 
 /// Whether a host of this build reads a state of this form.
-fn check_fits_build(new: &State, build: &str) -> Result<(), Error> {
+fn check_fits_build(new: &State, build: Option<&str>) -> Result<(), Error> {
     if let Some(mode) = new.seal_mode() {
         let mode = mode.to_owned();
         return Err(TransferError::Sealed { mode }.into());
     }
-    let Some(encrypts) = Release::parse(build).and_then(|release| release.encrypts_state()) else {
+    let release = build.and_then(Release::parse);
+    let encrypts = release.and_then(|release| release.encrypts_state());
+    let (Some(build), Some(encrypts)) = (build, encrypts) else {
         return Ok(());
     };
     let has_store = new.find(CONFIG_STORE)?.is_some();

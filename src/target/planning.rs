@@ -90,8 +90,7 @@ impl SavedState<'_> {
             return Ok(self.planned(plan, None, Vec::new()));
         }
         let build = self.release().map(|release| release.to_string());
-        let odd =
-            check_replaces(Some(old), import, &build.unwrap_or_default(), None).map_err(inside)?;
+        let odd = check_replaces(Some(old), import, build.as_deref(), None).map_err(inside)?;
         let mut warnings: Vec<Warning> = import.warnings().into_iter().map(Warning::from).collect();
         warnings.extend(odd);
         let form = import.form().as_str();

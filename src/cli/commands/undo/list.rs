@@ -45,9 +45,9 @@ pub struct UndoFile {
     /// What --prune does with the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Why it is removed: `undone`, `old`, or `half`, what a run that was cut left of one.
+    /// Why it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<&'static str>,
+    pub why: Option<WhyRemoved>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorObject>,
 }
@@ -66,6 +66,28 @@ pub enum Outcome {
     Removed,
     WouldRemove,
     Failed,
+}
+
+/// Why an undo file is not needed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyRemoved {
+    /// The change was undone.
+    Undone,
+    /// It is old, and there is a newer one for this medium.
+    Old,
+    /// A run that was cut left half of one.
+    Half,
+}
+
+impl WhyRemoved {
+    pub fn in_words(self) -> &'static str {
+        match self {
+            WhyRemoved::Undone => "the change was undone",
+            WhyRemoved::Old => "old, and there is a newer one for this medium",
+            WhyRemoved::Half => "half an undo file, left by a run that was cut",
+        }
+    }
 }
 
 /// Shows undo files, the newest first: all there are, or those of a medium.
@@ -134,7 +156,7 @@ pub fn object_of_half(path: &Path) -> UndoFile {
         changed: Vec::new(),
         banks: Vec::new(),
         outcome: None,
-        why: Some("half"),
+        why: Some(WhyRemoved::Half),
         error: None,
     }
 }

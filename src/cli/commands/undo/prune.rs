@@ -6,7 +6,7 @@
 //! which change is the next to undo, and every one that cannot be read.
 
 use super::UndoCommand;
-use super::list::{self, Outcome};
+use super::list::{self, Outcome, WhyRemoved};
 use super::standing::{self, Now, Spare};
 use crate::cli::change::{KeptUndo, forget_undone, half_undos};
 use crate::cli::report::{Exit, Failure};
@@ -42,16 +42,16 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
         ui.text(&format!(
             "{}\n    {}\n",
             list::in_words(file),
-            in_words(why)
+            why.in_words()
         ));
     }
     for half in halves {
-        let text = "    half an undo file, left by a run that was cut";
-        ui.text(&format!("{}\n{text}\n", half.display()));
+        let why = WhyRemoved::Half.in_words();
+        ui.text(&format!("{}\n    {why}\n", half.display()));
     }
     if args.dry_run {
         for (file, why) in &chosen {
-            ui.json(&object(file, why, Outcome::WouldRemove));
+            ui.json(&object(file, *why, Outcome::WouldRemove));
         }
         for half in halves {
             ui.json(&of_half(half, Outcome::WouldRemove));
@@ -65,7 +65,8 @@ pub fn prune(session: &Session, args: &UndoCommand) -> Result<Exit, Failure> {
     confirm(session, args, count)?;
     let mut exits = Vec::new();
     let whole = chosen.iter();
-    let whole = whole.map(|(file, why)| (file.path.as_path(), object(file, why, Outcome::Removed)));
+    let whole =
+        whole.map(|(file, why)| (file.path.as_path(), object(file, *why, Outcome::Removed)));
     let halves = halves.iter();
     let halves = halves.map(|half| (half.as_path(), of_half(half, Outcome::Removed)));
     for (path, mut object) in whole.chain(halves) {
@@ -87,7 +88,7 @@ fn choose<'k>(
     session: &Session,
     files: &'k [KeptUndo],
     old: Timestamp,
-) -> Vec<(&'k KeptUndo, &'static str)> {
+) -> Vec<(&'k KeptUndo, WhyRemoved)> {
     let mut media: Vec<Vec<&KeptUndo>> = Vec::new();
     for file in files.iter().filter(|file| file.found.is_ok()) {
         let of_it = |medium: &&mut Vec<&KeptUndo>| {
@@ -105,9 +106,9 @@ fn choose<'k>(
         let stays = undone.min(medium.len() - 1);
         for (index, file) in medium.iter().copied().enumerate() {
             if index < stays {
-                chosen.push((file, "undone"));
+                chosen.push((file, WhyRemoved::Undone));
             } else if index > stays.max(needed) && file.time.is_some_and(|time| time < old) {
-                chosen.push((file, "old"));
+                chosen.push((file, WhyRemoved::Old));
             }
         }
     }
@@ -129,14 +130,7 @@ fn ago(hours: i64) -> Timestamp {
     before.unwrap_or(Timestamp::MIN)
 }
 
-fn in_words(why: &str) -> &'static str {
-    match why {
-        "undone" => "the change was undone",
-        _ => "old, and there is a newer one for this medium",
-    }
-}
-
-fn object(file: &KeptUndo, why: &'static str, outcome: Outcome) -> list::UndoFile {
+fn object(file: &KeptUndo, why: WhyRemoved, outcome: Outcome) -> list::UndoFile {
     list::UndoFile {
         outcome: Some(outcome),
         why: Some(why),
