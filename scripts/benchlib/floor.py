@@ -36,8 +36,10 @@ class Recording:
             return "image"
         if path == os.path.dirname(self.undo):
             return "directory"
-        # The program gives the undo file its name when it is whole.
-        return "undo" if path == self.undo or path.endswith(f"/.{os.path.basename(self.undo)}.partial") else None
+        # The program gives the undo file its name when it is whole; until then the kernel has a number for it.
+        folder, name = os.path.split(path)
+        nameless = folder == os.path.dirname(self.undo) and name.startswith("#")
+        return "undo" if path == self.undo or nameless else None
 
     def take(self, line):
         """One line of strace."""

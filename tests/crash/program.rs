@@ -43,8 +43,9 @@ fn a_failing_write_or_sync_exits_with_5_says_old_or_new_and_names_the_undo_file(
     let stick = Image::bundled("esxi67-fresh");
     let set = stick.fix(&stick.bytes, FIX).unwrap();
     let old = stick.states(&stick.bytes).unwrap();
-    // Data in one run, two copies of the FAT, the entry, two copies of the FAT.
-    let calls = (1..=6).map(|at| ("pwrite64", at, at <= 4, false));
+    // The undo file comes first. Then: data in one run, two copies of the FAT, the entry, two copies of the FAT.
+    const OF_UNDO: usize = 1;
+    let calls = (1..=6).map(|at| ("pwrite64", OF_UNDO + at, at <= 4, false));
     let syncs = (1..=set.steps().len()).map(|at| ("fdatasync", at, at <= 3, at >= 3));
     for (call, at, fails, is_new) in calls.chain(syncs) {
         for error in ["EIO", "ENOSPC"] {

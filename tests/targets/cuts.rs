@@ -42,7 +42,7 @@ fn a_kill_at_any_call_leaves_the_old_file_or_the_new_one() {
     for call in CALLS {
         for number in 1.. {
             fs::write(&file, &old).unwrap();
-            sh(&directory, "rm -f undo .bootbank-*.partial .undo.partial");
+            sh(&directory, "rm -f undo .bootbank-*.partial");
             if !killed(&directory, call, number) {
                 break;
             }
