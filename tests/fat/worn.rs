@@ -80,9 +80,21 @@ fn free_clusters_that_cannot_be_read_are_left_out_and_a_medium_of_them_is_given_
         let expected = geometry.cluster_offset(free[bad]) / u64::from(format.sector_size);
         assert_eq!(first.0, expected, "{bad}");
     }
+    // All of what is free is wanted, and a little of it cannot be had.
+    let whole = free.len() * usize::try_from(geometry.cluster_bytes()).unwrap();
+    match planned(&worn(3, false), whole) {
+        Err(FatError::NoRoom {
+            left_out,
+            free: left,
+            needed,
+            ..
+        }) => {
+            assert_eq!((left_out, left, needed), (3, needed - 3, free.len() as u64));
+        }
+        other => panic!("{other:?}"),
+    }
     // Most of what is free is wanted, and none of it can be had: that is a matter of the medium, whether the
     // content fits a second time or not, and no reason to try every cluster.
-    let whole = free.len() * usize::try_from(geometry.cluster_bytes()).unwrap();
     for len in [1500, whole / 3, whole / 3 * 2, whole] {
         for (goes, most) in [(false, 64 + 3 + 64), (true, 1)] {
             let medium = worn(free.len(), goes);
