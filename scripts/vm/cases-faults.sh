@@ -151,7 +151,7 @@ case_free_clusters_that_cannot_be_read_are_passed_over() {
 # changed_between WRITES FIRST COUNT TARGET
 changed_between() {
   map failing "$(healthy "$disk")"
-  start_and_stop pwrite64 "$1" fix -y -z /undo/x /dev/mapper/failing
+  fix_and_stop "$1" /dev/mapper/failing
   remap failing "$(holed "$disk" "$2" "$3" "$4")"
   go_on
 }
@@ -165,7 +165,8 @@ not_freed() {
   # The release of bank 5 ends with the two copies of its FAT: fail these, and nothing before.
   map failing "$(healthy "$disk")"
   strace -f -qq -o /tmp/trace -e trace=pwrite64 bootbank fix -y -z /undo/count /dev/mapper/failing
-  writes=$(grep -c 'pwrite64(' /tmp/trace)
+  # One is that of the undo file.
+  writes=$(($(grep -c 'pwrite64(' /tmp/trace) - 1))
   run undo /undo/count /dev/mapper/failing
   exits 0
   unmap failing
@@ -200,7 +201,7 @@ case_a_disk_that_dies_between_two_steps_cannot_be_told_and_is_undone_when_it_is_
   note_all plain "$disk"
   for writes in 1 4 9; do
     map failing "$(healthy "$disk")"
-    start_and_stop pwrite64 "$writes" fix -y -z /undo/x /dev/mapper/failing
+    fix_and_stop "$writes" /dev/mapper/failing
     remap failing "0 $(blockdev --getsz "$disk") error"
     go_on
     says "an unknown configuration"

@@ -32,7 +32,7 @@ let_go() {
   local disk host
   disk=$(use pulled)
   note pulled "${disk}5" 5
-  start_and_stop pwrite64 "$1" fix -y -z /undo/x "$disk"
+  fix_and_stop "$1" "$disk"
   host=$(readlink -f "/sys/block/${disk#/dev/}/device" | grep -o 'host[0-9]*' | head -n 1)
   echo 1 >"/sys/block/${disk#/dev/}/device/delete"
   go_on
@@ -54,7 +54,7 @@ pull() {
   disk=$(use pulled)
   [[ -z ${3:-} ]] || echo "$3" >"/sys/block/${disk#/dev/}/queue/write_cache"
   note pulled "${disk}5" 5
-  start_and_stop pwrite64 "$1" fix -y -z /undo/x "$disk"
+  fix_and_stop "$1" "$disk"
   pull_out
   await gone pulled || fail "the stick stays"
   go_on

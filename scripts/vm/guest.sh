@@ -264,6 +264,13 @@ start_and_stop() {
   stopped=$(sed -n 's/^Tgid:\t//p' "/proc/$stopped/status")
 }
 
+# The same for a fix, by the writes to the medium: the undo file comes first, in one call.
+fix_and_stop() {
+  local writes=$1
+  shift
+  start_and_stop pwrite64 "$((1 + writes))" fix -y -z /undo/x "$@"
+}
+
 # Lets it go on to its end; leaves its exit code in $code.
 go_on() {
   kill -CONT "$stopped"
