@@ -22,7 +22,7 @@ const OLD: &str = "file.old";
 /// Gives a claimed file new content, by way of `new`, an [`OutputFile::create_like`] of it: at every cut its name leads to the old one or to the new one.
 ///
 /// # Errors
-/// As [`WholeFile::replace`]: the file then holds its old content.
+/// As [`WholeFile::replace`].
 pub fn replace(file: &WholeFile, new: OutputFile, content: &[u8]) -> Result<(), MediumError> {
     file.replace(new, content)
 }

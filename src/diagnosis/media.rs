@@ -284,7 +284,7 @@ fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> V
                 None => Verdict::Boots,
             }
         }
-        Standing::NoneBoots | Standing::NoState => Verdict::Boots,
+        Standing::NoneBoots | Standing::NoState | Standing::NotLoaded => Verdict::Boots,
     }
 }
 

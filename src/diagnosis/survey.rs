@@ -133,8 +133,10 @@ impl From<DeviceOwner> for PassedDevice {
 pub enum Standing {
     /// No bank boots.
     NoneBoots,
-    /// It holds no state that the host loads, or an empty one: the host starts with default settings.
+    /// It holds no state, or an empty one: the host starts with default settings.
     NoState,
+    /// It holds one that `modules=` does not list, so that the host does not load it: it starts with default settings.
+    NotLoaded,
     /// Its state is sealed: nobody but the host can open it.
     Sealed,
     /// Its state cannot be opened, or the bank itself, so that none can be looked for.
@@ -192,9 +194,9 @@ impl Survey {
         if bank.error.is_some() {
             return Standing::Unopened;
         }
-        // One that modules= does not list is not loaded.
-        match bank.filled_state().filter(|state| state.listed) {
+        match bank.filled_state() {
             None => Standing::NoState,
+            Some(state) if !state.listed => Standing::NotLoaded,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
                 doubtful,

@@ -79,7 +79,7 @@ pub enum SelectError {
     },
     /// No device matches, and a new one is not made of an address that may be mistyped: it can only be decimal.
     #[error(
-        "`{selector}` names no device of the state and is no hexadecimal address; read as decimal it would be {address}"
+        "no device matches `{selector}`; a new one is not made of it, because it could only be decimal: {address}"
     )]
     OnlyDecimal {
         /// What was asked for.

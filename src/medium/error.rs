@@ -288,7 +288,7 @@ pub enum MediumError {
         source: io::Error,
     },
     /// A new file that is whole and has its name, in a directory that cannot be synced.
-    #[error("{} is there, but may be gone after a power cut: its directory cannot be synced: {source}", path.display())]
+    #[error("{} is written, but a power cut may take it back, because its directory cannot be synced: {source}", path.display())]
     NotDurable {
         /// Name of the output.
         path: PathBuf,

@@ -123,16 +123,22 @@ pub(super) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), E
     rustix::fs::renameat_with(CWD, from, CWD, to, flags)
 }
 
-/// Renames unless there is something by that name. File systems without such a rename get a
-/// look first, and the moment between.
+/// Renames unless there is something by that name.
 pub(super) fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match rename(from, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => match to.symlink_metadata() {
-            Ok(_) => Err(Errno::EXIST),
-            Err(_) => rename(from, to, RenameFlags::empty()),
-        },
+        Err(Errno::INVAL | Errno::NOSYS) => rename_to_claimed(from, to),
         done => done,
     }
+}
+
+/// The same, for file systems that do not know such a rename (NFS, CIFS): the name is taken by an empty file of
+/// this process first, so that of two that want it only one has it.
+fn rename_to_claimed(from: &Path, to: &Path) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    rustix::fs::open(to, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)?;
+    rename(from, to, RenameFlags::empty()).inspect_err(|_| {
+        let _ = std::fs::remove_file(to);
+    })
 }
 
 /// Why a file cannot be made under a name.
@@ -145,5 +151,31 @@ pub(super) fn create_error(path: &Path, errno: Errno) -> MediumError {
             source: errno.into(),
         },
         _ => MediumError::io("create", &path, errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_never_takes_the_name_of_another_by_either_way() {
+        for rename in [rename_to_new, rename_to_claimed] {
+            let directory = tempfile::tempdir().unwrap();
+            let [from, to] = ["from", "to"].map(|name| directory.path().join(name));
+            fs::write(&from, "new").unwrap();
+            rename(&from, &to).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), b"new");
+            assert!(!from.exists());
+            fs::write(&from, "other").unwrap();
+            assert_eq!(rename(&from, &to), Err(Errno::EXIST));
+            assert_eq!(fs::read(&to).unwrap(), b"new");
+            fs::remove_file(&to).unwrap();
+            // Of a rename that fails nothing is left.
+            fs::remove_file(&from).unwrap();
+            assert_eq!(rename(&from, &to), Err(Errno::NOENT));
+            assert!(!to.exists());
+        }
     }
 }

@@ -111,7 +111,7 @@ pub enum VirtualDiskError {
     /// Another process has the lock that QEMU takes.
     #[error("another process has it open")]
     Locked,
-    /// QEMU ended badly after it had served the file: the last writes may be missing.
+    /// QEMU ended badly after it had served the file. What was flushed before is in it.
     #[error("QEMU did not close it as it should: {said}")]
     NotClosed {
         /// In its words.

@@ -93,7 +93,8 @@ impl WholeFile {
     ///
     /// # Errors
     /// [`MediumError::ChangedSince`], [`MediumError::NoSpace`] and what the operating system reported.
-    /// The name leads to the old content then.
+    /// The name leads to the old content then. With [`MediumError::NotDurable`] it leads to the new one, and may
+    /// lead to the old one again after a power cut.
     pub fn replace(&self, mut new: OutputFile, content: &[u8]) -> Result<(), MediumError> {
         new.write_all(content)
             .map_err(|error| new.write_error(error))?;

@@ -117,3 +117,48 @@ fn a_failing_undo_says_whether_the_bank_holds_old_or_new_and_can_be_run_again() 
         assert!(std::fs::read(&image).unwrap() == stick.bytes);
     }
 }
+
+/// A state file is replaced by a file that takes its name. What is said of it is what it holds, also where it
+/// may not keep that.
+#[test]
+fn a_failing_sync_of_a_state_file_says_which_content_it_holds() {
+    if !may_trace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("a.img");
+    std::fs::write(&image, &Image::bundled("esxi67-fresh").bytes).unwrap();
+    let state = directory.path().join("state.tgz");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_bootbank"));
+    let exported = run(export.args(["state", "export"]).args([&image, &state]));
+    assert!(exported.status.success(), "{exported:?}");
+    let old = std::fs::read(&state).unwrap();
+    // The undo file and its directory, the new file and its directory.
+    let syncs = [
+        (1, 5, "cannot write the undo file"),
+        (2, 5, "cannot write the undo file"),
+        (3, 5, "the file holds its old content"),
+        (4, 5, "is written, but a power cut may take it back"),
+    ];
+    for (at, code, words) in syncs {
+        let undo = directory.path().join("undo");
+        let output = fix(&state, &undo, "fsync", at, "EIO");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{at}: {said}");
+        assert!(said.contains(words), "{at}: {said}");
+        let is_old = std::fs::read(&state).unwrap() == old;
+        assert_eq!(is_old, at < 4, "{at}: {said}");
+        assert_eq!(undo.exists(), at > 2, "{at}: {said}");
+        assert!(at < 4 || !said.contains("old content"), "{said}");
+        let undone = [Path::new("undo"), &undo, &state];
+        if at == 4 {
+            let output = with_fault(&undone, "fsync", 2, "EIO");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(5), "{said}");
+            assert!(said.contains(words), "{said}");
+            assert!(std::fs::read(&state).unwrap() == old, "{said}");
+        } else if at == 3 {
+            std::fs::remove_file(&undo).unwrap();
+        }
+    }
+}

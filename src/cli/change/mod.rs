@@ -28,6 +28,7 @@ pub use args::ChangeArgs;
 pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use one::outcome_of;
+pub use state_file::not_replaced;
 pub use undo_index::{KeptUndo, half_undos, kept_for, kept_for_state_file, kept_undos};
 pub use undo_store::{
     LARGEST as LARGEST_UNDO_FILE, directory as undo_directory, forget_undone, note_undone,

@@ -11,7 +11,7 @@ use crate::cli::terminal::standard;
 use crate::commit;
 use crate::edit::Identity;
 use crate::fat::Method;
-use crate::medium::WholeFile;
+use crate::medium::{MediumError, WholeFile};
 use crate::stick::{Cause, Error, Plan};
 use crate::target::Kind;
 use std::io::Write as _;
@@ -52,7 +52,8 @@ impl One<'_> {
         let new = self.job.session.outputs.take_like(path);
         let replaced = new.and_then(|new| commit::replace(&file, new, content));
         replaced.map_err(|error| {
-            Failure::from(error).and_hint("the file holds its old content, and no new one was made")
+            let old = "the file holds its old content, and no new one was made";
+            not_replaced(error, old, object)
         })?;
         working.done();
         object.outcome = Outcome::Changed;
@@ -140,6 +141,15 @@ impl One<'_> {
         self.show(&plan, object)?;
         Ok((plan, saved.identity()))
     }
+}
+
+/// A file that was not replaced, as `old` says; or that was, and may not stay so.
+pub fn not_replaced(error: MediumError, old: &str, object: &mut ChangeObject) -> Failure {
+    if matches!(error, MediumError::NotDurable { .. }) {
+        object.outcome = Outcome::Changed;
+        return Failure::from(error);
+    }
+    Failure::from(error).and_hint(old)
 }
 
 /// The name of the host whose state it is.

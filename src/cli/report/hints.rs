@@ -295,7 +295,10 @@ fn fat_hint(error: &FatError) -> Option<String> {
         FatError::FileTooLarge { .. } => {
             "nothing was written; if that size is right, allow it with --max-unpacked SIZE"
         }
-        FatError::BootField { .. } | FatError::PastPartition { .. } => {
+        FatError::PastPartition { .. } => {
+            "nothing was written; the boot sector of the volume or the partition table is wrong, and fsck.fat repairs neither: an earlier copy of the medium shows which"
+        }
+        FatError::BootField { .. } => {
             "nothing was written; fsck.fat does not repair a boot sector: it can be taken from an earlier copy of the medium"
         }
         _ if error.kind() == ErrorKind::Damaged => {
@@ -364,7 +367,7 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
             source: GzipError::SecondMember { .. } | GzipError::TrailingBytes { .. },
             ..
         } if !on_medium => {
-            "a host writes one gzip member and nothing behind it; nothing may be lost: gzip -dc FILE | gzip -n > NEW makes one of all there is"
+            "a host writes one gzip member and nothing behind it; nothing may be lost: `gzip -dc` unpacks all that is in it, and `gzip -n` packs that again"
         }
         // A key file that is none is not what a backup cures.
         StateError::KeyStore { .. } if !on_medium => return None,

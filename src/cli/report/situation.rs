@@ -227,17 +227,10 @@ pub fn standing_in_words(
     match survey.standing() {
         Standing::NoneBoots => String::new(),
         Standing::NoState => {
-            let mut next = survey.banks.iter().filter(|bank| bank.boots_next);
-            let states = next.next().map_or(&[][..], |bank| bank.states.as_slice());
-            match states.last() {
-                Some(state) if !state.listed => {
-                    "The host loads no state of the bank that boots next: it starts with default settings.\n"
-                }
-                _ => {
-                    "The bank that boots next holds no saved settings: the host starts with default settings.\n"
-                }
-            }
-            .to_owned()
+            "The bank that boots next holds no saved settings: the host starts with default settings.\n".to_owned()
+        }
+        Standing::NotLoaded => {
+            "The host loads no state of the bank that boots next: it starts with default settings.\n".to_owned()
         }
         Standing::Sealed => format!(
             "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\

@@ -144,7 +144,7 @@ fn a_new_device_is_not_made_of_what_can_only_be_decimal_unless_that_is_said() {
         assert_eq!(
             edited.unmatched[0].to_string(),
             format!(
-                "`{device}` names no device of the state and is no hexadecimal address; read as decimal it would be {decimal}"
+                "no device matches `{device}`; a new one is not made of it, because it could only be decimal: {decimal}"
             )
         );
         let changes = made(&format!("dec:{device}")).changes;

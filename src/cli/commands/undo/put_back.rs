@@ -3,8 +3,8 @@
 use super::words::{already_so, describe, describe_about, other_in_words, warnings_of};
 use super::{UndoCommand, file};
 use crate::cli::change::{
-    About, ChangeObject, KeptUndo, Outcome, empty, note_undone, of_outlook, outcome_of, target_key,
-    write,
+    About, ChangeObject, KeptUndo, Outcome, empty, not_replaced, note_undone, of_outlook,
+    outcome_of, target_key, write,
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
@@ -140,7 +140,8 @@ fn put_back_file(
     let new = session.outputs.take_like(path);
     let replaced = new.and_then(|new| commit::replace(&file, new, old));
     replaced.map_err(|error| {
-        Failure::from(error).and_hint("the file is as the change left it; run the same undo again")
+        let old = "the file is as the change left it; run the same undo again";
+        not_replaced(error, old, object)
     })?;
     working.done();
     object.outcome = Outcome::Changed;

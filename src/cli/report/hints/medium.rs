@@ -68,6 +68,9 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
         }
+        MediumError::NotDurable { .. } => {
+            "the disk it is on may be failing: keep a copy of it elsewhere".to_owned()
+        }
         MediumError::SystemDisk { .. } => {
             "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
                 .to_owned()
