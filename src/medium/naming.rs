@@ -126,13 +126,24 @@ pub(super) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), E
 /// Renames unless there is something by that name.
 pub(super) fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match rename(from, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => rename_to_claimed(from, to),
+        Err(Errno::INVAL | Errno::NOSYS) => match link_to_new(from, to) {
+            Err(error) if error != Errno::EXIST => rename_to_claimed(from, to),
+            linked => linked,
+        },
         done => done,
     }
 }
 
-/// The same, for file systems that do not know such a rename (NFS, CIFS): the name is taken by an empty file of
-/// this process first, so that of two that want it only one has it.
+/// The same, for file systems that do not know such a rename and know links (NFS): a link takes no other's place.
+fn link_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
+    rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())?;
+    // It has the name it is to have; the other one that stays is a file in the making, by its name.
+    let _ = std::fs::remove_file(from);
+    Ok(())
+}
+
+/// The same, for file systems that know neither: the name is taken by an empty file of this process first, so that
+/// of two that want it only one has it. A cut right then leaves the empty file.
 fn rename_to_claimed(from: &Path, to: &Path) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::open(to, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)?;
@@ -160,8 +171,8 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_never_takes_the_name_of_another_by_either_way() {
-        for rename in [rename_to_new, rename_to_claimed] {
+    fn a_file_never_takes_the_name_of_another_in_any_way() {
+        for rename in [rename_to_new, link_to_new, rename_to_claimed] {
             let directory = tempfile::tempdir().unwrap();
             let [from, to] = ["from", "to"].map(|name| directory.path().join(name));
             fs::write(&from, "new").unwrap();
