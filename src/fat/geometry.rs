@@ -258,6 +258,8 @@ struct Fields {
     total_16: u16,
     sectors_per_fat: u16,
     total_32: u32,
+    /// Where FAT32 has the length of a FAT.
+    sectors_per_fat_32: u32,
 }
 
 impl Fields {
@@ -273,7 +275,16 @@ impl Fields {
             total_16: le16(boot, 19)?,
             sectors_per_fat: le16(boot, 22)?,
             total_32: le32(boot, 32)?,
+            sectors_per_fat_32: le32(boot, 36)?,
         })
+    }
+
+    /// The number of clusters where it is a FAT32 volume: its root directory is in some of them.
+    fn clusters_of_fat32(&self) -> u64 {
+        let sectors = u64::from(self.total_32).max(self.total_16.into());
+        let fats = u64::from(self.fats) * u64::from(self.sectors_per_fat_32);
+        let data = sectors.saturating_sub(u64::from(self.reserved) + fats);
+        data / u64::from(self.sectors_per_cluster)
     }
 
     /// What can be said of each field by itself.
@@ -308,8 +319,7 @@ impl Fields {
             });
         }
         if self.sectors_per_fat == 0 {
-            let sectors = u64::from(self.total_32).max(self.total_16.into());
-            let clusters = sectors / u64::from(self.sectors_per_cluster);
+            let clusters = self.clusters_of_fat32();
             return Err(FatError::Fat32 { clusters });
         }
         if self.root_entries == 0 {
@@ -451,6 +461,24 @@ pub(super) mod tests {
         let error = Geometry::parse(&boot, 512, u64::MAX).expect_err("FAT32");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("FAT32"), "{error}");
+    }
+
+    /// The length of a FAT is elsewhere in FAT32, and there is no root directory before the clusters.
+    #[test]
+    fn the_clusters_of_a_fat32_volume_are_counted_behind_its_fats() {
+        let mut boot = boot_with(5000);
+        boot[17..21].fill(0);
+        boot[22..24].fill(0);
+        boot[14..16].copy_from_slice(&32u16.to_le_bytes());
+        boot[32..36].copy_from_slice(&204_800u32.to_le_bytes());
+        boot[36..40].copy_from_slice(&1_576u32.to_le_bytes());
+        let error = Geometry::parse(&boot, 512, u64::MAX).expect_err("FAT32");
+        let per_cluster = u64::from(boot[13]);
+        let clusters = (204_800 - 32 - u64::from(boot[16]) * 1_576) / per_cluster;
+        let FatError::Fat32 { clusters: counted } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(counted, clusters);
     }
 
     proptest::proptest! {

@@ -29,6 +29,8 @@ const RESERVED: u8 = 0xe0;
 /// real 7.0.2 state.
 const HOST_HEADER: [u8; FIXED_HEADER] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
 const CHUNK: usize = 64 * 1024;
+/// How many members of a damaged file are unpacked: more than tools that pack in blocks of 64 KiB make of a state.
+const MOST_MEMBERS: usize = 4096;
 
 /// A gzip header, known to be well formed and kept as it was met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,12 +249,41 @@ pub(super) fn salvage_within(
         ) => return Err(error),
         Err(error) => error,
     };
-    let header = Header::parse(bytes)?;
     let mut data = Vec::new();
-    // What ends it is known already.
-    let _ = inflate_into(bytes, header.0.len(), limit, &mut data, grow);
+    salvage_members(bytes, limit, &mut data, grow)?;
     let fault = Some(fault);
     Ok(Salvaged { data, fault })
+}
+
+/// Unpacks one member after the other into `data`, as `gzip -d` does, until one is damaged or something else
+/// follows.
+fn salvage_members(
+    bytes: &[u8],
+    limit: u64,
+    data: &mut Vec<u8>,
+    grow: Grow<'_>,
+) -> Result<(), GzipError> {
+    let mut header = Header::parse(bytes)?;
+    let mut at = 0usize;
+    for _ in 0..MOST_MEMBERS {
+        let start = at.saturating_add(header.0.len());
+        let left = limit.saturating_sub(data.len() as u64);
+        at = match inflate_into(bytes, start, left, data, grow) {
+            Ok(end) => end.saturating_add(TRAILER),
+            Err(GzipError::OverLimit { .. }) => return Err(GzipError::OverLimit { limit }),
+            Err(error @ (GzipError::OverBudget { .. } | GzipError::NoMemory { .. })) => {
+                return Err(error);
+            }
+            // What is wrong with the file is known already.
+            Err(_) => return Ok(()),
+        };
+        let next = bytes.get(at..).unwrap_or_default();
+        match Header::parse(next) {
+            Ok(found) => header = found,
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// Inflates the deflate stream at `start` into `data`, which on an error holds what came before it,

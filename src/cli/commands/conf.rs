@@ -212,14 +212,13 @@ fn show(
 ) -> Exit {
     session.answer(path, SCHEMA, |opened, _| {
         let (settings, damage) = settings(session, opened, path, asked)?;
-        if settings.entries.is_empty() {
+        if let Some(typed) = asked.typed
+            && settings.entries.is_empty()
+        {
             let hint = asked
                 .moved
                 .unwrap_or("`bootbank conf list` without a key lists every key");
-            let none = match asked.typed {
-                Some(typed) => format!("no key in esx.conf matches {}", quotable(typed)),
-                None => "esx.conf holds no key".to_owned(),
-            };
+            let none = format!("no key in esx.conf matches {}", quotable(typed));
             return Err(Failure::usage(none).hint(hint));
         }
         let release = opened.release(settings.partition);

@@ -278,6 +278,21 @@ fn table_hint(error: &TableError) -> Option<String> {
         TableError::BackupOverlap(_) => {
             "the medium boots all the same; repair its partition table first, for example with gdisk on a copy"
         }
+        TableError::GptHeaderSize { .. }
+        | TableError::GptEntrySize { .. }
+        | TableError::GptEntryCount { .. }
+        | TableError::GptReadersDisagree(_) => {
+            "bootbank does not repair tables; on a copy, gdisk writes this one again in the usual form"
+        }
+        TableError::Partition { .. }
+        | TableError::LogicalOutsideExtended { .. }
+        | TableError::NestedExtended { .. }
+        | TableError::EbrLoop { .. }
+        | TableError::EbrChainTooLong { .. }
+        | TableError::EbrSignature { .. }
+        | TableError::EbrOutsideExtended { .. } => {
+            "bootbank does not repair tables; correct this one on a copy, for example with sfdisk, or take an earlier copy of the medium"
+        }
         TableError::Read { .. } => return None,
         _ => Kind::TAKEN,
     };

@@ -250,3 +250,25 @@ proptest! {
         let _ = unpack(&file, 1000);
     }
 }
+
+/// Other tools read a file of several members as one, so what is left of it is all of them: up to the one that
+/// is damaged, and never more than the limit.
+#[test]
+fn what_is_salvaged_is_every_member_up_to_the_damage() {
+    let (first, second) = (fixtures::gzip(TEXT), fixtures::gzip(b"the rest"));
+    let both = [first.as_slice(), &second].concat();
+    let all = [TEXT, b"the rest"].concat();
+    let salvaged = salvage(&both, 1000).unwrap();
+    assert_eq!(salvaged.data, all);
+    let offset = first.len();
+    assert_eq!(salvaged.fault, Some(GzipError::SecondMember { offset }));
+    let cut = salvage(&both[..both.len() - 9], 1000).unwrap();
+    assert_eq!(cut.data[..TEXT.len()], *TEXT);
+    let followed = [both.as_slice(), b"\x1f\x8bnone", &second].concat();
+    assert_eq!(salvage(&followed, 1000).unwrap().data, all);
+    let limit = all.len() as u64 - 1;
+    assert_eq!(salvage(&both, limit), Err(GzipError::OverLimit { limit }));
+    let empty = fixtures::gzip(b"").repeat(MOST_MEMBERS + 1);
+    let behind = [empty.as_slice(), &second].concat();
+    assert_eq!(salvage(&behind, 1000).unwrap().data, b"");
+}
