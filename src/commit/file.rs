@@ -10,10 +10,9 @@
 //! ```
 
 use super::undo::{MANIFEST, Members, hex_digest, take};
-use super::{IfDifferent, UndoError, UndoFile};
+use super::{About, ChangeState, IfDifferent, UndoError, UndoFile};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The format of such an undo file.
 pub(super) const FORMAT: &str = "bootbank.undo-file/1";
@@ -39,20 +38,36 @@ pub struct FileUndo {
     pub old: Vec<u8>,
     /// The [`digest`] of its new content.
     pub new: String,
-    /// What to show a person: path, what was changed. Never decisive.
-    pub about: BTreeMap<String, String>,
+    /// What it tells of the change. Never decisive for what is written.
+    pub about: About,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Manifest {
     format: String,
-    pub(super) about: BTreeMap<String, String>,
+    pub(super) about: About,
     pub(super) size_before: u64,
     sha256_before: String,
     sha256_after: String,
 }
 
 impl FileUndo {
+    /// How the file looks, with this content now, beside the change that this takes back.
+    pub fn standing(&self, now: &[u8]) -> ChangeState {
+        let is_undone = self
+            .plan(now, IfDifferent::Refuse)
+            .is_ok_and(|old| old.is_none());
+        let is_there = digest(now) == self.new;
+        ChangeState {
+            is_undone,
+            is_undone_exactly: is_undone,
+            is_there,
+            may_be_there: is_there,
+            trace: self.trace(now),
+            ..ChangeState::default()
+        }
+    }
+
     /// The undo file, byte for byte the same for the same change.
     ///
     /// # Errors
@@ -121,7 +136,10 @@ pub(super) mod tests {
         FileUndo {
             old: b"old".to_vec(),
             new: digest(b"new"),
-            about: BTreeMap::from([("target".to_owned(), "state.tgz".to_owned())]),
+            about: About {
+                target: Some("state.tgz".into()),
+                ..About::default()
+            },
         }
     }
 

@@ -6,7 +6,7 @@
 //! is as it left it: then nothing tells whether it was undone or is the last that was made. Where other
 //! things were written since, only files can be compared, and the files are as it left them.
 
-use super::{FileUndo, Undo, digest};
+use super::{About, FileUndo, Undo, digest};
 use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -99,6 +99,80 @@ impl ChangeState {
     fn was_undone_before(&self, other: &ChangeState) -> bool {
         let times = self.undone.zip(other.made);
         times.is_some_and(|(undone, made)| undone <= made)
+    }
+}
+
+/// How well a change fits a medium, the better the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// It is neither there nor undone.
+    None,
+    /// By its files it may be.
+    Files,
+    /// It is undone in every sector, as also on a medium that it was never made on.
+    Undone,
+    /// It is there in every sector.
+    There,
+}
+
+impl ChangeState {
+    /// How well the change fits the medium.
+    pub fn fit(&self) -> Fit {
+        match self {
+            ChangeState { is_there: true, .. } => Fit::There,
+            it if it.is_undone_exactly => Fit::Undone,
+            it if it.is_undone || it.may_be_there => Fit::Files,
+            _ => Fit::None,
+        }
+    }
+}
+
+/// Those changes that are for a medium which none of them names: all that were made under the names of
+/// which a change fits it best. Clones share everything else. Where nothing is known of a change there is no
+/// state.
+pub fn fitting(changes: &[(&About, Option<ChangeState>)]) -> Vec<usize> {
+    let fit = |state: &Option<ChangeState>| state.as_ref().map_or(Fit::None, ChangeState::fit);
+    let fits: Vec<Fit> = changes.iter().map(|(_, state)| fit(state)).collect();
+    let best = fits.iter().copied().max().unwrap_or(Fit::None);
+    if best == Fit::None {
+        return Vec::new();
+    }
+    let fit_best = |&index: &usize| fits.get(index) == Some(&best);
+    let best: Vec<usize> = (0..changes.len()).filter(fit_best).collect();
+    let about = |index: &usize| changes.get(*index).map(|(about, _)| *about);
+    let is_one = |index: &usize| {
+        let own = about(index);
+        let of_it = |other: &usize| {
+            own.zip(about(other))
+                .is_some_and(|(a, b)| a.is_of_same_target(b))
+        };
+        best.contains(index) || best.iter().any(of_it)
+    };
+    (0..changes.len()).filter(is_one).collect()
+}
+
+/// Which of the changes of one medium, the newest first, are of no use any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// How many of the newest are undone together, in every byte.
+    pub undone: usize,
+    /// How many of the newest are needed to tell which one is to be undone next.
+    pub needed: usize,
+}
+
+impl Spare {
+    /// Of changes with how the medium looks beside each. A change of which nothing is known is of use, and
+    /// so are those below it.
+    pub fn of(changes: Vec<Option<ChangeState>>) -> Self {
+        let known: Vec<ChangeState> = changes.iter().cloned().map_while(|it| it).collect();
+        let all: Vec<ChangeState> = changes.into_iter().map(Option::unwrap_or_default).collect();
+        Spare {
+            undone: undone_together(&known),
+            needed: match next_to_undo(&all) {
+                NextUndo::Change(index) => index,
+                NextUndo::None | NextUndo::Unclear(_) | NextUndo::Mixed(_) => all.len(),
+            },
+        }
     }
 }
 
@@ -347,5 +421,46 @@ mod tests {
         assert_eq!(next_by_files(1, &taken_back[..2]), NextUndo::Unclear(0));
         assert_eq!(next_by_files(2, &taken_back), NextUndo::Change(1));
         assert_eq!(next_by_files(0, &taken_back), NextUndo::None);
+    }
+
+    /// A change that fits a clone best brings those with it that were made under the same name; what fits less
+    /// is another clone's.
+    #[test]
+    fn of_clones_the_changes_of_the_one_that_fits_best_are_meant() {
+        let about = |target: &str| About {
+            target: Some(target.into()),
+            ..About::default()
+        };
+        let names = [about("/a"), about("/b"), about("/a"), about("/c")];
+        let states = |holds: u64| beside(holds, &[(3, 4), (3, 5), (2, 3), (7, 8)]);
+        let chosen = |holds: u64| {
+            let states = states(holds).into_iter().map(Some);
+            fitting(&names.iter().zip(states).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(4), [0, 2]);
+        assert_eq!(chosen(5), [1]);
+        // Undone as well on a medium that neither was made on.
+        assert_eq!(chosen(7), [3]);
+        assert_eq!(chosen(9), [0usize; 0]);
+        let unknown: Vec<_> = names.iter().map(|name| (name, None)).collect();
+        assert_eq!(fitting(&unknown), [0usize; 0]);
+    }
+
+    #[test]
+    fn a_change_of_which_nothing_is_known_is_never_spare() {
+        let changes = |holds| {
+            beside(holds, &[(3, 4), (2, 3), (1, 2)])
+                .into_iter()
+                .map(Some)
+        };
+        let spare = |undone, needed| Spare { undone, needed };
+        assert_eq!(Spare::of(changes(2).collect()), spare(2, 2));
+        assert_eq!(Spare::of(changes(4).collect()), spare(0, 0));
+        let mut unread: Vec<_> = changes(2).collect();
+        unread[0] = None;
+        assert_eq!(Spare::of(unread), spare(0, 0));
+        let mut unread: Vec<_> = changes(2).collect();
+        unread[1] = None;
+        assert_eq!(Spare::of(unread), spare(0, 0));
     }
 }

@@ -37,8 +37,9 @@ pub use image_format::ImageFormat;
 pub use lba::Lba;
 pub use memory::Memory;
 pub use meter::Meter;
+pub use naming::is_partial;
 #[cfg(feature = "cli")]
-pub(crate) use naming::{directory_of, is_partial, sync_directory};
+pub(crate) use naming::{directory_of, sync_directory};
 pub use node::Identity;
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};

@@ -19,8 +19,9 @@ const MOST_NAMES: u32 = 1000;
 const PARTIAL: &str = ".bootbank-";
 const PARTIAL_END: &str = ".partial";
 
-/// Whether this is the name of a file in the making: a cut run left it.
-pub(crate) fn is_partial(name: &OsStr) -> bool {
+/// Whether this is the name of a file in the making. One to which nobody writes any more was left by a run that
+/// was cut.
+pub fn is_partial(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(PARTIAL.as_bytes()) && name.ends_with(PARTIAL_END.as_bytes())
 }

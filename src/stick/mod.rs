@@ -48,10 +48,7 @@ pub(crate) use settings_state::is_empty_state;
 pub use slot::{Slot, StateFile};
 pub use transfer::TransferError;
 pub(crate) use transfer::check_replaces;
-pub use undo::{
-    ABOUT_BANK, ABOUT_HOST, ABOUT_SYSTEM_UUID, BankPart, OtherMedium, PutBack, UndoPlan, plan_undo,
-    standing,
-};
+pub use undo::{BankPart, Now, OtherMedium, PutBack, UndoPlan, plan_undo, standing};
 pub use warning::{Warning, WarningCause};
 pub use work::BankFile;
 pub(crate) use work::settings_that_differ;

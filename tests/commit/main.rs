@@ -8,8 +8,7 @@ mod repair;
 mod running;
 mod undoing;
 
-use bootbank::commit::{Phase, Planner, Undo, WriteSet};
-use std::collections::BTreeMap;
+use bootbank::commit::{About, Phase, Planner, Undo, WriteSet};
 
 const SECTOR: usize = 512;
 const SECTOR_SIZE: u32 = 512;
@@ -42,7 +41,10 @@ fn undo(set: WriteSet) -> Undo {
     Undo {
         medium_size: 16 * SECTOR as u64,
         damaged: Default::default(),
-        about: BTreeMap::from([("target".to_owned(), "test".to_owned())]),
+        about: About {
+            target: Some("test".into()),
+            ..About::default()
+        },
         set,
     }
 }

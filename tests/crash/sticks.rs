@@ -1,6 +1,6 @@
 //! Bundled images, and what each writing command makes of a medium in any state.
 
-use bootbank::commit::{IfDifferent, Undo, WriteSet};
+use bootbank::commit::{About, IfDifferent, Undo, WriteSet};
 use bootbank::edit::{Context, Devices, Edit, FileEdit, OwnerEdit};
 use bootbank::fat::{FatKind, Method};
 use bootbank::medium::ReadAt;
@@ -179,7 +179,7 @@ impl Image {
             set: set.clone(),
             medium_size: self.bytes.len() as u64,
             damaged: Default::default(),
-            about: BTreeMap::new(),
+            about: About::default(),
         };
         let file = undo.to_bytes().expect("an undo file");
         Undo::from_bytes(&file).expect("the undo file just written")

@@ -4,7 +4,9 @@ use crate::crash::{Cut, apply, each_state};
 use crate::loops::Mounted;
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
 use crate::program::{Bench, Run, sha256, text};
-use bootbank::commit::{CommitError, Holds, IfDifferent, Overlay, Phase, Undo, WriteSet, run};
+use bootbank::commit::{
+    About, CommitError, Holds, IfDifferent, Overlay, Phase, Undo, WriteSet, run,
+};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::medium::{Lba, ReadAt};
@@ -43,7 +45,7 @@ fn undo_of(set: &WriteSet, size: usize) -> Undo {
         set: set.clone(),
         medium_size: size as u64,
         damaged: Default::default(),
-        about: BTreeMap::new(),
+        about: About::default(),
     };
     Undo::from_bytes(&undo.to_bytes().unwrap()).unwrap()
 }

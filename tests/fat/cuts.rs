@@ -211,8 +211,7 @@ fn a_file_that_is_made_or_removed_is_there_whole_or_not_at_all_whenever_it_is_cu
 
 #[test]
 fn undo_takes_back_files_that_were_made_or_removed_from_every_cut() {
-    use bootbank::commit::Undo;
-    use std::collections::BTreeMap;
+    use bootbank::commit::{About, Undo};
     let format = FORMATS[1];
     let made = Made::bank(format, 5000);
     let base = made.bytes();
@@ -221,7 +220,7 @@ fn undo_takes_back_files_that_were_made_or_removed_from_every_cut() {
         set: set.clone(),
         medium_size: base.len() as u64,
         damaged: Default::default(),
-        about: BTreeMap::new(),
+        about: About::default(),
     };
     let undo = Undo::from_bytes(&undo.to_bytes().unwrap()).unwrap();
     let mut count = 0;

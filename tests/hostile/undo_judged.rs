@@ -2,10 +2,9 @@
 //! refused, and nothing is written. mtools, gzip and fsck.fat make the images and judge the results.
 
 use super::images::{Ran, Scene, output, succeed};
-use bootbank::commit::{Phase, Planner, Undo};
+use bootbank::commit::{About, Phase, Planner, Undo};
 use bootbank::fat::Volume;
 use bootbank::partition::PartitionTable;
-use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -46,7 +45,7 @@ fn undo_to(scene: &Scene, wanted: &[u8], partition: u32) -> PathBuf {
         set: planner.finish(),
         medium_size: now.len() as u64,
         damaged: Default::default(),
-        about: BTreeMap::new(),
+        about: About::default(),
     };
     let path = scene.file("made.undo");
     fs::write(&path, undo.to_bytes().unwrap()).unwrap();

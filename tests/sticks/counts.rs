@@ -4,14 +4,13 @@ use super::images;
 use super::media::Recorder;
 use super::program::Bench;
 use crate::args;
-use bootbank::commit::{self, Undo};
+use bootbank::commit::{self, About, Undo};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::medium::{CachedReads, Meter};
 use bootbank::ownership::Owner;
 use bootbank::state::{KeyCache, Limits};
 use bootbank::stick::{BankChoice, Request, Settings, Stick};
-use std::collections::BTreeMap;
 
 const MIB: u64 = 1 << 20;
 
@@ -142,7 +141,7 @@ fn a_change_of_one_bank_opens_the_state_of_no_other() {
                 },
             )
             .unwrap();
-        stick.undo_of(&plan, BTreeMap::new());
+        stick.undo_of(&plan, About::default());
         assert_eq!(keys.derivations(), opened, "{banks:?}");
     }
 }
@@ -158,7 +157,7 @@ fn the_undo_file_is_made_of_the_plan_alone() {
             set: stick.plan(&give_back(), EVERYTHING).unwrap().set,
             medium_size: bytes.len() as u64,
             damaged: Default::default(),
-            about: BTreeMap::new(),
+            about: About::default(),
         };
         undo.to_bytes().unwrap()
     };

@@ -1,11 +1,10 @@
 //! The way back: the undo file of a change.
 
-use super::about::About;
 use super::undo_store::UndoPlace;
-use super::{ChangeObject, One, Outcome, undo_place, undo_store};
+use super::{ChangeObject, One, Outcome, about, undo_place, undo_store};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::{quoted_path, size};
-use crate::commit::{self, FileUndo, UndoError, UndoFile};
+use crate::commit::{self, About, FileUndo, UndoError, UndoFile};
 use crate::fat::Method;
 use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
@@ -26,8 +25,8 @@ impl One<'_> {
         target: &Target,
     ) -> Result<Option<UndoFile>, Failure> {
         let command = &self.job.session.program.command_words;
-        let about = About::new(plan, target, command);
-        self.wanted_undo(|| stick.undo_of(plan, about.to_map()).to_file())
+        let about = about::of_medium(plan, target, command);
+        self.wanted_undo(|| stick.undo_of(plan, about).to_file())
     }
 
     /// The same for a state file of this host, whose old content the undo file holds.
@@ -38,12 +37,14 @@ impl One<'_> {
         (host, new): (Option<String>, &[u8]),
     ) -> Result<Option<UndoFile>, Failure> {
         let command = &self.job.session.program.command_words;
-        let mut about = About::of_file(plan, file.path(), command);
-        about.host = host;
+        let about = About {
+            host,
+            ..about::of_file(plan, file.path(), command)
+        };
         let undo = FileUndo {
             old: file.bytes().to_vec(),
             new: commit::digest(new),
-            about: about.to_map(),
+            about,
         };
         self.wanted_undo(|| undo.to_file())
     }

@@ -23,7 +23,6 @@ mod undo_store;
 mod work;
 mod writing;
 
-pub use about::About;
 pub use args::ChangeArgs;
 pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
@@ -32,7 +31,6 @@ pub use state_file::not_replaced;
 pub use undo_index::{KeptUndo, half_undos, kept_for, kept_for_state_file, kept_undos};
 pub use undo_store::{
     LARGEST as LARGEST_UNDO_FILE, directory as undo_directory, forget_undone, note_undone,
-    target_key,
 };
 pub use work::Work;
 pub use writing::write;

@@ -1,11 +1,10 @@
 //! The undo files there are where they go by default: what each is for, and which belong to one
 //! medium.
 
-use super::about::About;
 use super::undo_store;
 use crate::cli::report::Failure;
-use crate::commit::UndoSummary;
-use crate::medium::{ReadAt as _, Target, is_partial};
+use crate::commit::{About, Belonging, TargetKey, UndoSummary};
+use crate::medium::{Target, is_partial};
 use crate::stick::{Error, Stick};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -101,8 +100,9 @@ impl KeptUndo {
         let summary = File::open(&path)
             .map_err(read)
             .and_then(|file| UndoSummary::read(file).map_err(|error| of(error.into())));
-        let found = summary.map(|it| (it.size, About::from_map(&it.about)));
+        let found = summary.map(|it| (it.size, it.about));
         let told = found.as_ref().ok().and_then(|(_, about)| about.time);
+        let told = told.and_then(|time| Timestamp::try_from(time).ok());
         KeptUndo {
             size: metadata.as_ref().map_or(0, fs::Metadata::len),
             time: told
@@ -116,9 +116,10 @@ impl KeptUndo {
     }
 
     /// When its change was undone on a target of this key, where that was noted after the file was written.
-    pub fn undone_on(&self, target: &str) -> Option<SystemTime> {
+    pub fn undone_on(&self, target: &TargetKey) -> Option<SystemTime> {
+        let target = target.to_string();
         let mut notes = self.undone.iter();
-        let (_, at) = notes.find(|(on, _)| on == target)?;
+        let (_, at) = notes.find(|(on, _)| *on == target)?;
         Some(*at).filter(|at| self.written.is_none_or(|written| written <= *at))
     }
 
@@ -127,36 +128,19 @@ impl KeptUndo {
         self.found.as_ref().ok().map(|(_, about)| about)
     }
 
-    /// Whether another one is for the same medium, as far as the files tell: a disk by its serial
-    /// number, anything else by its name. The UUIDs of the banks are not asked, for clones share them,
-    /// and a disk of the same serial number may have been imaged anew.
+    /// Whether another one is for the same medium, as far as the files tell.
     pub fn is_of_same_medium(&self, other: &KeptUndo) -> bool {
-        let key = |file: &KeptUndo| {
-            let about = file.about()?;
-            let (target, serial) = (about.target.as_deref(), about.serial.as_deref());
-            let is_named = target.is_some() || serial.is_some();
-            is_named.then(|| undo_store::target_key(target.unwrap_or(Path::new("")), serial))
-        };
-        key(self).is_some_and(|own| key(other) == Some(own))
+        let both = self.about().zip(other.about());
+        both.is_some_and(|(own, other)| own.is_of_same_target(other))
     }
 
-    /// Whether it names a medium: by its serial number, or else its path.
+    /// Whether it names a medium.
     pub fn names(&self, target: &Target) -> bool {
-        let Some(about) = self.about() else {
-            return false;
-        };
-        match (&about.serial, target.serial()) {
-            (Some(a), Some(b)) => a == b,
-            _ => {
-                let path = std::path::absolute(target.path()).ok();
-                about.target.is_some() && about.target == path
-            }
-        }
+        self.about().is_some_and(|about| about.names(target))
     }
 }
 
-/// Those of `kept` that are for a medium: of those that can be for it, by size and the UUIDs of the
-/// banks, the ones that name its serial number or its path, or else all of them.
+/// Those of `kept` that are for a medium: the ones that name it, or else all that can be for it.
 pub fn kept_for<'k>(
     kept: &'k [KeptUndo],
     target: &Target,
@@ -167,34 +151,20 @@ pub fn kept_for<'k>(
         .flat_map(Stick::slots)
         .filter_map(|slot| Some(slot.bank.as_ref().ok()?.uuid().to_string()))
         .collect();
-    let can_be = |it: &&KeptUndo| {
-        let Ok((size, about)) = &it.found else {
-            return false;
-        };
-        let other_disk = match (&about.serial, target.serial()) {
-            (Some(a), Some(b)) => a != b,
-            _ => false,
-        };
-        let mut uuids = about.banks.values();
-        let unknown = about.banks.is_empty() || banks.is_empty();
-        *size == target.size() && !other_disk && (unknown || uuids.any(|it| banks.contains(it)))
+    let belonging = |it: &KeptUndo| match &it.found {
+        Ok((size, about)) => about.belongs_to(*size, target, &banks),
+        Err(_) => Belonging::No,
     };
-    let candidates: Vec<&KeptUndo> = kept.iter().filter(can_be).collect();
-    let named: Vec<&KeptUndo> = candidates
-        .iter()
-        .copied()
-        .filter(|it| it.names(target))
-        .collect();
-    if named.is_empty() { candidates } else { named }
+    let each: Vec<(&KeptUndo, Belonging)> = kept.iter().map(|it| (it, belonging(it))).collect();
+    let best = each.iter().map(|(_, it)| *it).max();
+    let best = best.filter(|best| *best > Belonging::No);
+    let best = each.into_iter().filter(|(_, it)| Some(*it) == best);
+    best.map(|(file, _)| file).collect()
 }
 
 /// Those of `kept` that are for a state file of this name.
 pub fn kept_for_state_file<'k>(kept: &'k [KeptUndo], path: &Path) -> Vec<&'k KeptUndo> {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let names_it = |it: &&KeptUndo| {
-        let about = it.about();
-        about.is_some_and(|about| about.target.as_ref() == Some(&path))
-    };
+    let names_it = |it: &&KeptUndo| it.about().is_some_and(|about| about.names_path(path));
     kept.iter().filter(names_it).collect()
 }
 

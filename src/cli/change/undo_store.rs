@@ -4,10 +4,9 @@
 //! owner alone (0600, in a directory of 0700), never over an existing file and never through
 //! a symbolic link. It is on the disk, name included, before the first write to a medium.
 
-use super::about::About;
 use crate::cli::process::make_directory;
 use crate::cli::report::{FILE_TOO_LARGE, Failure};
-use crate::commit::{AnyUndo, UndoFile, digest};
+use crate::commit::{AnyUndo, TargetKey, UndoFile, digest};
 use crate::medium::{MediumError, OutputFile, directory_of, sync_directory};
 use jiff::Timestamp;
 use std::env;
@@ -137,12 +136,12 @@ fn errno_of(error: MediumError) -> io::Error {
 /// What a note that a change was undone is called, behind the name of its undo file without `.undo`.
 pub const NOTE: &str = "undone";
 
-/// Notes beside an undo file in the directory for them that its change was undone on this target, see
-/// [`target_key`]. What a medium holds does not always tell, for later changes use the same sectors.
+/// Notes beside an undo file in the directory for them that its change was undone on this target. What a
+/// medium holds does not always tell, for later changes use the same sectors.
 ///
 /// # Errors
 /// What the operating system reported.
-pub fn note_undone(undo: &Path, target: &str) -> io::Result<()> {
+pub fn note_undone(undo: &Path, target: &TargetKey) -> io::Result<()> {
     let own = directory()
         .is_ok_and(|own| own.canonicalize().ok() == directory_of(undo).canonicalize().ok());
     if !own {
@@ -155,7 +154,7 @@ pub fn note_undone(undo: &Path, target: &str) -> io::Result<()> {
         .mode(0o600)
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(note_of(undo, target))?;
-    file.write_all(target.as_bytes())
+    file.write_all(target.to_string().as_bytes())
 }
 
 /// Removes every note that the change of an undo file was undone.
@@ -176,19 +175,8 @@ pub fn is_note_of(path: &Path, undo: &Path) -> bool {
     path.extension().is_some_and(|it| it == NOTE) && stem.is_some() && stem == undo.file_stem()
 }
 
-/// By what a target is told from others: its serial number, or else its path.
-pub fn target_key(path: &Path, serial: Option<&str>) -> String {
-    match serial {
-        Some(serial) => format!("serial number {serial}"),
-        None => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            path.display().to_string()
-        }
-    }
-}
-
-fn note_of(undo: &Path, target: &str) -> PathBuf {
-    let digest = digest(target.as_bytes());
+fn note_of(undo: &Path, target: &TargetKey) -> PathBuf {
+    let digest = digest(target.to_string().as_bytes());
     let digits = digest.get(..DIGITS).unwrap_or_default();
     undo.with_extension(format!("{digits}.{NOTE}"))
 }
@@ -204,8 +192,7 @@ fn is_the_same(path: &Path, undo: &UndoFile) -> io::Result<bool> {
     let new = undo.to_bytes();
     let new = new.and_then(|new| AnyUndo::from_shared(&new.into()));
     let new = new.map_err(io::Error::other)?;
-    let target = |undo: &AnyUndo| About::from_map(undo.about()).target;
-    Ok(there.does_the_same(&new) && target(&there) == target(&new))
+    Ok(there.does_the_same(&new) && there.about().target == new.about().target)
 }
 
 /// Without the way back there is no change: most reasons are for the user to remove, and

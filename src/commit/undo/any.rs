@@ -2,11 +2,11 @@
 
 use super::file::{MANIFEST, checked_members, take};
 use super::manifest::{self, manifest_at_head};
-use super::{FORMAT, Undo, UndoError};
+use super::{About, FORMAT, Undo, UndoError};
 use crate::commit::{FileUndo, file};
 use bytes::Bytes;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 
 /// An undo file, whichever kind of target it is for.
@@ -39,8 +39,8 @@ impl AnyUndo {
         })
     }
 
-    /// What to show a person.
-    pub fn about(&self) -> &BTreeMap<String, String> {
+    /// What it tells of the change.
+    pub fn about(&self) -> &About {
         match self {
             AnyUndo::Medium(undo) => &undo.about,
             AnyUndo::File(undo) => &undo.about,
@@ -85,8 +85,8 @@ pub struct UndoSummary {
     pub size: u64,
     /// Numbers of the partitions that the change is about, as the file has them.
     pub partitions: BTreeSet<u32>,
-    /// What to show a person, as [`Undo::about`].
-    pub about: BTreeMap<String, String>,
+    /// What it tells of the change.
+    pub about: About,
 }
 
 impl UndoSummary {
@@ -192,7 +192,7 @@ mod tests {
     fn one_made_later_of_the_same_change_does_the_same() {
         let there = AnyUndo::File(undo());
         let mut later = undo();
-        later.about.clear();
+        later.about = About::default();
         assert!(there.does_the_same(&AnyUndo::File(later)));
         let mut of_another = undo();
         of_another.new = digest(b"another");

@@ -12,7 +12,7 @@
 //! No clock and no random number goes into it: the same set gives the same bytes.
 
 use super::file::{MANIFEST, Members, UndoFile, other_file, take};
-use super::{FORMAT, Undo, UndoError};
+use super::{About, FORMAT, Undo, UndoError};
 use crate::bytes::in_parts;
 use crate::commit::write_set::runs;
 use crate::commit::{Phase, Preserved, SectorChange, Step, WriteSet};
@@ -28,7 +28,7 @@ const MAX_PARTS: usize = 256;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Manifest {
     format: String,
-    pub(super) about: BTreeMap<String, String>,
+    pub(super) about: About,
     pub(super) medium_size: u64,
     sector_size: u32,
     /// Ranges of sectors the steps may change, as [first, end).

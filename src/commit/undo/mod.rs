@@ -9,11 +9,13 @@
 //! word by word: each aligned 8-byte word must be one that the sector had before, between or
 //! after the steps. Names, serials and UUIDs are not asked, because clones share them.
 
+mod about;
 mod any;
 mod error;
 mod file;
 mod manifest;
 
+pub use about::{About, Belonging, TargetKey};
 pub use any::{AnyUndo, UndoSummary};
 pub use error::UndoError;
 pub use file::UndoFile;
@@ -42,10 +44,8 @@ pub struct Undo {
     /// Files that were damaged before the change, by partition number and name: they need not be
     /// sound once it is undone.
     pub damaged: BTreeSet<(u32, String)>,
-    /// What to show a person: path, model, serial, bank UUIDs, what was changed. Never decisive for what is
-    /// written. [`Stick::undo_of`](crate::stick::Stick::undo_of) adds what tells another medium, under
-    /// [`ABOUT_HOST`](crate::stick::ABOUT_HOST) and the like; the other keys are its caller's.
-    pub about: BTreeMap<String, String>,
+    /// What it tells of the change. Never decisive for what is written.
+    pub about: About,
 }
 
 /// What an undo does where the target does not hold what the change left.

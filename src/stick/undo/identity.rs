@@ -2,17 +2,10 @@
 
 use super::super::{Plan, Settings, Slot, Stick};
 use crate::bank::BOOT_CFG;
-use crate::commit::Undo;
+use crate::commit::{About, Undo};
 use crate::edit::identity::Identity;
 use crate::medium::ReadAt;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// In [`Undo::about`], the name of the host whose state the medium held.
-pub const ABOUT_HOST: &str = "host";
-/// In [`Undo::about`], before the number of a partition: the UUID of its bank.
-pub const ABOUT_BANK: &str = "bank";
-/// In [`Undo::about`], the host's UUID.
-pub const ABOUT_SYSTEM_UUID: &str = "system uuid";
+use std::collections::BTreeSet;
 
 /// In which way a medium is another one than that of an undo file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,25 +30,24 @@ pub enum OtherMedium {
 }
 
 impl Stick<'_, '_> {
-    /// The undo file of a plan. Into `about`, which tells a person what the file is for, go the UUIDs
-    /// of the banks and the name and UUID of the host.
-    pub fn undo_of(&self, plan: &Plan, mut about: BTreeMap<String, String>) -> Undo {
+    /// The undo file of a plan. To `about` are added the UUIDs of the banks and the name and UUID of the
+    /// host.
+    pub fn undo_of(&self, plan: &Plan, mut about: About) -> Undo {
         let steps = plan.set.steps().iter();
         let changed: BTreeSet<u32> = steps.map(|step| step.partition).collect();
         let mut damaged = BTreeSet::new();
         for slot in self.slots() {
             let partition = slot.partition;
             if let Ok(bank) = &slot.bank {
-                about.insert(format!("{ABOUT_BANK}{partition}"), bank.uuid().to_string());
+                about.banks.insert(partition, bank.uuid().to_string());
             }
             if changed.contains(&partition) {
                 damaged.extend(self.damaged_in(slot));
             }
         }
         let host = self.host().unwrap_or_default();
-        about.extend(host.name.map(|name| (ABOUT_HOST.to_owned(), name)));
-        let uuid = host.system_uuid;
-        about.extend(uuid.map(|uuid| (ABOUT_SYSTEM_UUID.to_owned(), uuid)));
+        about.host = host.name.or(about.host);
+        about.system_uuid = host.system_uuid.or(about.system_uuid);
         Undo {
             set: plan.set.clone(),
             medium_size: self.medium().size(),
@@ -86,11 +78,7 @@ pub(super) fn differences(
         return Vec::new();
     };
     let mut differences = Vec::new();
-    for (name, expected) in &undo.about {
-        let number = name.strip_prefix(ABOUT_BANK).and_then(|it| it.parse().ok());
-        let Some(partition): Option<u32> = number else {
-            continue;
-        };
+    for (&partition, expected) in &undo.about.banks {
         let slot = stick.bank_on(partition);
         let bank = slot.and_then(|slot| slot.bank.as_ref().ok());
         let found = bank.map(|bank| bank.uuid().to_string());
@@ -108,9 +96,9 @@ pub(super) fn differences(
 }
 
 fn other_host(host: &Identity, undo: &Undo) -> Option<OtherMedium> {
-    let about = |name: &str| undo.about.get(name);
-    let by_uuid = about(ABOUT_SYSTEM_UUID).zip(host.system_uuid.as_ref());
-    let name = about(ABOUT_HOST).zip(host.name.as_ref());
+    let about = &undo.about;
+    let by_uuid = about.system_uuid.as_ref().zip(host.system_uuid.as_ref());
+    let name = about.host.as_ref().zip(host.name.as_ref());
     let same = match (by_uuid, name) {
         (Some((expected, found)), _) => expected == found,
         (None, Some((expected, found))) => expected == found,

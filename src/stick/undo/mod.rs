@@ -16,10 +16,10 @@ mod identity;
 mod judge;
 mod standing;
 
-pub use identity::{ABOUT_BANK, ABOUT_HOST, ABOUT_SYSTEM_UUID, OtherMedium};
+pub use identity::OtherMedium;
 
 pub use judge::{BankPart, PutBack};
-pub use standing::standing;
+pub use standing::{Now, standing};
 
 use super::{Cause, Error, Outlook, Settings, Stick};
 use crate::bank::BOOT_CFG;

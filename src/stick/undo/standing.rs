@@ -2,11 +2,45 @@
 
 use super::super::{Cause, Error, Settings};
 use super::plan_undo;
-use crate::commit::{ChangeState, IfDifferent, Undo, UndoError};
+use crate::commit::{AnyUndo, ChangeState, IfDifferent, Undo, UndoError};
 use crate::medium::ReadAt;
+use std::fmt;
 
-/// How `medium` looks beside the change that `undo` takes back.
-pub fn standing(medium: &dyn ReadAt, undo: &Undo, settings: &Settings<'_>) -> ChangeState {
+/// What a change is to be undone on.
+#[derive(Clone, Copy)]
+pub enum Now<'n> {
+    /// A medium.
+    Medium(&'n dyn ReadAt),
+    /// A state file, by what is in it.
+    State(&'n [u8]),
+}
+
+impl fmt::Debug for Now<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Now::Medium(_) => "Medium",
+            Now::State(_) => "State",
+        })
+    }
+}
+
+/// How a target looks beside the change that `undo` takes back; `None` where that is for a target of the
+/// other kind. The `settings` are those that a medium is opened with: of them the undo file knows the sector size.
+pub fn standing(undo: &AnyUndo, now: &Now<'_>, settings: &Settings<'_>) -> Option<ChangeState> {
+    match (undo, now) {
+        (AnyUndo::Medium(undo), Now::Medium(medium)) => {
+            let settings = Settings {
+                sector_size: Some(undo.set.sector_size()),
+                ..settings.clone()
+            };
+            Some(of_medium(*medium, undo, &settings))
+        }
+        (AnyUndo::File(undo), Now::State(now)) => Some(undo.standing(now)),
+        (AnyUndo::Medium(_), Now::State(_)) | (AnyUndo::File(_), Now::Medium(_)) => None,
+    }
+}
+
+fn of_medium(medium: &dyn ReadAt, undo: &Undo, settings: &Settings<'_>) -> ChangeState {
     let way = plan_undo(medium, undo, settings, IfDifferent::Refuse);
     let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
     let exactly = undo.plan(medium, IfDifferent::Refuse);

@@ -17,7 +17,7 @@ use self::layout::{Bank, Image};
 use super::images::{output, profiles};
 use super::memory::{Medium, peak_of};
 use super::repair;
-use bootbank::commit::{IfDifferent, Undo, run};
+use bootbank::commit::{About, IfDifferent, Undo, run};
 use bootbank::diagnosis::{CheckOptions, check};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
@@ -300,7 +300,10 @@ fn no_edit_of_an_undo_file_makes_the_program_panic_or_plan_outside_its_ranges() 
     let medium = Medium::new(&image.bytes);
     let stick = Stick::open(&medium, &settings).unwrap();
     let plan = stick.plan(&fix(), REQUEST).unwrap();
-    let about = [("target".to_owned(), "stick.img".to_owned())].into();
+    let about = About {
+        target: Some("stick.img".into()),
+        ..About::default()
+    };
     let medium_size = image.bytes.len() as u64;
     let sound = Undo {
         set: plan.set.clone(),

@@ -8,17 +8,18 @@ mod standing;
 mod words;
 
 use crate::cli::change::{
-    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, target_key, undo_directory,
+    KeptUndo, empty, kept_for, kept_for_state_file, kept_undos, undo_directory,
 };
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session};
 use crate::cli::terminal::{quoted_path, shown};
-use crate::commit::IfDifferent;
+use crate::commit::{IfDifferent, TargetKey};
 use crate::medium::CachedReads;
+use crate::stick::Now;
 use crate::target::Kind;
 use clap::Args;
-use standing::{Now, fitting, next_to_undo};
+use standing::{fitting, next_to_undo};
 use std::path::{Path, PathBuf};
 
 /// Put back what a change replaced, or look after the undo files
@@ -244,7 +245,7 @@ impl UndoCommand {
         };
         let next = if is_state {
             let file = session.read_state_file(stick)?;
-            let key = target_key(stick, None);
+            let key = TargetKey::of(stick, None);
             next_to_undo(session, &of_it, &Now::State(file.bytes()), (stick, &key))?
         } else {
             let target = session.open_read(stick).map_err(unopened)?;
@@ -254,7 +255,7 @@ impl UndoCommand {
             }
             let medium = CachedReads::new(&target);
             let now = Now::Medium(&medium);
-            let key = target_key(stick, target.serial());
+            let key = TargetKey::of(stick, target.serial());
             if !is_named || of_it.iter().any(|it| it.names(&target)) {
                 next_to_undo(session, &of_it, &now, (stick, &key))?
             } else {
@@ -313,7 +314,7 @@ fn next_of_unnamed<'k>(
     session: &Session,
     candidates: &[&'k KeptUndo],
     now: &Now<'_>,
-    (stick, key): (&Path, &str),
+    (stick, key): (&Path, &TargetKey),
 ) -> Result<Option<&'k KeptUndo>, Failure> {
     let of_it = fitting(session, candidates, now);
     let next = next_to_undo(session, &of_it, now, (stick, key))?;

@@ -7,12 +7,14 @@
 
 use super::UndoCommand;
 use super::list::{self, Outcome, WhyRemoved};
-use super::standing::{self, Now, Spare};
+use super::standing;
 use crate::cli::change::{KeptUndo, forget_undone, half_undos};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
 use crate::cli::terminal::{Ui, plural};
+use crate::commit::Spare;
 use crate::medium::CachedReads;
+use crate::stick::Now;
 use crate::target::Kind;
 use jiff::{SignedDuration, Timestamp};
 use std::fs;

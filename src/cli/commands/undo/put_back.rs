@@ -3,13 +3,13 @@
 use super::words::{already_so, describe, describe_about, other_in_words, warnings_of};
 use super::{UndoCommand, file};
 use crate::cli::change::{
-    About, ChangeObject, KeptUndo, Outcome, empty, not_replaced, note_undone, of_outlook,
-    outcome_of, target_key, write,
+    ChangeObject, KeptUndo, Outcome, empty, not_replaced, note_undone, of_outlook, outcome_of,
+    write,
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
 use crate::cli::terminal::{shown, size};
-use crate::commit::{self, AnyUndo, CommitError, Committed, FileUndo, Undo};
+use crate::commit::{self, About, AnyUndo, CommitError, Committed, FileUndo, TargetKey, Undo};
 use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
 use crate::stick::{Error, UndoPlan, plan_undo};
 use crate::target::Kind;
@@ -59,7 +59,7 @@ fn one(
     object: &mut ChangeObject,
 ) -> Result<Exit, Failure> {
     let undo = file::open(session, file)?;
-    let path = match (stick, About::from_map(undo.about()).target) {
+    let path = match (stick, undo.about().target.clone()) {
         (Some(stick), _) => stick.to_owned(),
         (None, Some(target)) => target,
         (None, None) => {
@@ -72,7 +72,7 @@ fn one(
         AnyUndo::Medium(undo) => put_back(session, args, undo, &path, stick.is_some(), object),
         AnyUndo::File(undo) => {
             let exit = put_back_file(session, args, undo, &path, stick.is_some(), object)?;
-            Ok((exit, target_key(&path, None)))
+            Ok((exit, TargetKey::of(&path, None)))
         }
     }?;
     if !args.dry_run && exit == Exit::Done {
@@ -82,7 +82,7 @@ fn one(
 }
 
 /// Notes that a change is undone: `undo --last` passes over it from now on.
-fn note(session: &Session, file: &Path, key: &str, object: &mut ChangeObject) {
+fn note(session: &Session, file: &Path, key: &TargetKey, object: &mut ChangeObject) {
     if let Err(error) = note_undone(file, key) {
         let text = format!(
             "the change is undone, but it could not be noted beside {}: {error}; `bootbank undo --last` goes by what the medium holds",
@@ -175,8 +175,7 @@ fn check_named(undo: &Undo, target: &Target, is_named: bool) -> Result<(), Failu
     if is_named {
         Ok(())
     } else {
-        let about = About::from_map(&undo.about);
-        check_same_disk(&about, target.path(), target.serial())
+        check_same_disk(&undo.about, target.path(), target.serial())
     }
 }
 
@@ -187,12 +186,12 @@ fn put_back(
     path: &Path,
     is_named: bool,
     object: &mut ChangeObject,
-) -> Result<(Exit, String), Failure> {
+) -> Result<(Exit, TargetKey), Failure> {
     if args.dry_run {
         let target = session.open_read(path);
         let target = target.map_err(|error| unopened(error, is_named))?;
         check_named(undo, &target, is_named)?;
-        let key = target_key(path, target.serial());
+        let key = TargetKey::of(path, target.serial());
         let meter = Meter::new(&target);
         let plan = planned(session, args, undo, &target, &meter, object)?;
         if plan.is_some() {
@@ -205,7 +204,7 @@ fn put_back(
     let target = session.claim(path);
     let target = target.map_err(|error| unopened(error, is_named))?;
     check_named(undo, &target, is_named)?;
-    let key = target_key(path, target.serial());
+    let key = TargetKey::of(path, target.serial());
     let meter = Meter::new(&target);
     let Some(plan) = planned(session, args, undo, &target, &meter, object)? else {
         object.bytes_read = meter.bytes_read();
@@ -376,9 +375,9 @@ mod tests {
     /// Names of disks are given anew at every start; a serial number stays with the disk.
     #[test]
     fn a_disk_that_has_the_name_of_another_is_not_taken_for_it() {
-        let serial = |serial: Option<&str>| {
-            let pairs = serial.map(|it| ("serial".to_owned(), it.to_owned()));
-            About::from_map(&pairs.into_iter().collect())
+        let serial = |serial: Option<&str>| About {
+            serial: serial.map(str::to_owned),
+            ..About::default()
         };
         let check = |about: Option<&str>, found| {
             check_same_disk(&serial(about), Path::new("/dev/sdb"), found)

@@ -5,21 +5,12 @@ use crate::cli::change::KeptUndo;
 use crate::cli::report::Failure;
 use crate::cli::session::Session;
 use crate::cli::terminal::{quoted_path, shown};
-use crate::commit::{self, AnyUndo, ChangeState, IfDifferent, NextUndo};
-use crate::medium::ReadAt;
-use crate::stick::standing;
+use crate::commit::{self, AnyUndo, ChangeState, NextUndo, Spare, TargetKey};
+use crate::stick::{Now, standing};
 use std::path::Path;
 
-/// What a change is to be undone on.
-pub enum Now<'n> {
-    /// A medium.
-    Medium(&'n dyn ReadAt),
-    /// The bytes of a state file.
-    State(&'n [u8]),
-}
-
 /// The change to undo next, of those of one medium or state file, newest first. `stick` is what the target is
-/// called, and its [key](crate::cli::change::target_key).
+/// called, and its key.
 ///
 /// # Errors
 /// Which one that is cannot be told.
@@ -27,7 +18,7 @@ pub fn next_to_undo<'k>(
     session: &Session,
     kept: &[&'k KeptUndo],
     now: &Now<'_>,
-    (stick, key): (&Path, &str),
+    (stick, key): (&Path, &TargetKey),
 ) -> Result<Option<&'k KeptUndo>, Failure> {
     let looks: Vec<Result<ChangeState, Failure>> =
         kept.iter().map(|file| look(session, file, now)).collect();
@@ -110,75 +101,22 @@ fn unreadable(failure: Failure, older: Option<&KeptUndo>, stick: &Path) -> Failu
     })
 }
 
-/// How well a change fits a medium, the better the greater.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
-    /// It is neither there nor undone.
-    None,
-    /// By its files it may be.
-    Files,
-    /// It is undone in every sector, as also on a medium that it was never made on.
-    Undone,
-    /// It is there in every sector.
-    There,
-}
-
-impl Fit {
-    fn of(look: &ChangeState) -> Self {
-        match look {
-            look if look.is_there => Fit::There,
-            look if look.is_undone_exactly => Fit::Undone,
-            look if look.is_undone || look.may_be_there => Fit::Files,
-            _ => Fit::None,
-        }
-    }
-}
-
-/// Those of `kept` that are for a target which none of them names: all that were made under the names of
-/// which a change fits it best. Clones share everything else.
+/// Those of `kept` that are for a target which none of them names ([`commit::fitting`]).
 pub fn fitting<'k>(session: &Session, kept: &[&'k KeptUndo], now: &Now<'_>) -> Vec<&'k KeptUndo> {
-    let fit = |file: &KeptUndo| look(session, file, now).map_or(Fit::None, |it| Fit::of(&it));
-    let fits: Vec<(&KeptUndo, Fit)> = kept.iter().map(|file| (*file, fit(file))).collect();
-    let best = fits.iter().map(|(_, fit)| *fit).max();
-    let Some(best) = best.filter(|best| *best > Fit::None) else {
-        return Vec::new();
-    };
-    let best: Vec<&KeptUndo> = fits
-        .iter()
-        .filter(|(_, fit)| *fit == best)
-        .map(|(file, _)| *file)
-        .collect();
-    let is_one = |file: &&KeptUndo| {
-        let mut best = best.iter();
-        best.any(|it| it.path == file.path || it.is_of_same_medium(file))
-    };
-    kept.iter().copied().filter(is_one).collect()
-}
-
-/// The changes of one medium or state file, the newest first, as `--prune` looks at them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spare {
-    /// How many of the newest are undone together, in every byte.
-    pub undone: usize,
-    /// How many of the newest are needed to tell which one is to be undone next.
-    pub needed: usize,
+    let known = kept.iter().filter_map(|file| Some((*file, file.about()?)));
+    let (files, changes): (Vec<_>, Vec<_>) = known
+        .map(|(file, about)| (file, (about, look(session, file, now).ok())))
+        .unzip();
+    let fitting = commit::fitting(&changes).into_iter();
+    fitting
+        .filter_map(|index| files.get(index).copied())
+        .collect()
 }
 
 /// Which undo files are of use yet. What cannot be read is of use.
 pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
-    let looks: Vec<Option<ChangeState>> = kept
-        .iter()
-        .map(|file| look(session, file, now).ok())
-        .collect();
-    let readable: Vec<ChangeState> = looks.iter().cloned().map_while(|it| it).collect();
-    let all: Vec<ChangeState> = looks.into_iter().map(Option::unwrap_or_default).collect();
-    Spare {
-        undone: commit::undone_together(&readable),
-        needed: match commit::next_to_undo(&all) {
-            NextUndo::Change(index) => index,
-            NextUndo::None | NextUndo::Unclear(_) | NextUndo::Mixed(_) => all.len(),
-        },
-    }
+    let looks = kept.iter().map(|file| look(session, file, now).ok());
+    Spare::of(looks.collect())
 }
 
 /// How a target looks beside a change.
@@ -187,32 +125,13 @@ pub fn spare(session: &Session, kept: &[&KeptUndo], now: &Now<'_>) -> Spare {
 /// The undo file cannot be read, or is not for such a target.
 fn look(session: &Session, file: &KeptUndo, now: &Now<'_>) -> Result<ChangeState, Failure> {
     let bytes = file::read(&file.path)?;
-    match (file::parse(&file.path, &bytes.into())?, now) {
-        (AnyUndo::Medium(undo), Now::Medium(medium)) => {
-            let settings = session.settings(Some(undo.set.sector_size()));
-            Ok(standing(*medium, &undo, &settings))
-        }
-        (AnyUndo::File(undo), Now::State(now)) => {
-            let is_undone = undo
-                .plan(now, IfDifferent::Refuse)
-                .is_ok_and(|old| old.is_none());
-            let is_there = commit::digest(now) == undo.new;
-            Ok(ChangeState {
-                is_undone,
-                is_undone_exactly: is_undone,
-                is_there,
-                may_be_there: is_there,
-                is_mixed: false,
-                trace: undo.trace(now),
-                ..ChangeState::default()
-            })
-        }
-        (AnyUndo::Medium(_), Now::State(_)) => Err(of_another_kind(file, "a medium")),
-        (AnyUndo::File(_), Now::Medium(_)) => Err(of_another_kind(file, "a state file")),
-    }
-}
-
-fn of_another_kind(file: &KeptUndo, kind: &str) -> Failure {
-    let path = file.path.display();
-    Failure::refused(format!("{path} is for {kind}, and this is none"))
+    let undo = file::parse(&file.path, &bytes.into())?;
+    standing(&undo, now, &session.settings(None)).ok_or_else(|| {
+        let kind = match undo {
+            AnyUndo::Medium(_) => "a medium",
+            AnyUndo::File(_) => "a state file",
+        };
+        let path = file.path.display();
+        Failure::refused(format!("{path} is for {kind}, and this is none"))
+    })
 }

@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeObject, ChangedBank};
 use crate::cli::session::Session;
 use crate::cli::terminal::{plural, shown, size};
-use crate::commit::{Undo, WriteSet};
+use crate::commit::{About, Undo, WriteSet};
 use crate::stick::{BankPart, OtherMedium, PutBack, UndoPlan};
 use std::collections::BTreeMap;
 
@@ -47,9 +47,9 @@ pub(super) fn describe(session: &Session, undo: &Undo, plan: &UndoPlan, object: 
 }
 
 /// `-v`: what the undo file says of itself.
-pub(super) fn describe_about(session: &Session, about: &BTreeMap<String, String>) {
-    for (name, value) in about {
-        let (name, value) = (shown(name), shown(value));
+pub(super) fn describe_about(session: &Session, about: &About) {
+    for (name, value) in BTreeMap::from(about.clone()) {
+        let (name, value) = (shown(&name), shown(&value));
         session.ui.detail(&format!("  {name}: {value}"));
     }
 }
