@@ -101,10 +101,18 @@ fi
 # Other releases of the tools may make other bytes of the same content; that is no fault of the program.
 scripts/make-testimages --check ||
   echo "test.sh: note: the tools here do not make the bundled images byte for byte (they were made on Debian 12)"
+# What a test leaves out, a line for each time.
+BOOTBANK_SKIPPED=$PWD/target/skipped-tests
+export BOOTBANK_SKIPPED
+: >"$BOOTBANK_SKIPPED"
 cargo build --locked --no-default-features --lib
 cargo test --locked --all-features
 if [[ -n ${BOOTBANK_LONG:-} ]]; then
   # Other code is generated, and other checks are left out, in what people run.
   cargo test --locked --release --test hostile no_edit
+fi
+if [[ -s $BOOTBANK_SKIPPED ]]; then
+  echo "test.sh: left out, in whole or in part, for what this machine does not allow:"
+  sort -u "$BOOTBANK_SKIPPED" | sed 's/^/  /'
 fi
 echo "test.sh: all tests passed"

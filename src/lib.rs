@@ -109,3 +109,6 @@ pub mod target;
 
 pub(crate) mod bytes;
 pub(crate) mod json;
+#[cfg(test)]
+#[path = "../tests/common/skipping.rs"]
+mod skipping;

@@ -8,12 +8,15 @@
 // Clippy exempts test functions only, not what they share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "common/skipping.rs"]
+mod skipping;
 mod state_judges;
 
 use bootbank::state::archive::Archive;
 use bootbank::state::envelope::Envelope;
 use bootbank::state::key_store::EncryptionInfo;
 use bootbank::state::{Effort, Form, KeyCache, Limits, MemberEdit, State, gzip};
+use skipping::skipped;
 use std::path::PathBuf;
 
 const CONF: &str = "etc/vmware/esx.conf";
@@ -43,7 +46,9 @@ fn real() -> Option<Real> {
     let read = |name| std::fs::read(directory.join(name)).ok();
     let real = read("local.tgz.ve").zip(read("encryption.info"));
     if real.is_none() {
-        eprintln!("skipped: no local.tgz.ve and encryption.info in {directory:?}");
+        skipped(format!(
+            "no local.tgz.ve and encryption.info in {directory:?}"
+        ));
     }
     real.map(|(envelope, key_store)| Real {
         envelope,

@@ -383,6 +383,7 @@ pub(super) mod tests {
         assert_eq!(geometry.fat_ranges(), [1024..11264, 11264..21504]);
         assert_eq!(geometry.root_range(), 21504..37888);
         assert_eq!(geometry.data_range(), 37888..37888 + 5000 * 512);
+        assert_eq!(geometry.clusters(), 5000);
         let first = geometry.cluster(2).unwrap();
         assert_eq!(geometry.cluster_offset(first), 37888);
         assert_eq!(geometry.cluster_at(37888 + 511), Some(first));

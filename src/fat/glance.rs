@@ -154,6 +154,19 @@ mod tests {
         }
     }
 
+    /// Two sectors are all that is asked for, and neither one less nor one byte less is read.
+    #[test]
+    fn a_mark_needs_two_whole_sectors() {
+        let mut marked = fat32();
+        marked[SECTOR..SECTOR + MAGIC.len()].copy_from_slice(MAGIC);
+        let uuid = |len: usize| vmware_uuid(&marked, 0..len as u64, 512).unwrap();
+        assert!(uuid(16 * SECTOR).is_some());
+        assert_eq!(uuid(2 * SECTOR), uuid(16 * SECTOR));
+        assert_eq!(uuid(2 * SECTOR - 1), None);
+        assert_eq!(uuid(0), None);
+        assert_eq!(vmware_uuid(&fat32(), 0..1024, 512).unwrap(), None);
+    }
+
     #[test]
     fn fields_that_cannot_be_hold_nothing() {
         // Clusters of no byte, and a cluster whose entry in the FAT lies behind the volume.

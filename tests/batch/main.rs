@@ -1,5 +1,5 @@
 //! Many media at once, plans, and pipelines: the program as scripts use it.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
 mod apply;
@@ -17,6 +17,8 @@ mod pipeline;
 mod run;
 mod scan;
 mod scripts;
+#[path = "../common/skipping.rs"]
+mod skipping;
 mod spread;
 mod streams;
 mod undo;

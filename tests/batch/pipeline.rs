@@ -1,6 +1,7 @@
 //! Copies, streams and packed images.
 
 use crate::run::{BOOTBANK, Place, Run};
+use crate::skipping::skipped;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
@@ -283,10 +284,10 @@ fn an_output_that_does_not_fit_is_an_error_that_says_so_and_leaves_nothing() {
             .output();
         let run = Run(done.unwrap());
         if run.code() == 99 || run.stderr().contains("unshare") {
-            eprintln!(
-                "skipped: no file system may be mounted here: {}",
+            skipped(format!(
+                "no file system may be mounted here: {}",
                 run.stderr()
-            );
+            ));
             return;
         }
         let run = run.expect(5);

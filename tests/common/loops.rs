@@ -3,6 +3,7 @@
 //! Both need root. Without it, or where the kernel has none, the constructors say so on
 //! standard error and give `None`, and the test is over.
 
+use crate::skipping::skipped;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +37,7 @@ impl LoopDevice {
     /// Attaches a file; `options` are those of losetup.
     pub(crate) fn attach(file: &Path, options: &[&str]) -> Option<Self> {
         if !is_root() {
-            eprintln!("skipped: loop devices need root");
+            skipped("loop devices need root");
             return None;
         }
         let file = file.to_str().unwrap();
@@ -47,7 +48,7 @@ impl LoopDevice {
         match attached {
             Ok(node) => Some(LoopDevice { node: node.into() }),
             Err(error) => {
-                eprintln!("skipped: no loop device: {error}");
+                skipped(format!("no loop device: {error}"));
                 None
             }
         }
@@ -57,14 +58,14 @@ impl LoopDevice {
     #[allow(dead_code, reason = "shared; not all of it is used everywhere")]
     pub(crate) fn attach_as(number: u32, file: &Path) -> Option<Self> {
         if !is_root() {
-            eprintln!("skipped: loop devices need root");
+            skipped("loop devices need root");
             return None;
         }
         let node = format!("/dev/loop{number}");
         match run("losetup", &[&node, file.to_str().unwrap()]) {
             Ok(_) => Some(LoopDevice { node: node.into() }),
             Err(error) => {
-                eprintln!("skipped: no loop device: {error}");
+                skipped(format!("no loop device: {error}"));
                 None
             }
         }
@@ -110,7 +111,7 @@ impl Mounted {
     /// Mounts with the arguments of mount(8) that come before the mount point.
     pub(crate) fn mount(arguments: &[&str], point: &Path) -> Option<Self> {
         if !is_root() {
-            eprintln!("skipped: mounting needs root");
+            skipped("mounting needs root");
             return None;
         }
         let arguments = [arguments, &[point.to_str().unwrap()]].concat();
@@ -119,7 +120,7 @@ impl Mounted {
                 point: point.to_owned(),
             }),
             Err(error) => {
-                eprintln!("skipped: cannot mount: {error}");
+                skipped(format!("cannot mount: {error}"));
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Images to work on, the program, and the programs that judge it.
 
+use crate::skipping::skipped;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ impl Host {
     pub(crate) fn real() -> Option<Host> {
         let state = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/real-state");
         if !state.join("local.tgz.ve").is_file() {
-            eprintln!("skipped: no real state in {}", state.display());
+            skipped(format!("no real state in {}", state.display()));
             return None;
         }
         let set = format!("real-state={}", state.display());

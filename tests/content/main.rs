@@ -14,4 +14,6 @@ mod kernel_options;
 mod sealing;
 mod secrets;
 mod settings;
+#[path = "../common/skipping.rs"]
+mod skipping;
 mod transfer;

@@ -291,7 +291,7 @@ fn cut_anywhere(format: &'static str, cuts: Cuts) -> (usize, usize) {
 /// other formats that is so where the machine stays up.
 #[test]
 fn a_virtual_disk_is_sound_and_old_or_new_wherever_what_its_server_does_is_cut() {
-    if !crate::program::may_trace() {
+    if !crate::skipping::may_trace() {
         return;
     }
     // How many states there are is up to the release of QEMU; docs/crash-safety.md has some counts.
@@ -313,7 +313,7 @@ fn a_virtual_disk_is_sound_and_old_or_new_wherever_what_its_server_does_is_cut()
 }
 
 fn judged(format: &'static str, victim: Victim, calls: &[&str]) {
-    if !crate::program::may_trace() {
+    if !crate::skipping::may_trace() {
         return;
     }
     let disk = Disk::new(format);

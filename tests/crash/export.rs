@@ -98,7 +98,7 @@ fn compare(name: &str) {
 
 #[test]
 fn an_image_behind_an_nbd_server_can_be_cut_in_the_same_states_as_a_file() {
-    if !crate::program::may_trace() {
+    if !crate::skipping::may_trace() {
         return;
     }
     for name in ["esxi67-fresh", "esxi55-fragmented", "esxi67-4kn"] {

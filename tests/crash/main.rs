@@ -17,6 +17,8 @@ mod media;
 mod qemu;
 #[path = "../common/replay.rs"]
 mod replay;
+#[path = "../common/skipping.rs"]
+mod skipping;
 
 mod bank_runs;
 mod banks;

@@ -1,6 +1,7 @@
 //! The program itself, with its writes and syncs made to fail by strace.
 
 use crate::judges::run;
+use crate::skipping::may_trace;
 use crate::sticks::{FIX, Image};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -24,15 +25,6 @@ fn with_fault(arguments: &[&Path], call: &str, number: usize, error: &str) -> Ou
 fn fix(image: &Path, undo: &Path, call: &str, number: usize, error: &str) -> Output {
     let words = ["fix", "--no-input", "-z"].map(Path::new);
     with_fault(&[&words[..], &[undo, image]].concat(), call, number, error)
-}
-
-pub fn may_trace() -> bool {
-    let probe = run(Command::new("strace").args(["-o", "/dev/null", "true"]));
-    if !probe.status.success() {
-        let said = String::from_utf8_lossy(&probe.stderr).into_owned();
-        eprintln!("skipped: strace may not trace here: {said}");
-    }
-    probe.status.success()
 }
 
 #[test]

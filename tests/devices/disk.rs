@@ -3,6 +3,7 @@
 use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
 use crate::program::{Bench, Run, sha256, text};
+use crate::skipping::skipped;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -173,7 +174,7 @@ fn info_says_what_the_kernel_believes_of_the_write_cache() {
     let setting = Path::new("/sys/block").join(name).join("queue/write_cache");
     for mode in ["write through", "write back"] {
         if fs::write(&setting, mode).is_err() {
-            eprintln!("skipped: {} takes no writes", setting.display());
+            skipped(format!("{} takes no writes", setting.display()));
             return;
         }
         let info = disk.run(&["info", "--json", disk.node()]).exits(0);
@@ -259,7 +260,7 @@ fn a_mapped_partition_is_named_with_the_line_that_frees_it() {
     mapped.args(["create", &name, "--table", &table]);
     let mapped = mapped.stderr(Stdio::null()).status();
     if !mapped.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no device-mapper here");
+        skipped("no device-mapper here");
         return;
     }
     let _mapping = Mapping(name.clone());

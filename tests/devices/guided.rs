@@ -12,8 +12,8 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the program without a command on a terminal of that kind; `None` where there is no tmux.
-    fn start(bench: &Bench, kind: &str) -> Option<Self> {
+    /// Starts the program without a command on a terminal of that kind.
+    fn start(bench: &Bench, kind: &str) -> Self {
         // A server that is being ended keeps its socket for a moment.
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -30,29 +30,23 @@ impl Terminal {
         let mut arguments = vec!["-f", "/dev/null", "new-session", "-d"];
         arguments.extend(size);
         arguments.push(&line);
-        match terminal.tmux(&arguments) {
-            Some(started) => {
-                assert!(started.status.success(), "{started:?}");
-                Some(terminal)
-            }
-            None => {
-                eprintln!("skipped: no tmux to make a terminal");
-                None
-            }
-        }
+        let started = terminal.tmux(&arguments);
+        assert!(started.status.success(), "{started:?}");
+        terminal
     }
 
-    fn tmux(&self, arguments: &[&str]) -> Option<Output> {
+    fn tmux(&self, arguments: &[&str]) -> Output {
         let mut tmux = Command::new("tmux");
         tmux.arg("-S").arg(&self.socket).args(arguments);
         tmux.env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh");
-        tmux.output().ok()
+        tmux.output()
+            .expect("tmux is missing: scripts/test.sh installs it")
     }
 
     /// What was shown so far, lines that were wrapped put together again.
     fn shown(&self) -> String {
         let captured = self.tmux(&["capture-pane", "-p", "-J", "-S", "-2000"]);
-        let lines = String::from_utf8(captured.unwrap().stdout).unwrap();
+        let lines = String::from_utf8(captured.stdout).unwrap();
         let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
         lines.join("\n").trim_end().to_owned()
     }
@@ -73,7 +67,7 @@ impl Terminal {
     fn types(&self, keys: &[&str]) {
         let mut arguments = vec!["send-keys"];
         arguments.extend(keys);
-        assert!(self.tmux(&arguments).unwrap().status.success());
+        assert!(self.tmux(&arguments).status.success());
     }
 
     /// Takes an option of the question that is on the screen, by its number.
@@ -131,9 +125,7 @@ fn a_medium_is_repaired_by_numbers_and_the_change_undone_again() {
         return;
     };
     let node = text(device.node());
-    let Some(terminal) = Terminal::start(&bench, "vt100") else {
-        return;
-    };
+    let terminal = Terminal::start(&bench, "vt100");
     let chosen = choose(&terminal, node);
     insta::assert_snapshot!("chosen", settled(&chosen, &bench));
     terminal.takes("Give all 2 passed-through devices back");
@@ -153,7 +145,7 @@ fn a_medium_is_repaired_by_numbers_and_the_change_undone_again() {
     assert_ne!(sha256(&image), before);
     drop(terminal);
 
-    let terminal = Terminal::start(&bench, "vt100").unwrap();
+    let terminal = Terminal::start(&bench, "vt100");
     choose(&terminal, node);
     terminal.takes("Undo the last change: fix");
     terminal.waits_for("2  Yes, write it");
@@ -163,7 +155,7 @@ fn a_medium_is_repaired_by_numbers_and_the_change_undone_again() {
     drop(terminal);
 
     // What is undone is not offered to be undone again.
-    let terminal = Terminal::start(&bench, "vt100").unwrap();
+    let terminal = Terminal::start(&bench, "vt100");
     let chosen = choose(&terminal, node);
     assert!(!chosen.contains("Undo the last change"), "{chosen}");
 }
@@ -178,9 +170,7 @@ fn ctrl_c_at_any_question_leaves_every_byte() {
     };
     let node = text(device.node());
     for questions in 0..3 {
-        let Some(terminal) = Terminal::start(&bench, "linux") else {
-            return;
-        };
+        let terminal = Terminal::start(&bench, "linux");
         terminal.waits_for("Which medium?");
         if questions > 0 {
             choose(&terminal, node);
@@ -209,9 +199,7 @@ fn no_is_the_answer_that_enter_gives_and_the_arrow_keys_do_as_well() {
     let Some(device) = LoopDevice::attach_as(253, &image) else {
         return;
     };
-    let Some(terminal) = Terminal::start(&bench, "xterm") else {
-        return;
-    };
+    let terminal = Terminal::start(&bench, "xterm");
     choose(&terminal, text(device.node()));
     // Nothing tells whose the medium is: the first wish is to give everything back.
     terminal.types(&["Down", "Up", "Enter"]);
@@ -230,9 +218,7 @@ fn a_terminal_that_cannot_move_its_cursor_is_asked_for_numbers() {
     let Some(device) = LoopDevice::attach_as(254, &image) else {
         return;
     };
-    let Some(terminal) = Terminal::start(&bench, "dumb") else {
-        return;
-    };
+    let terminal = Terminal::start(&bench, "dumb");
     terminal.waits_for("Number, or only Enter to go back:");
     terminal.takes(&format!("{}: ", text(device.node())));
     terminal.waits_for(WHAT);

@@ -4,6 +4,7 @@ use crate::crash::{Cut, apply, each_state};
 use crate::loops::Mounted;
 use crate::media::{Counts, Event, Fault, Faulty, Recorder};
 use crate::program::{Bench, Run, sha256, text};
+use crate::skipping::may_trace;
 use bootbank::commit::{
     About, CommitError, Holds, IfDifferent, Overlay, Phase, Undo, WriteSet, run,
 };
@@ -353,13 +354,10 @@ fn after_a_failure_while_overwriting_the_message_names_the_command_that_brings_t
             text(&image),
         ])
         .env("XDG_STATE_HOME", bench.path("state"));
-    let run: Run = match traced.output() {
-        Ok(output) if output.status.code() != Some(1) => output.into(),
-        _ => {
-            eprintln!("skipped: no strace, or it may not trace");
-            return;
-        }
-    };
+    if !may_trace() {
+        return;
+    }
+    let run: Run = traced.output().unwrap().into();
     let undo = bench.undo_files();
     let command = format!("bootbank undo {} {}", undo[0].display(), image.display());
     let run = run.exits(5);

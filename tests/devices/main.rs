@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::expect_used,
     reason = "a test that cannot go on fails"
 )]
 
@@ -23,6 +24,8 @@ mod media;
 mod program;
 mod scan;
 mod signals;
+#[path = "../common/skipping.rs"]
+mod skipping;
 mod station;
 mod terminal;
 mod undo_file;

@@ -2,6 +2,7 @@
 //! finished.
 
 use crate::program::{Bench, Run, sha256, text};
+use crate::skipping::{may_trace, skipped};
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -54,12 +55,7 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
             .unwrap()
             .into()
     };
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no strace, or it may not trace");
+    if !may_trace() {
         return;
     }
     let mut after = None;
@@ -194,7 +190,7 @@ fn an_interrupted_copy_leaves_no_file_behind() {
     signal(&child, "INT");
     let code = child.wait().unwrap().code();
     if copied == len && code == Some(0) {
-        eprintln!("skipped: this file system copies in an instant");
+        skipped("this file system copies in an instant");
         return;
     }
     let run = Run::from(child.wait_with_output().unwrap());

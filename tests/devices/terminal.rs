@@ -7,26 +7,23 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// Runs the program on a terminal where `answer` is typed; its exit code and all that the
-/// terminal showed. `None` where there is no script(1).
-fn on_a_terminal(bench: &Bench, arguments: &str, answer: &str) -> Option<(i32, String)> {
+/// terminal showed.
+fn on_a_terminal(bench: &Bench, arguments: &str, answer: &str) -> (i32, String) {
     let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_bootbank"));
-    let started = Command::new("script")
+    let mut script = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .env("XDG_STATE_HOME", bench.path("state"))
         .env("NO_COLOR", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut script) = started else {
-        eprintln!("skipped: no script(1) to make a terminal");
-        return None;
-    };
+        .spawn()
+        .expect("script(1) is missing: scripts/test.sh installs it");
     let mut keyboard = script.stdin.take().unwrap();
     keyboard.write_all(answer.as_bytes()).unwrap();
     let output = script.wait_with_output().unwrap();
     drop(keyboard);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    Some((output.status.code().unwrap(), shown))
+    (output.status.code().unwrap(), shown)
 }
 
 #[test]
@@ -41,9 +38,7 @@ fn cat_warns_of_a_secret_on_a_terminal_and_not_in_a_pipe() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&piped.stderr), "");
     for (path, is_secret) in [("etc/shadow", true), ("etc/hosts", false)] {
-        let Some((code, shown)) = on_a_terminal(&bench, &format!("cat {image} {path}"), "") else {
-            return;
-        };
+        let (code, shown) = on_a_terminal(&bench, &format!("cat {image} {path}"), "");
         assert_eq!(code, 0, "{shown}");
         assert_eq!(
             shown.contains("holds secrets of the host"),
@@ -60,9 +55,7 @@ fn fix_asks_on_a_terminal_and_takes_no_for_an_answer() {
     let before = sha256(&image);
     let arguments = format!("fix {}", text(&image));
     for answer in ["n\n", "\n", "\u{4}"] {
-        let Some((code, shown)) = on_a_terminal(&bench, &arguments, answer) else {
-            return;
-        };
+        let (code, shown) = on_a_terminal(&bench, &arguments, answer);
         assert_eq!(code, 3, "{shown}");
         assert!(shown.contains("[y/N]"), "{shown}");
         let which = "(23.0 MiB, host UUID 49093750-250e-4213-a57e-f6c9d4620e83)?";
@@ -74,9 +67,7 @@ fn fix_asks_on_a_terminal_and_takes_no_for_an_answer() {
         assert_eq!(sha256(&image), before);
         assert_eq!(bench.undo_files().len(), 0);
     }
-    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
-        return;
-    };
+    let (code, shown) = on_a_terminal(&bench, &arguments, "y\n");
     assert_eq!(code, 0, "{shown}");
     assert_ne!(sha256(&image), before);
 }
@@ -87,9 +78,7 @@ fn a_change_in_place_is_asked_about_though_the_device_was_named() {
     let image = bench.made("esxi67-fullbank");
     let before = sha256(&image);
     let arguments = format!("fix --in-place -d 0000:00:14.0 {}", text(&image));
-    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "n\n") else {
-        return;
-    };
+    let (code, shown) = on_a_terminal(&bench, &arguments, "n\n");
     assert_eq!(code, 3, "{shown}");
     let one_line = shown.replace("\r\n", " ");
     for part in [
@@ -101,9 +90,7 @@ fn a_change_in_place_is_asked_about_though_the_device_was_named() {
         assert!(one_line.contains(part), "no `{part}` in {shown}");
     }
     assert_eq!(sha256(&image), before);
-    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
-        return;
-    };
+    let (code, shown) = on_a_terminal(&bench, &arguments, "y\n");
     assert_eq!(code, 0, "{shown}");
     assert_ne!(sha256(&image), before);
 }
@@ -126,9 +113,7 @@ fn force_asks_where_the_banks_are_not_those_of_the_undo_file() {
     fs::write(&image, bytes).unwrap();
     let before = sha256(&image);
     let arguments = format!("undo --force {} {}", text(&undo), text(&image));
-    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "n\n") else {
-        return;
-    };
+    let (code, shown) = on_a_terminal(&bench, &arguments, "n\n");
     assert_eq!(code, 3, "{shown}");
     assert!(
         shown.contains("another medium than that of the undo file"),
@@ -143,9 +128,7 @@ fn force_asks_where_the_banks_are_not_those_of_the_undo_file() {
     bench
         .run(&["undo", "-n", "--force", text(&undo), text(&image)])
         .exits(0);
-    let Some((code, shown)) = on_a_terminal(&bench, &arguments, "y\n") else {
-        return;
-    };
+    let (code, shown) = on_a_terminal(&bench, &arguments, "y\n");
     assert_eq!(code, 0, "{shown}");
     assert_ne!(sha256(&image), before);
 }

@@ -3,6 +3,7 @@
 
 use crate::loops::Mounted;
 use crate::program::{Bench, sha256, text};
+use crate::skipping::skipped;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -167,7 +168,7 @@ fn the_only_places_a_confined_run_can_write_to_are_named() {
         .stderr
         .contains("not confined: this kernel has no Landlock")
     {
-        eprintln!("skipped: this kernel has no Landlock");
+        skipped("this kernel has no Landlock");
         return;
     }
     run.says("it can write nothing\n");

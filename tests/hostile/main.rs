@@ -36,5 +36,7 @@ mod places;
 #[path = "../common/repair.rs"]
 mod repair;
 mod replay;
+#[path = "../common/skipping.rs"]
+mod skipping;
 mod undo;
 mod undo_judged;

@@ -2,6 +2,7 @@
 
 use super::holder::Holder;
 use super::images::{Ran, Scene, output};
+use crate::skipping::skipped;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -108,7 +109,7 @@ fn a_read_only_file_is_refused_and_the_hint_says_how_to_go_on() {
 #[test]
 fn without_permission_to_read_the_hint_says_what_an_ordinary_user_needs() {
     if !is_root() {
-        eprintln!("skipped: it takes root to make a file that belongs to another");
+        skipped("it takes root to make a file that belongs to another");
         return;
     }
     let scene = Scene::sound(PLAIN);
@@ -178,7 +179,7 @@ fn on_small_disk(scene: &Scene, size: &str, arguments: &str) -> Option<Ran> {
     let done = output(&mut unshare);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     if done.status.code() == Some(77) || said.contains("unshare:") {
-        eprintln!("skipped: no right to mount a small file system here");
+        skipped("no right to mount a small file system here");
         return None;
     }
     Some(Ran {

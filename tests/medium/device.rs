@@ -2,6 +2,7 @@
 
 use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
+use crate::skipping::skipped;
 use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
 use bootbank::host::{Host, Unmounting, Use};
@@ -290,11 +291,11 @@ fn the_disk_of_the_running_system_is_refused() {
     let root = host.mount_of(Path::new("/")).unwrap();
     let disks: Vec<_> = host.disks_behind(&root).into_iter().collect();
     let Some(disk) = disks.into_iter().find_map(|number| host.disk(number)) else {
-        eprintln!("skipped: the root file system here is on no disk");
+        skipped("the root file system here is on no disk");
         return;
     };
     if !disk.node.exists() {
-        eprintln!("skipped: no node for {}", disk.name);
+        skipped(format!("no node for {}", disk.name));
         return;
     }
     match open_write(&disk.node).unwrap_err() {
@@ -368,7 +369,7 @@ impl Mapping {
             .ok()?;
         io::Write::write_all(&mut child.stdin.take()?, table.as_bytes()).ok()?;
         if !child.wait().ok()?.success() {
-            eprintln!("skipped: no device-mapper here");
+            skipped("no device-mapper here");
             return None;
         }
         Some(Mapping { name: name.into() })

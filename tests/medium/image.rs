@@ -2,6 +2,7 @@
 
 use crate::holder::Holder;
 use crate::loops::{LoopDevice, Mounted};
+use crate::skipping::skipped;
 use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
 use bootbank::host::Host;
@@ -258,7 +259,7 @@ fn qemu_itself_and_this_program_keep_each_other_out() {
         command
     };
     if qemu("quit").output().is_err() {
-        eprintln!("skipped: no qemu-io here; the test with its byte locks stands in");
+        skipped("no qemu-io here; the test with its byte locks stands in");
         return;
     }
     let mut running = qemu("sleep 20000").stdout(Stdio::null()).spawn().unwrap();
@@ -409,7 +410,7 @@ fn an_immutable_image_is_read_only() {
         status.is_ok_and(|status| status.success())
     };
     if !chattr("+i") {
-        eprintln!("skipped: no right or no way to make a file immutable here");
+        skipped("no right or no way to make a file immutable here");
         return;
     }
     let opened = open_write(&path);
@@ -427,7 +428,7 @@ fn an_unreadable_image_says_whom_its_permissions_do_allow() {
     let (_dir, path, _) = image();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o200)).unwrap();
     match open_read(&path) {
-        Ok(_) => eprintln!("skipped: root may read everything"),
+        Ok(_) => skipped("root may read everything"),
         Err(MediumError::PermissionDenied { access, node, .. }) => {
             assert_eq!((access, node.unwrap().mode), (Access::Read, 0o200));
         }

@@ -9,6 +9,8 @@
 mod holder;
 #[path = "../common/loops.rs"]
 mod loops;
+#[path = "../common/skipping.rs"]
+mod skipping;
 
 mod copy;
 mod device;

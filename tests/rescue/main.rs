@@ -9,6 +9,8 @@ mod cut;
 #[allow(dead_code)]
 mod host;
 mod sectors;
+#[path = "../common/skipping.rs"]
+mod skipping;
 mod states;
 mod tables;
 

@@ -4,6 +4,7 @@ use super::images::{self, Image, run};
 use super::profiles::whole_way;
 use super::program::{Bench, digest, judge, judge_fixed, ran, script};
 use crate::args;
+use crate::skipping::skipped;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -193,7 +194,7 @@ fn the_time_of_a_change_is_the_one_the_environment_gives() {
 #[test]
 fn a_real_state_goes_the_whole_way() {
     let Some(real) = images::real_state() else {
-        eprintln!("skipped: scripts/fetch-real-state has fetched no real state");
+        skipped("scripts/fetch-real-state has fetched no real state");
         return;
     };
     let option = format!("real-state={}", real.display());

@@ -10,6 +10,8 @@
 #[path = "../common/media.rs"]
 #[allow(dead_code)]
 mod media;
+#[path = "../common/skipping.rs"]
+mod skipping;
 
 mod counts;
 mod encrypted;

@@ -7,6 +7,8 @@
 #[allow(dead_code)]
 #[path = "../content/host.rs"]
 mod host;
+#[path = "../common/skipping.rs"]
+mod skipping;
 
 mod cuts;
 mod matrix;

@@ -3,6 +3,7 @@
 
 use super::{IMAGE, files};
 use crate::run::{BOOTBANK, Place};
+use crate::skipping::may_trace;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -124,12 +125,7 @@ fn a_run_that_was_cut_and_made_again_is_undone_once() {
         strace.current_dir(place.path()).stdin(Stdio::null());
         strace.output().unwrap()
     };
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .status()
-        .expect("strace is missing: scripts/test.sh installs it");
-    if !works.success() {
-        eprintln!("skipped: strace may not trace here");
+    if !may_trace() {
         return;
     }
     for count in 1..=4 {

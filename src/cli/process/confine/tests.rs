@@ -8,6 +8,7 @@
 
 use super::{Sandbox, confine_files, files_in_words};
 use crate::cli::process::{Needs, Outputs};
+use crate::skipping::skipped;
 use landlock::RulesetStatus;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write as _};
@@ -28,7 +29,7 @@ fn confined(needs: &Needs, check: impl FnOnce() + Send) {
             let own = fs::read_to_string("/proc/thread-self/status").unwrap();
             assert!(own.contains("NoNewPrivs:\t1\n"), "{own}");
             if status.ruleset == RulesetStatus::NotEnforced {
-                eprintln!("skipped: {words}");
+                skipped(words);
             } else {
                 assert!(words.starts_with("confined by Landlock"), "{words}");
                 check();
@@ -100,7 +101,7 @@ fn a_file_that_was_opened_before_gets_its_name_and_nothing_beside_it_can_be_writ
         let mut needs = Needs::default().making(path, force, 0o600);
         let outputs = Outputs::open(&mut needs);
         if !needs.makes_in.is_empty() {
-            eprintln!("skipped: this file system has no files without a name");
+            skipped("this file system has no files without a name");
             return;
         }
         confined(&needs, || {
@@ -336,7 +337,7 @@ fn a_call_that_is_not_on_the_list_ends_the_process_and_is_named() {
         let said = String::from_utf8_lossy(&run.stderr);
         let out = String::from_utf8_lossy(&run.stdout);
         if out.contains("its system calls are not limited") {
-            eprintln!("skipped: {out}");
+            skipped(out);
             return;
         }
         assert!(!out.contains("it went on"), "{}", attempt.name);
@@ -399,7 +400,7 @@ fn no_right_of_root_is_kept_where_its_own_files_are_all_there_is() {
 #[test]
 fn somebody_elses_image_is_still_reached_by_root() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root");
+        skipped("needs root");
         return;
     }
     let place = place();
