@@ -369,6 +369,23 @@ mod tests {
     }
 
     #[test]
+    fn slots_are_free_up_to_the_end_of_the_directory_unless_something_lies_behind_its_end() {
+        let free = |firsts: &[u8]| {
+            let slots = firsts.iter().flat_map(|&first| {
+                let mut slot = [b' '; SLOT_LEN];
+                slot[0] = first;
+                slot
+            });
+            free_slots(&slots.collect::<Vec<u8>>())
+        };
+        assert_eq!(free(&[b'A', DELETED, b'B', 0, 0]), [32, 96, 128]);
+        assert_eq!(free(&[b'A', DELETED, b'B']), [32]);
+        assert_eq!(free(&[0, DELETED]), [0, 32]);
+        assert_eq!(free(&[DELETED, 0, DELETED, b'C', 0]), [0]);
+        assert_eq!(free(b"AB"), [0usize; 0]);
+    }
+
+    #[test]
     fn behind_the_end_only_what_is_in_use_counts() {
         let slot = |first: u8, attributes: u8, cluster: u8| {
             let mut slot = entry(b"A          ", attributes, 0).slot;

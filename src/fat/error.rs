@@ -424,3 +424,17 @@ impl FatError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_that_are_left_out_are_told_as_many_as_there_are() {
+        assert_eq!(not_used(0), "");
+        let one = "; 1 more is left out, because it is to be avoided or cannot be read";
+        assert_eq!(not_used(1), one);
+        let some = "; 2 more are left out, because they are to be avoided or cannot be read";
+        assert_eq!(not_used(2), some);
+    }
+}

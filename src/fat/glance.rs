@@ -165,6 +165,12 @@ mod tests {
         assert_eq!(uuid(2 * SECTOR - 1), None);
         assert_eq!(uuid(0), None);
         assert_eq!(vmware_uuid(&fat32(), 0..1024, 512).unwrap(), None);
+        // Without the mark one reserved sector is as good as two.
+        let mut other = fat32();
+        other[14] = 1;
+        assert_eq!(vmware_uuid(&other, 0..1024, 512).unwrap(), None);
+        marked[14] = 1;
+        assert!(vmware_uuid(&marked, 0..1024, 512).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{Lie, crash};
 use bootbank::commit::{Phase, Planner, WriteSet};
 use bootbank::fat::{
     Action, FileChange, Method, Restored, Volume, judge, judge_marks, judge_undo, mark_clean,
-    replace,
+    replace, replace_in_place,
 };
 
 /// Ways a plan can go wrong, as changes to the bytes the last of its steps leaves.
@@ -142,6 +142,39 @@ fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
                     "{offset}"
                 );
             }
+        }
+    }
+}
+
+/// New content over the old is what a cut spoils, so a plan may put it there only where that was asked for; and
+/// where it was, nowhere else.
+#[test]
+fn a_plan_of_the_other_method_is_rejected() {
+    for format in FORMATS {
+        let victim = Victim::of(format);
+        let volume = open(&victim.bytes, format);
+        let reach = volume.check().unwrap();
+        let files = [FileChange {
+            entry: volume.find("state.tgz").unwrap().unwrap(),
+            action: Action::Replace(pattern(2000, 77).into()),
+            why: "test".into(),
+        }];
+        let planned = |method| {
+            let mut planner = Planner::new(&victim.bytes, format.sector_size);
+            match method {
+                Method::InPlace => replace_in_place(&volume, &reach, &mut planner, 5, &files),
+                Method::SecondCopy => replace(&volume, &reach, &mut planner, 5, &files),
+            }
+            .unwrap();
+            planner.finish()
+        };
+        let both = [Method::InPlace, Method::SecondCopy];
+        for (made, other) in [(both[0], both[1]), (both[1], both[0])] {
+            let set = planned(made);
+            judge(&volume, &reach, &set, &files, made).unwrap();
+            let error = judge(&volume, &reach, &set, &files, other).unwrap_err();
+            let says = "new content goes into clusters in use";
+            assert!(error.to_string().contains(says), "{}: {error}", format.name);
         }
     }
 }
