@@ -153,15 +153,23 @@ impl Files {
 }
 
 /// Only a regular file may be replaced, and only that and a hard link to one be removed, which leaves
-/// the file: what a symbolic link means to a host that unpacks the archive depends on what else it has.
+/// the file: what a symbolic link means to a host that unpacks the archive depends on what else it has. Of a
+/// directory an archive often has no more than the files in it.
 fn refuse_others(state: &State, path: &str, others: &[MemberKind]) -> Result<(), EditError> {
-    match state.find(path)? {
-        Some(member) if !others.contains(&member.kind) => Err(EditError::NotAFile {
-            path: path.to_owned(),
-            kind: member.kind,
-        }),
-        _ => Ok(()),
-    }
+    let kind = match state.find(path)? {
+        Some(member) => Some(member.kind).filter(|kind| !others.contains(kind)),
+        None => {
+            let mut members = state.members()?.iter();
+            let is_directory = members.any(|member| member.is_below(path));
+            is_directory.then_some(MemberKind::Directory)
+        }
+    };
+    kind.map_or(Ok(()), |kind| {
+        Err(EditError::NotAFile {
+            path: if path.is_empty() { "/" } else { path }.to_owned(),
+            kind,
+        })
+    })
 }
 
 fn put_esx_conf(

@@ -220,6 +220,16 @@ fn what_would_harm_is_refused() {
     for (arguments, code, says) in cases {
         host.refuses(arguments, code, says);
     }
+    // A directory that the archive has no member for.
+    let host = Host::new("esxi67-fresh");
+    fs::write(host.path("f"), "x").unwrap();
+    for path in ["etc/vmware/ssl", "etc/vmware//ssl/", "./etc/vmware/ssl"] {
+        let says = "etc/vmware/ssl is a directory";
+        host.refuses(&["rm", "STICK", path], 3, says);
+        host.refuses(&["put", "STICK", "f", path], 3, says);
+    }
+    host.refuses(&["rm", "STICK", "/"], 3, "/ is a directory");
+    host.refuses(&["rm", "STICK", ""], 3, "/ is a directory");
     let host = Host::new("esxi702-encrypted");
     fs::write(host.path("f"), "x").unwrap();
     host.refuses(&["put", "STICK", "f", STORE], 4, "SQLite header");
