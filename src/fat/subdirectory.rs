@@ -9,7 +9,7 @@ use super::volume::Volume;
 
 impl Volume<'_> {
     /// Files and directories in the directory to which these 8.3 names lead, from the root directory on, in their
-    /// order; `None` where they lead to no directory.
+    /// order, `.` and `..` among them; `None` where they lead to no directory.
     ///
     /// # Errors
     /// Those of [`Volume::chain`], [`FatError::DirectoryTooLarge`], [`FatError::Read`].

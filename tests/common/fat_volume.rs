@@ -133,6 +133,13 @@ impl Made {
         self.files.insert(path.to_owned(), content.to_vec());
     }
 
+    /// Makes a directory.
+    #[allow(dead_code, reason = "shared; not all of it is used everywhere")]
+    pub fn make_directory(&mut self, path: &str) {
+        let mut mmd = Command::new("mmd");
+        self.run(mmd.arg("-i").arg(self.image()).arg(format!("::{path}")));
+    }
+
     pub fn delete(&mut self, path: &str) {
         let image = self.image();
         self.run(

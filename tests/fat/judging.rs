@@ -103,6 +103,51 @@ fn an_entry_is_where_it_says_in_folders_of_any_length() {
     }
 }
 
+/// What is in a directory is found by the short names on the way to it, as firmware does, and where the walk through
+/// the whole volume finds it.
+#[test]
+fn a_directory_is_listed_by_its_path() {
+    for format in FORMATS {
+        let mut made = Made::bank(format, 2000);
+        made.make_directory("EFI");
+        made.make_directory("EFI/BOOT");
+        for number in 0..20 {
+            made.put(&format!("EFI/BOOT/{number}.EFI"), b"x");
+        }
+        let bytes = made.bytes();
+        let volume = open(&bytes, format);
+        let list = |path: &[&str]| {
+            let found = volume.directory(path).unwrap();
+            found.map(|entries| {
+                let named = entries.iter().map(|it| (it.name(), it.offset()));
+                let own = named.filter(|(name, _)| !name.starts_with('.'));
+                own.collect()
+            })
+        };
+        let reach = volume.check().unwrap();
+        let nodes = reach.nodes().iter().enumerate();
+        let files = nodes.filter(|(_, node)| node.entry().name().ends_with(".EFI"));
+        let expected: Vec<_> = files
+            .map(|(index, node)| {
+                assert!(reach.path(index).starts_with("EFI/BOOT/"));
+                (node.entry().name(), node.entry().offset())
+            })
+            .collect();
+        assert_eq!(expected.len(), 20, "{}", format.name);
+        assert_eq!(list(&["EFI", "BOOT"]), Some(expected), "{}", format.name);
+        let inner: Vec<(String, u64)> = list(&["efi"]).unwrap();
+        let names: Vec<&str> = inner.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["BOOT"], "{}", format.name);
+        for none in [
+            &["EFI", "NONE"][..],
+            &["STATE.TGZ"],
+            &["EFI", "BOOT", "1.EFI"],
+        ] {
+            assert_eq!(list(none), None, "{} {none:?}", format.name);
+        }
+    }
+}
+
 #[test]
 fn a_plan_that_does_more_than_it_may_is_rejected_before_anything_is_written() {
     for format in FORMATS {
