@@ -46,6 +46,7 @@ pub use target::{ClaimedTarget, Target, TargetKind};
 pub use whole_file::WholeFile;
 
 use std::io;
+use std::sync::Arc;
 
 /// Reads at a byte position; shared, so it takes `&self`.
 pub trait ReadAt {
@@ -112,17 +113,24 @@ pub trait WriteAt: ReadAt {
     }
 }
 
-impl<M: ReadAt + ?Sized> ReadAt for &M {
-    fn size(&self) -> u64 {
-        (**self).size()
-    }
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        (**self).read_at(buf, offset)
-    }
-    fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        (**self).read_vec(offset, len)
-    }
+/// What holds a medium can be read as that.
+macro_rules! read_as_what_is_held {
+    ($($holder:ty),+) => {$(
+        impl<M: ReadAt + ?Sized> ReadAt for $holder {
+            fn size(&self) -> u64 {
+                (**self).size()
+            }
+            fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+                (**self).read_at(buf, offset)
+            }
+            fn read_vec(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+                (**self).read_vec(offset, len)
+            }
+        }
+    )+};
 }
+
+read_as_what_is_held!(&M, Box<M>, Arc<M>);
 
 impl<M: WriteAt + ?Sized> WriteAt for &M {
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {

@@ -78,6 +78,12 @@ impl Form {
     }
 }
 
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Bounds on what a state may take in memory.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -133,6 +139,9 @@ impl State {
     /// Opens the file `file_name` of a bank, `state.tgz` or a bare `local.tgz`, whose content is
     /// `bytes`, which it keeps: those of a `Vec` without a copy. A sealed state opens too; its inner
     /// archive is out of reach unless `keys` carries the recovery key.
+    ///
+    /// Where the limits have a [`Budget`], this waits while other threads hold what it needs. What it takes
+    /// is counted to the thread that opened it, and given back when the state is dropped.
     ///
     /// # Errors
     /// [`StateError`] names the layer and what is wrong with it; [`StateError::NotAState`] for

@@ -1,6 +1,6 @@
 //! An error with where it happened: which partition, which file.
 
-use super::{Installer, OtherType, TransferError};
+use super::{Installer, OtherType, TransferError, numbers};
 use crate::bank::BankError;
 use crate::commit::{CommitError, PlanError, UndoError};
 use crate::edit::EditError;
@@ -161,20 +161,27 @@ pub enum Cause {
         range: Range<u64>,
     },
     /// There are banks, and none of those chosen holds a state.
-    #[error("there is no configuration: no state on partition{} {chosen}", if chosen.contains(',') { "s" } else { "" })]
+    #[error(
+        "there is no configuration: no state on partition{} {}",
+        if chosen.len() > 1 { "s" } else { "" },
+        numbers(chosen.iter().copied())
+    )]
     NoState {
         /// Partition numbers of those chosen.
-        chosen: String,
+        chosen: Vec<u32>,
         /// Whether another bank holds one.
         elsewhere: bool,
     },
     /// `--bank N` names no bank.
-    #[error("partition {asked} is not a bank; the banks are on partitions {banks}")]
+    #[error(
+        "partition {asked} is not a bank; the banks are on partitions {}",
+        numbers(banks.iter().copied())
+    )]
     NoSuchBank {
         /// The number asked for.
         asked: u32,
         /// The numbers there are.
-        banks: String,
+        banks: Vec<u32>,
     },
     /// `--bank next`, and no bank boots.
     #[error("no bank on this medium boots: {0}")]

@@ -59,7 +59,7 @@ use crate::edit::{Configuration, EditError};
 use crate::fat::Entry;
 use crate::loader::{Chosen, Depth, Judgement, Loader};
 use crate::medium::{Lba, ReadAt};
-use crate::partition::{Partition, PartitionTable, TableChoice};
+use crate::partition::{Partition, PartitionTable, Role, TableChoice};
 use crate::state::{KeyCache, Limits, State};
 use opened::OpenedStates;
 use std::fmt;
@@ -80,6 +80,26 @@ pub struct Settings<'k> {
     pub limits: Limits,
     /// Keys derived so far: one cache serves a run over many clones.
     pub keys: &'k KeyCache,
+}
+
+/// What is in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PartitionKind {
+    /// A bank, whole or damaged.
+    Bank,
+    /// Something else.
+    Role(Role),
+}
+
+impl PartitionKind {
+    /// The word used in JSON output (`partitions[].kind`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PartitionKind::Bank => "bank",
+            PartitionKind::Role(role) => role.as_str(),
+        }
+    }
 }
 
 /// Which banks an operation is about.
@@ -199,19 +219,17 @@ impl<'m, 'k> Stick<'m, 'k> {
         self.slots.iter().find(|slot| slot.verdict.boots_next)
     }
 
-    /// What is in a partition, as one word: `bank`, `efi`, `vmfs`, `vmfsl`, `vmkcore`, `fat`
-    /// or `other`.
-    pub fn kind_of(&self, partition: &Partition) -> &'static str {
+    /// What is in a partition: a bank, or else what its type says. A volume with VMware's mark is FAT
+    /// whatever that is.
+    pub fn kind_of(&self, partition: &Partition) -> PartitionKind {
         let number = partition.number;
-        if self.slots.iter().any(|slot| slot.partition == number) {
-            return "bank";
+        if self.bank_on(number).is_some() {
+            return PartitionKind::Bank;
         }
-        let role = partition.role().as_str();
-        if role == "other" && self.marked.contains(&number) {
-            "fat"
-        } else {
-            role
-        }
+        PartitionKind::Role(match partition.role() {
+            Role::Other if self.is_marked(number) => Role::Fat,
+            role => role,
+        })
     }
 
     /// Whether a partition holds a volume with VMware's mark that is no bank.
@@ -247,7 +265,7 @@ impl<'m, 'k> Stick<'m, 'k> {
     }
 
     fn no_such_bank(&self, asked: u32) -> Error {
-        let banks = numbers(self.slots.iter().map(|slot| slot.partition));
+        let banks = self.slots.iter().map(|slot| slot.partition).collect();
         Cause::NoSuchBank { asked, banks }.into()
     }
 

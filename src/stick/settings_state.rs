@@ -37,7 +37,7 @@ impl<'m> Stick<'m, '_> {
     pub(super) fn no_state(&self, chosen: impl Iterator<Item = u32>) -> Error {
         let mut slots = self.slots().iter();
         let elsewhere = slots.any(|slot| !slot.states.is_empty());
-        let chosen = super::numbers(chosen);
+        let chosen = chosen.collect();
         Cause::NoState { chosen, elsewhere }.into()
     }
 

@@ -40,17 +40,20 @@ pub enum TransferError {
     )]
     OtherForm {
         /// Form of the one to be replaced.
-        old: &'static str,
+        old: Form,
         /// Form of the one to import.
-        new: &'static str,
+        new: Form,
     },
     /// One has a file the other generation does not have.
-    #[error("{path} is {only}: the states come from different generations of ESXi")]
+    #[error(
+        "{path} is only in the state {}: the states come from different generations of ESXi",
+        if *in_new { "to import" } else { "that it would replace" }
+    )]
     OtherFiles {
         /// Which file.
         path: &'static str,
-        /// `only in the state to import` or `only in the state that it would replace`.
-        only: &'static str,
+        /// Whether the state to import has it, and the one that it would replace does not.
+        in_new: bool,
     },
     /// The host is of a release that keeps states of another form.
     #[error("the state to import is {form}, but hosts of build {build} keep another kind")]
@@ -58,13 +61,13 @@ pub enum TransferError {
         /// `build` of the bank.
         build: String,
         /// Form of the one to import.
-        form: &'static str,
+        form: Form,
     },
     /// The file that the host loads, or that is to be changed, keeps states in another way.
     #[error("this file cannot hold a state that is {form}")]
     Unfit {
         /// Form of the state.
-        form: &'static str,
+        form: Form,
     },
     /// What an empty state of this release looks like is not known.
     #[error(
@@ -145,7 +148,7 @@ impl Stick<'_, '_> {
             state.as_state_file()?
         };
         content.ok_or_else(|| {
-            let form = state.form().as_str();
+            let form = state.form();
             let error = Error::from(TransferError::Unfit { form });
             let name = slot.name_of_state().unwrap_or(STATE);
             error.on(slot.partition).in_file(name)
@@ -255,7 +258,7 @@ pub(crate) fn check_replaces(
         }
         // Only hosts that keep a plain state are known to have an empty one.
         Some(old) if own.is_none() && old.form() != new.form() => {
-            let (old, new) = (old.form().as_str(), new.form().as_str());
+            let (old, new) = (old.form(), new.form());
             Err(TransferError::OtherForm { old, new }.into())
         }
         _ => {
@@ -297,7 +300,7 @@ fn check_fits_build(new: &State, build: Option<&str>) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    let (build, form) = (build.to_owned(), new.form().as_str());
+    let (build, form) = (build.to_owned(), new.form());
     Err(TransferError::OtherBuild { build, form }.into())
 }
 
@@ -310,18 +313,17 @@ fn check_same_generation(old: &State, new: &State) -> Result<(), Error> {
         let mode = mode.to_owned();
         return Err(TransferError::TargetSealed { mode }.into());
     }
-    let form = |state: &State| Form::as_str(state.form());
     if old.form() != new.form() {
-        let (old, new) = (form(old), form(new));
+        let (old, new) = (old.form(), new.form());
         return Err(TransferError::OtherForm { old, new }.into());
     }
     for path in [ESX_CONF, CONFIG_STORE] {
-        let only = match (new.find(path)?.is_some(), old.find(path)?.is_some()) {
-            (true, false) => "only in the state to import",
-            (false, true) => "only in the state that it would replace",
+        let in_new = match (new.find(path)?.is_some(), old.find(path)?.is_some()) {
+            (true, false) => true,
+            (false, true) => false,
             _ => continue,
         };
-        return Err(TransferError::OtherFiles { path, only }.into());
+        return Err(TransferError::OtherFiles { path, in_new }.into());
     }
     Ok(())
 }

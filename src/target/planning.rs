@@ -93,7 +93,7 @@ impl SavedState<'_> {
         let odd = check_replaces(Some(old), import, build.as_deref(), None).map_err(inside)?;
         let mut warnings: Vec<Warning> = import.warnings().into_iter().map(Warning::from).collect();
         warnings.extend(odd);
-        let form = import.form().as_str();
+        let form = import.form();
         let content = content.ok_or_else(|| inside(TransferError::Unfit { form }.into()))?;
         let new = self.opened_again(&content)?;
         let (mut edited, unknown) = self.replaced(old, &new);

@@ -269,7 +269,7 @@ fn found_on(
         name: partition.name.clone(),
         first_lba: partition.first_lba.0,
         last_lba: partition.last_lba.0,
-        kind: stick.kind_of(partition),
+        kind: stick.kind_of(partition).as_str(),
     });
     let symptoms = match survey.standing() {
         Standing::Read { passed_through, .. } => situation.consequences(&passed_through),
