@@ -3,7 +3,7 @@
 //!
 //!     cargo run --example fix_image -- IMAGE UNDO_FILE
 
-use bootbank::commit;
+use bootbank::commit::{self, About};
 use bootbank::edit::{Context, Devices, Edit, OwnerEdit};
 use bootbank::fat::Method;
 use bootbank::host::Host;
@@ -52,7 +52,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
 
-    let undo = stick.undo_of(&plan, Default::default());
+    // With this in it, `bootbank undo UNDO_FILE` finds the medium by itself.
+    let about = About {
+        target: Some(std::path::absolute(&image)?),
+        program: Some("fix_image".to_owned()),
+        changes: Some(plan.change_count()),
+        ..About::default()
+    };
+    let undo = stick.undo_of(&plan, about);
     // It holds the old configuration, which is nobody else's business, and is on the disk with its name
     // before the first write.
     let mut file = OutputFile::create(Path::new(&undo_path), false, 0o600)?;
