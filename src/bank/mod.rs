@@ -37,8 +37,14 @@ const BOOT_CFG_LIMIT: u64 = 1 << 20;
 /// number and `boot.cfg`. `bank:` is the bank that boots next. `None` for the path of a file of the
 /// configuration.
 pub(crate) fn path_in_bank(text: &str) -> Option<(Option<u32>, &str)> {
+    const BANK: usize = "bank".len();
     let (bank, name) = text.split_once(':')?;
-    match bank.strip_prefix("bank")? {
+    // No file of a configuration is called so, whatever the case.
+    let (word, number) = bank.split_at_checked(BANK)?;
+    if !word.eq_ignore_ascii_case("bank") {
+        return None;
+    }
+    match number {
         "" => Some((None, name)),
         number => Some((Some(number.parse().ok()?), name)),
     }

@@ -89,6 +89,9 @@ pub(crate) fn apply_to(
         return Err(EditError::Empty);
     }
     edited.unmatched.retain(|it| !is_taken_out(it, edits));
+    if edits.iter().any(|edit| matches!(edit, Edit::Conf(_))) {
+        check_entries(before, &after)?;
+    }
     check_rows(before, &after)?;
     owners::check_kept(&passed, &after, release)?;
     harm::note(before, &after, &mut edited)?;
@@ -206,6 +209,15 @@ fn is_taken_out(missing: &Unmatched, edits: &[Edit]) -> bool {
     taken_out.any(|device| selector.matches(&device))
 }
 
+/// No edit of single settings leaves an esx.conf that had some without any.
+fn check_entries(before: &Configuration, after: &Configuration) -> Result<(), EditError> {
+    let has_any = |it: &Configuration| it.esx_conf.as_ref().map(|it| it.entries().next().is_some());
+    match (has_any(before), has_any(after)) {
+        (Some(true), Some(false)) => Err(EditError::NoEntries),
+        _ => Ok(()),
+    }
+}
+
 /// No edit leaves a device's row that cannot be read where it could be before.
 fn check_rows(before: &Configuration, after: &Configuration) -> Result<(), EditError> {
     let odd = |it: &Configuration| {
@@ -250,7 +262,7 @@ pub(crate) fn check_unmatched(unmatched: &[&[Unmatched]]) -> Result<Vec<EditWarn
             continue;
         }
         match missing {
-            Unmatched::Key(_) | Unmatched::Row(_) | Unmatched::File(_) => {
+            Unmatched::Key(_) | Unmatched::Row { .. } | Unmatched::File(_) => {
                 gone.push(EditWarning::GoneAlready(missing.clone()));
             }
             _ => return Err(missing.clone().into()),

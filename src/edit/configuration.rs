@@ -4,7 +4,7 @@ use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
     Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, aliases_by_address,
-    sidecars, tie_aliases,
+    sidecars, tie_aliases, tie_classes,
 };
 use crate::pci::PciAddress;
 use crate::state::{MemberKind, ReadState, Rescued, StateError};
@@ -171,6 +171,7 @@ impl Configuration {
         // A row joins slot and address; a line at that address has the same adapter.
         let by_address = aliases_by_address(&devices);
         tie_aliases(&mut devices, &by_address);
+        tie_classes(&mut devices);
         Ok(devices)
     }
 

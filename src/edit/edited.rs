@@ -3,7 +3,7 @@
 use super::selector::SelectError;
 use super::{EditWarning, Harm};
 use crate::error::ErrorKind;
-use crate::ownership::{Owner, Source, typed_address, virtual_function_number};
+use crate::ownership::{Owner, RowKey, Source, typed_address, virtual_function_number};
 use crate::pci::PciAddress;
 use crate::secrets::{Guarded, quotable};
 use crate::state::MemberEdit;
@@ -150,8 +150,13 @@ pub enum Unmatched {
     #[error("esx.conf has no line `{0}`")]
     Key(String),
     /// A row of the ConfigStore.
-    #[error("the ConfigStore has no row {0}")]
-    Row(String),
+    #[error("the ConfigStore has no row {row}{}", rows_of_key(*others))]
+    Row {
+        /// The row.
+        row: String,
+        /// How many rows there are that differ from it in their identifier alone.
+        others: usize,
+    },
     /// A row of the ConfigStore that is not there and cannot be made.
     #[error("the ConfigStore has no row {row}, and bootbank cannot make it: {why}")]
     NewRow {
@@ -168,7 +173,25 @@ pub enum Unmatched {
     Option(String),
 }
 
+/// The words about other rows of a key.
+fn rows_of_key(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; its key has 1 row, with another identifier".to_owned(),
+        many => format!("; its key has {many} rows, with other identifiers"),
+    }
+}
+
 impl Unmatched {
+    /// A row that is not there.
+    pub(crate) fn row<'r>(key: &RowKey, rows: impl Iterator<Item = &'r RowKey>) -> Self {
+        let others = rows.filter(|other| other.is_of_same_setting(key)).count();
+        Unmatched::Row {
+            row: key.to_string(),
+            others,
+        }
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -182,9 +205,10 @@ impl Unmatched {
     pub(crate) fn is_to_be_set(&self) -> bool {
         match self {
             Unmatched::NewDevice(_) | Unmatched::NewRow { .. } | Unmatched::Option(_) => true,
-            Unmatched::Device(_) | Unmatched::Key(_) | Unmatched::Row(_) | Unmatched::File(_) => {
-                false
-            }
+            Unmatched::Device(_)
+            | Unmatched::Key(_)
+            | Unmatched::Row { .. }
+            | Unmatched::File(_) => false,
         }
     }
 
@@ -195,7 +219,8 @@ impl Unmatched {
             | (Unmatched::NewDevice(one), Unmatched::NewDevice(two)) => {
                 one.selector() == two.selector()
             }
-            (Unmatched::NewRow { row: one, .. }, Unmatched::NewRow { row: two, .. }) => one == two,
+            (Unmatched::NewRow { row: one, .. }, Unmatched::NewRow { row: two, .. })
+            | (Unmatched::Row { row: one, .. }, Unmatched::Row { row: two, .. }) => one == two,
             _ => self == other,
         }
     }

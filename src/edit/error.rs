@@ -102,6 +102,18 @@ pub enum EditError {
         /// What it is.
         kind: MemberKind,
     },
+    /// A path that names a directory by a slash at its end.
+    #[error("{path} ends in a slash, and bootbank puts in files, not directories: name the file")]
+    NamesDirectory {
+        /// The path.
+        path: String,
+    },
+    /// A path that leads upwards.
+    #[error("{path:?} has a .. component: write the path as it is on the host")]
+    LeadsUp {
+        /// The path.
+        path: String,
+    },
     /// Another mode is asked for than the one a file has.
     #[error(
         "{path} keeps its mode {kept:04o} when its content changes; mode {mode:04o} was asked for"
@@ -160,6 +172,8 @@ impl EditError {
             | EditError::Contradiction { .. }
             | EditError::OddRow(_)
             | EditError::ModeKept { .. }
+            | EditError::NamesDirectory { .. }
+            | EditError::LeadsUp { .. }
             | EditError::NoEntries => ErrorKind::Usage,
             EditError::Empty
             | EditError::Needed { .. }

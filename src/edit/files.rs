@@ -52,9 +52,14 @@ impl FileEdit {
                 content,
                 mode,
             } => {
-                let path = plain_path(path);
+                let typed = path;
+                let path = plain_path(path)?;
                 configuration.note_search(&path, edited);
                 refuse_others(state, &path, &[MemberKind::Regular])?;
+                if typed.ends_with('/') {
+                    let path = typed.clone();
+                    return Err(EditError::NamesDirectory { path });
+                }
                 match path.as_str() {
                     ESX_CONF => put_esx_conf(configuration, content, edited)?,
                     CONFIG_STORE => put_store(configuration, content, edited)?,
@@ -65,7 +70,7 @@ impl FileEdit {
                 }
             }
             FileEdit::Remove { path, absent_ok } => {
-                let path = plain_path(path);
+                let path = plain_path(path)?;
                 let is_needed = |needed: &str| {
                     let rest = path.strip_prefix(needed);
                     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -266,10 +271,14 @@ fn added_time(state: &State, context: Context) -> Result<u64, EditError> {
 }
 
 /// A path as the archive compares it.
-pub(super) fn plain_path(path: &str) -> String {
-    let parts: Vec<&str> = path
-        .split('/')
+fn plain_path(path: &str) -> Result<String, EditError> {
+    let parts = path.split('/');
+    let parts: Vec<&str> = parts
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
-    parts.join("/")
+    if parts.contains(&"..") {
+        let path = path.to_owned();
+        return Err(EditError::LeadsUp { path });
+    }
+    Ok(parts.join("/"))
 }

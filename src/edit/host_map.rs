@@ -5,6 +5,8 @@
 //! all other columns are values. A row is for a medium where each of its filled-in cells of
 //! those four columns fits it.
 
+mod quotes;
+
 use crate::bytes::without_mark;
 use crate::error::ErrorKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +56,12 @@ pub enum HostMapError {
     /// No CSV, or a row with more or fewer cells than the heading.
     #[error("{0}")]
     Csv(String),
+    /// A quote that nothing closes: all that follows would be in its cell.
+    #[error("line {0} opens a quote that is not closed")]
+    OpenQuote(u64),
+    /// Text behind a quote that is closed.
+    #[error("line {0} has text behind a closing quote; a quote in a cell is written twice")]
+    BehindQuote(u64),
     /// Two columns of one name.
     #[error("the column `{0}` is there twice")]
     DuplicateColumn(String),
@@ -107,7 +115,9 @@ impl HostMap {
     /// [`HostMapError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, HostMapError> {
         let bytes = without_mark(bytes);
-        let mut reader = reader(bytes, separator_of(bytes));
+        let separator = separator_of(bytes);
+        quotes::check(bytes, separator)?;
+        let mut reader = reader(bytes, separator);
         let mut lines = Lines::of(bytes);
         let heading = reader.headers();
         let heading = heading.map_err(|error| lines.error(&error))?.clone();

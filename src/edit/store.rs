@@ -57,7 +57,8 @@ impl StoreEdit {
             StoreEdit::Delete { key, absent_ok } => {
                 let Some(row) = store.row(key) else {
                     if !absent_ok {
-                        edited.unmatched.push(Unmatched::Row(key.to_string()));
+                        let keys = store.rows().iter().map(|row| &row.key);
+                        edited.unmatched.push(Unmatched::row(key, keys));
                     }
                     return Ok(());
                 };

@@ -397,11 +397,11 @@ impl FatError {
             | E::Avoided { .. }
             | E::ContentSize { .. }
             | E::NotInRoot { .. }
-            | E::NotAShortName { .. }
             | E::NameTaken { .. }
             | E::NoSlot { .. }
             | E::Rejected { .. }
             | E::SecondReader { .. } => ErrorKind::Refused,
+            E::NotAShortName { .. } => ErrorKind::Usage,
             E::Plan(error) => error.kind(),
             E::BootField { .. }
             | E::FatTooSmall { .. }

@@ -279,6 +279,12 @@ pub enum MediumError {
         /// Name of the output.
         path: PathBuf,
     },
+    /// The directory of an output file is not there.
+    #[error("cannot make {}: its directory is not there", path.display())]
+    NoDirectory {
+        /// Name of the output.
+        path: PathBuf,
+    },
     /// The file system of an output file is full, or its quota or size limit is reached.
     #[error("no room to write {}: {source}", path.display())]
     NoSpace {
@@ -360,6 +366,7 @@ impl MediumError {
             | MediumError::SameFile { .. }
             | MediumError::Interrupted { .. } => ErrorKind::Refused,
             MediumError::NotFound { .. }
+            | MediumError::NoDirectory { .. }
             | MediumError::IsDirectory { .. }
             | MediumError::NotRegular { .. }
             | MediumError::OutputIsDisk { .. }

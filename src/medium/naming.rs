@@ -158,6 +158,7 @@ pub(super) fn create_error(path: &Path, errno: Errno) -> MediumError {
     let path = path.to_owned();
     match errno {
         Errno::EXIST => MediumError::Exists { path },
+        Errno::NOENT => MediumError::NoDirectory { path },
         Errno::NOSPC | Errno::DQUOT => MediumError::NoSpace {
             path,
             source: errno.into(),

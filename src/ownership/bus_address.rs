@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{DeviceOwner, Source};
-use crate::pci::PciAddress;
+use crate::pci::{Class, PciAddress};
 
 /// Longest name of a slot; those seen have 9 and 12 characters.
 const MAX_SLOT: usize = 32;
@@ -84,13 +84,18 @@ impl Aliases {
 }
 
 /// Gives each device that has no alias the first of `aliases` at its place, by the text of the
-/// place or by the address, where no other device of the same source is there.
+/// place or by the address, where no other device of the same source is there. Entries at one address,
+/// whose keys are spelled in different ways, are one device.
 pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
-    let mut claims: HashMap<(Source, BusAddress), usize> = HashMap::new();
+    // The address of who is at a place; none where several are.
+    let mut claims: HashMap<(Source, BusAddress), Claim> = HashMap::new();
     for device in devices.iter().filter(|d| !d.virtual_function) {
         for place in places(device) {
-            let count = claims.entry((device.source, place)).or_default();
-            *count = count.saturating_add(1);
+            let claim = Claim::One(device.address);
+            claims
+                .entry((device.source, place))
+                .and_modify(|there| *there = there.joined(claim))
+                .or_insert(claim);
         }
     }
     let mut names: HashMap<&BusAddress, &str> = HashMap::new();
@@ -101,11 +106,44 @@ pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
         if device.alias.is_some() || device.virtual_function {
             continue;
         }
-        let alone = places(device)
-            .into_iter()
-            .filter(|place| claims.get(&(device.source, place.clone())) == Some(&1));
+        let is_alone = |place: &BusAddress| {
+            let claim = claims.get(&(device.source, place.clone()));
+            claim.is_some_and(|claim| matches!(claim, Claim::One(_)))
+        };
+        let alone = places(device).into_iter().filter(is_alone);
         let name = alone.filter_map(|place| names.get(&place)).next();
         device.alias = name.map(|name| (*name).to_owned());
+    }
+}
+
+/// Who is at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// One device, with this address where that is known.
+    One(Option<PciAddress>),
+    /// Several.
+    Several,
+}
+
+impl Claim {
+    /// With the claim of another entry to the same place.
+    fn joined(self, other: Claim) -> Claim {
+        match (self, other) {
+            (Claim::One(Some(one)), Claim::One(Some(two))) if one == two => self,
+            _ => Claim::Several,
+        }
+    }
+}
+
+/// Gives each device without a class that of another entry at its address.
+pub fn tie_classes(devices: &mut [DeviceOwner]) {
+    let of_functions = devices.iter().filter(|device| !device.virtual_function);
+    let known: HashMap<PciAddress, Class> = of_functions
+        .filter_map(|device| Some((device.address?, device.class?)))
+        .collect();
+    for device in devices.iter_mut().filter(|it| !it.virtual_function) {
+        let of_address = || known.get(&device.address?).copied();
+        device.class = device.class.or_else(of_address);
     }
 }
 

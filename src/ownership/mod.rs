@@ -14,7 +14,7 @@ pub(crate) mod fixtures;
 mod json_span;
 
 pub use bus_address::{Alias, BusAddress};
-pub(crate) use bus_address::{aliases_by_address, tie_aliases};
+pub(crate) use bus_address::{aliases_by_address, tie_aliases, tie_classes};
 pub(crate) use config_store::sidecars;
 pub use config_store::{
     Cell, ConfigStore, Row, RowKey, RowNote, SchemaStore, SecretTypes, StoreChange, ValueColumn,

@@ -229,6 +229,25 @@ fn what_would_harm_is_refused() {
         host.refuses(&["put", "STICK", "f", path], 3, says);
     }
     host.refuses(&["rm", "STICK", "/"], 3, "/ is a directory");
+    host.refuses(&["put", "STICK", "f", "etc/new/"], 2, "ends in a slash");
+    host.refuses(&["rm", "STICK", "etc/../etc/hosts"], 2, ".. component");
+    // The name of a bank is read in any case, and a name the loader could not find is a slip.
+    host.done(&["put", "STICK", "f", "BANK6:x.v00", "-n"]);
+    host.refuses(
+        &["put", "STICK", "f", "Bank:longerthan8.v00"],
+        2,
+        "at most 8",
+    );
+    host.refuses(
+        &["get", "STICK", "etc/hosts", "nodir/x"],
+        2,
+        "its directory is not there",
+    );
+    host.refuses(
+        &["put", "STICK", "f", "etc/x", "-o", "nodir/x"],
+        2,
+        "mkdir -p nodir",
+    );
     host.refuses(&["rm", "STICK", ""], 3, "/ is a directory");
     let host = Host::new("esxi702-encrypted");
     fs::write(host.path("f"), "x").unwrap();

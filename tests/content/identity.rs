@@ -56,7 +56,10 @@ fn values_of_a_host_that_cannot_be_meant_or_placed_are_refused() {
     let host = Host::new("esxi67-usb-passthru");
     fs::write(host.path("none.pub"), "# nothing\n").unwrap();
     fs::write(host.path("bad.pub"), "ssh-rsa nonsense\n").unwrap();
-    let cases: [(&[&str], i32, &str); 6] = [
+    let private =
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n";
+    fs::write(host.path("private"), private).unwrap();
+    let cases: [(&[&str], i32, &str); 7] = [
         (&[], 2, "there is nothing to do"),
         (&["--name", "a b"], 2, "--name: \"a b\""),
         (
@@ -65,6 +68,11 @@ fn values_of_a_host_that_cannot_be_meant_or_placed_are_refused() {
             "it is in the domain x",
         ),
         (&["--ssh-key", "none.pub"], 2, "none.pub holds no key"),
+        (
+            &["--ssh-key", "private"],
+            2,
+            "name the public one, in the file that ends in .pub",
+        ),
         (&["--ssh-key", "bad.pub"], 2, "is no public key"),
         (
             &["--ntp", "a.ntp"],

@@ -73,6 +73,37 @@ fn what_esx_conf_cannot_hold_is_refused() {
     }
 }
 
+/// Of a setting with several rows each has an identifier, which is easily left out, or written otherwise.
+#[test]
+fn a_row_that_lacks_its_identifier_is_told_from_one_that_is_not_there() {
+    let host = Host::new("esxi70u1-both");
+    let get = "store get STICK -c esx -g hardware -k pci_devices";
+    for (line, says) in [
+        (get.to_owned(), "pci_devices; its key has "),
+        (format!("{get} -i 0000:00:1F.2"), "with other identifiers"),
+        (format!("{get}x"), "pci_devicesx\n"),
+    ] {
+        host.refuses(&line.split(' ').collect::<Vec<_>>(), 2, says);
+    }
+    let delete = get.replace("get", "delete");
+    let ran = host.run(&delete.split(' ').collect::<Vec<_>>());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let says = "with other identifiers, so there is nothing to take out";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+}
+
+#[test]
+fn the_last_setting_of_esx_conf_is_not_taken_out() {
+    let host = Host::new("esxi67-usb-passthru");
+    std::fs::write(host.path("one"), "/a = \"b\"\n").unwrap();
+    host.done(&["put", "STICK", "one", "etc/vmware/esx.conf", "--no-undo"]);
+    host.refuses(
+        &["conf", "unset", "STICK", "/a"],
+        2,
+        "has no line of the form",
+    );
+}
+
 #[test]
 fn what_is_gone_already_is_nothing_to_change_and_is_named() {
     let host = Host::new("esxi70u1-both");

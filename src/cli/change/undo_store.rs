@@ -126,6 +126,7 @@ fn errno_of(error: MediumError) -> io::Error {
     match error {
         MediumError::Exists { .. } => rustix::io::Errno::EXIST.into(),
         MediumError::IsDirectory { .. } => rustix::io::Errno::ISDIR.into(),
+        MediumError::NoDirectory { .. } => rustix::io::Errno::NOENT.into(),
         MediumError::NoSpace { source, .. }
         | MediumError::NotDurable { source, .. }
         | MediumError::Io { source, .. } => source,

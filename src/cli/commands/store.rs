@@ -313,7 +313,7 @@ fn value<'r>(
     column: Option<ValueColumn>,
 ) -> Result<(&'r Row, ValueColumn), Failure> {
     let Some(row) = rows.iter().find(|row| row.key == *key) else {
-        let missing = Unmatched::Row(key.to_string());
+        let missing = Unmatched::row(key, rows.iter().map(|row| &row.key));
         return Err(Error::from(EditError::from(missing)).into());
     };
     let holding = ValueColumn::ALL.into_iter();

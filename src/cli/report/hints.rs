@@ -167,7 +167,10 @@ fn edit_hint(error: &EditError) -> Option<&'static str> {
         | EditError::Unmatched(Unmatched::Device(_) | Unmatched::NewDevice(_)) => {
             "`bootbank pci list` lists every device; an address is read as hexadecimal unless `dec:` or `raw:` is in front"
         }
-        EditError::Unmatched(Unmatched::Row(_)) => "`bootbank store list` lists every row",
+        EditError::Unmatched(Unmatched::Row { others: 1.., .. }) => {
+            "name the row with -i: `bootbank store list` lists every one"
+        }
+        EditError::Unmatched(Unmatched::Row { .. }) => "`bootbank store list` lists every row",
         EditError::Empty => {
             "`bootbank state import` puts a configuration in; on a medium `bootbank state copy` does too, and --bank N chooses another bank"
         }

@@ -74,6 +74,10 @@ fn check_server(server: &str) -> Result<(), String> {
 /// not taken.
 fn check_key(key: &str) -> Result<(), String> {
     const KINDS: [&str; 3] = ["ssh-", "ecdsa-", "sk-"];
+    if key.contains("PRIVATE KEY") {
+        let why = "this is a private key, which stays with its owner; name the public one, in the file that ends in .pub";
+        return Err(why.to_owned());
+    }
     let mut words = key.split(' ');
     let kind = words.next().unwrap_or_default();
     let body = words.next().and_then(|body| BASE64.decode(body).ok());

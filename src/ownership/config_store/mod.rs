@@ -51,6 +51,12 @@ pub struct RowKey {
 }
 
 impl RowKey {
+    /// Whether another key is of the same setting, whatever its identifier.
+    pub fn is_of_same_setting(&self, other: &RowKey) -> bool {
+        let own = (&self.component, &self.group, &self.name);
+        own == (&other.component, &other.group, &other.name)
+    }
+
     /// The key of these four parts.
     pub fn new(component: &str, group: &str, name: &str, identifier: &str) -> RowKey {
         RowKey {

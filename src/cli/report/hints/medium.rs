@@ -5,7 +5,9 @@ use crate::cli::terminal::quoted_path;
 use crate::host::{Unmounting, Use};
 use crate::medium::nbd::NbdError;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
-use crate::medium::{Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason};
+use crate::medium::{
+    Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason, directory_of,
+};
 use crate::target::Kind;
 use std::io;
 use std::path::Path;
@@ -80,6 +82,9 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
             quoted_path(path)
         ),
         MediumError::OutputNotFile { .. } => "name a file; - is standard output".to_owned(),
+        MediumError::NoDirectory { path } => {
+            format!("make it first: mkdir -p {}", quoted_path(&directory_of(path)))
+        }
         MediumError::IsDirectory { .. } => {
             "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }

@@ -22,6 +22,41 @@ fn passing_a_storage_adapter_through_is_said_to_be_harmful_and_giving_it_back_is
     assert_eq!(made("00:1f.2", Owner::Vmkernel), None);
 }
 
+/// Keys of one address, spelled in several ways, are one device: its adapter is known at each of them, and named by
+/// that it is given back at each.
+#[test]
+fn another_spelling_of_a_key_takes_neither_adapter_nor_class_from_a_device() {
+    let conf =
+        b"/device/0000:00:31.2/owner = \"vmkernel\"\n/device/0000:00:31.2/vmkname = \"vmhba0\"\n\
+        /device/000:31.2/owner = \"vmkernel\"\n/device/000:29.0/class = \"0c0320\"\n\
+        /device/000:29.0/owner = \"vmkernel\"\n/device/0000:00:29.0/owner = \"vmkernel\"\n\
+        /device/000:20.0/owner = \"vmkernel\"\n/device/0000:00:20.0/owner = \"vmkernel\"\n\
+        /vmkdevmgr/pci/p0000:00:14.0/alias = \"vmhba32\"\n";
+    let before = state(&[(ESX_CONF, conf)]);
+    let made = |state: &crate::state::State, device: &str, owner| {
+        let edit = edit(Devices::Named(named(device)), owner);
+        apply(state, &[edit], Context::default(), None).unwrap()
+    };
+    for (key, harm) in [
+        ("raw:/device/000:31.2/owner", Harm::StorageAdapter),
+        ("raw:/device/0000:00:29.0/owner", Harm::UsbController),
+        ("raw:/device/0000:00:20.0/owner", Harm::StorageAdapter),
+    ] {
+        let edited = made(&before, key, Owner::Passthru);
+        assert!(
+            edited.changes.iter().all(|it| it.harm == Some(harm)),
+            "{key}"
+        );
+        assert!(!edited.changes.is_empty(), "{key}");
+    }
+    let text = String::from_utf8_lossy(conf).replace("\"vmkernel\"", "\"passthru\"");
+    let passed = state(&[(ESX_CONF, text.as_bytes())]);
+    for alias in ["vmhba0", "vmhba32"] {
+        let back = made(&passed, alias, Owner::Vmkernel);
+        assert_eq!(back.changes.len(), 2, "{alias}: {:?}", back.changes);
+    }
+}
+
 /// By its class, where the state holds one (4.x).
 #[test]
 fn the_controllers_of_keyboard_and_screen_are_missed_too() {
