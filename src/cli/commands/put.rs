@@ -25,7 +25,8 @@ pub struct Put {
     file: PathBuf,
     /// A path as seen on the host (etc/motd), or a bank's file (bank6:a.b00)
     path: String,
-    /// Permission bits of a new file, in octal (default: 0644); an existing file keeps its own
+    /// Permission bits of a new file, in octal (default: 0644). A file that is there keeps its own, and is refused if
+    /// these are others
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
     #[command(flatten)]
