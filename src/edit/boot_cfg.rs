@@ -5,7 +5,7 @@ use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Un
 use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
 use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What the edits of `boot.cfg` among `edits` make of one. `Edited::members` stays empty; the new
 /// file is the second value, `None` where nothing changes.
@@ -51,6 +51,7 @@ pub fn apply_to_boot_cfg(
     let hidden = hidden.filter(|problem| asked.iter().any(|key| problem.hides(key)));
     edited.warnings = hidden
         .map(|problem| EditWarning::HiddenLine(problem.clone()))
+        .chain(modules_gone(before, &after))
         .chain(recovery_key_warnings(before, &after))
         .collect();
     edited.texts.push(TextChange {
@@ -60,6 +61,17 @@ pub fn apply_to_boot_cfg(
     });
     let content = after.raw().to_vec();
     Ok((edited, Some(content)))
+}
+
+/// That modules are gone from the list.
+fn modules_gone(before: &BootCfg, after: &BootCfg) -> Option<EditWarning> {
+    let listed: HashSet<&str> = after.modules.iter().map(|it| it.path.as_str()).collect();
+    let modules = before.modules.iter().map(|module| &module.path);
+    let gone: Vec<String> = modules
+        .filter(|path| !listed.contains(path.as_str()))
+        .cloned()
+        .collect();
+    (!gone.is_empty()).then_some(EditWarning::ModulesGone(gone))
 }
 
 /// What whoever changes the recovery key among the kernel options has to know. A key whose form is

@@ -30,6 +30,9 @@ pub enum EditWarning {
         keys_in_words(*.0)
     )]
     RecoveryKeyInUndo(KeysInUndo),
+    /// Modules that the host loaded and does not load any more. Whether it needs them only the host knows.
+    #[error("{BOOT_CFG}: modules= lists {} no longer, so the host starts without {}", listed(.0), if .0.len() == 1 { "it" } else { "them" })]
+    ModulesGone(Vec<String>),
     /// A file that the state did not hold. From 4.1 on the host's backup.sh saves the files below /etc that it
     /// has a `.#` twin of, made for files it ships with the sticky bit; others are in the state until it is
     /// written again.
@@ -98,6 +101,16 @@ fn keys_in_words(keys: KeysInUndo) -> &'static str {
         KeysInUndo::Both => "that it takes away and the one that it adds",
         KeysInUndo::TakenAway => "that it takes away",
         KeysInUndo::Added => "that it adds",
+    }
+}
+
+/// The first of several names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let first: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

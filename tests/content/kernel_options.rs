@@ -199,6 +199,33 @@ fn a_mistyped_recovery_key_is_warned_of_and_none_is_shown() {
     assert!(boot_cfg.contains(&right) && !boot_cfg.contains(&mistyped));
 }
 
+/// The loader loads what is listed, and takes a host without a module for one that starts.
+#[test]
+fn modules_that_leave_the_list_are_named() {
+    let host = Host::new("esxi67-usb-passthru");
+    let shown = host.run(&["bootcfg", "set", "STICK", "modules", "state.tgz", "-n"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    let cfg = String::from_utf8(host.bank_file(5, "boot.cfg")).unwrap();
+    let modules = cfg.lines().find_map(|line| line.strip_prefix("modules="));
+    let all: Vec<&str> = modules.unwrap().split(" --- ").collect();
+    let gone: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|it| *it != "state.tgz")
+        .collect();
+    let more = gone.len() - 3;
+    let says = format!(
+        "modules= lists {} and {more} more no longer, so the host starts without them",
+        gone[..3].join(", ")
+    );
+    assert!(shown.stderr.contains(&says), "{says}: {}", shown.stderr);
+    let one = all.iter().copied().filter(|it| *it != gone[0]);
+    let value = one.collect::<Vec<_>>().join(" --- ");
+    let shown = host.run(&["bootcfg", "set", "STICK", "modules", &value, "-n"]);
+    let says = format!("lists {} no longer, so the host starts without it", gone[0]);
+    assert!(shown.stderr.contains(&says), "{says}: {}", shown.stderr);
+}
+
 /// What is asked on a terminal is refused without one: nobody takes the host's start away unasked.
 #[test]
 fn a_change_after_which_the_host_does_not_start_needs_yes() {
