@@ -156,8 +156,13 @@ impl Run for Apply {
         let map = HostMap::parse(&process::bytes(path)?).map_err(in_map)?;
         map.check_columns(&plan.columns()).map_err(in_map)?;
         let rows = rows(session, &targets, &map, &plan.columns(), &in_map);
-        let fill = |row: BTreeMap<String, String>| {
-            let declared = plan.fill(&row, &files).map_err(unusable)?;
+        let fill = |(line, row): (u64, BTreeMap<String, String>)| {
+            let declared = plan.fill(&row, &files).map_err(|error| {
+                unusable(error).and_hint(&format!(
+                    "the values are those of line {line} of {}",
+                    path.display()
+                ))
+            })?;
             Ok(in_plan(declared))
         };
         let each = targets.into_iter().zip(rows);
@@ -200,7 +205,8 @@ fn wrong_order(first: &Path, plan: &Path) -> Failure {
     ))
 }
 
-type Row = Result<BTreeMap<String, String>, Failure>;
+/// The line of a row in the host map, and its cells by column.
+type Row = Result<(u64, BTreeMap<String, String>), Failure>;
 
 /// The row of each target, found before anything is written: one that has none, and all that
 /// share one, are refused.
@@ -240,7 +246,7 @@ fn rows(
             takers.entry(*line).or_default().push(target);
         }
     }
-    let only = |row: Result<(u64, BTreeMap<String, String>), Failure>| {
+    let only = |row: Row| {
         let (line, row) = row?;
         match takers.get(&line).map(Vec::as_slice) {
             Some([one, two, ..]) => Err(Failure::refused(format!(
@@ -250,7 +256,7 @@ fn rows(
             ))
             .hint("each row is for one medium; tell clones apart by `image` or `serial`")),
             _ => match map.check_filled(line, used) {
-                Ok(()) => Ok(row),
+                Ok(()) => Ok((line, row)),
                 Err(error) => Err(in_map(error)),
             },
         }

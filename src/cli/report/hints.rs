@@ -331,7 +331,7 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match error {
         StateError::Sealed { .. } => {
             "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
-             the state; without it, give the device back on the running host, or install ESXi anew and keep the datastores"
+             the state; without it, make the change on the running host, or install ESXi anew and keep the datastores"
         }
         StateError::Archive {
             source: ArchiveError::LinkedTo { path, link },
