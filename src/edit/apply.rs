@@ -95,6 +95,7 @@ pub(crate) fn apply_to(
     check_rows(before, &after)?;
     owners::check_kept(&passed, &after, release)?;
     harm::note(before, &after, &mut edited)?;
+    note_new_oddities(&after, edits, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
     files.note(state, context, &mut edited)?;
     // What changes and comes to nothing was changed back.
@@ -207,6 +208,25 @@ fn is_taken_out(missing: &Unmatched, edits: &[Edit]) -> bool {
         _ => None,
     });
     taken_out.any(|device| selector.matches(&device))
+}
+
+/// What is odd about the configuration only after the edits. Giving devices back and passing them through leaves
+/// nothing odd that was not.
+fn note_new_oddities(
+    after: &Configuration,
+    edits: &[Edit],
+    edited: &mut Edited,
+) -> Result<(), EditError> {
+    if edits.iter().all(|edit| matches!(edit, Edit::Owner(_))) {
+        return Ok(());
+    }
+    let odd = after
+        .warnings()?
+        .into_iter()
+        .map(EditWarning::Configuration);
+    let new: Vec<EditWarning> = odd.filter(|it| !edited.warnings.contains(it)).collect();
+    edited.warnings.extend(new);
+    Ok(())
 }
 
 /// No edit of single settings leaves an esx.conf that had some without any.

@@ -279,6 +279,12 @@ pub enum MediumError {
         /// Name of the output.
         path: PathBuf,
     },
+    /// An output would take the place of a directory.
+    #[error("{} is a directory, not a file", path.display())]
+    OutputIsDirectory {
+        /// Name of the output.
+        path: PathBuf,
+    },
     /// The directory of an output file is not there.
     #[error("cannot make {}: its directory is not there", path.display())]
     NoDirectory {
@@ -367,6 +373,7 @@ impl MediumError {
             | MediumError::Interrupted { .. } => ErrorKind::Refused,
             MediumError::NotFound { .. }
             | MediumError::NoDirectory { .. }
+            | MediumError::OutputIsDirectory { .. }
             | MediumError::IsDirectory { .. }
             | MediumError::NotRegular { .. }
             | MediumError::OutputIsDisk { .. }

@@ -56,7 +56,7 @@ pub(super) fn final_place(
         };
     };
     if metadata.is_dir() {
-        return Err(MediumError::IsDirectory { path: path.into() });
+        return Err(MediumError::OutputIsDirectory { path: path.into() });
     }
     let kind = metadata.file_type();
     if kind.is_block_device() {

@@ -92,6 +92,19 @@ fn a_row_that_lacks_its_identifier_is_told_from_one_that_is_not_there() {
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
 }
 
+/// What is odd only after a change is said with it, not by the next command.
+#[test]
+fn a_value_that_no_host_is_known_to_read_is_named_when_it_is_set() {
+    let host = Host::new("esxi67-usb-passthru");
+    let set = ["conf", "set", "STICK", "/device/0000:00:20.0/owner"];
+    let ran = host.run(&[&set[..], &["Passthru", "-n"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let says = "/device/0000:00:20.0/owner = \"Passthru\"";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    let ran = host.run(&[&set[..], &["vmkernel", "-n"]].concat());
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+}
+
 #[test]
 fn the_last_setting_of_esx_conf_is_not_taken_out() {
     let host = Host::new("esxi67-usb-passthru");

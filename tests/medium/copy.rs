@@ -252,13 +252,13 @@ fn an_output_that_can_be_no_file_is_refused() {
     type Expected = fn(&MediumError) -> bool;
     let cases: [(PathBuf, Expected); 3] = [
         (dir.path().into(), |e| {
-            matches!(e, MediumError::IsDirectory { .. })
+            matches!(e, MediumError::OutputIsDirectory { .. })
         }),
         ("/dev/null".into(), |e| {
             matches!(e, MediumError::OutputNotFile { .. })
         }),
         (dir.path().join("absent/copy.img"), |e| {
-            matches!(e, MediumError::Io { .. })
+            matches!(e, MediumError::NoDirectory { .. })
         }),
     ];
     for (path, expected) in cases {

@@ -125,7 +125,7 @@ pub fn write(path: &Path, undo: &UndoFile) -> Result<(), Failure> {
 fn errno_of(error: MediumError) -> io::Error {
     match error {
         MediumError::Exists { .. } => rustix::io::Errno::EXIST.into(),
-        MediumError::IsDirectory { .. } => rustix::io::Errno::ISDIR.into(),
+        MediumError::OutputIsDirectory { .. } => rustix::io::Errno::ISDIR.into(),
         MediumError::NoDirectory { .. } => rustix::io::Errno::NOENT.into(),
         MediumError::NoSpace { source, .. }
         | MediumError::NotDurable { source, .. }

@@ -85,6 +85,9 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::NoDirectory { path } => {
             format!("make it first: mkdir -p {}", quoted_path(&directory_of(path)))
         }
+        MediumError::OutputIsDirectory { path } => {
+            format!("name a file in it: {}", quoted_path(&path.join("NAME")))
+        }
         MediumError::IsDirectory { .. } => {
             "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }
