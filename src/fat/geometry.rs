@@ -279,12 +279,17 @@ impl Fields {
         })
     }
 
-    /// The number of clusters where it is a FAT32 volume: its root directory is in some of them.
+    /// The number of clusters where it is a FAT32 volume: its root directory is in some of them. Where the length of
+    /// a FAT leaves none, it is that of no FAT32, and there are at most as many as the volume has room for.
     fn clusters_of_fat32(&self) -> u64 {
         let sectors = u64::from(self.total_32).max(self.total_16.into());
         let fats = u64::from(self.fats) * u64::from(self.sectors_per_fat_32);
         let data = sectors.saturating_sub(u64::from(self.reserved) + fats);
-        data / u64::from(self.sectors_per_cluster)
+        let per_cluster = u64::from(self.sectors_per_cluster);
+        match data / per_cluster {
+            0 => sectors / per_cluster,
+            clusters => clusters,
+        }
     }
 
     /// What can be said of each field by itself.
