@@ -54,10 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // With this in it, `bootbank undo UNDO_FILE` finds the medium by itself.
     let about = About {
-        target: Some(std::path::absolute(&image)?),
         program: Some("fix_image".to_owned()),
         changes: Some(plan.change_count()),
-        ..About::default()
+        ..About::of_target(Path::new(&image))
     };
     let undo = stick.undo_of(&plan, about);
     // It holds the old configuration, which is nobody else's business, and is on the disk with its name

@@ -39,7 +39,7 @@ const BOOT_CFG_LIMIT: u64 = 1 << 20;
 pub(crate) fn path_in_bank(text: &str) -> Option<(Option<u32>, &str)> {
     const BANK: usize = "bank".len();
     let (bank, name) = text.split_once(':')?;
-    // No file of a configuration is called so, whatever the case.
+    // In any case, as the names of a FAT volume are.
     let (word, number) = bank.split_at_checked(BANK)?;
     if !word.eq_ignore_ascii_case("bank") {
         return None;

@@ -3,6 +3,7 @@
 use super::configuration::{Configuration, SCHEMA_STORE, inside};
 use super::edited::{Edited, Unmatched};
 use super::error::EditError;
+use super::oddity::ConfigurationWarning;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::selector::SelectError;
 use super::surroundings::{Surroundings, secret_types};
@@ -12,6 +13,7 @@ use crate::bank::Release;
 use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
 use crate::pci::PciAddress;
 use crate::state::State;
+use std::collections::HashSet;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -220,12 +222,17 @@ fn note_new_oddities(
     if edits.iter().all(|edit| matches!(edit, Edit::Owner(_))) {
         return Ok(());
     }
-    let odd = after
-        .warnings()?
-        .into_iter()
-        .map(EditWarning::Configuration);
-    let new: Vec<EditWarning> = odd.filter(|it| !edited.warnings.contains(it)).collect();
-    edited.warnings.extend(new);
+    let before: HashSet<String> = edited
+        .warnings
+        .iter()
+        .filter_map(|warning| match warning {
+            EditWarning::Configuration(odd) => odd.subject(),
+            _ => None,
+        })
+        .collect();
+    let is_new = |odd: &ConfigurationWarning| odd.subject().is_some_and(|it| !before.contains(&it));
+    let odd = after.warnings()?.into_iter().filter(is_new);
+    edited.warnings.extend(odd.map(EditWarning::Configuration));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::bytes::hex;
 use crate::error::counted;
 use crate::ownership::{ConfigStore, EsxConf};
 use crate::secrets::Guarded;
-use crate::state::{MemberEdit, MemberKind, State};
+use crate::state::{Member, MemberEdit, MemberKind, State};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
@@ -164,8 +164,11 @@ fn refuse_others(state: &State, path: &str, others: &[MemberKind]) -> Result<(),
     let kind = match state.find(path)? {
         Some(member) => Some(member.kind).filter(|kind| !others.contains(kind)),
         None => {
-            let mut members = state.members()?.iter();
-            let is_directory = members.any(|member| member.is_below(path));
+            let is_below = |member: &Member| {
+                let rest = member.path_bytes().strip_prefix(path.as_bytes());
+                rest.is_some_and(|rest| path.is_empty() || rest.starts_with(b"/"))
+            };
+            let is_directory = state.members()?.iter().any(is_below);
             is_directory.then_some(MemberKind::Directory)
         }
     };

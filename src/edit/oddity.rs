@@ -53,6 +53,16 @@ pub enum Oddity {
 }
 
 impl ConfigurationWarning {
+    /// What it is about, wherever that stands: a line may have moved. `None` for lines that decide nothing about
+    /// a device.
+    pub(super) fn subject(&self) -> Option<String> {
+        match &self.oddity {
+            Oddity::Line(note) => Some(note.text.clone()),
+            Oddity::KeptLines { .. } | Oddity::MoreLines(_) => None,
+            _ => Some(self.to_string()),
+        }
+    }
+
     /// Which file of the configuration it is about; esx.conf, where the two disagree.
     pub fn source(&self) -> Source {
         match self.oddity {

@@ -87,7 +87,6 @@ impl Aliases {
 /// place or by the address, where no other device of the same source is there. Entries at one address,
 /// whose keys are spelled in different ways, are one device.
 pub fn tie_aliases(devices: &mut [DeviceOwner], aliases: &[Alias]) {
-    // The address of who is at a place; none where several are.
     let mut claims: HashMap<(Source, BusAddress), Claim> = HashMap::new();
     for device in devices.iter().filter(|d| !d.virtual_function) {
         for place in places(device) {
@@ -138,9 +137,10 @@ impl Claim {
 /// Gives each device without a class that of another entry at its address.
 pub fn tie_classes(devices: &mut [DeviceOwner]) {
     let of_functions = devices.iter().filter(|device| !device.virtual_function);
-    let known: HashMap<PciAddress, Class> = of_functions
-        .filter_map(|device| Some((device.address?, device.class?)))
-        .collect();
+    let mut known: HashMap<PciAddress, Class> = HashMap::new();
+    for (address, class) in of_functions.filter_map(|it| it.address.zip(it.class)) {
+        known.entry(address).or_insert(class);
+    }
     for device in devices.iter_mut().filter(|it| !it.virtual_function) {
         let of_address = || known.get(&device.address?).copied();
         device.class = device.class.or_else(of_address);

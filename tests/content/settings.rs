@@ -103,6 +103,18 @@ fn a_value_that_no_host_is_known_to_read_is_named_when_it_is_set() {
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
     let ran = host.run(&[&set[..], &["vmkernel", "-n"]].concat());
     assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    // One that was there is said once, also where its line moves.
+    host.done(&[&set[..], &["Passthru", "--no-undo"]].concat());
+    let first = host.done(&["cat", "STICK", "etc/vmware/esx.conf"]);
+    let first = first.lines().next().unwrap().split(' ').next().unwrap();
+    for edit in [
+        &["unset", "STICK", first][..],
+        &["set", "STICK", "/adv/Misc/A", "1"],
+    ] {
+        let ran = host.run(&[&["conf"], edit, &["-n"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches(says).count(), 1, "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::cli::terminal::shown;
 use crate::commit::About;
 use crate::medium::Target;
-use crate::medium::nbd::Address;
 use crate::stick::Plan;
 use std::path::Path;
 use std::time::SystemTime;
@@ -26,11 +25,6 @@ pub fn of_medium(plan: &Plan, target: &Target, command: &str) -> About {
 
 /// Of a change of a file.
 pub fn of_file(plan: &Plan, path: &Path, command: &str) -> About {
-    let path = if Address::is_one(path) {
-        path.to_owned()
-    } else {
-        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-    };
     let in_state = plan.state.iter().flat_map(|file| {
         let name = |key: &str| format!("{}: {}", file.file, shown(key));
         file.changes.iter().map(move |change| name(&change.key))
@@ -49,12 +43,11 @@ pub fn of_file(plan: &Plan, path: &Path, command: &str) -> About {
         })
     });
     About {
-        target: Some(path),
         time: Some(SystemTime::now()),
         program: Some(THIS_PROGRAM.to_owned()),
         command: Some(command.to_owned()),
         changes: Some(plan.change_count()),
         changed: names.chain(in_state).take(MOST_NAMED).collect(),
-        ..About::default()
+        ..About::of_target(path)
     }
 }

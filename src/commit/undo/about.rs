@@ -1,6 +1,7 @@
 //! What an undo file tells of its change: which target it is for, whose, and what was done.
 
 use crate::bytes::hex;
+use crate::medium::nbd::Address;
 use crate::medium::{ReadAt as _, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,14 @@ pub struct About {
     pub other: BTreeMap<String, String>,
 }
 
+/// The name of a target from wherever it is asked for: an absolute path, or the address of an NBD export as it
+/// is.
+fn whole_name(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).ok();
+    let found = (!Address::is_one(path)).then(absolute).flatten();
+    found.unwrap_or_else(|| path.to_owned())
+}
+
 /// By what a target is told from others: the serial number of a disk, or else its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetKey(String);
@@ -67,10 +76,7 @@ impl TargetKey {
     pub fn of(path: &Path, serial: Option<&str>) -> Self {
         TargetKey(match serial {
             Some(serial) => format!("serial number {serial}"),
-            None => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-                path.display().to_string()
-            }
+            None => whole_name(path).display().to_string(),
         })
     }
 }
@@ -82,6 +88,14 @@ impl fmt::Display for TargetKey {
 }
 
 impl About {
+    /// Of a change of this target: its name, and nothing else yet. `bootbank undo` finds it by that.
+    pub fn of_target(path: &Path) -> Self {
+        About {
+            target: Some(whole_name(path)),
+            ..About::default()
+        }
+    }
+
     /// Whether another one is of the same medium, as far as the two tell: a disk by its serial number,
     /// anything else by its name. The UUIDs of the banks are not asked, for clones share them, and a disk
     /// of the same serial number may have been imaged anew.
@@ -105,8 +119,7 @@ impl About {
 
     /// Whether it names a target by its path.
     pub fn names_path(&self, path: &Path) -> bool {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.target.as_ref() == Some(&path)
+        self.target.as_ref() == Some(&whole_name(path))
     }
 
     /// How surely an undo file is for a medium, with this in it and made for one of `size` bytes. `banks` are
@@ -281,6 +294,8 @@ mod tests {
         assert!(same(&about(Some("/a"), None), &about(Some("/a"), None)));
         assert!(!same(&about(None, None), &about(None, None)));
         assert!(about(Some("/a"), None).names_path(Path::new("/a")));
+        let export = "nbd://localhost:10809/stick";
+        assert!(about(Some(export), None).names_path(Path::new(export)));
         assert!(!about(None, None).names_path(Path::new("/a")));
     }
 }

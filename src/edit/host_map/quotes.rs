@@ -6,16 +6,18 @@ use super::HostMapError;
 /// Where a byte stands.
 #[derive(Clone, Copy)]
 enum At {
-    /// At the beginning of a line, which may be a comment.
+    /// At the beginning of a line.
     Line,
-    /// At the beginning of a cell.
+    /// At the beginning of another cell.
     Cell,
-    /// In a cell without quotes, or behind its comment mark.
+    /// In a cell without quotes.
     Text,
-    /// In a quoted cell that begins in this line.
-    Quoted(u64),
+    /// In a comment.
+    Comment,
+    /// In a quoted cell that begins here.
+    Quoted(usize),
     /// Behind a quote in such a cell: it ends, or is one quote of two.
-    Behind(u64),
+    Behind(usize),
     /// Behind its end, where only blanks may come.
     Ended,
 }
@@ -25,37 +27,37 @@ enum At {
 /// # Errors
 /// [`HostMapError::OpenQuote`], [`HostMapError::BehindQuote`].
 pub(super) fn check(bytes: &[u8], separator: u8) -> Result<(), HostMapError> {
-    let (mut at, mut line, mut after_return) = (At::Line, 1_u64, false);
-    let mut comment = false;
-    for &byte in bytes {
+    let mut at = At::Line;
+    for (index, &byte) in bytes.iter().enumerate() {
         let ends_line = matches!(byte, b'\r' | b'\n');
-        let ends_cell = ends_line || byte == separator;
         at = match at {
             At::Quoted(from) if byte == b'"' => At::Behind(from),
             At::Quoted(_) => at,
             At::Behind(from) if byte == b'"' => At::Quoted(from),
             _ if ends_line => At::Line,
-            At::Text if comment => At::Text,
-            _ if ends_cell => At::Cell,
-            At::Line | At::Cell if byte == b'"' => At::Quoted(line),
+            At::Comment => At::Comment,
+            At::Line if byte == b'#' => At::Comment,
+            _ if byte == separator => At::Cell,
+            At::Line | At::Cell if byte == b'"' => At::Quoted(index),
             At::Behind(_) | At::Ended if byte.is_ascii_whitespace() => At::Ended,
-            At::Behind(_) | At::Ended => return Err(HostMapError::BehindQuote(line)),
-            At::Line => {
-                comment = byte == b'#';
-                At::Text
+            At::Behind(_) | At::Ended => {
+                return Err(HostMapError::BehindQuote(line_of(bytes, index)));
             }
-            At::Cell | At::Text => At::Text,
+            At::Line | At::Cell | At::Text => At::Text,
         };
-        if matches!(at, At::Line) {
-            comment = false;
-        }
-        line += u64::from(byte == b'\r' || byte == b'\n' && !after_return);
-        after_return = byte == b'\r';
     }
     match at {
-        At::Quoted(from) => Err(HostMapError::OpenQuote(from)),
+        At::Quoted(from) => Err(HostMapError::OpenQuote(line_of(bytes, from))),
         _ => Ok(()),
     }
+}
+
+/// The line of a byte, as an editor counts: a carriage return and the line feed behind it are one end.
+fn line_of(bytes: &[u8], index: usize) -> u64 {
+    let before = bytes.get(..index).unwrap_or_default();
+    let feeds_behind = before.windows(2).filter(|pair| pair == b"\r\n").count();
+    let ends = before.iter().filter(|byte| matches!(byte, b'\r' | b'\n'));
+    ends.count().saturating_sub(feeds_behind) as u64 + 1
 }
 
 #[cfg(test)]

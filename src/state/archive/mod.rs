@@ -140,15 +140,6 @@ impl Member {
         self.path == normalise(path.as_bytes())
     }
 
-    /// Whether the directory `path`, in any spelling, is one that it lies in.
-    pub fn is_below(&self, path: &str) -> bool {
-        let directory = normalise(path.as_bytes());
-        match self.path.strip_prefix(directory.as_slice()) {
-            Some(rest) if directory.is_empty() => !rest.is_empty(),
-            rest => rest.is_some_and(|rest| rest.starts_with(b"/")),
-        }
-    }
-
     /// Where its data lie in the unpacked archive.
     pub fn data_range(&self) -> Range<usize> {
         self.raw.data.clone()
