@@ -3,7 +3,7 @@
 use super::cause::FindingCause;
 use crate::edit::{CONFIG_STORE, EditError};
 use crate::error::ErrorKind;
-use crate::state::StateError;
+use crate::state::StateFault;
 use crate::stick::{Cause, Cure, Error, OtherType};
 
 /// How bad a finding is.
@@ -89,7 +89,9 @@ pub(super) fn from_error(error: &Error) -> Finding {
     let (layer, on) = (layer_of(&error.cause), error.partition());
     // A key that opens nothing says nothing of the medium.
     let severity = match &error.cause {
-        Cause::State(StateError::RecoveryKey { .. }) => Severity::Warning,
+        Cause::State(error) if matches!(error.fault, StateFault::RecoveryKey(_)) => {
+            Severity::Warning
+        }
         _ => Severity::Error,
     };
     Finding {

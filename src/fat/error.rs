@@ -381,6 +381,36 @@ impl FatError {
         matches!(self, FatError::Read { source, .. } if MediumError::has_vanished(source))
     }
 
+    /// The file, or the directory, that the message names as where it was met.
+    pub fn file(&self) -> Option<&str> {
+        use FatError as E;
+        match self {
+            E::NotAFile { name: file, .. }
+            | E::HighCluster { file, .. }
+            | E::FirstCluster { file, .. }
+            | E::ChainOutOfRange { file, .. }
+            | E::ChainFree { file, .. }
+            | E::ChainBad { file, .. }
+            | E::ChainLoop { file, .. }
+            | E::ChainsCross { file, .. }
+            | E::ChainShort { file, .. }
+            | E::CopiesDiffer { file, .. }
+            | E::FileTooLarge { file, .. }
+            | E::NotOver { file, .. }
+            | E::NoFit { file, .. }
+            | E::Avoided { file }
+            | E::ContentSize { file, .. }
+            | E::NotInRoot { file }
+            | E::NotAShortName { file }
+            | E::NameTaken { file } => Some(file),
+            E::DotEntry { directory, .. }
+            | E::EntryAfterEnd { directory, .. }
+            | E::LabelWithCluster { directory, .. }
+            | E::DirectoryTooLarge { directory, .. } => Some(directory),
+            _ => None,
+        }
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         use FatError as E;

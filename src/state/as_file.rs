@@ -12,7 +12,7 @@ impl State {
     /// settings. `tar` reads it as an archive of one empty archive.
     ///
     /// # Errors
-    /// [`StateError::Gzip`], never met with so little.
+    /// A [`StateError`] of the compression, never met with so little.
     pub fn empty() -> Result<Vec<u8>, StateError> {
         around(&Self::empty_bare()?)
     }
@@ -56,7 +56,7 @@ impl State {
     /// them is not encrypted.
     ///
     /// # Errors
-    /// [`StateError::Envelope`].
+    /// A [`StateError`] of the envelope.
     pub(crate) fn encrypted_like_it(&self, other: &State) -> Result<Option<Bytes>, StateError> {
         let (Inner::Encrypted(own), Inner::Encrypted(new)) = (&self.inner, &other.inner) else {
             return Ok(None);
@@ -85,8 +85,6 @@ fn around(local: &[u8]) -> Result<Vec<u8>, StateError> {
 
 /// A new archive, packed as a host does it.
 fn pack_new(at: &str, archive: &[u8]) -> Result<Vec<u8>, StateError> {
-    gzip::pack(&gzip::Header::host(), archive, Effort::Usual).map_err(|source| {
-        let at = at.to_owned();
-        StateError::Gzip { at, source }
-    })
+    let packed = gzip::pack(&gzip::Header::host(), archive, Effort::Usual);
+    packed.map_err(|error| StateError::new(at, error))
 }

@@ -1,11 +1,11 @@
 //! The inner archive of a state: plain, or encrypted with a key that lies beside it or is sealed.
 
-use super::envelope::{Envelope, Header, Plaintext};
+use super::envelope::{Envelope, EnvelopeError, Header, Plaintext};
 use super::key::Key;
-use super::key_store::EncryptionInfo;
+use super::key_store::{EncryptionInfo, KeyStoreError};
 use super::packed::Packed;
 use super::{
-    KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError,
+    KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, RecoveryKeyError, StateError, StateFault,
     StateWarning,
 };
 use std::sync::Arc;
@@ -45,10 +45,9 @@ pub(super) fn choose_key(
     keys: &KeyCache,
 ) -> Result<Option<Chosen>, StateError> {
     if let Some(key_id) = info.key_id() {
-        let key = keys.key(info).map_err(|source| StateError::KeyStore {
-            at: store_at.to_owned(),
-            source,
-        })?;
+        let key = keys
+            .key(info)
+            .map_err(|error| StateError::new(store_at, error))?;
         return Ok(Some(Chosen {
             key,
             key_id,
@@ -62,13 +61,11 @@ pub(super) fn choose_key(
     let fits = recovery.candidates().find(|key| header.is_key(key));
     let Some(key) = fits else {
         let recovery_id = recovery.id().map(str::to_owned);
-        return Err(StateError::RecoveryKey {
-            at: envelope_at.to_owned(),
-            source: RecoveryKeyError::DoesNotFit {
-                recovery_id,
-                key_id,
-            },
-        });
+        let error = RecoveryKeyError::DoesNotFit {
+            recovery_id,
+            key_id,
+        };
+        return Err(StateError::new(envelope_at, error));
     };
     let sealed = Some(info.mode().to_owned());
     Ok(Some(Chosen {
@@ -85,10 +82,10 @@ pub(super) fn open_inner(
     keys: &KeyCache,
     warnings: &mut Vec<StateWarning>,
 ) -> Result<Inner, StateError> {
-    let at = || outer.at.clone();
+    let error = |fault| StateError::new(&outer.at, fault);
     match (outer.content(LOCAL)?, outer.content(LOCAL_ENCRYPTED)?) {
-        (Some(_), Some(_)) => Err(StateError::BothForms { at: at() }),
-        (None, None) => Err(StateError::NoInnerArchive { at: at() }),
+        (Some(_), Some(_)) => Err(error(StateFault::BothForms)),
+        (None, None) => Err(error(StateFault::NoInnerArchive)),
         (Some(plain), None) => {
             let name = format!("{}:{LOCAL}", outer.at);
             Ok(Inner::Plain(Packed::open(&name, plain, limits)?))
@@ -109,10 +106,7 @@ pub(super) fn open_encrypted(
     limits: &Limits,
     keys: &KeyCache,
 ) -> Result<Inner, StateError> {
-    let store_error = |source| StateError::KeyStore {
-        at: store_at.to_owned(),
-        source,
-    };
+    let store_error = |error: KeyStoreError| StateError::new(store_at, error);
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
     let sealed = || Inner::Sealed {
         mode: info.mode().to_owned(),
@@ -120,10 +114,7 @@ pub(super) fn open_encrypted(
     if info.key_id().is_none() && keys.recovery_key().is_none() {
         return Ok(sealed());
     }
-    let envelope_error = |source| StateError::Envelope {
-        at: envelope_at.to_owned(),
-        source,
-    };
+    let envelope_error = |error: EnvelopeError| StateError::new(envelope_at, error);
     // The form is checked first: a derivation costs time, a damaged envelope does not need one.
     let envelope = Envelope::parse(encrypted).map_err(envelope_error)?;
     let chosen = choose_key((envelope_at, envelope.header()), (store_at, &info), keys)?;
@@ -161,7 +152,5 @@ fn find_key_store<'a>(
             (None, _) => {}
         }
     }
-    found.ok_or_else(|| StateError::NoKeyStore {
-        at: outer.at.clone(),
-    })
+    found.ok_or_else(|| StateError::new(&outer.at, StateFault::NoKeyStore))
 }

@@ -30,7 +30,7 @@ mod warning;
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use budget::Budget;
 pub use bundle::Manifest;
-pub use error::StateError;
+pub use error::{StateError, StateFault};
 pub use gzip::Effort;
 pub use key_store::KeyCache;
 pub use packed::holds_configuration;
@@ -44,6 +44,7 @@ use bytes::Bytes;
 use envelope::Envelope;
 use inner::{Inner, Opened, open_encrypted, open_inner};
 use packed::{Carrier, Packed};
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
 const STATE: &str = "state.tgz";
@@ -75,6 +76,12 @@ impl Form {
             Form::Encrypted => "encrypted",
             Form::Sealed => "sealed",
         }
+    }
+}
+
+impl Serialize for Form {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -144,7 +151,7 @@ impl State {
     /// is counted to the thread that opened it, and given back when the state is dropped.
     ///
     /// # Errors
-    /// [`StateError`] names the layer and what is wrong with it; [`StateError::NotAState`] for
+    /// [`StateError`] names the layer and what is wrong with it; [`StateFault::NotAState`] for
     /// another file name.
     pub fn open<'b>(
         file_name: &str,
@@ -159,7 +166,7 @@ impl State {
     /// `encryption.info` that belongs to it.
     ///
     /// # Errors
-    /// As [`State::open`]; [`StateError::NoKeyBeside`] where there is no key store.
+    /// As [`State::open`]; [`StateFault::NoKeyBeside`] where there is no key store.
     pub fn open_encrypted<'b>(
         bytes: impl Into<Cow<'b, [u8]>>,
         key_store: Option<&[u8]>,
@@ -179,8 +186,8 @@ impl State {
         let bytes = file.as_ref();
         let mut warnings = Vec::new();
         let (outer, inner) = if file_name.eq_ignore_ascii_case(LOCAL_ENCRYPTED) {
-            let at = file_name.to_owned();
-            let store = beside.ok_or(StateError::NoKeyBeside { at })?;
+            let error = || StateError::new(file_name, StateFault::NoKeyBeside);
+            let store = beside.ok_or_else(error)?;
             let [store_at, _] = KEY_STORES;
             let inner = open_encrypted((file_name, bytes), (store_at, store), limits, keys)?;
             (None, inner)
@@ -272,7 +279,7 @@ impl State {
     /// The bytes of a file of the outer archive, `encryption.info` for one.
     ///
     /// # Errors
-    /// [`StateError::Archive`] where the path names something other than a file.
+    /// [`StateFault::Archive`] where the path names something other than a file.
     pub fn outer_content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
         match &self.outer {
             Some(outer) => outer.content(path),
@@ -299,7 +306,7 @@ impl State {
     /// The members of the configuration in the order of its archive, duplicates included.
     ///
     /// # Errors
-    /// [`StateError::Sealed`] where they are out of reach.
+    /// [`StateFault::Sealed`] where they are out of reach.
     pub fn members(&self) -> Result<&[Member], StateError> {
         Ok(self.packed()?.archive.members())
     }
@@ -307,7 +314,7 @@ impl State {
     /// The member of the configuration that `path` names, in any spelling; of several the last.
     ///
     /// # Errors
-    /// [`StateError::Sealed`] where it is out of reach.
+    /// [`StateFault::Sealed`] where it is out of reach.
     pub fn find(&self, path: &str) -> Result<Option<&Member>, StateError> {
         Ok(self.packed()?.archive.find(path))
     }
@@ -315,7 +322,7 @@ impl State {
     /// The bytes of a configuration file, hard links followed; `None` where there is none.
     ///
     /// # Errors
-    /// [`StateError::Sealed`] where it is out of reach; [`StateError::Archive`] where the path
+    /// [`StateFault::Sealed`] where it is out of reach; [`StateFault::Archive`] where the path
     /// names a directory, symbolic link or other member without plain content.
     pub fn content(&self, path: &str) -> Result<Option<&[u8]>, StateError> {
         self.packed()?.content(path)
@@ -325,8 +332,8 @@ impl State {
     /// and the archive around it.
     ///
     /// # Errors
-    /// [`StateError::Archive`] for a member of a kind, or with headers, that a change would contradict;
-    /// [`StateError::Sealed`].
+    /// [`StateFault::Archive`] for a member of a kind, or with headers, that a change would contradict;
+    /// [`StateFault::Sealed`].
     pub(crate) fn check_editable(&self, path: &str) -> Result<(), StateError> {
         let check = |packed: &Packed, path: &str| {
             let checked = packed.archive.check_editable(path);
@@ -356,7 +363,7 @@ impl State {
     /// uses it to see. Edits that change nothing give the file as it was.
     ///
     /// # Errors
-    /// [`StateError::Sealed`]; [`StateError::Archive`] for an edit that cannot be made.
+    /// [`StateFault::Sealed`]; [`StateFault::Archive`] for an edit that cannot be made.
     pub fn edit(&self, edits: &[MemberEdit], effort: Effort) -> Result<Bytes, StateError> {
         let old = self.packed()?;
         let archive = old.edit(edits)?;
@@ -380,12 +387,11 @@ impl State {
     /// The envelope with another packed archive in it.
     fn encrypt(&self, opened: &Opened, content: &[u8]) -> Result<Vec<u8>, StateError> {
         let old = self.envelope().unwrap_or_default();
-        let at = || opened.packed.at.clone();
         Envelope::parse(old)
             .and_then(|envelope| {
                 envelope.encrypt(&opened.key, &opened.key_id, &opened.plaintext, content)
             })
-            .map_err(|source| StateError::Envelope { at: at(), source })
+            .map_err(|error| StateError::new(&opened.packed.at, error))
     }
 
     /// The inner archive.
@@ -393,10 +399,13 @@ impl State {
         match &self.inner {
             Inner::Plain(packed) => Ok(packed),
             Inner::Encrypted(opened) => Ok(&opened.packed),
-            Inner::Sealed { mode } => Err(StateError::Sealed {
-                at: self.file_name.clone(),
-                mode: mode.clone(),
-            }),
+            Inner::Sealed { mode } => {
+                let mode = mode.clone();
+                Err(StateError::new(
+                    &self.file_name,
+                    StateFault::Sealed { mode },
+                ))
+            }
         }
     }
 }
@@ -423,10 +432,7 @@ fn layers(
             Ok((Some(packed), inner))
         }
         Some(Carrier::Local) => Ok((None, Inner::Plain(packed))),
-        None => {
-            let name = file_name.to_owned();
-            Err(StateError::NotAState { name })
-        }
+        None => Err(StateError::new(file_name, StateFault::NotAState)),
     }
 }
 

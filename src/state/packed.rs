@@ -3,7 +3,9 @@
 use super::archive::{Archive, ArchiveError};
 use super::budget::Held;
 use super::gzip::{self, Effort, GzipError};
-use super::{LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError, StateWarning};
+use super::{
+    LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError, StateFault, StateWarning,
+};
 use std::sync::Arc;
 
 /// A compressed archive, opened.
@@ -33,14 +35,8 @@ impl Packed {
         let mut held = Held::of(limits.budget.as_ref());
         let mut grow = |bytes| held.grow_to(bytes);
         let gzip = gzip::unpack_within(bytes, limits.max_unpacked, &mut grow);
-        let gzip = gzip.map_err(|source| {
-            let at = at.to_owned();
-            StateError::Gzip { at, source }
-        })?;
-        let archive = Archive::parse(gzip.data).map_err(|source| {
-            let at = at.to_owned();
-            StateError::Archive { at, source }
-        })?;
+        let gzip = gzip.map_err(|error| StateError::new(at, error))?;
+        let archive = Archive::parse(gzip.data).map_err(|error| StateError::new(at, error))?;
         Ok(Packed {
             at: at.to_owned(),
             header: gzip.header,
@@ -61,10 +57,7 @@ impl Packed {
         effort: Effort,
         limits: &Limits,
     ) -> Result<Vec<u8>, StateError> {
-        let failed = |source| {
-            let at = self.at.clone();
-            StateError::Gzip { at, source }
-        };
+        let failed = |error: GzipError| StateError::new(&self.at, error);
         let bytes = archive.bytes();
         if bytes.len() as u64 > limits.max_unpacked {
             let limit = limits.max_unpacked;
@@ -74,9 +67,8 @@ impl Packed {
         let mut grow = |bytes| held.grow_to(bytes);
         let file = gzip::pack_pieces(&self.header, bytes, effort, &mut grow).map_err(failed)?;
         if !gzip::holds(&file, bytes).map_err(failed)? {
-            let at = self.at.clone();
             let what = "the archive does not unpack to what was packed";
-            return Err(StateError::Verification { at, what });
+            return Err(StateError::new(&self.at, StateFault::Verification { what }));
         }
         Ok(file)
     }
@@ -88,11 +80,8 @@ impl Packed {
         self.archive.content(path).map_err(|err| self.error(err))
     }
 
-    pub(super) fn error(&self, source: ArchiveError) -> StateError {
-        StateError::Archive {
-            at: self.at.clone(),
-            source,
-        }
+    pub(super) fn error(&self, error: ArchiveError) -> StateError {
+        StateError::new(&self.at, error)
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = StateWarning> {

@@ -11,13 +11,15 @@
 
 use super::archive::{self, Archive};
 use super::budget::Held;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, EnvelopeError};
 use super::gzip::{self, GzipError};
 use super::inner::{Chosen, choose_key};
-use super::key_store::EncryptionInfo;
+use super::key_store::{EncryptionInfo, KeyStoreError};
 use super::{
     Form, KEY_STORES, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Member, STATE, State, StateError,
+    StateFault,
 };
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ pub trait ReadState {
     /// The members of the configuration, as [`State::members`].
     ///
     /// # Errors
-    /// [`StateError::Sealed`] where they are out of reach.
+    /// [`StateFault::Sealed`] where they are out of reach.
     fn members(&self) -> Result<&[Member], StateError>;
 
     /// The bytes of a configuration file, as [`State::content`]; of one that was rescued those that
@@ -108,6 +110,12 @@ impl Condition {
             Condition::Unsure => "unsure",
             Condition::Cut { .. } => "cut",
         }
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -199,8 +207,7 @@ impl Rescued {
             let outer = Layer::open(file_name, there, limits, Trust::All, &mut damage)?;
             open_inner(&outer, limits, keys, stores, &mut damage)?
         } else {
-            let name = file_name.to_owned();
-            return Err(StateError::NotAState { name });
+            return Err(StateError::new(file_name, StateFault::NotAState));
         };
         Ok(Rescued {
             file_name: file_name.to_owned(),
@@ -267,14 +274,10 @@ impl Layer {
         around: Trust,
         damage: &mut Vec<StateError>,
     ) -> Result<Self, StateError> {
-        let at = at.to_owned();
         let mut held = Held::of(limits.budget.as_ref());
         let mut grow = |bytes| held.grow_to(bytes);
         let gzip = gzip::salvage_within(bytes, limits.max_unpacked, &mut grow);
-        let gzip = gzip.map_err(|source| {
-            let at = at.clone();
-            StateError::Gzip { at, source }
-        })?;
+        let gzip = gzip.map_err(|error| StateError::new(at, error))?;
         // A checksum that is right vouches for everything, and else the damage around may be here.
         let trust = match &gzip.fault {
             None => Trust::All,
@@ -285,20 +288,14 @@ impl Layer {
             gzip.fault,
             Some(GzipError::Truncated { .. } | GzipError::Deflate { .. })
         );
-        damage.extend(gzip.fault.map(|source| {
-            let at = at.clone();
-            StateError::Gzip { at, source }
-        }));
-        let salvaged = Archive::salvage(gzip.data, limits.max_unpacked).map_err(|source| {
-            let at = at.clone();
-            StateError::Archive { at, source }
-        })?;
-        if let (true, Some(source)) = (goes_on, salvaged.fault()) {
-            let (at, source) = (at.clone(), source.clone());
-            damage.push(StateError::Archive { at, source });
+        damage.extend(gzip.fault.map(|error| StateError::new(at, error)));
+        let salvaged = Archive::salvage(gzip.data, limits.max_unpacked);
+        let salvaged = salvaged.map_err(|error| StateError::new(at, error))?;
+        if let (true, Some(error)) = (goes_on, salvaged.fault()) {
+            damage.push(StateError::new(at, error.clone()));
         }
         Ok(Layer {
-            at,
+            at: at.to_owned(),
             salvaged,
             trust,
             _held: Arc::new(held),
@@ -309,10 +306,8 @@ impl Layer {
         &self,
         path: &(impl AsRef<[u8]> + ?Sized),
     ) -> Result<Option<(&Member, &[u8])>, StateError> {
-        self.salvaged.content(path).map_err(|source| {
-            let at = self.at.clone();
-            StateError::Archive { at, source }
-        })
+        let content = self.salvaged.content(path);
+        content.map_err(|error| StateError::new(&self.at, error))
     }
 
     fn condition(&self, member: &Member) -> Condition {
@@ -354,8 +349,7 @@ fn open_inner(
         return Ok((Form::Plain, layer));
     }
     let Some((member, envelope)) = outer.content(LOCAL_ENCRYPTED)? else {
-        let at = outer.at.clone();
-        return Err(StateError::NoInnerArchive { at });
+        return Err(StateError::new(&outer.at, StateFault::NoInnerArchive));
     };
     let own = KEY_STORES.iter().find_map(|name| {
         let (_, bytes) = outer.content(name).ok().flatten()?;
@@ -365,9 +359,7 @@ fn open_inner(
     let of_others = of_others.map(|store| ("the key of another bank".to_owned(), store.as_slice()));
     let at = format!("{}:{LOCAL_ENCRYPTED}", outer.at);
     let around = around(outer, member);
-    let mut why = StateError::NoKeyStore {
-        at: outer.at.clone(),
-    };
+    let mut why = StateError::new(&outer.at, StateFault::NoKeyStore);
     for (store_at, store) in own.into_iter().chain(of_others) {
         match open_envelope(&at, envelope, (&store_at, store), keys) {
             Ok((plaintext, form, fault)) => {
@@ -392,14 +384,8 @@ fn open_envelope(
     (store_at, store): (&str, &[u8]),
     keys: &KeyCache,
 ) -> Result<(Vec<u8>, Form, Option<StateError>), StateError> {
-    let store_error = |source| StateError::KeyStore {
-        at: store_at.to_owned(),
-        source,
-    };
-    let in_envelope = |source| StateError::Envelope {
-        at: at.to_owned(),
-        source,
-    };
+    let store_error = |error: KeyStoreError| StateError::new(store_at, error);
+    let in_envelope = |error: EnvelopeError| StateError::new(at, error);
     let info = EncryptionInfo::parse(store).map_err(store_error)?;
     let header = Envelope::header_of(envelope).map_err(in_envelope)?;
     let chosen = choose_key((at, &header), (store_at, &info), keys)?;
@@ -409,8 +395,8 @@ fn open_envelope(
         sealed,
     }) = chosen
     else {
-        let (at, mode) = (store_at.to_owned(), info.mode().to_owned());
-        return Err(StateError::Sealed { at, mode });
+        let mode = info.mode().to_owned();
+        return Err(StateError::new(store_at, StateFault::Sealed { mode }));
     };
     let form = if sealed.is_some() {
         Form::Sealed

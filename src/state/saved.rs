@@ -7,13 +7,15 @@ use super::archive::Archive;
 use super::envelope::Envelope;
 use super::{
     Effort, KeyCache, LOCAL, LOCAL_ENCRYPTED, Limits, Manifest, MemberEdit, Packed, Rescued, STATE,
-    State, StateError, gzip,
+    State, StateError, StateFault, gzip,
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// What every bare `local.tgz` holds.
 const CONFIGURATION: &str = "etc/vmware";
+/// What messages call the outermost archive of a file whose kind its name does not tell.
+const THE_ARCHIVE: &str = "the archive";
 const MANIFEST: &str = "Manifest.txt";
 
 /// What kind of file a state is saved as.
@@ -64,8 +66,8 @@ impl Saved {
     /// is one; only a bare `local.tgz.ve` needs it.
     ///
     /// # Errors
-    /// As [`State::open`]; [`StateError::NoConfiguration`] for an archive that holds no state;
-    /// [`StateError::NoKeyBeside`].
+    /// As [`State::open`]; [`StateFault::NoConfiguration`] for an archive that holds no state;
+    /// [`StateFault::NoKeyBeside`].
     pub fn open(
         bytes: &[u8],
         key_store: Option<&[u8]>,
@@ -85,7 +87,7 @@ impl Saved {
             let state = State::open_encrypted(bytes, key_store, limits, keys)?;
             return Ok(saved(SavedAs::Encrypted, state, None));
         }
-        let packed = Packed::open("the archive", bytes, limits)?;
+        let packed = Packed::open(THE_ARCHIVE, bytes, limits)?;
         match tell(&packed.archive) {
             Some(SavedAs::Bundle) => {
                 let bundle = Bundle::new(packed)?;
@@ -97,7 +99,7 @@ impl Saved {
                 let state = State::of_packed(kind.as_str(), bytes, packed, limits, keys)?;
                 Ok(saved(kind, state, None))
             }
-            None => Err(StateError::NoConfiguration { at: packed.at }),
+            None => Err(StateError::new(packed.at, StateFault::NoConfiguration)),
         }
     }
 
@@ -106,22 +108,22 @@ impl Saved {
     /// # Errors
     /// As [`Rescued::open`].
     pub fn rescue(bytes: &[u8], limits: &Limits, keys: &KeyCache) -> Result<Rescued, StateError> {
-        let at = || "the archive".to_owned();
+        let no_state = || StateError::new(THE_ARCHIVE, StateFault::NoConfiguration);
         let open = |name, bytes: &[u8]| Rescued::open(name, bytes, None, limits, keys, &[]);
         let unpacked = gzip::salvage(bytes, limits.max_unpacked)
-            .map_err(|source| StateError::Gzip { at: at(), source })?;
+            .map_err(|error| StateError::new(THE_ARCHIVE, error))?;
         let salvaged = Archive::salvage(unpacked.data, limits.max_unpacked)
-            .map_err(|source| StateError::Archive { at: at(), source })?;
+            .map_err(|error| StateError::new(THE_ARCHIVE, error))?;
         match tell(salvaged.archive()) {
             Some(SavedAs::Bundle) => {
                 let path = state_in(salvaged.archive()).unwrap_or_default();
                 match salvaged.content(&path) {
                     Ok(Some((_, content))) => open(STATE, content),
-                    _ => Err(StateError::NoConfiguration { at: at() }),
+                    _ => Err(no_state()),
                 }
             }
             Some(kind) => open(kind.as_str(), bytes),
-            None => Err(StateError::NoConfiguration { at: at() }),
+            None => Err(no_state()),
         }
     }
 
@@ -149,7 +151,7 @@ impl Saved {
     /// Whether the manifest of a bundle is understood, so that it can be kept true.
     ///
     /// # Errors
-    /// [`StateError::Manifest`].
+    /// [`StateFault::Manifest`].
     pub fn check_manifest(&self) -> Result<(), StateError> {
         match &self.bundle {
             Some(bundle) => bundle.known_manifest().map(drop),
@@ -161,7 +163,7 @@ impl Saved {
     /// it is the host's UUID from then on, and the manifest of a bundle gets it too.
     ///
     /// # Errors
-    /// As [`State::edit`]; [`StateError::Manifest`] for a bundle whose manifest is not understood.
+    /// As [`State::edit`]; [`StateFault::Manifest`] for a bundle whose manifest is not understood.
     pub fn edit(
         &self,
         edits: &[MemberEdit],
@@ -175,7 +177,7 @@ impl Saved {
     /// `uuid` is as in [`Saved::edit`].
     ///
     /// # Errors
-    /// [`StateError::Manifest`] for a bundle whose manifest is not understood.
+    /// [`StateFault::Manifest`] for a bundle whose manifest is not understood.
     pub fn with_state(
         &self,
         state: &State,
@@ -210,9 +212,7 @@ impl Saved {
 
 impl Bundle {
     fn new(packed: Packed) -> Result<Self, StateError> {
-        let no_state = || StateError::NoConfiguration {
-            at: packed.at.clone(),
-        };
+        let no_state = || StateError::new(&packed.at, StateFault::NoConfiguration);
         let state_at = state_in(&packed.archive).ok_or_else(no_state)?;
         // It lies beside the state.
         let beside = state_at.strip_suffix(STATE).unwrap_or_default();
@@ -227,10 +227,8 @@ impl Bundle {
 
     /// The manifest, and where it is, if all of it is understood.
     fn known_manifest(&self) -> Result<&(String, Manifest), StateError> {
-        let not_known = |what: String| StateError::Manifest {
-            at: SavedAs::Bundle.as_str().to_owned(),
-            what,
-        };
+        let not_known =
+            |what: String| StateError::new(SavedAs::Bundle.as_str(), StateFault::Manifest { what });
         let manifest = self.manifest.as_ref();
         let found = manifest.ok_or_else(|| not_known("is missing".to_owned()))?;
         match found.1.unknown() {

@@ -119,10 +119,8 @@ fn a_sealed_state_says_so_and_stays_shut() {
         state.outer_content("encryption.info"),
         Ok(Some(store.as_slice()))
     );
-    let sealed = StateError::Sealed {
-        at: "state.tgz".to_owned(),
-        mode: "TPM".to_owned(),
-    };
+    let mode = "TPM".to_owned();
+    let sealed = StateError::new("state.tgz", StateFault::Sealed { mode });
     assert_eq!(
         (sealed.kind(), sealed.layer()),
         (ErrorKind::Refused, "envelope")
@@ -386,10 +384,7 @@ fn both_archives_are_held_to_the_limit() {
     let bytes = fixtures::gzip(&fixtures::files(&[("local.tgz", &inner_bomb)]));
     assert_eq!(open(&bytes, 2 << 20), Ok(()));
     for (limit, at) in [(1 << 20, "state.tgz:local.tgz"), (1000, "state.tgz")] {
-        let want = StateError::Gzip {
-            at: at.to_owned(),
-            source: gzip::GzipError::OverLimit { limit },
-        };
+        let want = StateError::new(at, gzip::GzipError::OverLimit { limit });
         assert_eq!(open(&bytes, limit), Err(want));
     }
     let limits = Limits::each(16 << 10);

@@ -322,17 +322,24 @@ impl Error {
 
     /// In words, with the file and without the partition.
     pub(crate) fn without_partition(&self) -> String {
-        let cause = self.cause.to_string();
-        // The errors of a state and of a volume begin with the file already; that there is none does not,
-        // and a file may be called `no`.
-        let names_it = |path: &String| {
-            let rest = cause.strip_prefix(path.as_str());
-            !matches!(self.cause, Cause::NoSuchFile)
-                && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
-        };
-        match &self.path {
-            Some(path) if !names_it(path) => format!("{path}: {cause}"),
-            _ => cause,
+        match (&self.cause, &self.path) {
+            (Cause::Unopened(inner), None) => inner.without_partition(),
+            (cause, Some(path)) if !cause.names(path) => format!("{path}: {cause}"),
+            (cause, _) => cause.to_string(),
+        }
+    }
+
+    /// In words, for whoever knows the partition and the file already. What it was met in inside that file
+    /// stays.
+    pub(crate) fn without_place(&self) -> String {
+        match (&self.cause, &self.path) {
+            (Cause::Unopened(inner), None) => inner.without_place(),
+            (Cause::State(error), Some(path)) => match place_within(&error.at, path) {
+                Some("") => error.fault.to_string(),
+                Some(inside) => format!("{inside}: {}", error.fault),
+                None => error.to_string(),
+            },
+            (cause, _) => cause.to_string(),
         }
     }
 
@@ -349,6 +356,36 @@ impl Error {
     pub fn in_file(mut self, path: impl Into<String>) -> Self {
         self.path.get_or_insert_with(|| path.into());
         self
+    }
+}
+
+impl Cause {
+    /// Whether its words say that it was met in this file.
+    fn names(&self, path: &str) -> bool {
+        let named = match self {
+            Cause::State(error) => Some(error.at.as_str()),
+            Cause::Fat(error)
+            | Cause::Bank(BankError::Fat(error) | BankError::BootCfgTooLarge(error)) => {
+                error.file()
+            }
+            Cause::NotWhole { path, .. } => Some(path.as_str()),
+            Cause::NothingLeft { error, .. } | Cause::Unsound(error) => {
+                return error.path.as_deref() == Some(path) || error.cause.names(path);
+            }
+            _ => None,
+        };
+        named.is_some_and(|named| place_within(named, path).is_some())
+    }
+}
+
+/// Where in `path` a place is: empty for the file itself, `local.tgz` for `state.tgz:local.tgz`; `None` where
+/// it is elsewhere.
+fn place_within<'a>(place: &'a str, path: &str) -> Option<&'a str> {
+    let rest = place.strip_prefix(path)?;
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(':')
     }
 }
 
@@ -380,7 +417,11 @@ impl From<&TableFault> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(partition) = self.partition {
+        let partition = match &self.cause {
+            Cause::Unopened(inner) => self.partition.or(inner.partition),
+            _ => self.partition,
+        };
+        if let Some(partition) = partition {
             write!(f, "partition {partition}: ")?;
         }
         f.write_str(&self.without_partition())

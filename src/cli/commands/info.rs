@@ -13,7 +13,7 @@ use crate::cli::terminal::{WARNING, shown, styled};
 use crate::diagnosis::{BankSurvey, Situation, Standing, StateSurvey, Survey};
 use crate::host::WriteCache;
 use crate::medium::Target;
-use crate::state::SavedAs;
+use crate::state::{Form, SavedAs};
 use crate::stick::{NextBoot, Stick};
 use crate::target::{Kind, Opened, SavedState};
 use clap::Args;
@@ -113,7 +113,8 @@ struct StateFile {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct State {
     file: String,
-    form: Option<&'static str>,
+    #[schemars(with = "Option<String>")]
+    form: Option<Form>,
     /// Where the key of a sealed state is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
@@ -382,7 +383,7 @@ fn listed_state(state: &StateSurvey) -> State {
 fn state_object(state: &StateSurvey) -> State {
     State {
         file: state.file.clone(),
-        form: state.form.map(|form| form.as_str()),
+        form: state.form,
         seal: state.seal.clone(),
         host: state.identity.as_ref().map(|identity| Host {
             name: identity.name.clone(),

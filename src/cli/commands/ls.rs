@@ -45,12 +45,24 @@ struct ListEntry {
     owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtime: Option<u64>,
-    kind: &'static str,
+    kind: EntryKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
     /// How much of a member of a damaged state is left: `whole`, `unsure` or `cut`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<&'static str>,
+    #[schemars(with = "Option<String>")]
+    condition: Option<Condition>,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum EntryKind {
+    File,
+    Directory,
+    Symlink,
+    Hardlink,
+    Other,
 }
 
 impl Run for Ls {
@@ -152,9 +164,9 @@ fn bank_files(slot: &Slot<'_>) -> Result<Vec<ListEntry>, Failure> {
         owner: None,
         mtime: None,
         kind: if entry.is_directory() {
-            "directory"
+            EntryKind::Directory
         } else {
-            "file"
+            EntryKind::File
         },
         link: None,
         condition: None,
@@ -226,14 +238,14 @@ fn member_entry(member: &Member, condition: Option<Condition>) -> ListEntry {
         )),
         mtime: Some(member.mtime),
         kind: match member.kind {
-            MemberKind::Regular | MemberKind::Contiguous => "file",
-            MemberKind::Directory => "directory",
-            MemberKind::Symlink => "symlink",
-            MemberKind::HardLink => "hardlink",
-            _ => "other",
+            MemberKind::Regular | MemberKind::Contiguous => EntryKind::File,
+            MemberKind::Directory => EntryKind::Directory,
+            MemberKind::Symlink => EntryKind::Symlink,
+            MemberKind::HardLink => EntryKind::Hardlink,
+            _ => EntryKind::Other,
         },
         link: (!link.is_empty()).then_some(link),
-        condition: condition.map(Condition::as_str),
+        condition,
     }
 }
 
@@ -245,12 +257,12 @@ fn in_words(entries: &[ListEntry]) -> String {
             if let Some(link) = &entry.link {
                 name = format!("{name} -> {}", shown(link));
             }
-            if entry.kind == "directory" && !name.ends_with('/') {
+            if entry.kind == EntryKind::Directory && !name.ends_with('/') {
                 name.push('/');
             }
             match entry.condition {
-                Some("cut") => name.push_str("  (cut off)"),
-                Some("unsure") => name.push_str("  (some bytes may be wrong)"),
+                Some(Condition::Cut { .. }) => name.push_str("  (cut off)"),
+                Some(Condition::Unsure) => name.push_str("  (some bytes may be wrong)"),
                 _ => {}
             }
             vec![

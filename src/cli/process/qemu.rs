@@ -9,9 +9,10 @@
 use crate::medium::nbd::TIMEOUT;
 use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
 use crate::medium::{Access, ImageFormat};
+use rustix::fs::MemfdFlags;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -186,6 +187,8 @@ impl Cache {
 #[derive(Debug)]
 pub struct Server {
     keeper: Child,
+    /// What it says, in memory: nobody has to read it for the server to go on.
+    said: File,
     /// While it is open the server may run.
     leash: UnixStream,
     /// The connection to the server, until somebody takes it.
@@ -208,9 +211,11 @@ impl Server {
         command
             .stdin(OwnedFd::from(listener))
             .stdout(OwnedFd::from(held));
-        let keeper = command.stderr(Stdio::piped()).spawn()?;
+        let said = File::from(rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC)?);
+        let keeper = command.stderr(said.try_clone()?).spawn()?;
         Ok(Server {
             keeper,
+            said,
             leash,
             connection: Some(connection),
             has_met: false,
@@ -250,6 +255,7 @@ impl Server {
     pub fn end(self) -> Result<(), VirtualDiskError> {
         let Server {
             mut keeper,
+            said: messages,
             leash,
             connection,
             has_met,
@@ -263,16 +269,11 @@ impl Server {
             }
             sleep(LOOK_PAUSE);
         }
-        let mut said = Vec::new();
-        match status {
+        let said = match status {
             Some(status) if status.success() => return Ok(()),
-            Some(_) => {
-                let messages = keeper.stderr.take();
-                let read = messages.map(|it| it.take(LONGEST_MESSAGE).read_to_end(&mut said));
-                read.transpose().map_err(not_started)?;
-            }
-            None => said.extend(b"it does not close the file"),
-        }
+            Some(_) => last_of(&messages).map_err(not_started)?,
+            None => b"it does not close the file".to_vec(),
+        };
         Err(match has_met {
             true => VirtualDiskError::NotClosed {
                 said: in_its_words(&said),
@@ -315,6 +316,19 @@ fn program(name: &str) -> Option<PathBuf> {
         let metadata = file.metadata();
         metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     })
+}
+
+/// The last of what was written to a file, in whole lines: what ended a program is what it said last.
+fn last_of(mut messages: &File) -> io::Result<Vec<u8>> {
+    let skipped = messages.metadata()?.len().saturating_sub(LONGEST_MESSAGE);
+    let mut said = Vec::new();
+    messages.seek(io::SeekFrom::Start(skipped))?;
+    messages.read_to_end(&mut said)?;
+    if skipped > 0 {
+        let line = said.iter().position(|&byte| byte == b'\n');
+        said.drain(..line.map_or(0, |end| end + 1));
+    }
+    Ok(said)
 }
 
 fn not_started(error: io::Error) -> VirtualDiskError {
@@ -423,6 +437,23 @@ mod tests {
         );
         assert!(said.ends_with("No space left"), "{said}");
         assert_eq!(error.kind(), ErrorKind::Io);
+    }
+
+    /// A pipe would be full, and the server would wait for somebody to read from it.
+    #[test]
+    fn a_server_that_says_much_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let talks = "trap 'echo qemu-nbd: last >&2; exit 1' TERM\n\
+                     i=0; while [ $i -lt 3000 ]; do echo qemu-nbd: line $i of many, each of them long enough >&2; i=$((i + 1)); done";
+        let mut server = stand_in(talks, &directory.path().join("a"));
+        server.met().unwrap();
+        let said = server.end().unwrap_err().to_string();
+        assert!(
+            said.contains("; line 2999 of many, each of them long enough; ")
+                && said.ends_with("; last"),
+            "{said}"
+        );
+        assert!(!said.contains("line 0 of many"), "{said}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::hints::{hint, medium_hint, other_sectors_hint};
-use super::object::{ErrorObject, FailedObject};
+use super::object::{ErrorObject, FailedObject, Shorter};
 use crate::cli::terminal::{Ui, shown};
 use crate::commit::CommitError;
 use crate::error::ErrorKind;
@@ -17,6 +17,7 @@ pub struct Failure {
     kind: ErrorKind,
     exit: Exit,
     message: String,
+    shorter: Option<Box<Shorter>>,
     hint: Option<String>,
     partition: Option<u32>,
     path: Option<String>,
@@ -30,6 +31,7 @@ impl Failure {
             kind,
             exit: kind.into(),
             message: message.into(),
+            shorter: None,
             hint: None,
             partition: None,
             path: None,
@@ -104,6 +106,7 @@ impl Failure {
         ErrorObject {
             kind: self.kind.as_str(),
             message: self.message.clone(),
+            shorter: self.shorter.clone(),
             hint: self.hint.clone(),
             partition: self.partition,
             path: self.path.clone(),
@@ -169,6 +172,10 @@ impl From<Error> for Failure {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let mut failure = Failure::new(error.kind(), error.to_string());
+        failure.shorter = Some(Box::new(Shorter {
+            in_bank: error.without_partition(),
+            in_file: error.without_place(),
+        }));
         failure.partition = error.partition();
         failure.path.clone_from(&error.path);
         failure.hint = hint(error);

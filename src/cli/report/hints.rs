@@ -15,9 +15,9 @@ use crate::fat::FatError;
 use crate::medium::MediumError;
 use crate::ownership::OwnershipError;
 use crate::partition::{OtherTable, PartitionFault, TableChoice, TableError};
-use crate::state::StateError;
 use crate::state::archive::ArchiveError;
 use crate::state::gzip::GzipError;
+use crate::state::{StateError, StateFault};
 use crate::stick::{Cause, Cure, Error, OtherType};
 use crate::target::Kind;
 use std::{io, iter};
@@ -328,71 +328,56 @@ fn fat_hint(error: &FatError) -> Option<String> {
 }
 
 fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
-    let text = match error {
-        StateError::Sealed { .. } => {
+    let text = match &error.fault {
+        StateFault::Sealed { .. } => {
             "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
              the state; without it, make the change on the running host, or install ESXi anew and keep the datastores"
         }
-        StateError::Archive {
-            source: ArchiveError::LinkedTo { path, link },
-            ..
-        } => {
+        StateFault::Archive(ArchiveError::LinkedTo { path, link }) => {
             return Some(format!(
                 "nothing was written; remove the link first: `bootbank rm STICK {}`, then {} can go; `bootbank seal --without NAME` leaves out the operation that removes it",
                 quoted(link),
                 quoted(path)
             ));
         }
-        StateError::Archive {
-            source: ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. },
-            ..
-        } if on_medium => {
+        StateFault::Archive(ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. })
+            if on_medium =>
+        {
             "no host writes such records: `bootbank state export` takes the state out; pack it again with tar --format=gnu, and put it in with `bootbank state import`"
         }
-        StateError::Archive {
-            source: ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. },
-            ..
-        } => {
+        StateFault::Archive(ArchiveError::PaxOverride { .. } | ArchiveError::GlobalPax { .. }) => {
             "no host writes such records: unpack the state, and pack it again with tar --format=gnu"
         }
-        StateError::NoKeyBeside { .. } => {
+        StateFault::NoKeyBeside => {
             "put the encryption.info of the same state.tgz beside it, or name it with --key-file FILE"
         }
-        StateError::Manifest { .. } => "unpack it with tar, and work on the state.tgz inside",
-        StateError::NoConfiguration { .. } => Kind::TAKEN,
-        StateError::RecoveryKey { .. } => {
+        StateFault::Manifest { .. } => "unpack it with tar, and work on the state.tgz inside",
+        StateFault::NoConfiguration => Kind::TAKEN,
+        StateFault::RecoveryKey(_) => {
             "name the file with this host's recovery key by --recovery-key FILE: \
              `esxcli system settings encryption recovery list` shows it while the host runs. If it is the right one, \
              please report it: how the key of a sealed host is made was never seen on a real one"
         }
-        StateError::Gzip {
-            source: GzipError::OverLimit { .. },
-            ..
-        } => "nothing was written; if that size is right, allow it with --max-unpacked SIZE",
-        StateError::Gzip {
-            source: GzipError::OverBudget { .. },
-            ..
-        } => {
+        StateFault::Gzip(GzipError::OverLimit { .. }) => {
+            "nothing was written; if that size is right, allow it with --max-unpacked SIZE"
+        }
+        StateFault::Gzip(GzipError::OverBudget { .. }) => {
             "nothing was written; --max-unpacked SIZE allows more, and --bank N works on one bank of a medium at a time"
         }
-        StateError::Gzip {
-            source: GzipError::NoMemory { .. },
-            ..
-        } => {
+        StateFault::Gzip(GzipError::NoMemory { .. }) => {
             "nothing was written; run it where there is more memory, or raise the limit (ulimit -v)"
         }
-        StateError::Gzip {
-            source: GzipError::SecondMember { .. } | GzipError::TrailingBytes { .. },
-            ..
-        } if !on_medium => {
+        StateFault::Gzip(GzipError::SecondMember { .. } | GzipError::TrailingBytes { .. })
+            if !on_medium =>
+        {
             "a host writes one gzip member and nothing behind it; nothing may be lost: `gzip -dc` unpacks all that is in it, and `gzip -n` packs that again"
         }
         // A key file that is none is not what a backup cures.
-        StateError::KeyStore { .. } if !on_medium => return None,
-        error if error.kind() == ErrorKind::Damaged && !on_medium => {
+        StateFault::KeyStore(_) if !on_medium => return None,
+        _ if error.kind() == ErrorKind::Damaged && !on_medium => {
             "an older backup is what cures it; with --rescue, commands that only look read what is left of it"
         }
-        error if error.kind() == ErrorKind::Damaged => {
+        _ if error.kind() == ErrorKind::Damaged => {
             "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \
              from a backup: `bootbank state import STICK FILE`; with --rescue, commands that only look read what is left of it"
         }

@@ -10,6 +10,9 @@ pub struct ErrorObject {
     pub kind: &'static str,
     /// What and where.
     pub message: String,
+    /// The same for where the place is told already; nothing where it begins with none.
+    #[serde(skip)]
+    pub shorter: Option<Box<Shorter>>,
     /// What to do next.
     pub hint: Option<String>,
     /// Partition number, where one is concerned.
@@ -21,6 +24,29 @@ pub struct ErrorObject {
     /// Byte position on the medium, where one is concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+}
+
+/// A message for people, without the place that stands before it already.
+#[derive(Clone, Debug)]
+pub struct Shorter {
+    /// Without the partition.
+    pub in_bank: String,
+    /// Without the partition and the file.
+    pub in_file: String,
+}
+
+impl ErrorObject {
+    /// The message for where the partition is told already.
+    pub fn in_bank(&self) -> &str {
+        let shorter = self.shorter.as_ref();
+        shorter.map_or(&self.message, |it| &it.in_bank)
+    }
+
+    /// The message for where the partition and the file are told already.
+    pub fn in_file(&self) -> &str {
+        let shorter = self.shorter.as_ref();
+        shorter.map_or(&self.message, |it| &it.in_file)
+    }
 }
 
 /// A target that could not be treated: `schema` is that of the command.

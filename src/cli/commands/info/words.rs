@@ -2,12 +2,13 @@
 
 use super::{Bank, Found, Host, State, StateFile};
 use crate::cli::change::next_boot;
-use crate::cli::report::{ErrorObject, list_in_words, standing_in_words, whose_in_words};
+use crate::cli::report::{list_in_words, standing_in_words, whose_in_words};
 use crate::cli::terminal::{
     ERROR, HEADING, WARNING, plural, quoted_path, shown, size, styled, table,
 };
 use crate::diagnosis::{BankSurvey, Situation, Standing, Survey};
 use crate::host::WriteCache;
+use crate::state::Form;
 use crate::target::Kind;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -151,7 +152,7 @@ fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
 fn bank_in_words(bank: &Bank, filled: Option<&str>, is_verbose: bool) -> String {
     let partition = bank.partition;
     if let Some(error) = &bank.error {
-        let why = shown(without_place(error, ""));
+        let why = shown(error.in_bank());
         return format!(
             "bank on partition {partition}: {}: {why}\n",
             styled("cannot be opened", ERROR)
@@ -234,13 +235,13 @@ fn form_in_words(state: &State, filled: Option<&str>) -> String {
         None => String::new(),
     };
     match (state.form, &state.seal, &state.error) {
-        (Some("sealed"), Some(mode), None) if state.host.is_some() => {
+        (Some(Form::Sealed), Some(mode), None) if state.host.is_some() => {
             format!(
                 "sealed (mode {}), opened with the recovery key{passed}",
                 shown(mode)
             )
         }
-        (Some("sealed"), Some(mode), None) => {
+        (Some(Form::Sealed), Some(mode), None) => {
             let holder = match state.listed_in_modules {
                 Some(_) => "on this medium",
                 None => "in this file",
@@ -250,7 +251,7 @@ fn form_in_words(state: &State, filled: Option<&str>) -> String {
                 shown(mode)
             )
         }
-        (Some("encrypted"), _, None) => {
+        (Some(Form::Encrypted), _, None) => {
             let key = match state.listed_in_modules {
                 Some(_) => "key on this medium",
                 None => "opened with its key",
@@ -259,27 +260,15 @@ fn form_in_words(state: &State, filled: Option<&str>) -> String {
         }
         (Some(form), _, None) => format!("{form}{passed}"),
         (Some(form), _, Some(error)) => {
-            let why = without_place(error, &state.file);
-            format!("{form}, but not understood: {}", shown(why))
+            let why = shown(error.in_file());
+            format!("{form}, but not understood: {why}")
         }
         (None, _, Some(error)) => {
-            let why = without_place(error, &state.file);
-            format!("cannot be opened: {}", shown(why))
+            let why = shown(error.in_file());
+            format!("cannot be opened: {why}")
         }
         (None, _, None) => "unknown".to_owned(),
     }
-}
-
-/// The message of an error without the partition and the file that it begins with, which are told already.
-fn without_place<'e>(error: &'e ErrorObject, file: &str) -> &'e str {
-    let partition = error
-        .partition
-        .map(|number| format!("partition {number}: "));
-    let places = partition.into_iter().chain([format!("{file}:")]);
-    let rest = places.fold(error.message.as_str(), |message, place| {
-        message.strip_prefix(&place).unwrap_or(message)
-    });
-    rest.trim_start()
 }
 
 /// With a capital letter in front.

@@ -303,17 +303,13 @@ fn without_empty(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 fn in_words(object: &Pci, is_verbose: bool) -> String {
     let mut text = format!("{}\n", shown(&object.target));
     for bank in &object.banks {
-        let (heading, place) = match bank.partition {
-            Some(number) => (
-                format!("bank on partition {number}"),
-                format!("partition {number}: "),
-            ),
-            None => ("state file".to_owned(), String::new()),
+        let heading = match bank.partition {
+            Some(number) => format!("bank on partition {number}"),
+            None => "state file".to_owned(),
         };
         text.push_str(&format!("  {}\n", styled(&heading, HEADING)));
         if let Some(error) = &bank.error {
-            let why = error.message.strip_prefix(&place);
-            let why = shown(why.unwrap_or(&error.message));
+            let why = shown(error.in_bank());
             let how = if bank.devices.is_empty() {
                 "cannot be read:"
             } else {
