@@ -95,6 +95,7 @@ pub fn run_watched(
                 if !(in_effect && told) {
                     return Err(CommitError::Failed(Box::new(failure)));
                 }
+                check_name_again(medium)?;
                 return Ok(Committed {
                     bytes_written,
                     steps_done: index,
@@ -103,14 +104,18 @@ pub fn run_watched(
             }
         }
     }
-    medium
-        .check_name()
-        .map_err(|source| CommitError::ReplacedMeanwhile { source })?;
+    check_name_again(medium)?;
     Ok(Committed {
         bytes_written,
         steps_done: steps.len(),
         unfinished: None,
     })
+}
+
+/// That the medium has its name still, once the change is on it.
+fn check_name_again(medium: &dyn WriteAt) -> Result<(), CommitError> {
+    let checked = medium.check_name();
+    checked.map_err(|source| CommitError::ReplacedMeanwhile { source })
 }
 
 /// Compares every sector of the set, and of the files it replaces, with what the plan was made from.

@@ -99,6 +99,11 @@ impl OutputFile {
         matches!(self.name, Name::None)
     }
 
+    /// Whether publishing replaces this file.
+    pub(super) fn is_to_replace(&self, file: &Identity) -> bool {
+        self.replaces.as_ref() == Some(file)
+    }
+
     /// Whether publishing replaces a file.
     pub fn replaces_a_file(&self) -> bool {
         self.replaces.is_some()

@@ -41,6 +41,7 @@ pub use naming::is_partial;
 #[cfg(feature = "cli")]
 pub(crate) use naming::{directory_of, sync_directory};
 pub use node::Identity;
+pub(crate) use node::open_regular;
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};
 pub use whole_file::WholeFile;

@@ -67,6 +67,22 @@ impl Identity {
     }
 }
 
+/// Opens a regular file to read it, and nothing else: a named pipe put in its place since somebody looked
+/// would wait for a writer.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for anything else, or what the operating system reported.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        let what = "it is not a regular file any more";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
+}
+
 /// What is neither a file, a directory nor a disk, in words.
 pub(super) fn special(kind: FileType) -> &'static str {
     match () {

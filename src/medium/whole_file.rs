@@ -96,6 +96,10 @@ impl WholeFile {
     /// The name leads to the old content then. With [`MediumError::NotDurable`] it leads to the new one, and may
     /// lead to the old one again after a power cut.
     pub fn replace(&self, mut new: OutputFile, content: &[u8]) -> Result<(), MediumError> {
+        // A link may lead elsewhere than when the one or the other followed it.
+        if !new.is_to_replace(&self.identity) {
+            return Err(self.changed());
+        }
         new.write_all(content)
             .map_err(|error| new.write_error(error))?;
         self.check_unchanged()?;

@@ -3,10 +3,9 @@
 use crate::host::Host;
 use crate::medium::nbd::Address;
 use crate::medium::virtual_disk::DiskFormat;
-use crate::medium::{Identity, ImageFormat, MediumError};
+use crate::medium::{Identity, ImageFormat, MediumError, open_regular};
 use crate::state::envelope::Envelope;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -61,7 +60,7 @@ impl Kind {
 
     fn of_file(path: &Path) -> io::Result<Self> {
         let mut first = Vec::new();
-        let file = match File::open(path) {
+        let file = match open_regular(path) {
             Ok(file) => file,
             // Why it cannot be opened is said where it is opened.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -128,7 +127,7 @@ fn is_damaged_state(path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     let mut header = Vec::new();
-    let unpacked = flate2::read::GzDecoder::new(File::open(path)?);
+    let unpacked = flate2::read::GzDecoder::new(open_regular(path)?);
     Ok(unpacked.take(HEADER_LEN).read_to_end(&mut header).is_err())
 }
 

@@ -1,8 +1,7 @@
 //! Packed images, unpacked as a stream into a file without a name.
 
 use super::Bounded;
-use crate::medium::{ImageFormat, MediumError, OutputFile};
-use std::fs::File;
+use crate::medium::{ImageFormat, MediumError, OutputFile, open_regular};
 use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -39,7 +38,7 @@ fn stream(path: &Path, format: ImageFormat) -> Result<Box<dyn Read>, MediumError
         path: path.to_owned(),
         source,
     };
-    let file = BufReader::new(File::open(path).map_err(failed)?);
+    let file = BufReader::new(open_regular(path).map_err(failed)?);
     match format {
         ImageFormat::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
         ImageFormat::Zstd => {

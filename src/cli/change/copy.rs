@@ -16,11 +16,10 @@ use crate::medium::nbd::Export;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
     Access, CachedReads, ClaimedTarget, ImageFormat, MediumError, OutputFile, ReadAt, SparseReads,
-    WriteAt,
+    WriteAt, open_regular,
 };
 use crate::stick::Plan;
 use crate::target::{Kind, unpacked};
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -131,7 +130,7 @@ impl One<'_> {
         };
         let failed = |error: VirtualDiskError| error.in_file(source);
         let failed_io = |op, error| copy_failure(MediumError::io(op, source, error), source);
-        let mut file = File::open(source).map_err(|error| failed_io("open", error))?;
+        let mut file = open_regular(source).map_err(|error| failed_io("open", error))?;
         let size = file
             .metadata()
             .map_err(|error| failed_io("look up", error))?

@@ -2,9 +2,9 @@
 
 use super::undo_store::UndoPlace;
 use super::{ChangeObject, One, Outcome, about, undo_place, undo_store};
-use crate::cli::report::{Exit, Failure};
+use crate::cli::report::Failure;
 use crate::cli::terminal::{quoted_path, size};
-use crate::commit::{self, About, FileUndo, UndoError, UndoFile};
+use crate::commit::{self, About, CommitError, FileUndo, UndoError, UndoFile};
 use crate::fat::Method;
 use crate::medium::{Identity, Target, WholeFile};
 use crate::stick::{Plan, Stick};
@@ -100,25 +100,26 @@ impl One<'_> {
     }
 }
 
-/// A failure after the undo file was written names it.
-pub(super) fn name_undo(failure: Failure, plan: &Plan, object: &ChangeObject) -> Failure {
+/// What to do after a commit failed that has an undo file; nothing where nothing was written.
+pub(super) fn way_back(error: &CommitError, plan: &Plan, object: &ChangeObject) -> Option<String> {
+    let undo = object.undo_path.as_ref()?;
     let in_place = plan.in_place().next().is_some();
-    match (&object.undo_path, failure.exit()) {
-        (Some(undo), Exit::Io) if in_place && object.outcome == Outcome::Partial => failure
-            .and_hint(&format!(
-                "a bank that was half written over does not boot until you run: {}",
-                undo_line(undo, &object.path)
-            )),
+    let line = || undo_line(undo, &object.path);
+    match error {
+        CommitError::Failed(_) if in_place && object.outcome == Outcome::Partial => Some(format!(
+            "a bank that was half written over does not boot until you run: {}",
+            line()
+        )),
+        CommitError::Failed(_) => Some(format!(
+            "to undo it: {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
+            line()
+        )),
         // The file that has the target's name is not the one that was changed.
-        (Some(undo), Exit::Io) if object.outcome == Outcome::Changed => failure.and_hint(&format!(
+        CommitError::ReplacedMeanwhile { .. } => Some(format!(
             "to undo it: bootbank undo {} FILE, where FILE is the file that was changed",
             quoted_path(undo)
         )),
-        (Some(undo), Exit::Io) => failure.and_hint(&format!(
-            "to undo it: {} (with --force if the medium damaged its own sectors); to finish it: run the command again",
-            undo_line(undo, &object.path)
-        )),
-        _ => failure,
+        _ => None,
     }
 }
 

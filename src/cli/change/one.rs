@@ -166,7 +166,6 @@ impl One<'_> {
                 let working = self.begin(confirmed, undo.as_ref(), object)?;
                 self.job.session.interrupt.begin_writing();
                 let result = self.commit(medium, Some(target.kind()), plan, object);
-                let result = result.map_err(|failure| keep::name_undo(failure, plan, object));
                 match &result {
                     Err(failure) if failure.exit() == Exit::Interrupted => drop(working),
                     _ => working.done(),
@@ -227,7 +226,11 @@ impl One<'_> {
                     }
                     _ => String::new(),
                 };
-                let failure = Failure::from(crate::stick::Error::from(error));
+                let way_back = keep::way_back(&error, plan, object);
+                let mut failure = Failure::from(crate::stick::Error::from(error));
+                if let Some(way_back) = way_back {
+                    failure = failure.and_hint(&way_back);
+                }
                 Err(if worn.is_empty() {
                     failure
                 } else {

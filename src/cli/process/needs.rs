@@ -2,11 +2,10 @@
 //! makes files in. Known from the arguments alone, before anything is opened; each command says
 //! it of itself.
 
-use crate::medium::ImageFormat;
+use crate::medium::{ImageFormat, open_regular};
 use crate::state::KEY_STORES;
 use crate::state::envelope::Envelope;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -216,11 +215,8 @@ pub fn may_be_packed(path: &Path) -> bool {
 /// The first bytes of a file; `None` for anything else, and for one that cannot be read.
 fn first_bytes(path: &Path) -> Option<Vec<u8>> {
     let mut first = Vec::new();
-    if !path.is_file() {
-        return None;
-    }
     let limit = MAGIC_LEN;
-    File::open(path)
+    open_regular(path)
         .ok()?
         .take(limit)
         .read_to_end(&mut first)

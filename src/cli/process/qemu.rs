@@ -8,12 +8,12 @@
 
 use crate::medium::nbd::TIMEOUT;
 use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
-use crate::medium::{Access, ImageFormat};
+use crate::medium::{Access, ImageFormat, open_regular};
 use rustix::fs::MemfdFlags;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -28,6 +28,9 @@ const LONGEST_CHAIN: usize = 64;
 
 /// Other directories for a socket that may be in the way.
 const MOST_NAMES: u32 = 1000;
+
+/// Where the files that this process has open are by number.
+const OPEN_FILES: &str = "/proc/self/fd";
 
 /// How long a server may take to close its file, and how often it is looked for.
 const LOOKS: u32 = 3000;
@@ -67,12 +70,9 @@ wait "$server"
 
 /// The format of the virtual disk in a file; `None` for any other file.
 pub fn format_of(path: &Path) -> Option<DiskFormat> {
-    if !path.is_file() {
-        return None;
-    }
     let mut first = Vec::new();
     let limit = ImageFormat::SNIFF_LEN as u64;
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut first));
+    let read = open_regular(path).and_then(|file| file.take(limit).read_to_end(&mut first));
     read.ok()
         .and_then(|_| DiskFormat::of(ImageFormat::sniff(&first)))
 }
@@ -104,8 +104,10 @@ impl Qemu {
         access: Access,
         even_with_snapshots: bool,
     ) -> Result<DiskInfo, VirtualDiskError> {
-        let top = self.info(file, format.qemu_name())?;
-        top.check(file, access, even_with_snapshots)?;
+        // What has a colon in front of its first slash is no name of a file to QEMU.
+        let file = std::path::absolute(file).map_err(not_started)?;
+        let top = self.info(&file, format.qemu_name())?;
+        top.check(&file, access, even_with_snapshots)?;
         let mut below = top.backing()?;
         for _ in 0..LONGEST_CHAIN {
             let Some(next) = below else {
@@ -287,10 +289,14 @@ impl Server {
 /// nobody else may enter, is gone again.
 fn private_socket() -> io::Result<(UnixListener, UnixStream)> {
     let directory = private_directory()?;
-    let name = directory.join("nbd");
+    // The name of a socket may be shorter than that of a directory: through the directory that is open any
+    // will do.
+    let open = File::open(&directory)?;
+    let name = Path::new(OPEN_FILES).join(open.as_raw_fd().to_string());
+    let name = name.join("nbd");
     let connected =
         UnixListener::bind(&name).and_then(|listener| Ok((listener, UnixStream::connect(&name)?)));
-    let _ = std::fs::remove_file(&name);
+    let _ = std::fs::remove_file(directory.join("nbd"));
     let _ = std::fs::remove_dir(&directory);
     connected
 }

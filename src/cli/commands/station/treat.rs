@@ -38,10 +38,16 @@ impl Station {
         let before = host_on(again, disk)?;
         let told = again.ask(&self.command(disk))?;
         let exit = told.exit;
-        let change = change_in(told);
+        let mut change = change_in(told);
         let outcome = change.outcome.unwrap_or(Outcome::Failed);
+        // What was done is told and logged, whatever becomes of a second look.
         let after = match outcome {
-            Outcome::Changed | Outcome::Partial => host_on(again, disk)?,
+            Outcome::Changed | Outcome::Partial => host_on(again, disk).unwrap_or_else(|failure| {
+                let why = failure.object().message;
+                let text = format!("which host it is now is not known: {why}");
+                change.warnings.push(text);
+                None
+            }),
             _ => before.clone(),
         };
         let treated = Treated {

@@ -36,6 +36,9 @@ pub fn each(
                 "{} was not used, because a later change could not be undone; nothing was written",
                 file.path.display()
             )))
+        } else if session.interrupt.requested() {
+            object.outcome = Outcome::NotStarted;
+            Err(interrupted())
         } else {
             one(session, args, &file.path, stick, &mut object)
         };
@@ -321,6 +324,10 @@ fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     }
 }
 
+fn interrupted() -> Failure {
+    Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
+}
+
 /// Asks before sectors are put back by force on a medium that is not the one in the undo file.
 fn confirm_other(
     session: &Session,
@@ -339,14 +346,14 @@ fn confirm_other(
     );
     let disk = target.device().and_then(|device| device.disk());
     let which = disk.map_or_else(|| size(target.size()), disk_in_words);
-    let interrupted = || session.interrupt.requested();
+    let is_interrupted = || session.interrupt.requested();
     let answer = if args.may_ask() {
         session.ui.ask(
             &format!(
                 "{}: {text}\nPut the old sectors back on {} ({which}) all the same?",
                 object.target, object.target
             ),
-            &interrupted,
+            &is_interrupted,
         )
     } else {
         None
@@ -356,9 +363,7 @@ fn confirm_other(
             "{text}; not confirmed, so nothing was written"
         ))),
         // A signal takes the place of an answer.
-        None if interrupted() => {
-            Err(Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted))
-        }
+        None if is_interrupted() => Err(interrupted()),
         Some(true) => Ok(()),
         None => {
             session.ui.warn(&format!("{}: {text}", object.target));
