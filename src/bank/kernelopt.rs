@@ -56,13 +56,14 @@ impl KerneloptEdit {
     /// Whether what it names can be kernel options at all.
     ///
     /// # Errors
-    /// [`KerneloptError::NotAWord`].
+    /// [`KerneloptError::NotAWord`], [`KerneloptError::Setting`].
     pub fn check(&self) -> Result<(), KerneloptError> {
         match self {
-            KerneloptEdit::Append(word)
-            | KerneloptEdit::Delete(word)
-            | KerneloptEdit::DeleteOthers { option: word, .. } => check_word(word),
-            KerneloptEdit::Replace { old, new } => check_word(old).and_then(|()| check_word(new)),
+            KerneloptEdit::Append(word) => check_new(word),
+            KerneloptEdit::Delete(word) | KerneloptEdit::DeleteOthers { option: word, .. } => {
+                check_word(word)
+            }
+            KerneloptEdit::Replace { old, new } => check_word(old).and_then(|()| check_new(new)),
         }
     }
 }
@@ -76,6 +77,14 @@ pub enum KerneloptError {
     NotAWord {
         /// What was given.
         word: String,
+    },
+    /// What is a setting of boot.cfg is no kernel option: nobody means `updated=3` as one.
+    #[error("{key} is a setting of boot.cfg, not a kernel option")]
+    Setting {
+        /// The setting.
+        key: String,
+        /// What it was to be.
+        value: String,
     },
     /// Neither the option to be replaced nor its replacement is there.
     #[error("there is no kernel option {:?} to replace", quotable(.word))]
@@ -103,7 +112,9 @@ impl KerneloptError {
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            KerneloptError::NotAWord { .. } | KerneloptError::NotThere { .. } => ErrorKind::Usage,
+            KerneloptError::NotAWord { .. }
+            | KerneloptError::Setting { .. }
+            | KerneloptError::NotThere { .. } => ErrorKind::Usage,
             KerneloptError::BootstateOutOfReach => ErrorKind::Refused,
         }
     }
@@ -136,25 +147,21 @@ fn edit(raw: &[u8], edits: &[KerneloptEdit]) -> Result<Vec<u8>, KerneloptError> 
 }
 
 fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError> {
+    edit.check()?;
     match edit {
         KerneloptEdit::Append(word) => {
-            check_word(word)?;
             if occurrence(bytes, word).is_none() {
                 append(bytes, word);
             }
         }
         KerneloptEdit::Delete(word) => {
-            check_word(word)?;
             delete(bytes, |part| is_named(part, word));
         }
         KerneloptEdit::DeleteOthers { option, kept } => {
-            check_word(option)?;
             let is_kept = |part: &[u8]| kept.iter().any(|word| word.as_bytes() == part);
             delete(bytes, |part| is_named(part, option) && !is_kept(part));
         }
         KerneloptEdit::Replace { old, new } => {
-            check_word(old)?;
-            check_word(new)?;
             if old != new
                 && let Some(at) = occurrence(bytes, old)
             {
@@ -171,6 +178,17 @@ fn apply(bytes: &mut Vec<u8>, edit: &KerneloptEdit) -> Result<(), KerneloptError
         }
     }
     Ok(())
+}
+
+fn check_new(word: &str) -> Result<(), KerneloptError> {
+    check_word(word)?;
+    match word.split_once('=') {
+        Some((key, value)) if BootCfg::is_no_option(key) => Err(KerneloptError::Setting {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_word(word: &str) -> Result<(), KerneloptError> {

@@ -74,9 +74,16 @@ pub(super) fn check_boot(
             is_worth: &is_worth,
             of_same_build: &of_same_build,
         };
-        add_findings((boot, *bootable), &sources, findings);
+        let mut found = Vec::new();
+        add_findings((boot, *bootable), &sources, &mut found);
+        // Into a damaged volume nothing is put: that is to be repaired first, and is told as well.
+        if found.iter().any(|it| it.cure.is_some()) && stick.check_volume(boot.partition).is_err() {
+            found.iter_mut().for_each(|it| it.cure = None);
+        }
+        findings.append(&mut found);
     }
 }
+
 /// Finds what is to be said of the loader's choice of a bank.
 fn check_choice(stick: &Stick<'_, '_>, findings: &mut Vec<Finding>) {
     for warning in stick.choice_warnings() {

@@ -1,6 +1,6 @@
 //! What a check can find, as values with their words.
 
-use crate::bank::{BootCfgProblem, ChoiceWarning, Release, WhyNot};
+use crate::bank::{BootCfgProblem, ChoiceWarning, WhyNot};
 use crate::error::counted;
 use crate::fat::VolumeUuid;
 use crate::loader::{Note, Stop, Undecided};
@@ -166,17 +166,6 @@ pub enum FindingCause {
     /// A state that readers take as it is and that cannot be changed.
     #[error("{0}; so bootbank cannot change the configuration")]
     NotEditable(StateError),
-    /// From 8.0 on a host keeps everything in the ConfigStore: a plain state without one is none of its.
-    #[error(
-        "{file}: holds no ConfigStore, and a host of {} keeps its whole configuration there: this state is of an older release",
-        release.version()
-    )]
-    OlderState {
-        /// The bank's file.
-        file: String,
-        /// The host's release.
-        release: Release,
-    },
 }
 
 /// What it means that this is the best UEFI firmware finds, where a BIOS can start from the medium.

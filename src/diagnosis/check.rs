@@ -10,7 +10,7 @@ use crate::bank::{Bank, Release};
 use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
-use crate::state::{Form, State};
+use crate::state::State;
 use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick, Warning, WarningCause};
 use crate::target::SavedState;
 
@@ -193,7 +193,10 @@ fn check_configuration(
         };
         findings.push(Finding::new(Severity::Note, "esx.conf", on, cause));
     } else if let Ok(configuration) = &opened {
-        check_store(state, configuration, on, release, findings);
+        let older = WarningCause::of_older_state(None, state, configuration, release.as_ref());
+        findings.extend(
+            older.map(|cause| Finding::stops("configstore", on, FindingCause::Warning(cause))),
+        );
         check_editable(state, on, findings);
     }
     let whole = |configuration: Configuration| {
@@ -223,22 +226,5 @@ fn check_editable(state: &State, on: Option<u32>, findings: &mut Vec<Finding>) {
     if let Some(error) = checked.find_map(|path| state.check_editable(path).err()) {
         let cause = FindingCause::NotEditable(error);
         findings.push(Finding::new(Severity::Warning, "tar", on, cause));
-    }
-}
-
-/// From 8.0 on a host keeps everything in the ConfigStore: a plain state without one is none of its.
-fn check_store(
-    state: &State,
-    configuration: &Configuration,
-    on: Option<u32>,
-    release: Option<Release>,
-    findings: &mut Vec<Finding>,
-) {
-    let release = release.filter(|release| release.is_at_least(8, 0));
-    let Some(release) = release else { return };
-    if state.form() == Form::Plain && configuration.store.is_none() {
-        let file = state.file_name().to_owned();
-        let cause = FindingCause::OlderState { file, release };
-        findings.push(Finding::stops("configstore", on, cause));
     }
 }

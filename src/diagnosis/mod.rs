@@ -31,5 +31,5 @@ pub use finding::{Finding, Severity};
 pub use media::{Found, FoundMedium, Summary, Verdict, attached_disks, files_in, look_at};
 pub use role::{Consequence, Named, Part, Role, Symptom};
 pub use situation::{Model, Situation, UsbControllers};
-pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey};
+pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey, Unread};
 pub use whose::{Certainty, Evidence, OwnedBy, Whose};

@@ -3,7 +3,7 @@
 use crate::bank::{Bank, Release};
 use crate::edit::{Configuration, EditError, Identity};
 use crate::error::{ErrorKind, counted};
-use crate::ownership::{DeviceOwner, typed_address};
+use crate::ownership::{DeviceOwner, Source, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Form, ReadState as _, State};
@@ -77,8 +77,10 @@ pub struct StateSurvey {
     pub form: Option<Form>,
     /// Where the key of a sealed state is kept.
     pub seal: Option<String>,
-    /// The devices it passes through, each once; `None` where that cannot be told.
+    /// The devices it passes through as the host reads it, each once; `None` where that cannot be told.
     pub passed_through: Option<Vec<PassedDevice>>,
+    /// Devices that only a file passes through from which the host takes no owners.
+    pub unread: Option<Unread>,
     /// Lines and rows that may pass a device through and are not of the form that can be read.
     pub doubtful: usize,
     /// Whether it is empty: the host starts with default settings, unless it loads another state.
@@ -89,6 +91,16 @@ pub struct StateSurvey {
     pub outside: Vec<String>,
     /// Why it, or what is inside, cannot be opened.
     pub error: Option<Error>,
+}
+
+/// Devices that only the one of two files passes through from which the host's release takes no owners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unread {
+    /// That file.
+    pub source: Source,
+    /// The devices; at least one.
+    pub devices: Vec<PassedDevice>,
 }
 
 /// A device that a state passes through.
@@ -145,6 +157,8 @@ pub enum Standing {
     Read {
         /// The devices it passes through.
         passed_through: Vec<PassedDevice>,
+        /// Those that only a file passes through which the host does not read for that.
+        unread: Option<Unread>,
         /// Lines that may pass a device through and cannot be read for certain.
         doubtful: usize,
     },
@@ -199,10 +213,12 @@ impl Survey {
             Some(state) if !state.listed => Standing::NotLoaded,
             Some(StateSurvey {
                 passed_through: Some(passed_through),
+                unread,
                 doubtful,
                 ..
             }) => Standing::Read {
                 passed_through: passed_through.clone(),
+                unread: unread.clone(),
                 doubtful: *doubtful,
             },
             Some(state) if state.form == Some(Form::Sealed) => Standing::Sealed,
@@ -251,8 +267,11 @@ impl BankSurvey {
 
     /// Whether a state of it passes a device through.
     fn passes_through(&self) -> bool {
-        let mut devices = self.states.iter().flat_map(|state| &state.passed_through);
-        devices.any(|devices| !devices.is_empty())
+        let mut states = self.states.iter();
+        states.any(|state| {
+            let devices = state.passed_through.as_ref();
+            devices.is_some_and(|devices| !devices.is_empty()) || state.unread.is_some()
+        })
     }
 
     /// The state that the host has its settings from. Where modules= names none of them, any could be
@@ -297,6 +316,7 @@ impl StateSurvey {
             form: None,
             seal: None,
             passed_through: None,
+            unread: None,
             doubtful: 0,
             is_empty: false,
             identity: None,
@@ -349,11 +369,15 @@ impl StateSurvey {
         match configuration {
             Ok(configuration) => {
                 self.is_empty = configuration.is_default();
+                let older = WarningCause::of_older_state(partition, state, &configuration, release);
+                warnings.extend(older.map(Warning::from));
                 let identity = || configuration.identity(release);
                 self.identity = (!self.is_empty).then(identity);
                 let rows = configuration.check_rows();
-                let devices = rows.and_then(|()| configuration.passed_through()).ok();
-                self.passed_through = devices.map(|all| all.into_iter().map(Into::into).collect());
+                let devices = rows.and_then(|()| configuration.passed_through(release));
+                if let Ok((devices, read)) = devices {
+                    self.note_passed_through(devices, read, configuration.unread(release));
+                }
                 self.doubtful = configuration.doubtful();
                 match configuration
                     .check_rows()
@@ -368,6 +392,25 @@ impl StateSurvey {
             Err(error) => self.error = Some(inside(error)),
         }
         warnings
+    }
+}
+
+impl StateSurvey {
+    /// Notes devices that are passed through: those up to the index `read` as the host reads the state, the others
+    /// only by the file `unread`.
+    fn note_passed_through(
+        &mut self,
+        mut devices: Vec<DeviceOwner>,
+        read: usize,
+        unread: Option<Source>,
+    ) {
+        let shown = |devices: Vec<DeviceOwner>| devices.into_iter().map(Into::into).collect();
+        let others = devices.split_off(read.min(devices.len()));
+        self.passed_through = Some(shown(devices));
+        self.unread = unread.filter(|_| !others.is_empty()).map(|source| Unread {
+            source,
+            devices: shown(others),
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Un
 use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
 use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What the edits of `boot.cfg` among `edits` make of one. `Edited::members` stays empty; the new
 /// file is the second value, `None` where nothing changes.
@@ -52,6 +52,7 @@ pub fn apply_to_boot_cfg(
     edited.warnings = hidden
         .map(|problem| EditWarning::HiddenLine(problem.clone()))
         .chain(modules_gone(before, &after))
+        .chain(options_twice(before, &after))
         .chain(recovery_key_warnings(before, &after))
         .collect();
     edited.texts.push(TextChange {
@@ -72,6 +73,29 @@ fn modules_gone(before: &BootCfg, after: &BootCfg) -> Option<EditWarning> {
         .cloned()
         .collect();
     (!gone.is_empty()).then_some(EditWarning::ModulesGone(gone))
+}
+
+/// Options that are there more than once, with several values, and were not before.
+fn options_twice(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> {
+    let (old, new) = (option_values(before), option_values(after));
+    let several = new.into_iter().filter(|(name, values)| {
+        values.len() > 1 && old.get(name).is_none_or(|old| old.len() < values.len())
+    });
+    let names = several.map(|(name, _)| name.to_owned());
+    names.map(EditWarning::OptionTwice).collect()
+}
+
+/// The values of each kernel option that has one.
+fn option_values(cfg: &BootCfg) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let options = cfg.kernelopt.as_deref().unwrap_or_default();
+    for (name, value) in options
+        .split_whitespace()
+        .filter_map(|it| it.split_once('='))
+    {
+        values.entry(name).or_default().insert(value);
+    }
+    values
 }
 
 /// What whoever changes the recovery key among the kernel options has to know. A key whose form is

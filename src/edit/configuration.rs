@@ -3,8 +3,8 @@
 use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
-    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, aliases_by_address,
-    sidecars, tie_aliases, tie_classes,
+    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, Source,
+    aliases_by_address, sidecars, tie_aliases, tie_classes,
 };
 use crate::pci::PciAddress;
 use crate::state::{MemberKind, ReadState, Rescued, StateError};
@@ -177,15 +177,24 @@ impl Configuration {
 
     /// The devices that are passed through, each once: what several lines, or esx.conf and the ConfigStore,
     /// name at one address is one device, shown as the first names it. A virtual function is another device
-    /// than its function.
+    /// than its function. Those that the host passes through come first; behind them, from the index that is
+    /// told, those that only a file passes through from which a host of `release` takes no owners.
     ///
     /// # Errors
     /// As [`Configuration::devices`].
-    pub fn passed_through(&self) -> Result<Vec<DeviceOwner>, EditError> {
+    pub fn passed_through(
+        &self,
+        release: Option<&Release>,
+    ) -> Result<(Vec<DeviceOwner>, usize), EditError> {
+        let unread = self.unread(release);
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut devices: Vec<DeviceOwner> = Vec::new();
-        let passed = self.devices()?.into_iter();
-        for device in passed.filter(|device| device.passthrough) {
+        let mut passed = self.devices()?;
+        passed.retain(|device| device.passthrough);
+        let is_unread = |device: &DeviceOwner| Some(device.source) == unread;
+        passed.sort_by_key(is_unread);
+        let mut read = 0;
+        for device in passed {
             let place = device.typed_address();
             let place = place.unwrap_or_else(|| device.key.clone());
             let known = places.get(&place).and_then(|at| devices.get_mut(*at));
@@ -194,10 +203,22 @@ impl Configuration {
                 known.class = known.class.or(device.class);
             } else {
                 places.insert(place, devices.len());
+                read += usize::from(!is_unread(&device));
                 devices.push(device);
             }
         }
-        Ok(devices)
+        Ok((devices, read))
+    }
+
+    /// The file from which a host of this release takes no owners of devices; `None` where the state holds one
+    /// of the two alone, or the release is not known.
+    pub fn unread(&self, release: Option<&Release>) -> Option<Source> {
+        let release = release.filter(|_| self.esx_conf.is_some() && self.store.is_some())?;
+        match () {
+            () if release.reads_config_store() => Some(Source::EsxConf),
+            () if release.reads_esx_conf() => Some(Source::ConfigStore),
+            () => None,
+        }
     }
 
     /// Whether the host reads settings from the ConfigStore rather than from esx.conf: by its
@@ -214,15 +235,19 @@ impl Configuration {
         conf.chain(store.cloned()).collect()
     }
 
-    /// How many devices are passed through; `None` where that cannot be told.
+    /// How many devices a host of `release` passes through; `None` where that cannot be told.
     ///
     /// # Errors
     /// As [`Configuration::passed_through`].
-    pub fn passed_through_count(&self) -> Result<Option<usize>, EditError> {
+    pub fn passed_through_count(
+        &self,
+        release: Option<&Release>,
+    ) -> Result<Option<usize>, EditError> {
         if self.doubtful() > 0 {
             return Ok(None);
         }
-        Ok(Some(self.passed_through()?.len()))
+        let (_, read) = self.passed_through(release)?;
+        Ok(Some(read))
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be

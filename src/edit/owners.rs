@@ -50,7 +50,7 @@ impl OwnerEdit {
         configuration.check_rows()?;
         let devices = configuration.devices()?;
         let (chosen, missing) = self.choose(&devices)?;
-        let mut added = self.one_sided(&chosen, configuration, release, edited);
+        let mut added = self.one_sided(&chosen, configuration, surroundings, edited);
         let mut in_conf = Vec::new();
         let mut in_store = Vec::new();
         for device in chosen.iter().filter(|device| self.is_to_change(device)) {
@@ -251,15 +251,18 @@ impl OwnerEdit {
         Ok(())
     }
 
-    /// The devices to be passed through that only the file names which their host does not read: where
-    /// new entries may be made their addresses, for each gets one in the other file; else a warning.
+    /// The devices to be passed through that only the file names which their host does not read: their
+    /// addresses, for each gets an entry in the other file; a warning of those for which none can be made.
     fn one_sided(
         &self,
         chosen: &[&DeviceOwner],
         configuration: &Configuration,
-        release: Option<&Release>,
+        surroundings: Surroundings<'_>,
         edited: &mut Edited,
     ) -> Vec<PciAddress> {
+        let Surroundings {
+            release, schema, ..
+        } = surroundings;
         let has_both = configuration.esx_conf.is_some() && configuration.store.is_some();
         if self.owner != Owner::Passthru || !has_both {
             return Vec::new();
@@ -268,7 +271,15 @@ impl OwnerEdit {
             true => (Source::ConfigStore, Source::EsxConf),
             false => (Source::EsxConf, Source::ConfigStore),
         };
-        let may_add = matches!(self.devices, Devices::NamedOrNew(_));
+        // Where new entries are asked for, what is in the way of one is an error.
+        let is_asked_for = matches!(self.devices, Devices::NamedOrNew(_));
+        let can_be_made = |address: PciAddress| match read {
+            Source::ConfigStore => new_row(configuration, schema, address).is_ok(),
+            Source::EsxConf => {
+                let conf = configuration.esx_conf.as_ref();
+                conf.is_some_and(|conf| conf.add_owner(address, self.owner).is_ok())
+            }
+        };
         let mut added = BTreeSet::new();
         for device in chosen.iter().filter(|device| device.source == unread) {
             let names_it = |other: &&&DeviceOwner| {
@@ -280,10 +291,8 @@ impl OwnerEdit {
             if chosen.iter().any(|other| names_it(&other)) {
                 continue;
             }
-            match device
-                .address
-                .filter(|_| may_add && !device.virtual_function)
-            {
+            let function = device.address.filter(|_| !device.virtual_function);
+            match function.filter(|address| is_asked_for || can_be_made(*address)) {
                 Some(address) => {
                     added.insert(address);
                 }

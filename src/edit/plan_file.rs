@@ -238,16 +238,19 @@ impl DeclaredPlan {
 
     fn kernelopt_edits(&self) -> Result<Vec<Edit>, PlanFileError> {
         let options = &self.plan.kernelopt;
-        let words = |words: &[Spanned<String>]| -> Result<Vec<String>, PlanFileError> {
+        type Kind = fn(String) -> KerneloptEdit;
+        let words = |words: &[Spanned<String>], kind: Kind| -> Result<Vec<String>, PlanFileError> {
             let checked = words.iter().map(|word| {
                 let option = word.get_ref().clone();
-                let check = KerneloptEdit::Append(option.clone()).check();
+                let check = kind(option.clone()).check();
                 check.map_err(|error| self.error(word.span(), error.to_string()))?;
                 Ok(option)
             });
             checked.collect()
         };
-        let edits = KerneloptEdit::to_result(&words(&options.delete)?, &words(&options.append)?);
+        let delete = words(&options.delete, KerneloptEdit::Delete)?;
+        let append = words(&options.append, KerneloptEdit::Append)?;
+        let edits = KerneloptEdit::to_result(&delete, &append);
         Ok(edits.into_iter().map(Edit::Kernelopt).collect())
     }
 

@@ -33,6 +33,11 @@ pub enum EditWarning {
     /// Modules that the host loaded and does not load any more. Whether it needs them only the host knows.
     #[error("{BOOT_CFG}: modules= lists {} no longer, so the host starts without {}", listed(.0), if .0.len() == 1 { "it" } else { "them" })]
     ModulesGone(Vec<String>),
+    /// A kernel option with another value than it has already, which stays.
+    #[error(
+        "{BOOT_CFG}: the kernel option {0} is there with several values, and which one counts is not known; leave one of them: kernelopt modify -d {0} -a {0}=VALUE"
+    )]
+    OptionTwice(String),
     /// A file that the state did not hold. From 4.1 on the host's backup.sh saves the files below /etc that it
     /// has a `.#` twin of, made for files it ships with the sticky bit; others are in the state until it is
     /// written again.

@@ -11,7 +11,6 @@ use crate::edit::{Edit, EditError, Edited, SettingChange};
 use crate::error::ErrorKind;
 use crate::fat::{self, FatError, Method, Volume, VolumeUuid};
 use crate::loader::{Depth, ModuleVerdict};
-use crate::partition::{Partition, Role};
 
 /// `bootstate` of a bank that may boot.
 const VALID: &str = "0";
@@ -163,16 +162,16 @@ impl<'m> Stick<'m, '_> {
         Ok(Plan::new(set, banks, self.outlook()))
     }
 
-    /// The volume a copy goes to: a bank, or one that lost its boot.cfg.
+    /// The volume a copy goes to: a bank, or one where a bank belongs that the loader passes over. Other
+    /// volumes carry VMware's mark as well, that of the VMware Tools images for one.
     pub(super) fn target_volume<'o>(
         &self,
         medium: &'o dyn crate::medium::ReadAt,
         to: u32,
     ) -> Result<Volume<'o>, Error> {
-        let lost_boot_cfg = |it: &&Partition| self.is_marked(to) && it.role() == Role::Fat;
-        let is_bank = self.bank_on(to).is_some();
-        let range = self.table().partition(to);
-        let range = range.filter(|it| is_bank || lost_boot_cfg(it));
+        let is_missed = || self.missed_banks().iter().any(|it| it.partition == to);
+        let is_one = self.bank_on(to).is_some() || is_missed();
+        let range = self.table().partition(to).filter(|_| is_one);
         let range = range.and_then(|it| it.byte_range(self.table().sector_size));
         let Some(range) = range else {
             return Err(self.no_such_bank(to));

@@ -118,11 +118,19 @@ impl Stick<'_, '_> {
         let of_slot = |slot: &Slot<'_>| self.table().partition(slot.partition);
         // Where there are two banks, the others are not missed.
         let twin = match self.slots() {
-            [only] => of_slot(only).is_some_and(|bank| sectors(bank) == sectors(partition)),
+            // Where one has a usual number the other has the other.
+            [only] if !is_usual(only.partition) => {
+                of_slot(only).is_some_and(|bank| sectors(bank) == sectors(partition))
+            }
             _ => false,
         };
-        partition.role() == Role::Fat && (matches!(partition.number, 5 | 6) || twin)
+        partition.role() == Role::Fat && (is_usual(partition.number) || twin)
     }
+}
+
+/// Whether every layout since 5.0 has a bank at this number.
+pub(super) fn is_usual(partition: u32) -> bool {
+    matches!(partition, 5 | 6)
 }
 
 /// Why there may be no bank: what was met instead.

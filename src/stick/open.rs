@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 /// Most banks that are opened. The loader looks at three, and two are what every layout has.
 const MAX_BANKS: usize = 16;
-/// Where every layout since 5.0 has its banks: of a partition that is missing its number is all that
-/// is left to tell what it was.
-const USUAL_BANKS: [u32; 2] = [5, 6];
+/// Banks that a layout has.
+const USUAL_COUNT: usize = 2;
 
 impl<'m, 'k> Stick<'m, 'k> {
     /// Opens the medium: table, volumes, `boot.cfg` of each bank.
@@ -93,7 +92,7 @@ impl<'m, 'k> Stick<'m, 'k> {
 struct Found<'m> {
     /// Banks, and what is none that can be opened though it may be one, by partition number.
     banks: Vec<(u32, Result<Bank<'m>, Error>)>,
-    /// Volumes with VMware's mark and without a `boot.cfg`, and an EFI system partition that cannot be opened.
+    /// Volumes with VMware's mark and without a `boot.cfg`, and those that cannot be opened and are no banks.
     marked: Vec<u32>,
     /// FAT volumes without that mark.
     unmarked: Vec<u32>,
@@ -112,7 +111,25 @@ impl<'m> Found<'m> {
                 return Err(Cause::TooManyBanks { limit: MAX_BANKS }.into());
             }
         }
+        found.tell_damaged_apart(loader);
         Ok(found)
+    }
+
+    /// A damaged volume may be anything. Where there are as many banks as a layout has, another one is the volume
+    /// of the VMware Tools images or of scratch, and stands in the way of no bank.
+    fn tell_damaged_apart(&mut self, loader: &Loader<'_>) {
+        let is_one = |(number, bank): &(u32, Result<Bank<'m>, Error>)| {
+            bank.is_ok() || loader.boot_cfg(*number).is_some() || missed::is_usual(*number)
+        };
+        if self.banks.iter().filter(|it| is_one(it)).count() < USUAL_COUNT {
+            return;
+        }
+        let (banks, others) = std::mem::take(&mut self.banks)
+            .into_iter()
+            .partition(is_one);
+        self.banks = banks;
+        let others: Vec<(u32, Result<Bank<'m>, Error>)> = others;
+        self.marked.extend(others.iter().map(|(number, _)| *number));
     }
 
     fn look_into(
@@ -128,8 +145,9 @@ impl<'m> Found<'m> {
         };
         let for_loader = || loader.boot_cfg(number).is_some();
         if let Some(fault) = table.fault_of(number) {
-            // What is cut off and was no bank is told of by the table.
-            if for_loader() || USUAL_BANKS.contains(&number) {
+            // Of a partition that is missing its number is all that is left to tell what it was. What is cut off
+            // and was no bank is told of by the table.
+            if for_loader() || missed::is_usual(number) {
                 self.banks.push((number, Err(Error::from(fault))));
             }
             return;

@@ -16,8 +16,8 @@ pub struct Outlook {
     /// told.
     pub passed_through: Option<usize>,
     /// Whether that bank loads a state that is not empty; where it loads none the host starts with default
-    /// settings.
-    pub has_settings: bool,
+    /// settings. `None` where the bank cannot be opened: the loader asks less of a volume.
+    pub has_settings: Option<bool>,
     /// What would make the medium boot, where it does not.
     pub cure: Option<Cure>,
 }
@@ -139,10 +139,15 @@ impl Stick<'_, '_> {
         }
     }
 
-    /// Whether the bank of this boot loads a state that is not empty.
-    pub(super) fn has_settings(&self, boot: &NextBoot) -> bool {
-        let filled = self.slot_of(boot).and_then(|slot| self.filled_state(slot));
-        filled.is_some_and(|file| file.listed)
+    /// Whether the bank of this boot loads a state that is not empty; `None` where it cannot be opened.
+    pub(super) fn has_settings(&self, boot: &NextBoot) -> Option<bool> {
+        match self.slot_of(boot) {
+            Some(slot) if slot.bank.is_err() => None,
+            slot => {
+                let filled = slot.and_then(|slot| self.filled_state(slot));
+                Some(filled.is_some_and(|file| file.listed))
+            }
+        }
     }
 
     fn slot_of(&self, boot: &NextBoot) -> Option<&Slot<'_>> {
@@ -256,7 +261,7 @@ impl Stick<'_, '_> {
                 return Ok(None);
             }
             let configuration = self.configuration(slot, &state)?;
-            found = configuration.passed_through_count()?;
+            found = configuration.passed_through_count(slot.release().as_ref())?;
             // An empty one leaves what the host takes from those before it.
             if !configuration.is_default() {
                 break;

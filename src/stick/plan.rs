@@ -51,7 +51,7 @@ pub struct BankPlan {
     pub partition: u32,
     /// Whether it boots next.
     pub boots_next: bool,
-    /// The files looked into; empty where it holds no state.
+    /// The files looked into; empty where it holds no state, or none that can be opened and that the host loads.
     pub files: Vec<FilePlan>,
     /// Clusters an interrupted run left allocated to nothing, which the plan frees.
     pub leftovers: usize,
@@ -199,10 +199,11 @@ impl BankPlan {
     }
 
     pub(super) fn unchanged(slot: &Slot<'_>, files: &[FileWork]) -> Self {
+        let looked_into = files.iter().filter(|file| !file.is_left_alone());
         BankPlan {
             partition: slot.partition,
             boots_next: slot.verdict.boots_next,
-            files: files.iter().map(|file| file.plan(None)).collect(),
+            files: looked_into.map(|file| file.plan(None)).collect(),
             leftovers: 0,
             method: Method::SecondCopy,
         }

@@ -226,7 +226,7 @@ impl Stick<'_, '_> {
         banks: &[BankPlan],
         after: &Outlook,
     ) -> Option<Harm> {
-        let is_whole = after.boot.boots() && after.has_settings;
+        let is_whole = after.boot.boots() && after.has_settings != Some(false);
         if set.is_empty() || is_whole {
             return None;
         }
@@ -234,7 +234,7 @@ impl Stick<'_, '_> {
         let now = self.next_boot_reading(&is_changed);
         match (now.boots(), after.boot.boots()) {
             (true, false) => Some(Harm::NoLongerStarts),
-            (true, true) if self.has_settings(&now) => Some(Harm::DefaultSettings),
+            (true, true) if self.has_settings(&now) == Some(true) => Some(Harm::DefaultSettings),
             _ => None,
         }
     }

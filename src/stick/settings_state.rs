@@ -24,10 +24,10 @@ impl<'m> Stick<'m, '_> {
     /// one where it has none.
     ///
     /// # Errors
-    /// A bank that holds no state.
+    /// A bank that holds no state, or nothing but an empty file that it does not load.
     pub(crate) fn shown_state<'s>(&self, slot: &'s Slot<'_>) -> Result<&'s StateFile, Error> {
         let counts = match slot.states.as_slice() {
-            [only] => Some(only),
+            [only] => Some(only).filter(|file| !slot.is_nothing(file)),
             _ => self.filled_state(slot).or_else(|| slot.loaded_state()),
         };
         counts.ok_or_else(|| self.no_state(std::iter::once(slot.partition)))

@@ -74,6 +74,11 @@ impl<'m> Slot<'m> {
         self.states.last()
     }
 
+    /// Whether a file is none that the host loads, and holds nothing that it could mean.
+    pub(super) fn is_nothing(&self, file: &StateFile) -> bool {
+        !file.listed && file.entry.size() == 0
+    }
+
     /// Whether a state that cannot be opened is one that the host does not load: beside one it does, or
     /// without a byte in it.
     pub(crate) fn is_harmless(&self, file: &StateFile, error: &Error) -> bool {

@@ -4,9 +4,9 @@ use super::firmware::Uefi;
 use super::missed::{MissedBank, OtherType};
 use super::{Cure, Stick};
 use crate::bank::{BootCfgProblem, ChoiceWarning, Release};
-use crate::edit::{ConfigurationWarning, EditWarning, Unmatched};
+use crate::edit::{Configuration, ConfigurationWarning, EditWarning, Unmatched};
 use crate::partition::{BackupOverlap, PartitionFault, TableChoice, TableWarning};
-use crate::state::{StateError, StateWarning};
+use crate::state::{Form, State, StateError, StateWarning};
 use std::fmt;
 
 /// Something a person should know, and what puts it right. Shown, it is the cause alone.
@@ -184,6 +184,20 @@ pub enum WarningCause {
         /// The one that is to read it.
         reader: Release,
     },
+    /// From 8.0 on a host keeps everything in the ConfigStore: a plain state without one is none of its.
+    #[error(
+        "{}{file}: holds no ConfigStore, and a host of {} keeps its whole configuration there: this state is of an older release",
+        on(*.partition),
+        release.version()
+    )]
+    OlderState {
+        /// Number of the partition, of a bank.
+        partition: Option<u32>,
+        /// The file.
+        file: String,
+        /// The host's release.
+        release: Release,
+    },
     /// What a change costs the host cannot be told.
     #[error("{why}; so it is not known whether devices are passed through that were not before")]
     HarmUnknown {
@@ -269,6 +283,26 @@ impl Stick<'_, '_> {
         let missed = self.missed_banks().into_iter();
         let missed = missed.map(|it| Warning::from(WarningCause::Missed(it)));
         self.left_alone().into_iter().chain(missed).collect()
+    }
+}
+
+impl WarningCause {
+    /// That a state is of an older release than the host that is to read it, where it is.
+    pub(crate) fn of_older_state(
+        partition: Option<u32>,
+        state: &State,
+        configuration: &Configuration,
+        release: Option<&Release>,
+    ) -> Option<Self> {
+        let release = release.filter(|release| release.is_at_least(8, 0))?;
+        let is_older = state.form() == Form::Plain
+            && configuration.store.is_none()
+            && !configuration.is_default();
+        is_older.then(|| WarningCause::OlderState {
+            partition,
+            file: state.file_name().to_owned(),
+            release: release.clone(),
+        })
     }
 }
 

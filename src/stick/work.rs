@@ -187,17 +187,20 @@ impl Stick<'_, '_> {
     ) -> Result<FileWork, Error> {
         let state = self.open_state(slot, file)?;
         let release = slot.release();
-        let edited = self
-            .configuration(slot, &state)
-            .and_then(|before| edit::apply_to(&before, &state, edits, context, release.as_ref()));
-        let edited =
-            edited.map_err(|error| Error::from(error).on(slot.partition).in_file(&file.name))?;
+        let inside = |error| Error::from(error).on(slot.partition).in_file(&file.name);
+        let before = self.configuration(slot, &state).map_err(inside)?;
+        let edited = edit::apply_to(&before, &state, edits, context, release.as_ref());
+        let edited = edited.map_err(inside)?;
+        let partition = Some(slot.partition);
+        let older = WarningCause::of_older_state(partition, &state, &before, release.as_ref());
+        let odd = state.warnings().into_iter().map(Warning::from);
+        let warnings = odd.chain(older.map(Warning::from)).collect();
         Ok(FileWork {
             name: file.name.clone(),
             listed: file.listed,
             entry: Some(file.entry.clone()),
             edited,
-            warnings: state.warnings().into_iter().map(Warning::from).collect(),
+            warnings,
             form: Some(state.form()),
             result: Outcome::State(state),
         })

@@ -158,12 +158,12 @@ impl SavedState<'_> {
         let after = new.as_ref().map(|(_, state)| state.as_ref());
         let count = |state| {
             let configuration = Configuration::open_for(state, release.as_ref()).ok()?;
-            configuration.passed_through_count().ok()?
+            configuration.passed_through_count(release.as_ref()).ok()?
         };
         let outlook = Outlook {
             boot: NextBoot::NoMedium,
             passed_through: after.or(self.state()).and_then(count),
-            has_settings: !after.or(self.state()).is_some_and(is_empty_state),
+            has_settings: Some(!after.or(self.state()).is_some_and(is_empty_state)),
             cure: None,
         };
         file.content = new.map(|(content, _)| content);

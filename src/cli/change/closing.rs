@@ -4,7 +4,7 @@ use crate::cli::report::next_in_words;
 use crate::cli::terminal::{plural, quoted_path, shown};
 use crate::loader::Stop;
 use crate::state::Form;
-use crate::stick::{Cure, FilePlan, NextBoot, Outlook, Plan};
+use crate::stick::{BankPlan, Cure, FilePlan, NextBoot, Outlook, Plan};
 use std::path::Path;
 
 /// When the next boot is spoken of.
@@ -22,7 +22,11 @@ pub enum Closing {
 pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> Option<String> {
     let outlook = &plan.outlook;
     let wrong = outlook.boot.is_in_doubt();
-    if closing == Closing::IfWrong && !wrong {
+    // What was set does not reach the host.
+    let passed_by = |bank: &BankPlan| bank.boots_next && bank.files.is_empty();
+    let is_lost =
+        outlook.has_settings == Some(false) && !plan.is_empty() && plan.banks.iter().any(passed_by);
+    if closing == Closing::IfWrong && !wrong && !is_lost {
         return None;
     }
     let first = of_outlook(outlook, target);
@@ -30,7 +34,7 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
     if is_copy
         || wrong
         || !is_medium
-        || !outlook.has_settings
+        || outlook.has_settings != Some(true)
         || closing != Closing::AfterGivingBack
         || outlook.passed_through != Some(0)
     {
@@ -56,12 +60,12 @@ pub fn caution(plan: &Plan) -> Option<String> {
 /// The next boot in words, with what is passed through then.
 pub fn of_outlook(outlook: &Outlook, target: &Path) -> String {
     match outlook.boot {
-        NextBoot::Boots { partition } if !outlook.has_settings => {
+        NextBoot::Boots { partition } if outlook.has_settings == Some(false) => {
             return format!(
                 "Bank {partition} boots next and holds no saved settings: the host starts with default settings."
             );
         }
-        NextBoot::NoMedium if !outlook.has_settings => {
+        NextBoot::NoMedium if outlook.has_settings == Some(false) => {
             return "The state is empty: a host that loads it starts with default settings."
                 .to_owned();
         }

@@ -91,7 +91,10 @@ impl Fix {
                     )));
                 }
                 let (addresses, warnings) = if self.boot_device {
-                    opened.stick()?;
+                    if matches!(opened, Opened::State(_)) {
+                        return Err(Failure::usage("a state file hangs on no controller, so --boot-device means nothing here")
+                            .hint("name the device: bootbank fix -d ADDR"));
+                    }
                     let target = target.ok_or_else(|| {
                         Failure::usage("a packed image hangs on no controller")
                             .hint("name the device: bootbank fix -d ADDR")

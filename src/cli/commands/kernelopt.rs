@@ -1,7 +1,7 @@
 //! `bootbank kernelopt`: the kernel options in `boot.cfg`. Works on sealed states as well:
 //! `boot.cfg` is not part of them.
 
-use crate::bank::{BootCfg, KERNELOPT, KerneloptEdit};
+use crate::bank::{KERNELOPT, KerneloptEdit, KerneloptError};
 use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, changes_one, command_list, looks_at_one};
@@ -134,10 +134,10 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
         let (old, new) = halves(text)?;
         edits.push(KerneloptEdit::Replace { old, new });
     }
-    for option in &args.append {
-        refuse_setting(option)?;
-    }
     edits.extend(KerneloptEdit::to_result(&args.delete, &args.append));
+    for edit in &edits {
+        edit.check().map_err(refused)?;
+    }
     if edits.is_empty() {
         return Err(Failure::usage(
             "there is nothing to do: name an option with -a, -d or -r",
@@ -146,17 +146,14 @@ fn edits(args: &Modify) -> Result<Vec<Edit>, Failure> {
     Ok(edits.into_iter().map(Edit::Kernelopt).collect())
 }
 
-/// What is a setting of boot.cfg is no kernel option: nobody means `updated=3` as one.
-fn refuse_setting(option: &str) -> Result<(), Failure> {
-    match option.split_once('=') {
-        Some((key, value)) if BootCfg::is_no_option(key) => Err(Failure::usage(format!(
-            "{key} is a setting of boot.cfg, not a kernel option"
-        ))
-        .hint(format!(
+fn refused(error: KerneloptError) -> Failure {
+    let failure = Failure::new(error.kind(), error.to_string());
+    match error {
+        KerneloptError::Setting { key, value } => failure.hint(format!(
             "bootbank bootcfg set STICK {key} {}",
-            quoted(value)
-        ))),
-        _ => Ok(()),
+            quoted(&value)
+        )),
+        _ => failure,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Answer, Run, Schema, Session, bank_number, changes_one, command_list};
 use crate::cli::terminal::size;
+use crate::state::gzip::GzipError;
 use crate::state::{Form, Saved, SavedAs, StateError, StateFault};
 use crate::stick::{self, Error};
 use clap::Args;
@@ -182,13 +183,21 @@ impl Run for Import {
 fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = process::bytes(file)?;
     let limits = &session.common.limits;
-    let inside = |error: StateError| match error.fault {
+    let inside = |error: StateError| {
+        match error.fault {
         StateFault::NoKeyBeside => Failure::usage(format!(
             "{} is a bare {}; import the state.tgz that holds it and its key",
             file.display(),
             SavedAs::Encrypted.as_str()
         )),
+        StateFault::Gzip(GzipError::NotGzip { .. }) => Failure::new(
+            error.kind(),
+            format!("{} is no state file: {}", file.display(), error.fault),
+        )
+        .hint("name a state.tgz, local.tgz or configBundle.tgz; `bootbank state copy FROM TO STICK` takes the state of another bank of the same medium")
+        .path(file),
         _ => Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file),
+    }
     };
     let saved = Saved::open(&bytes, None, limits, &session.keys).map_err(inside)?;
     Ok(saved.state().as_bytes().to_vec())

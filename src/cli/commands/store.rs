@@ -348,7 +348,9 @@ fn show(
         let (partition, state) = opened.state(session.common.bank)?;
         let inside = |error: EditError| Error::from(error).on(partition).in_file(state.file_name());
         let (configuration, damage) = state.configuration(partition, None)?;
-        let missing = || inside(configuration.without_store());
+        // It may be behind the damage.
+        let damaged = || state.missing(partition);
+        let missing = || damaged().unwrap_or_else(|| inside(configuration.without_store()));
         let store = configuration.store.as_ref().ok_or_else(missing)?;
         let through = Through {
             gate,

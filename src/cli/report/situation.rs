@@ -3,9 +3,10 @@
 use crate::cli::terminal::{WARNING, plural, shown, size, styled};
 use crate::diagnosis::{
     Certainty, Consequence, Evidence, OwnedBy, Part, PassedDevice, Role, Situation, Standing,
-    Survey, Whose,
+    Survey, Unread, Whose,
 };
 use crate::host::Disk;
+use crate::ownership::Source;
 use crate::stick::{Cause, Error};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -242,17 +243,20 @@ pub fn standing_in_words(
         ),
         Standing::Read {
             passed_through,
+            unread,
             doubtful: 0,
-        } if passed_through.is_empty() => {
-            "No device is passed through in the bank that boots next.\n".to_owned()
-        }
+        } if passed_through.is_empty() => format!(
+            "No device is passed through in the bank that boots next.\n{}",
+            unread_in_words(unread.as_ref())
+        ),
         Standing::Read { passed_through, .. } if passed_through.is_empty() => {
             "The state in the bank that boots next has entries that may pass a device through, in a form bootbank does not know. \
              See the warnings.\n"
                 .to_owned()
         }
-        Standing::Read { passed_through, .. } => {
+        Standing::Read { passed_through, unread, .. } => {
             let mut text = devices_in_words(&passed_through, situation);
+            text.push_str(&unread_in_words(unread.as_ref()));
             text.push_str(&match &survey.unwritable {
                 None => {
                     let next = survey.next_boot.partition();
@@ -276,6 +280,22 @@ pub fn standing_in_words(
             text
         }
     }
+}
+
+/// The devices that only a file passes through from which the host takes no owners.
+pub fn unread_in_words(unread: Option<&Unread>) -> String {
+    let Some(unread) = unread else {
+        return String::new();
+    };
+    let names: Vec<String> = unread.devices.iter().map(passed_in_words).collect();
+    let (file, other) = match unread.source {
+        Source::EsxConf => ("esx.conf", "the ConfigStore"),
+        Source::ConfigStore => ("the ConfigStore", "esx.conf"),
+    };
+    format!(
+        "Only {file} passes {} through: a host of this release reads {other} instead.\n",
+        names.join(", ")
+    )
 }
 
 /// The devices that are passed through, one on each line.

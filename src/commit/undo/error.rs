@@ -80,8 +80,8 @@ pub enum UndoError {
         "its files would be put back one after the other, and the bank boots next: a cut in between could keep the host from starting"
     )]
     InPieces,
-    /// The change was about no file, so there is none to put back.
-    #[error("the change was about no file")]
+    /// The change was about no file, or none of them is on this medium.
+    #[error("no file of the change is here to be put back")]
     NoFiles,
     /// A sector could not be read.
     #[error("cannot read sector {lba}: {source}")]

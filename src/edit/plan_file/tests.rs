@@ -225,6 +225,11 @@ fn what_only_the_filled_in_value_shows_is_said_with_its_line_too() {
             "not a single kernel option",
         ),
         (
+            "[kernelopt]\nappend = [\"updated=3\"]\n",
+            (2, 11),
+            "updated is a setting of boot.cfg",
+        ),
+        (
             "[[device]]\naddress = \"0000:00:1a.7\"\nowner = \"vmkernel\"\n[[device]]\naddress = \"00:1a.7\"\nowner = \"passthru\"\n",
             (5, 11),
             "another entry gives",

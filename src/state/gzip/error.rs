@@ -11,7 +11,10 @@ pub enum GzipError {
     #[error("the file is empty")]
     Empty,
     /// The first two bytes are not `1f 8b`.
-    #[error("this is not gzip: the file begins with {found:02x?} instead of 1f 8b")]
+    #[error(
+        "this is not gzip: the file begins with {} instead of 1f 8b",
+        in_hex(found)
+    )]
     NotGzip {
         /// The first bytes met, at most two.
         found: Vec<u8>,
@@ -104,6 +107,12 @@ pub enum GzipError {
     /// The compressor failed; not known to happen.
     #[error("cannot compress the data")]
     Compress,
+}
+
+/// Bytes as in a hex dump: `1f 8b`.
+fn in_hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(" ")
 }
 
 impl GzipError {

@@ -153,8 +153,13 @@ fn bank_in_words(bank: &Bank, filled: Option<&str>, is_verbose: bool) -> String 
     let partition = bank.partition;
     if let Some(error) = &bank.error {
         let why = shown(error.in_bank());
+        let next = if bank.boots_next {
+            format!("{}, ", styled("boots next", HEADING))
+        } else {
+            String::new()
+        };
         return format!(
-            "bank on partition {partition}: {}: {why}\n",
+            "bank on partition {partition}: {next}{}: {why}\n",
             styled("cannot be opened", ERROR)
         );
     }

@@ -88,6 +88,9 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::OutputIsDirectory { path } => {
             format!("name a file in it: {}", quoted_path(&path.join("NAME")))
         }
+        MediumError::Empty { .. } => {
+            format!("a copy or a download that was cut off, perhaps; {}", Kind::TAKEN)
+        }
         MediumError::IsDirectory { .. } => {
             "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }
@@ -188,7 +191,7 @@ fn compressed_hint(format: ImageFormat, path: &Path) -> String {
         }
         ImageFormat::Ova => {
             format!(
-                "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; then: qemu-img convert -O raw DISK.vmdk stick.img"
+                "unpack the virtual disk in it: tar -xf {path} --wildcards '*.vmdk'; bootbank reads and changes that as it is (one that is stream-optimized with -o FILE)"
             )
         }
         ImageFormat::Tar => {

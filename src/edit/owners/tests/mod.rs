@@ -270,9 +270,10 @@ fn a_passed_through_device_counts_once_and_each_virtual_function_for_itself() {
         ],
     ];
     let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&rows))]);
-    let passed = Configuration::open(&state).unwrap().passed_through();
+    let passed = Configuration::open(&state).unwrap().passed_through(None);
     let passed: Vec<String> = passed
         .unwrap()
+        .0
         .iter()
         .filter_map(DeviceOwner::typed_address)
         .collect();

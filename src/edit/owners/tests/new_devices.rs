@@ -81,18 +81,65 @@ fn a_new_device_and_the_warning_go_by_the_release() {
           7.0.2-0.0.17867351 reads the ConfigStore and does not see this change"
         ]
     );
+    // It gets an entry where its host looks, whether or not new ones are asked for: the state knows the device.
     let in_store = Devices::Named(named("01:00.0"));
     assert!(made(in_store.clone(), newer).unwrap().warnings.is_empty());
-    assert_eq!(
-        texts(&made(in_store, older).unwrap().warnings),
-        ["local.tgz: only the ConfigStore names 0000:01:00.0; \
-          7.0.1-0.0.16850804 reads esx.conf and does not see this change"]
-    );
-    // Where new entries may be made, it gets one where its host looks.
-    let edited = made(Devices::NamedOrNew(named("01:00.0")), older).unwrap();
-    assert!(edited.warnings.is_empty(), "{:?}", edited.warnings);
-    let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
-    assert_eq!(keys, ["0000:01:00.0", "/device/0000:01:00.0/owner"]);
+    for devices in [in_store, Devices::NamedOrNew(named("01:00.0"))] {
+        let edited = made(devices, older).unwrap();
+        assert!(edited.warnings.is_empty(), "{:?}", edited.warnings);
+        let keys: Vec<&str> = edited.changes.iter().map(|c| c.key.as_str()).collect();
+        assert_eq!(keys, ["0000:01:00.0", "/device/0000:01:00.0/owner"]);
+    }
     let error = made(Devices::NamedOrNew(named("00:1f.2")), newer).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}
+
+/// What only the other file says counts for nothing on a host whose release is known.
+#[test]
+fn what_is_passed_through_goes_by_the_file_that_the_release_reads() {
+    let conf =
+        b"/device/0000:00:20.0/owner = \"vmkernel\"\n/device/0000:03:00.0/owner = \"passthru\"\n\
+          /device/0000:04:00.0/owner = \"passthru\"\n";
+    let owner = |owner: &str| format!(r#"{{"owner":"{owner}"}}"#);
+    let (passed, kept) = (owner("OWNER_PASSTHRU"), owner("OWNER_VMKERNEL"));
+    let row = |at, owner: &str| ["hardware", "pci_devices", at, "", owner].map(str::to_owned);
+    let rows = [
+        row("0000:00:14.0", &passed),
+        row("0000:03:00.0", &kept),
+        row("0000:04:00.0", &passed),
+    ];
+    let rows: Vec<[&str; 5]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(String::as_str))
+        .collect();
+    let state = state(&[(ESX_CONF, conf), (CONFIG_STORE, &store(&rows))]);
+    let configuration = Configuration::open(&state).unwrap();
+    let told = |build: Option<&str>| {
+        let release = build.and_then(Release::parse);
+        let (devices, read) = configuration.passed_through(release.as_ref()).unwrap();
+        let names = devices.iter().filter_map(DeviceOwner::typed_address);
+        let names: Vec<String> = names.collect();
+        let (read, unread) = names.split_at(read);
+        assert_eq!(
+            configuration
+                .passed_through_count(release.as_ref())
+                .unwrap(),
+            Some(read.len())
+        );
+        (read.join(" "), unread.join(" "))
+    };
+    let both = |read: &str, unread: &str| (read.to_owned(), unread.to_owned());
+    assert_eq!(
+        told(Some("7.0.1-0.0.16850804")),
+        both("0000:03:00.0 0000:04:00.0", "0000:00:14.0")
+    );
+    assert_eq!(
+        told(Some("7.0.2-0.0.17867351")),
+        both("0000:00:14.0 0000:04:00.0", "0000:03:00.0")
+    );
+    // Where the release is not known, either may be what the host reads.
+    assert_eq!(
+        told(None),
+        both("0000:03:00.0 0000:04:00.0 0000:00:14.0", "")
+    );
 }
