@@ -13,6 +13,7 @@
 
 mod firmware;
 mod healthy;
+mod other_volumes;
 mod spoils;
 mod states;
 mod stick;

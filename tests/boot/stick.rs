@@ -146,6 +146,19 @@ impl Stick {
         bytes
     }
 
+    /// Where a copy of a bank's FAT begins in its volume.
+    pub(crate) fn fat(&self, bank: u32, copy: u64) -> u64 {
+        let sector = self.peek(bank, 0, 512);
+        let number = |at: usize| u64::from(u16::from_le_bytes([sector[at], sector[at + 1]]));
+        (number(14) + copy * number(22)) * number(11)
+    }
+
+    /// Where a bank's root directory begins in its volume.
+    pub(crate) fn root(&self, bank: u32) -> u64 {
+        let copies = u64::from(self.peek(bank, 16, 1)[0]);
+        self.fat(bank, copies)
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         fs::read(&self.image).unwrap()
     }
