@@ -3,7 +3,7 @@
 use super::configuration::{Configuration, SCHEMA_STORE, inside};
 use super::edited::{Edited, Unmatched};
 use super::error::EditError;
-use super::oddity::ConfigurationWarning;
+use super::oddity::Subject;
 use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::selector::SelectError;
 use super::surroundings::{Surroundings, secret_types};
@@ -13,7 +13,7 @@ use crate::bank::Release;
 use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
 use crate::pci::PciAddress;
 use crate::state::State;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// What `edits` come to in `state`, one after the other; those of `boot.cfg` are passed over.
 ///
@@ -222,17 +222,24 @@ fn note_new_oddities(
     if edits.iter().all(|edit| matches!(edit, Edit::Owner(_))) {
         return Ok(());
     }
-    let before: HashSet<String> = edited
-        .warnings
-        .iter()
-        .filter_map(|warning| match warning {
-            EditWarning::Configuration(odd) => odd.subject(),
-            _ => None,
-        })
-        .collect();
-    let is_new = |odd: &ConfigurationWarning| odd.subject().is_some_and(|it| !before.contains(&it));
-    let odd = after.warnings()?.into_iter().filter(is_new);
-    edited.warnings.extend(odd.map(EditWarning::Configuration));
+    let odd = after.warnings()?;
+    let mut known: HashMap<Subject<'_>, usize> = HashMap::new();
+    for warning in &edited.warnings {
+        if let EditWarning::Configuration(odd) = warning
+            && let Some(subject) = odd.subject()
+        {
+            *known.entry(subject).or_default() += 1;
+        }
+    }
+    let mut new = Vec::new();
+    for (warning, subject) in odd.iter().filter_map(|odd| Some((odd, odd.subject()?))) {
+        // Of what is there once more than before, one is new.
+        match known.get_mut(&subject) {
+            Some(count) if *count > 0 => *count -= 1,
+            _ => new.push(EditWarning::Configuration(warning.clone())),
+        }
+    }
+    edited.warnings.extend(new);
     Ok(())
 }
 

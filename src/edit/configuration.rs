@@ -3,8 +3,8 @@
 use super::EditError;
 use crate::bank::Release;
 use crate::ownership::{
-    Alias, ConfigStore, DeviceOwner, EsxConf, Note, NoteKind, OwnershipError, Source,
-    aliases_by_address, sidecars, tie_aliases, tie_classes,
+    Alias, ConfigStore, DeviceOwner, EsxConf, NoteKind, OwnershipError, Source, aliases_by_address,
+    sidecars, tie_aliases, tie_classes,
 };
 use crate::pci::PciAddress;
 use crate::state::{MemberKind, ReadState, Rescued, StateError};
@@ -261,7 +261,7 @@ impl Configuration {
         let notes = self.esx_conf.iter().flat_map(|conf| conf.notes());
         let lines = notes.filter(|note| note.kind == NoteKind::OddOwner);
         let rows = self.store.iter().flat_map(|store| store.doubtful_rows());
-        lines.map(Note::address).chain(rows)
+        lines.map(|note| note.address).chain(rows)
     }
 
     /// Whether the owner of every device that has a row in the ConfigStore can be told. Where not, no

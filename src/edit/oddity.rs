@@ -23,7 +23,7 @@ pub struct ConfigurationWarning {
 }
 
 /// What is odd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Oddity {
     /// A line of esx.conf that may decide who owns a device.
@@ -52,14 +52,20 @@ pub enum Oddity {
     },
 }
 
+/// What a warning is about, wherever that stands: a line may have moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Subject<'w> {
+    Line(NoteKind, &'w str),
+    Other(&'w Oddity),
+}
+
 impl ConfigurationWarning {
-    /// What it is about, wherever that stands: a line may have moved. `None` for lines that decide nothing about
-    /// a device.
-    pub(super) fn subject(&self) -> Option<String> {
+    /// What it is about; `None` for lines that decide nothing about a device.
+    pub(super) fn subject(&self) -> Option<Subject<'_>> {
         match &self.oddity {
-            Oddity::Line(note) => Some(note.text.clone()),
+            Oddity::Line(note) => Some(Subject::Line(note.kind, &note.text)),
             Oddity::KeptLines { .. } | Oddity::MoreLines(_) => None,
-            _ => Some(self.to_string()),
+            other => Some(Subject::Other(other)),
         }
     }
 

@@ -197,12 +197,7 @@ impl OutputFile {
                 while position < data.end {
                     let rest = usize::try_from(data.end - position).unwrap_or(CHUNK);
                     let piece = &mut buf[..rest.min(CHUNK)];
-                    // By position rather than through a mapping, which would fill up with it.
-                    match file {
-                        Some(file) => file.read_exact_at(piece, position),
-                        None => source.read_at(piece, position),
-                    }
-                    .map_err(failed)?;
+                    source.read_at(piece, position).map_err(failed)?;
                     self.write_sparse(piece, position)?;
                     position += piece.len() as u64;
                     self.report(progress, position)?;

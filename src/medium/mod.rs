@@ -1,8 +1,8 @@
 //! What the bytes live on: image files, block devices, and stand-ins for tests.
 //!
 //! Everything above this room reads through [`ReadAt`] and never learns what is
-//! behind it. [`WriteAt`] is implemented by media that can be changed; the only
-//! caller of its methods is `commit/run.rs`.
+//! behind it. [`WriteAt`] is implemented by media that can be changed; what
+//! begins a write to one is `commit/run.rs` alone.
 //!
 //! [`Target`] is what a command opens to look at, an image file ([`ImageFile`]), a whole disk
 //! ([`BlockDevice`]) or a network block device ([`nbd::Export`]); [`ClaimedTarget`] is one that nobody else has, and the only one of the two

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 /// A medium read from end to end: what its file system says is a hole is zeros without being
-/// read, and what is data is read by position, so that no mapping fills up with it.
+/// read.
 #[derive(Clone, Copy, Debug)]
 pub struct SparseReads<'t>(&'t Target);
 

@@ -6,7 +6,7 @@ use crate::error::ErrorKind;
 
 /// Why an esx.conf or a ConfigStore could not be read or changed. Nothing has been altered:
 /// every edit makes a new value.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum OwnershipError {
     /// esx.conf is larger than any host writes.

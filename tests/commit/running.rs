@@ -88,6 +88,7 @@ fn every_failing_operation_is_named_and_the_bank_is_old_or_new() {
     ];
     for counts in [Counts::Reads, Counts::Writes, Counts::Syncs] {
         for fault in faults {
+            let mut met = 0;
             for at in 0..100 {
                 let recorder = Recorder::new(bytes.clone());
                 let faulty = Faulty::new(&recorder, counts, at, fault);
@@ -96,6 +97,7 @@ fn every_failing_operation_is_named_and_the_bank_is_old_or_new() {
                     assert!(result.is_ok());
                     break;
                 }
+                met += 1;
                 let context = format!("{counts:?} {fault:?} {at}: {result:?}");
                 let entry = &recorder.bytes()[3 * SECTOR..4 * SECTOR];
                 let is_new = entry[26..32] == *b"switch";
@@ -115,6 +117,8 @@ fn every_failing_operation_is_named_and_the_bank_is_old_or_new() {
                     Err(other) => panic!("{other}: {context}"),
                 }
             }
+            // Each of the four steps is written, synced and read back.
+            assert!((4..100).contains(&met), "{counts:?} {fault:?}: {met} met");
         }
     }
 }

@@ -318,6 +318,15 @@ fn the_numbers_in_readme_are_those_of_the_evidence() {
     ] {
         assert!(safety.contains(theirs) && readme.contains(ours), "{theirs}");
     }
+    let scripts = ["disks", "faults", "holders", "mounts", "pulled"];
+    let scripts = scripts.map(|name| page(&format!("scripts/vm/cases-{name}.sh")));
+    let lines = scripts.iter().flat_map(|script| script.lines());
+    // And that of kill.sh.
+    let cases = lines.filter(|line| line.starts_with("case_")).count() + 1;
+    assert!(
+        readme.contains(&format!("{cases} cases on a real kernel")),
+        "{cases}"
+    );
     assert!(page("docs/loader.md").contains("(55,000 comparisons)"));
     assert!(readme.contains("in 55,000 cases"));
     let rust = page("Cargo.toml");

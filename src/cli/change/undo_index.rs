@@ -134,6 +134,16 @@ impl KeptUndo {
         both.is_some_and(|(own, other)| own.is_of_same_target(other))
     }
 
+    /// Whether another one is for the same medium, and nothing speaks against it.
+    pub fn is_surely_of_same_medium(&self, other: &KeptUndo) -> bool {
+        match (&self.found, &other.found) {
+            (Ok((own_size, own)), Ok((size, other))) => {
+                own_size == size && own.is_surely_of_same_target(other)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it names a medium.
     pub fn names(&self, target: &Target) -> bool {
         self.about().is_some_and(|about| about.names(target))

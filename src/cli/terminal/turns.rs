@@ -1,13 +1,17 @@
-//! What several targets say, in the order of the targets: what one says before its turn is kept.
+//! What several targets say, in the order of the targets: what one says before its turn is kept. Where much is
+//! kept nobody begins with another target before the one whose turn it is has come to its end.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 thread_local! {
     /// Number of the target that this thread works on, where several are worked on at once.
     static OWN: Cell<Option<usize>> = const { Cell::new(None) };
 }
+
+/// Bytes that are kept before others have to wait.
+const MOST_KEPT: usize = 8 << 20;
 
 /// One piece of what is said.
 pub(super) enum Said {
@@ -19,10 +23,21 @@ pub(super) enum Said {
     Talk(String),
 }
 
+impl Said {
+    fn len(&self) -> usize {
+        match self {
+            Said::Data(bytes) | Said::Value(bytes) => bytes.len(),
+            Said::Talk(line) => line.len(),
+        }
+    }
+}
+
 /// Whose turn it is, and what others have said so far.
 #[derive(Default)]
 pub(super) struct Turns {
     state: Mutex<State>,
+    /// Told when the turn goes to another target.
+    passed_on: Condvar,
 }
 
 #[derive(Default)]
@@ -30,6 +45,8 @@ struct State {
     /// The target whose turn it is.
     now: usize,
     kept: BTreeMap<usize, Kept>,
+    /// Bytes of all that is kept.
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -54,12 +71,19 @@ impl Turns {
         if state.now == own {
             say(said)
         } else {
+            state.bytes += said.len();
             state.kept.entry(own).or_default().said.push(said)
         }
     }
 
-    /// This thread goes on to the target of that number.
+    /// This thread goes on to the target of that number, once little enough is kept. Numbers are given out in
+    /// order, so that the one whose turn it is never waits.
     pub(super) fn take(&self, number: usize) {
+        let mut state = self.state();
+        while state.bytes >= MOST_KEPT && state.now < number {
+            let woken = self.passed_on.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
         OWN.set(Some(number));
     }
 
@@ -76,12 +100,14 @@ impl Turns {
         loop {
             let now = state.now;
             let kept = state.kept.remove(&now).unwrap_or_default();
+            state.bytes -= kept.said.iter().map(Said::len).sum::<usize>();
             kept.said.into_iter().for_each(&say);
             if !kept.is_done {
                 break;
             }
             state.now += 1;
         }
+        self.passed_on.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,5 +152,43 @@ mod tests {
         });
         let expected: String = (0..TARGETS).map(|it| format!(" {it}a {it}b")).collect();
         assert_eq!(heard.into_inner().unwrap(), format!("first{expected}"));
+    }
+
+    /// The first target is slow, and each of the others has more to say than may be kept.
+    #[test]
+    fn no_target_is_begun_while_too_much_is_kept() {
+        const TARGETS: usize = 6;
+        let (turns, said) = (Turns::default(), AtomicUsize::new(0));
+        let hear = |_: Said| {
+            said.fetch_add(1, Ordering::Relaxed);
+        };
+        turns.begin();
+        let (next, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let go_on = || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= TARGETS {
+                        return;
+                    }
+                    turns.take(number);
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    if number == 0 {
+                        // Until another one has said its part, and a while longer.
+                        while turns.state().bytes == 0 {
+                            thread::yield_now();
+                        }
+                        (0..1000).for_each(|_| thread::yield_now());
+                        assert_eq!(begun.load(Ordering::Relaxed), 2);
+                    }
+                    turns.say(Said::Data(vec![0; MOST_KEPT]), hear);
+                    turns.done(hear);
+                }
+            };
+            scope.spawn(go_on);
+            scope.spawn(go_on);
+        });
+        assert_eq!(said.into_inner(), TARGETS);
+        assert_eq!(turns.state().bytes, 0);
     }
 }

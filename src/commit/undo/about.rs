@@ -74,9 +74,14 @@ pub struct TargetKey(String);
 impl TargetKey {
     /// Of a target by its path and, where it has one, its serial number.
     pub fn of(path: &Path, serial: Option<&str>) -> Self {
+        let name = || whole_name(path);
         TargetKey(match serial {
             Some(serial) => format!("serial number {serial}"),
-            None => whole_name(path).display().to_string(),
+            None => match name().to_str() {
+                Some(text) => text.to_owned(),
+                // Shown, two such names can be alike.
+                None => format!("name in hexadecimal {}", hex(name().as_os_str().as_bytes())),
+            },
         })
     }
 }
@@ -101,6 +106,12 @@ impl About {
     /// of the same serial number may have been imaged anew.
     pub fn is_of_same_target(&self, other: &About) -> bool {
         self.key().is_some_and(|own| other.key() == Some(own))
+    }
+
+    /// The same where nothing speaks against it: sticks of one make may have one serial number, and a name may be
+    /// given again. What is told of both has to be the same.
+    pub fn is_surely_of_same_target(&self, other: &About) -> bool {
+        self.is_of_same_target(other) && self.model == other.model && self.banks == other.banks
     }
 
     fn key(&self) -> Option<TargetKey> {
@@ -273,6 +284,31 @@ mod tests {
         let about = About::from(map.clone());
         assert_eq!(about.other, map);
         assert_eq!(BTreeMap::from(about), map);
+    }
+
+    /// Cheap sticks share a serial number, and two names that are not UTF-8 look alike.
+    #[test]
+    fn what_may_be_of_two_targets_is_not_surely_of_one() {
+        let stick = |model: &str, uuid: &str| About {
+            target: Some(PathBuf::from("/dev/sdb")),
+            serial: Some("0123456789AB".to_owned()),
+            model: Some(model.to_owned()),
+            banks: BTreeMap::from([(5, uuid.to_owned())]),
+            ..About::default()
+        };
+        let own = stick("Cruzer", "u5");
+        for (other, is_surely) in [
+            (stick("Cruzer", "u5"), true),
+            (stick("Cruzer", "u6"), false),
+            (stick("Ultra", "u5"), false),
+        ] {
+            assert!(own.is_of_same_target(&other));
+            assert_eq!(own.is_surely_of_same_target(&other), is_surely);
+        }
+        let named =
+            |name: &[u8]| About::of_target(&PathBuf::from(OsString::from_vec(name.to_vec())));
+        assert!(named(b"/srv/\xff.img").is_of_same_target(&named(b"/srv/\xff.img")));
+        assert!(!named(b"/srv/\xff.img").is_of_same_target(&named(b"/srv/\xfe.img")));
     }
 
     #[test]

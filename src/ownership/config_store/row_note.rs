@@ -5,7 +5,7 @@ use crate::ownership::{Owner, OwnershipError, Source};
 use crate::secrets::quotable;
 
 /// Something about a `pci_devices` row that a person should know. The row is kept as it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowNote {
     /// It cannot be read.

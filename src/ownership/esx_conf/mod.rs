@@ -85,23 +85,26 @@ pub struct Entry<'a> {
 }
 
 /// Something about a line that a person should know. The line is kept as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Note {
     /// Line number, from 1.
     pub line: usize,
     /// What is remarkable.
     pub kind: NoteKind,
+    /// The PCI function that the line names, whatever it says of it; `None` where that cannot be told.
+    pub address: Option<PciAddress>,
     /// The beginning of the line, with bytes that are not UTF-8 replaced.
     pub text: String,
 }
 
-impl Note {
-    /// The PCI function that the line names, whatever it says of it; `None` where that cannot be told.
-    pub fn address(&self) -> Option<PciAddress> {
-        let (_, behind) = self.text.split_once("/device/")?;
-        PciAddress::from_key(behind.split('/').next()?)
-    }
+/// The PCI function that a line names.
+fn address_in(line: &[u8]) -> Option<PciAddress> {
+    const DEVICE: &[u8] = b"/device/";
+    let begins = line.windows(DEVICE.len()).position(|it| it == DEVICE)?;
+    let behind = line.get(begins + DEVICE.len()..)?;
+    let name = behind.split(|&byte| byte == b'/').next()?;
+    PciAddress::from_key(std::str::from_utf8(name).ok()?)
 }
 
 impl fmt::Display for Note {
@@ -204,11 +207,13 @@ impl EsxConf {
             self.notes_left_out = self.notes_left_out.saturating_add(1);
             return;
         }
+        let address = address_in(text);
         let shown = text.get(..text.len().min(4 * NOTE_TEXT)).unwrap_or(text);
         let text = String::from_utf8_lossy(shown);
         self.notes.push(Note {
             line,
             kind,
+            address,
             text: text.trim_end().chars().take(NOTE_TEXT).collect(),
         });
     }

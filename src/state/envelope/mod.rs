@@ -271,8 +271,9 @@ impl<'a> Envelope<'a> {
         Ok([header.as_slice(), &body, &footer].concat())
     }
 
-    /// A nonce that no other plaintext under this key and header gets, in the form of the host's
-    /// own: its fixed text, then eight bytes, here from an HMAC instead of a counter.
+    /// A nonce of the plaintext, in the form of the host's own: its fixed text, then eight bytes, here from an HMAC
+    /// under the key instead of a counter. The same plaintext gets the same one; that another under this key does,
+    /// or that the host's counter comes to it, has a chance of 2^-64 for each of them.
     fn nonce(&self, key: &Key, new: &Plaintext) -> Result<[u8; IV_LEN], EnvelopeError> {
         let iv_at = &self.header.iv_at;
         let parts = [

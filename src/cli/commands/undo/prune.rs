@@ -3,7 +3,7 @@
 //! Which ones: those whose change was undone, as the medium shows if it is there under the name in
 //! the file; those older than a number of days; and halves that a cut left. One of each medium stays:
 //! the newest that is not undone, or the oldest where all are. So does every one that is needed to tell
-//! which change is the next to undo, and every one that cannot be read.
+//! which change is the next to undo, and every one that cannot be read. What may be of two media counts as that.
 
 use super::UndoCommand;
 use super::list::{self, Outcome, WhyRemoved};
@@ -95,7 +95,7 @@ fn choose<'k>(
     for file in files.iter().filter(|file| file.found.is_ok()) {
         let of_it = |medium: &&mut Vec<&KeptUndo>| {
             let newest = medium.first();
-            newest.is_some_and(|newest| newest.is_of_same_medium(file))
+            newest.is_some_and(|newest| newest.is_surely_of_same_medium(file))
         };
         match media.iter_mut().find(of_it) {
             Some(medium) => medium.push(file),
