@@ -1,6 +1,6 @@
 //! Virtual disks, judged by QEMU's own tools.
 
-use crate::lab::{Lab, same};
+use crate::lab::{Done, Lab, same};
 use crate::qemu::{Server, tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -369,4 +369,59 @@ fn a_disk_of_30_gib_costs_no_more_than_a_small_one() {
         read < 2 << 20 && written < 64 << 10 && grown <= 1 << 20,
         "{large:?}"
     );
+}
+
+/// To QEMU a relative name with a colon in front of its first slash is a protocol, and one that begins with `json:`
+/// says where the disk is. What is looked at has to be what is opened.
+#[test]
+fn the_file_that_is_inspected_is_the_one_that_is_opened_whatever_it_is_called() {
+    let lab = Lab::new();
+    let (old, new) = before_and_after(&lab);
+    let run = |arguments: &[&str]| {
+        let mut command = lab.command(arguments);
+        Done::from(command.current_dir(lab.directory.path()).output().unwrap())
+    };
+    convert(&old, "qcow2", "", &lab.path("clean.qcow2"));
+    let plain = "a:b.qcow2";
+    std::fs::copy(lab.path("clean.qcow2"), lab.path(plain)).unwrap();
+    run(&["info", plain]).expect(0, &["boots next"]);
+    run(&["fix", "-q", "-y", plain]).expect(0, &[]);
+    expect(&lab.path(plain), "qcow2", &new);
+    // One whose data lie in another file, under a name by which QEMU would look at a clean one.
+    let (data, named) = (lab.path("data.raw"), lab.path("named.qcow2"));
+    let options = format!("data_file={},data_file_raw=on", text(&data));
+    let create = [
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-o",
+        &options,
+        text(&named),
+        "64M",
+    ];
+    tool("qemu-img", &create);
+    let before = std::fs::read(&data).unwrap();
+    let says = r#"json:{"driver":"qcow2","file":{"driver":"file","filename":"clean.qcow2"}}"#;
+    std::fs::rename(&named, lab.path(says)).unwrap();
+    for arguments in [["info", says].as_slice(), &["fix", "-y", says]] {
+        run(arguments).expect(3, &["for its data"]);
+    }
+    assert!(std::fs::read(&data).unwrap() == before);
+    expect(&lab.path("clean.qcow2"), "qcow2", &old);
+}
+
+/// The name of a socket may be 107 bytes long, and that of a directory longer.
+#[test]
+fn a_long_name_of_the_directory_for_temporary_files_is_no_matter() {
+    let lab = Lab::new();
+    let old = lab.unpack(IMAGE, "old.img");
+    let disk = lab.path("a.qcow2");
+    convert(&old, "qcow2", "", &disk);
+    let place = lab.path(&"a-long-name".repeat(20));
+    std::fs::create_dir(&place).unwrap();
+    let mut command = lab.command(&["info", text(&disk)]);
+    let told = command.env("TMPDIR", &place).output().unwrap();
+    Done::from(told).expect(0, &["boots next"]);
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
 }
