@@ -148,3 +148,26 @@ fn take(free: &mut ClusterSet, count: u64) -> Vec<ClusterId> {
     }
     run
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fat::geometry::tests::geometry_with;
+
+    #[test]
+    fn clusters_in_one_run_are_taken_before_lower_ones_that_are_not() {
+        let ids: Vec<ClusterId> = geometry_with(5000).all_clusters().collect();
+        let some: Vec<ClusterId> = [0, 2, 3, 4, 5, 6].map(|at| ids[at]).to_vec();
+        let numbers = |count| {
+            let mut free: ClusterSet = some.iter().collect();
+            let taken = take(&mut free, count);
+            assert_eq!(free.len(), some.len() - taken.len());
+            let at = |id: &ClusterId| ids.iter().position(|it| it == id).unwrap();
+            taken.iter().map(at).collect::<Vec<usize>>()
+        };
+        assert_eq!(numbers(1), [0]);
+        assert_eq!(numbers(4), [2, 3, 4, 5]);
+        // No run is that long.
+        assert_eq!(numbers(6), [0, 2, 3, 4, 5, 6]);
+    }
+}

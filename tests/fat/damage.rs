@@ -250,38 +250,73 @@ fn a_partition_past_the_end_of_the_medium_is_damage() {
     );
 }
 
-#[test]
-fn directories_without_end_are_not_read_to_the_end() {
+/// A volume with so many directories, each of that many clusters of 32 KiB.
+fn with_directories(count: u16, clusters: u16) -> (Format, Vec<u8>) {
     let format = Format {
         sectors_per_cluster: 64,
         kib: 150 << 10,
         ..FORMATS[4]
     };
     let mut made = Made::empty(format);
-    made.put("state.tgz", b"x");
+    let names: Vec<String> = (0..count).map(|at| format!("d{at}")).collect();
+    names.iter().for_each(|name| made.put(name, b"x"));
     let mut bytes = made.bytes();
     let volume = open(&bytes, format);
-    let at = volume.find("state.tgz").unwrap().unwrap().offset() as usize;
-    let fats: Vec<_> = volume
-        .geometry()
-        .fat_ranges()
-        .iter()
-        .map(|it| it.start as usize)
-        .collect();
-    // A directory of one chain through 65 clusters of 32 KiB.
-    for fat in fats {
-        (2..66).for_each(|it| set_fat_entry(&mut bytes, format, fat, it, it + 1));
-        set_fat_entry(&mut bytes, format, fat, 66, 0xffff);
+    let entry = |name: &String| {
+        let entry = volume.find(name).unwrap().unwrap();
+        (entry.offset() as usize, entry.first_cluster())
+    };
+    let entries: Vec<(usize, u16)> = names.iter().map(entry).collect();
+    let fats: Vec<_> = volume.geometry().fat_ranges();
+    let fats: Vec<usize> = fats.iter().map(|it| it.start as usize).collect();
+    for ((at, first), number) in entries.into_iter().zip(0..) {
+        let others = 1000 + number * clusters;
+        for &fat in &fats {
+            set_fat_entry(&mut bytes, format, fat, first, others);
+            for cluster in others..others + clusters - 2 {
+                set_fat_entry(&mut bytes, format, fat, cluster, cluster + 1);
+            }
+            set_fat_entry(&mut bytes, format, fat, others + clusters - 2, 0xffff);
+        }
+        bytes[at + 11] = 0x10;
+        // As a directory its entry tells no size.
+        bytes[at + 28..at + 32].fill(0);
     }
-    bytes[at + 11] = 0x10;
-    let error = open(&bytes, format)
-        .check()
-        .expect_err("2 MiB are the limit");
-    assert!(
-        matches!(error, FatError::DirectoryTooLarge { .. }),
-        "{error}"
+    (format, bytes)
+}
+
+#[test]
+fn directories_without_end_are_not_read_to_the_end() {
+    const MIB: u64 = 1 << 20;
+    // One of 2 MiB is the largest there can be, and 16 MiB of them are read.
+    for (count, clusters, limit) in [(1, 65, 2 * MIB), (9, 64, 16 * MIB)] {
+        let (format, bytes) = with_directories(count, clusters);
+        let error = open(&bytes, format).check().expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let FatError::DirectoryTooLarge { limit: met, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(met, limit);
+    }
+    for (count, clusters) in [(1, 64), (7, 64)] {
+        let (format, bytes) = with_directories(count, clusters);
+        let checked = open(&bytes, format).check();
+        let too_large = matches!(checked, Err(FatError::DirectoryTooLarge { .. }));
+        assert!(!too_large, "{count} of {clusters}");
+    }
+}
+
+#[test]
+fn the_media_byte_is_that_of_the_boot_sector() {
+    let format = FORMATS[0];
+    let mut bytes = Made::empty(format).bytes();
+    assert_eq!(open(&bytes, format).media_byte(), 0xf8);
+    bytes[21] = 0x42;
+    let volume = open(&bytes, format);
+    assert_eq!(
+        (volume.media_byte(), volume.has_usual_media_byte()),
+        (0x42, false)
     );
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 #[test]

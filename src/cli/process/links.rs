@@ -31,6 +31,42 @@ struct Open {
     of_copy: Mutex<Option<Result<Server, VirtualDiskError>>>,
 }
 
+impl Open {
+    fn of_export(export: Arc<Export>) -> Self {
+        Open {
+            export,
+            server: None,
+            of_copy: Mutex::default(),
+        }
+    }
+
+    /// Looks at a virtual disk, starts a server for it, and another one where a copy of it is to be made.
+    fn virtual_disk(
+        qemu: Option<&Qemu>,
+        (path, format): (&Path, DiskFormat),
+        access: Access,
+        needs: &Needs,
+        host: &Host,
+    ) -> Result<Self, MediumError> {
+        let failed = |error: VirtualDiskError| explained(error, path, host);
+        let qemu = qemu.ok_or_else(|| failed(VirtualDiskError::NoQemu { format }))?;
+        let info = qemu
+            .inspect(path, format, access, needs.even_with_snapshots)
+            .map_err(failed)?;
+        let (export, server) = serve(qemu, path, format, access, host)?;
+        let of_copy = needs.copies.then(|| {
+            info.check(path, Access::Write, true)?;
+            info.check_one_file(path)?;
+            qemu.server(format, Access::Write, Cache::WriteThrough)
+        });
+        Ok(Open {
+            export,
+            server: Some(server),
+            of_copy: Mutex::new(of_copy),
+        })
+    }
+}
+
 #[derive(Debug)]
 enum Link {
     Open(Open),
@@ -48,44 +84,20 @@ impl Links {
             if links.by_name.contains_key(&path) {
                 continue;
             }
-            let link = if Address::is_one(&path) {
-                Export::connect(&path, access).map(|export| Open {
-                    export,
-                    server: None,
-                    of_copy: Mutex::default(),
-                })
-            } else if needs.leaves_packed {
-                continue;
-            } else if let Some(format) = format_of(&path) {
+            let opened = if Address::is_one(&path) {
+                Export::connect(&path, access).map(Open::of_export)
+            } else if let Some(format) = format_of(&path).filter(|_| !needs.leaves_packed) {
                 // Who writes to it is the server.
                 needs.only_read(&path);
-                let opened = links.room().and_then(|()| {
-                    let qemu = qemu.as_ref().ok_or(VirtualDiskError::NoQemu { format })?;
-                    let info = qemu.inspect(&path, format, access, needs.even_with_snapshots)?;
-                    Ok((qemu, info))
-                });
-                match opened {
-                    Ok((qemu, info)) => {
-                        let served = serve(qemu, &path, format, access, host);
-                        served.map(|(export, server)| {
-                            let of_copy = needs.copies.then(|| {
-                                info.check(&path, Access::Write, true)?;
-                                info.check_one_file(&path)?;
-                                qemu.server(format, Access::Write, Cache::WriteThrough)
-                            });
-                            Open {
-                                export,
-                                server: Some(server),
-                                of_copy: Mutex::new(of_copy),
-                            }
-                        })
-                    }
-                    Err(error) => Err(explained(error, &path, host)),
-                }
+                let room = links.room();
+                room.map_err(|error| explained(error, &path, host))
+                    .and_then(|()| {
+                        Open::virtual_disk(qemu.as_ref(), (&path, format), access, needs, host)
+                    })
             } else {
                 continue;
             };
-            let link = match link {
+            let link = match opened {
                 Ok(open) => Link::Open(open),
                 Err(error) => Link::Failed(Mutex::new(Some(error))),
             };
