@@ -326,4 +326,66 @@ mod tests {
             assert!(!bad.contains(&at) || disk.read_exact(&mut buf).is_err());
         }
     }
+
+    /// A volume with one file, made by the crate, and where that file's entry is.
+    fn volume_with_a_file() -> (Vec<u8>, usize) {
+        let mut disk = io::Cursor::new(vec![0; 8 << 20]);
+        fatfs::format_volume(&mut disk, fatfs::FormatVolumeOptions::new()).unwrap();
+        let fs = FileSystem::new(&mut disk, FsOptions::new()).unwrap();
+        let mut file = fs.root_dir().create_file("A.TXT").unwrap();
+        file.write_all(b"content").unwrap();
+        drop(file);
+        fs.unmount().unwrap();
+        let bytes = disk.into_inner();
+        let name = b"A       TXT";
+        let at = bytes.windows(name.len()).position(|it| it == name);
+        (bytes, at.unwrap())
+    }
+
+    /// What a change of one byte of an entry makes of a volume is another directory than the one that was read.
+    #[test]
+    fn an_entry_that_is_not_the_one_that_was_read_is_met() {
+        let (bytes, entry) = volume_with_a_file();
+        fn volume(bytes: &dyn ReadAt) -> Volume<'_> {
+            Volume::open(bytes, 0..8 << 20, 512).unwrap()
+        }
+        let whole = volume(&bytes);
+        let reach = whole.check().unwrap();
+        let unknown = |_| Ok(None);
+        agree(&whole, &reach, &unknown).unwrap();
+        const NAME: usize = 0;
+        const ATTRIBUTES: usize = 11;
+        const SIZE: usize = 28;
+        for (what, at, byte) in [
+            ("name", NAME, b'B'),
+            ("attributes", ATTRIBUTES, 0x01),
+            ("kind", ATTRIBUTES, 0x10),
+            ("size", SIZE, 9),
+        ] {
+            let mut other = bytes.clone();
+            other[entry + at] = byte;
+            let found = agree(&volume(&other), &reach, &unknown);
+            assert!(
+                matches!(found, Err(FatError::SecondReader { .. })),
+                "{what}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_medium_is_told_from_one_of_the_volume() {
+        let gone = MediumError::Empty {
+            path: std::path::PathBuf::from("x"),
+        };
+        for (error, of_the_medium) in [
+            (io::Error::from_raw_os_error(5), true),
+            (io::Error::other(gone), true),
+            (io::Error::other("no such cluster"), false),
+            (io::ErrorKind::UnexpectedEof.into(), false),
+        ] {
+            let told = failed("a.txt", &error);
+            let is_read = matches!(told, FatError::SecondReaderRead { .. });
+            assert_eq!(is_read, of_the_medium, "{error}");
+        }
+    }
 }

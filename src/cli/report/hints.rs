@@ -331,7 +331,9 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match &error.fault {
         StateFault::Sealed { .. } => {
             "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
-             the state; without it, make the change on the running host, or install ESXi anew and keep the datastores"
+             the state; without it, make the change on the running host, or install ESXi anew and keep the datastores. \
+             Where the host itself asks for that key, `bootbank kernelopt modify STICK -a encryptionRecoveryKey=KEY` gives it at every \
+             boot, and -d encryptionRecoveryKey takes it away again"
         }
         StateFault::Archive(ArchiveError::LinkedTo { path, link }) => {
             return Some(format!(

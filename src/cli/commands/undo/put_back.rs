@@ -10,7 +10,9 @@ use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
 use crate::cli::terminal::{shown, size};
 use crate::commit::{self, About, AnyUndo, CommitError, Committed, FileUndo, TargetKey, Undo};
-use crate::medium::{CachedReads, MediumError, Meter, ReadAt, ReadOnlyReason, Target};
+use crate::medium::{
+    CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
+};
 use crate::stick::{Error, UndoPlan, plan_undo};
 use crate::target::Kind;
 use std::path::{Path, PathBuf};
@@ -182,6 +184,7 @@ fn check_named(undo: &Undo, target: &Target, is_named: bool) -> Result<(), Failu
     }
 }
 
+/// Puts back what is there no more, or with `-n` shows it. Returns by what the target is known again.
 fn put_back(
     session: &Session,
     args: &UndoCommand,
@@ -190,50 +193,56 @@ fn put_back(
     is_named: bool,
     object: &mut ChangeObject,
 ) -> Result<(Exit, TargetKey), Failure> {
+    let unopened = |error| unopened(error, is_named);
     if args.dry_run {
-        let target = session.open_read(path);
-        let target = target.map_err(|error| unopened(error, is_named))?;
+        let target = session.open_read(path).map_err(unopened)?;
         check_named(undo, &target, is_named)?;
-        let key = TargetKey::of(path, target.serial());
         let meter = Meter::new(&target);
-        let plan = planned(session, args, undo, &target, &meter, object)?;
-        if plan.is_some() {
+        if planned(session, args, undo, &target, &meter, object)?.is_some() {
             let nothing = format!("{}: nothing was written", object.target);
             session.ui.say(&nothing);
         }
         object.bytes_read = meter.bytes_read();
-        return Ok((Exit::Done, key));
+        return Ok((Exit::Done, TargetKey::of(path, target.serial())));
     }
-    let target = session.claim(path);
-    let target = target.map_err(|error| unopened(error, is_named))?;
+    let target = session.claim(path).map_err(unopened)?;
     check_named(undo, &target, is_named)?;
-    let key = TargetKey::of(path, target.serial());
     let meter = Meter::new(&target);
-    let Some(plan) = planned(session, args, undo, &target, &meter, object)? else {
-        object.bytes_read = meter.bytes_read();
-        return Ok((Exit::Done, key));
+    let plan = planned(session, args, undo, &target, &meter, object)?;
+    object.bytes_read = meter.bytes_read();
+    let exit = match plan {
+        None => Exit::Done,
+        Some(plan) => {
+            confirm_other(session, args, &target, &plan, object)?;
+            let exit = carry_out(session, &plan, &target, &meter, object)?;
+            if let Some(outlook) = &plan.outlook {
+                session.ui.say(&of_outlook(outlook, path));
+            }
+            exit
+        }
     };
-    confirm_other(session, args, &target, &plan, object)?;
+    Ok((exit, TargetKey::of(path, target.serial())))
+}
+
+/// Writes the old sectors. From the first write on a signal is remembered and no more.
+fn carry_out(
+    session: &Session,
+    plan: &UndoPlan,
+    target: &Target,
+    meter: &Meter<&ClaimedTarget>,
+    object: &mut ChangeObject,
+) -> Result<Exit, Failure> {
     let working = session.interrupt.working();
     session.interrupt.begin_writing();
-    let result = write(
-        session,
-        &object.target,
-        Some(target.kind()),
-        &meter,
-        &plan.set,
-    );
+    let kind = Some(target.kind());
+    let result = write(session, &object.target, kind, meter, &plan.set);
     match &result {
         Err(CommitError::Interrupted { .. }) => drop(working),
         _ => working.done(),
     }
     object.bytes_read = meter.bytes_read();
     object.bytes_written = meter.bytes_written();
-    let exit = conclude(session, result, object)?;
-    if let Some(outlook) = &plan.outlook {
-        session.ui.say(&of_outlook(outlook, path));
-    }
-    Ok((exit, key))
+    conclude(session, result, object)
 }
 
 /// The sectors to be put back, told to who asked; `None` where there are none.
