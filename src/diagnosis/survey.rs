@@ -7,7 +7,7 @@ use crate::ownership::{DeviceOwner, Source, typed_address};
 use crate::pci::{Class, PciAddress};
 use crate::state::envelope::Envelope;
 use crate::state::{Form, ReadState as _, State};
-use crate::stick::{Cure, Error, NextBoot, Slot, StateFile, Stick, Warning, WarningCause};
+use crate::stick::{Cure, Error, NextBoot, Reading, Slot, StateFile, Stick, Warning, WarningCause};
 use crate::target::SavedState;
 
 /// What was found on a medium.
@@ -89,8 +89,10 @@ pub struct StateSurvey {
     pub identity: Option<Identity>,
     /// What can be told of a sealed state without its key, in words.
     pub outside: Vec<String>,
-    /// Why it, or what is inside, cannot be opened.
+    /// Why it, or what is inside, cannot be opened; of a state that was rescued the first thing that is not whole.
     pub error: Option<Error>,
+    /// What else of a state that was rescued is not whole.
+    pub damage: Vec<Error>,
 }
 
 /// Devices that only the one of two files passes through from which the host's release takes no owners.
@@ -183,6 +185,14 @@ impl Survey {
             let bank = BankSurvey::new(stick, slot, states.collect());
             if !bank.boots_next && bank.is_closed(slot) {
                 survey.unwritable_others.push(bank.partition);
+            }
+            // What was read past damage is not what a change would find.
+            let mut read = slot.states.iter().zip(&bank.states);
+            let is_rescued =
+                |state: &StateSurvey| state.error.is_some() && state.passed_through.is_some();
+            if let Some((file, _)) = read.find(|(_, state)| bank.boots_next && is_rescued(state)) {
+                let damage = || stick.open_state(slot, file).err();
+                survey.unwritable = survey.unwritable.take().or_else(damage);
             }
             survey.banks.push(bank);
         }
@@ -291,8 +301,13 @@ fn look_into(
 ) -> StateSurvey {
     let size = u64::from(file.entry.size());
     let mut survey = StateSurvey::new(&file.name, size, file.listed);
-    let state = match stick.open_state(slot, file) {
-        Ok(state) => state,
+    let state = match stick.read_state(slot, file) {
+        Ok(Reading::Whole(state)) => state,
+        Ok(rescued) => {
+            let release = slot.release();
+            warnings.extend(survey.fill_rescued(&rescued, Some(slot.partition), release.as_ref()));
+            return survey;
+        }
         Err(error) => {
             survey.error = Some(error);
             // Without a byte it is loaded all the same, and leaves what others hold.
@@ -322,6 +337,7 @@ impl StateSurvey {
             identity: None,
             outside: Vec::new(),
             error: None,
+            damage: Vec::new(),
         }
     }
 
@@ -337,11 +353,7 @@ impl StateSurvey {
                 let configuration = Configuration::open_for(state, release.as_ref());
                 survey.fill(state, None, configuration, release.as_ref())
             }
-            None => {
-                survey.form = saved.reading().form();
-                survey.error = saved.reading().missing(None);
-                Vec::new()
-            }
+            None => survey.fill_rescued(saved.reading(), None, release.as_ref()),
         };
         (survey, warnings)
     }
@@ -396,6 +408,35 @@ impl StateSurvey {
 }
 
 impl StateSurvey {
+    /// Notes what is left of a state that is not whole, as [`StateSurvey::fill`].
+    fn fill_rescued(
+        &mut self,
+        rescued: &Reading,
+        partition: Option<u32>,
+        release: Option<&Release>,
+    ) -> Vec<Warning> {
+        self.form = rescued.form();
+        let (configuration, damage) = match rescued.configuration(partition, release) {
+            Ok(found) => found,
+            Err(error) => {
+                self.error = Some(error);
+                return Vec::new();
+            }
+        };
+        let mut damage = damage.into_iter();
+        self.error = damage.next();
+        self.damage = damage.collect();
+        self.identity = Some(configuration.identity(release));
+        self.doubtful = configuration.doubtful();
+        let rows = configuration.check_rows();
+        if let Ok((devices, read)) = rows.and_then(|()| configuration.passed_through(release)) {
+            self.note_passed_through(devices, read, configuration.unread(release));
+        }
+        let odd = configuration.warnings().into_iter().flatten();
+        odd.map(|warning| WarningCause::Configuration { partition, warning }.into())
+            .collect()
+    }
+
     /// Notes devices that are passed through: those up to the index `read` as the host reads the state, the others
     /// only by the file `unread`.
     fn note_passed_through(

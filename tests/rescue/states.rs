@@ -96,6 +96,35 @@ fn a_state_cut_off_anywhere_gives_what_gzip_and_tar_give() {
     }
 }
 
+/// What `pci list` finds in what is left is what `info` counts, and a change is not offered.
+#[test]
+fn info_counts_what_is_passed_through_in_what_is_left() {
+    let host = Host::new(PLAIN);
+    let whole = look(&host, &["info", "--json", "STICK"]).json();
+    let size = host.bank_file(5, "STATE.TGZ").len();
+    let mut bytes = host.bytes();
+    shorten(&host, &mut bytes, size - 200);
+    fs::write(&host.image, bytes).unwrap();
+    let state = |object: &serde_json::Value| object["banks"][0]["states"][0].clone();
+    let closed = look(&host, &["info", "--json", "STICK"]);
+    assert_eq!(closed.code, 0, "{}", closed.stderr);
+    assert!(state(&closed.json())["passed_through"].is_null());
+    let ran = look(&host, &["info", "--rescue", "--json", "STICK"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    let rescued = ran.json();
+    for key in ["passed_through", "form", "host"] {
+        assert_eq!(state(&rescued)[key], state(&whole)[key], "{key}");
+    }
+    assert_eq!(state(&rescued)["error"]["kind"], "damaged");
+    assert!(!rescued["damage"].as_array().unwrap().is_empty());
+    let ran = look(&host, &["info", "--rescue", "STICK"]);
+    assert!(
+        ran.stdout
+            .contains("2 devices passed through in what is left of it")
+    );
+    assert!(!ran.stdout.contains("bootbank fix"), "{}", ran.stdout);
+}
+
 #[test]
 fn a_checksum_that_is_wrong_outside_leaves_what_is_inside_whole() {
     for profile in [PLAIN, ENCRYPTED] {

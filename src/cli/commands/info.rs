@@ -240,8 +240,17 @@ fn answer(
         situation,
         is_disk: target.and_then(Target::device).is_some(),
     };
+    let text = in_words(&words);
+    let shown = survey.banks.into_iter();
+    let shown = shown.filter(|bank| is_chosen(&bank));
+    let states = shown.flat_map(|bank| bank.states);
+    // An empty file that the host does not load is no loss.
+    let counts = |state: &StateSurvey| state.listed || state.size > 0;
+    let rescued = states.filter(|state| session.common.look.rescue && counts(state));
+    let damage = rescued.flat_map(|state| state.error.into_iter().chain(state.damage));
+    let damage = damage.map(Failure::from).collect();
     Ok(Answer {
-        text: in_words(&words),
+        text,
         as_it_is: None,
         // What could not be read may be what boots next.
         exit: match (survey.unread.is_empty(), stick.not_by_loader()) {
@@ -250,7 +259,7 @@ fn answer(
             (true, Some(_)) => Exit::Damaged,
             (false, _) => Exit::Io,
         },
-        damage: Vec::new(),
+        damage,
         object: found,
         gate: None,
     })

@@ -264,6 +264,10 @@ fn form_in_words(state: &State, filled: Option<&str>) -> String {
             format!("encrypted, {key}{passed}")
         }
         (Some(form), _, None) => format!("{form}{passed}"),
+        (Some(form), _, Some(error)) if state.passed_through.is_some() => {
+            let why = shown(error.in_file());
+            format!("{form}{passed} in what is left of it: {why}")
+        }
         (Some(form), _, Some(error)) => {
             let why = shown(error.in_file());
             format!("{form}, but not understood: {why}")
