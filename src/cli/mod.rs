@@ -217,7 +217,9 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
         Err(failure) => return say(&ui, failure),
     };
     let mut needs = command.needs();
-    let links = Links::connect(&mut needs, &Host::default());
+    // A build that counts which lines run (`scripts/coverage`) writes them to a file at its end.
+    let sandbox = !typed.no_sandbox && !cfg!(coverage);
+    let links = Links::connect(&mut needs, sandbox, &Host::default());
     let (host, outputs) = match command.starts_itself() {
         true => {
             ui.detail(
@@ -225,8 +227,7 @@ fn run(mut command: Box<dyn Run>, typed: &CommonArgs, command_words: String) -> 
             );
             (Host::default(), Outputs::default())
         }
-        // A build that counts which lines run (`scripts/coverage`) writes them to a file at its end.
-        false => confine_to(needs, !typed.no_sandbox && !cfg!(coverage), &ui),
+        false => confine_to(needs, sandbox, &ui),
     };
     let local = host.machine();
     let session = Session {

@@ -12,8 +12,8 @@
 use super::{Access, ImageFormat, MediumError};
 use crate::error::ErrorKind;
 use serde::Deserialize;
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{fmt, iter};
 
 /// Formats of virtual disks that QEMU reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -290,6 +290,13 @@ impl DiskInfo {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The files that its content lies in, and that a change writes to: `file` itself, and its extents.
+    pub fn files(&self, file: &Path) -> Vec<PathBuf> {
+        let extents = self.format_specific.data.extents.iter();
+        let extents = extents.map(|extent| extent.filename.clone());
+        iter::once(file.to_owned()).chain(extents).collect()
     }
 
     /// The file below, which is only read, if there is one.

@@ -113,6 +113,8 @@ fn there_is_a_manual_page_for_every_command_and_completions_that_shells_can_read
     }
     assert!(!place.path().join("man1/bootbank-reference.1").exists());
     let script = place.run(&["completions", "bash"]).expect(0).stdout();
+    // Of --only, --with and --without of `seal`.
+    assert_eq!(script.matches("vmkernel-mac").count(), 3);
     place.write("completions", script);
     let read = Command::new("bash")
         .arg("-n")

@@ -2,6 +2,7 @@
 
 use crate::lab::{Done, Lab, same};
 use crate::qemu::{Server, tool};
+use crate::skipping::skipped;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -424,4 +425,68 @@ fn a_long_name_of_the_directory_for_temporary_files_is_no_matter() {
     let told = command.env("TMPDIR", &place).output().unwrap();
     Done::from(told).expect(0, &["boots next"]);
     assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
+}
+
+/// What is looked at may be another file a moment later. QEMU is held to the files that were: it changes no other,
+/// whatever the disk that it opens names.
+#[test]
+fn a_disk_that_is_exchanged_after_it_was_looked_at_harms_no_other_file() {
+    let lab = Lab::new();
+    let old = lab.unpack(IMAGE, "old.img");
+    let sectors = std::fs::metadata(&old).unwrap().len() / 512;
+    // A file of the user's that somebody else wants changed, and a disk that names it.
+    std::fs::create_dir(lab.path("other")).unwrap();
+    let victim = lab.path("other/victim.img");
+    std::fs::copy(&old, &victim).unwrap();
+    let evil = lab.path("evil.vmdk");
+    let lines = [
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff",
+        "createType=\"monolithicFlat\"",
+        &format!("RW {sectors} FLAT \"{}\" 0", text(&victim)),
+        "ddb.adapterType = \"lsilogic\"\n",
+    ];
+    std::fs::write(&evil, lines.join("\n")).unwrap();
+    let good = lab.path("good.vmdk");
+    convert(&old, "vmdk", "subformat=monolithicFlat", &good);
+    let disk = lab.path("a.vmdk");
+    std::fs::copy(&good, &disk).unwrap();
+    // A qemu-img that looks at the disk and then waits until somebody has exchanged it.
+    let (bin, gate) = (lab.path("bin"), lab.path("gate"));
+    std::fs::create_dir(&bin).unwrap();
+    tool("mkfifo", &[text(&gate)]);
+    let real = tool("sh", &["-c", "command -v qemu-img"]);
+    let script = format!(
+        "#!/bin/sh\n{} \"$@\"\ncode=$?\ncat {} >/dev/null\nexit $code\n",
+        real.trim(),
+        text(&gate)
+    );
+    let stand_in = bin.join("qemu-img");
+    std::fs::write(&stand_in, script).unwrap();
+    tool("chmod", &["755", text(&stand_in)]);
+    let path = std::env::var("PATH").unwrap();
+    let run = |options: &[&str]| {
+        std::fs::copy(&good, &disk).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let open = std::fs::File::options().write(true).open(&gate).unwrap();
+                std::fs::copy(&evil, &disk).unwrap();
+                drop(open);
+            });
+            let mut command =
+                lab.command(&[&["fix", "-q", "-y"], options, &[text(&disk)]].concat());
+            let path = format!("{}:{path}", text(&bin));
+            Done::from(command.env("PATH", path).output().unwrap())
+        })
+    };
+    let confined = lab.bootbank(&["fix", "-n", "-v", text(&old)]);
+    if confined.said.contains("this kernel has no Landlock") {
+        return skipped("this kernel has no Landlock");
+    }
+    // So it goes where nothing holds it.
+    run(&["--no-sandbox"]).expect(0, &[]);
+    assert!(!same(&old, &victim));
+    std::fs::copy(&old, &victim).unwrap();
+    let held = run(&[]);
+    assert_eq!(held.code, Some(4), "{held:?}");
+    assert!(same(&old, &victim));
 }

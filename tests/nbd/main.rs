@@ -8,6 +8,8 @@
 
 #[path = "../common/qemu.rs"]
 mod qemu;
+#[path = "../common/skipping.rs"]
+mod skipping;
 
 mod disks;
 mod exports;

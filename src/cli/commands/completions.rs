@@ -3,6 +3,7 @@
 use crate::cli::process::Needs;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
+use crate::edit::seal::SealOperation;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -59,5 +60,15 @@ fn offering(command: Command, schemas: impl Iterator<Item = &'static str>) -> Co
             schema.mut_arg("name", |name| {
                 name.value_parser(PossibleValuesParser::new(schemas))
             })
+        })
+        .mut_subcommand("seal", |seal| {
+            let named = SealOperation::ALL.map(|operation| operation.about().name);
+            ["only", "with", "without"]
+                .into_iter()
+                .fold(seal, |seal, list| {
+                    seal.mut_arg(list, |arg| {
+                        arg.value_parser(PossibleValuesParser::new(named))
+                    })
+                })
         })
 }

@@ -17,7 +17,8 @@
 //! opening and changing it is.
 //!
 //! Landlock and the rights are those of a thread and what it starts, so all this is done before
-//! there is a second one.
+//! there is a second one. A program that is started for a medium, QEMU, is held by Landlock too
+//! ([`start_held`]).
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod calls;
@@ -36,6 +37,7 @@ use landlock::{
 };
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 /// What tells about the machine: disks and their lasting names, mounts, locks and processes, the
@@ -149,6 +151,39 @@ fn limit_calls() -> Result<(), String> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn limit_calls() -> Result<(), String> {
     Err("there is no list of them for this architecture".to_owned())
+}
+
+/// Starts a program by `start`, which can then change these files and nothing else, whatever it is made to open: a
+/// file can be another one than was looked at. It reaches no server either.
+///
+/// Landlock holds the thread that asks for it, and what that starts: so it is one that ends here.
+///
+/// # Errors
+/// What the kernel would not do; older kernels doing less is no error.
+pub fn start_held<T: Send>(
+    writes: &[PathBuf],
+    start: impl FnOnce() -> T + Send,
+) -> Result<T, RulesetError> {
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| hold_to(writes).map(|_| start()));
+        held.join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn hold_to(writes: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
+    let abi = ABI::V6;
+    let ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_write(abi))?
+        .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
+        .create()?;
+    let write = make_bitflags!(AccessFs::{WriteFile | Truncate});
+    let nothing = Path::new("/dev/null");
+    let rules = iter::once((nothing, write)).chain(all(writes, write));
+    ruleset
+        .add_rules(rules.filter_map(|(path, access)| rule(path, access)))?
+        .restrict_self()
 }
 
 /// Confines this thread, and all that it starts from now on, to the files of `needs`.

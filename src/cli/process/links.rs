@@ -53,11 +53,16 @@ impl Open {
         let info = qemu
             .inspect(path, format, access, needs.even_with_snapshots)
             .map_err(failed)?;
-        let (export, server) = serve(qemu, path, format, access, host)?;
+        let files = match access {
+            Access::Read => Vec::new(),
+            Access::Write => info.files(path),
+        };
+        let (export, server) = serve(qemu, (path, format), &files, access, host)?;
         let of_copy = needs.copies.then(|| {
             info.check(path, Access::Write, true)?;
             info.check_one_file(path)?;
-            qemu.server(format, Access::Write, Cache::WriteThrough)
+            // The copy has no name, and what is held does not get at the files of a process that is not.
+            qemu.server(format, Access::Write, Cache::WriteThrough, None)
         });
         Ok(Open {
             export,
@@ -76,10 +81,11 @@ enum Link {
 
 impl Links {
     /// Connects to every NBD export, and starts a server for every virtual disk, among what is read
-    /// and changed. What goes wrong is said when the target is opened.
-    pub fn connect(needs: &mut Needs, host: &Host) -> Self {
+    /// and changed. What goes wrong is said when the target is opened. With `sandbox` the servers can change nothing
+    /// else.
+    pub fn connect(needs: &mut Needs, sandbox: bool, host: &Host) -> Self {
         let mut links = Links::default();
-        let qemu = Qemu::find();
+        let qemu = Qemu::find(sandbox);
         for (path, access) in accesses(needs) {
             if links.by_name.contains_key(&path) {
                 continue;
@@ -187,14 +193,14 @@ impl Links {
 /// Starts a server for the virtual disk in a file and connects to it.
 fn serve(
     qemu: &Qemu,
-    path: &Path,
-    format: DiskFormat,
+    (path, format): (&Path, DiskFormat),
+    writes: &[PathBuf],
     access: Access,
     host: &Host,
 ) -> Result<(Arc<Export>, Server), MediumError> {
     let failed = |error: VirtualDiskError| explained(error, path, host);
     let mut server = qemu
-        .server(format, access, Cache::for_file(path))
+        .server(format, access, Cache::for_file(path), Some(writes))
         .map_err(failed)?;
     let connection = server.serve(path).map_err(failed)?;
     match Export::of_virtual_disk(connection, path, access, host) {

@@ -6,6 +6,7 @@
 //! end of a pipe ends the server, however long that takes to start. The shell, the server and its socket are there before the process
 //! confines itself; the socket's name is gone before the server starts, so nobody else can connect.
 
+use super::confine::start_held;
 use crate::medium::nbd::TIMEOUT;
 use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
 use crate::medium::{Access, ImageFormat, open_regular};
@@ -82,15 +83,32 @@ pub fn format_of(path: &Path) -> Option<DiskFormat> {
 pub struct Qemu {
     img: PathBuf,
     nbd: PathBuf,
+    /// Whether it is held to the files that it is started for.
+    sandbox: bool,
 }
 
 impl Qemu {
-    /// Finds them where this machine has programs.
-    pub fn find() -> Option<Self> {
+    /// Finds them where this machine has programs. With `sandbox` they can change no other file than they are
+    /// started for.
+    pub fn find(sandbox: bool) -> Option<Self> {
         Some(Qemu {
             img: program("qemu-img")?,
             nbd: program("qemu-nbd")?,
+            sandbox,
         })
+    }
+
+    /// Starts a program of QEMU that is to change these files at most.
+    fn start<T: Send>(
+        &self,
+        writes: &[PathBuf],
+        start: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        if self.sandbox {
+            start_held(writes, start).map_err(io::Error::other)?
+        } else {
+            start()
+        }
     }
 
     /// Looks at a virtual disk and at what it names, and refuses what cannot be opened that way.
@@ -127,8 +145,8 @@ impl Qemu {
         command
             .args(["info", "--output=json", "-f", format, "--"])
             .arg(file);
-        let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
-        let output = output.map_err(not_started)?;
+        command.env("LC_ALL", "C").stdin(Stdio::null());
+        let output = self.start(&[], || command.output()).map_err(not_started)?;
         if output.status.success() {
             DiskInfo::from_json(&output.stdout)
         } else {
@@ -136,7 +154,8 @@ impl Qemu {
         }
     }
 
-    /// Makes ready a server of a virtual disk of that format; [`Server::serve`] names the file.
+    /// Makes ready a server of a virtual disk of that format; [`Server::serve`] names the file. It can change
+    /// the files `held_to` alone, where these are known.
     ///
     /// # Errors
     /// What the operating system reported.
@@ -145,6 +164,7 @@ impl Qemu {
         format: DiskFormat,
         access: Access,
         cache: Cache,
+        held_to: Option<&[PathBuf]>,
     ) -> Result<Server, VirtualDiskError> {
         let mut arguments = vec![self.nbd.clone().into_os_string()];
         arguments.extend(["-f", format.qemu_name()].map(OsString::from));
@@ -153,7 +173,11 @@ impl Qemu {
             Access::Write => arguments.push(cache.argument().into()),
         }
         arguments.push("--".into());
-        Server::start(&arguments).map_err(not_started)
+        let spawn = |command: &mut Command| match held_to {
+            Some(writes) => self.start(writes, || command.spawn()),
+            None => command.spawn(),
+        };
+        Server::start(&arguments, spawn).map_err(not_started)
     }
 }
 
@@ -200,7 +224,10 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(arguments: &[OsString]) -> io::Result<Self> {
+    fn start(
+        arguments: &[OsString],
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> io::Result<Self> {
         let (listener, connection) = private_socket()?;
         connection.set_read_timeout(Some(TIMEOUT))?;
         connection.set_write_timeout(Some(TIMEOUT))?;
@@ -214,7 +241,7 @@ impl Server {
             .stdin(OwnedFd::from(listener))
             .stdout(OwnedFd::from(held));
         let said = File::from(rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC)?);
-        let keeper = command.stderr(said.try_clone()?).spawn()?;
+        let keeper = spawn(command.stderr(said.try_clone()?))?;
         Ok(Server {
             keeper,
             said,
@@ -407,7 +434,7 @@ mod tests {
     fn stand_in(script: &str, place: &Path) -> Server {
         let script = format!("{script}\n: >\"$0\"; while :; do sleep 0.01; done");
         let arguments = ["/bin/sh", "-c", &script].map(OsString::from);
-        let mut server = Server::start(&arguments).unwrap();
+        let mut server = Server::start(&arguments, Command::spawn).unwrap();
         server.serve(place).unwrap();
         while !place.exists() {
             sleep(LOOK_PAUSE);
@@ -464,10 +491,10 @@ mod tests {
 
     #[test]
     fn a_server_that_is_never_told_what_to_serve_ends() {
-        let server = Server::start(&[OsString::from("/nonexistent")]).unwrap();
+        let server = Server::start(&[OsString::from("/nonexistent")], Command::spawn).unwrap();
         server.end().unwrap();
         // One that cannot start says so.
-        let mut server = Server::start(&[OsString::from("/nonexistent")]).unwrap();
+        let mut server = Server::start(&[OsString::from("/nonexistent")], Command::spawn).unwrap();
         let mut connection = server.serve(Path::new("/x")).unwrap();
         // Nobody is left who could accept it.
         assert!(matches!(connection.read(&mut [0]), Ok(0) | Err(_)));
