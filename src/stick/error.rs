@@ -321,7 +321,7 @@ impl Error {
     }
 
     /// In words, with the file and without the partition.
-    pub(crate) fn without_partition(&self) -> String {
+    pub fn without_partition(&self) -> String {
         match (&self.cause, &self.path) {
             (Cause::Unopened(inner), None) => inner.without_partition(),
             (cause, Some(path)) if !cause.names(path) => format!("{path}: {cause}"),
@@ -331,7 +331,7 @@ impl Error {
 
     /// In words, for whoever knows the partition and the file already. What it was met in inside that file
     /// stays.
-    pub(crate) fn without_place(&self) -> String {
+    pub fn without_place(&self) -> String {
         match (&self.cause, &self.path) {
             (Cause::Unopened(inner), None) => inner.without_place(),
             (Cause::State(error), Some(path)) => match place_within(&error.at, path) {

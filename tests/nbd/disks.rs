@@ -220,6 +220,17 @@ fn a_disk_a_virtual_machine_has_is_in_use() {
     }
 }
 
+/// The text that describes a virtual disk whose content is in a file of that name.
+fn descriptor_of(sectors: u64, name: &str) -> String {
+    let lines = [
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff",
+        "createType=\"monolithicFlat\"",
+        &format!("RW {sectors} FLAT \"{name}\" 0"),
+        "ddb.adapterType = \"lsilogic\"\n",
+    ];
+    lines.join("\n")
+}
+
 #[test]
 fn what_a_file_names_elsewhere_is_not_opened() {
     let lab = Lab::new();
@@ -230,13 +241,7 @@ fn what_a_file_names_elsewhere_is_not_opened() {
     let sectors = std::fs::metadata(&flat).unwrap().len() / 512;
     let disk = lab.path("a.vmdk");
     for name in ["other/flat.vmdk", text(&flat)] {
-        let lines = [
-            "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff",
-            "createType=\"monolithicFlat\"",
-            &format!("RW {sectors} FLAT \"{name}\" 0"),
-            "ddb.adapterType = \"lsilogic\"\n",
-        ];
-        std::fs::write(&disk, lines.join("\n")).unwrap();
+        std::fs::write(&disk, descriptor_of(sectors, name)).unwrap();
         for command in ["info", "fix"] {
             lab.bootbank(&[command, text(&disk)])
                 .expect(3, &["names another file", "flat.vmdk", "qemu-img convert"]);
@@ -439,13 +444,7 @@ fn a_disk_that_is_exchanged_after_it_was_looked_at_harms_no_other_file() {
     let victim = lab.path("other/victim.img");
     std::fs::copy(&old, &victim).unwrap();
     let evil = lab.path("evil.vmdk");
-    let lines = [
-        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff",
-        "createType=\"monolithicFlat\"",
-        &format!("RW {sectors} FLAT \"{}\" 0", text(&victim)),
-        "ddb.adapterType = \"lsilogic\"\n",
-    ];
-    std::fs::write(&evil, lines.join("\n")).unwrap();
+    std::fs::write(&evil, descriptor_of(sectors, text(&victim))).unwrap();
     let good = lab.path("good.vmdk");
     convert(&old, "vmdk", "subformat=monolithicFlat", &good);
     let disk = lab.path("a.vmdk");
