@@ -59,14 +59,17 @@ pub enum FatError {
     },
     /// The FAT has no entry for some of the clusters.
     #[error(
-        "a FAT of {} is too small for {clusters} clusters",
-        counted(sectors, "sector")
+        "a FAT of {} is too small for {clusters} clusters{}",
+        counted(sectors, "sector"),
+        if *fats == 1 { "; the boot sector tells of one copy of the FAT, and ESXi makes two" } else { "" }
     )]
     FatTooSmall {
         /// Sectors of one copy.
         sectors: u16,
         /// Number of clusters.
         clusters: u16,
+        /// Copies of it by the boot sector.
+        fats: u32,
     },
     /// The volume does not fit its partition.
     #[error("the volume needs {needed} bytes, but its partition has {available}")]

@@ -125,6 +125,7 @@ impl Geometry {
             return Err(FatError::FatTooSmall {
                 sectors: fields.sectors_per_fat,
                 clusters: geometry.clusters,
+                fats: geometry.fats,
             });
         }
         Ok(geometry)

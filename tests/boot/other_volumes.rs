@@ -54,6 +54,23 @@ fn a_damaged_volume_beside_two_banks_is_named_and_stops_nothing() {
     assert!(fixed.stderr.contains("partition 6"), "{}", fixed.stderr);
 }
 
+/// What fsck.fat does not repair is not left to it.
+#[test]
+fn one_copy_of_the_fat_is_named_where_the_rest_does_not_fit_it() {
+    let stick = Stick::new(GPT);
+    const COPIES: u64 = 16;
+    const SECTORS_PER_FAT: u64 = 22;
+    stick.poke(5, COPIES, &[1]);
+    stick.poke(5, SECTORS_PER_FAT, &[1, 0]);
+    let fixed = stick.run(&["fix", "STICK"]);
+    assert_eq!(fixed.code, 4, "{}", fixed.all());
+    has(
+        &fixed.stderr,
+        "the boot sector tells of one copy of the FAT, and ESXi makes two",
+    );
+    has(&fixed.stderr, "fsck.fat does not repair a boot sector");
+}
+
 /// The loader asks less of a volume: what it starts there cannot be told.
 #[test]
 fn a_bank_that_boots_and_cannot_be_opened_is_not_said_to_hold_no_settings() {

@@ -316,7 +316,7 @@ fn fat_hint(error: &FatError) -> Option<String> {
         FatError::PastPartition { .. } => {
             "nothing was written; the boot sector of the volume or the partition table is wrong, and fsck.fat repairs neither: an earlier copy of the medium shows which"
         }
-        FatError::BootField { .. } => {
+        FatError::BootField { .. } | FatError::FatTooSmall { .. } => {
             "nothing was written; fsck.fat does not repair a boot sector: it can be taken from an earlier copy of the medium"
         }
         _ if error.kind() == ErrorKind::Damaged => {
