@@ -311,15 +311,16 @@ fn absent_from(
     (FindingCause::Absent { files, banks }, cure)
 }
 
-/// Which other banks have a damaged file whole, and what brings it over. A bank keeps its own state where single
-/// files of another fit; whose settings are to be kept where the state is damaged is for a person to say.
+/// Which other banks have a damaged file whole, and what brings it over.
 fn whole_in(name: &str, boot: &Boot, sources: &Sources<'_>) -> (Vec<u32>, Option<Cure>) {
     let whole = sources.boots.iter().filter(|other| is_whole(other, name));
     let whole: Vec<u32> = whole.map(|other| other.partition).collect();
     let to = boot.partition;
     let fitting = whole.iter().find(|from| (sources.of_same_build)(**from));
     let cure = match fitting {
-        _ if STATE_FILES.iter().any(|it| it.eq_ignore_ascii_case(name)) => None,
+        _ if STATE_FILES.iter().any(|it| it.eq_ignore_ascii_case(name)) => {
+            whole.first().map(|&from| Cure::CopyState { from, to })
+        }
         Some(&from) => {
             let names = vec![name.to_owned()];
             Some(Cure::TakeFiles { from, to, names })

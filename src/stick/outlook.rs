@@ -69,6 +69,13 @@ pub enum Cure {
         /// Number of the partition of the other.
         to: u32,
     },
+    /// Give one bank the state of another, and with it the settings of the host at that time.
+    CopyState {
+        /// Number of the partition of the bank whose state is whole.
+        from: u32,
+        /// Number of the partition of the other.
+        to: u32,
+    },
     /// Bring single files from one bank over to another.
     TakeFiles {
         /// Number of the partition of the bank that has them.

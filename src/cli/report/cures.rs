@@ -21,6 +21,11 @@ pub fn end_in_words(cure: &Cure, target: &str) -> String {
         Cure::UseBank(bank) => format!(": `bootbank bank use {bank} {target}` lets it boot"),
         Cure::Renumber(_) => ": their partitions were probably given other numbers".to_owned(),
         Cure::CopyBank { from, to } => format!(": `bootbank bank copy {from} {to} {target}`"),
+        Cure::CopyState { from, to } => {
+            format!(
+                ": `bootbank state copy {from} {to} {target}` gives bank {to} the settings of bank {from}"
+            )
+        }
         Cure::TakeFiles { from, to, names } => {
             let others = if names.len() == 1 {
                 ""

@@ -8,7 +8,7 @@ use crate::cli::change::{
 };
 use crate::cli::report::{Exit, Failure, disk_in_words};
 use crate::cli::session::Session;
-use crate::cli::terminal::{shown, size};
+use crate::cli::terminal::{quoted_path, shown, size};
 use crate::commit::{self, About, AnyUndo, CommitError, Committed, FileUndo, TargetKey, Undo};
 use crate::medium::{
     CachedReads, ClaimedTarget, MediumError, Meter, ReadAt, ReadOnlyReason, Target,
@@ -215,9 +215,14 @@ fn put_back(
         Some(plan) => {
             confirm_other(session, args, &target, &plan, object)?;
             let exit = carry_out(session, &plan, &target, &meter, object)?;
-            if let Some(outlook) = &plan.outlook {
-                session.ui.say(&of_outlook(outlook, path));
-            }
+            let next = match &plan.outlook {
+                Some(outlook) => of_outlook(outlook, path),
+                None => format!(
+                    "What this damaged is for `bootbank verify {}` to say.",
+                    quoted_path(path)
+                ),
+            };
+            session.ui.say(&next);
             exit
         }
     };
