@@ -73,6 +73,11 @@ pub(super) fn check_boot(
             boots: &others,
             is_worth: &is_worth,
             of_same_build: &of_same_build,
+            has_settings: &|partition| {
+                let slot = stick.bank_on(partition);
+                let filled = slot.and_then(|slot| stick.filled_state(slot));
+                filled.is_some_and(|file| file.listed)
+            },
         };
         let mut found = Vec::new();
         add_findings((boot, *bootable), &sources, &mut found);
@@ -113,6 +118,8 @@ struct Sources<'s> {
     is_worth: &'s dyn Fn(u32) -> bool,
     /// Whether a bank is of the same build, so that single files of it fit.
     of_same_build: &'s dyn Fn(u32) -> bool,
+    /// Whether the host has settings from a bank's state.
+    has_settings: &'s dyn Fn(u32) -> bool,
 }
 
 /// That no bank boots, with a bank whose files are whole, or such banks that the loader never looks at; and what
@@ -319,7 +326,8 @@ fn whole_in(name: &str, boot: &Boot, sources: &Sources<'_>) -> (Vec<u32>, Option
     let fitting = whole.iter().find(|from| (sources.of_same_build)(**from));
     let cure = match fitting {
         _ if STATE_FILES.iter().any(|it| it.eq_ignore_ascii_case(name)) => {
-            whole.first().map(|&from| Cure::CopyState { from, to })
+            let filled = fitting.filter(|from| (sources.has_settings)(**from));
+            filled.map(|&from| Cure::CopyState { from, to })
         }
         Some(&from) => {
             let names = vec![name.to_owned()];

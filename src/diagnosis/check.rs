@@ -13,6 +13,7 @@ use crate::partition::{TableChoice, TableError};
 use crate::state::State;
 use crate::stick::{BankChoice, Error, Look, Settings, Slot, Stick, Warning, WarningCause};
 use crate::target::SavedState;
+use std::collections::HashSet;
 
 /// How far a check goes.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,9 @@ pub fn check_by(
         Err(error) => findings.push(from_error(&error)),
     }
     check_others(&stick, &mut findings);
+    // What is met in a file is met again where the whole volume is looked at.
+    let mut said = HashSet::new();
+    findings.retain(|it| said.insert((it.severity, it.partition, it.layer, it.cause.to_string())));
     findings
 }
 

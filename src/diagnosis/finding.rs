@@ -7,7 +7,7 @@ use crate::state::StateFault;
 use crate::stick::{Cause, Cure, Error, OtherType};
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
     /// Harmless, and good to know.

@@ -1,7 +1,7 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
 use crate::bank::{Bank, Release};
-use crate::edit::{Configuration, EditError, Identity};
+use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError, Identity, PassedThrough};
 use crate::error::{ErrorKind, counted};
 use crate::ownership::{DeviceOwner, Source, typed_address};
 use crate::pci::{Class, PciAddress};
@@ -386,10 +386,12 @@ impl StateSurvey {
                 let identity = || configuration.identity(release);
                 self.identity = (!self.is_empty).then(identity);
                 let rows = configuration.check_rows();
-                let devices = rows.and_then(|()| configuration.passed_through(release));
-                if let Ok((devices, read)) = devices {
-                    self.note_passed_through(devices, read, configuration.unread(release));
-                }
+                // Of a state file the release is that of the host that wrote it, which may not be the one to read it.
+                let reader = release.filter(|_| partition.is_some());
+                let devices = rows.and_then(|()| configuration.passed_through(reader));
+                devices
+                    .into_iter()
+                    .for_each(|it| self.note_passed_through(it));
                 self.doubtful = configuration.doubtful();
                 match configuration
                     .check_rows()
@@ -428,30 +430,33 @@ impl StateSurvey {
         self.damage = damage.collect();
         self.identity = Some(configuration.identity(release));
         self.doubtful = configuration.doubtful();
+        // What the host reads of it has to be there.
+        let needed: &[&str] = match release {
+            Some(release) if release.reads_config_store() => &[CONFIG_STORE],
+            Some(release) if release.reads_esx_conf() => &[ESX_CONF],
+            _ => &[ESX_CONF, CONFIG_STORE],
+        };
+        let is_whole = needed.iter().all(|path| rescued.has_all_of(path));
         let rows = configuration.check_rows();
-        if let Ok((devices, read)) = rows.and_then(|()| configuration.passed_through(release)) {
-            self.note_passed_through(devices, read, configuration.unread(release));
-        }
+        let devices = rows.and_then(|()| configuration.passed_through(release));
+        let devices = devices.into_iter().filter(|_| is_whole);
+        devices.for_each(|it| self.note_passed_through(it));
         let odd = configuration.warnings().into_iter().flatten();
         odd.map(|warning| WarningCause::Configuration { partition, warning }.into())
             .collect()
     }
 
-    /// Notes devices that are passed through: those up to the index `read` as the host reads the state, the others
-    /// only by the file `unread`.
-    fn note_passed_through(
-        &mut self,
-        mut devices: Vec<DeviceOwner>,
-        read: usize,
-        unread: Option<Source>,
-    ) {
+    fn note_passed_through(&mut self, devices: PassedThrough) {
         let shown = |devices: Vec<DeviceOwner>| devices.into_iter().map(Into::into).collect();
-        let others = devices.split_off(read.min(devices.len()));
-        self.passed_through = Some(shown(devices));
-        self.unread = unread.filter(|_| !others.is_empty()).map(|source| Unread {
-            source,
-            devices: shown(others),
-        });
+        self.unread = devices
+            .unread
+            .first()
+            .map(|it| it.source)
+            .map(|source| Unread {
+                source,
+                devices: shown(devices.unread),
+            });
+        self.passed_through = Some(shown(devices.read));
     }
 }
 

@@ -36,6 +36,16 @@ pub struct Configuration {
     pub closed_store: Option<OwnershipError>,
 }
 
+/// The devices that are passed through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PassedThrough {
+    /// Those that the host passes through.
+    pub read: Vec<DeviceOwner>,
+    /// Those that only a file passes through from which a host of its release takes no owners.
+    pub unread: Vec<DeviceOwner>,
+}
+
 impl Configuration {
     /// Opens what `state` holds.
     ///
@@ -177,23 +187,19 @@ impl Configuration {
 
     /// The devices that are passed through, each once: what several lines, or esx.conf and the ConfigStore,
     /// name at one address is one device, shown as the first names it. A virtual function is another device
-    /// than its function. Those that the host passes through come first; behind them, from the index that is
-    /// told, those that only a file passes through from which a host of `release` takes no owners.
+    /// than its function.
     ///
     /// # Errors
     /// As [`Configuration::devices`].
-    pub fn passed_through(
-        &self,
-        release: Option<&Release>,
-    ) -> Result<(Vec<DeviceOwner>, usize), EditError> {
+    pub fn passed_through(&self, release: Option<&Release>) -> Result<PassedThrough, EditError> {
         let unread = self.unread(release);
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut devices: Vec<DeviceOwner> = Vec::new();
         let mut passed = self.devices()?;
         passed.retain(|device| device.passthrough);
         let is_unread = |device: &DeviceOwner| Some(device.source) == unread;
+        // What the host reads names the device.
         passed.sort_by_key(is_unread);
-        let mut read = 0;
         for device in passed {
             let place = device.typed_address();
             let place = place.unwrap_or_else(|| device.key.clone());
@@ -203,11 +209,11 @@ impl Configuration {
                 known.class = known.class.or(device.class);
             } else {
                 places.insert(place, devices.len());
-                read += usize::from(!is_unread(&device));
                 devices.push(device);
             }
         }
-        Ok((devices, read))
+        let (unread, read) = devices.into_iter().partition(is_unread);
+        Ok(PassedThrough { read, unread })
     }
 
     /// The file from which a host of this release takes no owners of devices; `None` where the state holds one
@@ -246,8 +252,7 @@ impl Configuration {
         if self.doubtful() > 0 {
             return Ok(None);
         }
-        let (_, read) = self.passed_through(release)?;
-        Ok(Some(read))
+        Ok(Some(self.passed_through(release)?.read.len()))
     }
 
     /// Number of lines that look like passed-through devices but are not of the form that can be

@@ -67,19 +67,22 @@ impl Identity {
     }
 }
 
-/// Opens a regular file to read it, and nothing else: a named pipe put in its place since somebody looked
-/// would wait for a writer.
+/// Opens a regular file to read it, and nothing else. What is none is not opened at all: who writes to a named pipe
+/// would take that for the reader. One that was put in the place of a file just then does not hold anybody up.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for anything else, or what the operating system reported.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(no_file());
+    }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        let what = "it is not a regular file any more";
-        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+        Err(no_file())
     }
 }
 

@@ -11,9 +11,12 @@
 
 use super::{Access, ImageFormat, MediumError};
 use crate::error::ErrorKind;
+use rustix::fs::{FileType, Mode, OFlags};
 use serde::Deserialize;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::{fmt, iter};
 
 /// Formats of virtual disks that QEMU reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -292,11 +295,30 @@ impl DiskInfo {
         }
     }
 
-    /// The files that its content lies in, and that a change writes to: `file` itself, and its extents.
-    pub fn files(&self, file: &Path) -> Vec<PathBuf> {
-        let extents = self.format_specific.data.extents.iter();
-        let extents = extents.map(|extent| extent.filename.clone());
-        iter::once(file.to_owned()).chain(extents).collect()
+    /// The files that its content lies in, and that a change writes to: `file`, which is open, and its extents,
+    /// looked at as [`DiskInfo::check`] does once they are open: what has their names later is none of them.
+    ///
+    /// # Errors
+    /// [`VirtualDiskError::Elsewhere`], or what the operating system reported.
+    pub fn open_files(&self, file: OwnedFd) -> Result<Vec<OwnedFd>, VirtualDiskError> {
+        let failed = |error: io::Error| VirtualDiskError::NotStarted(error.to_string());
+        let directory = |file: &OwnedFd| -> Result<Option<PathBuf>, VirtualDiskError> {
+            let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let name = std::fs::read_link(name).map_err(failed)?;
+            Ok(name.parent().map(Path::to_owned))
+        };
+        let place = directory(&file)?;
+        let mut files = vec![file];
+        for extent in &self.format_specific.data.extents {
+            let part = open_path(&extent.filename).map_err(failed)?;
+            let kind = rustix::fs::fstat(&part).map_err(|error| failed(error.into()))?;
+            let is_file = FileType::from_raw_mode(kind.st_mode) == FileType::RegularFile;
+            if !is_file || directory(&part)? != place {
+                return Err(not_beside(&extent.filename));
+            }
+            files.push(part);
+        }
+        Ok(files)
     }
 
     /// The file below, which is only read, if there is one.
@@ -356,11 +378,22 @@ fn check_beside(extent: &Path, file: &Path) -> Result<(), VirtualDiskError> {
     if beside && is_plain_file(extent) {
         Ok(())
     } else {
-        Err(elsewhere(
-            extent,
-            "as a part of it, which is not a regular file beside it",
-        ))
+        Err(not_beside(extent))
     }
+}
+
+fn not_beside(extent: &Path) -> VirtualDiskError {
+    let why = "as a part of it, which is not a regular file beside it";
+    elsewhere(extent, why)
+}
+
+/// Opens what a name leads to, neither to read nor to write it.
+///
+/// # Errors
+/// What the operating system reported.
+pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// Whether a name QEMU gives is that of a regular file, to QEMU as to us: before a colon it looks

@@ -174,7 +174,8 @@ pub enum Cause {
     },
     /// `--bank N` names no bank.
     #[error(
-        "partition {asked} is not a bank; the banks are on partitions {}",
+        "partition {asked} is not a bank; {} {}",
+        if banks.len() == 1 { "the only one is on partition" } else { "the banks are on partitions" },
         numbers(banks.iter().copied())
     )]
     NoSuchBank {

@@ -121,15 +121,14 @@ impl<'m> Found<'m> {
         let is_one = |(number, bank): &(u32, Result<Bank<'m>, Error>)| {
             bank.is_ok() || loader.boot_cfg(*number).is_some() || missed::is_usual(*number)
         };
-        if self.banks.iter().filter(|it| is_one(it)).count() < USUAL_COUNT {
+        // One that lost its boot.cfg has its place still.
+        let missed = self.marked.iter().filter(|it| missed::is_usual(**it));
+        if self.banks.iter().filter(|it| is_one(it)).count() + missed.count() < USUAL_COUNT {
             return;
         }
-        let (banks, others) = std::mem::take(&mut self.banks)
-            .into_iter()
-            .partition(is_one);
-        self.banks = banks;
-        let others: Vec<(u32, Result<Bank<'m>, Error>)> = others;
+        let (banks, others) = self.banks.drain(..).partition::<Vec<_>, _>(is_one);
         self.marked.extend(others.iter().map(|(number, _)| *number));
+        self.banks = banks;
     }
 
     fn look_into(

@@ -144,6 +144,17 @@ impl Reading {
         self.damage(partition).into_iter().next()
     }
 
+    /// Whether a file of the configuration is there from end to end.
+    pub(crate) fn has_all_of(&self, path: &str) -> bool {
+        match self.rescued() {
+            None => self.content(path).is_ok_and(|content| content.is_some()),
+            Some(rescued) => {
+                let condition = rescued.condition(path);
+                matches!(condition, Some(Condition::Whole | Condition::Unsure))
+            }
+        }
+    }
+
     /// That a file was not rescued as a whole.
     fn not_whole(&self, partition: Option<u32>, path: &str) -> Option<Error> {
         let condition = self.rescued()?.condition(path)?;

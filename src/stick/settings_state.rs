@@ -26,8 +26,9 @@ impl<'m> Stick<'m, '_> {
     /// # Errors
     /// A bank that holds no state, or nothing but an empty file that it does not load.
     pub(crate) fn shown_state<'s>(&self, slot: &'s Slot<'_>) -> Result<&'s StateFile, Error> {
-        let counts = match slot.states.as_slice() {
-            [only] => Some(only).filter(|file| !slot.is_nothing(file)),
+        let mut there = slot.states.iter().filter(|file| !slot.is_nothing(file));
+        let counts = match (there.next(), there.next()) {
+            (only, None) => only,
             _ => self.filled_state(slot).or_else(|| slot.loaded_state()),
         };
         counts.ok_or_else(|| self.no_state(std::iter::once(slot.partition)))

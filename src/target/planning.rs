@@ -158,7 +158,7 @@ impl SavedState<'_> {
         let after = new.as_ref().map(|(_, state)| state.as_ref());
         let count = |state| {
             let configuration = Configuration::open_for(state, release.as_ref()).ok()?;
-            configuration.passed_through_count(release.as_ref()).ok()?
+            configuration.passed_through_count(None).ok()?
         };
         let outlook = Outlook {
             boot: NextBoot::NoMedium,

@@ -156,3 +156,30 @@ fn a_directory_in_the_place_of_an_input_file_is_wrong_usage() {
     assert!(ran.stderr().contains("is a directory"), "{}", ran.stderr());
     assert_eq!(place.read("a.img"), before);
 }
+
+/// A shell gives the output of a command as a pipe with a name. Whoever looks at what a file is must not be taken for
+/// its reader.
+#[test]
+fn what_is_read_from_a_named_pipe_is_all_of_it() {
+    let place = Place::new();
+    place.copy("esxi67-usb-passthru", "a.img");
+    let export = ["state", "export", "a.img", "s.tgz", "--bank", "5"];
+    redirected(&place, &export, "").expect(0);
+    redirected(&place, &["fix", "-q", "a.img"], "").expect(0);
+    let piped = |arguments: &str| {
+        let script = format!(
+            "mkfifo p && {{ cat s.tgz >p & }} && timeout 60 \"$0\" {arguments}; code=$?; rm p; exit $code"
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, BOOTBANK]);
+        shell
+            .current_dir(place.path())
+            .env("XDG_STATE_HOME", place.path().join("state"));
+        Run(shell.output().unwrap())
+    };
+    piped("state import --bank 5 -y a.img p").expect(0);
+    redirected(&place, &["fix", "--check", "--bank", "5", "a.img"], "").expect(1);
+    piped("put -y a.img p etc/kept.tgz").expect(0);
+    redirected(&place, &["get", "a.img", "etc/kept.tgz", "back.tgz"], "").expect(0);
+    assert_eq!(place.read("back.tgz"), place.read("s.tgz"));
+}

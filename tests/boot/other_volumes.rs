@@ -46,6 +46,10 @@ fn a_damaged_volume_beside_two_banks_is_named_and_stops_nothing() {
         "{}",
         fixed.all()
     );
+    // Nor where one of the banks lost its boot.cfg.
+    stick.delete(6, &["BOOT.CFG"]);
+    let fixed = stick.run(&["fix", "STICK"]);
+    assert!(!fixed.stderr.contains("partition 8"), "{}", fixed.stderr);
     // Of the two banks one that is damaged stays one.
     let stick = Stick::new(GPT);
     stick.poke(6, BYTES_PER_SECTOR, &[0, 0]);
@@ -114,6 +118,32 @@ fn a_bank_whose_only_state_is_left_alone_is_not_said_to_need_nothing() {
         &listed.stderr,
         "there is no configuration: no state on partition 5",
     );
+}
+
+/// The settings of another bank cure a damaged state, where it has any and its host wrote them.
+#[test]
+fn a_state_that_cures_a_damaged_one_is_of_the_same_build_and_holds_settings() {
+    let cures = |spoil: &dyn Fn(&Stick)| {
+        let stick = Stick::new(GPT);
+        stick.change(5, "state.tgz", |content| content.truncate(9000));
+        spoil(&stick);
+        let report = stick.run(&["verify", "STICK"]).stdout;
+        has(
+            &report,
+            "error [gzip] partition 5: module state.tgz is damaged",
+        );
+        report.contains("`bootbank state copy 6 5 stick.img`")
+    };
+    assert!(cures(&|_| ()));
+    assert!(!cures(&|stick| stick.set(
+        6,
+        "build",
+        Some("7.0.0-1.0.15843807")
+    )));
+    assert!(!cures(&|stick| {
+        let reset = stick.run(&["state", "reset", "6", "-y", "STICK"]);
+        assert_eq!(reset.code, 0, "{}", reset.all());
+    }));
 }
 
 /// A command that would be refused is no advice.

@@ -315,10 +315,17 @@ fn tell_all(lies: &[&Lie]) -> BTreeMap<&'static str, String> {
 #[test]
 fn every_lie_has_its_own_error_and_nothing_is_written() {
     let lies: Vec<&Lie> = LIES.iter().collect();
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let ways = format!("| {} ways to lie, ", lies.len());
-    assert!(readme.contains(&ways), "{ways}");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, ways) in [
+        ("README.md", format!("| {} ways to lie, ", lies.len())),
+        (
+            "CHANGELOG.md",
+            format!("Each of {} ways an image can lie", lies.len()),
+        ),
+    ] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        assert!(text.contains(&ways), "{page}: {ways}");
+    }
     let messages = tell_all(&lies);
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, message) in messages

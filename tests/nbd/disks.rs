@@ -463,12 +463,26 @@ fn a_disk_that_is_exchanged_after_it_was_looked_at_harms_no_other_file() {
     std::fs::write(&stand_in, script).unwrap();
     tool("chmod", &["755", text(&stand_in)]);
     let path = std::env::var("PATH").unwrap();
-    let run = |options: &[&str]| {
+    let flat = lab.path("good-flat.vmdk");
+    let parked = lab.path("parked.vmdk");
+    // By the text of the disk, or by what has the name of its content.
+    let exchange = |by_name: bool| {
+        if by_name {
+            std::fs::rename(&flat, &parked).unwrap();
+            std::os::unix::fs::symlink(&victim, &flat).unwrap();
+        } else {
+            std::fs::copy(&evil, &disk).unwrap();
+        }
+    };
+    let run = |options: &[&str], by_name: bool| {
         std::fs::copy(&good, &disk).unwrap();
+        if parked.exists() {
+            std::fs::rename(&parked, &flat).unwrap();
+        }
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let open = std::fs::File::options().write(true).open(&gate).unwrap();
-                std::fs::copy(&evil, &disk).unwrap();
+                exchange(by_name);
                 drop(open);
             });
             let mut command =
@@ -482,10 +496,12 @@ fn a_disk_that_is_exchanged_after_it_was_looked_at_harms_no_other_file() {
         return skipped("this kernel has no Landlock");
     }
     // So it goes where nothing holds it.
-    run(&["--no-sandbox"]).expect(0, &[]);
+    run(&["--no-sandbox"], false).expect(0, &[]);
     assert!(!same(&old, &victim));
     std::fs::copy(&old, &victim).unwrap();
-    let held = run(&[]);
-    assert_eq!(held.code, Some(4), "{held:?}");
-    assert!(same(&old, &victim));
+    for by_name in [false, true] {
+        let held = run(&[], by_name);
+        assert!(matches!(held.code, Some(3 | 4)), "{held:?}");
+        assert!(same(&old, &victim), "{by_name}");
+    }
 }

@@ -24,8 +24,9 @@ pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> O
     let wrong = outlook.boot.is_in_doubt();
     // What was set does not reach the host.
     let passed_by = |bank: &BankPlan| bank.boots_next && bank.files.is_empty();
-    let is_lost =
-        outlook.has_settings == Some(false) && !plan.is_empty() && plan.banks.iter().any(passed_by);
+    let is_lost = outlook.has_settings == Some(false)
+        && plan.files().any(FilePlan::is_changed)
+        && plan.banks.iter().any(passed_by);
     if closing == Closing::IfWrong && !wrong && !is_lost {
         return None;
     }

@@ -137,8 +137,10 @@ impl KeptUndo {
     /// Whether another one is for the same medium, and nothing speaks against it.
     pub fn is_surely_of_same_medium(&self, other: &KeptUndo) -> bool {
         match (&self.found, &other.found) {
+            // A state file has another size after each change.
             (Ok((own_size, own)), Ok((size, other))) => {
-                own_size == size && own.is_surely_of_same_target(other)
+                let is_medium = !own.banks.is_empty();
+                (own_size == size || !is_medium) && own.is_surely_of_same_target(other)
             }
             _ => false,
         }

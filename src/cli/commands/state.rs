@@ -190,7 +190,7 @@ fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
             file.display(),
             SavedAs::Encrypted.as_str()
         )),
-        StateFault::Gzip(GzipError::NotGzip { .. }) => Failure::new(
+        StateFault::Gzip(GzipError::NotGzip { ref found }) if bytes.starts_with(found) => Failure::new(
             error.kind(),
             format!("{} is no state file: {}", file.display(), error.fault),
         )

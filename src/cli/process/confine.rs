@@ -37,7 +37,7 @@ use landlock::{
 };
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
-use std::iter;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// What tells about the machine: disks and their lasting names, mounts, locks and processes, the
@@ -153,15 +153,15 @@ fn limit_calls() -> Result<(), String> {
     Err("there is no list of them for this architecture".to_owned())
 }
 
-/// Starts a program by `start`, which can then change these files and nothing else, whatever it is made to open: a
-/// file can be another one than was looked at. It reaches no server either.
+/// Starts a program by `start`, which can then change these files and nothing else, whatever it is made to open:
+/// what has their names then may be another file than was looked at. It reaches no server either.
 ///
 /// Landlock holds the thread that asks for it, and what that starts: so it is one that ends here.
 ///
 /// # Errors
 /// What the kernel would not do; older kernels doing less is no error.
 pub fn start_held<T: Send>(
-    writes: &[PathBuf],
+    writes: &[OwnedFd],
     start: impl FnOnce() -> T + Send,
 ) -> Result<T, RulesetError> {
     std::thread::scope(|scope| {
@@ -171,7 +171,7 @@ pub fn start_held<T: Send>(
     })
 }
 
-fn hold_to(writes: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
+fn hold_to(writes: &[OwnedFd]) -> Result<RestrictionStatus, RulesetError> {
     let abi = ABI::V6;
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_write(abi))?
@@ -179,10 +179,12 @@ fn hold_to(writes: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
         .scope(Scope::from_all(abi))?
         .create()?;
     let write = make_bitflags!(AccessFs::{WriteFile | Truncate});
-    let nothing = Path::new("/dev/null");
-    let rules = iter::once((nothing, write)).chain(all(writes, write));
+    let allow = |file| Ok::<_, RulesetError>(PathBeneath::new(file, write));
+    let files = writes.iter().map(allow);
+    let nothing = rule(Path::new("/dev/null"), write);
     ruleset
-        .add_rules(rules.filter_map(|(path, access)| rule(path, access)))?
+        .add_rules(files)?
+        .add_rules(nothing)?
         .restrict_self()
 }
 

@@ -5,10 +5,11 @@ use super::Needs;
 use super::qemu::{Cache, Qemu, Server, format_of};
 use crate::host::Host;
 use crate::medium::nbd::{Address, Export, NbdError};
-use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError, open_path};
 use crate::medium::{Access, ClaimedTarget, MediumError, Target};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,12 +51,15 @@ impl Open {
     ) -> Result<Self, MediumError> {
         let failed = |error: VirtualDiskError| explained(error, path, host);
         let qemu = qemu.ok_or_else(|| failed(VirtualDiskError::NoQemu { format }))?;
+        // What is looked at is what is held, whatever has the name then.
+        let file = open_path(path)
+            .map_err(|error| failed(VirtualDiskError::NotStarted(error.to_string())))?;
         let info = qemu
             .inspect(path, format, access, needs.even_with_snapshots)
             .map_err(failed)?;
         let files = match access {
             Access::Read => Vec::new(),
-            Access::Write => info.files(path),
+            Access::Write => info.open_files(file).map_err(failed)?,
         };
         let (export, server) = serve(qemu, (path, format), &files, access, host)?;
         let of_copy = needs.copies.then(|| {
@@ -194,7 +198,7 @@ impl Links {
 fn serve(
     qemu: &Qemu,
     (path, format): (&Path, DiskFormat),
-    writes: &[PathBuf],
+    writes: &[OwnedFd],
     access: Access,
     host: &Host,
 ) -> Result<(Arc<Export>, Server), MediumError> {

@@ -101,7 +101,7 @@ impl Qemu {
     /// Starts a program of QEMU that is to change these files at most.
     fn start<T: Send>(
         &self,
-        writes: &[PathBuf],
+        writes: &[OwnedFd],
         start: impl FnOnce() -> io::Result<T> + Send,
     ) -> io::Result<T> {
         if self.sandbox {
@@ -164,7 +164,7 @@ impl Qemu {
         format: DiskFormat,
         access: Access,
         cache: Cache,
-        held_to: Option<&[PathBuf]>,
+        held_to: Option<&[OwnedFd]>,
     ) -> Result<Server, VirtualDiskError> {
         let mut arguments = vec![self.nbd.clone().into_os_string()];
         arguments.extend(["-f", format.qemu_name()].map(OsString::from));

@@ -164,6 +164,7 @@ mod tests {
         };
         turns.begin();
         let (next, begun) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let beside = AtomicUsize::new(0);
         thread::scope(|scope| {
             let go_on = || {
                 loop {
@@ -179,7 +180,7 @@ mod tests {
                             thread::yield_now();
                         }
                         (0..1000).for_each(|_| thread::yield_now());
-                        assert_eq!(begun.load(Ordering::Relaxed), 2);
+                        beside.store(begun.load(Ordering::Relaxed), Ordering::Relaxed);
                     }
                     turns.say(Said::Data(vec![0; MOST_KEPT]), hear);
                     turns.done(hear);
@@ -188,6 +189,7 @@ mod tests {
             scope.spawn(go_on);
             scope.spawn(go_on);
         });
+        assert_eq!(beside.into_inner(), 2);
         assert_eq!(said.into_inner(), TARGETS);
         assert_eq!(turns.state().bytes, 0);
     }

@@ -40,7 +40,8 @@ pub fn each(
             )))
         } else if session.interrupt.requested() {
             object.outcome = Outcome::NotStarted;
-            Err(interrupted())
+            let text = format!("interrupted; {} was not used", file.path.display());
+            Err(Failure::refused(text).exit_with(Exit::Interrupted))
         } else {
             one(session, args, &file.path, stick, &mut object)
         };
@@ -338,10 +339,6 @@ fn check_sector_size(undo: &Undo, target: &Target) -> Result<(), Failure> {
     }
 }
 
-fn interrupted() -> Failure {
-    Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted)
-}
-
 /// Asks before sectors are put back by force on a medium that is not the one in the undo file.
 fn confirm_other(
     session: &Session,
@@ -377,7 +374,9 @@ fn confirm_other(
             "{text}; not confirmed, so nothing was written"
         ))),
         // A signal takes the place of an answer.
-        None if is_interrupted() => Err(interrupted()),
+        None if is_interrupted() => {
+            Err(Failure::refused("interrupted; nothing was written").exit_with(Exit::Interrupted))
+        }
         Some(true) => Ok(()),
         None => {
             session.ui.warn(&format!("{}: {text}", object.target));

@@ -89,7 +89,7 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
             format!("name a file in it: {}", quoted_path(&path.join("NAME")))
         }
         MediumError::Empty { .. } => {
-            format!("a copy or a download that was cut off, perhaps; {}", Kind::TAKEN)
+            "perhaps a copy or a download was cut off: make it again".to_owned()
         }
         MediumError::IsDirectory { .. } => {
             "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()

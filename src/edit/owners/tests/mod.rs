@@ -273,7 +273,7 @@ fn a_passed_through_device_counts_once_and_each_virtual_function_for_itself() {
     let passed = Configuration::open(&state).unwrap().passed_through(None);
     let passed: Vec<String> = passed
         .unwrap()
-        .0
+        .read
         .iter()
         .filter_map(DeviceOwner::typed_address)
         .collect();

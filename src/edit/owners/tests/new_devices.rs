@@ -116,17 +116,18 @@ fn what_is_passed_through_goes_by_the_file_that_the_release_reads() {
     let configuration = Configuration::open(&state).unwrap();
     let told = |build: Option<&str>| {
         let release = build.and_then(Release::parse);
-        let (devices, read) = configuration.passed_through(release.as_ref()).unwrap();
-        let names = devices.iter().filter_map(DeviceOwner::typed_address);
-        let names: Vec<String> = names.collect();
-        let (read, unread) = names.split_at(read);
+        let passed = configuration.passed_through(release.as_ref()).unwrap();
         assert_eq!(
             configuration
                 .passed_through_count(release.as_ref())
                 .unwrap(),
-            Some(read.len())
+            Some(passed.read.len())
         );
-        (read.join(" "), unread.join(" "))
+        let names = |devices: &[DeviceOwner]| {
+            let names = devices.iter().filter_map(DeviceOwner::typed_address);
+            names.collect::<Vec<String>>().join(" ")
+        };
+        (names(&passed.read), names(&passed.unread))
     };
     let both = |read: &str, unread: &str| (read.to_owned(), unread.to_owned());
     assert_eq!(
