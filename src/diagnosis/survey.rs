@@ -186,12 +186,8 @@ impl Survey {
             if !bank.boots_next && bank.is_closed(slot) {
                 survey.unwritable_others.push(bank.partition);
             }
-            // What was read past damage is not what a change would find.
-            let mut read = slot.states.iter().zip(&bank.states);
-            let is_rescued =
-                |state: &StateSurvey| state.error.is_some() && state.passed_through.is_some();
-            if let Some((file, _)) = read.find(|(_, state)| bank.boots_next && is_rescued(state)) {
-                let damage = || stick.open_state(slot, file).err();
+            if bank.boots_next {
+                let damage = || bank.read_past(stick, slot);
                 survey.unwritable = survey.unwritable.take().or_else(damage);
             }
             survey.banks.push(bank);
@@ -273,6 +269,15 @@ impl BankSurvey {
             None => state.form == Some(Form::Sealed) && state.passed_through.is_none(),
         };
         self.error.is_some() || self.states.iter().zip(&slot.states).any(closed)
+    }
+
+    /// The damage past which a state of it was read: a change would not get past that.
+    fn read_past(&self, stick: &Stick<'_, '_>, slot: &Slot<'_>) -> Option<Error> {
+        let mut states = self.states.iter().zip(&slot.states);
+        let is_rescued =
+            |state: &StateSurvey| state.error.is_some() && state.passed_through.is_some();
+        let (_, file) = states.find(|(state, _)| is_rescued(state))?;
+        stick.open_state(slot, file).err()
     }
 
     /// Whether a state of it passes a device through.
@@ -438,7 +443,8 @@ impl StateSurvey {
         };
         let is_whole = needed.iter().all(|path| rescued.has_all_of(path));
         let rows = configuration.check_rows();
-        let devices = rows.and_then(|()| configuration.passed_through(release));
+        let reader = release.filter(|_| partition.is_some());
+        let devices = rows.and_then(|()| configuration.passed_through(reader));
         let devices = devices.into_iter().filter(|_| is_whole);
         devices.for_each(|it| self.note_passed_through(it));
         let odd = configuration.warnings().into_iter().flatten();
@@ -446,6 +452,7 @@ impl StateSurvey {
             .collect()
     }
 
+    /// Notes the devices that it passes through.
     fn note_passed_through(&mut self, devices: PassedThrough) {
         let shown = |devices: Vec<DeviceOwner>| devices.into_iter().map(Into::into).collect();
         self.unread = devices
