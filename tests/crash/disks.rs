@@ -140,6 +140,8 @@ impl Disk {
         let log = self.at("log");
         let options = format!("-xx -s 99999999 -e {CALLS} -o {}", log.display());
         self.trace_server(&mut command, &options);
+        // Held to the disk, strace could not write down what it sees.
+        command.arg("--no-sandbox");
         let done = self.run(command);
         assert!(done.status.success(), "{done:?}");
         self.wait_for_servers("recorded");
