@@ -331,9 +331,7 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match &error.fault {
         StateFault::Sealed { .. } if on_medium => {
             "the key is in the host's TPM, not on this medium; with the host's recovery key in a file, --recovery-key FILE opens \
-             the state; without it, make the change on the running host, or install ESXi anew and keep the datastores. \
-             Where the host itself asks for that key, `bootbank kernelopt modify STICK -a encryptionRecoveryKey=KEY` gives it at every \
-             boot, and -d encryptionRecoveryKey takes it away again"
+             the state; without it, make the change on the running host, or install ESXi anew and keep the datastores"
         }
         StateFault::Sealed { .. } => {
             "the key is in the host's TPM; with the host's recovery key in a file, --recovery-key FILE opens the state; without it, \
