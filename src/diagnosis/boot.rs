@@ -74,9 +74,11 @@ pub(super) fn check_boot(
             is_worth: &is_worth,
             of_same_build: &of_same_build,
             has_settings: &|partition| {
-                let slot = stick.bank_on(partition);
-                let filled = slot.and_then(|slot| stick.filled_state(slot));
-                filled.is_some_and(|file| file.listed)
+                let settings = stick.bank_on(partition).and_then(|slot| {
+                    let file = stick.loaded_settings(slot)?;
+                    stick.open_state(slot, file).ok()
+                });
+                settings.is_some()
             },
         };
         let mut found = Vec::new();
@@ -118,7 +120,7 @@ struct Sources<'s> {
     is_worth: &'s dyn Fn(u32) -> bool,
     /// Whether a bank is of the same build, so that single files of it fit.
     of_same_build: &'s dyn Fn(u32) -> bool,
-    /// Whether the host has settings from a bank's state.
+    /// Whether a host that starts with a bank has settings from its state, which can be opened.
     has_settings: &'s dyn Fn(u32) -> bool,
 }
 

@@ -412,9 +412,7 @@ impl StateSurvey {
         }
         warnings
     }
-}
 
-impl StateSurvey {
     /// Notes what is left of a state that is not whole, as [`StateSurvey::fill`].
     fn fill_rescued(
         &mut self,

@@ -85,14 +85,17 @@ fn options_twice(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> {
     names.map(EditWarning::OptionTwice).collect()
 }
 
+/// The kernel options of the form `NAME=VALUE`, in their order.
+fn options_with_values(cfg: &BootCfg) -> impl Iterator<Item = (&str, &str)> {
+    let options = cfg.kernelopt.as_deref().unwrap_or_default();
+    let words = options.split_whitespace();
+    words.filter_map(|word| word.split_once('='))
+}
+
 /// The values of each kernel option that has one.
 fn option_values(cfg: &BootCfg) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let options = cfg.kernelopt.as_deref().unwrap_or_default();
-    for (name, value) in options
-        .split_whitespace()
-        .filter_map(|it| it.split_once('='))
-    {
+    for (name, value) in options_with_values(cfg) {
         values.entry(name).or_default().insert(value);
     }
     values
@@ -119,11 +122,7 @@ fn recovery_key_warnings(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> 
 
 /// The recovery keys among the kernel options, as they were typed.
 fn recovery_keys(cfg: &BootCfg) -> Vec<&str> {
-    let options = cfg.kernelopt.as_deref().unwrap_or_default();
-    let pairs = options
-        .split_whitespace()
-        .filter_map(|option| option.split_once('='));
-    pairs
+    options_with_values(cfg)
         .filter(|(name, _)| name.eq_ignore_ascii_case(RECOVERY_KEY_OPTION))
         .map(|(_, key)| key.trim_matches('"'))
         .collect()

@@ -39,8 +39,10 @@ pub use memory::Memory;
 pub use meter::Meter;
 pub use naming::is_partial;
 #[cfg(feature = "cli")]
-pub(crate) use naming::{directory_of, sync_directory};
+pub(crate) use naming::{directory_of, in_proc, sync_directory};
 pub use node::Identity;
+#[cfg(feature = "cli")]
+pub(crate) use node::open_path;
 pub(crate) use node::open_regular;
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};

@@ -115,7 +115,8 @@ pub(super) fn link(file: &File, path: &Path) -> Result<(), Errno> {
     rustix::fs::linkat(CWD, in_proc(file), CWD, path, AtFlags::SYMLINK_FOLLOW)
 }
 
-fn in_proc(file: &File) -> String {
+/// A name that leads to an open file, whatever it is called.
+pub(crate) fn in_proc(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 

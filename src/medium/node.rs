@@ -1,6 +1,7 @@
 //! What a path leads to, looked at before it is opened.
 
 use super::image_format::flat_extent;
+use super::naming::in_proc;
 use super::nbd::{self, Address};
 use super::{Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
@@ -8,7 +9,6 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, FileType, Metadata};
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,16 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     } else {
         Err(no_file())
     }
+}
+
+/// Opens what a name leads to, neither to read nor to write it.
+///
+/// # Errors
+/// What the operating system reported.
+#[cfg(feature = "cli")]
+pub(crate) fn open_path(path: &Path) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 /// What is neither a file, a directory nor a disk, in words.
@@ -246,8 +256,7 @@ impl<'a> Node<'a> {
 
 /// The name an open file has now; `None` where it has none any more.
 pub(super) fn name_of(file: &File) -> Option<PathBuf> {
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let name = std::fs::read_link(link).ok()?;
+    let name = std::fs::read_link(in_proc(file)).ok()?;
     // Of a file without a name the kernel says what it was called, and more.
     let there = std::fs::metadata(&name).ok()?;
     let same = Identity::of_file(&there) == Identity::of_file(&file.metadata().ok()?);

@@ -9,13 +9,14 @@
 //!
 //! The facts come from `qemu-img info --output=json`; the rules are our own.
 
+#[cfg(feature = "cli")]
+use super::node::{name_of, open_path};
 use super::{Access, ImageFormat, MediumError};
 use crate::error::ErrorKind;
-use rustix::fs::{FileType, Mode, OFlags};
 use serde::Deserialize;
 use std::fmt;
-use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+#[cfg(feature = "cli")]
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Formats of virtual disks that QEMU reads and writes.
@@ -299,24 +300,18 @@ impl DiskInfo {
     /// looked at as [`DiskInfo::check`] does once they are open: what has their names later is none of them.
     ///
     /// # Errors
-    /// [`VirtualDiskError::Elsewhere`], or what the operating system reported.
-    pub fn open_files(&self, file: OwnedFd) -> Result<Vec<OwnedFd>, VirtualDiskError> {
-        let failed = |error: io::Error| VirtualDiskError::NotStarted(error.to_string());
-        let directory = |file: &OwnedFd| -> Result<Option<PathBuf>, VirtualDiskError> {
-            let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-            let name = std::fs::read_link(name).map_err(failed)?;
-            Ok(name.parent().map(Path::to_owned))
-        };
-        let place = directory(&file)?;
+    /// [`VirtualDiskError::Elsewhere`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn open_files(&self, file: File) -> Result<Vec<File>, VirtualDiskError> {
+        let directory = |file: &File| Some(name_of(file)?.parent()?.to_owned());
+        let place = directory(&file);
         let mut files = vec![file];
         for extent in &self.format_specific.data.extents {
-            let part = open_path(&extent.filename).map_err(failed)?;
-            let kind = rustix::fs::fstat(&part).map_err(|error| failed(error.into()))?;
-            let is_file = FileType::from_raw_mode(kind.st_mode) == FileType::RegularFile;
-            if !is_file || directory(&part)? != place {
-                return Err(not_beside(&extent.filename));
-            }
-            files.push(part);
+            let part = open_path(&extent.filename).ok().filter(|part| {
+                let is_file = part.metadata().is_ok_and(|found| found.is_file());
+                is_file && directory(part).is_some_and(|it| Some(it) == place)
+            });
+            files.push(part.ok_or_else(|| not_beside(&extent.filename))?);
         }
         Ok(files)
     }
@@ -385,15 +380,6 @@ fn check_beside(extent: &Path, file: &Path) -> Result<(), VirtualDiskError> {
 fn not_beside(extent: &Path) -> VirtualDiskError {
     let why = "as a part of it, which is not a regular file beside it";
     elsewhere(extent, why)
-}
-
-/// Opens what a name leads to, neither to read nor to write it.
-///
-/// # Errors
-/// What the operating system reported.
-pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// Whether a name QEMU gives is that of a regular file, to QEMU as to us: before a colon it looks

@@ -323,10 +323,13 @@ impl Error {
 
     /// In words, with the file and without the partition.
     pub fn without_partition(&self) -> String {
-        match (&self.cause, &self.path) {
-            (Cause::Unopened(inner), None) => inner.without_partition(),
-            (cause, Some(path)) if !cause.names(path) => format!("{path}: {cause}"),
-            (cause, _) => cause.to_string(),
+        let words = match &self.cause {
+            Cause::Unopened(inner) => inner.without_partition(),
+            cause => cause.to_string(),
+        };
+        match &self.path {
+            Some(path) if !self.cause.names(path) => format!("{path}: {words}"),
+            _ => words,
         }
     }
 
@@ -371,6 +374,9 @@ impl Cause {
             }
             Cause::NotWhole { path, .. } => Some(path.as_str()),
             Cause::NothingLeft { error, .. } | Cause::Unsound(error) => {
+                return error.path.as_deref() == Some(path) || error.cause.names(path);
+            }
+            Cause::Unopened(error) => {
                 return error.path.as_deref() == Some(path) || error.cause.names(path);
             }
             _ => None,

@@ -1,7 +1,7 @@
 //! What happens at the next boot: which bank the loader takes, whether it gets through it, what is
 //! passed through there, and what would help. The closing words of every change rest on it.
 
-use super::{Error, Slot, Stick};
+use super::{Error, Slot, StateFile, Stick};
 use crate::error::ErrorKind;
 use crate::loader::{Boot, Chosen, Depth, ModuleVerdict, Stop, UnpackLimit, check_content};
 use crate::partition::TableKind;
@@ -150,11 +150,14 @@ impl Stick<'_, '_> {
     pub(super) fn has_settings(&self, boot: &NextBoot) -> Option<bool> {
         match self.slot_of(boot) {
             Some(slot) if slot.bank.is_err() => None,
-            slot => {
-                let filled = slot.and_then(|slot| self.filled_state(slot));
-                Some(filled.is_some_and(|file| file.listed))
-            }
+            slot => Some(slot.is_some_and(|slot| self.loaded_settings(slot).is_some())),
         }
+    }
+
+    /// The state that a host which starts with this bank loads its settings from; `None` where it starts with
+    /// default settings.
+    pub(crate) fn loaded_settings<'s>(&self, slot: &'s Slot<'_>) -> Option<&'s StateFile> {
+        self.filled_state(slot).filter(|file| file.listed)
     }
 
     fn slot_of(&self, boot: &NextBoot) -> Option<&Slot<'_>> {

@@ -116,6 +116,15 @@ impl Plan {
         self.state.as_ref()?.content.as_deref()
     }
 
+    /// Whether what changes does not reach the host: the bank that boots next holds nothing that was looked into, and
+    /// the host starts with default settings.
+    pub fn misses_the_host(&self) -> bool {
+        let passed_by = |bank: &BankPlan| bank.boots_next && bank.files.is_empty();
+        self.outlook.has_settings == Some(false)
+            && self.files().any(FilePlan::is_changed)
+            && self.banks.iter().any(passed_by)
+    }
+
     /// Bytes that are written to carry it out.
     pub fn bytes_to_write(&self) -> u64 {
         let file = self.new_file().map_or(0, |content| content.len() as u64);

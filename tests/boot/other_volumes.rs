@@ -109,7 +109,7 @@ fn a_bank_whose_only_state_is_left_alone_is_not_said_to_need_nothing() {
     assert_eq!(set.code, 0, "{}", set.all());
     has(
         &set.stdout,
-        "bank on partition 5, boots next: holds no state; left alone",
+        "bank on partition 5, boots next: holds no state that the host loads; left alone",
     );
     has(&set.stderr, "Bank 5 boots next and holds no saved settings");
     let listed = stick.run(&["conf", "list", "STICK"]);

@@ -4,7 +4,7 @@ use crate::cli::report::next_in_words;
 use crate::cli::terminal::{plural, quoted_path, shown};
 use crate::loader::Stop;
 use crate::state::Form;
-use crate::stick::{BankPlan, Cure, FilePlan, NextBoot, Outlook, Plan};
+use crate::stick::{Cure, FilePlan, NextBoot, Outlook, Plan};
 use std::path::Path;
 
 /// When the next boot is spoken of.
@@ -22,12 +22,7 @@ pub enum Closing {
 pub fn closing(plan: &Plan, closing: Closing, target: &Path, is_copy: bool) -> Option<String> {
     let outlook = &plan.outlook;
     let wrong = outlook.boot.is_in_doubt();
-    // What was set does not reach the host.
-    let passed_by = |bank: &BankPlan| bank.boots_next && bank.files.is_empty();
-    let is_lost = outlook.has_settings == Some(false)
-        && plan.files().any(FilePlan::is_changed)
-        && plan.banks.iter().any(passed_by);
-    if closing == Closing::IfWrong && !wrong && !is_lost {
+    if closing == Closing::IfWrong && !wrong && !plan.misses_the_host() {
         return None;
     }
     let first = of_outlook(outlook, target);

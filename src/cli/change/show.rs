@@ -308,7 +308,7 @@ fn bank_in_words(bank: &BankPlan, is_about_files: bool, gate: Gate) -> String {
         Method::InPlace => "    written over in place: there is no room for a second copy\n",
     };
     if is_about_files && bank.files.is_empty() && bank.leftovers == 0 {
-        return format!("{heading}: holds no state; left alone\n");
+        return format!("{heading}: holds no state that the host loads; left alone\n");
     }
     if rows.is_empty() && bank.leftovers == 0 {
         return format!("{heading}: nothing to change\n");

@@ -179,25 +179,26 @@ impl Run for Import {
     }
 }
 
+/// What is imported.
+const OF_A_STATE: &str = "name a state.tgz, local.tgz or configBundle.tgz; `bootbank state copy FROM TO STICK` takes the state of \
+                          another bank of the same medium";
+
 /// The state in a file, opened once so that what is wrong with it is said of the file.
 fn imported(session: &Session, file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = process::bytes(file)?;
     let limits = &session.common.limits;
-    let inside = |error: StateError| {
-        match error.fault {
+    let name = file.display();
+    let inside = |error: StateError| match &error.fault {
         StateFault::NoKeyBeside => Failure::usage(format!(
-            "{} is a bare {}; import the state.tgz that holds it and its key",
-            file.display(),
+            "{name} is a bare {}; import the state.tgz that holds it and its key",
             SavedAs::Encrypted.as_str()
         )),
-        StateFault::Gzip(GzipError::NotGzip { ref found }) if bytes.starts_with(found) => Failure::new(
-            error.kind(),
-            format!("{} is no state file: {}", file.display(), error.fault),
-        )
-        .hint("name a state.tgz, local.tgz or configBundle.tgz; `bootbank state copy FROM TO STICK` takes the state of another bank of the same medium")
-        .path(file),
-        _ => Failure::new(error.kind(), format!("{}: {error}", file.display())).path(file),
-    }
+        StateFault::Gzip(GzipError::NotGzip { found }) if bytes.starts_with(found) => {
+            let text = format!("{name} is no state file: {}", error.fault);
+            let failure = Failure::new(error.kind(), text).path(file);
+            failure.hint(OF_A_STATE)
+        }
+        _ => Failure::new(error.kind(), format!("{name}: {error}")).path(file),
     };
     let saved = Saved::open(&bytes, None, limits, &session.keys).map_err(inside)?;
     Ok(saved.state().as_bytes().to_vec())

@@ -33,11 +33,12 @@ use crate::host::{BY_ID, DeviceNumber, Host, PCI_IDS, Use, ask_again_while};
 use crate::medium::Identity;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    make_bitflags,
 };
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
-use std::os::fd::OwnedFd;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// What tells about the machine: disks and their lasting names, mounts, locks and processes, the
@@ -161,7 +162,7 @@ fn limit_calls() -> Result<(), String> {
 /// # Errors
 /// What the kernel would not do; older kernels doing less is no error.
 pub fn start_held<T: Send>(
-    writes: &[OwnedFd],
+    writes: &[File],
     start: impl FnOnce() -> T + Send,
 ) -> Result<T, RulesetError> {
     std::thread::scope(|scope| {
@@ -171,13 +172,8 @@ pub fn start_held<T: Send>(
     })
 }
 
-fn hold_to(writes: &[OwnedFd]) -> Result<RestrictionStatus, RulesetError> {
-    let abi = ABI::V6;
-    let ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_write(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
+fn hold_to(writes: &[File]) -> Result<RestrictionStatus, RulesetError> {
+    let ruleset = ruleset_of(AccessFs::from_write(ABI_TRIED))?;
     let write = make_bitflags!(AccessFs::{WriteFile | Truncate});
     let allow = |file| Ok::<_, RulesetError>(PathBeneath::new(file, write));
     let files = writes.iter().map(allow);
@@ -188,18 +184,24 @@ fn hold_to(writes: &[OwnedFd]) -> Result<RestrictionStatus, RulesetError> {
         .restrict_self()
 }
 
+/// The newest version of Landlock whose effects were tried; older kernels leave out what they lack.
+const ABI_TRIED: ABI = ABI::V6;
+
+/// Rules by which these accesses are denied but where a rule allows them, and every server and signal to others.
+fn ruleset_of(accesses: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
+        .handle_access(accesses)?
+        .handle_access(AccessNet::from_all(ABI_TRIED))?
+        .scope(Scope::from_all(ABI_TRIED))?
+        .create()
+}
+
 /// Confines this thread, and all that it starts from now on, to the files of `needs`.
 ///
 /// # Errors
 /// What the kernel would not do; older kernels doing less is no error.
 fn confine_files(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
-    // The newest version whose effects were tried; older kernels leave out what they lack.
-    let abi = ABI::V6;
-    let ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
+    let ruleset = ruleset_of(AccessFs::from_all(ABI_TRIED))?;
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let read_medium = make_bitflags!(AccessFs::{ReadFile | IoctlDev});
     let write_medium = read_medium | AccessFs::WriteFile;
@@ -240,7 +242,7 @@ fn rule(
     let access = if path.is_dir() {
         access
     } else {
-        access & AccessFs::from_file(ABI::V6)
+        access & AccessFs::from_file(ABI_TRIED)
     };
     Some(Ok(PathBeneath::new(opened, access)))
 }

@@ -5,11 +5,11 @@ use super::Needs;
 use super::qemu::{Cache, Qemu, Server, format_of};
 use crate::host::Host;
 use crate::medium::nbd::{Address, Export, NbdError};
-use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError, open_path};
-use crate::medium::{Access, ClaimedTarget, MediumError, Target};
+use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
+use crate::medium::{Access, ClaimedTarget, MediumError, Target, open_path};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,8 +52,7 @@ impl Open {
         let failed = |error: VirtualDiskError| explained(error, path, host);
         let qemu = qemu.ok_or_else(|| failed(VirtualDiskError::NoQemu { format }))?;
         // What is looked at is what is held, whatever has the name then.
-        let file = open_path(path)
-            .map_err(|error| failed(VirtualDiskError::NotStarted(error.to_string())))?;
+        let file = open_path(path).map_err(|error| MediumError::io("open", path, error))?;
         let info = qemu
             .inspect(path, format, access, needs.even_with_snapshots)
             .map_err(failed)?;
@@ -85,8 +84,8 @@ enum Link {
 
 impl Links {
     /// Connects to every NBD export, and starts a server for every virtual disk, among what is read
-    /// and changed. What goes wrong is said when the target is opened. With `sandbox` the servers can change nothing
-    /// else.
+    /// and changed. What goes wrong is said when the target is opened. With `sandbox` a server can change nothing
+    /// else, but for that of a copy.
     pub fn connect(needs: &mut Needs, sandbox: bool, host: &Host) -> Self {
         let mut links = Links::default();
         let qemu = Qemu::find(sandbox);
@@ -96,7 +95,9 @@ impl Links {
             }
             let opened = if Address::is_one(&path) {
                 Export::connect(&path, access).map(Open::of_export)
-            } else if let Some(format) = format_of(&path).filter(|_| !needs.leaves_packed) {
+            } else if needs.leaves_packed {
+                continue;
+            } else if let Some(format) = format_of(&path) {
                 // Who writes to it is the server.
                 needs.only_read(&path);
                 let room = links.room();
@@ -198,7 +199,7 @@ impl Links {
 fn serve(
     qemu: &Qemu,
     (path, format): (&Path, DiskFormat),
-    writes: &[OwnedFd],
+    writes: &[File],
     access: Access,
     host: &Host,
 ) -> Result<(Arc<Export>, Server), MediumError> {

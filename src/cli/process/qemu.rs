@@ -9,12 +9,12 @@
 use super::confine::start_held;
 use crate::medium::nbd::TIMEOUT;
 use crate::medium::virtual_disk::{DiskFormat, DiskInfo, VirtualDiskError};
-use crate::medium::{Access, ImageFormat, open_regular};
+use crate::medium::{Access, ImageFormat, in_proc, open_regular};
 use rustix::fs::MemfdFlags;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -29,9 +29,6 @@ const LONGEST_CHAIN: usize = 64;
 
 /// Other directories for a socket that may be in the way.
 const MOST_NAMES: u32 = 1000;
-
-/// Where the files that this process has open are by number.
-const OPEN_FILES: &str = "/proc/self/fd";
 
 /// How long a server may take to close its file, and how often it is looked for.
 const LOOKS: u32 = 3000;
@@ -101,7 +98,7 @@ impl Qemu {
     /// Starts a program of QEMU that is to change these files at most.
     fn start<T: Send>(
         &self,
-        writes: &[OwnedFd],
+        writes: &[File],
         start: impl FnOnce() -> io::Result<T> + Send,
     ) -> io::Result<T> {
         if self.sandbox {
@@ -164,7 +161,7 @@ impl Qemu {
         format: DiskFormat,
         access: Access,
         cache: Cache,
-        held_to: Option<&[OwnedFd]>,
+        held_to: Option<&[File]>,
     ) -> Result<Server, VirtualDiskError> {
         let mut arguments = vec![self.nbd.clone().into_os_string()];
         arguments.extend(["-f", format.qemu_name()].map(OsString::from));
@@ -319,8 +316,7 @@ fn private_socket() -> io::Result<(UnixListener, UnixStream)> {
     // The name of a socket may be shorter than that of a directory: through the directory that is open any
     // will do.
     let open = File::open(&directory)?;
-    let name = Path::new(OPEN_FILES).join(open.as_raw_fd().to_string());
-    let name = name.join("nbd");
+    let name = Path::new(&in_proc(&open)).join("nbd");
     let connected =
         UnixListener::bind(&name).and_then(|listener| Ok((listener, UnixStream::connect(&name)?)));
     let _ = std::fs::remove_file(directory.join("nbd"));

@@ -3,7 +3,8 @@
 //! Which ones: those whose change was undone, as the medium shows if it is there under the name in
 //! the file; those older than a number of days; and halves that a cut left. One of each medium stays:
 //! the newest that is not undone, or the oldest where all are. So does every one that is needed to tell
-//! which change is the next to undo, and every one that cannot be read. What may be of two media counts as that.
+//! which change is the next to undo, and every one that cannot be read. Files
+//! that may be of two media are kept as if they were.
 
 use super::UndoCommand;
 use super::list::{self, Outcome, WhyRemoved};

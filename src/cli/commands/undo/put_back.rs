@@ -219,7 +219,7 @@ fn put_back(
             let next = match &plan.outlook {
                 Some(outlook) => of_outlook(outlook, path),
                 None => format!(
-                    "What this damaged is for `bootbank verify {}` to say.",
+                    "This may have damaged the medium. Next: `bootbank verify {}` says what is wrong.",
                     quoted_path(path)
                 ),
             };
