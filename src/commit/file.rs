@@ -10,7 +10,7 @@
 //! ```
 
 use super::undo::{MANIFEST, Members, hex_digest, take};
-use super::{About, ChangeState, IfDifferent, UndoError, UndoFile};
+use super::{About, ChangeState, FilesNow, IfDifferent, SectorsNow, UndoError, UndoFile};
 use crate::medium::{MediumError, OutputFile, WholeFile};
 use serde::{Deserialize, Serialize};
 
@@ -54,15 +54,15 @@ pub(super) struct Manifest {
 impl FileUndo {
     /// How the file looks, with this content now, beside the change that this takes back.
     pub fn standing(&self, now: &[u8]) -> ChangeState {
-        let is_undone = self
-            .plan(now, IfDifferent::Refuse)
-            .is_ok_and(|old| old.is_none());
-        let is_there = digest(now) == self.new;
+        let is_undone = matches!(self.plan(now, IfDifferent::Refuse), Ok(None));
+        let (sectors, files) = match digest(now) == self.new {
+            _ if is_undone => (SectorsNow::Before, FilesNow::Before),
+            true => (SectorsNow::After, FilesNow::After),
+            false => (SectorsNow::Other, FilesNow::Other),
+        };
         ChangeState {
-            is_undone,
-            is_undone_exactly: is_undone,
-            is_there,
-            may_be_there: is_there,
+            sectors,
+            files,
             trace: self.trace(now),
             ..ChangeState::default()
         }

@@ -20,7 +20,10 @@ pub use outcome::{CommitError, Committed, Failure, Holds, Operation};
 pub use overlay::Overlay;
 pub use planner::Planner;
 pub use run::{run, run_watched};
-pub use trace::{ChangeState, Fit, NextUndo, Spare, Trace, fitting, next_to_undo, undone_together};
+pub use trace::{
+    ChangeState, FilesNow, Fit, NextUndo, SectorsNow, Spare, Trace, fitting, next_to_undo,
+    undone_together,
+};
 pub use undo::{
     About, AnyUndo, Belonging, IfDifferent, TargetKey, Undo, UndoError, UndoFile, UndoSummary,
 };

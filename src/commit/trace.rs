@@ -6,7 +6,7 @@
 //! is as it left it: then nothing tells whether it was undone or is the last that was made. Where other
 //! things were written since, only files can be compared, and the files are as it left them.
 
-use super::{About, FileUndo, Undo, digest};
+use super::{About, FileUndo, IfDifferent, Undo, digest};
 use crate::medium::{Lba, ReadAt};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -36,6 +36,17 @@ impl Trace {
 }
 
 impl Undo {
+    /// What `medium` holds in the sectors that the change wrote.
+    pub fn sectors_now(&self, medium: &dyn ReadAt) -> SectorsNow {
+        match self.plan(medium, IfDifferent::Refuse) {
+            Ok(way_back) if way_back.is_empty() => SectorsNow::Before,
+            _ if self.is_there(medium) => SectorsNow::After,
+            Ok(_) if self.may_be_cut(medium) => SectorsNow::Cut,
+            Ok(_) => SectorsNow::Mixed,
+            Err(_) => SectorsNow::Other,
+        }
+    }
+
     /// What the change replaced by what, and what `medium` holds there.
     pub fn trace(&self, medium: &dyn ReadAt) -> Trace {
         let net = self.set.net_changes().into_iter();
@@ -65,20 +76,42 @@ impl FileUndo {
     }
 }
 
-/// A change, and how the medium looks beside it.
+/// What a target holds in the sectors that a change wrote. A state file counts as one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SectorsNow {
+    /// Every one is as before the change.
+    Before,
+    /// Every one is as the change left it.
+    After,
+    /// Some are as before and some as after, as a cut of the change, or of its undo, leaves them.
+    Cut,
+    /// Some are as before and some as after, as no cut leaves them, so that other changes led there.
+    Mixed,
+    /// Something else was written to one of them, or it cannot be read.
+    #[default]
+    Other,
+}
+
+/// How the files look that a change replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FilesNow {
+    /// As before the change.
+    Before,
+    /// As it left them, or nothing tells that they are not.
+    After,
+    /// As neither.
+    #[default]
+    Other,
+}
+
+/// A change, and how the medium looks beside it. The default is that of which nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangeState {
-    /// The medium is as it was before the change: its files are, or every sector.
-    pub is_undone: bool,
-    /// Every sector is.
-    pub is_undone_exactly: bool,
-    /// The medium holds what the change put there, in every sector.
-    pub is_there: bool,
-    /// The files that it replaced are as it left them, or nothing tells that they are not.
-    pub may_be_there: bool,
-    /// It holds old content and new as no cut leaves them, so that other changes led there.
-    pub is_mixed: bool,
+    /// By its sectors.
+    pub sectors: SectorsNow,
+    /// By its files: sectors may have been written since of which no file is made.
+    pub files: FilesNow,
     /// What it replaced.
     pub trace: Trace,
     /// When it was made, where that is known.
@@ -88,11 +121,20 @@ pub struct ChangeState {
 }
 
 impl ChangeState {
+    /// Whether the medium is as before the change: its files are, or every sector.
+    fn is_undone(&self) -> bool {
+        self.sectors == SectorsNow::Before || self.files == FilesNow::Before
+    }
+
+    fn is_there(&self) -> bool {
+        self.sectors == SectorsNow::After
+    }
+
     /// Whether it is undone by what was noted; `last` is when any change of the medium was undone last. A medium
     /// that holds all that the change put there may have been given it again since, as an image put back. That
     /// counts for the change that was undone last: undoing another one can make the same of some sectors.
     fn is_noted_as_undone(&self, last: Option<SystemTime>) -> bool {
-        self.undone.is_some() && !(self.is_there && self.undone == last)
+        self.undone.is_some() && !(self.is_there() && self.undone == last)
     }
 
     /// Whether this one was undone before the other was made: then they have nothing to do with each other.
@@ -118,11 +160,11 @@ pub enum Fit {
 impl ChangeState {
     /// How well the change fits the medium.
     pub fn fit(&self) -> Fit {
-        match self {
-            ChangeState { is_there: true, .. } => Fit::There,
-            it if it.is_undone_exactly => Fit::Undone,
-            it if it.is_undone || it.may_be_there => Fit::Files,
-            _ => Fit::None,
+        match (self.sectors, self.files) {
+            (SectorsNow::After, _) => Fit::There,
+            (SectorsNow::Before, _) => Fit::Undone,
+            (_, FilesNow::Before | FilesNow::After) => Fit::Files,
+            (_, FilesNow::Other) => Fit::None,
         }
     }
 }
@@ -192,33 +234,67 @@ pub enum NextUndo {
 
 /// The newest change that is not gone, of the changes of one medium, the newest first.
 pub fn next_to_undo(changes: &[ChangeState]) -> NextUndo {
-    // Each with whether that is exactly so.
-    let mut gone: Vec<(&ChangeState, bool)> = Vec::new();
     let last_undone = changes.iter().filter_map(|change| change.undone).max();
+    let mut gone: Vec<(&ChangeState, Gone)> = Vec::new();
     let mut next = NextUndo::None;
     for (index, change) in changes.iter().enumerate().rev() {
-        let below = gone.iter();
-        let below = below.filter(|(earlier, _)| {
+        let below = gone.iter().filter(|(earlier, _)| {
             !earlier.was_undone_before(change) && change.trace.is_on_top_of(&earlier.trace)
         });
-        let below: Vec<bool> = below.map(|(_, is_exact)| *is_exact).collect();
-        let is_exact = below.contains(&true);
-        // Sectors that are as before the change below say more than files do.
-        let may_be_there = change.is_there || (!is_exact && change.may_be_there);
-        let is_undone = change.is_undone || change.is_noted_as_undone(last_undone);
-        match (is_undone, below.is_empty(), may_be_there) {
-            (true, _, _) => gone.push((change, change.is_undone_exactly)),
-            (false, false, true) if is_exact || !change.is_there => {
-                gone.push((change, is_exact));
+        match Verdict::of(change, below.map(|(_, how)| *how).max(), last_undone) {
+            Verdict::Gone(how) => gone.push((change, how)),
+            Verdict::Unclear(how) => {
+                gone.push((change, how));
                 next = NextUndo::Unclear(index);
             }
-            (false, false, false) => gone.push((change, is_exact)),
-            (false, true, _) if change.is_mixed => next = NextUndo::Mixed(index),
-            // What it put there is there, and not all that was before the change below it.
-            (false, _, _) => next = NextUndo::Change(index),
+            Verdict::Mixed => next = NextUndo::Mixed(index),
+            Verdict::Stands => next = NextUndo::Change(index),
         }
     }
     next
+}
+
+/// By what a change is seen to be gone, the surer the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Gone {
+    /// By its files, or by a note.
+    ByFiles,
+    /// By every sector.
+    Exactly,
+}
+
+/// What can be said of one change.
+enum Verdict {
+    /// It is undone, or stood on one that is.
+    Gone(Gone),
+    /// It stands.
+    Stands,
+    /// It may stand, and may be gone with the one it stood on.
+    Unclear(Gone),
+    /// [`SectorsNow::Mixed`], and no change below it that is gone explains it.
+    Mixed,
+}
+
+impl Verdict {
+    /// Of a change; `below` is the surest of the changes that are gone and that it was made on top of.
+    fn of(change: &ChangeState, below: Option<Gone>, last_undone: Option<SystemTime>) -> Self {
+        if change.is_undone() || change.is_noted_as_undone(last_undone) {
+            return Verdict::Gone(match change.sectors {
+                SectorsNow::Before => Gone::Exactly,
+                _ => Gone::ByFiles,
+            });
+        }
+        match (below, change.sectors, change.files) {
+            (None, SectorsNow::Mixed, _) => Verdict::Mixed,
+            (None, ..) => Verdict::Stands,
+            // What it put there is there, and sectors of the one below it are not as before that.
+            (Some(Gone::ByFiles), SectorsNow::After, _) => Verdict::Stands,
+            (Some(Gone::ByFiles), _, FilesNow::After) => Verdict::Unclear(Gone::ByFiles),
+            // Sectors that are as before the change below say more than files do.
+            (Some(Gone::Exactly), SectorsNow::After, _) => Verdict::Unclear(Gone::Exactly),
+            (Some(how), ..) => Verdict::Gone(how),
+        }
+    }
 }
 
 /// How many of the changes of one medium, the newest first, are undone together and in every byte: each
@@ -231,7 +307,7 @@ pub fn undone_together(changes: &[ChangeState]) -> usize {
     let mut before: BTreeMap<Lba, Mark> = BTreeMap::new();
     let mut differing = 0_usize;
     let mut undone = 0;
-    let may_be_undone = |change: &&ChangeState| !change.is_there;
+    let may_be_undone = |change: &&ChangeState| !change.is_there();
     for (index, change) in changes.iter().take_while(may_be_undone).enumerate() {
         let differs = |mark: &Mark| usize::from(mark.now != Some(mark.before));
         for (&lba, mark) in &change.trace.0 {
@@ -261,15 +337,24 @@ mod tests {
         changes
             .iter()
             .map(|&(old, new)| ChangeState {
-                is_undone: holds == old,
-                is_undone_exactly: holds == old,
-                is_there: holds == new,
-                may_be_there: holds == new,
-                is_mixed: false,
+                sectors: match holds {
+                    _ if holds == old => SectorsNow::Before,
+                    _ if holds == new => SectorsNow::After,
+                    _ => SectorsNow::Other,
+                },
+                files: files(holds, old, new),
                 trace: Trace(BTreeMap::from([(Lba::default(), mark(holds, old, new))])),
                 ..ChangeState::default()
             })
             .collect()
+    }
+
+    fn files(holds: u64, old: u64, new: u64) -> FilesNow {
+        match holds {
+            _ if holds == old => FilesNow::Before,
+            _ if holds == new => FilesNow::After,
+            _ => FilesNow::Other,
+        }
     }
 
     fn mark(holds: u64, before: u64, left: u64) -> Mark {
@@ -357,11 +442,11 @@ mod tests {
     fn a_change_of_which_parts_are_there_that_no_cut_leaves_is_not_undone() {
         let mut changes = beside(9, &[(3, 4), (1, 2)]);
         assert_eq!(next_to_undo(&changes), NextUndo::Change(0));
-        changes[0].is_mixed = true;
+        changes[0].sectors = SectorsNow::Mixed;
         assert_eq!(next_to_undo(&changes), NextUndo::Mixed(0));
         // The one below it that is undone explains them.
         let mut changes = beside(1, &[(2, 3), (1, 2)]);
-        changes[0].is_mixed = true;
+        changes[0].sectors = SectorsNow::Mixed;
         assert_eq!(next_to_undo(&changes), NextUndo::None);
     }
 
@@ -395,8 +480,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(index, &(old, new))| ChangeState {
-                is_undone: holds == old,
-                may_be_there: holds == new,
+                files: files(holds, old, new),
                 trace: Trace(BTreeMap::from([(
                     Lba::default(),
                     sector((count - index) as u64),

@@ -26,8 +26,8 @@ pub struct KeptUndo {
     pub size: u64,
     /// When it was made: as it says itself, or else its name or the file system.
     pub time: Option<Timestamp>,
-    /// Size of its medium in bytes, and what it is for; or why it cannot be read.
-    pub found: Result<(u64, About), Failure>,
+    /// What it says of itself; or why it cannot be read.
+    pub found: Result<UndoSummary, Failure>,
     /// When it was written, by the file system.
     pub written: Option<SystemTime>,
     /// On which targets its change was undone, and when, as far as that was noted
@@ -97,11 +97,10 @@ impl KeptUndo {
             Failure::io(format!("cannot read {}: {error}", path.display())).path(&path)
         };
         let metadata = fs::metadata(&path);
-        let summary = File::open(&path)
+        let found = File::open(&path)
             .map_err(read)
             .and_then(|file| UndoSummary::read(file).map_err(|error| of(error.into())));
-        let found = summary.map(|it| (it.size, it.about));
-        let told = found.as_ref().ok().and_then(|(_, about)| about.time);
+        let told = found.as_ref().ok().and_then(|it| it.about.time);
         let told = told.and_then(|time| Timestamp::try_from(time).ok());
         KeptUndo {
             size: metadata.as_ref().map_or(0, fs::Metadata::len),
@@ -125,25 +124,19 @@ impl KeptUndo {
 
     /// What it is for, where it can be read.
     pub fn about(&self) -> Option<&About> {
-        self.found.as_ref().ok().map(|(_, about)| about)
+        self.found.as_ref().ok().map(|it| &it.about)
     }
 
-    /// Whether another one is for the same medium, as far as the files tell.
-    pub fn is_of_same_medium(&self, other: &KeptUndo) -> bool {
+    /// Whether another one is for the same target, as far as the files tell.
+    pub fn is_of_same_target(&self, other: &KeptUndo) -> bool {
         let both = self.about().zip(other.about());
         both.is_some_and(|(own, other)| own.is_of_same_target(other))
     }
 
-    /// Whether another one is for the same medium, and nothing speaks against it.
-    pub fn is_surely_of_same_medium(&self, other: &KeptUndo) -> bool {
-        match (&self.found, &other.found) {
-            // A state file has another size after each change.
-            (Ok((own_size, own)), Ok((size, other))) => {
-                let is_medium = !own.banks.is_empty();
-                (own_size == size || !is_medium) && own.is_surely_of_same_target(other)
-            }
-            _ => false,
-        }
+    /// Whether another one is for the same target, and nothing speaks against it.
+    pub fn is_surely_of_same_target(&self, other: &KeptUndo) -> bool {
+        let both = self.found.as_ref().ok().zip(other.found.as_ref().ok());
+        both.is_some_and(|(own, other)| own.is_surely_of_same_target(other))
     }
 
     /// Whether it names a medium.
@@ -164,7 +157,7 @@ pub fn kept_for<'k>(
         .filter_map(|slot| Some(slot.bank.as_ref().ok()?.uuid().to_string()))
         .collect();
     let belonging = |it: &KeptUndo| match &it.found {
-        Ok((size, about)) => about.belongs_to(*size, target, &banks),
+        Ok(summary) => summary.belongs_to(target, &banks),
         Err(_) => Belonging::No,
     };
     let each: Vec<(&KeptUndo, Belonging)> = kept.iter().map(|it| (it, belonging(it))).collect();

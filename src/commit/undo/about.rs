@@ -1,13 +1,11 @@
 //! What an undo file tells of its change: which target it is for, whose, and what was done.
 
+use super::belonging;
 use crate::bytes::hex;
-use crate::medium::nbd::Address;
-use crate::medium::{ReadAt as _, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -59,108 +57,14 @@ pub struct About {
     pub other: BTreeMap<String, String>,
 }
 
-/// The name of a target from wherever it is asked for: an absolute path, or the address of an NBD export as it
-/// is.
-fn whole_name(path: &Path) -> PathBuf {
-    let absolute = || std::path::absolute(path).ok();
-    let found = (!Address::is_one(path)).then(absolute).flatten();
-    found.unwrap_or_else(|| path.to_owned())
-}
-
-/// By what a target is told from others: the serial number of a disk, or else its path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetKey(String);
-
-impl TargetKey {
-    /// Of a target by its path and, where it has one, its serial number.
-    pub fn of(path: &Path, serial: Option<&str>) -> Self {
-        let name = || whole_name(path);
-        TargetKey(match serial {
-            Some(serial) => format!("serial number {serial}"),
-            None => match name().to_str() {
-                Some(text) => text.to_owned(),
-                // Shown, two such names can be alike.
-                None => format!("name in hexadecimal {}", hex(name().as_os_str().as_bytes())),
-            },
-        })
-    }
-}
-
-impl fmt::Display for TargetKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl About {
     /// Of a change of this target: its name, and nothing else yet. `bootbank undo` finds it by that.
     pub fn of_target(path: &Path) -> Self {
         About {
-            target: Some(whole_name(path)),
+            target: Some(belonging::whole_name(path)),
             ..About::default()
         }
     }
-
-    /// Whether another one is of the same medium, as far as the two tell: a disk by its serial number,
-    /// anything else by its name. The UUIDs of the banks are not asked, for clones share them, and a disk
-    /// of the same serial number may have been imaged anew.
-    pub fn is_of_same_target(&self, other: &About) -> bool {
-        self.key().is_some_and(|own| other.key() == Some(own))
-    }
-
-    /// The same where nothing speaks against it: sticks of one make may have one serial number, and a name may be
-    /// given again. What is told of both has to be the same.
-    pub fn is_surely_of_same_target(&self, other: &About) -> bool {
-        self.is_of_same_target(other) && self.model == other.model && self.banks == other.banks
-    }
-
-    fn key(&self) -> Option<TargetKey> {
-        let (target, serial) = (self.target.as_deref(), self.serial.as_deref());
-        let is_named = target.is_some() || serial.is_some();
-        is_named.then(|| TargetKey::of(target.unwrap_or(Path::new("")), serial))
-    }
-
-    /// Whether it names a medium: by its serial number, or else its path.
-    pub fn names(&self, target: &Target) -> bool {
-        match (&self.serial, target.serial()) {
-            (Some(own), Some(found)) => own == found,
-            _ => self.names_path(target.path()),
-        }
-    }
-
-    /// Whether it names a target by its path.
-    pub fn names_path(&self, path: &Path) -> bool {
-        self.target.as_ref() == Some(&whole_name(path))
-    }
-
-    /// How surely an undo file is for a medium, with this in it and made for one of `size` bytes. `banks` are
-    /// the UUIDs of the banks that are on it.
-    pub fn belongs_to(&self, size: u64, target: &Target, banks: &[String]) -> Belonging {
-        let other_disk = match (&self.serial, target.serial()) {
-            (Some(own), Some(found)) => own != found,
-            _ => false,
-        };
-        let mut uuids = self.banks.values();
-        let unknown = self.banks.is_empty() || banks.is_empty();
-        let can_be =
-            size == target.size() && !other_disk && (unknown || uuids.any(|it| banks.contains(it)));
-        match can_be {
-            false => Belonging::No,
-            true if self.names(target) => Belonging::Named,
-            true => Belonging::Possible,
-        }
-    }
-}
-
-/// How surely an undo file is for a medium, the more the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Belonging {
-    /// It is for another one: by its size, by its serial number or by all of its banks.
-    No,
-    /// It can be for this one, and names another, or none: a clone, or a disk that had another name.
-    Possible,
-    /// It can be for this one and names it.
-    Named,
 }
 
 impl From<BTreeMap<String, String>> for About {
@@ -284,54 +188,5 @@ mod tests {
         let about = About::from(map.clone());
         assert_eq!(about.other, map);
         assert_eq!(BTreeMap::from(about), map);
-    }
-
-    /// Cheap sticks share a serial number, and two names that are not UTF-8 look alike.
-    #[test]
-    fn what_may_be_of_two_targets_is_not_surely_of_one() {
-        let stick = |model: &str, uuid: &str| About {
-            target: Some(PathBuf::from("/dev/sdb")),
-            serial: Some("0123456789AB".to_owned()),
-            model: Some(model.to_owned()),
-            banks: BTreeMap::from([(5, uuid.to_owned())]),
-            ..About::default()
-        };
-        let own = stick("Cruzer", "u5");
-        for (other, is_surely) in [
-            (stick("Cruzer", "u5"), true),
-            (stick("Cruzer", "u6"), false),
-            (stick("Ultra", "u5"), false),
-        ] {
-            assert!(own.is_of_same_target(&other));
-            assert_eq!(own.is_surely_of_same_target(&other), is_surely);
-        }
-        let named =
-            |name: &[u8]| About::of_target(&PathBuf::from(OsString::from_vec(name.to_vec())));
-        assert!(named(b"/srv/\xff.img").is_of_same_target(&named(b"/srv/\xff.img")));
-        assert!(!named(b"/srv/\xff.img").is_of_same_target(&named(b"/srv/\xfe.img")));
-    }
-
-    #[test]
-    fn a_target_is_known_again_by_its_serial_number_or_else_its_path() {
-        let about = |target: Option<&str>, serial: Option<&str>| About {
-            target: target.map(PathBuf::from),
-            serial: serial.map(str::to_owned),
-            ..About::default()
-        };
-        let same = |one: &About, other: &About| one.is_of_same_target(other);
-        assert!(same(
-            &about(Some("/dev/sdb"), Some("1")),
-            &about(Some("/dev/sdc"), Some("1"))
-        ));
-        assert!(!same(
-            &about(Some("/dev/sdb"), Some("1")),
-            &about(Some("/dev/sdb"), Some("2"))
-        ));
-        assert!(same(&about(Some("/a"), None), &about(Some("/a"), None)));
-        assert!(!same(&about(None, None), &about(None, None)));
-        assert!(about(Some("/a"), None).names_path(Path::new("/a")));
-        let export = "nbd://localhost:10809/stick";
-        assert!(about(Some(export), None).names_path(Path::new(export)));
-        assert!(!about(None, None).names_path(Path::new("/a")));
     }
 }

@@ -11,12 +11,14 @@
 
 mod about;
 mod any;
+mod belonging;
 mod error;
 mod file;
 mod manifest;
 
-pub use about::{About, Belonging, TargetKey};
+pub use about::About;
 pub use any::{AnyUndo, UndoSummary};
+pub use belonging::{Belonging, TargetKey};
 pub use error::UndoError;
 pub use file::UndoFile;
 pub(super) use file::{MANIFEST, Members, hex_digest, take};
@@ -197,7 +199,7 @@ impl Undo {
     }
 
     /// Whether a medium holds what the change put there, in every sector.
-    pub fn is_there(&self, medium: &dyn ReadAt) -> bool {
+    pub(in crate::commit) fn is_there(&self, medium: &dyn ReadAt) -> bool {
         let mut net = self.set.net_changes().into_iter();
         net.all(|(lba, (_, new))| {
             let now = (self.set.offset_of(lba)).map(|at| medium.read_vec(at, new.len()));

@@ -1,8 +1,8 @@
 //! Whether a change stands on a medium.
 
 use super::super::{Cause, Error, Settings};
-use super::plan_undo;
-use crate::commit::{AnyUndo, ChangeState, IfDifferent, Undo, UndoError};
+use super::{UndoPlan, plan_undo};
+use crate::commit::{AnyUndo, ChangeState, FilesNow, IfDifferent, Undo, UndoError};
 use crate::medium::ReadAt;
 use std::fmt;
 
@@ -41,20 +41,19 @@ pub fn standing(undo: &AnyUndo, now: &Now<'_>, settings: &Settings<'_>) -> Optio
 }
 
 fn of_medium(medium: &dyn ReadAt, undo: &Undo, settings: &Settings<'_>) -> ChangeState {
-    let way = plan_undo(medium, undo, settings, IfDifferent::Refuse);
-    let is_undone = way.as_ref().is_ok_and(|way| way.set.is_empty());
-    let exactly = undo.plan(medium, IfDifferent::Refuse);
     ChangeState {
-        is_undone,
-        is_undone_exactly: exactly.as_ref().is_ok_and(|set| set.is_empty()),
-        is_mixed: exactly.is_ok() && !undo.may_be_cut(medium),
-        is_there: undo.is_there(medium),
-        may_be_there: match &way {
-            Ok(_) => !is_undone,
-            Err(error) => !tells_that_it_is_not_there(error),
-        },
+        sectors: undo.sectors_now(medium),
+        files: files_now(plan_undo(medium, undo, settings, IfDifferent::Refuse)),
         trace: undo.trace(medium),
         ..ChangeState::default()
+    }
+}
+
+fn files_now(way_back: Result<UndoPlan, Error>) -> FilesNow {
+    match way_back {
+        Ok(way) if way.set.is_empty() => FilesNow::Before,
+        Err(error) if tells_that_it_is_not_there(&error) => FilesNow::Other,
+        Ok(_) | Err(_) => FilesNow::After,
     }
 }
 

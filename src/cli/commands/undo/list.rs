@@ -125,7 +125,7 @@ pub fn object(file: &KeptUndo) -> UndoFile {
         file: file.path.display().to_string(),
         time: file.time.map(|time| time.to_string()),
         size: file.size,
-        medium_size: file.found.as_ref().ok().map(|(size, _)| *size),
+        medium_size: file.found.as_ref().ok().map(|it| it.size),
         model: about.model,
         serial: about.serial,
         host: about.host,
@@ -168,7 +168,7 @@ pub fn in_words(file: &KeptUndo) -> String {
     });
     let name = quoted_path(&file.path);
     let about = match &file.found {
-        Ok((_, about)) => about,
+        Ok(summary) => &summary.about,
         Err(failure) => {
             let why = shown(&failure.object().message);
             return format!("{time}  {why}\n    {name}");

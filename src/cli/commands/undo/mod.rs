@@ -156,7 +156,7 @@ impl Run for UndoCommand {
                 .files
                 .split_first()
                 .map_or((None, &[][..]), |(a, b)| (Some(a), b));
-            let of_it = |it: &&KeptUndo| newest.is_some_and(|newest| it.is_of_same_medium(newest));
+            let of_it = |it: &&KeptUndo| newest.is_some_and(|newest| it.is_of_same_target(newest));
             let others: Vec<KeptUndo> = others.iter().filter(of_it).cloned().collect();
             self.files.truncate(1);
             self.files.extend(others);

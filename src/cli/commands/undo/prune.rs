@@ -96,7 +96,7 @@ fn choose<'k>(
     for file in files.iter().filter(|file| file.found.is_ok()) {
         let of_it = |medium: &&mut Vec<&KeptUndo>| {
             let newest = medium.first();
-            newest.is_some_and(|newest| newest.is_surely_of_same_medium(file))
+            newest.is_some_and(|newest| newest.is_surely_of_same_target(file))
         };
         match media.iter_mut().find(of_it) {
             Some(medium) => medium.push(file),
@@ -163,7 +163,7 @@ fn look_at(session: &Session, kept: &[&KeptUndo]) -> Spare {
                 return standing::spare(session, kept, &Now::State(now.bytes()));
             }
         } else if let Ok(target) = session.open_read(path)
-            && about.serial.as_deref() == target.serial()
+            && about.is_surely_of_disk(target.serial())
         {
             let medium = CachedReads::new(&target);
             return standing::spare(session, kept, &Now::Medium(&medium));

@@ -159,12 +159,13 @@ fn put_back_file(
 /// Whether the disk that has a name now is the one that had it when it was changed. Whoever names the medium
 /// means the one that is there.
 pub fn check_same_disk(about: &About, path: &Path, found: Option<&str>) -> Result<(), Failure> {
-    let Some(serial) = &about.serial else {
+    let Some(serial) = about
+        .serial
+        .as_ref()
+        .filter(|_| about.is_of_other_disk(found))
+    else {
         return Ok(());
     };
-    if found == Some(serial) {
-        return Ok(());
-    }
     let found = match found {
         Some(other) => format!("serial number {}", shown(other)),
         None => "no serial number".to_owned(),
