@@ -25,6 +25,8 @@ pub enum SealOperation {
     SystemUuid,
     /// MAC addresses of VMkernel adapters.
     VmkernelMac,
+    /// The virtual MAC addresses that a host gives its physical adapters.
+    VirtualMac,
     /// Take the MAC address of the physical adapter at each boot.
     FollowHardwareMac,
     /// DHCP leases.
@@ -65,9 +67,10 @@ const CURRENT_SCRATCH_KEY: &str = "/adv/ScratchConfig/CurrentScratchLocation";
 
 impl SealOperation {
     /// All of them, in the order they are done.
-    pub const ALL: [SealOperation; 10] = [
+    pub const ALL: [SealOperation; 11] = [
         SealOperation::SystemUuid,
         SealOperation::VmkernelMac,
+        SealOperation::VirtualMac,
         SealOperation::FollowHardwareMac,
         SealOperation::DhcpLeases,
         SealOperation::SshHostKeys,
@@ -100,6 +103,13 @@ impl SealOperation {
                 removes: "the MAC address of each VMkernel adapter: /net/vmkernelnic/.../mac, vmknics rows of the ConfigStore",
                 esx_conf: "gives each adapter a new MAC address (inferred)",
                 config_store: "gives each adapter a new MAC address (inferred; the schema does not require one)",
+            },
+            SealOperation::VirtualMac => About {
+                name: "virtual-mac",
+                default: true,
+                removes: "the virtual MAC address of each physical adapter: /net/pnic/.../virtualMac, virtual_mac of the nics rows of the ConfigStore",
+                esx_conf: "gives each adapter a new virtual MAC address (inferred)",
+                config_store: "gives each adapter a new virtual MAC address (inferred; the schema of 7.0.2 does not require one)",
             },
             SealOperation::FollowHardwareMac => About {
                 name: "follow-hardware-mac",
@@ -179,17 +189,14 @@ impl SealOperation {
                 edits
             }
             SealOperation::VmkernelMac => {
-                let mut edits = unset(conf, |key| {
-                    key.starts_with("/net/vmkernelnic/") && key.ends_with("/mac")
-                })?;
-                if rows(configuration, "vmknics").count() > MOST {
-                    let what = "vmknics rows of the ConfigStore";
-                    return Err(EditError::TooMany { what, limit: MOST });
-                }
-                for row in rows(configuration, "vmknics") {
-                    edits.extend(without(row, &[&["mac"]])?);
-                }
-                edits
+                let is_one =
+                    |key: &str| key.starts_with("/net/vmkernelnic/") && key.ends_with("/mac");
+                adapters(configuration, is_one, &VMKERNEL_MAC)?
+            }
+            SealOperation::VirtualMac => {
+                let is_one =
+                    |key: &str| key.starts_with("/net/pnic/") && key.ends_with("/virtualMac");
+                adapters(configuration, is_one, &VIRTUAL_MAC)?
             }
             SealOperation::FollowHardwareMac if has_store => {
                 edited.warnings.push(EditWarning::NotSealed(self));
@@ -236,6 +243,44 @@ pub(super) fn left_alone(configuration: &Configuration, edited: &mut Edited) {
 /// Most keys, and most rows, an operation takes out: a host has at most some hundred VMkernel
 /// adapters.
 const MOST: usize = 512;
+
+/// Where rows of the ConfigStore have an address of a network adapter.
+struct AddressInRows {
+    /// The rows' key.
+    rows: &'static str,
+    /// The member of their JSON.
+    member: &'static str,
+    /// What they are, in words.
+    words: &'static str,
+}
+
+const VMKERNEL_MAC: AddressInRows = AddressInRows {
+    rows: "vmknics",
+    member: "mac",
+    words: "vmknics rows of the ConfigStore",
+};
+const VIRTUAL_MAC: AddressInRows = AddressInRows {
+    rows: "nics",
+    member: "virtual_mac",
+    words: "nics rows of the ConfigStore",
+};
+
+/// Takes an address out of every adapter, in both files.
+fn adapters(
+    configuration: &Configuration,
+    is_key: impl Fn(&str) -> bool,
+    address: &AddressInRows,
+) -> Result<Vec<Edit>, EditError> {
+    let mut edits = unset(configuration.esx_conf.as_deref(), is_key)?;
+    if rows(configuration, address.rows).count() > MOST {
+        let what = address.words;
+        return Err(EditError::TooMany { what, limit: MOST });
+    }
+    for row in rows(configuration, address.rows) {
+        edits.extend(without(row, &[&[address.member]])?);
+    }
+    Ok(edits)
+}
 
 /// Takes out the keys that fit.
 fn unset(conf: Option<&EsxConf>, fits: impl Fn(&str) -> bool) -> Result<Vec<Edit>, EditError> {
@@ -430,13 +475,18 @@ mod tests {
         let without_name = r#"{ "a" : 1.50,"dns":{"x":"\u0041"},"b":18446744073709551617 }"#;
         let mac = r#"{ "n":1e3, "mac":"00:50:56:01:02:03" }"#;
         let without_mac = r#"{ "n":1e3 }"#;
+        let virtual_mac = r#"{"mac":"00:50:56:01:02:04", "virtual_mac": "00:50:56:51:02:03"}"#;
+        let without_virtual_mac = r#"{"mac":"00:50:56:01:02:04"}"#;
         let rows = [
             ["network", "net_stacks", "one", dns, dns],
             ["network", "vmknics", "vmk0", mac, mac],
+            ["network", "nics", "vmnic0", virtual_mac, virtual_mac],
         ];
         let hosts = b"192.0.2.7\tgolden\n";
+        let conf = b"/system/uuid = \"x\"\n/net/pnic/child[0000]/mac = \"00:50:56:01:02:04\"\n\
+            /net/pnic/child[0000]/virtualMac = \"00:50:56:51:02:03\"\n";
         let files: [(&str, &[u8]); 3] = [
-            (ESX_CONF, b"/system/uuid = \"x\"\n"),
+            (ESX_CONF, conf),
             (CONFIG_STORE, &store(&rows)),
             ("etc/hosts", hosts),
         ];
@@ -444,14 +494,19 @@ mod tests {
         let edits = [Edit::Seal(vec![
             SealOperation::HostName,
             SealOperation::VmkernelMac,
+            SealOperation::VirtualMac,
         ])];
         let edited = apply(&host, &edits, Context::default(), None).unwrap();
         let after = open(&host.edit(&edited.members, Effort::Usual).unwrap());
         assert_eq!(after.content("etc/hosts").unwrap().unwrap(), b"");
+        let sealed_conf =
+            b"/system/uuid = \"x\"\n/net/pnic/child[0000]/mac = \"00:50:56:01:02:04\"\n";
+        assert_eq!(after.content(ESX_CONF).unwrap().unwrap(), sealed_conf);
         let store = Configuration::open(&after).unwrap().store.unwrap();
         for (name, id, text) in [
             ("net_stacks", "one", without_name),
             ("vmknics", "vmk0", without_mac),
+            ("nics", "vmnic0", without_virtual_mac),
         ] {
             let row = store.row(&crate::ownership::RowKey::new("esx", "network", name, id));
             for column in [ValueColumn::User, ValueColumn::Vital] {
