@@ -103,6 +103,7 @@ pub struct Failure {
 impl Failure {
     /// The same failure of a run that takes another one back, in the words of that other run:
     /// what the way back has not switched yet is the new configuration.
+    #[must_use]
     pub fn seen_from_the_undone(mut self) -> Self {
         for (_, holds) in &mut self.holds {
             *holds = match *holds {
@@ -172,9 +173,9 @@ pub enum CommitError {
         /// What is there instead.
         source: io::Error,
     },
-    /// Stopped by request before the first switch: every bank holds the old content.
+    /// Stopped by request before the first switch: every bank holds what it held.
     #[error(
-        "interrupted before the switch, after {steps_done} of {steps} steps; every bank still holds its old configuration"
+        "interrupted before the switch, after {steps_done} of {steps} steps; every bank still holds the configuration that it had"
     )]
     Interrupted {
         /// Steps already on the medium.
@@ -188,6 +189,17 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The same as [`Failure::seen_from_the_undone`]; what changed no configuration is told alike of both runs.
+    #[must_use]
+    pub fn seen_from_the_undone(self) -> Self {
+        match self {
+            CommitError::Failed(failure) => {
+                CommitError::Failed(Box::new(failure.seen_from_the_undone()))
+            }
+            other => other,
+        }
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match self {

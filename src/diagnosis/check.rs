@@ -127,13 +127,13 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
                 let filled = stick.filled_state(slot).map(|file| file.name.as_str());
                 check_state(&state, (on, filled), slot.release(), findings);
             }
-            Err(error) if file.listed => findings.push(from_error(&error)),
             // The host does not load it.
-            Err(error) => {
+            Err(error) if slot.is_harmless(file, &error) => {
                 let why = error.without_partition();
                 let cause = FindingCause::NotLoaded { why };
                 findings.push(Finding::new(Severity::Warning, "gzip", on, cause));
             }
+            Err(error) => findings.push(from_error(&error)),
         }
     }
 }

@@ -420,7 +420,7 @@ impl StateSurvey {
         partition: Option<u32>,
         release: Option<&Release>,
     ) -> Vec<Warning> {
-        self.form = rescued.form();
+        self.form = Some(rescued.form());
         let (configuration, damage) = match rescued.configuration(partition, release) {
             Ok(found) => found,
             Err(error) => {

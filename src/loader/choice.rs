@@ -134,17 +134,17 @@ fn newest(banks: &[BankInput<'_>]) -> Option<Release> {
     cfgs.filter_map(Release::of_build).max()
 }
 
-/// The `build` that the loader knows of a bank, be it that of the bank before.
-pub(super) fn build_known(
+/// What the loader knows of a bank, be it from the bank before.
+pub(super) fn known_of(
     generation: Generation,
     banks: &[BankInput<'_>],
     partition: u32,
-) -> Option<String> {
+) -> Option<Values> {
     let judged = scan(&rule(generation), banks);
     let bank = judged
         .into_iter()
         .find(|it| it.verdict.partition == partition);
-    bank.and_then(|judged| judged.values.build)
+    bank.map(|judged| judged.values)
 }
 
 /// What a user should know beyond a choice.
@@ -196,9 +196,9 @@ fn outranked(updated: u32, (winner, winning): (u32, u32)) -> WhyNot {
 
 /// What safeboot knows of a bank.
 #[derive(Clone, Default)]
-struct Values {
-    build: Option<String>,
-    updated: u32,
+pub(super) struct Values {
+    pub(super) build: Option<String>,
+    pub(super) updated: u32,
     bootstate: i32,
     quickboot: bool,
 }

@@ -14,12 +14,13 @@ const MAX_FILES: usize = 4096;
 
 impl Seen<'_> {
     /// What becomes of this bank, without reading the content of any file.
-    pub(super) fn boot(&self, generation: Generation, build: Option<&str>) -> Boot {
+    /// `build` and `updated` are those that the loader goes by.
+    pub(super) fn boot(&self, generation: Generation, build: Option<&str>, updated: u32) -> Boot {
         let mut boot = Boot::new(self.partition, generation);
         match (&self.found, &self.volume) {
             (Found::BootCfg(cfg), Some(volume)) => {
                 boot.binary_at = cfg.binary_at();
-                boot.not_updated = cfg.updated == 0 && cfg.rejected_by(generation).is_none();
+                boot.not_updated = updated == 0 && cfg.rejected_by(generation).is_none();
                 stops_in(cfg, build, generation, &mut boot.in_boot_cfg);
                 let mut search = Search::new(volume);
                 for named in named_files(cfg, generation, &mut boot.unknown) {

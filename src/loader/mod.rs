@@ -181,7 +181,10 @@ impl<'m> Loader<'m> {
     /// The same with the loader of another generation.
     pub fn boot_as(&self, partition: u32, depth: Depth, generation: Generation) -> Boot {
         let mut boot = match self.seen(partition) {
-            Some(seen) => seen.boot(generation, self.build_of(partition, generation).as_deref()),
+            Some(seen) => {
+                let (build, updated) = self.known_of(partition, generation);
+                seen.boot(generation, build.as_deref(), updated)
+            }
             None => Boot::of_no_bank(partition, generation),
         };
         if depth == Depth::Content {
@@ -197,15 +200,22 @@ impl<'m> Loader<'m> {
         boot
     }
 
-    /// The `build` of a bank, or, where it is chosen without one, that of the bank before: 6.7
-    /// takes it over.
-    fn build_of(&self, partition: u32, generation: Generation) -> Option<String> {
-        let own = self.boot_cfg(partition).and_then(|cfg| cfg.build.clone());
-        let chosen = || self.choice_of(generation).chosen.bank() == Some(partition);
-        if own.is_some() || !chosen() {
-            return own;
+    /// The `build` and `updated` that the loader goes by in a bank: its own, or, where it has none, those of
+    /// the bank before. 6.7 takes them over; the build only matters in the bank that is chosen.
+    fn known_of(&self, partition: u32, generation: Generation) -> (Option<String>, u32) {
+        let own = self.boot_cfg(partition);
+        let build = own.and_then(|cfg| cfg.build.clone());
+        let updated = own.map_or(0, |cfg| cfg.updated);
+        if build.is_some() && updated != 0 {
+            return (build, updated);
         }
-        choice::build_known(generation, &inputs(&self.seen), partition)
+        let known = choice::known_of(generation, &inputs(&self.seen), partition);
+        let Some(known) = known else {
+            return (build, updated);
+        };
+        let chosen = || self.choice_of(generation).chosen.bank() == Some(partition);
+        let build = build.or_else(|| known.build.filter(|_| chosen()));
+        (build, if updated == 0 { known.updated } else { updated })
     }
 
     /// The file of that name in a bank, if the loader could read it there: where a file that

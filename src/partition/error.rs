@@ -260,6 +260,7 @@ impl TableError {
     pub fn partition(&self) -> Option<u32> {
         match self {
             TableError::LogicalOutsideExtended { number, .. }
+            | TableError::WithoutLength { number, .. }
             | TableError::Partition { number, .. } => Some(*number),
             TableError::BackupOverlap(overlap) => Some(overlap.number),
             _ => None,

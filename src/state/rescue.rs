@@ -158,6 +158,15 @@ impl Trust {
             Some(_) => Trust::Nothing,
         }
     }
+
+    /// What an envelope decrypts to is worth, with this fault, in something that is worth `around`: its
+    /// checksum vouches for all of it.
+    fn in_envelope(fault: Option<&StateError>, around: Trust) -> Self {
+        match fault {
+            None => Trust::All,
+            Some(_) => around.max(Trust::NotTheEnd),
+        }
+    }
 }
 
 /// One compressed archive, as far as it goes.
@@ -175,7 +184,7 @@ struct Layer {
 pub struct Rescued {
     file_name: String,
     file: Vec<u8>,
-    form: Option<Form>,
+    form: Form,
     inner: Layer,
     damage: Vec<StateError>,
 }
@@ -212,14 +221,42 @@ impl Rescued {
         Ok(Rescued {
             file_name: file_name.to_owned(),
             file: bytes.to_vec(),
-            form: Some(form),
+            form,
+            inner,
+            damage,
+        })
+    }
+
+    /// Opens what is left of a `local.tgz.ve` that is a file of its own; `store` is the `encryption.info` that
+    /// belongs to it.
+    ///
+    /// # Errors
+    /// As [`Rescued::open`]; [`StateFault::NoKeyBeside`].
+    pub fn open_encrypted(
+        bytes: &[u8],
+        store: Option<&[u8]>,
+        limits: &Limits,
+        keys: &KeyCache,
+    ) -> Result<Self, StateError> {
+        let store = store.ok_or_else(|| StateError::new(LOCAL_ENCRYPTED, StateFault::NoKeyBeside))?;
+        let [store_at, _] = KEY_STORES;
+        let mut damage = Vec::new();
+        let (plaintext, form, fault) =
+            open_envelope(LOCAL_ENCRYPTED, bytes, (store_at, store), keys)?;
+        let trust = Trust::in_envelope(fault.as_ref(), Trust::All);
+        damage.extend(fault);
+        let inner = Layer::open(LOCAL_ENCRYPTED, &plaintext, limits, trust, &mut damage)?;
+        Ok(Rescued {
+            file_name: LOCAL_ENCRYPTED.to_owned(),
+            file: bytes.to_vec(),
+            form,
             inner,
             damage,
         })
     }
 
     /// The form in which it held the configuration.
-    pub fn form(&self) -> Option<Form> {
+    pub fn form(&self) -> Form {
         self.form
     }
 
@@ -363,10 +400,7 @@ fn open_inner(
     for (store_at, store) in own.into_iter().chain(of_others) {
         match open_envelope(&at, envelope, (&store_at, store), keys) {
             Ok((plaintext, form, fault)) => {
-                let trust = match fault {
-                    None => Trust::All,
-                    Some(_) => around.max(Trust::NotTheEnd),
-                };
+                let trust = Trust::in_envelope(fault.as_ref(), around);
                 damage.extend(fault);
                 let layer = Layer::open(&at, &plaintext, limits, trust, damage)?;
                 return Ok((form, layer));

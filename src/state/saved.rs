@@ -103,11 +103,19 @@ impl Saved {
         }
     }
 
-    /// What is left of such a file where it is damaged.
+    /// What is left of such a file where it is damaged. `key_store` as for [`Saved::open`].
     ///
     /// # Errors
-    /// As [`Rescued::open`].
-    pub fn rescue(bytes: &[u8], limits: &Limits, keys: &KeyCache) -> Result<Rescued, StateError> {
+    /// As [`Rescued::open`] and [`Rescued::open_encrypted`].
+    pub fn rescue(
+        bytes: &[u8],
+        key_store: Option<&[u8]>,
+        limits: &Limits,
+        keys: &KeyCache,
+    ) -> Result<Rescued, StateError> {
+        if Envelope::is_one(bytes) {
+            return Rescued::open_encrypted(bytes, key_store, limits, keys);
+        }
         let no_state = || StateError::new(THE_ARCHIVE, StateFault::NoConfiguration);
         let open = |name, bytes: &[u8]| Rescued::open(name, bytes, None, limits, keys, &[]);
         let unpacked = gzip::salvage(bytes, limits.max_unpacked)

@@ -74,10 +74,10 @@ impl Reading {
         }
     }
 
-    /// The form in which it holds the configuration; `None` where damage hides it.
-    pub fn form(&self) -> Option<Form> {
+    /// The form in which it holds the configuration.
+    pub fn form(&self) -> Form {
         match self {
-            Reading::Whole(state) => Some(state.form()),
+            Reading::Whole(state) => state.form(),
             Reading::Rescued(rescued) => rescued.form(),
         }
     }

@@ -39,7 +39,7 @@ impl<'k> SavedState<'k> {
         let saved = match Saved::open(bytes, key_store, limits, keys) {
             Ok(saved) => saved,
             Err(error) if look.rescue && error.kind() == ErrorKind::Damaged => {
-                let rescued = Saved::rescue(bytes, limits, keys).map_err(|why| {
+                let rescued = Saved::rescue(bytes, key_store, limits, keys).map_err(|why| {
                     let (error, why) = (Box::new(error.into()), Box::new(why.into()));
                     Error::from(Cause::NothingLeft { error, why })
                 })?;
@@ -85,7 +85,7 @@ impl<'k> SavedState<'k> {
             .map(str::to_owned);
         let version = manifest.or_else(|| written_by(&self.reading).ok().flatten());
         let release = Release::parse(&version?)?;
-        let is_plain = self.reading.form()? == crate::state::Form::Plain;
+        let is_plain = self.reading.form() == crate::state::Form::Plain;
         let fits = is_plain || release.encrypts_state() != Some(false);
         fits.then_some(release)
     }

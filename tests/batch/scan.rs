@@ -95,6 +95,8 @@ fn scan_takes_a_folder_and_info_without_a_target_is_scan() {
             said.stderr()
         );
     }
+    // What is damaged is what it looks for.
+    place.run(&["verify", "--rescue", "nix.img"]).expect(2);
     // The disks are those of the machine the test runs on.
     let names = |arguments: &[&str]| -> Vec<Value> {
         let objects = place.run(arguments).expect(0).objects();

@@ -100,3 +100,19 @@ fn an_empty_state_that_is_not_listed_is_said_and_blocks_nothing() {
     let ran = stick.run(&["conf", "set", "--no-undo", "-y", "STICK", "/a/b", "c"]);
     assert_eq!(ran.code, 0, "{}", ran.all());
 }
+
+/// Beside no state that is loaded, what cannot be opened could be meant, and stops a change: `verify` says so too.
+#[test]
+fn a_damaged_state_that_is_not_listed_is_an_error_where_it_is_the_only_one() {
+    let stick = Stick::new(GPT);
+    stick.change(5, "boot.cfg", |content| {
+        let text = String::from_utf8(std::mem::take(content)).unwrap();
+        *content = text.replace(" --- state.tgz", "").into_bytes();
+    });
+    let middle = stick.read(5, "state.tgz").len() / 2;
+    stick.change(5, "state.tgz", |content| content[middle] ^= 0x10);
+    let ran = stick.run(&["fix", "-n", "--usb", "STICK"]);
+    assert_eq!(ran.code, 4, "{}", ran.all());
+    let text = stick.verify(4);
+    assert!(text.contains("error"), "{text}");
+}

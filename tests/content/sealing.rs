@@ -135,7 +135,7 @@ fn what_cannot_be_sealed_is_refused_or_said() {
     );
     let list = host.run(&["seal", "--list-operations", "--json"]).json();
     let operations = list["operations"].as_array().unwrap();
-    assert_eq!(operations.len(), 10);
+    assert_eq!(operations.len(), 11);
     let off: Vec<_> = operations
         .iter()
         .filter(|op| op["default"] == false)

@@ -31,30 +31,32 @@ fn assert_old_and_healed_by_the_next_run(bench: &Bench, image: &Path) {
     assert!(!verified.stdout.contains("leftover"), "{verified:#?}");
 }
 
+/// Runs the program and has it sent a signal at the very moment a given call begins.
+fn traced(bench: &Bench, call: &str, count: u32, name: &str, arguments: &[&str]) -> Run {
+    let inject = format!("inject={call}:signal={name}:when={count}");
+    let options = [
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={call}"),
+        "-e",
+        &inject,
+    ];
+    Command::new("strace")
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_bootbank"))
+        .args(arguments)
+        .env("XDG_STATE_HOME", bench.path("state"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+        .into()
+}
+
+/// Without strace only the test of any moment is left, which leaves it to chance.
 #[test]
 fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() {
-    // A signal at the very moment a given sync begins; without strace only the test below is
-    // left, which leaves the moment to chance.
-    let traced = |bench: &Bench, call: &str, count: u32, name: &str, image: &Path| -> Run {
-        let inject = format!("inject={call}:signal={name}:when={count}");
-        Command::new("strace")
-            .args([
-                "-f",
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={call}"),
-                "-e",
-                &inject,
-            ])
-            .arg(env!("CARGO_BIN_EXE_bootbank"))
-            .args(["fix", text(image)])
-            .env("XDG_STATE_HOME", bench.path("state"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-            .into()
-    };
     if !may_trace() {
         return;
     }
@@ -74,7 +76,7 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
             let before = sha256(&image);
             // Its directory is there, so that the first fsync is that of the undo file.
             fs::create_dir_all(bench.path("state/bootbank/undo")).unwrap();
-            let run = traced(&bench, call, count, name, &image).exits(code);
+            let run = traced(&bench, call, count, name, &["fix", text(&image)]).exits(code);
             let undo = bench.undo_files();
             assert_eq!(undo.len(), 1);
             if code == 0 {
@@ -82,7 +84,7 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
                 let new = sha256(&image);
                 assert_eq!(*after.get_or_insert_with(|| new.clone()), new);
             } else {
-                run.says("every bank still holds its old configuration")
+                run.says("every bank still holds the configuration that it had")
                     .says("`bootbank reclaim`");
                 if call == "fsync" {
                     assert_eq!(sha256(&image), before);
@@ -100,6 +102,28 @@ fn a_signal_during_each_sync_stops_the_change_before_the_switch_and_not_after() 
             }
         }
     }
+}
+
+/// What the banks held before an undo is what the change had made of them.
+#[test]
+fn an_undo_that_a_signal_stops_says_that_nothing_is_back_yet() {
+    if !may_trace() {
+        return;
+    }
+    let bench = Bench::new();
+    let image = bench.bundled(IMAGE);
+    let before = sha256(&image);
+    bench.run(&["fix", text(&image)]).exits(0);
+    let undo = bench.undo_files();
+    let back = ["undo", text(&undo[0]), text(&image)];
+    let run = traced(&bench, "pwrite64", 1, "INT", &back).exits(130);
+    let run = run
+        .says("every bank still holds the configuration that it had")
+        .says("run the same undo again");
+    assert!(!run.stderr.contains("reclaim"), "{run:#?}");
+    bench.run(&["fix", "--check", text(&image)]).exits(0);
+    bench.run(&back).exits(0);
+    assert_eq!(sha256(&image), before);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub fn state(data: &[u8]) -> bool {
     match how % 3 {
         0 => {
             let _ = Saved::open(rest, None, &LIMITS, &KEYS);
-            let _ = Saved::rescue(rest, &LIMITS, &KEYS);
+            let _ = Saved::rescue(rest, None, &LIMITS, &KEYS);
             bootbank::state::gzip::unpack(rest, LIMITS.max_unpacked).is_ok()
         }
         1 => {

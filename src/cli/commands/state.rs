@@ -218,7 +218,7 @@ fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure>
         target: args.stick.display().to_string(),
         partition,
         output: args.file.display().to_string(),
-        form: form.map_or("unknown", Form::as_str),
+        form: form.as_str(),
         size: content.len(),
     };
     session.ui.say(&format!(
@@ -232,7 +232,7 @@ fn export(session: &Session, args: &Export) -> Result<Answer<Exported>, Failure>
 }
 
 /// Where a state is from, its form, its bytes, and what of it is not whole.
-type Found = (Option<u32>, Option<Form>, Vec<u8>, Vec<Error>);
+type Found = (Option<u32>, Form, Vec<u8>, Vec<Error>);
 
 /// The state of a stick or in a file, every layer of it verified. A sealed one can be kept too, and
 /// with `--rescue` one that is damaged, as it is.

@@ -54,6 +54,7 @@ impl Run for Verify {
     looks_at_many!();
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
+        session.common.check_for_verify()?;
         Ok(look_at_each(session, &self.targets, |path| {
             session.show(path, SCHEMA, verify(session, path, self.quick))
         }))

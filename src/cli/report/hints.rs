@@ -43,7 +43,14 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Fat(error) | Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
         Cause::State(error) => return state_hint(error, on_medium),
         Cause::Unopened(error) => return hint(error),
-        Cause::NothingLeft { error, .. } => return hint(error),
+        Cause::NothingLeft { error, .. } => {
+            return match &error.cause {
+                Cause::State(state) if state.kind() == ErrorKind::Damaged => {
+                    Some(cure_of_damage(on_medium).to_owned())
+                }
+                _ => hint(error),
+            };
+        }
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
         Cause::OtherType(found) => return other_type_hint(found),
         Cause::Edit(error) => edit_hint(error)?,
@@ -327,6 +334,16 @@ fn fat_hint(error: &FatError) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// What cures a state that is damaged.
+fn cure_of_damage(on_medium: bool) -> &'static str {
+    if on_medium {
+        "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \
+         from a backup: `bootbank state import STICK FILE`"
+    } else {
+        "an older backup is what cures it"
+    }
+}
+
 fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
     let text = match &error.fault {
         StateFault::Sealed { .. } if on_medium => {
@@ -378,12 +395,11 @@ fn state_hint(error: &StateError, on_medium: bool) -> Option<String> {
         }
         // A key file that is none is not what a backup cures.
         StateFault::KeyStore(_) if !on_medium => return None,
-        _ if error.kind() == ErrorKind::Damaged && !on_medium => {
-            "an older backup is what cures it; with --rescue, commands that only look read what is left of it"
-        }
         _ if error.kind() == ErrorKind::Damaged => {
-            "the state of the other bank, where that is whole, cures it: `bootbank state copy FROM TO STICK`; so does an older state \
-             from a backup: `bootbank state import STICK FILE`; with --rescue, commands that only look read what is left of it"
+            let cure = cure_of_damage(on_medium);
+            return Some(format!(
+                "{cure}; with --rescue, commands that only look read what is left of it"
+            ));
         }
         _ => return None,
     };

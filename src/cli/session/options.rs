@@ -277,6 +277,20 @@ impl Common {
         })
     }
 
+    /// That nobody asks for what is left of a damaged state where damage is what is looked for.
+    ///
+    /// # Errors
+    /// It was asked for.
+    pub fn check_for_verify(&self) -> Result<(), Failure> {
+        if !self.look.rescue {
+            return Ok(());
+        }
+        let failure = Failure::usage(
+            "verify names what is damaged, and takes no --rescue, which reads what is left of it",
+        );
+        Err(failure.hint("`bootbank info --rescue STICK` shows what is left, and `bootbank get --rescue` takes a file out"))
+    }
+
     /// The option by which a medium is read in another way than the loader reads it.
     fn look_option(&self) -> Option<&'static str> {
         match self.look {

@@ -278,7 +278,7 @@ fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {
     let build_of = |banks: &[Bank], partition| {
         let (bytes, table) = medium(banks);
         let loader = Loader::new(&bytes, &table);
-        [Generation::UpTo67U1, Generation::From70].map(|it| loader.build_of(partition, it))
+        [Generation::UpTo67U1, Generation::From70].map(|it| loader.known_of(partition, it).0)
     };
     let own = Some("7.0.3-1".to_owned());
     let chosen = [Bank::sound(1), without(2)];
@@ -288,6 +288,24 @@ fn a_bank_without_a_build_has_that_of_the_bank_before_where_it_is_chosen() {
     assert_eq!(build_of(&[without(2), Bank::sound(1)], 5), [None, None]);
     let passed_over = [Bank::sound(2), without(1)];
     assert_eq!(build_of(&passed_over, 6), [None, None]);
+}
+
+/// The same of `updated`, which is a reason not to take a bank.
+#[test]
+fn a_bank_without_an_updated_has_that_of_the_bank_before_up_to_6_7() {
+    let text = |updated: &str| format!("bootstate=0\nbuild=6.7.0-1\n{updated}kernel=b.b00\n");
+    let not_updated = |first: &str, second: &str| {
+        let mut banks = [first, second].map(|it| Bank::with_boot_cfg(&text(it)));
+        banks[1].next += 1;
+        let (bytes, table) = medium(&banks);
+        let loader = Loader::new(&bytes, &table);
+        let note = |it| loader.boot_as(6, Depth::Presence, it).not_updated;
+        [Generation::UpTo67U1, Generation::From70].map(note)
+    };
+    assert_eq!(not_updated("updated=3\n", ""), [false, true]);
+    assert_eq!(not_updated("updated=3\n", "updated=0\n"), [true, true]);
+    assert_eq!(not_updated("", ""), [true, true]);
+    assert_eq!(not_updated("", "updated=1\n"), [false, false]);
 }
 
 #[test]

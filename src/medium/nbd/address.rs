@@ -68,7 +68,7 @@ impl Address {
     /// does not begin like one.
     pub fn parse(name: &Path) -> Option<Result<Self, NbdError>> {
         let (scheme, rest) = scheme(name)?;
-        Some(match scheme {
+        Some(match scheme.to_ascii_lowercase().as_slice() {
             b"nbd" => Self::of_tcp(rest),
             b"nbd+unix" => Self::of_unix(rest),
             b"nbds" | b"nbds+unix" => Err(NbdError::Tls),
@@ -148,12 +148,14 @@ impl Address {
     }
 }
 
-/// The part before `://`, in small letters where it is one of NBD's, and the part behind it.
+/// The part before `://` where it is one of NBD's, in whatever letters (RFC 3986, 3.1), and the part behind it.
 fn scheme(name: &Path) -> Option<(&[u8], &[u8])> {
     let name = name.as_os_str().as_bytes();
     let end = name.windows(3).position(|three| three == b"://")?;
     let scheme = &name[..end];
-    let is_nbd = scheme.starts_with(b"nbd");
+    let is_nbd = scheme
+        .get(..3)
+        .is_some_and(|it| it.eq_ignore_ascii_case(b"nbd"));
     is_nbd.then(|| (scheme, &name[end + 3..]))
 }
 

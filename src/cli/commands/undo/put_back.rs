@@ -302,13 +302,14 @@ fn conclude(
         },
         Err(error) => {
             object.outcome = outcome_of(&error);
-            let error = match error {
-                CommitError::Failed(failure) => {
-                    CommitError::Failed(Box::new(failure.seen_from_the_undone()))
-                }
-                other => other,
-            };
-            Err(Failure::from(Error::from(error)).and_hint(again))
+            let is_interrupted = matches!(error, CommitError::Interrupted { .. });
+            let failure = Failure::from(Error::from(error.seen_from_the_undone()));
+            // What is to be done after a change that was interrupted is of no use after an undo.
+            Err(if is_interrupted {
+                failure.hint(again)
+            } else {
+                failure.and_hint(again)
+            })
         }
     }
 }
