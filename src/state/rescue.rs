@@ -238,7 +238,8 @@ impl Rescued {
         limits: &Limits,
         keys: &KeyCache,
     ) -> Result<Self, StateError> {
-        let store = store.ok_or_else(|| StateError::new(LOCAL_ENCRYPTED, StateFault::NoKeyBeside))?;
+        let store =
+            store.ok_or_else(|| StateError::new(LOCAL_ENCRYPTED, StateFault::NoKeyBeside))?;
         let [store_at, _] = KEY_STORES;
         let mut damage = Vec::new();
         let (plaintext, form, fault) =

@@ -243,6 +243,57 @@ fn a_key_that_is_cut_off_is_taken_from_the_other_bank() {
     }
 }
 
+/// A `local.tgz.ve` that was taken out of its state, with its `encryption.info` beside it.
+#[test]
+fn an_envelope_of_its_own_is_rescued_as_far_as_it_goes() {
+    let host = Host::new(ENCRYPTED);
+    let tree = host.unpacked(5, "tree");
+    let outer = host.path("outer");
+    fs::create_dir(&outer).unwrap();
+    fs::write(outer.join("state.tgz"), host.bank_file(5, "STATE.TGZ")).unwrap();
+    run(Command::new("tar")
+        .current_dir(&outer)
+        .args(["-xzf", "state.tgz"]));
+    let file = outer.join("local.tgz.ve");
+    let whole = fs::read(&file).unwrap();
+    let mut bytes = whole.clone();
+    let at = bytes.len() * 3 / 4;
+    bytes[at] ^= 4;
+    for damaged in [&bytes, &whole[..at]] {
+        fs::write(&file, damaged).unwrap();
+        let listed = look(
+            &host,
+            &["ls", "--rescue", "--json", "outer/local.tgz.ve", "/"],
+        );
+        assert_eq!(listed.code, 4, "{}", listed.stderr);
+        let object = listed.json();
+        let entries = object["entries"].as_array().unwrap().iter();
+        let mut sound = entries.filter(|it| it["condition"] == "whole");
+        let path = sound.next().expect("something is left")["path"]
+            .as_str()
+            .unwrap();
+        let ran = look(
+            &host,
+            &[
+                "get",
+                "--rescue",
+                "--force",
+                "outer/local.tgz.ve",
+                path,
+                "out",
+            ],
+        );
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        assert!(fs::read(host.path("out")).unwrap() == fs::read(tree.join(path)).unwrap());
+    }
+    // What leaves nothing is not told to be rescued.
+    fs::write(&file, &whole[..600]).unwrap();
+    let ran = look(&host, &["ls", "--rescue", "outer/local.tgz.ve", "/"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("an older backup"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("with --rescue"), "{}", ran.stderr);
+}
+
 /// A state file has no other bank whose state could take its place.
 #[test]
 fn the_hint_for_a_damaged_state_file_is_about_files() {
