@@ -5,8 +5,7 @@
 use super::outcome::{Failure, Holds, Operation};
 use super::write_set::{is_mix_of, runs};
 use super::{Phase, SectorChange, Step, WriteSet};
-use crate::medium::{Lba, WriteAt};
-use rustix::io::Errno;
+use crate::medium::{Lba, MediumError, WriteAt};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -58,23 +57,12 @@ impl Fault {
     }
 }
 
-/// What the kernel reports where a drive fails at particular sectors: its block layer's words for a general
-/// error, a bad medium, a failed target, a failed checksum and a command that took too long.
-const OF_SECTORS: [Errno; 5] = [
-    Errno::IO,
-    Errno::NODATA,
-    Errno::REMOTEIO,
-    Errno::ILSEQ,
-    Errno::TIMEDOUT,
-];
-
 /// The sectors that another run may pass over: those that were written or compared when it failed, and all
 /// of the step where it was the sync. None where the fault is not known to be that of some sectors: other
 /// sectors of a medium that is gone, full, or lost on the way to it would fare no better.
 fn worn(step: &Step, fault: &Fault) -> Vec<Range<Lba>> {
-    let reported = Errno::from_io_error(&fault.source);
-    let is_of_sectors = fault.operation == Operation::Compare
-        || reported.is_some_and(|error| OF_SECTORS.contains(&error));
+    let is_of_sectors =
+        fault.operation == Operation::Compare || MediumError::is_of_sectors(&fault.source);
     if step.phase != Phase::Data || !is_of_sectors {
         return Vec::new();
     }

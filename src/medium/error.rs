@@ -6,9 +6,20 @@ use super::virtual_disk::VirtualDiskError;
 use super::{ImageFormat, image};
 use crate::error::ErrorKind;
 use crate::host::{Host, LockClass, Process, Use};
+use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// What the kernel reports where a drive fails at particular sectors: its block layer's words for a general
+/// error, a bad medium, a failed target, a failed checksum and a command that took too long.
+const OF_SECTORS: [Errno; 5] = [
+    Errno::IO,
+    Errno::NODATA,
+    Errno::REMOTEIO,
+    Errno::ILSEQ,
+    Errno::TIMEDOUT,
+];
 
 /// What a medium was to be opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -346,6 +357,12 @@ impl MediumError {
     pub fn has_vanished(error: &io::Error) -> bool {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         matches!(inner, Some(MediumError::Vanished { .. }))
+    }
+
+    /// Whether what was reported is that a drive fails at particular sectors.
+    pub fn is_of_sectors(error: &io::Error) -> bool {
+        let reported = Errno::from_io_error(error);
+        reported.is_some_and(|error| OF_SECTORS.contains(&error))
     }
 
     /// The error of a file that some other process has locked, as far as it can be seen which.

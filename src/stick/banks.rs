@@ -62,6 +62,8 @@ impl<'m> Stick<'m, '_> {
         self.note_harm_of_use(partition, &mut plan);
         match &plan.outlook.boot {
             NextBoot::Boots { partition: taken } if *taken == partition => Ok(plan),
+            // Whether the loader passes over the bank in doubt is not for this one to say.
+            NextBoot::Undecided { otherwise, .. } if *otherwise == Some(partition) => Ok(plan),
             boot if boot.partition() != Some(partition) => {
                 if broken == IfBroken::Refuse {
                     self.check_would_boot(partition)?;

@@ -47,6 +47,8 @@ pub enum NextBoot {
     Undecided {
         /// The bank it is about, where one is taken for certain.
         partition: Option<u32>,
+        /// The bank that is taken where the loader passes over the one in doubt.
+        otherwise: Option<u32>,
         /// Why not.
         why: String,
     },
@@ -223,9 +225,14 @@ impl Stick<'_, '_> {
                 let why = self.why_none_boots();
                 return NextBoot::Nothing { why };
             }
-            Chosen::Undecided { partition, why, .. } => {
+            Chosen::Undecided {
+                partition,
+                why,
+                otherwise,
+            } => {
                 return NextBoot::Undecided {
                     partition: None,
+                    otherwise: *otherwise,
                     why: format!("partition {partition}: {why}"),
                 };
             }
@@ -239,6 +246,7 @@ impl Stick<'_, '_> {
             None => NextBoot::Boots { partition },
             Some(why) => NextBoot::Undecided {
                 partition: Some(partition),
+                otherwise: None,
                 why: why.to_string(),
             },
         }

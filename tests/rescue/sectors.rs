@@ -2,9 +2,11 @@
 
 use super::{bank, places};
 use crate::host::Host;
-use bootbank::medium::ReadAt;
 use bootbank::state::{Condition, KeyCache, Limits, ReadState as _};
-use bootbank::stick::{BankChoice, Look, Path, Settings, Stick};
+use bootbank::edit::Context;
+use bootbank::fat::Method;
+use bootbank::medium::{MediumError, ReadAt};
+use bootbank::stick::{BankChoice, IfBroken, Look, NextBoot, Path, Request, Settings, Stick};
 use std::io;
 
 /// A medium with one sector that cannot be read.
@@ -21,7 +23,7 @@ impl ReadAt for BadSector {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset + buf.len() as u64;
         if offset < self.at + 512 && self.at < end {
-            return Err(io::Error::other("bad sector"));
+            return Err(io::Error::from_raw_os_error(5));
         }
         self.bytes.read_at(buf, offset)
     }
@@ -83,4 +85,35 @@ fn one_in_a_file_costs_that_sector_and_one_in_a_state_what_follows() {
     }
     assert!(whole > 3);
     assert!(!state.damage(5).is_empty());
+}
+
+/// The loader passes over a bank whose boot.cfg it cannot read, so another one can be used.
+#[test]
+fn a_bank_can_be_used_beside_one_whose_boot_cfg_cannot_be_read() {
+    let host = Host::new("esxi67-usb-passthru");
+    let keys = KeyCache::new();
+    let settings = Settings {
+        sector_size: None,
+        limits: Limits::default(),
+        keys: &keys,
+    };
+    let medium = BadSector {
+        at: places(&bank(&host, 5), "boot.cfg")[0] as u64 / 512 * 512,
+        bytes: host.bytes(),
+    };
+    let stick = Stick::open(&medium, &settings).unwrap();
+    let request = Request {
+        banks: BankChoice::All,
+        method: Method::SecondCopy,
+        context: Context::default(),
+    };
+    let error = stick.plan_use(5, request, IfBroken::Refuse).unwrap_err();
+    let causes = std::iter::successors(std::error::Error::source(&error), |it| it.source());
+    let mut reported = causes.filter_map(|it| it.downcast_ref());
+    assert!(reported.any(MediumError::is_of_sectors), "{error}");
+    let plan = stick.plan_use(6, request, IfBroken::Refuse).unwrap();
+    let NextBoot::Undecided { partition: None, otherwise, .. } = plan.outlook.boot else {
+        panic!("{:?}", plan.outlook.boot);
+    };
+    assert_eq!(otherwise, Some(6));
 }

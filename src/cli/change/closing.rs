@@ -112,6 +112,15 @@ pub fn next_boot(
             ),
             None => "Which devices the state passes through cannot be told.".to_owned(),
         },
+        NextBoot::Undecided {
+            otherwise: Some(bank),
+            why,
+            ..
+        } => format!(
+            "Which bank boots next cannot be told: {}. If the loader passes over that one, bank {bank} boots. \
+             Next: `bootbank verify {target}`.",
+            shown(why)
+        ),
         NextBoot::Undecided { why, .. } => format!(
             "Whether the host will start cannot be told: {}. Next: `bootbank verify {target}`.",
             shown(why)

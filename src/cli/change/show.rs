@@ -81,6 +81,9 @@ impl One<'_> {
     fn nothing_to_do(&self, plan: &Plan) -> String {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
+            Work::UseBank { partition, .. } if !plan.outlook.boot.boots() => format!(
+                "nothing to change: bank {partition} boots unless the loader takes one of which that cannot be told"
+            ),
             Work::UseBank { partition, .. } => format!("bank {partition} boots next already"),
             Work::CopyBank { from, to } => format!("bank {to} is a copy of bank {from} already"),
             Work::Files(files) if files.iter().all(|file| file.content.is_none()) => {

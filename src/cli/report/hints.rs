@@ -27,6 +27,15 @@ pub(super) fn hint(error: &Error) -> Option<String> {
     if has_vanished(error) {
         return Some(GONE.to_owned());
     }
+    if is_failing(error) {
+        let meanwhile = match error.partition() {
+            Some(_) => {
+                "; meanwhile `bootbank bank use N STICK` lets the host start from another bank, where that is whole"
+            }
+            None => "",
+        };
+        return Some(format!("{FAILING}{meanwhile}"));
+    }
     let on_medium = error.partition().is_some();
     let text = match &error.cause {
         Cause::Table(error) => return table_hint(error),
@@ -74,6 +83,21 @@ fn has_vanished(error: &Error) -> bool {
     causes
         .filter_map(|cause| cause.downcast_ref())
         .any(MediumError::has_vanished)
+}
+
+/// What to do where sectors of a medium cannot be read.
+pub(super) const FAILING: &str = "the medium is failing: copy what can be read of it to another one, or to an image file, for example with ddrescue, and work on that";
+
+/// Whether what an error comes from is that sectors cannot be read. Those that cannot be written are another matter:
+/// another run can pass over them.
+fn is_failing(error: &Error) -> bool {
+    if matches!(error.cause, Cause::Commit(_)) {
+        return false;
+    }
+    let causes = iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref())
+        .any(MediumError::is_of_sectors)
 }
 
 /// What to do about banks in partitions of another type.

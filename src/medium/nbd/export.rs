@@ -110,7 +110,11 @@ impl Export {
         }
         let mut first = [0; ImageFormat::SNIFF_LEN];
         let len = usize::try_from(facts.size).map_or(first.len(), |size| size.min(first.len()));
-        connection.read(&mut first[..len], 0).map_err(failed)?;
+        match connection.read(&mut first[..len], 0) {
+            // What cannot be read is told of by where it is needed.
+            Ok(()) | Err(NbdError::Request(_)) => {}
+            Err(error) => return Err(failed(error)),
+        }
         match ImageFormat::sniff(&first[..len]) {
             ImageFormat::Raw => {}
             format => {
