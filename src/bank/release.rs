@@ -47,6 +47,12 @@ impl Release {
         (self.major, self.minor) >= (major, minor)
     }
 
+    /// Whether the host reads its name and its addresses from rows of the ConfigStore, as from 8.0 on, and no more
+    /// from lines of esx.conf.
+    pub fn reads_name_from_store(&self) -> bool {
+        self.is_at_least(8, 0)
+    }
+
     /// Whether the host keeps its configuration in the ConfigStore, as from 7.0 U2 on. Up to
     /// 7.0 U1 it is in esx.conf, beside a ConfigStore with a few keys in 7.0 and 7.0 U1.
     ///

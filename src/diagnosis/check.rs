@@ -125,7 +125,13 @@ fn check_states(stick: &Stick<'_, '_>, slot: &Slot<'_>, findings: &mut Vec<Findi
             Ok(state) => {
                 // An empty one leaves what those before it hold.
                 let filled = stick.filled_state(slot).map(|file| file.name.as_str());
-                check_state(&state, (on, filled), slot.release(), findings);
+                let place = Place {
+                    on,
+                    filled,
+                    release: slot.release(),
+                    awaits_first_boot: slot.awaits_first_boot(),
+                };
+                check_state(&state, &place, findings);
             }
             // The host does not load it.
             Err(error) if slot.is_harmless(file, &error) => {
@@ -153,7 +159,11 @@ pub fn check_state_file(
                 findings.push(Finding::new(Severity::Warning, "tar", None, cause));
             }
             if let Some(state) = saved.state() {
-                check_state(state, (None, None), saved.release(), &mut findings);
+                let place = Place {
+                    release: saved.release(),
+                    ..Place::default()
+                };
+                check_state(state, &place, &mut findings);
             }
         }
         Err(error) => findings.push(from_error(&error)),
@@ -161,20 +171,28 @@ pub fn check_state_file(
     findings
 }
 
-/// What is wrong in an opened state, on partition `on` or in a file of its own. `filled` is the file that
-/// the host of the bank has its settings from.
-fn check_state(
-    state: &State,
-    (on, filled): (Option<u32>, Option<&str>),
+/// Where a state is: the default is a file of its own, of an unknown host.
+#[derive(Default)]
+struct Place<'p> {
+    /// The partition of its bank.
+    on: Option<u32>,
+    /// The file that the host of the bank has its settings from.
+    filled: Option<&'p str>,
+    /// The release of the host that reads it.
     release: Option<Release>,
-    findings: &mut Vec<Finding>,
-) {
+    /// [`Slot::awaits_first_boot`].
+    awaits_first_boot: bool,
+}
+
+/// What is wrong in an opened state.
+fn check_state(state: &State, place: &Place<'_>, findings: &mut Vec<Finding>) {
+    let on = place.on;
     for warning in state.warnings() {
         let cause = FindingCause::Warning(Warning::from(warning).cause);
         findings.push(Finding::new(Severity::Warning, "tar", on, cause));
     }
     if state.is_open() {
-        return check_configuration(state, (on, filled), release, findings);
+        return check_configuration(state, place, findings);
     }
     let cause = FindingCause::Sealed {
         file: state.file_name().to_owned(),
@@ -183,24 +201,25 @@ fn check_state(
     findings.push(Finding::new(Severity::Note, "envelope", on, cause));
 }
 
-fn check_configuration(
-    state: &State,
-    (on, filled): (Option<u32>, Option<&str>),
-    release: Option<Release>,
-    findings: &mut Vec<Finding>,
-) {
-    let opened = Configuration::open_for(state, release.as_ref());
+fn check_configuration(state: &State, place: &Place<'_>, findings: &mut Vec<Finding>) {
+    let on = place.on;
+    let release = place.release.as_ref();
+    let opened = Configuration::open_for(state, release);
     if opened.as_ref().is_ok_and(Configuration::is_default) {
         let cause = FindingCause::EmptyState {
             file: state.file_name().to_owned(),
-            filled: filled.map(str::to_owned),
+            filled: place.filled.map(str::to_owned),
         };
         findings.push(Finding::new(Severity::Note, "esx.conf", on, cause));
     } else if let Ok(configuration) = &opened {
-        let older = WarningCause::of_older_state(None, state, configuration, release.as_ref());
-        findings.extend(
-            older.map(|cause| Finding::stops("configstore", on, FindingCause::Warning(cause))),
-        );
+        let older = WarningCause::of_older_state(None, state, configuration, release);
+        findings.extend(older.map(FindingCause::Warning).map(|cause| {
+            if place.awaits_first_boot {
+                Finding::new(Severity::Note, "configstore", on, cause)
+            } else {
+                Finding::stops("configstore", on, cause)
+            }
+        }));
         check_editable(state, on, findings);
     }
     let whole = |configuration: Configuration| {

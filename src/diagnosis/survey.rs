@@ -322,7 +322,10 @@ fn look_into(
     };
     let release = slot.release();
     let (on, configuration) = (Some(slot.partition), stick.configuration(slot, &state));
-    warnings.extend(survey.fill(&state, on, configuration, release.as_ref()));
+    let mut found = survey.fill(&state, on, configuration, release.as_ref());
+    let is_older = |warning: &Warning| matches!(warning.cause, WarningCause::OlderState { .. });
+    found.retain(|warning| !(slot.awaits_first_boot() && is_older(warning)));
+    warnings.extend(found);
     survey.error = survey.error.map(|error| error.on(slot.partition));
     survey
 }

@@ -8,7 +8,7 @@ use super::request::{ConfEdit, Context, Devices, Edit, StoreEdit};
 use super::selector::SelectError;
 use super::surroundings::{Surroundings, secret_types};
 use super::warning::EditWarning;
-use super::{files, harm, owners, seal};
+use super::{files, harm, identity, owners, seal};
 use crate::bank::Release;
 use crate::ownership::{DeviceOwner, Owner, SchemaStore, SecretTypes};
 use crate::pci::PciAddress;
@@ -43,22 +43,7 @@ pub(crate) fn apply_to(
     context: Context,
     release: Option<&Release>,
 ) -> Result<Edited, EditError> {
-    let mut edited = Edited {
-        searched: match edits.iter().all(|edit| matches!(edit, Edit::File(_))) {
-            true if !edits.is_empty() => Vec::new(),
-            _ => before.searched(),
-        },
-        warnings: before
-            .warnings()?
-            .into_iter()
-            .map(EditWarning::Configuration)
-            .collect(),
-        ..Edited::default()
-    };
-    let aliases = before.aliases();
-    let matters =
-        |at: &Option<PciAddress>| edits.iter().any(|edit| edit.may_be_about(*at, &aliases));
-    edited.doubtful = before.doubts().filter(matters).count();
+    let mut edited = begin(before, edits)?;
     let schema = schema_for(state, edits)?;
     let secret_types = match before.store {
         Some(_) => secret_types(state)?,
@@ -96,6 +81,7 @@ pub(crate) fn apply_to(
     }
     check_rows(before, &after)?;
     owners::check_kept(&passed, &after, release)?;
+    identity::note_moved(before, &after, release, &mut edited);
     harm::note(before, &after, &mut edited)?;
     note_new_oddities(&after, edits, &mut edited)?;
     owners::members(before, &after, secret_types, &mut edited);
@@ -105,6 +91,26 @@ pub(crate) fn apply_to(
         check_agreement(&edited, edits)?;
     }
     Ok(edited)
+}
+
+/// What is to be said of a configuration that these edits are to be made to.
+fn begin(before: &Configuration, edits: &[Edit]) -> Result<Edited, EditError> {
+    let of_files_alone =
+        !edits.is_empty() && edits.iter().all(|edit| matches!(edit, Edit::File(_)));
+    let aliases = before.aliases();
+    let matters =
+        |at: &Option<PciAddress>| edits.iter().any(|edit| edit.may_be_about(*at, &aliases));
+    let odd = before.warnings()?.into_iter();
+    Ok(Edited {
+        searched: if of_files_alone {
+            Vec::new()
+        } else {
+            before.searched()
+        },
+        warnings: odd.map(EditWarning::Configuration).collect(),
+        doubtful: before.doubts().filter(matters).count(),
+        ..Edited::default()
+    })
 }
 
 /// A state's configuration while edits are made to it.

@@ -44,6 +44,8 @@ pub struct PassedThrough {
     pub read: Vec<DeviceOwner>,
     /// Those that only a file passes through from which a host of its release takes no owners.
     pub unread: Vec<DeviceOwner>,
+    /// Those that only lines name which the host passes over ([`DeviceOwner::is_ignored_by_host`]).
+    pub ignored: Vec<DeviceOwner>,
 }
 
 impl Configuration {
@@ -212,8 +214,16 @@ impl Configuration {
                 devices.push(device);
             }
         }
+        let (ignored, devices) = devices
+            .into_iter()
+            .partition(DeviceOwner::is_ignored_by_host);
+        let devices: Vec<DeviceOwner> = devices;
         let (unread, read) = devices.into_iter().partition(is_unread);
-        Ok(PassedThrough { read, unread })
+        Ok(PassedThrough {
+            read,
+            unread,
+            ignored,
+        })
     }
 
     /// The file from which a host of this release takes no owners of devices; `None` where the state holds one

@@ -107,7 +107,7 @@ impl HostEdit {
         let mut edits = Vec::new();
         let conf = configuration.esx_conf.as_ref();
         let in_conf = conf.is_some_and(|conf| conf.get(NAME_KEY).is_some());
-        let is_8 = release.map(|release| release.is_at_least(8, 0));
+        let is_8 = release.map(Release::reads_name_from_store);
         if conf.is_some() && (in_conf || is_8 == Some(false)) {
             edits.push(Edit::Conf(ConfEdit::Set {
                 key: NAME_KEY.to_owned(),

@@ -4,7 +4,7 @@
 //! addresses are in rows of the ConfigStore (read in a public reader tested on 7.0.3, 8.0.3 and
 //! 9.0.0). The UUID has stayed in esx.conf.
 
-use super::{Configuration, ESX_CONF};
+use super::{Configuration, ESX_CONF, EditWarning, Edited};
 use crate::bank::Release;
 use crate::ownership::{EsxConf, Row, RowKey, ValueColumn, value_at};
 use crate::state::{ReadState, StateError};
@@ -57,11 +57,38 @@ pub(super) fn row_key(name: &str) -> RowKey {
     RowKey::new("esx", "advanced_options", name, "")
 }
 
+/// Notes the lines of esx.conf that were changed though a host of `release` reads a row instead, where that says
+/// something else. Of lines that are new it is said that they are.
+pub(super) fn note_moved(
+    before: &Configuration,
+    after: &Configuration,
+    release: Option<&Release>,
+    edited: &mut Edited,
+) {
+    let Some(release) = release.filter(|release| release.reads_name_from_store()) else {
+        return;
+    };
+    for (key, name, member) in MOVED {
+        let line = |of: &Configuration| of.esx_conf.as_ref()?.get(key).map(str::to_owned);
+        let (old, new) = (line(before), line(after));
+        let row = row_key(name);
+        let store = after.store.as_ref().and_then(|store| store.row(&row));
+        if old.is_some() && old != new && store.and_then(|row| text_at(row, &[member])) != new {
+            edited.warnings.push(EditWarning::MovedKey {
+                key: key.to_owned(),
+                row,
+                member,
+                release: release.clone(),
+            });
+        }
+    }
+}
+
 impl Configuration {
     /// Whose state it is, by what a host of `release` reads first. Where that place has nothing,
     /// or the release is not known, the other one is looked into.
     pub fn identity(&self, release: Option<&Release>) -> Identity {
-        let rows_first = release.is_none_or(|release| release.is_at_least(8, 0));
+        let rows_first = release.is_none_or(Release::reads_name_from_store);
         let value = |(key, row, member): (&str, &str, &str)| {
             let conf = self.esx_conf.as_ref();
             let conf = conf.and_then(|conf| conf.get(key)).and_then(filled);

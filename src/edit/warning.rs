@@ -67,6 +67,20 @@ pub enum EditWarning {
     /// A key that esx.conf did not hold, of a release that keeps most settings elsewhere.
     #[error("{}", new_in_words(.0))]
     NewKey(String),
+    /// A line of esx.conf that the host reads no more.
+    #[error(
+        "a host of {release} does not read {key} of esx.conf: it is {member} of the ConfigStore row {row}"
+    )]
+    MovedKey {
+        /// The key of the line.
+        key: String,
+        /// The row that the host reads instead.
+        row: RowKey,
+        /// The member of its JSON.
+        member: &'static str,
+        /// The host's release.
+        release: Release,
+    },
     /// A row whose value could not be held against a schema.
     #[error(
         "the state holds no {SCHEMA_STORE}, so the value of {0} was not checked against the host's schema"

@@ -18,6 +18,7 @@
 
 mod reader;
 
+use super::choice::UPGRADING;
 use super::options::{EARLY_NUMBERS, is_of_safeboot, is_space};
 use super::{Generation, path};
 use reader::Reader;
@@ -223,6 +224,11 @@ impl BootCfg {
         let mut signed = self.signed.iter();
         let first = signed.find(|(_, key, _)| generation < Generation::From80U1 && counts(key));
         first.cloned()
+    }
+
+    /// Whether an upgrade put the bank there, which has not been booted yet.
+    pub fn awaits_first_boot(&self) -> bool {
+        self.bootstate == UPGRADING
     }
 
     /// Whether `modules` loads the file `name` of the bank's root directory, by the names under

@@ -13,7 +13,7 @@ use super::verdict::{BankVerdict, Choice, ChoiceWarning, Chosen, WhyNot};
 use super::{BootCfg, Ignored, STATE, Undecided};
 
 const VALID: i32 = 0;
-const UPGRADING: i32 = 1;
+pub(super) const UPGRADING: i32 = 1;
 const DIRTY: i32 = 2;
 const INVALID: i32 = 3;
 
@@ -165,7 +165,7 @@ pub fn warnings_about(choice: &Choice, banks: &[BankInput<'_>]) -> Vec<ChoiceWar
     }
     for (verdict, input) in choice.banks.iter().zip(banks) {
         if let (true, BankContent::BootCfg(cfg)) = (verdict.bootable, input.met) {
-            if verdict.boots_next && cfg.bootstate == UPGRADING {
+            if verdict.boots_next && cfg.awaits_first_boot() {
                 let partition = verdict.partition;
                 let then = after_unfinished(choice, banks);
                 warnings.push(ChoiceWarning::FirstBootAfterUpgrade { partition, then });

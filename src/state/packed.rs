@@ -4,7 +4,7 @@ use super::archive::{Archive, ArchiveError};
 use super::budget::Held;
 use super::gzip::{self, Effort, GzipError};
 use super::{
-    LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, STATE, StateError, StateFault, StateWarning,
+    LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, StateError, StateFault, StateWarning,
 };
 use std::sync::Arc;
 
@@ -100,9 +100,4 @@ pub(super) enum Carrier {
     State,
     /// As `local.tgz` does: the files themselves.
     Local,
-}
-
-/// Whether a packed archive holds a configuration, as a state or as the files themselves.
-pub fn holds_configuration(bytes: &[u8], limits: &Limits) -> bool {
-    Packed::open(STATE, bytes, limits).is_ok_and(|packed| packed.kind().is_some())
 }

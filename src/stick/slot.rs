@@ -4,7 +4,7 @@ use super::{Cause, Error, Settings, Warning, WarningCause};
 use crate::bank::{Bank, BankVerdict, Release, STATE_FILES, WhyNot};
 use crate::error::ErrorKind;
 use crate::fat::Entry;
-use crate::state::holds_configuration;
+use crate::state::{Carries, Sign};
 use std::sync::Arc;
 
 /// A bank in its place: what it is, and what the loader will make of it.
@@ -66,6 +66,14 @@ impl<'m> Slot<'m> {
             Some(WhyNot::NotLookedAt(limit)) => Some(limit),
             _ => None,
         }
+    }
+
+    /// Whether an upgrade put the bank there, whose host has not started yet: its state is the one of the old release,
+    /// which that host converts.
+    pub(crate) fn awaits_first_boot(&self) -> bool {
+        self.bank
+            .as_ref()
+            .is_ok_and(|bank| bank.boot_cfg().awaits_first_boot())
     }
 
     /// The state that the host starts with: of those that `modules=` lists the one it lists last. Where
@@ -193,36 +201,57 @@ fn state_files(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile
 
 /// Archives of the vendor's that every bank has and that hold no configuration: looking into them
 /// would cost more than the state itself.
-const OF_THE_VENDOR: [&str; 8] = [
+const OF_THE_VENDOR: [&str; 7] = [
     "imgdb.tgz",
     "imgpayld.tgz",
     "basemisc.tgz",
     "resvibs.tgz",
     "esxiodpt.tgz",
     "locker.tgz",
-    "oem.tgz",
     "license.tgz",
 ];
 
+/// The archive in which builders of images put drivers and tools, with files below `etc/` that are no settings.
+const OF_THE_BUILDER: &str = "oem.tgz";
+
+/// Most bytes that the archives of one bank are unpacked to in search of a configuration.
+const SEARCHED: u64 = 512 << 20;
+
+/// By what a file that `modules=` lists would be seen to hold a configuration; `None` where its name says that it
+/// does not.
+fn sign_for(name: &str) -> Option<Sign> {
+    let known = STATE_FILES.iter().chain(&OF_THE_VENDOR);
+    if known.into_iter().any(|known| *known == name) {
+        return None;
+    }
+    match name.rsplit_once('.')?.1 {
+        "tgz" if name != OF_THE_BUILDER => Some(Sign::AnyFile),
+        "tgz" | "gz" => Some(Sign::Settings),
+        _ => None,
+    }
+}
+
 /// Archives under other names that `modules=` lists and that hold a configuration, as `onetime.tgz`
-/// of some vendors' images. One that cannot be opened is none: what the loader makes of it is said
-/// elsewhere.
+/// of some vendors' images. What is damaged before one is found holds none: what the loader makes of it is said
+/// elsewhere. What is not known to hold none counts, so that nothing is said to be searched that was not.
 fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
     let mut found = Vec::new();
+    let mut left = SEARCHED;
     for entry in bank.volume().files() {
         let name = entry.name().to_ascii_lowercase();
-        let known = STATE_FILES.iter().chain(&OF_THE_VENDOR);
-        let is_candidate = name.ends_with(".tgz")
-            && !entry.is_directory()
-            && known.into_iter().all(|known| *known != name)
-            && bank.boot_cfg().lists_module(&name);
-        if !is_candidate || bank.find(&name)?.as_ref() != Some(&entry) {
+        let Some(sign) = sign_for(&name).filter(|_| bank.boot_cfg().lists_module(&name)) else {
+            continue;
+        };
+        if entry.is_directory() || bank.find(&name)?.as_ref() != Some(&entry) {
             continue;
         }
-        let limits = &settings.limits;
-        let bytes = bank.volume().read_file(&entry, limits.max_unpacked);
-        let carries = bytes.is_ok_and(|bytes| holds_configuration(&bytes, limits));
-        if carries {
+        let most = settings.limits.max_unpacked.max(SEARCHED);
+        let carries = match bank.volume().read_file(&entry, most) {
+            Ok(bytes) => sign.search(&bytes, &mut left),
+            Err(error) if error.kind() == ErrorKind::Damaged => Carries::No,
+            Err(_) => Carries::Unknown,
+        };
+        if carries != Carries::No {
             found.push(StateFile {
                 listed: true,
                 name,

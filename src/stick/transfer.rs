@@ -8,7 +8,7 @@ use super::work::{BankFile, Task};
 use super::{BankChoice, Cause, Error, Plan, Request, STATE, Slot, Stick, Warning, WarningCause};
 use crate::bank::{Release, STATE_FILES};
 use crate::edit::identity::written_by;
-use crate::edit::{CONFIG_STORE, ESX_CONF};
+use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
 use crate::error::ErrorKind;
 use crate::state::{Form, Saved, State};
 use bytes::Bytes;
@@ -20,7 +20,8 @@ use std::sync::Arc;
 pub enum TransferError {
     /// The file is sealed to the machine it came from.
     #[error(
-        "the state to import is sealed (mode {mode}): only the host whose TPM holds the key can open it"
+        "the state to import is sealed (mode {mode}): it is made for the host whose TPM holds the key, and bootbank does not \
+         encrypt it anew for another one"
     )]
     Sealed {
         /// Where the key is kept.
@@ -245,16 +246,17 @@ pub(crate) fn check_replaces(
     new: &State,
     build: Option<&str>,
     partition: Option<u32>,
-) -> Result<Option<Warning>, Error> {
+) -> Result<Vec<Warning>, Error> {
     let own = build.and_then(Release::parse);
     if is_empty_state(new) {
-        return check_takes_empty(build).map(|()| None);
+        return check_takes_empty(build).map(|()| Vec::new());
     }
     match old {
         Some(old) if !is_empty_state(old) => {
             check_same_generation(old, new)?;
             check_same_version(old, new, own.as_ref())?;
-            Ok(None)
+            let other = warning_of_other_host((old, new), own.as_ref(), partition);
+            Ok(other.into_iter().collect())
         }
         // Only hosts that keep a plain state are known to have an empty one.
         Some(old) if own.is_none() && old.form() != new.form() => {
@@ -265,9 +267,36 @@ pub(crate) fn check_replaces(
             check_fits_build(new, build)?;
             let writer = written_by(new)?.and_then(|build| Release::parse(&build));
             check_not_later(writer.as_ref(), own.as_ref())?;
-            Ok(warning_of_earlier(writer, own, partition))
+            let earlier = warning_of_earlier(writer, own, partition);
+            Ok(earlier.into_iter().collect())
         }
     }
+}
+
+/// That the state to import is another host's than the `old` one, as their UUIDs tell.
+fn warning_of_other_host(
+    (old, new): (&State, &State),
+    release: Option<&Release>,
+    partition: Option<u32>,
+) -> Option<Warning> {
+    let identity = |state: &State| {
+        let configuration = Configuration::open_for(state, release).ok();
+        configuration
+            .map(|it| it.identity(release))
+            .unwrap_or_default()
+    };
+    let (old, new) = (identity(old), identity(new));
+    let is_other = old.system_uuid.is_some()
+        && new.system_uuid.is_some()
+        && old.system_uuid != new.system_uuid;
+    is_other.then(|| {
+        WarningCause::OtherHost {
+            partition,
+            old: Box::new(old),
+            new: Box::new(new),
+        }
+        .into()
+    })
 }
 
 /// Whether it is known that a host of this build starts with an empty state.

@@ -4,6 +4,7 @@ use super::firmware::Uefi;
 use super::missed::{MissedBank, OtherType};
 use super::{Cure, Stick};
 use crate::bank::{BootCfgProblem, ChoiceWarning, Release};
+use crate::edit::identity::Identity;
 use crate::edit::{Configuration, ConfigurationWarning, EditWarning, Unmatched};
 use crate::partition::{BackupOverlap, PartitionFault, TableChoice, TableWarning};
 use crate::state::{Form, State, StateError, StateWarning};
@@ -198,6 +199,22 @@ pub enum WarningCause {
         /// The host's release.
         release: Release,
     },
+    /// A state is put in place of one of another host.
+    #[error(
+        "{}the state to import is of {}, and the one in its place of {}: two hosts with one identity are in each other's way, \
+         so only one of them may run, or this one is to be sealed",
+        on(*.partition),
+        whose(.new),
+        whose(.old)
+    )]
+    OtherHost {
+        /// Number of the partition, of a bank.
+        partition: Option<u32>,
+        /// The host whose state goes.
+        old: Box<Identity>,
+        /// The host whose state comes.
+        new: Box<Identity>,
+    },
     /// What a change costs the host cannot be told.
     #[error("{why}; so it is not known whether devices are passed through that were not before")]
     HarmUnknown {
@@ -287,7 +304,8 @@ impl Stick<'_, '_> {
 }
 
 impl WarningCause {
-    /// That a state is of an older release than the host that is to read it, where it is.
+    /// That a state is of an older release than the host that is to read it, where it is. A host that was just
+    /// upgraded has one until its first boot ([`Slot::awaits_first_boot`]).
     pub(crate) fn of_older_state(
         partition: Option<u32>,
         state: &State,
@@ -336,6 +354,12 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
     }
+}
+
+/// A host by its name, or else its UUID.
+fn whose(host: &Identity) -> &str {
+    let known = host.name.as_deref().or(host.system_uuid.as_deref());
+    known.unwrap_or("an unknown host")
 }
 
 fn on(partition: Option<u32>) -> String {

@@ -192,7 +192,8 @@ impl Stick<'_, '_> {
         let edited = edit::apply_to(&before, &state, edits, context, release.as_ref());
         let edited = edited.map_err(inside)?;
         let partition = Some(slot.partition);
-        let older = WarningCause::of_older_state(partition, &state, &before, release.as_ref());
+        let older = WarningCause::of_older_state(partition, &state, &before, release.as_ref())
+            .filter(|_| !slot.awaits_first_boot());
         let odd = state.warnings().into_iter().map(Warning::from);
         let warnings = odd.chain(older.map(Warning::from)).collect();
         Ok(FileWork {

@@ -47,7 +47,7 @@ fn a_state_is_imported_in_place_of_one_that_is_damaged_or_absent() {
         assert!(
             imported
                 .all()
-                .contains("Bank 5 boots next and has 4 devices"),
+                .contains("Bank 5 boots next and has 3 devices"),
             "{name}"
         );
         assert!(stick.read(5, "state.tgz") == backup, "{name}: by mtools");

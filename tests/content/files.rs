@@ -55,24 +55,73 @@ fn a_new_file_has_the_permissions_that_are_asked_for() {
 
 /// An image of a vendor that carries settings in an archive of another name, beside the state.
 fn with_onetime(is_loaded: bool) -> Host {
+    with_archive("onetime.tgz", is_loaded)
+}
+
+/// The same under any name.
+fn with_archive(name: &str, is_loaded: bool) -> Host {
     let host = Host::new("esxi67-usb-passthru");
     host.unpacked(5, "before");
     let at = host.bank_at(5);
     let tool = |program: &str, arguments: &[&str]| {
         run(Command::new(program).args(["-i", &at]).args(arguments));
     };
-    fs::copy(host.path("before.tgz"), host.path("onetime.tgz")).unwrap();
-    let onetime = host.path("onetime.tgz").display().to_string();
-    tool("mcopy", &[&onetime, "::onetime.tgz"]);
+    fs::copy(host.path("before.tgz"), host.path(name)).unwrap();
+    let archive = host.path(name).display().to_string();
+    tool("mcopy", &[&archive, &format!("::{name}")]);
     if is_loaded {
         let cfg = String::from_utf8(host.bank_file(5, "BOOT.CFG")).unwrap();
-        let with_it = cfg.replace("--- state.tgz", "--- onetime.tgz --- state.tgz");
+        let with_it = cfg.replace("--- state.tgz", &format!("--- {name} --- state.tgz"));
         assert_ne!(with_it, cfg);
         fs::write(host.path("boot.cfg"), with_it).unwrap();
         let boot_cfg = host.path("boot.cfg").display().to_string();
         tool("mcopy", &["-o", &boot_cfg, "::boot.cfg"]);
     }
     host
+}
+
+/// The name says what kind of archive it is to a person, not to the host.
+#[test]
+fn a_configuration_is_found_in_whatever_packed_archive_the_host_loads() {
+    for name in ["oem.tgz", "custom.gz"] {
+        let host = with_archive(name, true);
+        let said = host.done(&["fix", "STICK", "--bank", "5"]);
+        assert!(said.contains(&format!("{name}:esx.conf")), "{said}");
+        host.done(&["fix", "--check", "STICK", "--bank", "5"]);
+    }
+}
+
+/// One that cannot be opened whole was not searched, and nobody says that it was.
+#[test]
+fn an_archive_with_a_configuration_that_is_too_large_is_not_passed_over() {
+    let host = with_archive("onetime.tgz", true);
+    host.done(&["fix", "STICK"]);
+    let tree = host.path("tree");
+    fs::create_dir_all(tree.join("etc")).unwrap();
+    fs::write(tree.join("etc/large"), vec![0; 3 << 20]).unwrap();
+    let large = host.path("large.tgz");
+    run(Command::new("tar")
+        .arg("-czf")
+        .arg(&large)
+        .arg("-C")
+        .arg(&tree)
+        .arg("etc"));
+    let large = large.display().to_string();
+    let at = host.bank_at(5);
+    run(Command::new("mcopy").args(["-o", "-i", &at, &large, "::onetime.tgz"]));
+    for command in [
+        &["fix", "STICK"][..],
+        &["verify", "STICK"],
+        &["pci", "list", "STICK"],
+    ] {
+        let limited = [command, &["--max-unpacked", "2M"]].concat();
+        let ran = host.run(&limited);
+        assert!(ran.code != 0, "{command:?}: {}", ran.stdout);
+        assert!(
+            (ran.stdout + &ran.stderr).contains("onetime.tgz"),
+            "{command:?}"
+        );
+    }
 }
 
 /// What an empty state does not hold the host takes from what is loaded before it.

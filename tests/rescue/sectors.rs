@@ -2,10 +2,10 @@
 
 use super::{bank, places};
 use crate::host::Host;
-use bootbank::state::{Condition, KeyCache, Limits, ReadState as _};
 use bootbank::edit::Context;
 use bootbank::fat::Method;
 use bootbank::medium::{MediumError, ReadAt};
+use bootbank::state::{Condition, KeyCache, Limits, ReadState as _};
 use bootbank::stick::{BankChoice, IfBroken, Look, NextBoot, Path, Request, Settings, Stick};
 use std::io;
 
@@ -112,7 +112,12 @@ fn a_bank_can_be_used_beside_one_whose_boot_cfg_cannot_be_read() {
     let mut reported = causes.filter_map(|it| it.downcast_ref());
     assert!(reported.any(MediumError::is_of_sectors), "{error}");
     let plan = stick.plan_use(6, request, IfBroken::Refuse).unwrap();
-    let NextBoot::Undecided { partition: None, otherwise, .. } = plan.outlook.boot else {
+    let NextBoot::Undecided {
+        partition: None,
+        otherwise,
+        ..
+    } = plan.outlook.boot
+    else {
         panic!("{:?}", plan.outlook.boot);
     };
     assert_eq!(otherwise, Some(6));

@@ -223,7 +223,7 @@ fn show(
         }
         let release = opened.release(settings.partition);
         if let (Some(text), Some(release)) = (asked.moved, release)
-            && release.is_at_least(8, 0)
+            && release.reads_name_from_store()
         {
             session.ui.warn(&format!("{release}: {text}"));
         }

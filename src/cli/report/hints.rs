@@ -316,7 +316,7 @@ fn table_hint(error: &TableError) -> Option<String> {
         | TableError::GptEntrySize { .. }
         | TableError::GptEntryCount { .. }
         | TableError::GptReadersDisagree(_) => {
-            "bootbank does not repair tables; on a copy, gdisk writes this one again in the usual form"
+            "bootbank does not repair tables; on a copy, `sfdisk --dump COPY > table` and `sfdisk COPY < table` write this one again in the usual form"
         }
         TableError::Partition { .. }
         | TableError::LogicalOutsideExtended { .. }

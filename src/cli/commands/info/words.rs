@@ -125,6 +125,12 @@ fn flush_in_words(cache: WriteCache) -> &'static str {
     }
 }
 
+/// How many sectors an entry claims, whatever it says.
+fn count(first: u64, last: u64) -> u64 {
+    let behind_first = last.checked_sub(first);
+    behind_first.map_or(0, |count| count.saturating_add(1))
+}
+
 fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
     let mut heading = vec!["  partition", "holds", "size", "name"];
     if is_verbose {
@@ -132,7 +138,7 @@ fn partitions_in_words(found: &Found, is_verbose: bool) -> String {
     }
     let mut rows = vec![heading.into_iter().map(str::to_owned).collect()];
     for partition in &found.partitions {
-        let sectors = (partition.last_lba + 1).saturating_sub(partition.first_lba);
+        let sectors = count(partition.first_lba, partition.last_lba);
         let mut row = vec![
             format!("  {}", partition.number),
             partition.kind.to_owned(),
@@ -285,4 +291,22 @@ fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn an_entry_may_claim_any_sectors() {
+        for (first, last, sectors) in [
+            (34, 2047, 2014),
+            (7, 7, 1),
+            (5000, 4000, 0),
+            (0, u64::MAX, u64::MAX),
+            (40_000, u64::MAX, u64::MAX - 39_999),
+        ] {
+            assert_eq!(count(first, last), sectors);
+        }
+    }
 }
