@@ -17,6 +17,7 @@ pub use error::BankError;
 pub(crate) use kernelopt::KERNELOPT;
 pub use kernelopt::{KerneloptEdit, KerneloptError};
 pub use release::Release;
+pub(crate) use settings::MODULES;
 pub use settings::{BootCfgEdit, BootCfgError};
 
 use crate::fat::{Entry, FatError, Volume, VolumeUuid, root_holds, vmware_uuid};

@@ -9,8 +9,8 @@ use crate::secrets::quotable;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-/// The setting that lists the modules.
-const MODULES: &str = "modules";
+/// The setting that lists what is loaded besides the kernel.
+pub const MODULES: &str = "modules";
 /// The setting whose first line the loader rewrites, while it believes the last.
 const BOOTSTATE: &str = "bootstate";
 

@@ -1,8 +1,8 @@
 //! What edits make of the `boot.cfg` of a bank: its kernel options and its other settings.
 
 use super::warning::{EditWarning, KeysInUndo, RECOVERY_KEY_OPTION};
-use super::{ChangeSource, Edit, EditError, Edited, SettingChange, TextChange, Unmatched};
-use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptError};
+use super::{ChangeSource, Edit, EditError, Edited, Harm, SettingChange, TextChange, Unmatched};
+use crate::bank::{BOOT_CFG, BootCfg, KERNELOPT, KerneloptEdit, KerneloptError, MODULES};
 use crate::secrets::Guarded;
 use crate::state::RecoveryKey;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -43,18 +43,19 @@ pub fn apply_to_boot_cfg(
             _ => {}
         }
     }
+    edited.warnings = options_in_other_letters(before, edits);
     if after.raw() == before.raw() {
         return Ok((edited, None));
     }
     edited.changes = changes(before, &after, &asked)?;
     let hidden = before.problems.iter();
     let hidden = hidden.filter(|problem| asked.iter().any(|key| problem.hides(key)));
-    edited.warnings = hidden
+    let odd = hidden
         .map(|problem| EditWarning::HiddenLine(problem.clone()))
         .chain(modules_gone(before, &after))
         .chain(options_twice(before, &after))
-        .chain(recovery_key_warnings(before, &after))
-        .collect();
+        .chain(recovery_key_warnings(before, &after));
+    edited.warnings.extend(odd);
     edited.texts.push(TextChange {
         path: String::new(),
         before: Guarded::file(BOOT_CFG, String::from_utf8_lossy(before.raw())),
@@ -83,6 +84,37 @@ fn options_twice(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> {
     });
     let names = several.map(|(name, _)| name.to_owned());
     names.map(EditWarning::OptionTwice).collect()
+}
+
+/// Options that edits name, where the bank has one whose name differs from it in capitals alone.
+fn options_in_other_letters(before: &BootCfg, edits: &[Edit]) -> Vec<EditWarning> {
+    let name = |word: &str| {
+        word.split_once('=')
+            .map_or(word, |(name, _)| name)
+            .to_owned()
+    };
+    let there = before
+        .kernelopt
+        .as_deref()
+        .unwrap_or_default()
+        .split_whitespace();
+    let there: Vec<String> = there.map(name).collect();
+    let asked = edits.iter().filter_map(|edit| match edit {
+        Edit::Kernelopt(KerneloptEdit::Append(word) | KerneloptEdit::Delete(word)) => {
+            Some(name(word))
+        }
+        _ => None,
+    });
+    let in_other_letters = asked
+        .filter(|asked| !there.contains(asked))
+        .filter_map(|asked| {
+            let found = there
+                .iter()
+                .find(|it| it.eq_ignore_ascii_case(&asked))?
+                .clone();
+            Some(EditWarning::OptionInOtherLetters { asked, found })
+        });
+    in_other_letters.collect()
 }
 
 /// The kernel options of the form `NAME=VALUE`, in their order.
@@ -145,7 +177,10 @@ fn changes(
         }
         let guarded = |value: Option<&String>| value.map(Guarded::of);
         let (from, to) = (guarded(old.get(key)), guarded(new.get(key)));
-        changes.push(SettingChange::new(ChangeSource::BootCfg, key, from, to));
+        let mut change = SettingChange::new(ChangeSource::BootCfg, key, from, to);
+        let loses_vmkernel = before.lists_vmkernel() && !after.lists_vmkernel();
+        change.harm = (key == MODULES && loses_vmkernel).then_some(Harm::NoVmkernel);
+        changes.push(change);
     }
     if !asked.contains("bootstate") && digit(before) != digit(after) {
         return Err(EditError::BootCfg);

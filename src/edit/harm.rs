@@ -12,6 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 pub enum Harm {
     /// The host starts from the medium now, and would not any more, or not for certain.
     NoLongerStarts,
+    /// The list of modules has the VMkernel no longer.
+    NoVmkernel,
     /// The host starts with its settings now, and would start with default ones.
     DefaultSettings,
     /// The controller that the medium itself is attached to is passed through: the host does not

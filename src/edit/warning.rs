@@ -6,6 +6,7 @@ use super::seal::SealOperation;
 use super::{SCHEMA_STORE, Unmatched};
 use crate::bank::{BOOT_CFG, BootCfgProblem, Release};
 use crate::ownership::{RowKey, Source};
+use crate::secrets::quotable;
 use crate::state::RecoveryKeyError;
 
 /// The kernel option that gives a sealed host its recovery key.
@@ -31,7 +32,7 @@ pub enum EditWarning {
     )]
     RecoveryKeyInUndo(KeysInUndo),
     /// Modules that the host loaded and does not load any more. Whether it needs them only the host knows.
-    #[error("{BOOT_CFG}: modules= lists {} no longer, so the host starts without {}", listed(.0), if .0.len() == 1 { "it" } else { "them" })]
+    #[error("{BOOT_CFG}: modules= lists {} no longer; whether the host starts without {} is not known", listed(.0), if .0.len() == 1 { "it" } else { "them" })]
     ModulesGone(Vec<String>),
     /// A kernel option with another value than it has already, which stays.
     #[error(
@@ -67,6 +68,18 @@ pub enum EditWarning {
     /// A key that esx.conf did not hold, of a release that keeps most settings elsewhere.
     #[error("{}", new_in_words(.0))]
     NewKey(String),
+    /// A kernel option was named in other capitals than one that is there.
+    #[error(
+        "there is no kernel option {:?}, but {:?} is there, which was not changed",
+        quotable(.asked),
+        quotable(.found)
+    )]
+    OptionInOtherLetters {
+        /// As it was asked for.
+        asked: String,
+        /// As it is there.
+        found: String,
+    },
     /// A line of esx.conf that the host reads no more.
     #[error(
         "a host of {release} does not read {key} of esx.conf: it is {member} of the ConfigStore row {row}"

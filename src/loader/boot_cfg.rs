@@ -23,6 +23,9 @@ use super::options::{EARLY_NUMBERS, is_of_safeboot, is_space};
 use super::{Generation, path};
 use reader::Reader;
 
+/// The names of the file that holds the VMkernel.
+const VMKERNELS: [&str; 3] = ["k.b00", "k.z", "vmk.gz"];
+
 /// The loader rewrites the bootstate digit within this many bytes and no further.
 const REWRITABLE: usize = 512;
 
@@ -224,6 +227,12 @@ impl BootCfg {
         let mut signed = self.signed.iter();
         let first = signed.find(|(_, key, _)| generation < Generation::From80U1 && counts(key));
         first.cloned()
+    }
+
+    /// Whether `modules` lists the VMkernel, under a name that it has had: k.b00 from 5.0 on, k.z in 4.1, vmk.gz before.
+    /// What `kernel` names is what starts it.
+    pub fn lists_vmkernel(&self) -> bool {
+        VMKERNELS.iter().any(|name| self.lists_module(name))
     }
 
     /// Whether an upgrade put the bank there, which has not been booted yet.

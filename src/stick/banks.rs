@@ -3,7 +3,10 @@
 
 use super::stages::{Differences, Files, Stages, change_of, read_files};
 use super::work::Task;
-use super::{BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick};
+use super::{
+    BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick,
+    WarningCause,
+};
 use crate::bank::{BootCfg, BootCfgEdit, KERNELOPT};
 use crate::bytes::hex;
 use crate::commit::{Overlay, WriteSet};
@@ -129,7 +132,19 @@ impl<'m> Stick<'m, '_> {
         }
         stages.put_boot_cfg(&files, &boot_cfg.into())?;
         let (set, changes) = stages.finish();
-        self.judge_copy(set, changes, &files, to)
+        let mut plan = self.judge_copy(set, changes, &files, to)?;
+        let left = directories(original.opened()?.volume());
+        let stay = directories(&self.target_volume(self.medium(), to)?);
+        if !(left.is_empty() && stay.is_empty()) {
+            let cause = WarningCause::FilesAloneCopied {
+                from,
+                to,
+                left,
+                stay,
+            };
+            plan.warnings.push(cause.into());
+        }
+        Ok(plan)
     }
 
     /// What clearing the marks of an unclean unmount in the chosen banks comes to.
@@ -361,4 +376,10 @@ fn bank_plan(partition: u32, boots_next: bool, changes: Vec<SettingChange>) -> B
         leftovers: 0,
         method: Method::SecondCopy,
     }
+}
+
+/// The names of the directories in the root of a volume.
+fn directories(volume: &Volume<'_>) -> Vec<String> {
+    let entries = volume.files().filter(|entry| entry.is_directory());
+    entries.map(|entry| entry.name()).collect()
 }

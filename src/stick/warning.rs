@@ -199,6 +199,18 @@ pub enum WarningCause {
         /// The host's release.
         release: Release,
     },
+    /// Of a bank the files of its root directory are copied, which is where the loader looks.
+    #[error("{}", directories_in_words(*.from, *.to, .left, .stay))]
+    FilesAloneCopied {
+        /// Number of the partition of the original.
+        from: u32,
+        /// Number of the partition of the copy.
+        to: u32,
+        /// The directories of the original, which the copy has not.
+        left: Vec<String>,
+        /// The directories that the other bank had, and that stay there.
+        stay: Vec<String>,
+    },
     /// A state is put in place of one of another host.
     #[error(
         "{}the state to import is of {}, and the one in its place of {}: two hosts with one identity are in each other's way, \
@@ -354,6 +366,16 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
     }
+}
+
+fn directories_in_words(from: u32, to: u32, left: &[String], stay: &[String]) -> String {
+    let of = |number: u32, names: &[String], what: &str| {
+        let names = names.join(", ");
+        (!names.is_empty()).then(|| format!("; those of bank {number} {what}: {names}"))
+    };
+    let left = of(from, left, "are not in the copy").unwrap_or_default();
+    let stay = of(to, stay, "stay as they are").unwrap_or_default();
+    format!("the loader reads no directories, and they are not copied{left}{stay}")
 }
 
 /// A host by its name, or else its UUID.

@@ -17,3 +17,4 @@ mod settings;
 #[path = "../common/skipping.rs"]
 mod skipping;
 mod transfer;
+mod warned;
