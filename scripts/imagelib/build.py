@@ -181,7 +181,9 @@ class Builder:
         if key is None:
             inner = [("local.tgz", local.data, 0o644)]
         else:
-            sealed = envelope.seal(key, local.data, f"{seed}/envelope{bank.number}")
+            of_tool = self.settings.get("nonce-size")
+            nonce = payload.random_bytes(f"{seed}/nonce{bank.number}", of_tool) if of_tool else envelope.HOST_NONCE
+            sealed = envelope.seal(key, local.data, f"{seed}/envelope{bank.number}", nonce)
             if key.sealed:
                 truth["recovery_key"] = key.recovery_key
             inner = [("local.tgz.ve", sealed, 0o644), (one.info_name, key.info(), 0o600)]

@@ -79,7 +79,11 @@ def header(key, nonce):
     return (start + attributes).ljust(BLOCK, b"\0")
 
 
-def seal(key, data, seed, nonce=b"WMV_" + bytes(8)):
+# The first nonce of a host.
+HOST_NONCE = b"WMV_" + bytes(8)
+
+
+def seal(key, data, seed, nonce=HOST_NONCE):
     """The whole local.tgz.ve around `data`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

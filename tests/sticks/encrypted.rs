@@ -293,6 +293,19 @@ fn a_bare_archive_of_4x_is_changed_with_the_one_it_lies_beside() {
     assert!(!text.is_empty());
 }
 
+/// The vendor's own tool for such files writes a nonce of 16 bytes.
+#[test]
+fn an_envelope_of_the_vendors_tool_is_changed_with_a_nonce_of_its_length() {
+    let image = images::made(
+        "esxi702-encrypted",
+        &["--set", "layout=small", "--set", "nonce-size=16"],
+    );
+    let bench = Bench::new();
+    let verified = bench.run(&args!["verify", image.path]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    whole_way(&image);
+}
+
 /// Decrypts a sealed envelope with the recovery key alone, as this project's image builder made it,
 /// and says what each member of the archive in it is. Shares no code with the program.
 const OPEN_SEALED: &str = r#"

@@ -287,12 +287,14 @@ def open_envelope(sealed, info):
     hash_at = header.index(b"vmware.keyHash\0") + 23
     expect("keyHash is that of the key", header[hash_at : hash_at + 32] == hashlib.sha256(b"AES-256-GCM" + key).digest())
     expect("envelope: whole blocks", len(sealed) % 4096 == 0)
-    nonce, tag = header[nonce_at : nonce_at + 12], footer[32:48]
+    (length,) = struct.unpack("<Q", header[nonce_at - 8 : nonce_at])
+    expect("the nonce has a length that is known to be written", length in (12, 16))
+    nonce, tag = header[nonce_at : nonce_at + length], footer[32:48]
     plain = AESGCM(key).decrypt(nonce, body + tag, header + b"ESXConfiguration")
     expect("envelope: crypto footer", plain[-512:].startswith(b"DataTransformCryptoFooter\0"))
     padding, version = struct.unpack("<II", plain[-8:])
     expect("envelope: version and padding", version == 2 and padding < 4096)
-    rest = (header.replace(nonce, b"NONCENONCENO", 1), footer[:32], footer[48:])
+    rest = (header.replace(nonce, bytes(length), 1), footer[:32], footer[48:])
     return {"data": plain[: -4096 - padding], "nonce": nonce, "rest": rest}
 
 
@@ -327,7 +329,9 @@ def state(before, after, file, told, what):
     if old_envelope:
         expect(f"{what}: envelope keeps header and footers but for nonce and tag", old_envelope["rest"] == new_envelope["rest"])
         expect(f"{what}: a nonce is never used twice", old_envelope["nonce"] != new_envelope["nonce"])
-        expect(f"{what}: the nonce keeps its fixed field", old_envelope["nonce"][:4] == new_envelope["nonce"][:4])
+        expect(f"{what}: the nonce keeps its length", len(old_envelope["nonce"]) == len(new_envelope["nonce"]))
+        if len(new_envelope["nonce"]) == 12:
+            expect(f"{what}: the nonce keeps its fixed field", old_envelope["nonce"][:4] == new_envelope["nonce"][:4])
     changed = compare_archives(old, new, f"{what}: local.tgz", (CONF, STORE))
     passed = None
     if "devices" in told:

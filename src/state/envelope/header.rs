@@ -7,6 +7,7 @@
 //! An attribute that is not known is judged by its flag, as the vendor's reader does (run, 6.7): 0
 //! must be understood, 1 may be ignored. One that may be ignored is kept.
 
+use super::nonce::Nonce;
 use super::{BLOCK, EnvelopeError, check_zero, expect_magic, expect_size, expect_version};
 use crate::bytes::le64;
 use crate::state::key::Key;
@@ -41,9 +42,6 @@ const MAY_BE_IGNORED: u8 = 1;
 const STRING: u8 = 0x0b;
 const BYTES: u8 = 0x0c;
 
-/// Length of the nonce in bytes.
-pub(super) const IV_LEN: usize = 12;
-
 /// One attribute; the value is a range of the header.
 #[derive(Clone, Debug)]
 struct Attribute<'a> {
@@ -59,7 +57,7 @@ struct Attribute<'a> {
 pub(in crate::state) struct Header {
     /// Where in the header the nonce lies.
     pub(super) iv_at: Range<usize>,
-    pub(super) iv: [u8; IV_LEN],
+    pub(super) iv: Nonce,
     pub(super) key_info: String,
     pub(super) key_hash: [u8; 32],
 }
@@ -103,8 +101,9 @@ impl Header {
         check_zero(header, PART, MAGIC.len()..SIZE_AT)?;
         let attributes = attributes(header)?;
         check_cipher(header, &attributes)?;
-        let (iv_at, iv) = bytes(header, &attributes, IV, "12 bytes")?;
-        let (_, key_hash) = bytes(header, &attributes, KEY_HASH, "32 bytes")?;
+        let (iv_at, iv) = bytes(header, &attributes, IV, "12 bytes, or 16", Nonce::of)?;
+        let hash = |value: &[u8]| value.try_into().ok();
+        let (_, key_hash) = bytes(header, &attributes, KEY_HASH, "32 bytes", hash)?;
         attributes.iter().try_for_each(check_attribute)?;
         Ok(Header {
             iv_at,
@@ -254,14 +253,15 @@ fn string<'a>(
     })
 }
 
-fn bytes<const N: usize>(
+fn bytes<T>(
     header: &[u8],
     attributes: &[Attribute<'_>],
     name: &'static str,
     expected: &'static str,
-) -> Result<(Range<usize>, [u8; N]), EnvelopeError> {
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<(Range<usize>, T), EnvelopeError> {
     let range = find(attributes, name, BYTES, expected)?.value.clone();
-    let value = header.get(range.clone()).and_then(|v| v.try_into().ok());
+    let value = header.get(range.clone()).and_then(read);
     let value = value.ok_or(EnvelopeError::AttributeValue { name, expected })?;
     Ok((range, value))
 }

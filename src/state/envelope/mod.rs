@@ -10,16 +10,16 @@
 
 mod error;
 mod header;
+mod nonce;
 
 pub use error::EnvelopeError;
 
 use super::key::Key;
 use crate::bytes::{array, le32};
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use aes_gcm::Tag;
 pub(in crate::state) use header::Header;
-use header::IV_LEN;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
+use nonce::Nonce;
 use sha2::Sha256;
 use std::ops::Range;
 
@@ -45,8 +45,6 @@ const CRYPTO_VERSION: u32 = 2;
 
 /// Keeps nonces derived here apart from any other use of the key.
 const NONCE_LABEL: &[u8] = b"bootbank local.tgz.ve nonce 1";
-/// The leading bytes of the nonce, which the host sets to a fixed text.
-const NONCE_FIXED: usize = 4;
 
 /// An envelope whose form has been checked; its content is still encrypted.
 #[derive(Clone, Debug)]
@@ -176,13 +174,9 @@ impl<'a> Envelope<'a> {
         self.header.check_key(key, key_id)?;
         let mut bytes = self.body.to_vec();
         let aad = [self.header_block.as_slice(), CONTEXT].concat();
-        Aes256Gcm::new(key.as_bytes().into())
-            .decrypt_inout_detached(
-                &Nonce::from(self.header.iv),
-                &aad,
-                bytes.as_mut_slice().into(),
-                &Tag::from(self.tag),
-            )
+        let nonce = self.header.iv;
+        nonce
+            .decrypt(key, &aad, &mut bytes, &Tag::from(self.tag))
             .map_err(|_| EnvelopeError::Tag)?;
         Plaintext::new(bytes)
     }
@@ -201,8 +195,7 @@ impl<'a> Envelope<'a> {
         header.check_key(key, key_id)?;
         let mut bytes = body.to_vec();
         // In counter mode encrypting is decrypting; the tag that comes of it means nothing.
-        let _ = Aes256Gcm::new(key.as_bytes().into())
-            .encrypt_inout_detached(&Nonce::from(header.iv), &[], bytes.as_mut_slice().into())
+        let _ = (header.iv.encrypt(key, &[], &mut bytes))
             .map_err(|_| EnvelopeError::TooLong { len })?;
         Ok(bytes)
     }
@@ -239,12 +232,12 @@ impl<'a> Envelope<'a> {
     ) -> Result<Vec<u8>, EnvelopeError> {
         self.header.check_key(key, key_id)?;
         let new = old.with_content(content)?;
-        let mut header = *self.header_block;
-        if new.bytes != old.bytes {
-            let nonce = self.nonce(key, &new)?;
-            overwrite(&mut header, self.header.iv_at.start, &nonce);
-        }
-        let file = self.seal(key, header, &new)?;
+        let nonce = if new.bytes == old.bytes {
+            self.header.iv
+        } else {
+            self.nonce(key, &new)?
+        };
+        let file = self.seal(key, nonce, &new)?;
         let opened = Envelope::parse(&file)?.decrypt(key, key_id)?;
         if opened != new || opened.content() != content {
             return Err(EnvelopeError::Verification);
@@ -255,26 +248,25 @@ impl<'a> Envelope<'a> {
     fn seal(
         &self,
         key: &Key,
-        header: [u8; BLOCK],
+        nonce: Nonce,
         plaintext: &Plaintext,
     ) -> Result<Vec<u8>, EnvelopeError> {
-        let iv: [u8; IV_LEN] =
-            array(&header, self.header.iv_at.start).ok_or(EnvelopeError::Verification)?;
+        let mut header = *self.header_block;
+        overwrite(&mut header, self.header.iv_at.start, nonce.as_bytes());
         let aad = [header.as_slice(), CONTEXT].concat();
         let mut body = plaintext.bytes.clone();
         let len = body.len();
-        let tag = Aes256Gcm::new(key.as_bytes().into())
-            .encrypt_inout_detached(&Nonce::from(iv), &aad, body.as_mut_slice().into())
-            .map_err(|_| EnvelopeError::TooLong { len })?;
+        let tag = nonce.encrypt(key, &aad, &mut body);
+        let tag = tag.map_err(|_| EnvelopeError::TooLong { len })?;
         let mut footer = *self.footer;
         overwrite(&mut footer, AEAD_TAG_AT, &tag);
         Ok([header.as_slice(), &body, &footer].concat())
     }
 
-    /// A nonce of the plaintext, in the form of the host's own: its fixed text, then eight bytes, here from an HMAC
-    /// under the key instead of a counter. The same plaintext gets the same one; that another under this key does,
+    /// A nonce of the plaintext, in the form of the one that is there: of a host's own the fixed text, then eight
+    /// bytes, here from an HMAC under the key instead of a counter. The same plaintext gets the same one; that another under this key does,
     /// or that the host's counter comes to it, has a chance of 2^-64 for each of them.
-    fn nonce(&self, key: &Key, new: &Plaintext) -> Result<[u8; IV_LEN], EnvelopeError> {
+    fn nonce(&self, key: &Key, new: &Plaintext) -> Result<Nonce, EnvelopeError> {
         let iv_at = &self.header.iv_at;
         let parts = [
             NONCE_LABEL,
@@ -287,12 +279,7 @@ impl<'a> Envelope<'a> {
         for part in parts {
             mac.update(part);
         }
-        let code = mac.finalize().into_bytes();
-        let mut nonce = self.header.iv;
-        for (slot, byte) in nonce.iter_mut().skip(NONCE_FIXED).zip(code) {
-            *slot = byte;
-        }
-        Ok(nonce)
+        Ok(self.header.iv.with_code(mac.finalize().into_bytes().into()))
     }
 }
 

@@ -63,7 +63,7 @@ fn changed_content_gives_the_file_that_python_makes_of_it() {
         .collect();
     let file = rewrite(&fixtures::envelope(&content()), &new).unwrap();
     let envelope = Envelope::parse(&file).unwrap();
-    assert_eq!(envelope.header.iv, CHANGED_IV);
+    assert_eq!(envelope.header.iv.as_bytes(), CHANGED_IV);
     assert_eq!(sha256(&file), CHANGED_SHA256);
     assert_eq!(open(&file).unwrap().content(), new);
 }
@@ -93,15 +93,15 @@ fn padding_is_kept_where_its_length_stays_and_zero_elsewhere() {
 #[test]
 fn every_change_gets_a_nonce_of_its_own_and_the_header_stays() {
     let original = fixtures::envelope(&content());
-    let mut nonces = std::collections::BTreeSet::from([HOST_IV]);
+    let mut nonces = std::collections::BTreeSet::from([HOST_IV.to_vec()]);
     for byte in 0..20 {
         let mut new = content();
         new[100] = byte;
         let file = rewrite(&original, &new).unwrap();
         assert_eq!(file, rewrite(&original, &new).unwrap());
         let header = Envelope::parse(&file).unwrap().header;
-        assert_eq!(header.iv[..4], HOST_IV[..4]);
-        nonces.insert(header.iv);
+        assert_eq!(header.iv.as_bytes()[..4], HOST_IV[..4]);
+        nonces.insert(header.iv.as_bytes().to_vec());
         let at = header.iv_at;
         assert_eq!(file[..at.start], original[..at.start]);
         assert_eq!(file[at.end..BLOCK], original[at.end..BLOCK]);

@@ -14,7 +14,7 @@ fn each_lie_a_header_tells_has_its_own_error() {
     };
     let bytes12 = AttributeValue {
         name: "vmware.iv",
-        expected: "12 bytes",
+        expected: "12 bytes, or 16",
     };
     let mut huge = attribute(0x0c, "vmware.iv", b"");
     huge[14..22].fill(0xff);
@@ -150,8 +150,8 @@ fn each_lie_a_header_tells_has_its_own_error() {
             },
         ),
         (
-            "iv-of-16-bytes",
-            with_attribute(0, attribute(0x0c, "vmware.iv", &[0; 16])),
+            "iv-of-15-bytes",
+            with_attribute(0, attribute(0x0c, "vmware.iv", &[0; 15])),
             bytes12.clone(),
         ),
         (
