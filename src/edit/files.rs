@@ -16,6 +16,13 @@ use std::collections::BTreeMap;
 
 /// Permission bits of a file that is new in a state.
 const NEW_FILE_MODE: u32 = 0o644;
+
+/// Permission bits from their octal digits: `0644`.
+pub fn permission_bits(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let bits = u32::from_str_radix(text, 8).ok().filter(|_| digits)?;
+    (bits <= 0o7777).then_some(bits)
+}
 /// What a host needs to find its configuration again.
 const NEEDED: [&str; 4] = [
     ESX_CONF,

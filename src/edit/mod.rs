@@ -38,6 +38,7 @@ pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, PassedThrough, SC
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;
 pub(crate) use files::fingerprint;
+pub use files::permission_bits;
 pub use harm::Harm;
 pub(crate) use harm::note as note_harm;
 pub use host::HostEdit;

@@ -15,7 +15,9 @@ pub use entries::{
 };
 pub use fill::Fill;
 
-use super::{ConfEdit, Devices, Edit, FileEdit, HostEdit, OwnerEdit, Selector, StoreEdit};
+use super::{
+    ConfEdit, Devices, Edit, FileEdit, HostEdit, OwnerEdit, Selector, StoreEdit, permission_bits,
+};
 use crate::bank::KerneloptEdit;
 use crate::error::ErrorKind;
 use crate::ownership::{Owner, RowKey, Source};
@@ -275,7 +277,7 @@ impl DeclaredPlan {
             let mode = entry
                 .mode
                 .as_ref()
-                .and_then(|mode| check::mode(mode.get_ref()));
+                .and_then(|mode| permission_bits(mode.get_ref()));
             edits.push(Edit::File(FileEdit::Put {
                 path,
                 content,

@@ -66,10 +66,11 @@ impl Mac {
         let mut parts = text.trim().split([':', '-']);
         for byte in &mut bytes {
             let part = parts.next().filter(|part| part.len() == 2)?;
-            *byte = u8::from_str_radix(part, 16).ok()?;
+            let digits = part.bytes().all(|digit| digit.is_ascii_hexdigit());
+            *byte = u8::from_str_radix(part, 16).ok().filter(|_| digits)?;
         }
-        let is_ones = bytes[0] & 1 == 0 && bytes != [0; 6];
-        (is_ones && parts.next().is_none()).then_some(Mac(bytes))
+        let is_individual = bytes[0] & 1 == 0 && bytes != [0; 6];
+        (is_individual && parts.next().is_none()).then_some(Mac(bytes))
     }
 }
 

@@ -174,8 +174,10 @@ fn a_mounted_partition_keeps_its_disk_busy_and_says_how_to_free_it() {
         mount_point: "/media/me/NO NAME".into(),
     };
     assert_eq!(uses, [expected]);
-    let command = uses[0].release_command(Unmounting::Udisksctl);
-    assert_eq!(command.as_deref(), Some("udisksctl unmount -b /dev/sdb5"));
+    assert_eq!(
+        uses[0].release(),
+        Some(Release::Unmount(Path::new("/dev/sdb5")))
+    );
 }
 
 #[test]
@@ -186,15 +188,12 @@ fn a_mount_on_an_encrypted_partition_is_named_before_the_mapping() {
     machine.stacked("sys/devices/pci0/ata1/block/sda/sda2", &crypt);
     machine.mounts(&["22 1 253:0 / /data rw - xfs /dev/mapper/luks-1 rw"]);
     let uses = machine.host().uses_of(number("8:0"));
-    let commands: Vec<String> = uses
-        .iter()
-        .filter_map(|it| it.release_command(Unmounting::Udisksctl))
-        .collect();
+    let releases: Vec<Release<'_>> = uses.iter().filter_map(Use::release).collect();
     assert_eq!(
-        commands,
+        releases,
         [
-            "udisksctl unmount -b /dev/mapper/luks-1",
-            "dmsetup remove luks-1"
+            Release::Unmount(Path::new("/dev/mapper/luks-1")),
+            Release::RemoveMapping("luks-1")
         ]
     );
 }
@@ -230,6 +229,16 @@ fn raid_swap_and_loop_devices_are_holders() {
         .map(Use::to_string)
         .collect();
     assert_eq!(words, ["/dev/sdb is attached to /dev/loop3"]);
+    // What is mounted through it has to be unmounted first.
+    machine.mounts(&["22 1 7:3 / /data rw - xfs /dev/loop3 rw"]);
+    let host = machine.host();
+    let uses = host.uses_of(number("8:16"));
+    let releases: Vec<Release<'_>> = uses.iter().filter_map(Use::release).collect();
+    let loop3 = Path::new("/dev/loop3");
+    assert_eq!(
+        releases,
+        [Release::Unmount(loop3), Release::DetachLoop(loop3)]
+    );
 }
 
 #[test]

@@ -61,33 +61,31 @@ pub enum Use {
     },
 }
 
-/// How whoever runs the program unmounts a file system.
+/// What ends a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unmounting {
-    /// As root: with `umount`.
-    Umount,
-    /// With `udisksctl`, which needs no root.
-    Udisksctl,
-    /// With `sudo umount`, where `udisksctl` is not there.
-    SudoUmount,
+#[non_exhaustive]
+pub enum Release<'u> {
+    /// To unmount this node.
+    Unmount(&'u Path),
+    /// To swap to this node no more.
+    SwapOff(&'u Path),
+    /// To remove the device-mapper device of this name.
+    RemoveMapping(&'u str),
+    /// To stop the RAID with this node.
+    StopRaid(&'u Path),
+    /// To detach the loop device with this node.
+    DetachLoop(&'u Path),
 }
 
 impl Use {
-    /// The shell command that ends this use, where there is one that always does.
-    pub fn release_command(&self, unmounting: Unmounting) -> Option<String> {
+    /// What ends this use, where one thing always does.
+    pub fn release(&self) -> Option<Release<'_>> {
         match self {
-            Use::Mounted { node, .. } => {
-                let command = match unmounting {
-                    Unmounting::Umount => "umount",
-                    Unmounting::Udisksctl => "udisksctl unmount -b",
-                    Unmounting::SudoUmount => "sudo umount",
-                };
-                Some(format!("{command} {}", node.display()))
-            }
-            Use::Swap { node } => Some(format!("swapoff {}", node.display())),
-            Use::DeviceMapper { name, .. } => Some(format!("dmsetup remove {name}")),
-            Use::Raid { array, .. } => Some(format!("mdadm --stop {}", array.display())),
-            Use::Loop { loop_device, .. } => Some(format!("losetup -d {}", loop_device.display())),
+            Use::Mounted { node, .. } => Some(Release::Unmount(node)),
+            Use::Swap { node } => Some(Release::SwapOff(node)),
+            Use::DeviceMapper { name, .. } => Some(Release::RemoveMapping(name)),
+            Use::Raid { array, .. } => Some(Release::StopRaid(array)),
+            Use::Loop { loop_device, .. } => Some(Release::DetachLoop(loop_device)),
             Use::Holder { .. } | Use::Open { .. } => None,
         }
     }
@@ -141,10 +139,7 @@ impl Host {
     /// mapping before the mapping.
     pub fn uses_of(&self, disk: DeviceNumber) -> Vec<Use> {
         let mut search = Search::new(self);
-        search.add_uses(disk);
-        for partition in self.partitions(disk) {
-            search.add_uses(partition.device);
-        }
+        search.add_uses_of_disk(disk);
         search.found
     }
 
@@ -258,6 +253,14 @@ impl<'h> Search<'h> {
         }
     }
 
+    /// Upwards: what stands on this disk and its partitions.
+    fn add_uses_of_disk(&mut self, disk: DeviceNumber) {
+        self.add_uses(disk);
+        for partition in self.host.partitions(disk) {
+            self.add_uses(partition.device);
+        }
+    }
+
     /// Upwards: what stands on this device.
     fn add_uses(&mut self, number: DeviceNumber) {
         let Some(dir) = self.host.sysfs_dir(number) else {
@@ -287,13 +290,15 @@ impl<'h> Search<'h> {
         }
         let loops = self.host.loops().into_iter();
         let attached = loops.filter(|(_, backing)| is_this(backing));
-        let uses: Vec<Use> = attached
-            .map(|(loop_device, _)| Use::Loop {
+        for (loop_device, _) in attached.collect::<Vec<_>>() {
+            if let Some(above) = self.host.number_of_node(&loop_device) {
+                self.add_uses_of_disk(above);
+            }
+            self.found.push(Use::Loop {
                 node: node.clone(),
                 loop_device,
-            })
-            .collect();
-        self.found.extend(uses);
+            });
+        }
     }
 
     /// Whether a mount whose device number is made up was mounted from this device.

@@ -159,12 +159,18 @@ pub enum OwnershipError {
         /// What is wrong with it.
         why: String,
     },
-    /// The schema store holds no schema for a row, or one that cannot be read.
-    #[error("the schema store {why} for {row}")]
+    /// The schema store holds no schema for a row.
+    #[error("the schema store holds no schema for {row}")]
     NoSchema {
         /// The row's key.
         row: String,
-        /// What was met.
+    },
+    /// What it holds for a row is no schema.
+    #[error("the schema store holds a schema for {row} that is not JSON: {why}")]
+    BadSchema {
+        /// The row's key.
+        row: String,
+        /// Where it ends to be JSON.
         why: String,
     },
     /// A row cannot be made because what it must hold is not known.
@@ -209,6 +215,7 @@ impl OwnershipError {
             | E::CannotAddRow { .. }
             | E::UnexpectedChange { .. } => ErrorKind::Refused,
             E::StoreHeader { .. }
+            | E::BadSchema { .. }
             | E::StoreSize { .. }
             | E::StoreIntegrity { .. }
             | E::Sqlite { .. }

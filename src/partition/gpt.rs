@@ -72,7 +72,7 @@ pub(super) fn read_table(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, T
 /// Reads the backup table, whose header is the last sector of the medium.
 pub(super) fn read_backup(medium: &dyn ReadAt, sector_size: u32) -> Result<Gpt, TableError> {
     let sectors = medium.size() / u64::from(sector_size);
-    // Before sector 34 there is the primary one.
+    // Before that there are the protective MBR and the primary header.
     let lba = Lba(sectors.saturating_sub(1).max(2));
     let backup = |error| match error {
         TableError::Gpt(fault) => TableError::BackupGpt(fault),

@@ -4,17 +4,23 @@ use super::{BankChoice, Cause, Error, Stick};
 use crate::edit::host_map::Names;
 use crate::edit::identity::system_uuid_of;
 use crate::edit::plan_file::Expect;
-use crate::edit::{ESX_CONF, EditError};
+use crate::edit::{ESX_CONF, Edit, EditError};
 use crate::ownership::EsxConf;
 use crate::secrets::Guarded;
 use crate::state::State;
 
 impl Stick<'_, '_> {
-    /// Checks what a plan expects of the banks it is about.
+    /// Checks what a plan with these edits expects of the banks it is about: those that hold a state, and all where
+    /// it changes what every bank has. What no bank could be asked about is not met.
     ///
     /// # Errors
     /// [`Cause::Expectation`] for the first thing that is otherwise; what opening a state met.
-    pub fn check_expectations(&self, expect: &Expect, banks: BankChoice) -> Result<(), Error> {
+    pub fn check_expectations(
+        &self,
+        expect: &Expect,
+        edits: &[Edit],
+        banks: BankChoice,
+    ) -> Result<(), Error> {
         let otherwise = |what: String| Error::from(Cause::Expectation(what));
         if let Some(expected) = expect.bank {
             let next = self.boots_next().map(|slot| slot.partition);
@@ -25,10 +31,14 @@ impl Stick<'_, '_> {
                 )));
             }
         }
-        for slot in self.chosen(banks)? {
-            if slot.states.is_empty() {
-                continue;
-            }
+        let of_every_bank = edits.iter().any(Edit::is_of_boot_cfg);
+        let mut banks = self.chosen(banks)?;
+        banks.retain(|slot| of_every_bank || !slot.states.is_empty());
+        let has_states = banks.iter().any(|slot| !slot.states.is_empty());
+        if banks.is_empty() && expect.build.is_some() || !has_states && !expect.conf.is_empty() {
+            return Err(otherwise("no bank holds a state to ask".to_owned()));
+        }
+        for slot in banks {
             let on = |error: Error| error.on(slot.partition);
             if let Some(expected) = &expect.build {
                 let build = slot.opened()?.boot_cfg().build.clone().unwrap_or_default();

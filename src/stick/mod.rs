@@ -106,7 +106,7 @@ impl PartitionKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BankChoice {
-    /// All that hold a state.
+    /// All of them.
     All,
     /// The one that boots next.
     Next,

@@ -48,6 +48,8 @@ use std::path::{Path, PathBuf};
 /// How a writing command goes about its targets, whatever it does to them.
 pub struct Job<'s> {
     session: &'s Session,
+    /// Each medium once ([`distinct`]).
+    targets: Vec<PathBuf>,
     way: Way,
     asks: bool,
     explain: Option<&'static str>,
@@ -72,14 +74,20 @@ struct Verdict {
 }
 
 impl<'s> Job<'s> {
-    /// A job on that many targets that asks nothing and explains nothing.
+    /// A job on these targets that asks nothing and explains nothing.
     ///
     /// # Errors
     /// Options that contradict each other, or one place for the files of several targets.
-    pub fn new(session: &'s Session, args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
+    pub fn new(
+        session: &'s Session,
+        args: &ChangeArgs,
+        targets: &[PathBuf],
+    ) -> Result<Self, Failure> {
+        let targets = distinct(targets, &session.host, &session.ui);
         Ok(Job {
             session,
-            way: Way::new(args, targets)?,
+            way: Way::new(args, targets.len())?,
+            targets,
             asks: false,
             explain: None,
             closing: Closing::IfWrong,
@@ -98,8 +106,8 @@ impl<'s> Job<'s> {
         stick: &PathBuf,
         edits: Vec<Edit>,
     ) -> Result<Exit, Failure> {
-        let job = Job::new(session, args, 1)?;
-        Ok(job.run(std::slice::from_ref(stick), &Work::edits(edits)))
+        let job = Job::new(session, args, std::slice::from_ref(stick))?;
+        Ok(job.run(&Work::edits(edits)))
     }
 
     /// Which banks, where the command says so itself.
@@ -131,19 +139,22 @@ impl<'s> Job<'s> {
         self
     }
 
+    /// The targets, each medium once.
+    pub fn targets(&self) -> &[PathBuf] {
+        &self.targets
+    }
+
     /// Does the same to every target.
-    pub fn run(&self, targets: &[PathBuf], work: &Work) -> Exit {
-        let targets = distinct(targets, &self.session.host, &self.session.ui);
-        let same = targets.iter().map(|target| (target.as_path(), Ok(work)));
+    pub fn run(&self, work: &Work) -> Exit {
+        let targets = self.targets.iter();
+        let same = targets.map(|target| (target.as_path(), Ok(work)));
         self.run_on(&same.collect::<Vec<_>>())
     }
 
-    /// Does to each target what is said of it, or says why there is nothing to do; each medium is
-    /// named once ([`distinct`]).
-    pub fn run_each(&self, targets: &[(PathBuf, Result<Work, Failure>)]) -> Exit {
-        let each = targets
-            .iter()
-            .map(|(target, work)| (target.as_path(), work.as_ref()));
+    /// Does to each target what is said of it, in the order of [`Job::targets`], or says why there is nothing to do.
+    pub fn run_each(&self, works: &[Result<Work, Failure>]) -> Exit {
+        let targets = self.targets.iter().map(PathBuf::as_path);
+        let each = targets.zip(works.iter().map(Result::as_ref));
         self.run_on(&each.collect::<Vec<_>>())
     }
 
@@ -192,7 +203,6 @@ impl<'s> Job<'s> {
             Err(failure) => self.failed(target, failure),
         };
         self.session.ui.json(&report.object);
-        self.session.ui.target_done();
         Verdict {
             exit: report.exit,
             target: report.object.target,

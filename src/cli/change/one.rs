@@ -160,7 +160,7 @@ impl One<'_> {
                 let undo = self.undo_of(plan, stick, &target)?;
                 let place = (target.path(), target.identity());
                 let undo = self.place_undo(undo, plan, place, object)?;
-                let kind = Kind::of(path, host)?;
+                let kind = object.kind.unwrap_or(Kind::Image);
                 let which = which_in_words(stick, &target);
                 let confirmed = self.confirm((path, &which), kind, plan, undo.as_ref(), object);
                 let working = self.begin(confirmed, undo.as_ref(), object)?;
@@ -311,7 +311,7 @@ impl One<'_> {
         };
         let mut plan = match &self.work {
             Work::Edits { expect, edits, .. } => {
-                stick.check_expectations(expect, request.banks)?;
+                stick.check_expectations(expect, edits, request.banks)?;
                 // What the machine at hand is, is found out only where it matters.
                 let known = edits.iter().any(Edit::passes_through);
                 let known = known.then(|| situation().knowing_devices(edits));

@@ -9,7 +9,8 @@ use crate::cli::report::Failure;
 use crate::host::Host;
 use crate::medium::nbd::Address;
 use crate::medium::virtual_disk::DiskFormat;
-use crate::medium::{Identity, MediumError, directory_of};
+use crate::medium::{Identity, ImageFormat, MediumError, directory_of};
+use crate::target::Kind;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -94,11 +95,7 @@ impl Place {
                 packing: Packing::Plain,
             });
         }
-        let packed = matches!(
-            source.extension().and_then(|extension| extension.to_str()),
-            Some("gz" | "zst" | "xz")
-        );
-        let name = if packed {
+        let name = if is_named_as_packed(source) {
             source.file_stem()
         } else {
             source.file_name()
@@ -110,6 +107,21 @@ impl Place {
             packing: Packing::Plain,
         })
     }
+}
+
+/// Whether a file is a packed image, and its name ends as that of one.
+fn is_named_as_packed(source: &Path) -> bool {
+    let Ok(Kind::Packed(format)) = Kind::of(source, &Host::default()) else {
+        return false;
+    };
+    let usual = match format {
+        ImageFormat::Gzip => "gz",
+        ImageFormat::Zstd => "zst",
+        ImageFormat::Xz => "xz",
+        _ => return false,
+    };
+    let extension = source.extension().and_then(|it| it.to_str());
+    extension.is_some_and(|it| it.eq_ignore_ascii_case(usual))
 }
 
 /// Refuses a name that promises the format of a hypervisor, where the source is not of that format:

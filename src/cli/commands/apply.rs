@@ -3,7 +3,7 @@
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Schema, Session, TargetArgs, distinct, for_each};
+use crate::cli::session::{Run, Schema, Session, TargetArgs, for_each};
 use crate::cli::terminal::{plural, quoted, shown};
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
@@ -138,24 +138,22 @@ impl Run for Apply {
             return Err(Failure::usage(text).path(&self.plan));
         }
         let files = self.contents(&plan)?;
-        let paths = &self.targets.sticks;
-        let targets = distinct(paths, &session.host, &session.ui);
         let in_plan = |(expect, edits)| Work::Edits {
             expect,
             edits,
             warnings: Vec::new(),
         };
-        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
+        let job = Job::new(session, &self.change, &self.targets.sticks)?.closing(Closing::Always);
         let Some(path) = &self.host_map else {
             let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
-            return Ok(job.run(&targets, &in_plan(declared)));
+            return Ok(job.run(&in_plan(declared)));
         };
         let in_map = |error: HostMapError| {
             Failure::new(error.kind(), format!("{}: {error}", path.display())).path(path)
         };
         let map = HostMap::parse(&process::bytes(path)?).map_err(in_map)?;
         map.check_columns(&plan.columns()).map_err(in_map)?;
-        let rows = rows(session, &targets, &map, &plan.columns(), &in_map);
+        let rows = rows(session, job.targets(), &map, &plan.columns(), &in_map);
         let fill = |(line, row): (u64, BTreeMap<String, String>)| {
             let declared = plan.fill(&row, &files).map_err(|error| {
                 unusable(error).and_hint(&format!(
@@ -165,9 +163,8 @@ impl Run for Apply {
             })?;
             Ok(in_plan(declared))
         };
-        let each = targets.into_iter().zip(rows);
-        let each = each.map(|(target, row)| (target, row.and_then(fill)));
-        Ok(job.run_each(&each.collect::<Vec<_>>()))
+        let works = rows.into_iter().map(|row| row.and_then(fill));
+        Ok(job.run_each(&works.collect::<Vec<_>>()))
     }
 
     fn schemas() -> Vec<Schema> {

@@ -167,8 +167,8 @@ impl Run for Use {
                 IfBroken::Refuse
             },
         };
-        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::Always);
-        Ok(job.run(targets, &work))
+        let job = Job::new(session, &self.change, targets)?.closing(Closing::Always);
+        Ok(job.run(&work))
     }
 }
 
@@ -181,10 +181,10 @@ impl Run for Copy {
             from: self.from,
             to: self.to,
         };
-        let job = Job::new(session, &self.change, 1)?
+        let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .asking(true)
             .closing(Closing::Always);
-        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+        Ok(job.run(&work))
     }
 }
 
@@ -194,9 +194,9 @@ impl Run for MarkClean {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         session.common.check_without_bank()?;
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?
-            .on_banks(BankChoice::Partition(self.number));
-        Ok(job.run(targets, &Work::MarkClean))
+        let job =
+            Job::new(session, &self.change, targets)?.on_banks(BankChoice::Partition(self.number));
+        Ok(job.run(&Work::MarkClean))
     }
 }
 

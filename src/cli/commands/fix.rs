@@ -3,7 +3,7 @@
 use super::pci::selectors;
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure, whose_in_words};
-use crate::cli::session::{Run, Session, TargetArgs, changes_many, distinct};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many};
 use crate::cli::terminal::{name, quoted_path, shown};
 use crate::diagnosis::{Situation, devices};
 use crate::edit::plan_file::Expect;
@@ -66,22 +66,21 @@ impl Run for Fix {
             owner: Owner::Vmkernel,
         };
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?
+        let job = Job::new(session, &self.change, targets)?
             .asking(asks)
             .closing(Closing::AfterGivingBack);
-        Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
+        Ok(job.run(&Work::edits(vec![Edit::Owner(edit)])))
     }
 }
 
 impl Fix {
     /// Which devices are meant is found out of each medium on its own, by what it hangs on.
     fn run_by_situation(&self, session: &Session) -> Result<Exit, Failure> {
-        let targets = distinct(&self.targets.sticks, &session.host, &session.ui);
-        let job = Job::new(session, &self.change, targets.len())?
+        let job = Job::new(session, &self.change, &self.targets.sticks)?
             .asking(true)
             .closing(Closing::AfterGivingBack);
-        let work = targets.into_iter().map(|path| {
-            let work = session.look_into(&path, |opened, target| {
+        let work = job.targets().iter().map(|path| {
+            session.look_into(path, |opened, target| {
                 let situation = session.situation(opened, target);
                 if target.is_some_and(|target| target.kind() == TargetKind::Device) {
                     session.ui.say(&shown(&format!(
@@ -101,7 +100,7 @@ impl Fix {
                     })?;
                     (boot_device(&situation, target)?, Vec::new())
                 } else {
-                    usb_controllers(session, opened, &situation, &path)?
+                    usb_controllers(session, opened, &situation, path)?
                 };
                 let edit = Edit::Owner(OwnerEdit {
                     devices: Devices::PassedThroughAt(addresses),
@@ -112,8 +111,7 @@ impl Fix {
                     edits: vec![edit],
                     warnings,
                 })
-            });
-            (path, work)
+            })
         });
         Ok(job.run_each(&work.collect::<Vec<_>>()))
     }

@@ -87,8 +87,8 @@ impl Run for Set {
         edit.check()
             .map_err(|error| Failure::new(error.kind(), format!("--{error}")))?;
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?.closing(Closing::IfWrong);
-        Ok(job.run(targets, &Work::edits(vec![Edit::Host(edit)])))
+        let job = Job::new(session, &self.change, targets)?.closing(Closing::IfWrong);
+        Ok(job.run(&Work::edits(vec![Edit::Host(edit)])))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};
-use crate::edit::{Edit, FileEdit};
+use crate::edit::{Edit, FileEdit, permission_bits};
 use crate::stick::Path as StickPath;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,7 @@ impl Run for Put {
 }
 
 fn mode(text: &str) -> Result<u32, Failure> {
-    let mode = u32::from_str_radix(text, 8).ok();
-    mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| {
+    permission_bits(text).ok_or_else(|| {
         Failure::usage(format!(
             "--mode takes permission bits in octal, such as 0644, not `{text}`"
         ))

@@ -24,7 +24,7 @@ impl Run for Reclaim {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?;
-        Ok(job.run(targets, &Work::Reclaim))
+        let job = Job::new(session, &self.change, targets)?;
+        Ok(job.run(&Work::Reclaim))
     }
 }

@@ -71,6 +71,6 @@ pub fn change_bank_file(
         name,
         content,
     };
-    let job = Job::new(session, change, 1)?.on_banks(banks);
-    Ok(job.run(std::slice::from_ref(stick), &Work::Files(vec![file])))
+    let job = Job::new(session, change, std::slice::from_ref(stick))?.on_banks(banks);
+    Ok(job.run(&Work::Files(vec![file])))
 }

@@ -169,11 +169,9 @@ impl Run for Scan {
             }
         };
         let found = for_each(session, &paths, session.common.jobs.unwrap_or(1), |path| {
-            let medium = look_at(path, &session.host, &session.local, |size| {
+            look_at(path, &session.host, &session.local, |size| {
                 session.settings(size)
-            });
-            session.ui.target_done();
-            medium
+            })
         });
         let clones = Clones::among(&found);
         let mut shown = 0usize;

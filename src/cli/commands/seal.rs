@@ -71,10 +71,10 @@ impl Run for Seal {
         }
         let targets = &self.targets.sticks;
         let work = Work::edits(vec![Edit::Seal(operations(self)?)]);
-        let job = Job::new(session, &self.change, targets.len())?
+        let job = Job::new(session, &self.change, targets)?
             .asking(self.only.is_empty())
             .explaining(LEFT);
-        Ok(job.run(targets, &work))
+        Ok(job.run(&work))
     }
 
     fn schemas() -> Vec<Schema> {

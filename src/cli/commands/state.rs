@@ -72,8 +72,9 @@ impl Run for Copy {
             from: self.from,
             to: self.to,
         };
-        let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
-        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+        let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
+            .closing(Closing::Always);
+        Ok(job.run(&work))
     }
 }
 
@@ -85,10 +86,10 @@ impl Run for Reset {
         let work = Work::ResetState {
             partition: self.number,
         };
-        let job = Job::new(session, &self.change, 1)?
+        let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .asking(true)
             .closing(Closing::Always);
-        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+        Ok(job.run(&work))
     }
 }
 
@@ -174,8 +175,9 @@ impl Run for Import {
 
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let work = Work::Import(imported(session, &self.file)?);
-        let job = Job::new(session, &self.change, 1)?.closing(Closing::Always);
-        Ok(job.run(std::slice::from_ref(&self.stick), &work))
+        let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
+            .closing(Closing::Always);
+        Ok(job.run(&work))
     }
 }
 

@@ -205,6 +205,7 @@ pub fn for_each<I: Sync, T: Send>(
                 0 | 1 => treat(target),
                 _ => session.ui.in_turn(index, || treat(target)),
             };
+            session.ui.target_done();
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((index, result));
         }
@@ -241,11 +242,7 @@ pub fn look_at_each(
         session,
         &targets,
         session.common.jobs.unwrap_or(1),
-        |target| {
-            let exit = look(target);
-            session.ui.target_done();
-            exit
-        },
+        |target| look(target),
     );
     Exit::of_all(&exits)
 }

@@ -3,7 +3,7 @@
 
 use super::{DeclaredPlan, FileEntry, PlanFileError};
 use crate::bank::path_in_bank;
-use crate::edit::{CONFIG_STORE, ESX_CONF};
+use crate::edit::{CONFIG_STORE, ESX_CONF, permission_bits};
 use crate::ownership::EsxConf;
 use crate::secrets::quotable;
 use std::collections::BTreeSet;
@@ -168,18 +168,12 @@ fn file(entry: &FileEntry) -> Result<(), String> {
     }
     match &entry.mode {
         Some(_) if entry.remove => Err(format!("{path} is to be removed, so it takes no mode")),
-        Some(text) if mode(text.get_ref()).is_none() => Err(format!(
+        Some(text) if permission_bits(text.get_ref()).is_none() => Err(format!(
             "{} is not a mode; write octal digits up to 7777 in quotes, such as \"0644\"",
             text.get_ref()
         )),
         _ => Ok(()),
     }
-}
-
-/// Permission bits from their octal digits.
-pub(super) fn mode(text: &str) -> Option<u32> {
-    let bits = u32::from_str_radix(text, 8).ok()?;
-    (bits <= 0o7777 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(bits)
 }
 
 /// Whether esx.conf can hold a setting, asked of an empty one.

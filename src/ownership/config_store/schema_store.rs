@@ -54,7 +54,7 @@ impl SchemaStore {
     /// Checks `value`, which is to be the content of `column` of `row`.
     ///
     /// # Errors
-    /// [`OwnershipError::NoSchema`], [`OwnershipError::BreaksSchema`].
+    /// [`OwnershipError::NoSchema`], [`OwnershipError::BadSchema`], [`OwnershipError::BreaksSchema`].
     pub fn check(
         &self,
         row: &Row,
@@ -79,7 +79,7 @@ impl SchemaStore {
     /// What is not known of a row is when it was made: see [`super::StoreChange::Add`].
     ///
     /// # Errors
-    /// [`OwnershipError::NoSchema`], [`OwnershipError::BreaksSchema`];
+    /// [`OwnershipError::NoSchema`], [`OwnershipError::BadSchema`], [`OwnershipError::BreaksSchema`];
     /// [`OwnershipError::CannotAddRow`] for a group whose identifiers the host makes up, and other
     /// rows that cannot be made truthfully.
     pub fn new_row(&self, key: &RowKey, value: &Value) -> Result<Row, OwnershipError> {
@@ -125,15 +125,13 @@ impl SchemaStore {
     }
 
     fn parsed(&self, key: &RowKey) -> Result<Value, OwnershipError> {
-        let no_schema = |why: String| OwnershipError::NoSchema {
-            row: key.to_string(),
-            why,
-        };
-        let text = self
-            .schema(key)
-            .ok_or_else(|| no_schema("holds no schema".to_owned()))?;
-        serde_json::from_str(text)
-            .map_err(|error| no_schema(format!("holds a schema that is not JSON ({error})")))
+        let row = || key.to_string();
+        let text = self.schema(key);
+        let text = text.ok_or_else(|| OwnershipError::NoSchema { row: row() })?;
+        serde_json::from_str(text).map_err(|error| OwnershipError::BadSchema {
+            row: row(),
+            why: error.to_string(),
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use line::{Line, MAX_FIELD, Parsed};
 
 /// Larger than any host writes (10 to 40 KB is usual) by a factor of hundreds.
 const MAX_SIZE: usize = 16 << 20;
-/// More notes than this are counted, not kept. Notes on owners are always kept.
+/// More notes than this are counted, not kept; those on owners up to twice as many.
 const MAX_NOTES: usize = 1000;
 /// Characters of a line that a note shows.
 const NOTE_TEXT: usize = 160;

@@ -51,12 +51,12 @@ impl Run for Set {
         };
         let edit = OwnerEdit { devices, owner };
         let targets = &self.targets.sticks;
-        let job = Job::new(session, &self.change, targets.len())?.closing(if self.enable {
+        let job = Job::new(session, &self.change, targets)?.closing(if self.enable {
             Closing::Always
         } else {
             Closing::AfterGivingBack
         });
-        Ok(job.run(targets, &Work::edits(vec![Edit::Owner(edit)])))
+        Ok(job.run(&Work::edits(vec![Edit::Owner(edit)])))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What to do where a medium cannot be opened, or an output not be made.
 
 use super::GONE;
-use crate::cli::terminal::quoted_path;
-use crate::host::{Unmounting, Use};
+use crate::cli::terminal::{quoted, quoted_path};
+use crate::host::{Release, Use};
 use crate::medium::nbd::NbdError;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
@@ -168,12 +168,19 @@ fn is_installed(name: &str) -> bool {
 }
 
 fn busy_hint(uses: &[Use]) -> String {
-    let unmounting = match (is_root(), is_installed(UDISKSCTL)) {
-        (true, _) => Unmounting::Umount,
-        (false, true) => Unmounting::Udisksctl,
-        (false, false) => Unmounting::SudoUmount,
+    let sudo = if is_root() { "" } else { "sudo " };
+    let unmount = match (is_root(), is_installed(UDISKSCTL)) {
+        (false, true) => format!("{UDISKSCTL} unmount -b"),
+        _ => format!("{sudo}umount"),
     };
-    let commands = uses.iter().filter_map(|it| it.release_command(unmounting));
+    let releases = uses.iter().filter_map(Use::release);
+    let commands = releases.map(|release| match release {
+        Release::Unmount(node) => format!("{unmount} {}", quoted_path(node)),
+        Release::SwapOff(node) => format!("{sudo}swapoff {}", quoted_path(node)),
+        Release::RemoveMapping(name) => format!("{sudo}dmsetup remove {}", quoted(name)),
+        Release::StopRaid(array) => format!("{sudo}mdadm --stop {}", quoted_path(array)),
+        Release::DetachLoop(node) => format!("{sudo}losetup -d {}", quoted_path(node)),
+    });
     let lines: Vec<String> = commands.collect();
     if lines.is_empty() {
         "close the program that has it open".to_owned()
