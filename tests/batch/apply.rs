@@ -563,3 +563,24 @@ fn a_device_is_not_passed_through_by_a_plan_that_deletes_its_row() {
         assert_eq!(fs::read(&image).unwrap(), original);
     }
 }
+
+/// A bank without a state is asked for its build where the plan changes what every bank has.
+#[test]
+fn the_expected_build_is_asked_of_every_bank_that_a_plan_changes() {
+    let place = Place::new();
+    place.copy("esxi67-fresh", "a.img");
+    let plan = |name: &str, edit: &str| {
+        place.write(name, format!("[expect]\nbuild = \"9.9.9\"\n{edit}"));
+    };
+    plan("option.toml", "[kernelopt]\nappend = [\"foo=1\"]\n");
+    plan("conf.toml", "[conf]\nset = { \"/a/b\" = \"c\" }\n");
+    for (bank, name) in [
+        ("5", "option.toml"),
+        ("6", "option.toml"),
+        ("6", "conf.toml"),
+    ] {
+        let ran = place.run(&["apply", "-n", "--bank", bank, name, "a.img"]);
+        let said = ran.expect(3).stderr();
+        assert!(said.contains("build") || said.contains("no bank"), "{said}");
+    }
+}

@@ -13,6 +13,7 @@ mod json;
 #[path = "../common/holder.rs"]
 mod holder;
 mod many;
+mod once;
 mod pipeline;
 mod run;
 mod scan;
