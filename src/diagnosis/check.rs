@@ -7,7 +7,7 @@ use super::finding::{Finding, Severity, from_error};
 use super::firmware::check_firmware;
 use super::volumes::{As, check_number, check_others, check_volume};
 use crate::bank::{Bank, Release};
-use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF};
+use crate::edit::{Configuration, not_editable};
 use crate::medium::ReadAt;
 use crate::partition::{TableChoice, TableError};
 use crate::state::State;
@@ -220,7 +220,10 @@ fn check_configuration(state: &State, place: &Place<'_>, findings: &mut Vec<Find
                 Finding::stops("configstore", on, cause)
             }
         }));
-        check_editable(state, on, findings);
+        findings.extend(not_editable(state).map(|error| {
+            let cause = FindingCause::NotEditable(error);
+            Finding::new(Severity::Warning, "tar", on, cause)
+        }));
     }
     let whole = |configuration: Configuration| {
         configuration.check_rows()?;
@@ -240,14 +243,5 @@ fn check_configuration(state: &State, place: &Place<'_>, findings: &mut Vec<Find
             let error = Error::from(error).on(on).in_file(state.file_name());
             findings.push(from_error(&error));
         }
-    }
-}
-
-/// Readers take the configuration as it is, and bootbank cannot change it.
-fn check_editable(state: &State, on: Option<u32>, findings: &mut Vec<Finding>) {
-    let mut checked = [ESX_CONF, CONFIG_STORE].into_iter();
-    if let Some(error) = checked.find_map(|path| state.check_editable(path).err()) {
-        let cause = FindingCause::NotEditable(error);
-        findings.push(Finding::new(Severity::Warning, "tar", on, cause));
     }
 }

@@ -1,7 +1,9 @@
 //! The banks of a medium and the states in them, each opened as far as it goes.
 
 use crate::bank::{Bank, Release};
-use crate::edit::{CONFIG_STORE, Configuration, ESX_CONF, EditError, Identity, PassedThrough};
+use crate::edit::{
+    CONFIG_STORE, Configuration, ESX_CONF, EditError, Identity, PassedThrough, not_editable,
+};
 use crate::error::{ErrorKind, counted};
 use crate::ownership::{DeviceOwner, Source, typed_address};
 use crate::pci::{Class, PciAddress};
@@ -194,7 +196,8 @@ impl Survey {
         }
         if survey.unwritable.is_none() {
             for bank in survey.banks.iter().filter(|bank| bank.passes_through()) {
-                match stick.check_volume(bank.partition) {
+                let writable = stick.check_volume(bank.partition);
+                match writable.and_then(|()| check_editable(stick, bank.partition)) {
                     Ok(()) => {}
                     Err(error) if bank.boots_next => survey.unwritable = Some(error),
                     Err(_) if survey.unwritable_others.contains(&bank.partition) => {}
@@ -296,6 +299,26 @@ impl BankSurvey {
         let counts = |state: &&StateSurvey| state.listed == listed && !state.is_empty;
         self.states.iter().rfind(counts)
     }
+}
+
+/// That the states which the host of a bank loads can be changed. Those that cannot be opened are told of as such.
+fn check_editable(stick: &Stick<'_, '_>, partition: u32) -> Result<(), Error> {
+    let slot = stick
+        .slots()
+        .iter()
+        .find(|slot| slot.partition == partition);
+    let listed = slot.iter().flat_map(|slot| {
+        let listed = slot.states.iter().filter(|file| file.listed);
+        listed.map(move |file| (slot, file))
+    });
+    for (slot, file) in listed {
+        let state = stick.open_state(slot, file).ok();
+        let state = state.filter(|state| state.is_open());
+        if let Some(why) = state.and_then(|state| not_editable(&state)) {
+            return Err(Error::from(why).on(partition));
+        }
+    }
+    Ok(())
 }
 
 fn look_into(

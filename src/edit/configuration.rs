@@ -7,7 +7,7 @@ use crate::ownership::{
     sidecars, tie_aliases, tie_classes,
 };
 use crate::pci::PciAddress;
-use crate::state::{MemberKind, ReadState, Rescued, StateError};
+use crate::state::{MemberKind, ReadState, Rescued, State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,6 +34,12 @@ pub struct Configuration {
     pub store: Option<Arc<ConfigStore>>,
     /// Why the ConfigStore is left closed, where the host takes the owners of devices from esx.conf.
     pub closed_store: Option<OwnershipError>,
+}
+
+/// Why bootbank cannot change a configuration that readers take as it is.
+pub(crate) fn not_editable(state: &State) -> Option<StateError> {
+    let mut checked = [ESX_CONF, CONFIG_STORE].into_iter();
+    checked.find_map(|path| state.check_editable(path).err())
 }
 
 /// The devices that are passed through.

@@ -136,6 +136,10 @@ impl HostMap {
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|error| lines.error(&error))?;
+            // Spreadsheets leave such rows behind.
+            if record.iter().all(str::is_empty) {
+                continue;
+            }
             let line = record.position().map_or(0, |at| lines.line_from(at));
             let cells: BTreeMap<String, String> = heading
                 .iter()
@@ -446,6 +450,13 @@ mod tests {
             let error = HostMap::parse(text).map(drop).unwrap_err().to_string();
             assert!(error.starts_with("line 3 "), "{error}");
         }
+    }
+
+    #[test]
+    fn rows_without_a_word_are_none() {
+        let map = HostMap::parse(b"image;name\r\na.img;x\r\n;\r\nb.img;y\r\n;\r\n").unwrap();
+        let line = |name: &str| map.row_for(&image(name)).unwrap().0;
+        assert_eq!((line("a.img"), line("b.img")), (2, 4));
     }
 
     #[test]

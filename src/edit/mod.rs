@@ -34,6 +34,7 @@ pub use apply::apply;
 pub(crate) use apply::{apply_to, check_agreement, check_unmatched};
 pub use boot_cfg::apply_to_boot_cfg;
 pub(crate) use configuration::is_empty;
+pub(crate) use configuration::not_editable;
 pub use configuration::{CONFIG_STORE, Configuration, ESX_CONF, PassedThrough, SCHEMA_STORE};
 pub use edited::{ChangeSource, Edited, SettingChange, TextChange, Unmatched};
 pub use error::EditError;

@@ -1,7 +1,7 @@
 //! Why a target could not be treated, as a message, a hint and an exit code.
 
 use super::exit::Exit;
-use super::hints::{hint, medium_hint, other_sectors_hint};
+use super::hints::{hint, hint_beside_rest, medium_hint, other_sectors_hint};
 use super::object::{ErrorObject, FailedObject, Shorter};
 use crate::cli::terminal::{Ui, shown};
 use crate::commit::CommitError;
@@ -187,6 +187,16 @@ impl From<&Error> for Failure {
             failure.path = failure.path.or_else(|| inner.path.clone());
         }
         failure
+    }
+}
+
+impl Failure {
+    /// What is damaged of something of which the rest was read.
+    pub fn beside_rest(error: &Error) -> Self {
+        Failure {
+            hint: hint_beside_rest(error),
+            ..Failure::from(error)
+        }
     }
 }
 

@@ -52,14 +52,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         Cause::Fat(error) | Cause::Bank(BankError::Fat(error)) => return fat_hint(error),
         Cause::State(error) => return state_hint(error, on_medium),
         Cause::Unopened(error) => return hint(error),
-        Cause::NothingLeft { error, .. } => {
-            return match &error.cause {
-                Cause::State(state) if state.kind() == ErrorKind::Damaged => {
-                    Some(cure_of_damage(on_medium).to_owned())
-                }
-                _ => hint(error),
-            };
-        }
+        Cause::NothingLeft { error, .. } => return hint_beside_rest(error),
         Cause::OtherTable { other, .. } => return Some(other_table_hint(other)),
         Cause::OtherType(found) => return other_type_hint(found),
         Cause::Edit(error) => edit_hint(error)?,
@@ -68,6 +61,16 @@ pub(super) fn hint(error: &Error) -> Option<String> {
         cause => bank_hint(cause)?,
     };
     Some(text.to_owned())
+}
+
+/// The same where what is left was read, or was to be.
+pub(super) fn hint_beside_rest(error: &Error) -> Option<String> {
+    match &error.cause {
+        Cause::State(state) if state.kind() == ErrorKind::Damaged => {
+            Some(cure_of_damage(error.partition().is_some()).to_owned())
+        }
+        _ => hint(error),
+    }
 }
 
 /// What to do first where a device is no longer there.
@@ -340,6 +343,9 @@ fn fat_hint(error: &FatError) -> Option<String> {
             ..
         } => {
             "nothing was written; --in-place writes over the old file instead, which is safe on a copy (-o FILE); on the medium a cut halfway leaves the host unbootable until `bootbank undo`"
+        }
+        FatError::NotAFile { .. } => {
+            "nothing was written; bootbank changes the files in the root directory of a bank, and no directories"
         }
         FatError::FileTooLarge { .. } => {
             "nothing was written; if that size is right, allow it with --max-unpacked SIZE"

@@ -99,7 +99,7 @@ impl<T> Answer<T> {
     /// The same, where this was not whole.
     #[must_use]
     pub fn with_damage(mut self, damage: Vec<Error>) -> Self {
-        self.damage.extend(damage.into_iter().map(Failure::from));
+        self.damage.extend(damage.iter().map(Failure::beside_rest));
         self
     }
 }

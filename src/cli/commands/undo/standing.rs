@@ -59,8 +59,8 @@ pub fn next_to_undo<'k>(
                 .get(index)
                 .map_or(String::new(), |it| quoted_path(&it.path));
             Err(Failure::refused(format!(
-                "which change of {} is the last that stands cannot be told, because one took back what another had made; \
-                 nothing was written",
+                "which change of {} is the last that stands cannot be told: it looks the same whether the newest was undone or is the last \
+                 that was made; nothing was written",
                 shown(&stick.display().to_string())
             ))
             .hint(format!(
