@@ -8,6 +8,7 @@
 mod about;
 mod args;
 mod ask;
+mod bank_file;
 mod closing;
 mod copy;
 mod folded;
@@ -24,6 +25,7 @@ mod work;
 mod writing;
 
 pub use args::ChangeArgs;
+pub use bank_file::change_bank_file;
 pub use closing::{Closing, next_boot, of_outlook};
 pub use object::{Change as ChangeObject, ChangedBank, Outcome, SCHEMA};
 pub use one::outcome_of;

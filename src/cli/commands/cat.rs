@@ -1,8 +1,7 @@
 //! `bootbank cat`: one file of a bank or of its state to standard output.
 
-use super::get::content_of;
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, looks_at_one};
+use crate::cli::session::{Run, Session, content_of, looks_at_one};
 use crate::secrets::Guarded;
 use clap::Args;
 use std::path::PathBuf;

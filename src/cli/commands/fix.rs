@@ -1,9 +1,8 @@
 //! `bootbank fix`: give passed-through devices back to the VMkernel.
 
-use super::pci::selectors;
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure, whose_in_words};
-use crate::cli::session::{Run, Session, TargetArgs, changes_many};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many, selectors};
 use crate::cli::terminal::{name, quoted_path, shown};
 use crate::diagnosis::{Situation, devices};
 use crate::edit::plan_file::Expect;

@@ -1,7 +1,6 @@
 //! `bootbank put`: put one file into the configuration, or into a bank.
 
-use super::rm::change_bank_file;
-use crate::cli::change::{ChangeArgs, Job};
+use crate::cli::change::{ChangeArgs, Job, change_bank_file};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session};

@@ -1,12 +1,16 @@
 //! One run of the program: its options, its targets, the keys derived so far; opening targets to
 //! look into them, and showing what was found.
 
+mod devices;
+mod file;
 mod options;
 mod run;
 mod source;
 mod state_file;
 mod targets;
 
+pub use devices::selectors;
+pub use file::{FILE_MODE, content_of, write_file};
 pub use options::{Common, CommonArgs, bank_number, check_no_key_on_stdin, key_store, keys};
 pub use run::{Program, Run, Schema};
 pub(crate) use run::{

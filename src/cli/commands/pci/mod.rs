@@ -3,8 +3,6 @@
 mod list;
 mod set;
 
-pub use set::selectors;
-
 use crate::cli::session::command_list;
 
 command_list! {

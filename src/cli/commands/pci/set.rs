@@ -2,8 +2,8 @@
 
 use crate::cli::change::{ChangeArgs, Closing, Job, Work};
 use crate::cli::report::{Exit, Failure};
-use crate::cli::session::{Run, Session, TargetArgs, changes_many};
-use crate::edit::{Devices, Edit, OwnerEdit, SelectError, Selector};
+use crate::cli::session::{Run, Session, TargetArgs, changes_many, selectors};
+use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::ownership::Owner;
 use clap::Args;
 
@@ -58,19 +58,4 @@ impl Run for Set {
         });
         Ok(job.run(&Work::edits(vec![Edit::Owner(edit)])))
     }
-}
-
-/// Devices as the command line names them.
-///
-/// # Errors
-/// Text that is neither an address nor a key.
-pub fn selectors(texts: &[String]) -> Result<Vec<Selector>, Failure> {
-    let parse = |text: &String| {
-        text.parse().map_err(|error: SelectError| {
-            Failure::usage(error.to_string()).hint(
-                "an address looks like 0000:00:1a.7 or 00:1a.7, a key like /device/000:26.7/owner, an adapter like vmhba32",
-            )
-        })
-    };
-    texts.iter().map(parse).collect()
 }
