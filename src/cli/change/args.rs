@@ -166,66 +166,80 @@ impl Way {
     /// # Errors
     /// Options that contradict each other, or one place for the files of several targets.
     pub fn new(args: &ChangeArgs, targets: usize) -> Result<Self, Failure> {
-        let mode = match (args.dry_run, args.check, &args.output) {
-            (true, true, _) => {
-                return Err(Failure::usage(
-                    "--dry-run and --check cannot be used together",
-                ));
-            }
-            (true, false, _) => Mode::DryRun,
-            (false, true, _) => Mode::Check,
-            (false, false, None) => Mode::Commit,
-            (false, false, Some(path)) => Mode::Output {
-                path: path.clone(),
-                force: args.force,
-            },
-        };
-        if targets > 1 && args.undo_file.is_some() {
-            return Err(Failure::usage(
-                "--undo-file names one file, but there are several targets; leave it out, and each gets its own",
-            ));
+        let mode = args.mode()?;
+        if targets > 1 {
+            args.check_for_several()?;
         }
-        if targets > 1 && !args.avoid.is_empty() {
-            return Err(Failure::usage(
-                "--avoid names sectors of one medium, but there are several targets; change that medium by itself",
-            ));
-        }
-        // With --dry-run or --check too: what is told is what would be done without them.
-        let on_a_copy = args.output.is_some();
-        if on_a_copy && args.undo_file.is_some() {
-            return Err(Failure::usage(
-                "--undo-file is for a change of the target itself, and with --output that stays as it is; leave one of the two out",
-            ));
-        }
-        if args.in_place && args.no_undo && !on_a_copy {
-            return Err(Failure::refused(
-                "--in-place cannot be used with --no-undo: until the change is done, only the undo file holds the old configuration",
-            ));
-        }
-        let undo = match &args.undo_file {
-            Some(file) if is_stream(file) => {
-                return Err(Failure::usage(
-                    "the undo file cannot go to standard output: it must be on a disk before the first write",
-                )
-                .hint("name a file with -z FILE; ./- is one with that name"));
-            }
-            Some(file) => UndoPlace::File(file.clone()),
-            None if args.no_undo || on_a_copy => UndoPlace::None,
-            None => UndoPlace::Default,
+        let method = if args.in_place {
+            Method::InPlace
+        } else {
+            Method::SecondCopy
         };
         Ok(Way {
             mode,
             diff: args.diff,
-            undo,
-            method: if args.in_place {
-                Method::InPlace
-            } else {
-                Method::SecondCopy
-            },
+            undo: args.undo_place()?,
+            method,
             avoid: args.avoid.clone(),
             yes: args.yes,
             no_input: args.no_input,
         })
+    }
+}
+
+impl ChangeArgs {
+    fn mode(&self) -> Result<Mode, Failure> {
+        match (self.dry_run, self.check, &self.output) {
+            (true, true, _) => Err(Failure::usage(
+                "--dry-run and --check cannot be used together",
+            )),
+            (true, false, _) => Ok(Mode::DryRun),
+            (false, true, _) => Ok(Mode::Check),
+            (false, false, None) => Ok(Mode::Commit),
+            (false, false, Some(path)) => Ok(Mode::Output {
+                path: path.clone(),
+                force: self.force,
+            }),
+        }
+    }
+
+    /// That no option is about one medium alone.
+    fn check_for_several(&self) -> Result<(), Failure> {
+        if self.undo_file.is_some() {
+            return Err(Failure::usage(
+                "--undo-file names one file, but there are several targets; leave it out, and each gets its own",
+            ));
+        }
+        if !self.avoid.is_empty() {
+            return Err(Failure::usage(
+                "--avoid names sectors of one medium, but there are several targets; change that medium by itself",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where the undo file goes. With --dry-run or --check too: what is told is what would be done without them.
+    fn undo_place(&self) -> Result<UndoPlace, Failure> {
+        let on_a_copy = self.output.is_some();
+        if on_a_copy && self.undo_file.is_some() {
+            return Err(Failure::usage(
+                "--undo-file is for a change of the target itself, and with --output that stays as it is; leave one of the two out",
+            ));
+        }
+        if self.in_place && self.no_undo && !on_a_copy {
+            return Err(Failure::refused(
+                "--in-place cannot be used with --no-undo: until the change is done, only the undo file holds the old configuration",
+            ));
+        }
+        match &self.undo_file {
+            Some(file) if is_stream(file) => Err(Failure::usage(
+                "the undo file cannot go to standard output: it must be on a disk before the first write",
+            )
+            .hint("name a file with -z FILE; ./- is one with that name")),
+            Some(file) => Ok(UndoPlace::File(file.clone())),
+            None if self.no_undo || on_a_copy => Ok(UndoPlace::None),
+            None => Ok(UndoPlace::Default),
+        }
     }
 }
 

@@ -24,18 +24,7 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::PermissionDenied {
             path, access, node, ..
         } => permission_hint(path, *access, node.as_ref()),
-        MediumError::ReadOnly { path, why } => match why {
-            ReadOnlyReason::NoWritePermission => {
-                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
-            }
-            ReadOnlyReason::Server => {
-                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
-            }
-            ReadOnlyReason::Device => {
-                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
-            }
-            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
-        },
+        MediumError::ReadOnly { path, why } => read_only_hint(path, why),
         MediumError::Locked { .. } => {
             "wait for the other program, or stop it".to_owned()
         }
@@ -66,6 +55,39 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
             "the packed image is cut off or damaged: copy or download it again; `gzip -t FILE` (`xz -t`, `zstd -t`) checks it".to_owned()
         }
         MediumError::Vanished { .. } => GONE.to_owned(),
+        MediumError::SystemDisk { .. } => {
+            "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
+                .to_owned()
+        }
+        MediumError::Empty { .. } => {
+            "perhaps a copy or a download was cut off: make it again".to_owned()
+        }
+        MediumError::IsDirectory { .. } => {
+            "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
+        }
+        _ => return output_hint(error),
+    };
+    Some(text)
+}
+
+fn read_only_hint(path: &Path, why: &ReadOnlyReason) -> String {
+    match why {
+            ReadOnlyReason::NoWritePermission => {
+                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
+            }
+            ReadOnlyReason::Server => {
+                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
+            }
+            ReadOnlyReason::Device => {
+                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
+            }
+            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
+    }
+}
+
+/// What to do where an output cannot be made.
+fn output_hint(error: &MediumError) -> Option<String> {
+    let text = match error {
         MediumError::Exists { .. } => "--force overwrites it".to_owned(),
         MediumError::NoSpace { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             FILE_TOO_LARGE.to_owned()
@@ -73,26 +95,19 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         MediumError::NotDurable { .. } => {
             "the disk it is on may be failing: keep a copy of it elsewhere".to_owned()
         }
-        MediumError::SystemDisk { .. } => {
-            "start this machine from another disk, such as one with a live system, and run bootbank there; if only swap is on it, swapoff frees it"
-                .to_owned()
-        }
         MediumError::OutputIsDisk { path } => format!(
             "name a file, and copy that to the disk, for example with: dd if=FILE of={} bs=4M conv=fsync",
             quoted_path(path)
         ),
         MediumError::OutputNotFile { .. } => "name a file; - is standard output".to_owned(),
         MediumError::NoDirectory { path } => {
-            format!("make it first: mkdir -p {}", quoted_path(&directory_of(path)))
+            format!(
+                "make it first: mkdir -p {}",
+                quoted_path(&directory_of(path))
+            )
         }
         MediumError::OutputIsDirectory { path } => {
             format!("name a file in it: {}", quoted_path(&path.join("NAME")))
-        }
-        MediumError::Empty { .. } => {
-            "perhaps a copy or a download was cut off: make it again".to_owned()
-        }
-        MediumError::IsDirectory { .. } => {
-            "`bootbank scan DIR` looks at each file in a directory; other commands take a file or a disk".to_owned()
         }
         _ => return None,
     };
