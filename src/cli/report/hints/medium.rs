@@ -30,7 +30,7 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
         }
         MediumError::Busy { uses, .. } => busy_hint(uses),
         MediumError::AttachedToLoop { loop_device, .. } => {
-            format!("to free it: losetup -d {}", loop_device.display())
+            format!("to free it: {}losetup -d {}", sudo(), quoted_path(loop_device))
         }
         MediumError::PartitionNode { disk, .. } => {
             format!("name the whole disk: {}", disk.display())
@@ -72,16 +72,16 @@ pub fn medium_hint(error: &MediumError) -> Option<String> {
 
 fn read_only_hint(path: &Path, why: &ReadOnlyReason) -> String {
     match why {
-            ReadOnlyReason::NoWritePermission => {
-                format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
-            }
-            ReadOnlyReason::Server => {
-                "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
-            }
-            ReadOnlyReason::Device => {
-                "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
-            }
-            _ => "-o FILE writes a changed copy elsewhere".to_owned(),
+        ReadOnlyReason::NoWritePermission => {
+            format!("chmod u+w {}, or leave it as it is and write a changed copy with -o FILE", quoted_path(path))
+        }
+        ReadOnlyReason::Server => {
+            "start the server so that it takes writes (qemu-nbd: without -r), or use -o FILE to write a changed copy".to_owned()
+        }
+        ReadOnlyReason::Device => {
+            "look for a write-protect switch; some worn-out sticks make themselves read-only; -o FILE writes a changed copy".to_owned()
+        }
+        _ => "-o FILE writes a changed copy elsewhere".to_owned(),
     }
 }
 
@@ -182,8 +182,13 @@ fn is_installed(name: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
+/// Before a command that takes root.
+fn sudo() -> &'static str {
+    if is_root() { "" } else { "sudo " }
+}
+
 fn busy_hint(uses: &[Use]) -> String {
-    let sudo = if is_root() { "" } else { "sudo " };
+    let sudo = sudo();
     let unmount = match (is_root(), is_installed(UDISKSCTL)) {
         (false, true) => format!("{UDISKSCTL} unmount -b"),
         _ => format!("{sudo}umount"),
