@@ -25,7 +25,8 @@ pub use trace::{
     undone_together,
 };
 pub use undo::{
-    About, AnyUndo, Belonging, IfDifferent, TargetKey, Undo, UndoError, UndoFile, UndoSummary,
+    About, AnyUndo, Belonging, IfDifferent, TargetKey, Undo, UndoError, UndoFile, UndoKind,
+    UndoSummary,
 };
 pub use write_set::{Phase, Preserved, SectorChange, Step, WriteSet};
 

@@ -128,6 +128,9 @@ struct State {
     /// How many devices it passes through; left out if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     passed_through: Option<usize>,
+    /// How many only the file names from which a host of its release takes no owners; left out if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed_through_unread: Option<usize>,
     /// Whose state it is; left out if it cannot be opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Host>,
@@ -402,6 +405,7 @@ fn state_object(state: &StateSurvey) -> State {
         empty: state.is_empty,
         outside: state.outside.clone(),
         passed_through: state.passed_through.as_ref().map(Vec::len),
+        passed_through_unread: state.unread.as_ref().map(|it| it.devices.len()),
         listed_in_modules: None,
         size: state.size,
         error: state.error.as_ref().map(Failure::object_of),

@@ -77,10 +77,21 @@ impl Undo {
     }
 }
 
+/// What kind of target an undo file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndoKind {
+    /// A medium.
+    Medium,
+    /// A file of its own.
+    File,
+}
+
 /// What an undo file says of itself, read without its content and without checksums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UndoSummary {
+    /// What kind of target it is for.
+    pub kind: UndoKind,
     /// Size of its medium in bytes, or of its file before the change.
     pub size: u64,
     /// Numbers of the partitions that the change is about, as the file has them.
@@ -98,11 +109,13 @@ impl UndoSummary {
     pub fn read(file: impl Read) -> Result<Self, UndoError> {
         Ok(match Manifest::parse(&manifest_at_head(file)?)? {
             Manifest::Medium(manifest) => UndoSummary {
+                kind: UndoKind::Medium,
                 size: manifest.medium_size,
                 partitions: manifest.steps.iter().map(|step| step.partition).collect(),
                 about: manifest.about,
             },
             Manifest::File(manifest) => UndoSummary {
+                kind: UndoKind::File,
                 size: manifest.size_before,
                 partitions: BTreeSet::new(),
                 about: manifest.about,

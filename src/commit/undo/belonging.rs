@@ -11,7 +11,7 @@
 //!   where [`About::is_surely_of_disk`].
 //! - *Are two surely for the same target?* [`UndoSummary::is_surely_of_same_target`]: enough to remove one because of the other.
 
-use super::{About, UndoSummary};
+use super::{About, UndoKind, UndoSummary};
 use crate::bytes::hex;
 use crate::medium::nbd::Address;
 use crate::medium::{ReadAt as _, Target};
@@ -97,9 +97,13 @@ impl UndoSummary {
     /// the same.
     pub fn is_surely_of_same_target(&self, other: &UndoSummary) -> bool {
         let (own, about) = (&self.about, &other.about);
-        // A state file has another size after each change.
-        let same_size = self.size == other.size || own.banks.is_empty();
-        same_size
+        let same_size = match self.kind {
+            UndoKind::Medium => self.size == other.size,
+            // It has another size after each change.
+            UndoKind::File => true,
+        };
+        self.kind == other.kind
+            && same_size
             && own.is_of_same_target(about)
             && own.model == about.model
             && own.banks == about.banks
@@ -145,6 +149,7 @@ mod tests {
     #[test]
     fn what_may_be_of_two_targets_is_not_surely_of_one() {
         let stick = |size: u64, model: &str, uuid: Option<&str>| UndoSummary {
+            kind: UndoKind::Medium,
             size,
             partitions: BTreeSet::new(),
             about: About {
@@ -155,13 +160,21 @@ mod tests {
                 ..About::default()
             },
         };
-        let (stick_of, state) = (stick(8, "Cruzer", Some("u5")), stick(8, "Cruzer", None));
+        let file = |size: u64| UndoSummary {
+            kind: UndoKind::File,
+            ..stick(size, "Cruzer", None)
+        };
+        let (stick_of, state) = (stick(8, "Cruzer", Some("u5")), file(8));
+        let unread = stick(8, "Cruzer", None);
         for (own, other, is_surely) in [
             (&stick_of, stick(8, "Cruzer", Some("u5")), true),
             (&stick_of, stick(9, "Cruzer", Some("u5")), false),
             (&stick_of, stick(8, "Cruzer", Some("u6")), false),
             (&stick_of, stick(8, "Ultra", Some("u5")), false),
-            (&state, stick(9, "Cruzer", None), true),
+            (&state, file(9), true),
+            (&state, stick(8, "Cruzer", None), false),
+            // No bank of it could be read.
+            (&unread, stick(9, "Cruzer", None), false),
         ] {
             assert!(own.about.is_of_same_target(&other.about));
             assert_eq!(own.is_surely_of_same_target(&other), is_surely);

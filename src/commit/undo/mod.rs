@@ -17,7 +17,7 @@ mod file;
 mod manifest;
 
 pub use about::About;
-pub use any::{AnyUndo, UndoSummary};
+pub use any::{AnyUndo, UndoKind, UndoSummary};
 pub use belonging::{Belonging, TargetKey};
 pub use error::UndoError;
 pub use file::UndoFile;

@@ -123,13 +123,16 @@ fn host_in(info: &Value) -> Option<String> {
         .into_iter()
         .chain(others)
         .filter_map(|bank| bank.get("states")?.as_array());
-    let mut hosts = states.flatten().filter_map(|state| {
-        let host = state.get("host")?;
-        let text = |name| host.get(name)?.as_str();
-        text("name")
-            .or_else(|| text("system_uuid"))
-            .map(str::to_owned)
-    });
+    // What the host loads last counts, as in every other place.
+    let mut hosts = states
+        .flat_map(|states| states.iter().rev())
+        .filter_map(|state| {
+            let host = state.get("host")?;
+            let text = |name| host.get(name)?.as_str();
+            text("name")
+                .or_else(|| text("system_uuid"))
+                .map(str::to_owned)
+        });
     hosts.next()
 }
 
