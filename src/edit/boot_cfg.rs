@@ -43,7 +43,7 @@ pub fn apply_to_boot_cfg(
             _ => {}
         }
     }
-    edited.warnings = options_in_other_letters(before, edits);
+    edited.warnings = options_in_other_letters(&after, edits);
     if after.raw() == before.raw() {
         return Ok((edited, None));
     }
@@ -71,6 +71,8 @@ fn modules_gone(before: &BootCfg, after: &BootCfg) -> Option<EditWarning> {
     let modules = before.modules.iter().map(|module| &module.path);
     let gone: Vec<String> = modules
         .filter(|path| !listed.contains(path.as_str()))
+        // What that costs is known, and asked about.
+        .filter(|path| !BootCfg::is_vmkernel(path))
         .cloned()
         .collect();
     (!gone.is_empty()).then_some(EditWarning::ModulesGone(gone))
@@ -86,14 +88,14 @@ fn options_twice(before: &BootCfg, after: &BootCfg) -> Vec<EditWarning> {
     names.map(EditWarning::OptionTwice).collect()
 }
 
-/// Options that edits name, where the bank has one whose name differs from it in capitals alone.
-fn options_in_other_letters(before: &BootCfg, edits: &[Edit]) -> Vec<EditWarning> {
+/// Options that edits name, where one is left whose name differs from it in capitals alone.
+fn options_in_other_letters(after: &BootCfg, edits: &[Edit]) -> Vec<EditWarning> {
     let name = |word: &str| {
         word.split_once('=')
             .map_or(word, |(name, _)| name)
             .to_owned()
     };
-    let there = before
+    let there = after
         .kernelopt
         .as_deref()
         .unwrap_or_default()
@@ -105,15 +107,14 @@ fn options_in_other_letters(before: &BootCfg, edits: &[Edit]) -> Vec<EditWarning
         }
         _ => None,
     });
-    let in_other_letters = asked
-        .filter(|asked| !there.contains(asked))
-        .filter_map(|asked| {
-            let found = there
-                .iter()
-                .find(|it| it.eq_ignore_ascii_case(&asked))?
-                .clone();
-            Some(EditWarning::OptionInOtherLetters { asked, found })
-        });
+    let asked: Vec<String> = asked.collect();
+    let in_other_letters = asked.iter().filter_map(|word| {
+        let is_other = |it: &&String| it.eq_ignore_ascii_case(word) && !asked.contains(it);
+        Some(EditWarning::OptionInOtherLetters {
+            asked: word.clone(),
+            found: there.iter().find(is_other)?.clone(),
+        })
+    });
     in_other_letters.collect()
 }
 

@@ -49,4 +49,5 @@ pub use oddity::{ConfigurationWarning, Oddity};
 pub use request::{ConfEdit, Context, Devices, Edit, FileEdit, OwnerEdit, StoreEdit};
 pub use selector::{SelectError, Selector};
 pub use surroundings::secret_types;
+pub(crate) use warning::listed;
 pub use warning::{EditWarning, KeysInUndo};

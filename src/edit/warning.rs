@@ -70,7 +70,7 @@ pub enum EditWarning {
     NewKey(String),
     /// A kernel option was named in other capitals than one that is there.
     #[error(
-        "there is no kernel option {:?}, but {:?} is there, which was not changed",
+        "the kernel option {:?} is another one than {:?}, which is there and was not changed",
         quotable(.asked),
         quotable(.found)
     )]
@@ -137,7 +137,7 @@ fn keys_in_words(keys: KeysInUndo) -> &'static str {
 }
 
 /// The first of several names, and how many more there are.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const NAMED: usize = 3;
     let first: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
     match names.len().saturating_sub(NAMED) {

@@ -247,6 +247,15 @@ impl<'m> Volume<'m> {
         self.read_chain(&chain, size)
     }
 
+    /// The first bytes of a file, at most `len` of them.
+    ///
+    /// # Errors
+    /// As [`Volume::read_file`].
+    pub fn read_start(&self, entry: &Entry, len: u64) -> Result<Vec<u8>, FatError> {
+        let chain = self.chain(entry)?;
+        self.read_chain(&chain, u64::from(entry.size()).min(len))
+    }
+
     /// Entries for files that are not there yet, each a name and an entry to take times and
     /// attributes from, in free slots of the root directory. Their content is given by the change
     /// that makes them.

@@ -23,7 +23,7 @@ pub use locks::{FileLock, LockClass, Process};
 pub use machine::{Mac, Machine, Nic, PCI_IDS, Smbios};
 pub use mounts::Mount;
 pub use pci::{Attachment, PciFunction};
-pub use uses::{Release, Use};
+pub use uses::{FreedBy, Use};
 
 pub(crate) use moment::{ask_again_while, seen_twice};
 

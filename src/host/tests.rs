@@ -175,8 +175,8 @@ fn a_mounted_partition_keeps_its_disk_busy_and_says_how_to_free_it() {
     };
     assert_eq!(uses, [expected]);
     assert_eq!(
-        uses[0].release(),
-        Some(Release::Unmount(Path::new("/dev/sdb5")))
+        uses[0].freed_by(),
+        Some(FreedBy::Unmount(Path::new("/dev/sdb5")))
     );
 }
 
@@ -188,12 +188,12 @@ fn a_mount_on_an_encrypted_partition_is_named_before_the_mapping() {
     machine.stacked("sys/devices/pci0/ata1/block/sda/sda2", &crypt);
     machine.mounts(&["22 1 253:0 / /data rw - xfs /dev/mapper/luks-1 rw"]);
     let uses = machine.host().uses_of(number("8:0"));
-    let releases: Vec<Release<'_>> = uses.iter().filter_map(Use::release).collect();
+    let releases: Vec<FreedBy<'_>> = uses.iter().filter_map(Use::freed_by).collect();
     assert_eq!(
         releases,
         [
-            Release::Unmount(Path::new("/dev/mapper/luks-1")),
-            Release::RemoveMapping("luks-1")
+            FreedBy::Unmount(Path::new("/dev/mapper/luks-1")),
+            FreedBy::RemoveMapping("luks-1")
         ]
     );
 }
@@ -233,11 +233,11 @@ fn raid_swap_and_loop_devices_are_holders() {
     machine.mounts(&["22 1 7:3 / /data rw - xfs /dev/loop3 rw"]);
     let host = machine.host();
     let uses = host.uses_of(number("8:16"));
-    let releases: Vec<Release<'_>> = uses.iter().filter_map(Use::release).collect();
+    let releases: Vec<FreedBy<'_>> = uses.iter().filter_map(Use::freed_by).collect();
     let loop3 = Path::new("/dev/loop3");
     assert_eq!(
         releases,
-        [Release::Unmount(loop3), Release::DetachLoop(loop3)]
+        [FreedBy::Unmount(loop3), FreedBy::DetachLoop(loop3)]
     );
 }
 

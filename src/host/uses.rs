@@ -64,7 +64,7 @@ pub enum Use {
 /// What ends a use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Release<'u> {
+pub enum FreedBy<'u> {
     /// To unmount this node.
     Unmount(&'u Path),
     /// To swap to this node no more.
@@ -79,13 +79,13 @@ pub enum Release<'u> {
 
 impl Use {
     /// What ends this use, where one thing always does.
-    pub fn release(&self) -> Option<Release<'_>> {
+    pub fn freed_by(&self) -> Option<FreedBy<'_>> {
         match self {
-            Use::Mounted { node, .. } => Some(Release::Unmount(node)),
-            Use::Swap { node } => Some(Release::SwapOff(node)),
-            Use::DeviceMapper { name, .. } => Some(Release::RemoveMapping(name)),
-            Use::Raid { array, .. } => Some(Release::StopRaid(array)),
-            Use::Loop { loop_device, .. } => Some(Release::DetachLoop(loop_device)),
+            Use::Mounted { node, .. } => Some(FreedBy::Unmount(node)),
+            Use::Swap { node } => Some(FreedBy::SwapOff(node)),
+            Use::DeviceMapper { name, .. } => Some(FreedBy::RemoveMapping(name)),
+            Use::Raid { array, .. } => Some(FreedBy::StopRaid(array)),
+            Use::Loop { loop_device, .. } => Some(FreedBy::DetachLoop(loop_device)),
             Use::Holder { .. } | Use::Open { .. } => None,
         }
     }

@@ -235,6 +235,13 @@ impl BootCfg {
         VMKERNELS.iter().any(|name| self.lists_module(name))
     }
 
+    /// Whether a module's name is one that the VMkernel has had.
+    pub fn is_vmkernel(name: &str) -> bool {
+        VMKERNELS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    }
+
     /// Whether an upgrade put the bank there, which has not been booted yet.
     pub fn awaits_first_boot(&self) -> bool {
         self.bootstate == UPGRADING

@@ -2,11 +2,26 @@
 //!
 //! The host unpacks every archive that `modules=` lists, so what such a one holds below `etc/` counts like a
 //! state. Only the names of its members are looked at, one header after the other as it is unpacked, so that
-//! no size and no record that the strict reader refuses hides a configuration.
+//! neither its size nor what a stricter reader refuses hides a configuration.
 
 use super::{LOCAL, LOCAL_ENCRYPTED};
 use flate2::read::GzDecoder;
-use std::io::Read as _;
+use std::io::Read;
+use tar::{EntryType, PaxExtensions};
+
+/// What every gzip file begins with.
+pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Longest record before a header, in bytes, that is read for the path in it; tar itself writes up to some
+/// thousand.
+const LONGEST_RECORD: u64 = 1 << 16;
+
+/// Where a host keeps its settings: esx.conf, and a ConfigStore, saved and live.
+const SETTINGS: [&[u8]; 3] = [
+    b"etc/vmware/esx.conf",
+    b"var/lib/vmware/configstore/backup/current-store-1",
+    b"etc/vmware/configstore/current-store-1",
+];
 
 /// What in an archive is a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,45 +47,83 @@ pub enum Carries {
 impl Sign {
     /// Searches a packed archive, of which no more than `left` bytes are unpacked; what was unpacked is taken off.
     pub fn search(self, packed: &[u8], left: &mut u64) -> Carries {
-        let unpacked = GzDecoder::new(packed).take(*left);
-        let mut archive = tar::Archive::new(unpacked);
-        let found = match archive.entries() {
-            Err(_) => false,
-            // Without the records before a header: they may say that they are of any size.
-            Ok(entries) => entries
-                .raw(true)
-                .map_while(Result::ok)
-                .any(|entry| self.is_one(&entry.path_bytes())),
-        };
+        let mut archive = tar::Archive::new(GzDecoder::new(packed).take(*left));
+        let found = self.find(&mut archive);
         *left = archive.into_inner().limit();
-        match (found, *left) {
-            (true, _) => Carries::Yes,
-            (false, 0) => Carries::Unknown,
-            (false, _) => Carries::No,
+        match found {
+            Carries::No if *left == 0 => Carries::Unknown,
+            found => found,
         }
     }
 
-    fn is_one(self, path: &[u8]) -> bool {
-        let path = path.strip_prefix(b"./").unwrap_or(path);
-        let is = |name: &str| path == name.as_bytes();
-        let of_settings = || path.starts_with(b"etc/vmware/esx.conf") || is_store(path);
-        is(LOCAL)
-            || is(LOCAL_ENCRYPTED)
-            || match self {
-                Sign::AnyFile => path.starts_with(b"etc/") || is_store(path),
-                Sign::Settings => of_settings(),
+    fn find<R: Read>(self, archive: &mut tar::Archive<R>) -> Carries {
+        let Ok(entries) = archive.entries() else {
+            return Carries::No;
+        };
+        let (mut of_next, mut of_all) = (None, None);
+        // As they are: records before a header may say that they are of any size.
+        for entry in entries.raw(true) {
+            let Ok(mut entry) = entry else {
+                break;
+            };
+            let kind = entry.header().entry_type();
+            if is_record(kind) {
+                if entry.size() > LONGEST_RECORD {
+                    return Carries::Unknown;
+                }
+                let mut record = Vec::new();
+                if entry.read_to_end(&mut record).is_err() {
+                    break;
+                }
+                match kind.is_pax_global_extensions() {
+                    true => of_all = path_in(kind, &record).or(of_all),
+                    false => of_next = path_in(kind, &record).or(of_next),
+                }
+                continue;
             }
+            // Not every reader goes by such records.
+            let names = [
+                of_next.take(),
+                of_all.clone(),
+                Some(entry.path_bytes().into_owned()),
+            ];
+            if !kind.is_dir() && names.iter().flatten().any(|name| self.is_one(name)) {
+                return Carries::Yes;
+            }
+        }
+        Carries::No
+    }
+
+    fn is_one(self, path: &[u8]) -> bool {
+        let path = normalised(path);
+        let is_inner = path == LOCAL.as_bytes() || path == LOCAL_ENCRYPTED.as_bytes();
+        let is_settings = SETTINGS.contains(&path.as_slice());
+        is_inner || is_settings || self == Sign::AnyFile && path.starts_with(b"etc/")
     }
 }
 
-/// Whether this is a ConfigStore, or the copy of one that a host saves.
-fn is_store(path: &[u8]) -> bool {
-    path.windows(STORE_DIRECTORY.len())
-        .any(|part| part == STORE_DIRECTORY)
+/// Whether this is no member, but says something of the next one, or of all.
+fn is_record(kind: EntryType) -> bool {
+    kind.is_pax_local_extensions() || kind.is_pax_global_extensions() || kind.is_gnu_longname()
 }
 
-/// In the paths of a ConfigStore, live and saved.
-const STORE_DIRECTORY: &[u8] = b"vmware/configstore/";
+/// The path that a record gives.
+fn path_in(kind: EntryType, record: &[u8]) -> Option<Vec<u8>> {
+    if kind.is_gnu_longname() {
+        let end = record.iter().position(|byte| *byte == 0);
+        return Some(record.get(..end.unwrap_or(record.len()))?.to_vec());
+    }
+    let paths = PaxExtensions::new(record).filter_map(Result::ok);
+    let mut paths = paths.filter(|it| it.key_bytes() == b"path");
+    paths.next().map(|it| it.value_bytes().to_vec())
+}
+
+/// A path without what names no directory, as the host takes it.
+fn normalised(path: &[u8]) -> Vec<u8> {
+    let parts = path.split(|byte| *byte == b'/');
+    let parts = parts.filter(|part| !part.is_empty() && *part != b".");
+    parts.collect::<Vec<_>>().join(&b'/')
+}
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +158,21 @@ mod tests {
             (&[("local.tgz", 3)], Carries::Yes, Carries::Yes),
             (&[("etc/vmware/pciid/x.xml", 3)], Carries::Yes, Carries::No),
             (
+                &[("etc/vmware/esx.conf.LOCK", 0)],
+                Carries::Yes,
+                Carries::No,
+            ),
+            (
+                &[("././etc//vmware/esx.conf", 9)],
+                Carries::Yes,
+                Carries::Yes,
+            ),
+            (
+                &[("usr/lib/vmware/configstore/schema/x.json", 3)],
+                Carries::No,
+                Carries::No,
+            ),
+            (
                 &[("var/lib/vmware/configstore/backup/current-store-1", 3)],
                 Carries::Yes,
                 Carries::Yes,
@@ -120,6 +188,36 @@ mod tests {
             assert_eq!(search(settings, members), by_settings, "{members:?}");
         }
         assert_eq!(any.search(b"no gzip", &mut (1 << 20)), Carries::No);
+    }
+
+    /// Its own name is short and harmless; the path is in a record before it, and the directory alone is none.
+    #[test]
+    fn records_before_a_header_and_directories_are_taken_for_what_they_are() {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        archive.append_data(&mut header, "etc/", &b""[..]).unwrap();
+        let directory = archive.get_ref().clone();
+        archive
+            .append_pax_extensions([("path", &b"/etc/vmware/esx.conf"[..])])
+            .unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        archive
+            .append_data(&mut header, "usr/x", &b"x"[..])
+            .unwrap();
+        for (bytes, expected) in [
+            (directory, Carries::No),
+            (archive.into_inner().unwrap(), Carries::Yes),
+        ] {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            let packed = encoder.finish().unwrap();
+            for sign in [Sign::AnyFile, Sign::Settings] {
+                assert_eq!(sign.search(&packed, &mut (1 << 20)), expected, "{sign:?}");
+            }
+        }
     }
 
     #[test]

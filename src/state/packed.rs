@@ -27,7 +27,10 @@ impl Packed {
         if members().any(is_inner) {
             return Some(Carrier::State);
         }
-        let is_configuration = |member: &Member| member.path().starts_with("etc/");
+        let is_configuration = |member: &Member| {
+            let path = member.path();
+            path.starts_with("etc/") || path.starts_with("var/lib/vmware/configstore/")
+        };
         members().any(is_configuration).then_some(Carrier::Local)
     }
 

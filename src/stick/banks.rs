@@ -7,7 +7,7 @@ use super::{
     BankChoice, BankPlan, Cause, Error, FilePlan, NextBoot, Plan, Request, Slot, Stick,
     WarningCause,
 };
-use crate::bank::{BootCfg, BootCfgEdit, KERNELOPT};
+use crate::bank::{BootCfg, BootCfgEdit, ChoiceWarning, KERNELOPT};
 use crate::bytes::hex;
 use crate::commit::{Overlay, WriteSet};
 use crate::edit::{Edit, EditError, Edited, SettingChange};
@@ -66,7 +66,16 @@ impl<'m> Stick<'m, '_> {
         match &plan.outlook.boot {
             NextBoot::Boots { partition: taken } if *taken == partition => Ok(plan),
             // Whether the loader passes over the bank in doubt is not for this one to say.
-            NextBoot::Undecided { otherwise, .. } if *otherwise == Some(partition) => Ok(plan),
+            NextBoot::Undecided { otherwise, .. } if *otherwise == Some(partition) => {
+                let in_doubt = self.warnings().into_iter().filter(|warning| {
+                    matches!(
+                        warning.cause,
+                        WarningCause::Choice(ChoiceWarning::Undecided { .. })
+                    )
+                });
+                plan.warnings.extend(in_doubt);
+                Ok(plan)
+            }
             boot if boot.partition() != Some(partition) => {
                 if broken == IfBroken::Refuse {
                     self.check_would_boot(partition)?;

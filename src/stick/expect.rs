@@ -11,7 +11,7 @@ use crate::state::State;
 
 impl Stick<'_, '_> {
     /// Checks what a plan with these edits expects of the banks it is about: those that hold a state, and all where
-    /// it changes what every bank has. What no bank could be asked about is not met.
+    /// it changes what a bank without one has. What no bank could be asked about is not met.
     ///
     /// # Errors
     /// [`Cause::Expectation`] for the first thing that is otherwise; what opening a state met.
@@ -31,10 +31,12 @@ impl Stick<'_, '_> {
                 )));
             }
         }
-        let of_every_bank = edits.iter().any(Edit::is_of_boot_cfg);
+        let all = banks == BankChoice::All;
         let mut banks = self.chosen(banks)?;
-        banks.retain(|slot| of_every_bank || !slot.states.is_empty());
         let has_states = banks.iter().any(|slot| !slot.states.is_empty());
+        // Of all banks an empty one is left alone, as a fresh install has it.
+        let of_every_bank = edits.iter().any(Edit::is_of_boot_cfg) && !(all && has_states);
+        banks.retain(|slot| of_every_bank || !slot.states.is_empty());
         if banks.is_empty() && expect.build.is_some() || !has_states && !expect.conf.is_empty() {
             return Err(otherwise("no bank holds a state to ask".to_owned()));
         }

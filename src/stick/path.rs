@@ -1,7 +1,7 @@
 //! Paths into a stick: a bank's own file, or a file of its configuration.
 
 use super::{BankChoice, Cause, Error, FoundFile, Reading, Slot, Stick};
-use crate::bank::{STATE_FILES, path_in_bank};
+use crate::bank::path_in_bank;
 
 /// Where a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +20,8 @@ pub enum Path {
 }
 
 impl Path {
-    /// Reads a path as a user writes it, or as reports show it, with the state it is in: `state.tgz:etc/hosts`.
+    /// Reads a path as a user writes it.
     pub fn parse(text: &str) -> Path {
-        let in_state = |state: &&str| text.strip_prefix(*state)?.strip_prefix(':');
-        let text = STATE_FILES.iter().find_map(in_state).unwrap_or(text);
         match path_in_bank(text) {
             Some((partition, name)) => Path::Bank {
                 partition,

@@ -3,8 +3,8 @@
 use super::{Cause, Error, Settings, Warning, WarningCause};
 use crate::bank::{Bank, BankVerdict, Release, STATE_FILES, WhyNot};
 use crate::error::ErrorKind;
-use crate::fat::Entry;
-use crate::state::{Carries, Sign};
+use crate::fat::{Entry, FatError, Volume};
+use crate::state::{Carries, GZIP_MAGIC, Sign};
 use std::sync::Arc;
 
 /// A bank in its place: what it is, and what the loader will make of it.
@@ -214,7 +214,7 @@ const OF_THE_VENDOR: [&str; 7] = [
 /// The archive in which builders of images put drivers and tools, with files below `etc/` that are no settings.
 const OF_THE_BUILDER: &str = "oem.tgz";
 
-/// Most bytes that the archives of one bank are unpacked to in search of a configuration.
+/// Most bytes that are read and unpacked of the archives of one bank in search of a configuration.
 const SEARCHED: u64 = 512 << 20;
 
 /// By what a file that `modules=` lists would be seen to hold a configuration; `None` where its name says that it
@@ -233,10 +233,12 @@ fn sign_for(name: &str) -> Option<Sign> {
 
 /// Archives under other names that `modules=` lists and that hold a configuration, as `onetime.tgz`
 /// of some vendors' images. What is damaged before one is found holds none: what the loader makes of it is said
-/// elsewhere. What is not known to hold none counts, so that nothing is said to be searched that was not.
+/// elsewhere. What is not known to hold none counts, so that nothing is said to be searched that was not; where
+/// there was too much to search, the first such archive stands for the rest.
 fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateFile>, Error> {
     let mut found = Vec::new();
-    let mut left = SEARCHED;
+    let most = settings.limits.max_unpacked;
+    let mut left = SEARCHED.max(most);
     for entry in bank.volume().files() {
         let name = entry.name().to_ascii_lowercase();
         let Some(sign) = sign_for(&name).filter(|_| bank.boot_cfg().lists_module(&name)) else {
@@ -245,9 +247,8 @@ fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateF
         if entry.is_directory() || bank.find(&name)?.as_ref() != Some(&entry) {
             continue;
         }
-        let most = settings.limits.max_unpacked.max(SEARCHED);
-        let carries = match bank.volume().read_file(&entry, most) {
-            Ok(bytes) => sign.search(&bytes, &mut left),
+        let carries = match search(bank.volume(), &entry, sign, (most, &mut left)) {
+            Ok(carries) => carries,
             Err(error) if error.kind() == ErrorKind::Damaged => Carries::No,
             Err(_) => Carries::Unknown,
         };
@@ -258,6 +259,28 @@ fn other_carriers(bank: &Bank<'_>, settings: &Settings<'_>) -> Result<Vec<StateF
                 entry,
             });
         }
+        if left == 0 {
+            break;
+        }
     }
     Ok(found)
+}
+
+/// Looks into one file of no more than `most` bytes, where `left` bytes may be read and unpacked.
+fn search(
+    volume: &Volume<'_>,
+    entry: &Entry,
+    sign: Sign,
+    (most, left): (u64, &mut u64),
+) -> Result<Carries, FatError> {
+    if volume.read_start(entry, GZIP_MAGIC.len() as u64)? != GZIP_MAGIC {
+        return Ok(Carries::No);
+    }
+    let size = u64::from(entry.size());
+    if size > most || size > *left {
+        *left = left.saturating_sub(size);
+        return Ok(Carries::Unknown);
+    }
+    *left = left.saturating_sub(size);
+    Ok(sign.search(&volume.read_file(entry, most)?, left))
 }

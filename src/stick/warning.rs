@@ -5,6 +5,7 @@ use super::missed::{MissedBank, OtherType};
 use super::{Cure, Stick};
 use crate::bank::{BootCfgProblem, ChoiceWarning, Release};
 use crate::edit::identity::Identity;
+use crate::edit::listed;
 use crate::edit::{Configuration, ConfigurationWarning, EditWarning, Unmatched};
 use crate::partition::{BackupOverlap, PartitionFault, TableChoice, TableWarning};
 use crate::state::{Form, State, StateError, StateWarning};
@@ -216,8 +217,8 @@ pub enum WarningCause {
         "{}the state to import is of {}, and the one in its place of {}: two hosts with one identity are in each other's way, \
          so only one of them may run, or this one is to be sealed",
         on(*.partition),
-        whose(.new),
-        whose(.old)
+        whose(.new, .old),
+        whose(.old, .new)
     )]
     OtherHost {
         /// Number of the partition, of a bank.
@@ -370,18 +371,21 @@ impl fmt::Display for Warning {
 
 fn directories_in_words(from: u32, to: u32, left: &[String], stay: &[String]) -> String {
     let of = |number: u32, names: &[String], what: &str| {
-        let names = names.join(", ");
-        (!names.is_empty()).then(|| format!("; those of bank {number} {what}: {names}"))
+        (!names.is_empty()).then(|| format!("; those of bank {number} {what}: {}", listed(names)))
     };
     let left = of(from, left, "are not in the copy").unwrap_or_default();
     let stay = of(to, stay, "stay as they are").unwrap_or_default();
     format!("the loader reads no directories, and they are not copied{left}{stay}")
 }
 
-/// A host by its name, or else its UUID.
-fn whose(host: &Identity) -> &str {
-    let known = host.name.as_deref().or(host.system_uuid.as_deref());
-    known.unwrap_or("an unknown host")
+/// A host by its name, or else its UUID; by both where another one has the name too.
+fn whose(host: &Identity, other: &Identity) -> String {
+    let uuid = host.system_uuid.as_deref().unwrap_or("not known");
+    match &host.name {
+        Some(name) if host.name != other.name => name.clone(),
+        Some(name) => format!("{name} (host UUID {uuid})"),
+        None => format!("host UUID {uuid}"),
+    }
 }
 
 fn on(partition: Option<u32>) -> String {

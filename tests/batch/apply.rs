@@ -574,6 +574,10 @@ fn the_expected_build_is_asked_of_every_bank_that_a_plan_changes() {
     };
     plan("option.toml", "[kernelopt]\nappend = [\"foo=1\"]\n");
     plan("conf.toml", "[conf]\nset = { \"/a/b\" = \"c\" }\n");
+    // An empty bank is left alone where all are chosen, as a fresh install has it.
+    let own = "[expect]\nbuild = \"6.7.0\"\n[kernelopt]\nappend = [\"foo=1\"]\n";
+    place.write("own.toml", own);
+    place.run(&["apply", "-n", "own.toml", "a.img"]).expect(0);
     for (bank, name) in [
         ("5", "option.toml"),
         ("6", "option.toml"),

@@ -5,7 +5,7 @@ use crate::loops::{LoopDevice, Mounted};
 use crate::skipping::skipped;
 use crate::{open_read, open_write, pattern, while_children_start};
 use bootbank::error::ErrorKind;
-use bootbank::host::{Host, Release, Use};
+use bootbank::host::{FreedBy, Host, Use};
 use bootbank::medium::{Identity, MediumError, ReadAt, ReadOnlyReason, TargetKind, WriteAt};
 use std::fs::{self, Permissions};
 use std::io;
@@ -262,7 +262,7 @@ fn a_disk_with_a_mounted_partition_names_mount_point_and_way_out() {
         mount_point: point.path().canonicalize().unwrap(),
     };
     assert_eq!(uses, [expected]);
-    assert_eq!(uses[0].release(), Some(Release::Unmount(&partition)));
+    assert_eq!(uses[0].freed_by(), Some(FreedBy::Unmount(&partition)));
     assert!(fs::read(&disk.file).unwrap() == before);
     open_read(disk.device.node()).unwrap();
 }

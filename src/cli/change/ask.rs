@@ -93,7 +93,7 @@ impl One<'_> {
         harms.retain(|harm, _| !self.work.insists_on(*harm));
         let texts = harms.iter().map(|(harm, names)| match harm {
             Harm::NoLongerStarts => no_start_in_words(&plan.outlook.boot),
-            Harm::NoVmkernel => "the VMkernel is not among the modules that are to be loaded, so the host will not start after this change".to_owned(),
+            Harm::NoVmkernel => "the VMkernel is not among the modules any more, so the host will not start from a bank with that list".to_owned(),
             Harm::DefaultSettings => defaults_in_words(&plan.outlook.boot),
             harm => device_harm_in_words(*harm, names),
         });

@@ -9,7 +9,7 @@ use crate::cli::report::Failure;
 use crate::host::Host;
 use crate::medium::nbd::Address;
 use crate::medium::virtual_disk::DiskFormat;
-use crate::medium::{Identity, ImageFormat, MediumError, directory_of};
+use crate::medium::{Identity, MediumError, directory_of};
 use crate::target::Kind;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -111,17 +111,14 @@ impl Place {
 
 /// Whether a file is a packed image, and its name ends as that of one.
 fn is_named_as_packed(source: &Path) -> bool {
-    let Ok(Kind::Packed(format)) = Kind::of(source, &Host::default()) else {
-        return false;
-    };
-    let usual = match format {
-        ImageFormat::Gzip => "gz",
-        ImageFormat::Zstd => "zst",
-        ImageFormat::Xz => "xz",
-        _ => return false,
-    };
     let extension = source.extension().and_then(|it| it.to_str());
-    extension.is_some_and(|it| it.eq_ignore_ascii_case(usual))
+    let is_usual = |it: &str| {
+        ["gz", "zst", "xz"]
+            .iter()
+            .any(|usual| it.eq_ignore_ascii_case(usual))
+    };
+    extension.is_some_and(is_usual)
+        && matches!(Kind::of(source, &Host::default()), Ok(Kind::Packed(_)))
 }
 
 /// Refuses a name that promises the format of a hypervisor, where the source is not of that format:

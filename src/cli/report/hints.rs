@@ -30,7 +30,7 @@ pub(super) fn hint(error: &Error) -> Option<String> {
     if is_failing(error) {
         let meanwhile = match error.partition() {
             Some(_) => {
-                "; meanwhile `bootbank bank use N STICK` lets the host start from another bank, where that is whole"
+                "; if this bank is the one that boots next, `bootbank bank use N STICK` lets the host start from another meanwhile"
             }
             None => "",
         };

@@ -268,6 +268,10 @@ pub fn standing_in_words(
                 Some(Error { cause: Cause::Cut(_), .. }) => {
                     "Nothing can be changed on this medium, because it is cut off.\n".to_owned()
                 }
+                Some(Error { partition: Some(number), cause: Cause::State(why), .. }) => format!(
+                    "bootbank cannot give them back in bank {number}: {}.\n",
+                    shown(&why.to_string())
+                ),
                 Some(Error { partition: Some(number), cause, .. }) => format!(
                     "Nothing can be changed in bank {number}: {}.\n",
                     shown(&cause.to_string())

@@ -43,7 +43,7 @@ pub struct CommonArgs {
     #[arg(long, global = true, value_name = "gpt|backup")]
     pub table: Option<OtherTable>,
     /// Go on past damage and read what is left; what was not whole is said at the end, with exit
-    /// code 4 (commands that only look)
+    /// code 4 (commands that only look, but verify)
     #[arg(long, global = true)]
     pub rescue: bool,
     /// How many targets to work on at once (default: 1; for changes of files, as many as there are

@@ -2,7 +2,7 @@
 
 use super::GONE;
 use crate::cli::terminal::{quoted, quoted_path};
-use crate::host::{Release, Use};
+use crate::host::{FreedBy, Use};
 use crate::medium::nbd::NbdError;
 use crate::medium::virtual_disk::{DiskFormat, VirtualDiskError};
 use crate::medium::{
@@ -193,13 +193,13 @@ fn busy_hint(uses: &[Use]) -> String {
         (false, true) => format!("{UDISKSCTL} unmount -b"),
         _ => format!("{sudo}umount"),
     };
-    let releases = uses.iter().filter_map(Use::release);
-    let commands = releases.map(|release| match release {
-        Release::Unmount(node) => format!("{unmount} {}", quoted_path(node)),
-        Release::SwapOff(node) => format!("{sudo}swapoff {}", quoted_path(node)),
-        Release::RemoveMapping(name) => format!("{sudo}dmsetup remove {}", quoted(name)),
-        Release::StopRaid(array) => format!("{sudo}mdadm --stop {}", quoted_path(array)),
-        Release::DetachLoop(node) => format!("{sudo}losetup -d {}", quoted_path(node)),
+    let ends = uses.iter().filter_map(Use::freed_by);
+    let commands = ends.map(|end| match end {
+        FreedBy::Unmount(node) => format!("{unmount} {}", quoted_path(node)),
+        FreedBy::SwapOff(node) => format!("{sudo}swapoff {}", quoted_path(node)),
+        FreedBy::RemoveMapping(name) => format!("{sudo}dmsetup remove {}", quoted(name)),
+        FreedBy::StopRaid(array) => format!("{sudo}mdadm --stop {}", quoted_path(array)),
+        FreedBy::DetachLoop(node) => format!("{sudo}losetup -d {}", quoted_path(node)),
     });
     let lines: Vec<String> = commands.collect();
     if lines.is_empty() {
