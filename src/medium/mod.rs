@@ -39,11 +39,11 @@ pub use memory::Memory;
 pub use meter::Meter;
 pub use naming::is_partial;
 #[cfg(feature = "cli")]
-pub(crate) use naming::{directory_of, in_proc, sync_directory};
+pub(crate) use naming::{directory_of, sync_directory};
 pub use node::Identity;
-#[cfg(feature = "cli")]
-pub(crate) use node::open_path;
 pub(crate) use node::open_regular;
+#[cfg(feature = "cli")]
+pub(crate) use node::{in_proc, open_path};
 pub use sparse::SparseReads;
 pub use target::{ClaimedTarget, Target, TargetKind};
 pub use whole_file::WholeFile;

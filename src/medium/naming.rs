@@ -1,14 +1,13 @@
 //! How a new file gets its name: none at first, or one beside the final one, and never that of a file
 //! that is not to be replaced.
 
-use super::node::special;
+use super::node::{in_proc, special};
 use super::{Identity, MediumError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -113,11 +112,6 @@ pub(super) fn under_a_free_name<T>(
 /// Gives an open file without a name a name that is free.
 pub(super) fn link(file: &File, path: &Path) -> Result<(), Errno> {
     rustix::fs::linkat(CWD, in_proc(file), CWD, path, AtFlags::SYMLINK_FOLLOW)
-}
-
-/// A name that leads to an open file, whatever it is called.
-pub(crate) fn in_proc(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Renames, as the flags say.

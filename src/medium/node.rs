@@ -1,7 +1,6 @@
 //! What a path leads to, looked at before it is opened.
 
 use super::image_format::flat_extent;
-use super::naming::in_proc;
 use super::nbd::{self, Address};
 use super::{Access, ImageFormat, MediumError, NodePermissions, ReadOnlyReason};
 use crate::host::{DeviceNumber, Host};
@@ -9,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, FileType, Metadata};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,11 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 pub(crate) fn open_path(path: &Path) -> io::Result<File> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// A name that leads to an open file, whatever it is called.
+pub(crate) fn in_proc(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// What is neither a file, a directory nor a disk, in words.
