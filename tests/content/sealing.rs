@@ -110,7 +110,15 @@ fn a_real_state_is_sealed_and_comes_back_by_undo() {
     assert_eq!(conf(&after), kept.cloned().collect::<Vec<_>>());
     let vmk0 = "SELECT VitalValue FROM Config WHERE Identifier = 'vmk0'";
     assert_eq!(sqlite(&after.join(STORE), vmk0), "{\"device\":\"vmk0\"}\n");
-    let rest = "SELECT * FROM Config WHERE Identifier <> 'vmk0' ORDER BY 1,2,3,4";
+    let vmnic0 = "SELECT VitalValue FROM Config WHERE Identifier = 'vmnic0'";
+    let [old, new] = [&before, &after].map(|tree| sqlite(&tree.join(STORE), vmnic0));
+    // The hardware's own address stays.
+    assert_eq!(
+        new,
+        old.replace(",\"virtual_mac\":\"00:50:56:52:4d:28\"", "")
+    );
+    assert_ne!(new, old);
+    let rest = "SELECT * FROM Config WHERE Identifier NOT IN ('vmk0', 'vmnic0') ORDER BY 1,2,3,4";
     let [old, new] = [&before, &after].map(|tree| sqlite(&tree.join(STORE), rest));
     assert_eq!(old, new);
     let again = host.done(&["seal", "STICK", "--with", "licence", "--check"]);
