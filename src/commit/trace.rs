@@ -241,14 +241,14 @@ pub fn next_to_undo(changes: &[ChangeState]) -> NextUndo {
         let below = gone.iter().filter(|(earlier, _)| {
             !earlier.was_undone_before(change) && change.trace.is_on_top_of(&earlier.trace)
         });
-        match Verdict::of(change, below.map(|(_, how)| *how).max(), last_undone) {
-            Verdict::Gone(how) => gone.push((change, how)),
-            Verdict::Unclear(how) => {
+        match Judged::of(change, below.map(|(_, how)| *how).max(), last_undone) {
+            Judged::Gone(how) => gone.push((change, how)),
+            Judged::Unclear(how) => {
                 gone.push((change, how));
                 next = NextUndo::Unclear(index);
             }
-            Verdict::Mixed => next = NextUndo::Mixed(index),
-            Verdict::Stands => next = NextUndo::Change(index),
+            Judged::Mixed => next = NextUndo::Mixed(index),
+            Judged::Stands => next = NextUndo::Change(index),
         }
     }
     next
@@ -264,7 +264,7 @@ enum Gone {
 }
 
 /// What can be said of one change.
-enum Verdict {
+enum Judged {
     /// It is undone, or stood on one that is.
     Gone(Gone),
     /// It stands.
@@ -275,24 +275,24 @@ enum Verdict {
     Mixed,
 }
 
-impl Verdict {
+impl Judged {
     /// Of a change; `below` is the surest of the changes that are gone and that it was made on top of.
     fn of(change: &ChangeState, below: Option<Gone>, last_undone: Option<SystemTime>) -> Self {
         if change.is_undone() || change.is_noted_as_undone(last_undone) {
-            return Verdict::Gone(match change.sectors {
+            return Judged::Gone(match change.sectors {
                 SectorsNow::Before => Gone::Exactly,
                 _ => Gone::ByFiles,
             });
         }
         match (below, change.sectors, change.files) {
-            (None, SectorsNow::Mixed, _) => Verdict::Mixed,
-            (None, ..) => Verdict::Stands,
+            (None, SectorsNow::Mixed, _) => Judged::Mixed,
+            (None, ..) => Judged::Stands,
             // What it put there is there, and sectors of the one below it are not as before that.
-            (Some(Gone::ByFiles), SectorsNow::After, _) => Verdict::Stands,
-            (Some(Gone::ByFiles), _, FilesNow::After) => Verdict::Unclear(Gone::ByFiles),
+            (Some(Gone::ByFiles), SectorsNow::After, _) => Judged::Stands,
+            (Some(Gone::ByFiles), _, FilesNow::After) => Judged::Unclear(Gone::ByFiles),
             // Sectors that are as before the change below say more than files do.
-            (Some(Gone::Exactly), SectorsNow::After, _) => Verdict::Unclear(Gone::Exactly),
-            (Some(how), ..) => Verdict::Gone(how),
+            (Some(Gone::Exactly), SectorsNow::After, _) => Judged::Unclear(Gone::Exactly),
+            (Some(how), ..) => Judged::Gone(how),
         }
     }
 }

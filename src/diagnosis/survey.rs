@@ -303,15 +303,10 @@ impl BankSurvey {
 
 /// That the states which the host of a bank loads can be changed. Those that cannot be opened are told of as such.
 fn check_editable(stick: &Stick<'_, '_>, partition: u32) -> Result<(), Error> {
-    let slot = stick
-        .slots()
-        .iter()
-        .find(|slot| slot.partition == partition);
-    let listed = slot.iter().flat_map(|slot| {
-        let listed = slot.states.iter().filter(|file| file.listed);
-        listed.map(move |file| (slot, file))
-    });
-    for (slot, file) in listed {
+    let Some(slot) = stick.bank_on(partition) else {
+        return Ok(());
+    };
+    for file in slot.states.iter().filter(|file| file.listed) {
         let state = stick.open_state(slot, file).ok();
         let state = state.filter(|state| state.is_open());
         if let Some(why) = state.and_then(|state| not_editable(&state)) {

@@ -13,10 +13,7 @@ use std::sync::Arc;
 
 /// Most devices, of both files together. A host has some hundreds with a line each.
 const MAX_DEVICES: usize = 8192;
-/// Where esx.conf lies in the archive.
-pub const ESX_CONF: &str = "etc/vmware/esx.conf";
-/// Where the ConfigStore lies in the archive. Hosts keep their settings there from 7.0 U2 on.
-pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
+pub use crate::state::{CONFIG_STORE, ESX_CONF};
 
 /// Where the host keeps the schemas of what is in the ConfigStore.
 pub const SCHEMA_STORE: &str = "etc/vmware/schemastore/schema-store-1";

@@ -4,24 +4,22 @@
 //! state. Only the names of its members are looked at, one header after the other as it is unpacked, so that
 //! neither its size nor what a stricter reader refuses hides a configuration.
 
+use super::archive::normalise;
 use super::{LOCAL, LOCAL_ENCRYPTED};
 use flate2::read::GzDecoder;
 use std::io::Read;
 use tar::{EntryType, PaxExtensions};
 
-/// What every gzip file begins with.
-pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Where esx.conf lies in the archive.
+pub const ESX_CONF: &str = "etc/vmware/esx.conf";
+/// Where the ConfigStore lies in the archive. Hosts keep their settings there from 7.0 U2 on.
+pub const CONFIG_STORE: &str = "var/lib/vmware/configstore/backup/current-store-1";
+/// The ConfigStore of a running host.
+const LIVE_STORE: &str = "etc/vmware/configstore/current-store-1";
 
 /// Longest record before a header, in bytes, that is read for the path in it; tar itself writes up to some
 /// thousand.
 const LONGEST_RECORD: u64 = 1 << 16;
-
-/// Where a host keeps its settings: esx.conf, and a ConfigStore, saved and live.
-const SETTINGS: [&[u8]; 3] = [
-    b"etc/vmware/esx.conf",
-    b"var/lib/vmware/configstore/backup/current-store-1",
-    b"etc/vmware/configstore/current-store-1",
-];
 
 /// What in an archive is a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub enum Carries {
     Yes,
     /// None is, as far as the archive can be read.
     No,
-    /// It unpacks to more than was to be looked at.
+    /// It unpacks to more than was to be looked at, or a record in it is longer than any is.
     Unknown,
 }
 
@@ -95,10 +93,10 @@ impl Sign {
     }
 
     fn is_one(self, path: &[u8]) -> bool {
-        let path = normalised(path);
-        let is_inner = path == LOCAL.as_bytes() || path == LOCAL_ENCRYPTED.as_bytes();
-        let is_settings = SETTINGS.contains(&path.as_slice());
-        is_inner || is_settings || self == Sign::AnyFile && path.starts_with(b"etc/")
+        let path = normalise(path);
+        let known = [LOCAL, LOCAL_ENCRYPTED, ESX_CONF, CONFIG_STORE, LIVE_STORE];
+        let is_known = known.iter().any(|known| path == known.as_bytes());
+        is_known || self == Sign::AnyFile && path.starts_with(b"etc/")
     }
 }
 
@@ -114,15 +112,9 @@ fn path_in(kind: EntryType, record: &[u8]) -> Option<Vec<u8>> {
         return Some(record.get(..end.unwrap_or(record.len()))?.to_vec());
     }
     let paths = PaxExtensions::new(record).filter_map(Result::ok);
-    let mut paths = paths.filter(|it| it.key_bytes() == b"path");
-    paths.next().map(|it| it.value_bytes().to_vec())
-}
-
-/// A path without what names no directory, as the host takes it.
-fn normalised(path: &[u8]) -> Vec<u8> {
-    let parts = path.split(|byte| *byte == b'/');
-    let parts = parts.filter(|part| !part.is_empty() && *part != b".");
-    parts.collect::<Vec<_>>().join(&b'/')
+    // Of several the last one counts.
+    let paths = paths.filter(|it| it.key_bytes() == b"path");
+    paths.last().map(|it| it.value_bytes().to_vec())
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use super::pieces::Pieces;
 use crate::bytes::{le16, le32};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What every gzip file begins with (RFC 1952, 2.3.1).
+pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const DEFLATE: u8 = 8;
 const FIXED_HEADER: usize = 10;
 const TRAILER: usize = 8;

@@ -31,7 +31,7 @@ mod warning;
 pub use archive::{Member, MemberEdit, MemberKind};
 pub use budget::Budget;
 pub use bundle::Manifest;
-pub use carrier::{Carries, GZIP_MAGIC, Sign};
+pub use carrier::{CONFIG_STORE, Carries, ESX_CONF, Sign};
 pub use error::{StateError, StateFault};
 pub use gzip::Effort;
 pub use key_store::KeyCache;

@@ -4,7 +4,8 @@ use super::archive::{Archive, ArchiveError};
 use super::budget::Held;
 use super::gzip::{self, Effort, GzipError};
 use super::{
-    LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, StateError, StateFault, StateWarning,
+    CONFIG_STORE, LOCAL, LOCAL_ENCRYPTED, Limits, Member, MemberEdit, StateError, StateFault,
+    StateWarning,
 };
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ impl Packed {
         }
         let is_configuration = |member: &Member| {
             let path = member.path();
-            path.starts_with("etc/") || path.starts_with("var/lib/vmware/configstore/")
+            path.starts_with("etc/") || path == CONFIG_STORE
         };
         members().any(is_configuration).then_some(Carrier::Local)
     }

@@ -4,7 +4,7 @@ use super::{Cause, Error, Settings, Warning, WarningCause};
 use crate::bank::{Bank, BankVerdict, Release, STATE_FILES, WhyNot};
 use crate::error::ErrorKind;
 use crate::fat::{Entry, FatError, Volume};
-use crate::state::{Carries, GZIP_MAGIC, Sign};
+use crate::state::{Carries, Sign, gzip};
 use std::sync::Arc;
 
 /// A bank in its place: what it is, and what the loader will make of it.
@@ -273,14 +273,17 @@ fn search(
     sign: Sign,
     (most, left): (u64, &mut u64),
 ) -> Result<Carries, FatError> {
-    if volume.read_start(entry, GZIP_MAGIC.len() as u64)? != GZIP_MAGIC {
+    if volume.read_start(entry, gzip::MAGIC.len() as u64)? != gzip::MAGIC {
         return Ok(Carries::No);
     }
     let size = u64::from(entry.size());
-    if size > most || size > *left {
-        *left = left.saturating_sub(size);
+    if size > most {
         return Ok(Carries::Unknown);
     }
-    *left = left.saturating_sub(size);
+    let Some(rest) = left.checked_sub(size) else {
+        *left = 0;
+        return Ok(Carries::Unknown);
+    };
+    *left = rest;
     Ok(sign.search(&volume.read_file(entry, most)?, left))
 }

@@ -29,17 +29,21 @@ impl ReadAt for BadSector {
     }
 }
 
+fn settings(keys: &KeyCache) -> Settings<'_> {
+    Settings {
+        sector_size: None,
+        limits: Limits::default(),
+        keys,
+    }
+}
+
 #[test]
 fn one_in_a_file_costs_that_sector_and_one_in_a_state_what_follows() {
     let host = Host::new("esxi67-usb-passthru");
     let image = host.bytes();
     let bank = bank(&host, 5);
     let keys = KeyCache::new();
-    let settings = Settings {
-        sector_size: None,
-        limits: Limits::default(),
-        keys: &keys,
-    };
+    let settings = settings(&keys);
     let rescue = Look {
         rescue: true,
         ..Look::default()
@@ -92,11 +96,7 @@ fn one_in_a_file_costs_that_sector_and_one_in_a_state_what_follows() {
 fn a_bank_can_be_used_beside_one_whose_boot_cfg_cannot_be_read() {
     let host = Host::new("esxi67-usb-passthru");
     let keys = KeyCache::new();
-    let settings = Settings {
-        sector_size: None,
-        limits: Limits::default(),
-        keys: &keys,
-    };
+    let settings = settings(&keys);
     let medium = BadSector {
         at: places(&bank(&host, 5), "boot.cfg")[0] as u64 / 512 * 512,
         bytes: host.bytes(),

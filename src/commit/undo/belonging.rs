@@ -116,7 +116,8 @@ impl UndoSummary {
         let other_disk = target.serial().is_some() && about.is_of_other_disk(target.serial());
         let mut uuids = about.banks.values();
         let unknown = about.banks.is_empty() || banks.is_empty();
-        let can_be = self.size == target.size()
+        let can_be = self.kind == UndoKind::Medium
+            && self.size == target.size()
             && !other_disk
             && (unknown || uuids.any(|it| banks.contains(it)));
         match can_be {

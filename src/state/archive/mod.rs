@@ -147,7 +147,7 @@ impl Member {
 }
 
 /// A path without `.` components and superfluous slashes. `..` is kept: it names nothing.
-fn normalise(name: &[u8]) -> Vec<u8> {
+pub(super) fn normalise(name: &[u8]) -> Vec<u8> {
     let parts = name.split(|&byte| byte == b'/');
     let parts: Vec<&[u8]> = parts.filter(|p| !p.is_empty() && *p != b".").collect();
     parts.join(&b'/')
