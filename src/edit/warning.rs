@@ -70,9 +70,9 @@ pub enum EditWarning {
     NewKey(String),
     /// A kernel option was named in other capitals than one that is there.
     #[error(
-        "the kernel option {:?} is another one than {:?}, which is there and was not changed",
-        quotable(.asked),
-        quotable(.found)
+        "the kernel option {:?} is there, in other capitals than {:?}, and was not changed",
+        quotable(.found),
+        quotable(.asked)
     )]
     OptionInOtherLetters {
         /// As it was asked for.

@@ -214,8 +214,8 @@ pub enum WarningCause {
     },
     /// A state is put in place of one of another host.
     #[error(
-        "{}the state to import is of {}, and the one in its place of {}: two hosts with one identity are in each other's way, \
-         so only one of them may run, or this one is to be sealed",
+        "{}the state to import is of {}, and the one in its place of {}: if the other host runs as well, the two are in each \
+         other's way: seal this medium, or let only one of them run",
         on(*.partition),
         whose(.new, .old),
         whose(.old, .new)

@@ -82,7 +82,7 @@ impl One<'_> {
         match self.work {
             Work::Reclaim => "no leftovers".to_owned(),
             Work::UseBank { partition, .. } if !plan.outlook.boot.boots() => format!(
-                "nothing to change: bank {partition} boots unless the loader takes one of which that cannot be told"
+                "nothing to change: bank {partition} boots if the loader passes over the bank in doubt"
             ),
             Work::UseBank { partition, .. } => format!("bank {partition} boots next already"),
             Work::CopyBank { from, to } => format!("bank {to} is a copy of bank {from} already"),

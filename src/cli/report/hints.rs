@@ -89,7 +89,7 @@ fn has_vanished(error: &Error) -> bool {
 }
 
 /// What to do where sectors of a medium cannot be read.
-pub(super) const FAILING: &str = "the medium is failing: copy what can be read of it to another one, or to an image file, for example with ddrescue, and work on that";
+pub(super) const FAILING: &str = "sectors of this medium cannot be read: copy what can be read to another medium or to an image file, for example with ddrescue, and work on that";
 
 /// Whether what an error comes from is that sectors cannot be read. Those that cannot be written are another matter:
 /// another run can pass over them.
