@@ -3,7 +3,8 @@
 //! which and what another one, or its other bank, has otherwise.
 //!
 //! Nothing here is worded for a command or written anywhere. `info`, `pci list`, `verify` and `diff`
-//! show what is found here, and another program gets the same answers from the same place.
+//! show what is found here, and another program gets the same answers from the same place. So it is with what is
+//! to be done ([`Work`]): a plan needs what is known of the machine.
 
 mod banks;
 mod boot;
@@ -20,6 +21,7 @@ mod situation;
 mod survey;
 mod volumes;
 mod whose;
+mod work;
 
 pub use banks::{BankHealth, NewerState, ToldBy, bank_health, newer_state};
 pub use boot::ContentCheck;
@@ -33,3 +35,4 @@ pub use role::{Consequence, Named, Part, Role, Symptom};
 pub use situation::{Model, Situation, UsbControllers};
 pub use survey::{BankSurvey, PassedDevice, Standing, StateSurvey, Survey, Unread};
 pub use whose::{Certainty, Evidence, OwnedBy, Whose};
+pub use work::Work;

@@ -3,10 +3,10 @@
 use super::args::Mode;
 use super::closing::stops_in_words;
 use super::keep::PlacedUndo;
-use super::work::Work;
 use super::{ChangeObject, One, show};
 use crate::cli::report::{Failure, disk_in_words};
 use crate::cli::terminal::{name, shown, size};
+use crate::diagnosis::Work;
 use crate::edit::{Harm, Identity};
 use crate::medium::{ReadAt as _, Target};
 use crate::stick::{NextBoot, Plan, Stick};

@@ -1,8 +1,9 @@
 //! One file of a bank, put in or taken out.
 
-use super::{ChangeArgs, Job, Work};
+use super::{ChangeArgs, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::Session;
+use crate::diagnosis::Work;
 use crate::stick::{BankChoice, BankFile};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! The way every writing command goes: plan, show, ask, keep the way back, commit.
 //!
-//! `work.rs` is what is asked, `one.rs` the way of one target, `show.rs` what a person sees of it,
+//! What is asked is a value below (`diagnosis::Work`); `one.rs` is the way of one target, `show.rs` what a person sees of it,
 //! `keep.rs` the undo file, `copy.rs` the way of `--output`, `state_file.rs` that of a target which is
 //! no medium. Several targets go this way beside
 //! each other and know nothing of one another.
@@ -21,7 +21,6 @@ mod state_file;
 mod undo_index;
 mod undo_place;
 mod undo_store;
-mod work;
 mod writing;
 
 pub use args::ChangeArgs;
@@ -34,12 +33,12 @@ pub use undo_index::{KeptUndo, half_undos, kept_for, kept_for_state_file, kept_u
 pub use undo_store::{
     LARGEST as LARGEST_UNDO_FILE, directory as undo_directory, forget_undone, note_undone,
 };
-pub use work::Work;
 pub use writing::write;
 
 use crate::cli::report::{ERROR, Exit, Failure};
 use crate::cli::session::{Session, distinct, for_each, usual_jobs};
 use crate::cli::terminal::{Ui, shown};
+use crate::diagnosis::Work;
 use crate::edit::Edit;
 use crate::stick::BankChoice;
 use args::{Mode, Way};
@@ -59,6 +58,23 @@ pub struct Job<'s> {
     banks: BankChoice,
     warnings: Folded,
 }
+
+/// What is to be done to one target.
+pub struct Asked {
+    /// What it is.
+    pub work: Work,
+    /// What there is to warn of, whatever comes of it.
+    pub warnings: Vec<String>,
+}
+
+impl Asked {
+    fn given(&self) -> Given<'_> {
+        (&self.work, &self.warnings)
+    }
+}
+
+/// What is to be done, and what there is to warn of.
+type Given<'a> = (&'a Work, &'a [String]);
 
 /// What became of one target.
 struct Report {
@@ -149,21 +165,21 @@ impl<'s> Job<'s> {
     /// Does the same to every target.
     pub fn run(&self, work: &Work) -> Exit {
         let targets = self.targets.iter();
-        let same = targets.map(|target| (target.as_path(), Ok(work)));
+        let same = targets.map(|target| (target.as_path(), Ok((work, [].as_slice()))));
         self.run_on(&same.collect::<Vec<_>>())
     }
 
     /// Does to each target what is said of it, in the order of [`Job::targets`], or says why there is nothing to do.
-    pub fn run_each(&self, works: &[Result<Work, Failure>]) -> Exit {
+    pub fn run_each(&self, asked: &[Result<Asked, Failure>]) -> Exit {
         let targets = self.targets.iter().map(PathBuf::as_path);
-        let each = targets.zip(works.iter().map(Result::as_ref));
+        let each = targets.zip(asked.iter().map(|it| it.as_ref().map(Asked::given)));
         self.run_on(&each.collect::<Vec<_>>())
     }
 
     /// Treats the targets, as many at once as `--jobs` says; a failure of one does not stop the
     /// others. An interrupt lets those that are past their switch finish and keeps the rest
     /// from being begun.
-    fn run_on(&self, targets: &[(&Path, Result<&Work, &Failure>)]) -> Exit {
+    fn run_on(&self, targets: &[(&Path, Result<Given<'_>, &Failure>)]) -> Exit {
         let session = self.session;
         let paths: Vec<&Path> = targets.iter().map(|(target, _)| *target).collect();
         if let Err(failure) = self.check_places(&paths) {
@@ -184,8 +200,8 @@ impl<'s> Job<'s> {
         } else {
             session.common.jobs.unwrap_or_else(|| usual_jobs(&paths))
         };
-        let verdicts = for_each(session, targets, jobs, |(target, work)| {
-            self.report(target, *work)
+        let verdicts = for_each(session, targets, jobs, |(target, given)| {
+            self.report(target, *given)
         });
         for warning in self.warnings.take() {
             session.ui.warn(&warning);
@@ -198,10 +214,18 @@ impl<'s> Job<'s> {
     }
 
     /// Treats one target and says what became of it.
-    fn report(&self, target: &Path, work: Result<&Work, &Failure>) -> Verdict {
-        let report = match work {
+    fn report(&self, target: &Path, given: Result<Given<'_>, &Failure>) -> Verdict {
+        let report = match given {
             _ if self.session.interrupt.requested() => self.not_started(target),
-            Ok(work) => One { job: self, work }.treat(target),
+            Ok((work, warnings)) => {
+                let job = self;
+                let one = One {
+                    job,
+                    work,
+                    warnings,
+                };
+                one.treat(target)
+            }
             Err(failure) => self.failed(target, failure),
         };
         self.session.ui.json(&report.object);

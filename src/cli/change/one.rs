@@ -4,20 +4,16 @@ use super::args::{Mode, sectors_in_words};
 use super::ask::which_in_words;
 use super::keep::PlacedUndo;
 use super::output::Place;
-use super::work::Work;
 use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
 use crate::cli::process::Working;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
-use crate::diagnosis::Situation;
-use crate::edit::{
-    Context, Devices, Edit, EditError, OwnerEdit, SelectError, SettingChange, Unmatched,
-};
+use crate::diagnosis::Work;
+use crate::edit::Context;
 use crate::host::Disk;
 use crate::medium::{CachedReads, Meter, ReadAt, Target, TargetKind, WriteAt};
-use crate::ownership::Owner;
-use crate::stick::{BankChoice, Cause, Plan, Request, Stick};
+use crate::stick::{Plan, Request, Stick};
 use crate::target::Kind;
 use std::cell::OnceCell;
 use std::path::Path;
@@ -44,6 +40,8 @@ impl<'t> Origin<'t> {
 pub(super) struct One<'j> {
     pub(super) job: &'j Job<'j>,
     pub(super) work: &'j Work,
+    /// What there is to warn of, whatever comes of it.
+    pub(super) warnings: &'j [String],
 }
 
 impl One<'_> {
@@ -243,15 +241,19 @@ impl One<'_> {
     }
 
     pub(super) fn plan(&self, stick: &Stick<'_, '_>, disk: Option<&Disk>) -> Result<Plan, Failure> {
-        let chosen = self.job.banks;
+        let request = Request {
+            banks: self.job.banks,
+            method: self.job.way.method,
+            context: context(),
+        };
         let known = OnceCell::new();
+        // What the machine at hand is, is found out only where it matters.
         let situation = || known.get_or_init(|| self.job.session.situation_on(stick, disk));
-        let planned = self.plan_for(stick, chosen, &situation);
-        planned.map_err(|error| {
+        self.work.plan(stick, request, &situation).map_err(|error| {
             let failed = error.partition();
-            let other = failed
-                .filter(|_| chosen == BankChoice::All && self.work.goes_by_bank())
-                .and_then(|partition| self.treatable_without(stick, partition, &situation));
+            let other = failed.and_then(|failed| {
+                self.work.bank_without(failed, stick, request, &situation)
+            });
             let failure = self.unplanned(error);
             match other {
                 None => failure,
@@ -269,81 +271,13 @@ impl One<'_> {
 
     /// Why there is no plan, with what to do about it that goes for every kind of target.
     pub(super) fn unplanned(&self, error: crate::stick::Error) -> Failure {
-        let may_be_new = self.may_be_new(&error);
+        let may_be_new = self.work.may_mean_new(&error);
         let failure = Failure::from(error);
         if may_be_new {
             failure.and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)")
         } else {
             failure
         }
-    }
-
-    /// Whether the error is a device to be passed through that no state names, which may be meant.
-    fn may_be_new(&self, error: &crate::stick::Error) -> bool {
-        let Work::Edits { edits, .. } = self.work else {
-            return false;
-        };
-        let names_one = |edit: &Edit| {
-            matches!(
-                edit,
-                Edit::Owner(OwnerEdit {
-                    devices: Devices::Named(_),
-                    owner: Owner::Passthru,
-                })
-            )
-        };
-        let Cause::Edit(EditError::Unmatched(Unmatched::NewDevice(missing))) = &error.cause else {
-            return false;
-        };
-        matches!(missing, SelectError::NoSuchDevice { .. }) && edits.iter().any(names_one)
-    }
-
-    fn plan_for<'c>(
-        &self,
-        stick: &Stick<'_, '_>,
-        banks: BankChoice,
-        situation: &dyn Fn() -> &'c Situation<'c>,
-    ) -> Result<Plan, crate::stick::Error> {
-        let request = Request {
-            banks,
-            method: self.job.way.method,
-            context: context(),
-        };
-        let mut plan = match &self.work {
-            Work::Edits { expect, edits, .. } => {
-                stick.check_expectations(expect, edits, request.banks)?;
-                // What the machine at hand is, is found out only where it matters.
-                let known = edits.iter().any(Edit::passes_through);
-                let known = known.then(|| situation().knowing_devices(edits));
-                stick.plan(known.as_ref().unwrap_or(edits), request)?
-            }
-            Work::Import(state) => stick.plan_import(state, request)?,
-            Work::Files(files) => stick.plan_files(files, request)?,
-            Work::UseBank { partition, broken } => stick.plan_use(*partition, request, *broken)?,
-            Work::CopyBank { from, to } => stick.plan_copy_bank(*from, *to)?,
-            Work::MarkClean => stick.plan_mark_clean(request)?,
-            Work::CopyState { from, to } => stick.plan_copy_state(*from, *to, request)?,
-            Work::ResetState { partition } => stick.plan_reset_state(*partition, request)?,
-            Work::Reclaim => stick.plan_reclaim(request)?,
-        };
-        if plan.risks().any(SettingChange::passes_through) {
-            situation().note_harm(&mut plan);
-        }
-        Ok(plan)
-    }
-
-    /// A bank besides that on `partition` which could be treated alone.
-    fn treatable_without<'c>(
-        &self,
-        stick: &Stick<'_, '_>,
-        partition: u32,
-        situation: &dyn Fn() -> &'c Situation<'c>,
-    ) -> Option<u32> {
-        let mut others = stick.slots().iter().map(|slot| slot.partition);
-        others.find(|other| {
-            let only = BankChoice::Partition(*other);
-            *other != partition && self.plan_for(stick, only, situation).is_ok()
-        })
     }
 }
 

@@ -4,9 +4,10 @@ use super::args::Mode;
 use super::closing::{Closing, caution, closing};
 use super::keep::undo_line;
 use super::object::ChangeItem;
-use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict, Work};
+use super::{ChangeObject, ChangedBank, Job, One, Outcome, Verdict};
 use crate::cli::report::{Exit, Failure, name_to_cure, warning_in_words};
 use crate::cli::terminal::{Gate, plural, shown, table, unified};
+use crate::diagnosis::Work;
 use crate::edit::ChangeSource;
 use crate::error::ErrorKind;
 use crate::fat::Method;
@@ -31,7 +32,7 @@ impl One<'_> {
         let target = name_to_cure(&object.path, kind);
         let of_plan = plan.warnings.iter();
         let of_plan = of_plan.map(|warning| warning_in_words(warning, &target));
-        for warning in self.work.warnings().iter().cloned().chain(of_plan) {
+        for warning in self.warnings.iter().cloned().chain(of_plan) {
             self.job.warn(object, warning);
         }
         self.warn_of_harm(plan, object);

@@ -4,7 +4,6 @@ use super::ask::which_file_in_words;
 use super::copy::Making;
 use super::one::context;
 use super::output::{self, Packing, Place};
-use super::work::Work;
 use super::{ChangeObject, One, Outcome};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::standard;
@@ -12,7 +11,7 @@ use crate::commit;
 use crate::edit::Identity;
 use crate::fat::Method;
 use crate::medium::{MediumError, WholeFile};
-use crate::stick::{Cause, Error, Plan};
+use crate::stick::Plan;
 use crate::target::Kind;
 use std::io::Write as _;
 use std::path::Path;
@@ -130,13 +129,7 @@ impl One<'_> {
         }
         object.bytes_read = file.bytes().len() as u64;
         let saved = self.job.session.open_saved(file.path(), file.bytes())?;
-        let plan = match self.work {
-            Work::Edits { expect, edits, .. } => saved
-                .check_expectations(expect)
-                .and_then(|()| saved.plan(edits, context())),
-            Work::Import(content) => saved.plan_import(content),
-            _ => Err(Error::from(Cause::NoBanks)),
-        };
+        let plan = self.work.plan_file(&saved, context());
         let plan = plan.map_err(|error| self.unplanned(error))?;
         self.show(&plan, object)?;
         Ok((plan, saved.identity()))

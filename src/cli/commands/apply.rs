@@ -1,10 +1,11 @@
 //! `bootbank apply`: the edits declared in a plan, with the values of a host map.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{Asked, ChangeArgs, Closing, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, for_each};
 use crate::cli::terminal::{plural, quoted, shown};
+use crate::diagnosis::Work;
 use crate::edit::host_map::{HostMap, HostMapError, Names};
 use crate::edit::plan_file::{DeclaredPlan, PlanFile, PlanFileError};
 use crate::medium::{Target, directory_of};
@@ -138,11 +139,7 @@ impl Run for Apply {
             return Err(Failure::usage(text).path(&self.plan));
         }
         let files = self.contents(&plan)?;
-        let in_plan = |(expect, edits)| Work::Edits {
-            expect,
-            edits,
-            warnings: Vec::new(),
-        };
+        let in_plan = |(expect, edits)| Work::Edits { expect, edits };
         let job = Job::new(session, &self.change, &self.targets.sticks)?.closing(Closing::Always);
         let Some(path) = &self.host_map else {
             let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
@@ -161,7 +158,10 @@ impl Run for Apply {
                     path.display()
                 ))
             })?;
-            Ok(in_plan(declared))
+            Ok(Asked {
+                work: in_plan(declared),
+                warnings: Vec::new(),
+            })
         };
         let works = rows.into_iter().map(|row| row.and_then(fill));
         Ok(job.run_each(&works.collect::<Vec<_>>()))

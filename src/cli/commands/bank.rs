@@ -1,12 +1,13 @@
 //! `bootbank bank`: the banks of a medium as wholes.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
     Answer, Run, Schema, Session, TargetArgs, about_banks, bank_number, changes_many, changes_one,
     command_list, look_at_each, looks_at_many,
 };
 use crate::cli::terminal::{ERROR, HEADING, plural, shown, styled};
+use crate::diagnosis::Work;
 use crate::diagnosis::{BankHealth, bank_health};
 use crate::stick::{BankChoice, IfBroken, MissedBank, Stick};
 use clap::Args;

@@ -1,11 +1,11 @@
 //! `bootbank fix`: give passed-through devices back to the VMkernel.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{Asked, ChangeArgs, Closing, Job};
 use crate::cli::report::{Exit, Failure, whose_in_words};
 use crate::cli::session::{Run, Session, TargetArgs, changes_many, selectors};
 use crate::cli::terminal::{name, quoted_path, shown};
+use crate::diagnosis::Work;
 use crate::diagnosis::{Situation, devices};
-use crate::edit::plan_file::Expect;
 use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::medium::{Target, TargetKind};
 use crate::ownership::Owner;
@@ -105,9 +105,8 @@ impl Fix {
                     devices: Devices::PassedThroughAt(addresses),
                     owner: Owner::Vmkernel,
                 });
-                Ok(Work::Edits {
-                    expect: Expect::default(),
-                    edits: vec![edit],
+                Ok(Asked {
+                    work: Work::edits(vec![edit]),
                     warnings,
                 })
             })

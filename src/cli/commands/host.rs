@@ -1,9 +1,10 @@
 //! `bootbank host`: what a pipeline sets on a host, each where its release keeps it.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job};
 use crate::cli::process::{Needs, text};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs, command_list};
+use crate::diagnosis::Work;
 use crate::edit::{Edit, HostEdit};
 use clap::Args;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! `bootbank reclaim`: free what an interrupted run left allocated to nothing.
 
-use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs, about_banks, changes_many};
+use crate::diagnosis::Work;
 use clap::Args;
 
 /// Free leftovers: clusters that an interrupted run left allocated to no file

@@ -1,8 +1,9 @@
 //! `bootbank seal`: remove what identifies a host, so that its image can be cloned.
 
-use crate::cli::change::{ChangeArgs, Job, Work};
+use crate::cli::change::{ChangeArgs, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, changes_many};
+use crate::diagnosis::Work;
 use crate::edit::Edit;
 use crate::edit::seal::SealOperation;
 use clap::Args;

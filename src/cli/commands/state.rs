@@ -1,12 +1,13 @@
 //! `bootbank state`: the state as one file, out and in.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{
     Answer, FILE_MODE, Run, Schema, Session, bank_number, changes_one, command_list, write_file,
 };
 use crate::cli::terminal::size;
+use crate::diagnosis::Work;
 use crate::state::gzip::GzipError;
 use crate::state::{Form, Saved, SavedAs, StateError, StateFault};
 use crate::stick::{self, Error};

@@ -1,8 +1,9 @@
 //! `bootbank pci set`: set who owns devices; and what `fix` shares with it.
 
-use crate::cli::change::{ChangeArgs, Closing, Job, Work};
+use crate::cli::change::{ChangeArgs, Closing, Job};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Session, TargetArgs, changes_many, selectors};
+use crate::diagnosis::Work;
 use crate::edit::{Devices, Edit, OwnerEdit};
 use crate::ownership::Owner;
 use clap::Args;
