@@ -79,8 +79,13 @@ pub(crate) fn read_into_zeros<M: ReadAt + ?Sized>(
     offset: u64,
     len: usize,
 ) -> io::Result<Vec<u8>> {
+    // In pieces, which are copied at once even where nothing is optimised.
+    const ZEROS: [u8; 4096] = [0; 4096];
     let mut bytes = room_for(len)?;
-    bytes.resize(len, 0);
+    while bytes.len() < len {
+        let rest = len - bytes.len();
+        bytes.extend_from_slice(ZEROS.get(..rest).unwrap_or(&ZEROS));
+    }
     medium.read_at(&mut bytes, offset)?;
     Ok(bytes)
 }

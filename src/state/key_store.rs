@@ -11,6 +11,7 @@ use super::recovery_key::RecoveryKey;
 use crate::error::ErrorKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use pbkdf2::{Algorithm, Params, Pbkdf2};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +22,11 @@ use zeroize::Zeroizing;
 /// The mode in which the key can be derived from the file alone.
 const MODE_NONE: &str = "NONE";
 const PHRASE: &[u8] = b"This is obfuscation, not encryption. If you want encryption, use TPM.";
-const ROUNDS: u32 = 100_000;
+/// PBKDF2 with HMAC-SHA-256 and this number of rounds.
+const DERIVATION: Pbkdf2 = match Params::new(100_000) {
+    Ok(params) => Pbkdf2::new(Algorithm::Pbkdf2Sha256, params),
+    Err(_) => panic!("the number of rounds is allowed"),
+};
 const PART: usize = 16;
 /// A real file has four lines and 193 bytes; a sealed one some hundreds.
 const MAX_LEN: usize = 64 * 1024;
@@ -133,7 +138,8 @@ impl KeyParts {
         password.extend_from_slice(&*self.data1);
         password.extend_from_slice(PHRASE);
         let mut key = Zeroizing::new([0; 32]);
-        pbkdf2::pbkdf2_hmac::<Sha256>(&password, &*self.data2, ROUNDS, &mut *key);
+        // By a function of its crate that is generic over nothing, so that a debug build has it optimised too.
+        DERIVATION.hash_password_into(&password, &*self.data2, &mut *key);
         Key::new(key)
     }
 
