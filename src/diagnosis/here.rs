@@ -12,7 +12,7 @@ use crate::stick::Plan;
 impl Situation<'_> {
     /// The same edits, where a device to be passed through that this machine has needs no entry in
     /// the state: it is no slip of the pen. Elsewhere nothing tells, and the edits stay as they are.
-    pub fn knowing_devices(&self, edits: &[Edit]) -> Vec<Edit> {
+    pub(super) fn knowing_devices(&self, edits: &[Edit]) -> Vec<Edit> {
         let known = edits.iter().flat_map(|edit| match edit {
             Edit::Owner(OwnerEdit {
                 devices: Devices::Named(selectors),
@@ -50,7 +50,7 @@ impl Situation<'_> {
     /// Notes in a plan what passing devices of this machine through costs the host: the controller
     /// that the medium hangs on, or a bridge above it, and devices whose kind only this machine
     /// tells.
-    pub fn note_harm(&self, plan: &mut Plan) {
+    pub(super) fn note_harm(&self, plan: &mut Plan) {
         for change in plan.risks_mut() {
             if let Some(harm) = self.harm_of(change) {
                 change.harm = Some(harm);

@@ -8,7 +8,7 @@ use crate::error::ErrorKind;
 use crate::fat::FatError;
 use crate::ownership::OwnershipError;
 use crate::partition::{Cut, OtherTable, TableError, TableFault};
-use crate::state::{Condition, StateError};
+use crate::state::{Condition, RecoveryKeyError, StateError, StateFault};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -246,6 +246,17 @@ pub enum Cause {
 }
 
 impl Error {
+    /// Whether it is a recovery key that is sound and belongs to another state.
+    pub fn is_of_other_key(&self) -> bool {
+        let Cause::State(error) = &self.cause else {
+            return false;
+        };
+        matches!(
+            &error.fault,
+            StateFault::RecoveryKey(RecoveryKeyError::DoesNotFit { .. })
+        )
+    }
+
     /// What the error means to whoever has to act on it.
     pub fn kind(&self) -> ErrorKind {
         match &self.cause {
