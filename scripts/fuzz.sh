@@ -15,9 +15,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/cargo-tools.sh
 
-targets=(table fat boot_cfg state envelope esx_conf store_json store_bytes image undo nbd loader plan saved)
+targets=(table fat boot_cfg state envelope esx_conf store_json store_bytes image undo nbd loader plan saved carrier)
 # The longest input worth trying, in bytes, as in src/drive/mod.rs.
-longest=(16384 65536 4096 16384 20480 8192 512 32768 65536 65536 8192 65536 4096 16384)
+longest=(16384 65536 4096 16384 20480 8192 512 32768 65536 65536 8192 65536 4096 16384 16384)
 asked=${1:-all}
 seconds=${2:-3600}
 jobs=${3:-1}

@@ -13,10 +13,13 @@
     reason = "shared by test programs, none of which uses all"
 )]
 
+use aes_gcm::aead::consts::U16;
 use aes_gcm::aead::{AeadInOut as _, KeyInit as _};
-use aes_gcm::{Aes256Gcm, Nonce};
+use aes_gcm::aes::Aes256;
+use aes_gcm::{Aes256Gcm, AesGcm};
 use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Write as _};
+use std::ops::Range;
 
 const BLOCK: usize = 512;
 
@@ -66,7 +69,7 @@ fn octal(field: &[u8]) -> usize {
 }
 
 /// Makes the checksum of every header fit. Yields name and place of each member's data.
-pub fn tar(archive: &mut [u8]) -> Vec<(String, std::ops::Range<usize>)> {
+pub fn tar(archive: &mut [u8]) -> Vec<(String, Range<usize>)> {
     let mut members = Vec::new();
     let mut at = 0usize;
     while let Some(header) = archive.get_mut(at..at.saturating_add(BLOCK)) {
@@ -191,15 +194,22 @@ pub fn image(image: &mut [u8]) {
     }
 }
 
-/// Encrypts `plaintext` under `header` (4096 bytes, its nonce at `iv_at`) and adds the footer: an
-/// envelope whose tag fits.
-pub fn envelope(header: &[u8], iv_at: usize, key: &[u8; 32], plaintext: &[u8]) -> Vec<u8> {
-    let iv: [u8; 12] = header[iv_at..iv_at + 12].try_into().unwrap();
+/// Encrypts `plaintext` under `header` (4096 bytes, a nonce of 12 or 16 of them at `iv`) and adds the
+/// footer: an envelope whose tag fits.
+pub fn envelope(header: &[u8], iv: Range<usize>, key: &[u8; 32], plaintext: &[u8]) -> Vec<u8> {
     let mut body = plaintext.to_vec();
     let aad = [header, b"ESXConfiguration"].concat();
-    let tag = Aes256Gcm::new(key.into())
-        .encrypt_inout_detached(&Nonce::from(iv), &aad, body.as_mut_slice().into())
-        .unwrap();
+    let iv = &header[iv];
+    let content = body.as_mut_slice().into();
+    let tag = match <[u8; 12]>::try_from(iv) {
+        Ok(iv) => Aes256Gcm::new(key.into()).encrypt_inout_detached(&iv.into(), &aad, content),
+        Err(_) => {
+            let iv = <[u8; 16]>::try_from(iv).unwrap();
+            let cipher = AesGcm::<Aes256, U16>::new(key.into());
+            cipher.encrypt_inout_detached(&iv.into(), &aad, content)
+        }
+    };
+    let tag = tag.unwrap();
     let mut footer = vec![0; 4096];
     put(&mut footer, 0, b"DataTransformAeadFooter");
     put(&mut footer, 32, &tag);

@@ -27,7 +27,7 @@ pub use configuration::{boot_cfg, esx_conf, store_bytes, store_json};
 pub use files::{plan, saved};
 pub use loaders::loader;
 pub use servers::nbd;
-pub use states::{envelope, state};
+pub use states::{carrier, envelope, state};
 pub use sticks::{image, undo};
 pub use volumes::{fat, table};
 
@@ -44,7 +44,7 @@ pub struct Target {
     pub max_len: usize,
 }
 
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     target("table", table, 16 << 10),
     target("fat", fat, 64 << 10),
     target("boot_cfg", boot_cfg, 4 << 10),
@@ -59,6 +59,7 @@ pub const TARGETS: [Target; 14] = [
     target("loader", loader, 64 << 10),
     target("plan", plan, 4 << 10),
     target("saved", saved, 16 << 10),
+    target("carrier", carrier, 16 << 10),
 ];
 
 const fn target(name: &'static str, drive: fn(&[u8]) -> bool, max_len: usize) -> Target {

@@ -323,6 +323,6 @@ impl Sealed {
         plaintext.extend_from_slice(&self.last);
         let at = plaintext.len() - 8;
         plaintext[at..at + 4].copy_from_slice(&(padding as u32).to_le_bytes());
-        repair::envelope(header, self.iv_at, &self.key, &plaintext)
+        repair::envelope(header, self.iv_at..self.iv_at + 12, &self.key, &plaintext)
     }
 }
