@@ -264,7 +264,7 @@ fn verdict(survey: &Survey, standing: &Standing, situation: &Situation<'_>) -> V
         return Verdict::Damaged(why.to_string());
     }
     match standing {
-        Standing::Sealed | Standing::OtherKey => Verdict::Sealed,
+        Standing::Sealed | Standing::KeyDoesNotFit => Verdict::Sealed,
         Standing::Unopened => {
             let mut next = survey.banks.iter().filter(|bank| bank.boots_next);
             let error = next.find_map(|bank| {

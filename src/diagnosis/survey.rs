@@ -155,8 +155,8 @@ pub enum Standing {
     NotLoaded,
     /// Its state is sealed: nobody but the host can open it.
     Sealed,
-    /// Its state is sealed, and the recovery key that was given is not its own.
-    OtherKey,
+    /// Its state is sealed, and the recovery key that was given does not open it.
+    KeyDoesNotFit,
     /// Its state cannot be opened, or the bank itself, so that none can be looked for.
     Unopened,
     /// Its state was read.
@@ -233,8 +233,8 @@ impl Survey {
                 doubtful: *doubtful,
             },
             Some(state) if state.form == Some(Form::Sealed) => Standing::Sealed,
-            Some(state) if state.error.as_ref().is_some_and(Error::is_of_other_key) => {
-                Standing::OtherKey
+            Some(state) if state.error.as_ref().is_some_and(Error::is_of_unfit_key) => {
+                Standing::KeyDoesNotFit
             }
             Some(_) => Standing::Unopened,
         }

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 /// The mode in which the key can be derived from the file alone.
 const MODE_NONE: &str = "NONE";
 const PHRASE: &[u8] = b"This is obfuscation, not encryption. If you want encryption, use TPM.";
-/// PBKDF2 with HMAC-SHA-256 and this number of rounds.
+/// PBKDF2 with HMAC-SHA-256 and this number of rounds, which is held against what its crate allows when this is compiled.
 const DERIVATION: Pbkdf2 = match Params::new(100_000) {
     Ok(params) => Pbkdf2::new(Algorithm::Pbkdf2Sha256, params),
     Err(_) => panic!("the number of rounds is allowed"),

@@ -246,8 +246,8 @@ pub enum Cause {
 }
 
 impl Error {
-    /// Whether it is a recovery key that is sound and belongs to another state.
-    pub fn is_of_other_key(&self) -> bool {
+    /// Whether it is a recovery key that is sound and does not open the state.
+    pub fn is_of_unfit_key(&self) -> bool {
         let Cause::State(error) = &self.cause else {
             return false;
         };

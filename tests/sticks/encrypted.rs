@@ -572,13 +572,13 @@ fn a_recovery_key_that_is_none_or_of_another_host_opens_nothing() {
     let warns = verified.stdout.contains("warning [envelope] partition 5");
     assert!(warns, "{}", verified.stdout);
     // Nothing is damaged, so there is nothing to verify.
-    let not_its_own = |index: usize| {
+    let does_not_open = |index: usize| {
         std::fs::write(bench.file("key"), of_bank(index)).unwrap();
         let told = bench.run(&args!["info", stick, "--recovery-key", "key"]);
         assert!(!told.stdout.contains("bootbank verify"), "{}", told.stdout);
-        told.stdout.contains("this recovery key is not its own")
+        told.stdout.contains("this recovery key does not open it")
     };
-    assert_eq!([0, 1].map(not_its_own), [false, true]);
+    assert_eq!([0, 1].map(does_not_open), [false, true]);
     let missing = bench.run(&args!["info", stick, "--recovery-key", "nowhere"]);
     assert_eq!(missing.code, 2, "{}", missing.stderr);
     assert!(missing.stderr.contains("nowhere does not exist"));

@@ -217,15 +217,12 @@ impl<'s> Job<'s> {
     fn report(&self, target: &Path, given: Result<Given<'_>, &Failure>) -> Verdict {
         let report = match given {
             _ if self.session.interrupt.requested() => self.not_started(target),
-            Ok((work, warnings)) => {
-                let job = self;
-                let one = One {
-                    job,
-                    work,
-                    warnings,
-                };
-                one.treat(target)
+            Ok((work, warnings)) => One {
+                job: self,
+                work,
+                warnings,
             }
+            .treat(target),
             Err(failure) => self.failed(target, failure),
         };
         self.session.ui.json(&report.object);

@@ -237,8 +237,8 @@ pub fn standing_in_words(
             "The state of the bank that boots next is sealed, so it is not known which devices are passed through.\n\
              Next: with the host's recovery key in a file, `bootbank fix --recovery-key FILE {changed}`; without it, only the host itself can change it.\n"
         ),
-        Standing::OtherKey => format!(
-            "The state of the bank that boots next is sealed, and this recovery key is not its own, so it is not known which devices are passed through.\n\
+        Standing::KeyDoesNotFit => format!(
+            "The state of the bank that boots next is sealed, and this recovery key does not open it, so it is not known which devices are passed through.\n\
              Next: `bootbank fix --recovery-key FILE {changed}` with the key of the host that sealed it; without it, only the host itself can change it.\n"
         ),
         Standing::Unopened => format!(
