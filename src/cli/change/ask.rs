@@ -53,7 +53,7 @@ impl One<'_> {
                     _ => "a block device",
                 }
             ))
-            .hint(match self.work {
+            .hint(match &self.asked.work {
                 Work::Edits { .. } => "-y goes ahead without asking; bootbank does not ask if you name what to change (fix -d ADDR, seal --only NAME)",
                 _ => "-y goes ahead without asking",
             })),
@@ -90,7 +90,7 @@ impl One<'_> {
     /// What a change costs the host; `None` where it costs nothing, or what it was insisted on.
     fn harm_in_words(&self, plan: &Plan) -> Option<String> {
         let mut harms = plan.harms();
-        harms.retain(|harm, _| !self.work.insists_on(*harm));
+        harms.retain(|harm, _| !self.asked.work.insists_on(*harm));
         let texts = harms.iter().map(|(harm, names)| match harm {
             Harm::NoLongerStarts => no_start_in_words(&plan.outlook.boot),
             Harm::NoVmkernel => "the VMkernel is not among the modules any more, so the host will not start from a bank with that list".to_owned(),

@@ -39,5 +39,5 @@ pub fn change_bank_file(
         content,
     };
     let job = Job::new(session, change, std::slice::from_ref(stick))?.on_banks(banks);
-    Ok(job.run(&Work::Files(vec![file])))
+    Ok(job.run(Work::Files(vec![file])))
 }

@@ -67,14 +67,12 @@ pub struct Asked {
     pub warnings: Vec<String>,
 }
 
-impl Asked {
-    fn given(&self) -> Given<'_> {
-        (&self.work, &self.warnings)
+impl From<Work> for Asked {
+    fn from(work: Work) -> Self {
+        let warnings = Vec::new();
+        Asked { work, warnings }
     }
 }
-
-/// What is to be done, and what there is to warn of.
-type Given<'a> = (&'a Work, &'a [String]);
 
 /// What became of one target.
 struct Report {
@@ -125,7 +123,7 @@ impl<'s> Job<'s> {
         edits: Vec<Edit>,
     ) -> Result<Exit, Failure> {
         let job = Job::new(session, args, std::slice::from_ref(stick))?;
-        Ok(job.run(&Work::edits(edits)))
+        Ok(job.run(Work::edits(edits)))
     }
 
     /// Which banks, where the command says so itself.
@@ -163,23 +161,24 @@ impl<'s> Job<'s> {
     }
 
     /// Does the same to every target.
-    pub fn run(&self, work: &Work) -> Exit {
+    pub fn run(&self, work: Work) -> Exit {
+        let asked = Asked::from(work);
         let targets = self.targets.iter();
-        let same = targets.map(|target| (target.as_path(), Ok((work, [].as_slice()))));
+        let same = targets.map(|target| (target.as_path(), Ok(&asked)));
         self.run_on(&same.collect::<Vec<_>>())
     }
 
     /// Does to each target what is said of it, in the order of [`Job::targets`], or says why there is nothing to do.
     pub fn run_each(&self, asked: &[Result<Asked, Failure>]) -> Exit {
         let targets = self.targets.iter().map(PathBuf::as_path);
-        let each = targets.zip(asked.iter().map(|it| it.as_ref().map(Asked::given)));
+        let each = targets.zip(asked.iter().map(Result::as_ref));
         self.run_on(&each.collect::<Vec<_>>())
     }
 
     /// Treats the targets, as many at once as `--jobs` says; a failure of one does not stop the
     /// others. An interrupt lets those that are past their switch finish and keeps the rest
     /// from being begun.
-    fn run_on(&self, targets: &[(&Path, Result<Given<'_>, &Failure>)]) -> Exit {
+    fn run_on(&self, targets: &[(&Path, Result<&Asked, &Failure>)]) -> Exit {
         let session = self.session;
         let paths: Vec<&Path> = targets.iter().map(|(target, _)| *target).collect();
         if let Err(failure) = self.check_places(&paths) {
@@ -200,8 +199,8 @@ impl<'s> Job<'s> {
         } else {
             session.common.jobs.unwrap_or_else(|| usual_jobs(&paths))
         };
-        let verdicts = for_each(session, targets, jobs, |(target, given)| {
-            self.report(target, *given)
+        let verdicts = for_each(session, targets, jobs, |(target, asked)| {
+            self.report(target, *asked)
         });
         for warning in self.warnings.take() {
             session.ui.warn(&warning);
@@ -214,15 +213,10 @@ impl<'s> Job<'s> {
     }
 
     /// Treats one target and says what became of it.
-    fn report(&self, target: &Path, given: Result<Given<'_>, &Failure>) -> Verdict {
-        let report = match given {
+    fn report(&self, target: &Path, asked: Result<&Asked, &Failure>) -> Verdict {
+        let report = match asked {
             _ if self.session.interrupt.requested() => self.not_started(target),
-            Ok((work, warnings)) => One {
-                job: self,
-                work,
-                warnings,
-            }
-            .treat(target),
+            Ok(asked) => One { job: self, asked }.treat(target),
             Err(failure) => self.failed(target, failure),
         };
         self.session.ui.json(&report.object);

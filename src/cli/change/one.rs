@@ -4,12 +4,13 @@ use super::args::{Mode, sectors_in_words};
 use super::ask::which_in_words;
 use super::keep::PlacedUndo;
 use super::output::Place;
-use super::{ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write};
+use super::{
+    Asked, ChangeObject, Job, Outcome, Report, empty, keep, show, undo_place, undo_store, write,
+};
 use crate::cli::process::Working;
 use crate::cli::report::{Exit, Failure};
 use crate::cli::terminal::size;
 use crate::commit::{self, CommitError, Committed};
-use crate::diagnosis::Work;
 use crate::edit::Context;
 use crate::host::Disk;
 use crate::medium::{CachedReads, Meter, ReadAt, Target, TargetKind, WriteAt};
@@ -39,9 +40,7 @@ impl<'t> Origin<'t> {
 /// What a command does to one target.
 pub(super) struct One<'j> {
     pub(super) job: &'j Job<'j>,
-    pub(super) work: &'j Work,
-    /// What there is to warn of, whatever comes of it.
-    pub(super) warnings: &'j [String],
+    pub(super) asked: &'j Asked,
 }
 
 impl One<'_> {
@@ -249,10 +248,10 @@ impl One<'_> {
         let known = OnceCell::new();
         // What the machine at hand is, is found out only where it matters.
         let situation = || known.get_or_init(|| self.job.session.situation_on(stick, disk));
-        self.work.plan(stick, request, &situation).map_err(|error| {
+        self.asked.work.plan(stick, request, &situation).map_err(|error| {
             let failed = error.partition();
             let other = failed.and_then(|failed| {
-                self.work.bank_without(failed, stick, request, &situation)
+                self.asked.work.bank_without(failed, stick, request, &situation)
             });
             let failure = self.unplanned(error);
             match other {
@@ -271,7 +270,7 @@ impl One<'_> {
 
     /// Why there is no plan, with what to do about it that goes for every kind of target.
     pub(super) fn unplanned(&self, error: crate::stick::Error) -> Failure {
-        let may_be_new = self.work.may_mean_new(&error);
+        let may_be_new = self.asked.work.may_mean_new(&error);
         let failure = Failure::from(error);
         if may_be_new {
             failure.and_hint("if the state does not name it yet, --new passes it through all the same (in a plan file: new = true)")

@@ -32,14 +32,14 @@ impl One<'_> {
         let target = name_to_cure(&object.path, kind);
         let of_plan = plan.warnings.iter();
         let of_plan = of_plan.map(|warning| warning_in_words(warning, &target));
-        for warning in self.warnings.iter().cloned().chain(of_plan) {
+        for warning in self.asked.warnings.iter().cloned().chain(of_plan) {
             self.job.warn(object, warning);
         }
         self.warn_of_harm(plan, object);
         if plan.is_empty() && plan.doubtful() > 0 {
             return Err(not_understood(plan));
         }
-        if self.work.gives_all_back() {
+        if self.asked.work.gives_all_back() {
             object.left = plan.doubtful();
         }
         if plan.is_empty() && ui.is_brief() && is_copy {
@@ -80,7 +80,7 @@ impl One<'_> {
     }
 
     fn nothing_to_do(&self, plan: &Plan) -> String {
-        match self.work {
+        match &self.asked.work {
             Work::Reclaim => "no leftovers".to_owned(),
             Work::UseBank { partition, .. } if !plan.outlook.boot.boots() => format!(
                 "nothing to change: bank {partition} boots if the loader passes over the bank in doubt"

@@ -129,7 +129,7 @@ impl One<'_> {
         }
         object.bytes_read = file.bytes().len() as u64;
         let saved = self.job.session.open_saved(file.path(), file.bytes())?;
-        let plan = self.work.plan_file(&saved, context());
+        let plan = self.asked.work.plan_file(&saved, context());
         let plan = plan.map_err(|error| self.unplanned(error))?;
         self.show(&plan, object)?;
         Ok((plan, saved.identity()))

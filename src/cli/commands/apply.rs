@@ -1,6 +1,6 @@
 //! `bootbank apply`: the edits declared in a plan, with the values of a host map.
 
-use crate::cli::change::{Asked, ChangeArgs, Closing, Job};
+use crate::cli::change::{ChangeArgs, Closing, Job};
 use crate::cli::process::{self, Needs};
 use crate::cli::report::{Exit, Failure};
 use crate::cli::session::{Run, Schema, Session, TargetArgs, for_each};
@@ -143,7 +143,7 @@ impl Run for Apply {
         let job = Job::new(session, &self.change, &self.targets.sticks)?.closing(Closing::Always);
         let Some(path) = &self.host_map else {
             let declared = plan.fill(&BTreeMap::new(), &files).map_err(unusable)?;
-            return Ok(job.run(&in_plan(declared)));
+            return Ok(job.run(in_plan(declared)));
         };
         let in_map = |error: HostMapError| {
             Failure::new(error.kind(), format!("{}: {error}", path.display())).path(path)
@@ -158,10 +158,7 @@ impl Run for Apply {
                     path.display()
                 ))
             })?;
-            Ok(Asked {
-                work: in_plan(declared),
-                warnings: Vec::new(),
-            })
+            Ok(in_plan(declared).into())
         };
         let works = rows.into_iter().map(|row| row.and_then(fill));
         Ok(job.run_each(&works.collect::<Vec<_>>()))

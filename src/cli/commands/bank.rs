@@ -169,7 +169,7 @@ impl Run for Use {
             },
         };
         let job = Job::new(session, &self.change, targets)?.closing(Closing::Always);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 }
 
@@ -185,7 +185,7 @@ impl Run for Copy {
         let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .asking(true)
             .closing(Closing::Always);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 }
 
@@ -197,7 +197,7 @@ impl Run for MarkClean {
         let targets = &self.targets.sticks;
         let job =
             Job::new(session, &self.change, targets)?.on_banks(BankChoice::Partition(self.number));
-        Ok(job.run(&Work::MarkClean))
+        Ok(job.run(Work::MarkClean))
     }
 }
 

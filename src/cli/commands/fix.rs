@@ -68,7 +68,7 @@ impl Run for Fix {
         let job = Job::new(session, &self.change, targets)?
             .asking(asks)
             .closing(Closing::AfterGivingBack);
-        Ok(job.run(&Work::edits(vec![Edit::Owner(edit)])))
+        Ok(job.run(Work::edits(vec![Edit::Owner(edit)])))
     }
 }
 

@@ -89,7 +89,7 @@ impl Run for Set {
             .map_err(|error| Failure::new(error.kind(), format!("--{error}")))?;
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets)?.closing(Closing::IfWrong);
-        Ok(job.run(&Work::edits(vec![Edit::Host(edit)])))
+        Ok(job.run(Work::edits(vec![Edit::Host(edit)])))
     }
 }
 

@@ -26,6 +26,6 @@ impl Run for Reclaim {
     fn run(&self, session: &Session) -> Result<Exit, Failure> {
         let targets = &self.targets.sticks;
         let job = Job::new(session, &self.change, targets)?;
-        Ok(job.run(&Work::Reclaim))
+        Ok(job.run(Work::Reclaim))
     }
 }

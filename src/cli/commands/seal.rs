@@ -75,7 +75,7 @@ impl Run for Seal {
         let job = Job::new(session, &self.change, targets)?
             .asking(self.only.is_empty())
             .explaining(LEFT);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 
     fn schemas() -> Vec<Schema> {

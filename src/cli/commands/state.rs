@@ -76,7 +76,7 @@ impl Run for Copy {
         };
         let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .closing(Closing::Always);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 }
 
@@ -91,7 +91,7 @@ impl Run for Reset {
         let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .asking(true)
             .closing(Closing::Always);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 }
 
@@ -179,7 +179,7 @@ impl Run for Import {
         let work = Work::Import(imported(session, &self.file)?);
         let job = Job::new(session, &self.change, std::slice::from_ref(&self.stick))?
             .closing(Closing::Always);
-        Ok(job.run(&work))
+        Ok(job.run(work))
     }
 }
 

@@ -57,6 +57,6 @@ impl Run for Set {
         } else {
             Closing::AfterGivingBack
         });
-        Ok(job.run(&Work::edits(vec![Edit::Owner(edit)])))
+        Ok(job.run(Work::edits(vec![Edit::Owner(edit)])))
     }
 }
